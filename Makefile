@@ -1,0 +1,60 @@
+# One gate and one front door. `make` alone lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for candidate in python3.12 python3.11 python3.13 python3; do \
+	"$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
+	&& { echo "$$candidate"; break; }; done)
+PACKAGES := proto core store ingest trainer server clients/python cli
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PROTOS := $(wildcard proto/ondeck/v1/*.proto)
+GEN := proto/gen/python
+TYPED := core/ondeck_core store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
+	clients/python/ondeck_client cli/ondeck_cli tests benchmarks
+
+.PHONY: help run setup test check gen train bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## start everything on this machine: database, models, gRPC server, ingest worker
+	@exec $(BIN)/ondeck up
+
+test: setup ## run the test suite
+	$(BIN)/python -m pytest
+
+check: setup ## the one gate: formats, lints, types, import rule, contract
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against proto/released.json
+	$(BIN)/python tools/generate.py --check
+
+gen: setup ## rebuild the generated stubs in proto/gen
+	$(BIN)/python tools/generate.py
+
+train: setup ## fit, judge and publish every model from the stored rows
+	$(BIN)/ondeck train batted_ball
+	$(BIN)/ondeck train called_strike
+
+bench: setup ## measure the server beside bare ONNX Runtime, and ingest beside a bare COPY
+	$(BIN)/python benchmarks/run.py
+
+setup: $(VENV)/.installed ## make the environment in .venv/ (the other targets do so themselves)
+
+clean: ## remove the environment and the caches; leaves .ondeck/ alone
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/.installed: constraints.txt pyproject.toml $(PACKAGES:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "Ondeck needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@echo "installing into $(VENV)/ ..."
+	@$(PIP) install --quiet --constraint constraints.txt pip hatchling editables
+	@$(PIP) install --quiet --no-build-isolation --constraint constraints.txt --group dev $(PACKAGES:%=--editable ./%)
+	@touch $@

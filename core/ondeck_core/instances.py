@@ -1,0 +1,172 @@
+"""Instances: what a task is asked about, as rows of a float32 matrix, one column for each field.
+
+Absent is NaN. A category is the number of its code (`ondeck_core.categories`). Float32 comes first, before
+any feature is computed, because that is what travels on the wire and lies in the database: so a row scores
+the same wherever it is scored.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ondeck_core.categories import PitchType, Side
+from ondeck_core.errors import InvalidInstanceError, Violation
+
+Matrix = NDArray[np.float32]
+REPORTED_ROWS: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of an instance: Statcast's name, unit, range, and whether its task can do without it."""
+
+    name: str
+    unit: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    required: bool = False
+    whole: bool = False
+    codes: type[IntEnum] | None = None
+
+    @property
+    def legal(self) -> str:
+        """What would be right, in words."""
+        kind = "a whole number" if self.whole else "a number"
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{kind} from {self.low:g} to {self.high:g}{unit}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceType:
+    """A named tuple of fields; `message` is its name in the contract, `path` the field that carries it."""
+
+    message: str
+    path: str
+    columns_path: str
+    fields: tuple[Field, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields, in the order of the columns."""
+        return tuple(field.name for field in self.fields)
+
+    def index(self, name: str) -> int:
+        """Column of the field called `name`."""
+        return self.names.index(name)
+
+    def matrix(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Matrix:
+        """Lay out columns by name as a matrix of shape (rows, fields); a column not given is absent."""
+        out = np.full((rows, len(self.fields)), np.nan, dtype=np.float32)
+        for position, field in enumerate(self.fields):
+            if field.name in columns:
+                out[:, position] = columns[field.name]
+        return out
+
+
+def _side(name: str) -> Field:
+    return Field(name=name, codes=Side)
+
+
+PITCH: Final = InstanceType(
+    message="Pitch",
+    path="pitch",
+    columns_path="pitches",
+    fields=(
+        Field(name="plate_x", unit="ft", low=-20, high=20, required=True),
+        Field(name="plate_z", unit="ft", low=-20, high=20, required=True),
+        Field(name="sz_top", unit="ft", low=1, high=6),
+        Field(name="sz_bot", unit="ft", low=0, high=4),
+        Field(name="release_speed", unit="mph", low=15, high=115),
+        Field(name="pfx_x", unit="ft", low=-5, high=5),
+        Field(name="pfx_z", unit="ft", low=-5, high=5),
+        Field(name="balls", low=0, high=3, whole=True),
+        Field(name="strikes", low=0, high=2, whole=True),
+        _side("stand"),
+        _side("p_throws"),
+        Field(name="pitch_type", codes=PitchType),
+    ),
+)
+
+BATTED_BALL: Final = InstanceType(
+    message="BattedBall",
+    path="batted_ball",
+    columns_path="batted_balls",
+    fields=(
+        Field(name="launch_speed", unit="mph", low=0, high=130, required=True),
+        Field(name="launch_angle", unit="degrees", low=-90, high=90, required=True),
+        Field(name="hc_x", unit="hit coordinates", low=-50, high=300),
+        Field(name="hc_y", unit="hit coordinates", low=-50, high=300),
+        Field(name="spray_angle", unit="degrees", low=-180, high=180),
+        _side("stand"),
+    ),
+)
+
+INSTANCE_TYPES: Final = (PITCH, BATTED_BALL)
+
+
+def legal(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
+    """Tell for each row of a matrix of shape (n, fields) whether it may be asked about; no texts, no raising."""
+    ok = np.ones(len(matrix), dtype=np.bool_)
+    for position, field in enumerate(instance.fields):
+        ok &= ~_illegal(field, matrix[:, position])
+    for _, clash, _ in _contradictions(instance, matrix):
+        ok &= ~clash
+    return ok
+
+
+def check(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> None:
+    """Refuse a matrix of shape (n, fields) unless every row may be asked about.
+
+    `path` is the field of the request that holds the instance; with `rows_named` each violation names its row.
+
+    Raises:
+        InvalidInstanceError: with one violation for each field at fault (at most ten rows of each field).
+    """
+    found = [
+        Violation(f"{path}.{field.name}" + (f"[{row}]" if rows_named else ""), _complaint(field, float(column[row])))
+        for field, column in zip(instance.fields, matrix.T, strict=True)
+        for row in np.flatnonzero(_illegal(field, column))[:REPORTED_ROWS]
+    ] + [
+        Violation(f"{path}.{name}" + (f"[{row}]" if rows_named else ""), text)
+        for name, clash, text in _contradictions(instance, matrix)
+        for row in np.flatnonzero(clash)[:REPORTED_ROWS]
+    ]
+    if found:
+        raise InvalidInstanceError(found)
+
+
+def _illegal(field: Field, column: NDArray[np.float32]) -> NDArray[np.bool_]:
+    if field.codes is not None:
+        return np.zeros(len(column), dtype=np.bool_)  # an unknown code counts as not known
+    absent = np.isnan(column)
+    with np.errstate(invalid="ignore"):
+        bad = (column < field.low) | (column > field.high)
+        if field.whole:
+            bad |= np.isfinite(column) & (column != np.floor(column))
+    return (bad & ~absent) | (absent if field.required else np.zeros_like(absent))
+
+
+def _complaint(field: Field, value: float) -> str:
+    if np.isnan(value):
+        return f"is required: {field.legal}"
+    return f"must be {field.legal}, got {value:g}"
+
+
+def _contradictions(instance: InstanceType, matrix: Matrix) -> Sequence[tuple[str, NDArray[np.bool_], str]]:
+    """Name the fields that contradict others: (field, rows at fault, what would be right)."""
+    if instance is PITCH:
+        top, bottom = (matrix[:, instance.index(name)] for name in ("sz_top", "sz_bot"))
+        with np.errstate(invalid="ignore"):
+            return [("sz_top", top <= bottom, "must be above sz_bot")]
+    if instance is BATTED_BALL:
+        x, y, angle = (~np.isnan(matrix[:, instance.index(n)]) for n in ("hc_x", "hc_y", "spray_angle"))
+        return [
+            ("spray_angle", angle & (x | y), "give the direction once: spray_angle, or hc_x and hc_y"),
+            ("hc_y", x & ~y, "is required beside hc_x"),
+            ("hc_x", y & ~x, "is required beside hc_y"),
+        ]
+    return []

@@ -1,0 +1,103 @@
+"""The columns of a Statcast export as Baseball Savant writes it today: their names and their types.
+
+Source: the header of the CSV export of 2025 (118 columns). The eight columns that Savant has emptied for good are
+not kept.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import polars as pl
+
+NULLS: Final = ("", "null", "NA", "nan", "NaN")
+
+
+class Kind(Enum):
+    """Type of a column. REAL holds what is published to six digits or fewer, DOUBLE what is published to more."""
+
+    TEXT = "text"
+    DATE = "date"
+    INTEGER = "integer"
+    REAL = "real"
+    DOUBLE = "double"
+
+    @property
+    def polars(self) -> pl.DataType:
+        """The same type in polars."""
+        return _POLARS[self]
+
+
+_POLARS: Final[dict[Kind, pl.DataType]] = {
+    Kind.TEXT: pl.String(),
+    Kind.DATE: pl.Date(),
+    Kind.INTEGER: pl.Int32(),
+    Kind.REAL: pl.Float32(),
+    Kind.DOUBLE: pl.Float64(),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; a row without a value in a required one is quarantined, a file without the column refused."""
+
+    name: str
+    kind: Kind
+    required: bool = False
+
+
+def _columns(kind: Kind, names: str, *, required: bool = False) -> tuple[Column, ...]:
+    return tuple(Column(name, kind, required) for name in names.split())
+
+
+KEY: Final = ("game_pk", "at_bat_number", "pitch_number")
+
+COLUMNS: Final[tuple[Column, ...]] = (
+    *_columns(Kind.INTEGER, "game_pk at_bat_number pitch_number", required=True),
+    *_columns(Kind.DATE, "game_date", required=True),
+    *_columns(Kind.INTEGER, "game_year batter pitcher", required=True),
+    *_columns(Kind.TEXT, "game_type description", required=True),
+    *_columns(Kind.INTEGER, "balls strikes outs_when_up inning", required=True),
+    *_columns(Kind.TEXT, "inning_topbot stand p_throws home_team away_team type", required=True),
+    *_columns(Kind.TEXT, "player_name events des bb_type pitch_type pitch_name"),
+    *_columns(Kind.TEXT, "if_fielding_alignment of_fielding_alignment"),
+    *_columns(Kind.INTEGER, "zone hit_location on_1b on_2b on_3b"),
+    *_columns(Kind.INTEGER, "fielder_2 fielder_3 fielder_4 fielder_5 fielder_6 fielder_7 fielder_8 fielder_9"),
+    *_columns(Kind.INTEGER, "home_score away_score bat_score fld_score"),
+    *_columns(Kind.INTEGER, "post_home_score post_away_score post_bat_score post_fld_score"),
+    *_columns(Kind.INTEGER, "home_score_diff bat_score_diff"),
+    *_columns(Kind.INTEGER, "woba_denom babip_value iso_value launch_speed_angle hit_distance_sc"),
+    *_columns(Kind.INTEGER, "release_spin_rate spin_axis age_pit_legacy age_bat_legacy age_pit age_bat"),
+    *_columns(Kind.INTEGER, "n_thruorder_pitcher n_priorpa_thisgame_player_at_bat"),
+    *_columns(Kind.INTEGER, "pitcher_days_since_prev_game batter_days_since_prev_game"),
+    *_columns(Kind.INTEGER, "pitcher_days_until_next_game batter_days_until_next_game"),
+    *_columns(Kind.REAL, "release_speed effective_speed release_pos_x release_pos_y release_pos_z"),
+    *_columns(Kind.REAL, "release_extension pfx_x pfx_z plate_x plate_z sz_top sz_bot hc_x hc_y"),
+    *_columns(Kind.REAL, "launch_speed launch_angle bat_speed swing_length hyper_speed arm_angle"),
+    *_columns(Kind.REAL, "api_break_z_with_gravity api_break_x_arm api_break_x_batter_in"),
+    *_columns(Kind.REAL, "estimated_ba_using_speedangle estimated_slg_using_speedangle"),
+    *_columns(Kind.REAL, "estimated_woba_using_speedangle woba_value"),
+    *_columns(Kind.REAL, "delta_home_win_exp delta_run_exp delta_pitcher_run_exp home_win_exp bat_win_exp"),
+    *_columns(Kind.DOUBLE, "vx0 vy0 vz0 ax ay az attack_angle attack_direction swing_path_tilt"),
+    *_columns(
+        Kind.DOUBLE,
+        "intercept_ball_minus_batter_pos_x_inches intercept_ball_minus_batter_pos_y_inches",
+    ),
+)
+
+NAMES: Final = tuple(column.name for column in COLUMNS)
+REQUIRED: Final = tuple(column.name for column in COLUMNS if column.required)
+SCHEMA: Final = {column.name: column.kind.polars for column in COLUMNS}
+
+EMPTIED: Final = frozenset(
+    {
+        "spin_dir",
+        "spin_rate_deprecated",
+        "break_angle_deprecated",
+        "break_length_deprecated",
+        "tfs_deprecated",
+        "tfs_zulu_deprecated",
+        "umpire",
+        "sv_id",
+    }
+)

@@ -1,0 +1,75 @@
+"""Tasks: what is predicted, about which rows, with which outcomes, and against which anchors it is judged."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from ondeck_core.errors import NotFoundError
+from ondeck_core.features.batted_ball import BATTED_BALL_FEATURES
+from ondeck_core.features.called_strike import CALLED_STRIKE_FEATURES
+from ondeck_core.features.feature_set import FeatureSet
+from ondeck_core.instances import InstanceType
+
+HITS: Final = ("single", "double", "triple", "home_run")
+_TAKEN: Final = ("ball", "blocked_ball", "called_strike")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task. `population` picks its rows of the Statcast contract, `label` gives each its outcome's index."""
+
+    name: str
+    features: FeatureSet
+    outcomes: tuple[str, ...]
+    population: pl.Expr
+    label: pl.Expr
+
+    @property
+    def instance(self) -> InstanceType:
+        """What the task is asked about."""
+        return self.features.instance
+
+
+def _index_of(outcomes: tuple[str, ...], name: pl.Expr) -> pl.Expr:
+    return name.replace_strict(
+        {outcome: index for index, outcome in enumerate(outcomes)}, default=0, return_dtype=pl.Int64
+    )
+
+
+_BATTED_BALL_OUTCOMES: Final = ("out", *HITS)
+
+BATTED_BALL_TASK: Final = Task(
+    name="batted_ball",
+    features=BATTED_BALL_FEATURES,
+    outcomes=_BATTED_BALL_OUTCOMES,
+    population=(pl.col("type") == "X") & pl.col("events").is_not_null(),
+    label=_index_of(_BATTED_BALL_OUTCOMES, pl.col("events")),
+)
+
+CALLED_STRIKE_TASK: Final = Task(
+    name="called_strike",
+    features=CALLED_STRIKE_FEATURES,
+    outcomes=("ball", "called_strike"),
+    population=pl.col("description").is_in(_TAKEN),
+    label=(pl.col("description") == "called_strike").cast(pl.Int64),
+)
+
+TASKS: Final = {task.name: task for task in (BATTED_BALL_TASK, CALLED_STRIKE_TASK)}
+
+
+def task_named(name: str) -> Task:
+    """Find a task; `batted-ball` and `batted_ball` name the same.
+
+    Raises:
+        NotFoundError: there is no such task.
+    """
+    try:
+        return TASKS[canonical(name)]
+    except KeyError:
+        raise NotFoundError("task", name, sorted(TASKS)) from None
+
+
+def canonical(name: str) -> str:
+    """Spell a task or model as the contract does."""
+    return name.strip().lower().replace("-", "_")
