@@ -1,0 +1,21 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    folder = Path(os.environ.get("ONDECK_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "statcast").is_dir():
+        pytest.skip(f"no real Statcast data in {folder} (ONDECK_REAL_DATA names another folder)")
+    return folder
