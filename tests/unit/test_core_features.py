@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondeck_core.categories import PitchType, Side
+from ondeck_core.features.feature_set import FeatureSet
+from ondeck_core.instances import Matrix
+from ondeck_core.tasks import TASKS, Task
+
+AFTER_THE_EVENT = ("hit_distance", "hc_x", "hc_y", "radius", "events", "estimated", "woba", "post_", "delta_")
+
+
+def featured(features: FeatureSet, **values: float) -> dict[str, float]:
+    columns = {name: np.array([value]) for name, value in values.items()}
+    computed = features.compute(features.instance.matrix(columns, 1))
+    return dict(zip(features.names, computed[0].tolist(), strict=True))
+
+
+def some_instances(task: Task, rows: int, seed: int) -> Matrix:
+    """Made-up instances, about a third of the optional cells absent."""
+    draw = np.random.default_rng(seed)
+    columns = {}
+    for field in task.instance.fields:
+        high = max(field.codes) if field.codes else field.high
+        values = draw.uniform(field.low, high, rows)
+        if field.whole or field.codes:
+            values = np.round(values)
+        if not field.required:
+            values[draw.random(rows) < 0.35] = np.nan
+        columns[field.name] = values
+    return task.instance.matrix(columns, rows)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_no_feature_tells_what_was_known_only_afterwards(task: Task) -> None:
+    assert [name for name in task.features.names if any(word in name for word in AFTER_THE_EVENT)] == []
+
+
+@given(angle=st.floats(-60, 60), near=st.floats(20, 150), far=st.floats(20, 150))
+def test_hit_coordinates_give_the_direction_and_nothing_else(angle: float, near: float, far: float) -> None:
+    turn = np.radians(angle)
+    first, second = (
+        featured(
+            TASKS["batted_ball"].features,
+            launch_speed=100,
+            launch_angle=20,
+            hc_x=125.42 + radius * np.sin(turn),
+            hc_y=198.27 - radius * np.cos(turn),
+        )
+        for radius in (near, far)
+    )
+    assert first == pytest.approx(second, abs=1e-3, nan_ok=True)
+
+
+@pytest.mark.parametrize(("stand", "pull"), [(Side.R, 30.0), (Side.L, -30.0)])
+def test_a_right_hander_pulls_to_left_field(stand: Side, pull: float) -> None:
+    ball = featured(
+        TASKS["batted_ball"].features, launch_speed=100, launch_angle=20, spray_angle=-30, stand=float(stand)
+    )
+    assert ball["pull_angle"] == pytest.approx(pull)
+
+
+@pytest.mark.parametrize(("stand", "toward"), [(Side.R, 0.5), (Side.L, -0.5)])
+def test_a_right_hander_stands_at_negative_plate_x(stand: Side, toward: float) -> None:
+    pitch = featured(TASKS["called_strike"].features, plate_x=-0.5, plate_z=2.5, stand=float(stand))
+    assert pitch["toward_batter"] == pytest.approx(toward)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"),
+    [
+        (float(PitchType.FF), (1.0, 0.0, 0.0)),
+        (float(PitchType.ST), (0.0, 1.0, 0.0)),
+        (float(PitchType.CH), (0.0, 0.0, 1.0)),
+        (float(PitchType.EP), (0.0, 0.0, 0.0)),
+        (0.0, (np.nan,) * 3),
+        (99.0, (np.nan,) * 3),
+        (np.nan, (np.nan,) * 3),
+    ],
+)
+def test_a_pitch_type_that_is_not_known_is_absent_not_another(kind: float, flags: tuple[float, ...]) -> None:
+    pitch = featured(TASKS["called_strike"].features, plate_x=0, plate_z=2, pitch_type=kind)
+    assert [pitch[name] for name in ("is_fastball", "is_breaking", "is_offspeed")] == pytest.approx(flags, nan_ok=True)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_a_row_has_the_same_features_alone_and_in_a_batch(task: Task) -> None:
+    instances = some_instances(task, 257, seed=1)
+    together = task.features.compute(instances)
+    alone = np.vstack([task.features.compute(instances[i : i + 1]) for i in range(len(instances))])
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_features_are_float32_and_never_infinite(task: Task) -> None:
+    computed = task.features.compute(some_instances(task, 1000, seed=2))
+    assert computed.dtype == np.float32
+    assert not np.isinf(computed).any()
+
+
+def test_a_fingerprint_changes_with_what_a_set_declares() -> None:
+    prints = {task.features.fingerprint for task in TASKS.values()}
+    assert len(prints) == len(TASKS)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from ondeck_core.errors import InvalidInstanceError
+from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType, check, legal
+
+STRIKE = {"plate_x": 0.0, "plate_z": 2.5}
+HOMER = {"launch_speed": 108.0, "launch_angle": 27.0}
+
+
+def row(instance: InstanceType, **values: float) -> np.ndarray:
+    return instance.matrix({name: np.array([value]) for name, value in values.items()}, 1)
+
+
+@pytest.mark.parametrize(
+    ("instance", "values"),
+    [
+        (PITCH, STRIKE),
+        (PITCH, STRIKE | {"balls": 3, "strikes": 2, "sz_top": 3.4, "sz_bot": 1.6}),
+        (PITCH, STRIKE | {"pitch_type": 99}),  # a kind of a later day counts as not known
+        (PITCH, {"plate_x": -5.38, "plate_z": -7.65}),
+        (BATTED_BALL, HOMER),
+        (BATTED_BALL, HOMER | {"hc_x": 125.0, "hc_y": 50.0}),
+        (BATTED_BALL, HOMER | {"spray_angle": -12.0}),
+    ],
+)
+def test_an_instance_that_may_be_asked_about_is_taken(instance: InstanceType, values: dict[str, float]) -> None:
+    matrix = row(instance, **values)
+    check(instance, matrix, path=instance.path, rows_named=False)
+    assert legal(instance, matrix).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("instance", "values", "complaints"),
+    [
+        (PITCH, {"plate_x": 0.0}, {"pitch.plate_z": "is required: a number from -20 to 20 (ft)"}),
+        (PITCH, STRIKE | {"plate_x": 21.0}, {"pitch.plate_x": "must be a number from -20 to 20 (ft), got 21"}),
+        (PITCH, STRIKE | {"plate_x": np.inf}, {"pitch.plate_x": "must be a number from -20 to 20 (ft), got inf"}),
+        (PITCH, STRIKE | {"balls": 4}, {"pitch.balls": "must be a whole number from 0 to 3, got 4"}),
+        (PITCH, STRIKE | {"balls": 1.5}, {"pitch.balls": "must be a whole number from 0 to 3, got 1.5"}),
+        (PITCH, STRIKE | {"sz_top": 1.5, "sz_bot": 3.5}, {"pitch.sz_top": "must be above sz_bot"}),
+        (BATTED_BALL, HOMER | {"hc_x": 125.0}, {"batted_ball.hc_y": "is required beside hc_x"}),
+        (
+            BATTED_BALL,
+            HOMER | {"hc_x": 125.0, "hc_y": 50.0, "spray_angle": 0.0},
+            {"batted_ball.spray_angle": "give the direction once: spray_angle, or hc_x and hc_y"},
+        ),
+        (
+            BATTED_BALL,
+            {},
+            {
+                "batted_ball.launch_speed": "is required: a number from 0 to 130 (mph)",
+                "batted_ball.launch_angle": "is required: a number from -90 to 90 (degrees)",
+            },
+        ),
+    ],
+)
+def test_a_refusal_names_each_field_and_what_would_be_right(
+    instance: InstanceType, values: dict[str, float], complaints: dict[str, str]
+) -> None:
+    matrix = row(instance, **values)
+    with pytest.raises(InvalidInstanceError) as refused:
+        check(instance, matrix, path=instance.path, rows_named=False)
+    assert {violation.field: violation.description for violation in refused.value.violations} == complaints
+    assert legal(instance, matrix).tolist() == [False]
+
+
+def test_a_refusal_of_many_rows_names_the_row() -> None:
+    columns = {"plate_x": np.array([0.0, 30.0, 0.0]), "plate_z": np.array([2.0, 2.0, np.nan])}
+    matrix = PITCH.matrix(columns, 3)
+    with pytest.raises(InvalidInstanceError) as refused:
+        check(PITCH, matrix, path="pitches", rows_named=True)
+    assert [violation.field for violation in refused.value.violations] == ["pitches.plate_x[1]", "pitches.plate_z[2]"]
+    assert legal(PITCH, matrix).tolist() == [True, False, False]

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ondeck_core.errors import NotFoundError
+from ondeck_core.figures import batted_ball_figures, called_strike_figures
+from ondeck_core.instances import PITCH, legal
+from ondeck_core.statcast.instances import instances_of
+from ondeck_core.statcast.reading import read_cells
+from ondeck_core.tasks import TASKS, task_named
+
+
+@pytest.mark.parametrize("spelling", ["batted_ball", "batted-ball", "Batted-Ball", " batted_ball "])
+def test_a_task_is_found_however_a_person_spells_it(spelling: str) -> None:
+    assert task_named(spelling) is TASKS["batted_ball"]
+
+
+def test_a_task_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(NotFoundError, match="no task 'home_run'; there are: batted_ball, called_strike"):
+        task_named("home_run")
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [
+        ("field_out", "out"),
+        ("field_error", "out"),
+        ("fielders_choice", "out"),
+        ("single", "single"),
+        ("double", "double"),
+        ("triple", "triple"),
+        ("home_run", "home_run"),
+    ],
+)
+def test_a_ball_in_play_is_a_hit_or_an_out(event: str, outcome: str) -> None:
+    task = TASKS["batted_ball"]
+    label = pl.DataFrame({"events": [event]}).select(task.label.alias("label"))["label"][0]
+    assert task.outcomes[label] == outcome
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("task", "rows"), [("batted_ball", 19_337), ("called_strike", 57_896)])
+def test_the_population_is_that_of_the_published_yardsticks(real_data: Path, task: str, rows: int) -> None:
+    month = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")).rows
+    chosen = month.filter((pl.col("game_type") == "R") & TASKS[task].population)
+    instances = instances_of(chosen, TASKS[task].instance)
+    assert legal(TASKS[task].instance, instances).sum() == rows
+
+
+def test_expected_figures_weigh_the_outcomes() -> None:
+    probabilities = np.array([[0.5, 0.2, 0.1, 0.0, 0.2], [1, 0, 0, 0, 0]], dtype=np.float32)
+    figures = batted_ball_figures(probabilities)
+    assert figures["xba"] == pytest.approx([0.5, 0.0])
+    assert figures["xslg"] == pytest.approx([0.2 + 0.2 + 0.8, 0.0])
+    assert figures["xwoba"] == pytest.approx([0.2 * 0.9 + 0.1 * 1.25 + 0.2 * 2.0, 0.0])
+
+
+def test_a_called_strike_comes_with_its_distance_to_the_edge() -> None:
+    place = {"plate_x": np.array([0.0, 0.0]), "plate_z": np.array([4.5, 4.5]), "sz_top": np.array([3.5, np.nan])}
+    pitches = PITCH.matrix(place | {"sz_bot": np.array([1.5, 1.5])}, 2)
+    figures = called_strike_figures(np.array([[0.9, 0.1], [0.8, 0.2]], dtype=np.float32), pitches)
+    assert figures["strike_probability"] == pytest.approx([0.1, 0.2])
+    assert figures["edge_distance"] == pytest.approx([1 - 2.9 / 24, np.nan], nan_ok=True)
