@@ -1,0 +1,80 @@
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Workshop = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def workshop(root: Path) -> Workshop:
+    return tomllib.loads((root / "pyproject.toml").read_text())
+
+
+def manifests(root: Path) -> list[Path]:
+    return sorted([*root.glob("*/pyproject.toml"), *root.glob("clients/*/pyproject.toml")])
+
+
+def import_packages(manifest: Path) -> list[str]:
+    wheel = tomllib.loads(manifest.read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    return [Path(folder).name for folder in wheel["packages"]]
+
+
+def test_the_import_rule_knows_every_package_that_ships(root: Path, workshop: Workshop) -> None:
+    shipped = {package for manifest in manifests(root) for package in import_packages(manifest)}
+    assert set(workshop["tool"]["importlinter"]["root_packages"]) == shipped
+
+
+def test_inside_each_package_the_layers_are_exhaustive(workshop: Workshop) -> None:
+    contracts = workshop["tool"]["importlinter"]["contracts"]
+    ruled = {name for contract in contracts if contract.get("exhaustive") for name in contract["containers"]}
+    assert ruled == set(workshop["tool"]["importlinter"]["root_packages"]) - {"ondeck"}
+
+
+def test_make_alone_lists_every_target_with_a_line(root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert phony is not None
+    printed = subprocess.run(["make"], cwd=root, capture_output=True, text=True, check=True).stdout
+    lines = dict(re.findall(r"^  make (\w+) +(\S.*)$", printed, re.MULTILINE))
+    assert set(lines) == set(phony.group(1).split())
+    assert {"run", "test", "check", "gen", "train", "bench", "setup"} <= set(lines)
+
+
+def test_constraints_hold_exact_versions_and_no_address(root: Path) -> None:
+    lines = [line for line in (root / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_]+", line)] == []
+
+
+def test_every_dependency_of_ours_is_pinned(root: Path, workshop: Workshop) -> None:
+    pins = {
+        re.split("==", line)[0].lower().replace("_", "-")
+        for line in (root / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    wanted = [*workshop["dependency-groups"]["dev"]]
+    for manifest in manifests(root):
+        wanted += tomllib.loads(manifest.read_text())["project"]["dependencies"]
+    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in wanted}
+    assert {name for name in names if not name.startswith("ondeck-")} - pins == set()
+
+
+def test_every_ignored_lint_has_a_reason_beside_it(root: Path) -> None:
+    section = (root / "pyproject.toml").read_text().split("[tool.ruff.lint]")[1].split("[tool.ruff.lint.pydocstyle]")[0]
+    bare = [line for line in section.splitlines() if re.match(r'\s+"[A-Z]+\d*"', line) and "#" not in line]
+    assert bare == []
+
+
+def test_every_noqa_in_the_code_has_a_reason_beside_it(root: Path) -> None:
+    bare = [
+        f"{path.relative_to(root)}:{number}"
+        for manifest in manifests(root)
+        for path in manifest.parent.rglob("*.py")
+        if "gen" not in path.parts
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"#\s*(noqa(: [A-Z0-9, ]+)?|type: ignore(\[[^\]]+\])?)\s*$", line)
+    ]
+    assert bare == []
