@@ -1,0 +1,40 @@
+"""COPY, which SQLAlchemy does not speak: straight through the asyncpg connection below it."""
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import asyncpg
+import polars as pl
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
+    """COPY rows into a table, columns by name; the transaction of `connection` must have begun."""
+    driver = await _driver(connection)
+    buffer = io.BytesIO()
+    rows.write_csv(buffer, include_header=False)
+    buffer.seek(0)
+    await driver.copy_to_table(table, source=buffer, columns=rows.columns, format="csv")
+
+
+async def copy_out(
+    connection: AsyncConnection, query: str, arguments: Sequence[date | str], schema: Mapping[str, pl.DataType]
+) -> pl.DataFrame:
+    """COPY the rows of a query, whose columns are those of `schema`, into a frame of that schema."""
+    driver = await _driver(connection)
+    buffer = io.BytesIO()
+    await driver.copy_from_query(query, *arguments, output=buffer, format="csv")
+    buffer.seek(0)
+    if not buffer.getbuffer().nbytes:
+        return pl.DataFrame(schema=schema)
+    return pl.read_csv(buffer, has_header=False, schema=schema)
+
+
+async def _driver(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    if not isinstance(driver, asyncpg.Connection):
+        raise TypeError(f"expected an asyncpg connection, got {type(driver).__name__}")
+    return driver

@@ -1,0 +1,25 @@
+"""Bring a database to the tables of this release; forward only, one program at a time."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_LOCK: Final = 0x0DEC  # any number, as long as every Ondeck program takes the same
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Apply the migrations that are missing, all or none; programs that start together take turns."""
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,126 @@
+"""The tables. Migrations make them; a test shows that both agree."""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REAL
+from sqlalchemy.types import TypeEngine
+
+from ondeck_core.statcast.contract import COLUMNS, Kind
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_TYPES: Final[dict[Kind, TypeEngine[Any]]] = {
+    Kind.TEXT: Text(),
+    Kind.DATE: Date(),
+    Kind.INTEGER: Integer(),
+    Kind.REAL: REAL(),
+    Kind.DOUBLE: Double(),
+}
+
+
+def _simulated() -> Column[bool]:
+    return Column("simulated", Boolean, nullable=False, server_default=text("false"))
+
+
+players = Table(
+    "players",
+    metadata,
+    Column("player_id", Integer, primary_key=True, autoincrement=False, comment="MLBAM id; negative: simulated"),
+    Column("name", Text, comment='"Last, First", as Savant writes it; NULL: known by id alone'),
+    _simulated(),
+    CheckConstraint("simulated = (player_id < 0)", name="simulated_ids_are_negative"),
+)
+
+games = Table(
+    "games",
+    metadata,
+    Column("game_pk", Integer, primary_key=True, autoincrement=False, comment="negative: simulated"),
+    Column("season", Integer, nullable=False),
+    Column("game_date", Date, nullable=False),
+    Column("game_type", Text, nullable=False),
+    Column("home_team", Text, nullable=False),
+    Column("away_team", Text, nullable=False),
+    _simulated(),
+    UniqueConstraint("game_pk", "season"),
+    CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
+)
+
+pitches = Table(
+    "pitches",
+    metadata,
+    *(Column(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS),
+    _simulated(),
+    PrimaryKeyConstraint("game_pk", "at_bat_number", "pitch_number", "game_year"),
+    ForeignKeyConstraint(["game_pk", "game_year"], ["games.game_pk", "games.season"]),
+    ForeignKeyConstraint(["batter"], ["players.player_id"]),
+    ForeignKeyConstraint(["pitcher"], ["players.player_id"]),
+    CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
+    Index(None, "game_date"),
+    Index(None, "batter", "game_date"),
+    Index(None, "pitcher", "game_date"),
+    postgresql_partition_by="RANGE (game_year)",
+)
+
+ingest_ledger = Table(
+    "ingest_ledger",
+    metadata,
+    Column("source", Text, primary_key=True, comment="savant, file or simulator"),
+    Column("unit", Text, primary_key=True, comment="a day, or the name of a file and its SHA-256"),
+    Column("day", Date),
+    Column("state", Text, nullable=False),
+    Column("rows_in", Integer, nullable=False, server_default=text("0")),
+    Column("stored", Integer, nullable=False, server_default=text("0")),
+    Column("unchanged", Integer, nullable=False, server_default=text("0")),
+    Column("quarantined", Integer, nullable=False, server_default=text("0")),
+    Column("games", Integer, nullable=False, server_default=text("0")),
+    Column("raw_sha256", Text),
+    Column("attempts", SmallInteger, nullable=False, server_default=text("1")),
+    Column("last_error", Text),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _simulated(),
+    CheckConstraint("state IN ('done', 'empty', 'failed')", name="known_state"),
+    CheckConstraint("rows_in = stored + unchanged + quarantined", name="no_row_is_lost"),
+    Index(None, "source", "day"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("cells", JSONB, nullable=False, comment="the row as it came, text by column name"),
+    Column("cells_sha256", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("source", "unit", "cells_sha256"),
+)
