@@ -37,6 +37,9 @@ class Window(Claim):
     first_day: date
     last_day: date
 
+    def __str__(self) -> str:
+        return f"{self.first_day} to {self.last_day}"
+
 
 class Training(Claim):
     """What the served graph was fitted and calibrated on; `data_fingerprint` is of those very rows."""

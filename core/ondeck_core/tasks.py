@@ -1,6 +1,7 @@
 """Tasks: what is predicted, about which rows, with which outcomes, and against which anchors it is judged."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
@@ -10,6 +11,7 @@ from ondeck_core.features.batted_ball import BATTED_BALL_FEATURES
 from ondeck_core.features.called_strike import CALLED_STRIKE_FEATURES
 from ondeck_core.features.feature_set import FeatureSet
 from ondeck_core.instances import InstanceType
+from ondeck_core.names import canonical
 
 HITS: Final = ("single", "double", "triple", "home_run")
 _TAKEN: Final = ("ball", "blocked_ball", "called_strike")
@@ -17,13 +19,17 @@ _TAKEN: Final = ("ball", "blocked_ball", "called_strike")
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task. `population` picks its rows of the Statcast contract, `label` gives each its outcome's index."""
+    """One task. `population` picks its rows of the Statcast contract, `label` gives each its outcome's index.
+
+    `anchors` maps the name of a public estimate to the column that holds it.
+    """
 
     name: str
     features: FeatureSet
     outcomes: tuple[str, ...]
     population: pl.Expr
     label: pl.Expr
+    anchors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def instance(self) -> InstanceType:
@@ -45,6 +51,7 @@ BATTED_BALL_TASK: Final = Task(
     outcomes=_BATTED_BALL_OUTCOMES,
     population=(pl.col("type") == "X") & pl.col("events").is_not_null(),
     label=_index_of(_BATTED_BALL_OUTCOMES, pl.col("events")),
+    anchors={"xba": "estimated_ba_using_speedangle"},
 )
 
 CALLED_STRIKE_TASK: Final = Task(
@@ -68,8 +75,3 @@ def task_named(name: str) -> Task:
         return TASKS[canonical(name)]
     except KeyError:
         raise NotFoundError("task", name, sorted(TASKS)) from None
-
-
-def canonical(name: str) -> str:
-    """Spell a task or model as the contract does."""
-    return name.strip().lower().replace("-", "_")

@@ -1,0 +1,72 @@
+"""The parity gate: the graph must answer as scikit-learn does, on real rows, those with gaps among them."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import onnxruntime as ort
+from onnx import ModelProto
+
+from ondeck_core.errors import OndeckError
+from ondeck_core.instances import InstanceType, Matrix
+from ondeck_core.manifest import INPUT, OUTPUT, Parity
+from ondeck_trainer.dataset import Dataset
+from ondeck_trainer.ensemble import Ensemble
+
+TOLERANCE: Final = 1e-5
+LEAST_ROWS: Final = 20_000
+SHARE_BLANKED: Final = 0.25
+_SLICE: Final = 8192
+
+
+class ParityError(OndeckError):
+    """The graph does not answer as the fitted model does; nothing is published."""
+
+
+def run_graph(model: ModelProto) -> Callable[[Matrix], Matrix]:
+    """Open a graph as the server does: one thread, on the processor."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda features: np.vstack(
+        [session.run([OUTPUT], {INPUT: features[at : at + _SLICE]})[0] for at in range(0, len(features), _SLICE)]
+    )
+
+
+def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, seed: int) -> Parity:
+    """Compare both on up to the last 40,000 rows, and again on as many of them with optional fields blanked.
+
+    Raises:
+        ParityError: a probability differs by more than 1e-5; the text names the worst row.
+    """
+    instances = rows.instances[-2 * LEAST_ROWS :]
+    blanked = blank_optional(rows.task.instance, instances, seed)
+    features = rows.task.features.compute(np.vstack([instances, blanked]))
+    expected, actual = ensemble.predict(features), run_graph(model)(features)
+    difference = np.abs(expected - actual).max(axis=1)
+    worst = int(difference.argmax())
+    report = Parity(
+        rows=len(features),
+        rows_with_nan=int(np.isnan(features).any(axis=1).sum()),
+        tolerance=TOLERANCE,
+        largest_difference=float(difference[worst]),
+        worst_row=tuple(None if np.isnan(value) else float(value) for value in features[worst]),
+        worst_row_sklearn=tuple(map(float, expected[worst])),
+        worst_row_onnx=tuple(map(float, actual[worst])),
+    )
+    if not report.largest_difference <= TOLERANCE:
+        raise ParityError(
+            f"the graph differs from the model by {report.largest_difference:.2e} (at most {TOLERANCE:.0e} is taken); "
+            f"worst of {report.rows} rows: {report.worst_row}"
+        )
+    return report
+
+
+def blank_optional(instance: InstanceType, instances: Matrix, seed: int) -> Matrix:
+    """Copy instances and make about a quarter of the cells of their optional fields absent."""
+    draw = np.random.default_rng(seed)
+    blanked = instances.copy()
+    for position, field in enumerate(instance.fields):
+        if not field.required:
+            blanked[draw.random(len(blanked)) < SHARE_BLANKED, position] = np.nan
+    return blanked

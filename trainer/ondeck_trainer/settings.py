@@ -1,0 +1,14 @@
+"""Settings of the trainers."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ondeck_store.settings import StoreSettings
+
+
+class TrainerSettings(StoreSettings):
+    """Where models go, and how they are fitted."""
+
+    models: Path = Field(default=Path("onnx_models"), description="folder of the model repository")
+    seed: int = Field(default=20240320, ge=0, le=2**31 - 1, description="seed of everything that is drawn in training")
