@@ -1,0 +1,152 @@
+"""The server's life: load, listen, say so; on SIGTERM say no, drain, leave. The order is the shape of the code."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
+
+from ondeck.v1 import model_service_pb2, prediction_service_pb2
+from ondeck_core.errors import OndeckError
+from ondeck_server.admin import admin_pages
+from ondeck_server.health import health_names, tell
+from ondeck_server.models.manager import Models, State
+from ondeck_server.predictor import Predictor
+from ondeck_server.rpc.adapter import Adapter
+from ondeck_server.rpc.model_service import ModelHandlers
+from ondeck_server.rpc.prediction_service import PredictionHandlers
+from ondeck_server.settings import ServerSettings
+
+PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
+HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+MEBIBYTE: Final = 1 << 20
+
+log = structlog.get_logger()
+
+
+class PortTakenError(OndeckError):
+    """Something else listens where the server should."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """Where a server listens, and what it serves."""
+
+    address: str
+    admin: str
+    serving: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+async def serve(settings: ServerSettings, started: Callable[[Started], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `started` is told once, when calls are taken.
+
+    Raises:
+        PortTakenError: a port is in use.
+        ArtifactRefusedError: the repository itself cannot be read.
+    """
+    stop = _stop_signal()
+    registry = CollectorRegistry()
+    models = await asyncio.to_thread(Models, settings.models)
+    names = health_names(SERVICES, models.serving())
+    health = health_aio.HealthServicer()
+    draining = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        unready = _unready(models, draining)
+        admin_port = await stack.enter_async_context(_admin(settings, unready, registry))
+        port = await stack.enter_async_context(_grpc(settings, models, health, registry))
+        stack.push_async_callback(health.enter_graceful_shutdown)
+        stack.callback(draining.set)
+        await tell(health, names)
+        started(
+            Started(
+                address=f"{settings.host}:{port}",
+                admin=f"http://{settings.host}:{admin_port}",
+                serving=tuple(f"{v.model} {v.number}" for v in models.versions.values() if v.state is State.LOADED),
+                missing=tuple(unready()),
+            )
+        )
+        await stop.wait()
+        log.info("draining", seconds=settings.drain_seconds)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _unready(models: Models, draining: asyncio.Event) -> Callable[[], list[str]]:
+    def reasons() -> list[str]:
+        serving = models.serving()
+        found = ["draining"] if draining.is_set() else []
+        if not serving:
+            found.append("no model has a production version")
+        return found + [f"models/{model} does not serve" for model, serves in serving.items() if not serves]
+
+    return reasons
+
+
+@asynccontextmanager
+async def _admin(
+    settings: ServerSettings, unready: Callable[[], list[str]], registry: CollectorRegistry
+) -> AsyncIterator[int]:
+    try:
+        async with admin_pages(settings.host, settings.admin_port, unready, registry) as port:
+            yield port
+    except OSError as taken:
+        raise PortTakenError(
+            f"cannot listen on {settings.host}:{settings.admin_port} ({taken.strerror}); "
+            "choose another with ONDECK_ADMIN_PORT or --admin-port"
+        ) from taken
+
+
+@asynccontextmanager
+async def _grpc(
+    settings: ServerSettings, models: Models, health: health_aio.HealthServicer, registry: CollectorRegistry
+) -> AsyncIterator[int]:
+    server = grpc.aio.server(
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", settings.max_message_mb * MEBIBYTE),
+            ("grpc.max_send_message_length", settings.max_message_mb * MEBIBYTE),
+        ]
+    )
+    adapter = Adapter(registry)
+    predictor = Predictor(models, settings.max_waiting_rows, registry)
+    server.add_generic_rpc_handlers(
+        (
+            adapter.serve(PREDICTION, PredictionHandlers(predictor)),
+            adapter.serve(MODELS, ModelHandlers(models)),
+        )
+    )
+    add_HealthServicer_to_server(health, server)
+    reflection.enable_server_reflection((*SERVICES, HEALTH, reflection.SERVICE_NAME), server)
+    port = _bind(server, settings)
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(settings.drain_seconds)
+
+
+def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    try:
+        return server.add_insecure_port(f"{settings.host}:{settings.port}")
+    except RuntimeError as taken:
+        raise PortTakenError(
+            f"cannot listen on {settings.host}:{settings.port}; choose another with ONDECK_PORT or --port"
+        ) from taken

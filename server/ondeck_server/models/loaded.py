@@ -1,0 +1,105 @@
+"""A version that may answer: opened only after everything that its manifest claims has been seen to hold."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.instances import Matrix
+from ondeck_core.manifest import EVALUATION_FILE, GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, Evaluation, Golden, Manifest
+from ondeck_core.tasks import TASKS, Task
+from ondeck_server.models.session import Session
+
+C = TypeVar("C", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedVersion:
+    """A verified, warm version."""
+
+    manifest: Manifest
+    evaluation: Evaluation
+    task: Task
+    session: Session
+
+    def answer(self, instances: Matrix) -> Matrix:
+        """Turn instances of shape (n, fields) into probabilities of shape (n, outcomes)."""
+        return self.session.run(self.task.features.compute(instances))
+
+
+def load(folder: Path, model: str, version: int) -> LoadedVersion:
+    """Open a version.
+
+    Raises:
+        ArtifactRefusedError: something is not as the manifest claims; the text says what.
+    """
+    manifest = read_manifest(folder, model, version)
+    _check_files(folder, manifest)
+    task = _check_task(manifest)
+    evaluation = read_evaluation(folder)
+    session = Session(folder / MODEL_FILE, len(manifest.feature_names), len(manifest.outcomes))
+    loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session)
+    _check_golden(loaded, _claim(Golden, folder / GOLDEN_FILE))
+    session.warm_up(len(manifest.feature_names))
+    return loaded
+
+
+def read_manifest(folder: Path, model: str, version: int) -> Manifest:
+    """Read what a version claims; it must be of this model and number."""
+    manifest = _claim(Manifest, folder / MANIFEST_FILE)
+    if (manifest.model, manifest.version) != (model, version):
+        raise ArtifactRefusedError(f"its manifest is of {manifest.model} version {manifest.version}")
+    return manifest
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read how a version was judged."""
+    return _claim(Evaluation, folder / EVALUATION_FILE)
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    for name in {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE} - set(manifest.files):
+        raise ArtifactRefusedError(f"its manifest does not name {name}")
+    for name, claimed in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ArtifactRefusedError(f"{name} is missing")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != claimed:
+            raise ArtifactRefusedError(f"{name} is not the file that was published: its SHA-256 differs")
+
+
+def _check_task(manifest: Manifest) -> Task:
+    task = TASKS.get(manifest.task)
+    if task is None:
+        raise ArtifactRefusedError(f"this server knows no task {manifest.task!r}")
+    claimed = (manifest.feature_set, manifest.feature_fingerprint, manifest.feature_names, manifest.outcomes)
+    known = (task.features.name, task.features.fingerprint, task.features.names, task.outcomes)
+    for what, theirs, ours in zip(("set", "fingerprint", "names", "outcomes"), claimed, known, strict=True):
+        if theirs != ours:
+            raise ArtifactRefusedError(f"made for other features ({what}): {theirs}, here {ours}")
+    return task
+
+
+def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:
+    if golden.fields != loaded.task.instance.names or not golden.instances:
+        raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no instances of {loaded.task.instance.message}")
+    instances = np.array(golden.instances, dtype=np.float32)
+    difference = float(np.abs(loaded.answer(instances) - np.array(golden.probabilities)).max())
+    if not difference <= golden.tolerance:
+        raise ArtifactRefusedError(
+            f"golden rows come out different by {difference:.1e}, at most {golden.tolerance:.0e} is taken"
+        )
+
+
+def _claim(kind: type[C], path: Path) -> C:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactRefusedError(f"{path.name} is missing") from None
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        raise ArtifactRefusedError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -1,0 +1,48 @@
+"""The model repository, read: which models, versions and aliases lie in the folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.manifest import ALIASES_FILE, Aliases
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """The line of versions of one model, and the names that point into it."""
+
+    model: str
+    versions: tuple[int, ...]
+    aliases: dict[str, int]
+
+
+def read_repository(models: Path) -> list[Line]:
+    """List the models of a folder by name; whatever is hidden or not a number is not a version.
+
+    Raises:
+        ArtifactRefusedError: an aliases.json cannot be read.
+    """
+    if not models.is_dir():
+        return []
+    folders = (path for path in sorted(models.iterdir()) if path.is_dir() and not path.name.startswith("."))
+    lines = (Line(model=path.name, versions=_versions(path), aliases=_aliases(path)) for path in folders)
+    return [line for line in lines if line.versions or line.aliases]
+
+
+def _versions(folder: Path) -> tuple[int, ...]:
+    numbers = (path.name for path in folder.iterdir() if path.is_dir())
+    return tuple(
+        sorted(int(name) for name in numbers if name.isascii() and name.isdigit() and not name.startswith("0"))
+    )
+
+
+def _aliases(folder: Path) -> dict[str, int]:
+    path = folder / ALIASES_FILE
+    if not path.is_file():
+        return {}
+    try:
+        return dict(Aliases.model_validate_json(path.read_bytes()).aliases)
+    except ValidationError as wrong:
+        raise ArtifactRefusedError(f"{path} cannot be read: {wrong.errors()[0]['msg']}") from wrong

@@ -1,0 +1,45 @@
+"""A graph, opened: float32 features in, probabilities out, one thread."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime as ort
+
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.instances import Matrix
+from ondeck_core.manifest import INPUT, OUTPUT
+
+_WARM_UP_ROWS: Final = (1, 8, 64, 1024)
+_ERRORS_ONLY: Final = 3
+
+
+class Session:
+    """One ONNX Runtime session on one thread; the operating system has the other cores for other processes."""
+
+    def __init__(self, graph: Path, features: int, outcomes: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        except Exception as broken:
+            raise ArtifactRefusedError(f"{graph.name} is not a graph that can be run: {broken}") from broken
+        _expect(self._session.get_inputs(), INPUT, features)
+        _expect(self._session.get_outputs(), OUTPUT, outcomes)
+
+    def run(self, features: Matrix) -> Matrix:
+        """Turn features of shape (n, features) into probabilities of shape (n, outcomes)."""
+        probabilities: Matrix = self._session.run([OUTPUT], {INPUT: features})[0]
+        return probabilities
+
+    def warm_up(self, features: int) -> None:
+        """Run once at each usual size, so that no caller pays for the first time."""
+        for rows in _WARM_UP_ROWS:
+            self.run(np.zeros((rows, features), dtype=np.float32))
+
+
+def _expect(ends: list[ort.NodeArg], name: str, width: int) -> None:
+    found = [(end.name, end.type, end.shape[-1]) for end in ends]
+    if found != [(name, "tensor(float)", width)]:
+        raise ArtifactRefusedError(f"the graph should have {name!r} of {width} floats alone, has {found}")

@@ -1,0 +1,16 @@
+"""A call as a handler sees it: whatever carries it, it knows no more than this."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call. `metadata` holds the caller's text headers; `time_left` gives seconds, None without a deadline."""
+
+    method: str
+    correlation_id: str
+    metadata: Mapping[str, str]
+    peer: str
+    time_left: Callable[[], float | None]
+    cancelled: Callable[[], bool]

@@ -1,0 +1,93 @@
+"""Messages to values: what a caller sent, as instances and as the model that is meant."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from ondeck.v1.model_spec_pb2 import ModelSpec
+from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
+from ondeck_core.errors import InvalidInstanceError, Violation, WrongInstanceError
+from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix
+from ondeck_core.tasks import Task
+from ondeck_server.models.manager import Wanted
+
+_BY_PATH: Final = {instance.path: instance for instance in INSTANCE_TYPES}
+_BY_COLUMNS_PATH: Final = {instance.columns_path: instance for instance in INSTANCE_TYPES}
+_NAN: Final = math.nan
+
+
+def wanted(spec: ModelSpec) -> Wanted:
+    """Read which model is meant.
+
+    Raises:
+        InvalidInstanceError: no model is named.
+    """
+    if not spec.name:
+        raise InvalidInstanceError([Violation("model.name", "is required, for example 'batted_ball'")])
+    choice = spec.WhichOneof("choice")
+    if choice == "version":
+        return Wanted(model=spec.name, version=spec.version)
+    return Wanted(model=spec.name, alias=spec.alias if choice == "alias" else None)
+
+
+def instance_of(request: PredictRequest | StreamPredictRequest, task: Task) -> Matrix:
+    """Read the one instance of a request as a matrix of shape (1, fields).
+
+    Raises:
+        WrongInstanceError: it is not what the task takes.
+        InvalidInstanceError: there is none, or a field is set to something that is not finite.
+    """
+    path = request.WhichOneof("instance")
+    _expect(task, path, task.instance.path, _BY_PATH)
+    return np.array([_row(getattr(request, task.instance.path), task.instance)], dtype=np.float32)
+
+
+def columns_of(request: BatchPredictRequest, task: Task) -> Matrix:
+    """Read the columns of a request as a matrix of shape (rows, fields); NaN and empty columns are absent.
+
+    Raises:
+        WrongInstanceError: they are not what the task takes.
+        InvalidInstanceError: there are none, or they are not of one length.
+    """
+    path = request.WhichOneof("columns")
+    _expect(task, path, task.instance.columns_path, _BY_COLUMNS_PATH)
+    message = getattr(request, task.instance.columns_path)
+    columns = {name: getattr(message, name) for name in task.instance.names}
+    lengths = {name: len(column) for name, column in columns.items() if len(column)}
+    if not lengths:
+        raise InvalidInstanceError([Violation(task.instance.columns_path, "at least one row is required")])
+    rows = max(lengths.values())
+    uneven = [
+        Violation(f"{task.instance.columns_path}.{name}", f"has {length} values where other columns have {rows}")
+        for name, length in lengths.items()
+        if length != rows
+    ]
+    if uneven:
+        raise InvalidInstanceError(uneven)
+    return task.instance.matrix({name: np.fromiter(columns[name], np.float32, rows) for name in lengths}, rows)
+
+
+def _expect(task: Task, path: str | None, expected: str, known: dict[str, InstanceType]) -> None:
+    if path is None:
+        raise InvalidInstanceError([Violation(expected, f"is required: model {task.name!r} takes {expected}")])
+    if path != expected:
+        takes, got = task.instance.message, known[path].message
+        raise WrongInstanceError(path, task.name, takes, got)
+
+
+def _row(message: Any, instance: InstanceType) -> list[float]:  # noqa: ANN401  its fields are asked for by name
+    values, violations = [], []
+    for field in instance.fields:
+        name = field.name
+        if field.codes is None and not message.HasField(name):
+            values.append(_NAN)
+            continue
+        value = getattr(message, name)
+        values.append(value)
+        if not math.isfinite(value):
+            text = f"must be {field.legal}, got {value}; leave it unset where it is absent"
+            violations.append(Violation(f"{instance.path}.{name}", text))
+    if violations:
+        raise InvalidInstanceError(violations)
+    return values

@@ -1,0 +1,45 @@
+"""The handlers of `ondeck.v1.PredictionService`."""
+
+from collections.abc import AsyncIterator
+
+from ondeck.v1.prediction_service_pb2 import (
+    BatchPredictRequest,
+    BatchPredictResponse,
+    PredictRequest,
+    PredictResponse,
+    StreamPredictRequest,
+    StreamPredictResponse,
+)
+from ondeck_server.predictor import Predictor
+from ondeck_server.rpc import answers, convert
+from ondeck_server.rpc.call import Call
+from ondeck_server.rpc.streaming import answer_in_order
+
+
+class PredictionHandlers:
+    """Answers predictions; one method for each rpc."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    async def predict(self, _: Call, request: PredictRequest) -> PredictResponse:
+        """Answer one instance."""
+        chosen = self._predictor.choose(convert.wanted(request.model))
+        task = chosen.version.task
+        instance = convert.instance_of(request, task)
+        answer = await self._predictor.predict(chosen, instance, path=task.instance.path, rows_named=False)
+        return PredictResponse(prediction=answers.prediction(answer))
+
+    async def batch_predict(self, _: Call, request: BatchPredictRequest) -> BatchPredictResponse:
+        """Answer many instances, all or none."""
+        chosen = self._predictor.choose(convert.wanted(request.model))
+        task = chosen.version.task
+        instances = convert.columns_of(request, task)
+        answer = await self._predictor.predict(chosen, instances, path=task.instance.columns_path, rows_named=True)
+        return answers.batch(answer)
+
+    def stream_predict(
+        self, _: Call, requests: AsyncIterator[StreamPredictRequest]
+    ) -> AsyncIterator[StreamPredictResponse]:
+        """Answer instances as they come, in their order."""
+        return answer_in_order(self._predictor, requests)

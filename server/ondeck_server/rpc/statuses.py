@@ -1,0 +1,133 @@
+"""What happened, as a status: the one place where errors learn of gRPC."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from ondeck.v1.error_reason_pb2 import ErrorReason
+from ondeck_core.errors import (
+    InvalidInstanceError,
+    ModelNotLoadedError,
+    NotFoundError,
+    OndeckError,
+    Violation,
+    WrongInstanceError,
+)
+from ondeck_server.batching import QueueFullError
+
+DOMAIN: Final = "ondeck"
+INTERNAL_TEXT: Final = "internal error; the server's log has the rest under the correlation id"
+_PREFIX: Final = "ERROR_REASON_"
+_SOON: Final = Duration(nanos=100_000_000)
+_LATER: Final = Duration(seconds=5)
+
+
+class DeadlinePassedError(OndeckError):
+    """The caller's time was over before the call could begin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """An error as a caller is told of it."""
+
+    code: grpc.StatusCode
+    reason: "ErrorReason.ValueType"
+    message: str
+    violations: tuple[Violation, ...] = ()
+    details: tuple[Message, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def status(self) -> Status:
+        """Write it as google.rpc.Status, ErrorInfo first."""
+        info = ErrorInfo(
+            reason=ErrorReason.Name(self.reason).removeprefix(_PREFIX), domain=DOMAIN, metadata=dict(self.facts)
+        )
+        status = Status(code=self.code.value[0], message=self.message)
+        for detail in (info, *self._bad_request(), *self.details):
+            packed = Packed()
+            packed.Pack(detail)
+            status.details.append(packed)
+        return status
+
+    def _bad_request(self) -> list[BadRequest]:
+        named = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in self.violations]
+        return [BadRequest(field_violations=named)] if named else []
+
+
+def outcome_of(error: Exception) -> Outcome:
+    """Tell how a caller learns of an error; one that is none of ours is told as INTERNAL, without its text."""
+    for kind, describe in _TABLE.items():
+        if isinstance(error, kind):
+            return describe(error)
+    return Outcome(code=grpc.StatusCode.INTERNAL, reason=ErrorReason.ERROR_REASON_INTERNAL, message=INTERNAL_TEXT)
+
+
+def _invalid(error: InvalidInstanceError) -> Outcome:
+    return Outcome(
+        code=grpc.StatusCode.INVALID_ARGUMENT,
+        reason=ErrorReason.ERROR_REASON_INVALID_FIELD,
+        message=str(error),
+        violations=error.violations,
+    )
+
+
+def _wrong_instance(error: WrongInstanceError) -> Outcome:
+    return Outcome(
+        code=grpc.StatusCode.INVALID_ARGUMENT,
+        reason=ErrorReason.ERROR_REASON_WRONG_INSTANCE,
+        message=str(error),
+        violations=(error.violation,),
+    )
+
+
+def _not_found(error: NotFoundError) -> Outcome:
+    return Outcome(
+        code=grpc.StatusCode.NOT_FOUND,
+        reason=ErrorReason.Value(f"{_PREFIX}{error.kind.upper()}_NOT_FOUND"),
+        message=str(error),
+        details=(ResourceInfo(resource_type=f"ondeck.v1/{error.kind}", resource_name=error.name),),
+    )
+
+
+def _not_loaded(error: ModelNotLoadedError) -> Outcome:
+    return Outcome(
+        code=grpc.StatusCode.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_MODEL_NOT_LOADED,
+        message=str(error),
+        details=(RetryInfo(retry_delay=_LATER),),
+        facts={"model": error.model, "version": str(error.version)},
+    )
+
+
+def _queue_full(error: QueueFullError) -> Outcome:
+    return Outcome(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_QUEUE_FULL,
+        message=str(error),
+        details=(RetryInfo(retry_delay=_SOON),),
+    )
+
+
+def _deadline(error: DeadlinePassedError) -> Outcome:
+    return Outcome(
+        code=grpc.StatusCode.DEADLINE_EXCEEDED,
+        reason=ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
+        message=str(error),
+    )
+
+
+_TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
+    InvalidInstanceError: _invalid,
+    WrongInstanceError: _wrong_instance,
+    NotFoundError: _not_found,
+    ModelNotLoadedError: _not_loaded,
+    QueueFullError: _queue_full,
+    DeadlinePassedError: _deadline,
+}

@@ -1,0 +1,19 @@
+"""Settings of the server."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ondeck_store.settings import StoreSettings
+
+
+class ServerSettings(StoreSettings):
+    """Where the models are, where to listen, and how much to take on."""
+
+    models: Path = Field(default=Path("onnx_models"), description="folder of the model repository")
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0: every one")
+    port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0: any free one")
+    admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free one")
+    drain_seconds: float = Field(default=10, ge=0, le=600, description="seconds that calls in flight get at shutdown")
+    max_message_mb: int = Field(default=16, ge=1, le=512, description="largest message taken, in MiB")
+    max_waiting_rows: int = Field(default=100_000, ge=1, description="rows of one model that may wait for a run")
