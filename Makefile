@@ -44,7 +44,7 @@ train: setup ## fit, judge and publish every model from the stored rows
 	$(BIN)/ondeck train called_strike
 
 bench: setup ## measure the server beside bare ONNX Runtime, and ingest beside a bare COPY
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 setup: $(VENV)/.installed ## make the environment in .venv/ (the other targets do so themselves)
 

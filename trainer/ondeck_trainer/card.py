@@ -21,7 +21,8 @@ from the newest rows. It has no figures of its own, because there are no later d
 | judged fit | {evaluation.fitted} | {evaluation.calibrated} | {evaluation.judged} |
 | served fit | {training.fitted} | {training.calibrated} | |
 
-Regular-season rows only; the served fit learned from {training.rows:,}. Of `hc_x` and `hc_y` only the direction counts.
+Regular-season rows only; the served fit learned from {training.rows:,}, and from copies of some of those it was
+fitted on with optional fields blanked, so that it can be asked with gaps. Of `hc_x`, `hc_y` only the direction counts.
 
 ## How well (judged fit, {evaluation.rows:,} rows)
 

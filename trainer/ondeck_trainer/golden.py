@@ -8,7 +8,8 @@ from ondeck_core.instances import BATTED_BALL, InstanceType, Matrix
 from ondeck_core.manifest import Golden
 from ondeck_core.tasks import Task
 from ondeck_trainer.ensemble import Ensemble
-from ondeck_trainer.parity import TOLERANCE, blank_optional
+from ondeck_trainer.gaps import blank
+from ondeck_trainer.parity import SHARE_BLANKED, TOLERANCE
 
 ROWS: Final = 64
 SEED: Final = 7
@@ -50,5 +51,5 @@ def make_up_instances(instance: InstanceType, rows: int, seed: int) -> Matrix:
         del columns["hc_x"], columns["hc_y"]  # the direction is given once
     matrix = instance.matrix(columns, rows)
     half = rows // 2
-    matrix[half:] = blank_optional(instance, matrix[half:], seed)
+    matrix[half:] = blank(instance, matrix[half:], np.full(rows - half, SHARE_BLANKED), seed)
     return matrix

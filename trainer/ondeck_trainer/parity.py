@@ -8,10 +8,11 @@ import onnxruntime as ort
 from onnx import ModelProto
 
 from ondeck_core.errors import OndeckError
-from ondeck_core.instances import InstanceType, Matrix
+from ondeck_core.instances import Matrix
 from ondeck_core.manifest import INPUT, OUTPUT, Parity
 from ondeck_trainer.dataset import Dataset
 from ondeck_trainer.ensemble import Ensemble
+from ondeck_trainer.gaps import blank
 
 TOLERANCE: Final = 1e-5
 LEAST_ROWS: Final = 20_000
@@ -40,7 +41,7 @@ def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, seed: int
         ParityError: a probability differs by more than 1e-5; the text names the worst row.
     """
     instances = rows.instances[-2 * LEAST_ROWS :]
-    blanked = blank_optional(rows.task.instance, instances, seed)
+    blanked = blank(rows.task.instance, instances, np.full(len(instances), SHARE_BLANKED), seed)
     features = rows.task.features.compute(np.vstack([instances, blanked]))
     expected, actual = ensemble.predict(features), run_graph(model)(features)
     difference = np.abs(expected - actual).max(axis=1)
@@ -60,13 +61,3 @@ def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, seed: int
             f"worst of {report.rows} rows: {report.worst_row}"
         )
     return report
-
-
-def blank_optional(instance: InstanceType, instances: Matrix, seed: int) -> Matrix:
-    """Copy instances and make about a quarter of the cells of their optional fields absent."""
-    draw = np.random.default_rng(seed)
-    blanked = instances.copy()
-    for position, field in enumerate(instance.fields):
-        if not field.required:
-            blanked[draw.random(len(blanked)) < SHARE_BLANKED, position] = np.nan
-    return blanked

@@ -13,6 +13,7 @@ from ondeck_trainer import repository
 from ondeck_trainer.dataset import Dataset
 from ondeck_trainer.ensemble import Ensemble, Probabilities, fit_ensemble
 from ondeck_trainer.evaluate import evaluate
+from ondeck_trainer.gaps import with_gaps
 from ondeck_trainer.gate import judge
 from ondeck_trainer.members import Recipe
 from ondeck_trainer.publishing import Published, publish_ensemble
@@ -76,14 +77,14 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
 def judge_recipe(dataset: Dataset, days: Split, plan: Plan) -> Judged:
     """Fit on the earlier days, calibrate on later ones, judge on those after."""
     fit, calibrate = dataset.between(days.fit), dataset.between(days.calibrate)
-    ensemble = fit_ensemble(fit, calibrate, recipe=plan.recipe, seed=plan.seed)
+    ensemble = fit_ensemble(with_gaps(fit, plan.seed), calibrate, recipe=plan.recipe, seed=plan.seed)
     return Judged(ensemble=ensemble, evaluation=evaluate(ensemble, dataset.between(days.judge), _shares(fit), days))
 
 
 def fit_served(dataset: Dataset, days: Split, plan: Plan) -> Ensemble:
     """Fit the same recipe, moved on to the newest days."""
     fit, calibrate = dataset.between(days.served_fit), dataset.between(days.served_calibrate)
-    return fit_ensemble(fit, calibrate, recipe=plan.recipe, seed=plan.seed)
+    return fit_ensemble(with_gaps(fit, plan.seed), calibrate, recipe=plan.recipe, seed=plan.seed)
 
 
 def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> None:

@@ -1,0 +1,95 @@
+"""Take one unit, a file or a day: read, set aside what does not fit, store, and write the ledger, all or nothing."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ondeck_core.statcast.reading import Reading, read_cells
+from ondeck_store.ledger import LedgerEntry, record
+from ondeck_store.pitches import upsert_pitches
+from ondeck_store.quarantine import put_aside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What is taken at once: where it is from, what it is called, its day if it is one, the digest of its bytes."""
+
+    source: str
+    name: str
+    day: date | None = None
+    sha256: str | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What became of the rows of a unit; none is lost."""
+
+    rows_in: int = 0
+    stored: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+
+    def __add__(self, other: "Taken") -> "Taken":
+        return Taken(
+            rows_in=self.rows_in + other.rows_in,
+            stored=self.stored + other.stored,
+            unchanged=self.unchanged + other.unchanged,
+            quarantined=self.quarantined + other.quarantined,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows_in} rows in: {self.stored} stored, {self.unchanged} unchanged, {self.quarantined} quarantined"
+        )
+
+
+async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> Taken:
+    """Take the cells of a unit in one transaction; None is a day of which there is nothing to read.
+
+    Raises:
+        SourceRefusedError: the cells are not a Statcast export; the database is as it was.
+    """
+    if cells is None:
+        async with engine.begin() as connection:
+            await record(connection, _entry(unit, Taken(), games=0))
+        return Taken()
+    reading = await asyncio.to_thread(read_cells, cells)
+    rows = as_simulated(reading.rows) if unit.simulated else reading.rows
+    async with engine.begin() as connection:
+        upserted = await upsert_pitches(connection, rows, simulated=unit.simulated)
+        await put_aside(connection, source=unit.source, unit=unit.name, misfits=reading.misfits)
+        taken = _counted(reading, upserted.stored, upserted.unchanged)
+        await record(connection, _entry(unit, taken, games=rows["game_pk"].n_unique()))
+    return taken
+
+
+def as_simulated(rows: pl.DataFrame) -> pl.DataFrame:
+    """Turn ids negative, so that no simulated game or man can ever be taken for a real one."""
+    return rows.with_columns(-pl.col("game_pk", "batter", "pitcher", "on_1b", "on_2b", "on_3b"))
+
+
+def _counted(reading: Reading, stored: int, unchanged: int) -> Taken:
+    taken = Taken(rows_in=reading.rows_in, stored=stored, unchanged=unchanged, quarantined=reading.misfits.height)
+    if taken.rows_in != taken.stored + taken.unchanged + taken.quarantined:
+        raise ArithmeticError(f"rows were lost or made up: {taken}")
+    return taken
+
+
+def _entry(unit: Unit, taken: Taken, games: int) -> LedgerEntry:
+    return LedgerEntry(
+        source=unit.source,
+        unit=unit.name,
+        state="done" if taken.rows_in else "empty",
+        day=unit.day,
+        rows_in=taken.rows_in,
+        stored=taken.stored,
+        unchanged=taken.unchanged,
+        quarantined=taken.quarantined,
+        games=games,
+        raw_sha256=unit.sha256,
+        simulated=unit.simulated,
+    )
