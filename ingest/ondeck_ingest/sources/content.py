@@ -40,9 +40,7 @@ def refuse_capped(cells: pl.DataFrame) -> None:
         SourceRefusedError: it was probably cut off.
     """
     if cells.height in CAPS:
-        raise _refused(
-            name, f"has {cells.height} rows, just where Savant cuts an answer off; ask for fewer days at once"
-        )
+        raise _refused(f"has {cells.height} rows, just where Savant cuts an answer off; ask for fewer days at once")
 
 
 def _unzipped(content: bytes) -> bytes:

@@ -62,6 +62,20 @@ class Savant:
         return session.bodies[0] if session.bodies else None
 
 
+def _in_words(failed: requests.RequestException) -> str:
+    if isinstance(failed, requests.Timeout):
+        return "did not answer in time"
+    if isinstance(failed, requests.HTTPError):
+        return f"answered with {failed}"
+    if isinstance(failed, _CutShortError):
+        return f"broke off: {failed}"
+    return "cannot be reached"
+
+
+class _CutShortError(requests.ConnectionError):
+    """Fewer bytes came than were announced."""
+
+
 @dataclass
 class _CapturingSession:
     """Stands where pybaseball has the `requests` module: adds the deadline it lacks and keeps the bodies."""
@@ -76,7 +90,7 @@ class _CapturingSession:
             raise requests.HTTPError(f"status {response.status_code} {response.reason}")
         announced = response.headers.get("Content-Length")
         if announced and "Content-Encoding" not in response.headers and int(announced) != len(response.content):
-            raise requests.ConnectionError(f"{len(response.content)} of {announced} bytes came")
+            raise _CutShortError(f"{len(response.content)} of {announced} bytes came")
         self.bodies.append(response.content)
         return response
 
