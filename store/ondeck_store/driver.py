@@ -20,7 +20,7 @@ async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -
 
 
 async def copy_out(
-    connection: AsyncConnection, query: str, arguments: Sequence[date | str], schema: Mapping[str, pl.DataType]
+    connection: AsyncConnection, query: str, arguments: Sequence[date | int], schema: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
     """COPY the rows of a query, whose columns are those of `schema`, into a frame of that schema."""
     driver = await _driver(connection)

@@ -1,0 +1,27 @@
+"""A thin client of Ondeck: typed answers, deadlines, retries where they are safe.
+
+>>> from ondeck_client import BattedBall, Client, Side
+>>> with Client("127.0.0.1:50051") as ondeck:
+...     ball = BattedBall(launch_speed=108, launch_angle=27, spray_angle=0, stand=Side.SIDE_RIGHT)
+...     prediction = ondeck.predict("batted_ball", ball)
+"""
+
+from ondeck.v1.error_reason_pb2 import ErrorReason
+from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns, PitchType, Side
+from ondeck_client.aio import AsyncClient
+from ondeck_client.client import Client
+from ondeck_client.errors import reason_of, violations_of
+
+__all__ = [
+    "AsyncClient",
+    "BattedBall",
+    "BattedBallColumns",
+    "Client",
+    "ErrorReason",
+    "Pitch",
+    "PitchColumns",
+    "PitchType",
+    "Side",
+    "reason_of",
+    "violations_of",
+]

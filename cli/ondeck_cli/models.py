@@ -1,0 +1,52 @@
+"""`ondeck models`: what a running server knows."""
+
+import click
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console
+from rich.table import Table
+
+from ondeck.v1.model_service_pb2 import Model, ModelState
+from ondeck_cli.asking import asking
+
+_PREFIX = "MODEL_STATE_"
+
+
+@click.command()
+@click.option("--target", help="Server to ask, as host:port (ONDECK_HOST, ONDECK_PORT).")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def models(target: str | None, *, as_json: bool) -> None:
+    """List the models of a running server: versions, states, and how each was judged."""
+    with asking(target) as client:
+        found = client.models()
+    if as_json:
+        Console(soft_wrap=True).print_json(
+            data=[MessageToDict(each, preserving_proto_field_name=True) for each in found]
+        )
+    else:
+        Console(width=100, highlight=False).print(_table(found))
+
+
+def _table(found: list[Model]) -> Table:
+    table = Table()
+    for column in ("model", "version", "state", "aliases", "judged on", "log loss", "constant"):
+        table.add_column(column)
+    for each in found:
+        judged = each.evaluation.judged
+        state = ModelState.Name(each.state).removeprefix(_PREFIX).lower()
+        table.add_row(
+            each.name,
+            str(each.version),
+            state + (f": {each.state_reason}" if each.state_reason else ""),
+            ", ".join(each.aliases),
+            f"{judged.first_day} to {judged.last_day}",
+            _log_loss(each, "model"),
+            _log_loss(each, "constant"),
+        )
+    return table
+
+
+def _log_loss(model: Model, predictor: str) -> str:
+    found = [
+        each.log_loss for each in model.evaluation.scores if (each.question, each.predictor) == ("outcomes", predictor)
+    ]
+    return f"{found[0]:.4f}" if found else ""
