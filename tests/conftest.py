@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytest_plugins = ["tests.fixtures_store", "tests.fixtures_models", "tests.fixtures_server"]
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

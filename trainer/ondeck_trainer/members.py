@@ -16,8 +16,8 @@ class Recipe:
 
     deep_rounds: int = 250
     shallow_rounds: int = 400
-    epochs: int = 40
-    hidden: tuple[int, ...] = (64, 32)
+    epochs: int = 60
+    hidden: tuple[int, ...] = (128, 64)
 
 
 def unfitted_members(recipe: Recipe, seed: int) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def unfitted_members(recipe: Recipe, seed: int) -> dict[str, Any]:
             StandardScaler(),
             MLPClassifier(
                 recipe.hidden,
-                alpha=1e-4,
+                alpha=1e-3,
                 batch_size=512,
                 learning_rate_init=2e-3,
                 max_iter=recipe.epochs,

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,7 @@ class Cluster:
 
     def is_running(self) -> bool:
         """Ask pg_ctl, which looks past the pid file that a crash leaves behind."""
+        self._forget_dead_server()
         done = _run(account_for(self.data), "pg_ctl", "-D", str(self.data), "status")
         return done.returncode == 0
 
@@ -90,6 +92,13 @@ class Cluster:
         if done.returncode != 0:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
             raise EmbeddedPostgresError(f"PostgreSQL in {self.data} would not start: {_words(done)}\n{tail}")
+
+    def _forget_dead_server(self) -> None:
+        """Remove the pid file of a killed server that nobody has buried yet: PostgreSQL takes a zombie for alive."""
+        pid_file = self.data / "postmaster.pid"
+        with suppress(FileNotFoundError, psutil.NoSuchProcess):
+            if psutil.Process(int(pid_file.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
+                pid_file.unlink()
 
     def _choose_socket_folder(self, account: Account) -> Path:
         if len(str(self.data / f".s.PGSQL.{PORT}")) <= LONGEST_SOCKET_PATH:

@@ -1,0 +1,89 @@
+"""Models to serve in tests: small ones of made-up rows, and the real recipe on real months."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ondeck_core.manifest import PRODUCTION, Training
+from ondeck_core.statcast.reading import read_cells
+from ondeck_core.tasks import TASKS
+from ondeck_trainer import repository
+from ondeck_trainer.dataset import Dataset, dataset_of
+from ondeck_trainer.members import Recipe
+from ondeck_trainer.publishing import publish_ensemble
+from ondeck_trainer.splits import Split, split
+from ondeck_trainer.training import Judged, Plan, judge_recipe, train
+from tests.made_up import made_up_rows
+
+SEED = 11
+SMALL = Recipe(deep_rounds=12, shallow_rounds=12, epochs=4, hidden=(8,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealFit:
+    """The judged fit of a task on real months, and a repository that serves that very fit."""
+
+    dataset: Dataset
+    days: Split
+    judged: Judged
+    models: Path
+
+
+@pytest.fixture(scope="session")
+def made_up_season() -> pl.DataFrame:
+    """Three months of made-up games, three a day."""
+    return made_up_rows(date(2022, 6, 1), days=92, games=3)
+
+
+@pytest.fixture(scope="session")
+def small_repository(tmp_path_factory: pytest.TempPathFactory, made_up_season: pl.DataFrame) -> Path:
+    """Both tasks, fitted small on made-up rows and published."""
+    models = tmp_path_factory.mktemp("small_models")
+    for task in TASKS.values():
+        train(dataset_of(task, made_up_season), Plan(models=models, seed=SEED, recipe=SMALL, force=True), print)
+    return models
+
+
+@pytest.fixture(scope="session")
+def real_season(real_data: Path) -> pl.DataFrame:
+    """The real regular season of 2024."""
+    months = (
+        read_cells(pl.read_parquet(path)).rows.filter(pl.col("game_type") == "R")
+        for path in sorted((real_data / "statcast").glob("statcast_2024-*.parquet"))
+    )
+    return pl.concat(months).sort("game_date", "game_pk", "at_bat_number", "pitch_number")
+
+
+@pytest.fixture(scope="session")
+def real_fit(real_season: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RealFit]:
+    """Fit a task up to July 2024, calibrate in August, judge in September; once a session."""
+    models = tmp_path_factory.mktemp("judged_models")
+    fits: dict[str, RealFit] = {}
+
+    def fit(task: str) -> RealFit:
+        if task not in fits:
+            fits[task] = _fit(dataset_of(TASKS[task], real_season), models)
+        return fits[task]
+
+    return fit
+
+
+def _fit(dataset: Dataset, models: Path) -> RealFit:
+    plan = Plan(models=models, seed=20240320)
+    days = split(dataset.rows["game_date"].to_list())
+    judged = judge_recipe(dataset, days, plan)
+    training = Training(
+        fitted=days.fit,
+        calibrated=days.calibrate,
+        rows=len(dataset),
+        data_fingerprint=dataset.fingerprint,
+        seed=plan.seed,
+    )
+    newest = dataset.between(days.judge)
+    published = publish_ensemble(judged.ensemble, training, judged.evaluation, newest=newest, models=models)
+    repository.move_alias(models, dataset.task.name, PRODUCTION, published.manifest.version)
+    return RealFit(dataset=dataset, days=days, judged=judged, models=models)

@@ -1,0 +1,57 @@
+"""A real server in a process of its own, on free ports of the loopback, ended by its own pid."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningServer:
+    """Where a server listens, and its process."""
+
+    target: str
+    admin: str
+    process: "subprocess.Popen[str]"
+
+
+@contextmanager
+def serving(models: Path, *words: str) -> Iterator[RunningServer]:
+    """Run `ondeck serve` over a repository for as long as the block."""
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", "0", "--admin-port", "0"]
+    process = subprocess.Popen(
+        [*command, *words], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    try:
+        yield _announced(process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def _announced(process: "subprocess.Popen[str]") -> RunningServer:
+    assert process.stdout is not None
+    watchdog = threading.Timer(START_SECONDS, process.kill)
+    watchdog.start()
+    line = process.stdout.readline()
+    watchdog.cancel()
+    found = re.fullmatch(r"serving .* on (\S+); admin pages on (\S+)\n", line)
+    assert found, f"the server said {line!r}"
+    return RunningServer(target=found.group(1), admin=found.group(2), process=process)
+
+
+@pytest.fixture(scope="session")
+def running_server(small_repository: Path) -> Iterator[RunningServer]:
+    with serving(small_repository) as server:
+        yield server

@@ -1,0 +1,118 @@
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ondeck_store.database import DatabaseUnreachableError, open_database
+from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
+from ondeck_store.settings import StoreSettings
+
+HOLD = """
+import asyncio, sys
+from pathlib import Path
+from ondeck_store.database import open_database
+from ondeck_store.settings import StoreSettings
+async def hold():
+    async with open_database(StoreSettings(home=Path(sys.argv[1]))):
+        print("open", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+asyncio.run(hold())
+"""
+
+
+def cluster_in(home: Path) -> Cluster:
+    return Cluster(folder=home / "postgres", log=home / "logs" / "postgres.log")
+
+
+def holder(home: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def let_go(process: "subprocess.Popen[str]") -> None:
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+
+
+async def answer(home: Path) -> int:
+    async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
+        return int((await connection.exec_driver_sql("SELECT 42")).scalar_one())
+
+
+async def test_a_home_has_its_own_server_which_stops_with_its_last_user(tmp_path: Path) -> None:
+    assert await answer(tmp_path) == 42
+    assert not cluster_in(tmp_path).is_running()
+    assert await answer(tmp_path) == 42
+
+
+def test_programs_share_a_server_and_the_last_one_stops_it(tmp_path: Path) -> None:
+    first, second = holder(tmp_path), holder(tmp_path)
+    let_go(first)
+    assert cluster_in(tmp_path).is_running()
+    let_go(second)
+    assert not cluster_in(tmp_path).is_running()
+
+
+async def test_a_killed_user_leaves_a_server_that_the_next_one_joins_and_stops(tmp_path: Path) -> None:
+    killed = holder(tmp_path)
+    killed.kill()
+    killed.wait()
+    assert cluster_in(tmp_path).is_running()
+    assert await answer(tmp_path) == 42
+    assert not cluster_in(tmp_path).is_running()
+
+
+async def test_a_killed_server_is_recovered_by_the_next_user(tmp_path: Path) -> None:
+    user = holder(tmp_path)
+    postmaster = int((tmp_path / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    user.kill()
+    user.wait()
+    assert await answer(tmp_path) == 42
+
+
+async def test_the_rights_of_the_folders_above_stay_as_they_are(tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    outer.mkdir(mode=0o700)
+    before = stat.S_IMODE(outer.stat().st_mode), stat.S_IMODE(tmp_path.stat().st_mode)
+    assert await answer(outer / "home") == 42
+    assert (stat.S_IMODE(outer.stat().st_mode), stat.S_IMODE(tmp_path.stat().st_mode)) == before
+    assert stat.S_IMODE((outer / "home" / "postgres" / "data").stat().st_mode) == 0o700
+
+
+async def test_a_home_so_deep_that_a_socket_has_no_room_there_works_too(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    assert await answer(deep) == 42
+
+
+async def test_a_cluster_that_will_not_start_is_told_with_its_own_words(tmp_path: Path) -> None:
+    assert await answer(tmp_path) == 42
+    (tmp_path / "postgres" / "data" / "global" / "pg_control").write_bytes(b"not this")
+    with pytest.raises(EmbeddedPostgresError, match="pg_control"):
+        await answer(tmp_path)
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    settings = StoreSettings(database_url="postgresql://someone:secret@127.0.0.1:9/nothing")
+    with pytest.raises(DatabaseUnreachableError, match=r"someone:\*\*\*@127\.0\.0\.1:9") as refused:
+        async with open_database(settings):
+            pass
+    assert "secret" not in str(refused.value)
+
+
+async def test_a_named_server_is_used_as_it_is(tmp_path: Path) -> None:
+    async with open_database(StoreSettings(home=tmp_path)) as own:
+        folder, port = own.engine.url.query["host"], own.engine.url.query["port"]
+        url = f"postgresql://ondeck@/ondeck?host={folder}&port={port}"
+        async with open_database(StoreSettings(database_url=url)) as named, named.engine.connect() as connection:
+            assert (await connection.exec_driver_sql("SELECT current_user")).scalar_one() == "ondeck"
+    await asyncio.sleep(0)

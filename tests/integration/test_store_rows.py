@@ -1,0 +1,170 @@
+from datetime import date
+
+import polars as pl
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ondeck_core.statcast.contract import NAMES, SCHEMA
+from ondeck_core.statcast.reading import FIRST_SEASON, LAST_SEASON
+from ondeck_ingest.taking import as_simulated
+from ondeck_store.database import Database
+from ondeck_store.ledger import LedgerEntry, days_done, latest, record
+from ondeck_store.migrations import migrate
+from ondeck_store.pitches import Upserted, read_pitches, span_of_days, upsert_pitches
+from ondeck_store.quarantine import count, put_aside
+from ondeck_store.simulated import read_simulated
+from ondeck_store.tables import metadata
+from tests.made_up import made_up_rows
+
+DAY = date(2022, 6, 1)
+
+
+@pytest.fixture(scope="module")
+def rows() -> pl.DataFrame:
+    return made_up_rows(DAY, days=2)
+
+
+async def read_all(connection: AsyncConnection) -> pl.DataFrame:
+    return await read_pitches(connection, first_day=date(2022, 1, 1), last_day=date(2022, 12, 31))
+
+
+async def test_migrations_make_the_tables_that_the_code_knows(connection: AsyncConnection) -> None:
+    def differences(sync: Connection) -> list[object]:
+        found = compare_metadata(MigrationContext.configure(sync, opts={"compare_type": True}), metadata)
+        return [each for each in found if "pitches_" not in str(each) and "alembic_version" not in str(each)]
+
+    assert await connection.run_sync(differences) == []
+
+
+async def test_migrating_again_changes_nothing(database: Database) -> None:
+    await migrate(database.engine)
+    async with database.engine.connect() as connection:
+        found = await connection.execute(text("SELECT count(*) FROM alembic_version"))
+        assert found.scalar_one() == 1
+
+
+async def test_every_season_of_the_contract_has_its_partition(connection: AsyncConnection) -> None:
+    found = await connection.execute(text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'pitches'::regclass"))
+    assert found.scalar_one() == LAST_SEASON - FIRST_SEASON + 1
+
+
+async def test_rows_come_back_as_they_went_in(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+    assert await upsert_pitches(connection, rows, simulated=False) == Upserted(stored=rows.height, unchanged=0)
+    back = await read_all(connection)
+    order = ["game_date", "game_pk", "at_bat_number", "pitch_number"]
+    assert back.equals(rows.sort(order), null_equal=True)
+
+
+async def test_the_same_rows_again_change_nothing(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+    await upsert_pitches(connection, rows, simulated=False)
+    again = await upsert_pitches(connection, rows, simulated=False)
+    assert again == Upserted(stored=0, unchanged=rows.height)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("plate_x", 1.25), ("plate_x", None), ("des", 'He said "no", twice;\nthen\\N'), ("player_name", "Peña Jr., José")],
+)
+async def test_a_row_with_one_cell_changed_is_stored_and_the_others_left(
+    connection: AsyncConnection, rows: pl.DataFrame, name: str, value: object
+) -> None:
+    await upsert_pitches(connection, rows, simulated=False)
+    first = pl.int_range(pl.len()) == 0
+    changed = rows.with_columns(pl.when(first).then(pl.lit(value, dtype=SCHEMA[name])).otherwise(name).alias(name))
+    assert await upsert_pitches(connection, changed, simulated=False) == Upserted(stored=1, unchanged=rows.height - 1)
+    assert (await read_all(connection))[name].to_list().count(value) == changed[name].to_list().count(value)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    real=st.floats(width=32, allow_nan=False, allow_infinity=False),
+    double=st.floats(allow_nan=False, allow_infinity=False),
+    words=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda cell: cell == cell.strip()),
+)
+async def test_any_number_and_any_text_is_kept_exactly(
+    connection: AsyncConnection, rows: pl.DataFrame, real: float, double: float, words: str
+) -> None:
+    one = rows.head(1).with_columns(
+        pl.lit(real, dtype=pl.Float32).alias("plate_x"), pl.lit(double).alias("vx0"), pl.lit(words).alias("des")
+    )
+    await upsert_pitches(connection, one, simulated=False)
+    back = await read_all(connection)
+    assert (back["plate_x"][0], back["vx0"][0], back["des"][0]) == (one["plate_x"][0], double, words)
+    await connection.rollback()
+
+
+async def test_both_men_of_a_pitch_are_players_and_only_the_pitcher_is_named(
+    connection: AsyncConnection, rows: pl.DataFrame
+) -> None:
+    await upsert_pitches(connection, rows, simulated=False)
+    found = (await connection.execute(text("SELECT player_id, name FROM players"))).all()
+    names = {int(player): name for player, name in found}
+    assert set(names) == {*rows["batter"], *rows["pitcher"]}
+    assert {player for player, name in names.items() if name} == set(rows["pitcher"])
+
+
+async def test_simulated_rows_are_never_among_the_real_ones(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+    await upsert_pitches(connection, as_simulated(rows), simulated=True)
+    assert (await read_all(connection)).height == 0
+    assert await span_of_days(connection) is None
+    assert (await read_simulated(connection, day=DAY)).height == rows.filter(pl.col("game_date") == DAY).height
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+async def test_no_row_can_carry_the_wrong_label(
+    connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool
+) -> None:
+    mislabelled = rows if simulated else as_simulated(rows)
+    with pytest.raises(IntegrityError, match="simulated_ids_are_negative"):
+        await upsert_pitches(connection, mislabelled, simulated=simulated)
+
+
+async def test_a_game_belongs_to_one_season_so_that_its_pitches_have_one_key(
+    connection: AsyncConnection, rows: pl.DataFrame
+) -> None:
+    await upsert_pitches(connection, rows, simulated=False)
+    with pytest.raises(IntegrityError):
+        await upsert_pitches(connection, rows.with_columns(game_year=pl.lit(2023, pl.Int32)), simulated=False)
+
+
+async def test_reading_takes_only_the_columns_days_and_kinds_asked_for(
+    connection: AsyncConnection, rows: pl.DataFrame
+) -> None:
+    await upsert_pitches(connection, rows, simulated=False)
+    one_day = await read_pitches(connection, first_day=DAY, last_day=DAY, columns=("game_date", "plate_x"))
+    assert one_day.columns == ["game_date", "plate_x"]
+    assert one_day.height == rows.filter(pl.col("game_date") == DAY).height
+    spring = await read_pitches(connection, first_day=DAY, last_day=DAY, game_types=("S",))
+    assert (spring.height, tuple(spring.columns)) == (0, NAMES)
+
+
+async def test_the_ledger_holds_the_last_word_on_a_unit_and_counts_attempts(connection: AsyncConnection) -> None:
+    failed = LedgerEntry(source="savant", unit="2022-06-01", day=DAY, state="failed", last_error="no answer")
+    await record(connection, failed)
+    assert await days_done(connection, "savant", DAY, DAY) == set()
+    await record(
+        connection, LedgerEntry(source="savant", unit="2022-06-01", day=DAY, state="done", rows_in=3, stored=3)
+    )
+    assert await days_done(connection, "savant", DAY, DAY) == {DAY}
+    (entry,) = await latest(connection)
+    assert (entry.state, entry.attempts, entry.last_error, entry.stored) == ("done", 2, None, 3)
+
+
+async def test_the_ledger_refuses_an_entry_that_loses_rows(connection: AsyncConnection) -> None:
+    with pytest.raises(IntegrityError, match="no_row_is_lost"):
+        await record(connection, LedgerEntry(source="file", unit="x", state="done", rows_in=3, stored=2))
+
+
+async def test_a_misfit_is_kept_once_with_its_reason_and_its_cells(connection: AsyncConnection) -> None:
+    misfits = pl.DataFrame({"balls": ["4"], "des": ["x"], "reason": ["balls: not from 0 to 3"]})
+    for _ in range(2):
+        await put_aside(connection, source="file", unit="x", misfits=misfits)
+    assert await count(connection) == 1
+    kept = (await connection.execute(text("SELECT reason, cells FROM quarantine"))).one()
+    assert tuple(kept) == ("balls: not from 0 to 3", {"balls": "4", "des": "x"})
