@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from ondeck_core.errors import OndeckError
 from ondeck_store.embedded.account import Account, account_for
 
