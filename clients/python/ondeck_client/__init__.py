@@ -8,20 +8,29 @@
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns, PitchType, Side
+from ondeck.v1.model_service_pb2 import Model, ModelState
+from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, FieldViolation, Prediction, StreamAnswer
 from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
-from ondeck_client.errors import reason_of, violations_of
+from ondeck_client.errors import correlation_id_of, reason_of, violations_of
 
 __all__ = [
     "AsyncClient",
+    "BatchPredictResponse",
     "BattedBall",
     "BattedBallColumns",
     "Client",
     "ErrorReason",
+    "FieldViolation",
+    "Model",
+    "ModelState",
     "Pitch",
     "PitchColumns",
     "PitchType",
+    "Prediction",
     "Side",
+    "StreamAnswer",
+    "correlation_id_of",
     "reason_of",
     "violations_of",
 ]

@@ -1,34 +1,38 @@
 """The client for programs on asyncio: the same methods, awaited."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc
 
 from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
-from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, Prediction, StreamAnswer, StreamPredictRequest
+from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, Prediction, StreamAnswer
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
-from ondeck_client.channel import DEFAULT_TIMEOUT, channel_options
-from ondeck_client.requests import Columns, Instance
-
-Asked = tuple[str, Instance]
+from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
+from ondeck_client.requests import Asked, Columns, Instance, Outgoing
 
 
 class AsyncClient:
-    """A connection to Ondeck for one event loop; as `ondeck_client.Client`, which describes the arguments."""
+    """A connection to Ondeck for one event loop; as `ondeck_client.Client`, which describes the arguments.
 
-    def __init__(
+    >>> async with AsyncClient("127.0.0.1:50051") as ondeck:
+    ...     prediction = await ondeck.predict("batted_ball", BattedBall(launch_speed=108, launch_angle=27))
+    """
+
+    def __init__(  # noqa: PLR0913  a connection has this many sides, all but one named
         self,
         target: str,
         *,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = DEFAULT_TIMEOUT,
-        options: Sequence[tuple[str, Any]] = (),
+        wait_for_ready: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        options: ChannelOptions = (),
     ) -> None:
-        chosen = channel_options(options)
+        chosen = channel_options(max_message_bytes, options)
         self._channel = (
             grpc.aio.insecure_channel(target, chosen)
             if credentials is None
@@ -36,7 +40,7 @@ class AsyncClient:
         )
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
-        self._timeout = timeout
+        self._manner = Manner(timeout=timeout, wait_for_ready=wait_for_ready)
 
     async def predict(
         self,
@@ -49,8 +53,7 @@ class AsyncClient:
     ) -> Prediction:
         """Ask a model about one instance."""
         request = requests.predict_request(requests.model_spec(model, version, alias), instance)
-        response = await self._predictions.Predict(request, timeout=self._or_default(timeout))
-        return response.prediction
+        return (await self._predictions.Predict(request, **self._manner.of_call(timeout))).prediction
 
     async def batch_predict(
         self,
@@ -63,35 +66,26 @@ class AsyncClient:
     ) -> BatchPredictResponse:
         """Ask a model about many instances at once; probabilities come row-major."""
         request = requests.batch_request(requests.model_spec(model, version, alias), columns)
-        return await self._predictions.BatchPredict(request, timeout=self._or_default(timeout))
+        return await self._predictions.BatchPredict(request, **self._manner.of_call(timeout))
 
-    async def stream(
+    def stream(
         self,
         model: str,
         instances: Iterable[Asked] | AsyncIterable[Asked],
         *,
         version: int | None = None,
         alias: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  gRPC carries it to the server as the deadline
-    ) -> AsyncIterator[StreamAnswer]:
+        timeout: float | None = None,
+    ) -> AsyncGenerator[StreamAnswer, None]:
         """Ask about instances as they come, each with an id of yours; answers come in their order.
 
         `timeout` is for the whole stream; None, the default, lets it go on for ever.
         """
-        spec = requests.model_spec(model, version, alias)
-
-        async def asked() -> AsyncIterator[StreamPredictRequest]:
-            async for id_, instance in _as_async(instances):
-                yield requests.stream_request(spec, id_, instance)
-
-        async for response in self._predictions.StreamPredict(asked(), timeout=timeout):
-            for answer in response.answers:
-                yield answer
+        return self._answers(Outgoing(spec=requests.model_spec(model, version, alias)), instances, timeout)
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:  # noqa: ASYNC109  as above
         """List every version of every model."""
-        response = await self._models.ListModels(ListModelsRequest(), timeout=self._or_default(timeout))
-        return list(response.models)
+        return list((await self._models.ListModels(ListModelsRequest(), **self._manner.of_call(timeout))).models)
 
     async def model(
         self,
@@ -103,7 +97,7 @@ class AsyncClient:
     ) -> Model:
         """Tell about one version."""
         request = requests.get_request(requests.model_spec(model, version, alias))
-        return (await self._models.GetModel(request, timeout=self._or_default(timeout))).model
+        return (await self._models.GetModel(request, **self._manner.of_call(timeout))).model
 
     async def close(self) -> None:
         """Let the connection go."""
@@ -117,14 +111,18 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    def _or_default(self, timeout: float | None) -> float:
-        return self._timeout if timeout is None else timeout
-
-
-async def _as_async(items: Iterable[Asked] | AsyncIterable[Asked]) -> AsyncIterator[Asked]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
+    async def _answers(
+        self,
+        outgoing: Outgoing,
+        instances: Iterable[Asked] | AsyncIterable[Asked],
+        timeout: float | None,  # noqa: ASYNC109  as above
+    ) -> AsyncGenerator[StreamAnswer, None]:
+        asked = outgoing.each_awaited(instances) if isinstance(instances, AsyncIterable) else outgoing.each(instances)
+        call = self._predictions.StreamPredict(asked, **self._manner.of_stream(timeout))
+        try:
+            async for response in call:
+                for answer in response.answers:
+                    yield answer
+        finally:
+            call.cancel()
+        outgoing.raise_error()

@@ -1,17 +1,20 @@
-"""How the clients connect: retries where they are safe, deadlines always, connections that are kept and spread."""
+"""How the clients connect and call: retries where they are safe, deadlines always, connections kept and spread."""
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict
 
-MEBIBYTE: Final = 1 << 20
-MAX_MESSAGE: Final = 64 * MEBIBYTE
+MAX_MESSAGE_BYTES: Final = 64 << 20
 DEFAULT_TIMEOUT: Final = 10.0
 
+ChannelOptions = Sequence[tuple[str, Any]]
+
 # Every rpc of Ondeck may be repeated: none changes anything. Only UNAVAILABLE is retried, because only then has the
-# server, or the way to it, said that another try may succeed.
+# server, or the way to it, said that another try may succeed. When most tries fail, throttling stops the rest.
 _SERVICE_CONFIG: Final = {
     "loadBalancingConfig": [{"round_robin": {}}],
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     "methodConfig": [
         {
             "name": [{"service": "ondeck.v1.PredictionService"}, {"service": "ondeck.v1.ModelService"}],
@@ -27,14 +30,40 @@ _SERVICE_CONFIG: Final = {
 }
 
 
-def channel_options(extra: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def channel_options(max_message_bytes: int, extra: ChannelOptions) -> list[tuple[str, Any]]:
     """List the channel options of both clients; `extra` comes last, and so wins."""
     return [
         ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
         ("grpc.enable_retries", 1),
         ("grpc.keepalive_time_ms", 300_000),
         ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.max_receive_message_length", MAX_MESSAGE),
-        ("grpc.max_send_message_length", MAX_MESSAGE),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
         *extra,
     ]
+
+
+class CallWords(TypedDict):
+    """What gRPC is told with each call."""
+
+    timeout: float | None
+    wait_for_ready: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a client calls unless a call says otherwise; seconds."""
+
+    timeout: float
+    wait_for_ready: bool
+
+    def of_call(self, timeout: float | None) -> CallWords:
+        """Words for a call with one answer: it always has a deadline."""
+        return CallWords(
+            timeout=self.timeout if timeout is None else timeout,
+            wait_for_ready=self.wait_for_ready,
+        )
+
+    def of_stream(self, timeout: float | None) -> CallWords:
+        """Words for a stream: it has a deadline only where the caller gives one."""
+        return CallWords(timeout=timeout, wait_for_ready=self.wait_for_ready)

@@ -1,8 +1,8 @@
 """The client for programs with threads, or with none."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc
 
@@ -11,29 +11,38 @@ from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, Prediction, StreamAnswer
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
-from ondeck_client.channel import DEFAULT_TIMEOUT, channel_options
-from ondeck_client.requests import Columns, Instance
+from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
+from ondeck_client.requests import Asked, Columns, Instance, Outgoing
 
 
 class Client:
-    """A connection to Ondeck; safe to share among threads. Errors are `grpc.RpcError`; see `ondeck_client.errors`.
+    """A connection to Ondeck; safe to share among threads.
+
+    A failed call raises `grpc.RpcError`, as gRPC does; `reason_of` and `violations_of` say what it means.
+
+    >>> with Client("127.0.0.1:50051") as ondeck:
+    ...     prediction = ondeck.predict("called_strike", Pitch(plate_x=0, plate_z=2.5, sz_top=3.4, sz_bot=1.6))
 
     Args:
         target: where the server is, for example `127.0.0.1:50051` or `dns:///ondeck.example:50051`.
         credentials: how to secure the connection; None: not at all.
         timeout: seconds that a call may take unless it says otherwise.
-        options: further gRPC channel options.
+        wait_for_ready: whether a call waits, within its time, for a server that is not there yet.
+        max_message_bytes: largest message sent or taken; the server has its own limit, too.
+        options: further gRPC channel options; they win over those that the client sets.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  a connection has this many sides, all but one named
         self,
         target: str,
         *,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = DEFAULT_TIMEOUT,
-        options: Sequence[tuple[str, Any]] = (),
+        wait_for_ready: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        options: ChannelOptions = (),
     ) -> None:
-        chosen = channel_options(options)
+        chosen = channel_options(max_message_bytes, options)
         self._channel = (
             grpc.insecure_channel(target, chosen)
             if credentials is None
@@ -41,7 +50,7 @@ class Client:
         )
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
-        self._timeout = timeout
+        self._manner = Manner(timeout=timeout, wait_for_ready=wait_for_ready)
 
     def predict(
         self,
@@ -52,9 +61,17 @@ class Client:
         alias: str | None = None,
         timeout: float | None = None,
     ) -> Prediction:
-        """Ask a model about one instance."""
+        """Ask a model about one instance.
+
+        Args:
+            model: name of the model, for example `batted_ball`.
+            instance: what its task takes: a `Pitch` or a `BattedBall`.
+            version: number of the version to ask; default: the one in production.
+            alias: another name of the version to ask, for example `candidate`.
+            timeout: seconds that the call may take.
+        """
         request = requests.predict_request(requests.model_spec(model, version, alias), instance)
-        return self._predictions.Predict(request, timeout=self._or_default(timeout)).prediction
+        return self._predictions.Predict(request, **self._manner.of_call(timeout)).prediction
 
     def batch_predict(
         self,
@@ -65,38 +82,41 @@ class Client:
         alias: str | None = None,
         timeout: float | None = None,
     ) -> BatchPredictResponse:
-        """Ask a model about many instances at once; probabilities come row-major."""
+        """Ask a model about many instances at once, given as columns; all rows are answered, or none.
+
+        Probabilities come row-major: that of row r and outcome k stands at `r * len(outcomes) + k`.
+        """
         request = requests.batch_request(requests.model_spec(model, version, alias), columns)
-        return self._predictions.BatchPredict(request, timeout=self._or_default(timeout))
+        return self._predictions.BatchPredict(request, **self._manner.of_call(timeout))
 
     def stream(
         self,
         model: str,
-        instances: Iterable[tuple[str, Instance]],
+        instances: Iterable[Asked],
         *,
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
-    ) -> Iterator[StreamAnswer]:
+    ) -> Generator[StreamAnswer, None, None]:
         """Ask about instances as they come, each with an id of yours; answers come in their order.
 
-        `timeout` is for the whole stream; None, the default, lets it go on for ever.
+        An instance that cannot be answered has an `error` instead of a `prediction`, and the stream goes on. It ends
+        with the instances, or when the generator is closed. `instances` is iterated in another thread; what it raises
+        is raised here, after the answers to what it gave before. `timeout` is for the whole stream; None, the
+        default, lets it go on for ever.
         """
-        spec = requests.model_spec(model, version, alias)
-        asked = (requests.stream_request(spec, id_, instance) for id_, instance in instances)
-        for response in self._predictions.StreamPredict(asked, timeout=timeout):
-            yield from response.answers
+        return self._answers(Outgoing(spec=requests.model_spec(model, version, alias)), instances, timeout)
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """List every version of every model."""
-        return list(self._models.ListModels(ListModelsRequest(), timeout=self._or_default(timeout)).models)
+        return list(self._models.ListModels(ListModelsRequest(), **self._manner.of_call(timeout)).models)
 
     def model(
         self, model: str, *, version: int | None = None, alias: str | None = None, timeout: float | None = None
     ) -> Model:
-        """Tell about one version."""
+        """Tell about one version: what it takes and gives, what it learned from, how it was judged."""
         request = requests.get_request(requests.model_spec(model, version, alias))
-        return self._models.GetModel(request, timeout=self._or_default(timeout)).model
+        return self._models.GetModel(request, **self._manner.of_call(timeout)).model
 
     def close(self) -> None:
         """Let the connection go."""
@@ -110,5 +130,13 @@ class Client:
     ) -> None:
         self.close()
 
-    def _or_default(self, timeout: float | None) -> float:
-        return self._timeout if timeout is None else timeout
+    def _answers(
+        self, outgoing: Outgoing, instances: Iterable[Asked], timeout: float | None
+    ) -> Generator[StreamAnswer, None, None]:
+        call = self._predictions.StreamPredict(outgoing.each(instances), **self._manner.of_stream(timeout))
+        try:
+            for response in call:
+                yield from response.answers
+        finally:
+            call.cancel()
+        outgoing.raise_error()

@@ -1,4 +1,11 @@
-"""What a failed call tells a program: the reason to branch on, and the fields at fault."""
+"""What a failed call tells a program: the reason to branch on, the fields at fault, the id to look for in the log.
+
+>>> try:
+...     ondeck.predict("batted_ball", BattedBall(launch_speed=108))
+... except grpc.RpcError as failed:
+...     if reason_of(failed) == ErrorReason.ERROR_REASON_INVALID_FIELD:
+...         fields = [violation.field for violation in violations_of(failed)]
+"""
 
 from typing import Final
 
@@ -10,15 +17,21 @@ from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck.v1.prediction_service_pb2 import FieldViolation
 
 _DETAILS: Final = "grpc-status-details-bin"
+_CORRELATION: Final = "x-correlation-id"
+_DOMAIN: Final = "ondeck"
 _PREFIX: Final = "ERROR_REASON_"
 
 
 def reason_of(error: grpc.RpcError) -> "ErrorReason.ValueType":
-    """Tell why a call failed; ERROR_REASON_UNSPECIFIED where no Ondeck server said so (no connection, say)."""
+    """Tell why a call failed.
+
+    ERROR_REASON_UNSPECIFIED where no Ondeck server said so (no connection, say), or where a newer server gave a
+    reason that this client does not know.
+    """
+    info = ErrorInfo()
     for detail in _status(error).details:
-        info = ErrorInfo()
-        if detail.Unpack(info):
-            return ErrorReason.Value(f"{_PREFIX}{info.reason}")
+        if detail.Unpack(info) and info.domain == _DOMAIN:
+            return dict(ErrorReason.items()).get(f"{_PREFIX}{info.reason}", ErrorReason.ERROR_REASON_UNSPECIFIED)
     return ErrorReason.ERROR_REASON_UNSPECIFIED
 
 
@@ -33,9 +46,17 @@ def violations_of(error: grpc.RpcError) -> list[FieldViolation]:
     ]
 
 
+def correlation_id_of(error: grpc.RpcError) -> str:
+    """Tell the id under which the server's log has the call; empty where no server was reached."""
+    value = _trailing(error).get(_CORRELATION, "")
+    return value if isinstance(value, str) else value.decode()
+
+
 def _status(error: grpc.RpcError) -> Status:
-    trailing = error.trailing_metadata() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else None
-    for key, value in trailing or ():
-        if key == _DETAILS and isinstance(value, bytes):
-            return Status.FromString(value)
-    return Status()
+    value = _trailing(error).get(_DETAILS, b"")
+    return Status.FromString(value) if isinstance(value, bytes) else Status()
+
+
+def _trailing(error: grpc.RpcError) -> dict[str, str | bytes]:
+    told = error.trailing_metadata() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else None
+    return dict(told or ())

@@ -1,5 +1,8 @@
 """Requests, built alike for both clients."""
 
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+
 from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_spec_pb2 import ModelSpec
@@ -7,6 +10,7 @@ from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest
 
 Instance = Pitch | BattedBall
 Columns = PitchColumns | BattedBallColumns
+Asked = tuple[str, Instance]
 
 
 def model_spec(model: str, version: int | None, alias: str | None) -> ModelSpec:
@@ -19,7 +23,9 @@ def model_spec(model: str, version: int | None, alias: str | None) -> ModelSpec:
         raise ValueError("a version is named by its number or by an alias, not by both")
     if version is not None:
         return ModelSpec(name=model, version=version)
-    return ModelSpec(name=model) if alias is None else ModelSpec(name=model, alias=alias)
+    if alias is not None:
+        return ModelSpec(name=model, alias=alias)
+    return ModelSpec(name=model)
 
 
 def predict_request(spec: ModelSpec, instance: Instance) -> PredictRequest:
@@ -36,8 +42,9 @@ def batch_request(spec: ModelSpec, columns: Columns) -> BatchPredictRequest:
     return BatchPredictRequest(model=spec, batted_balls=columns)
 
 
-def stream_request(spec: ModelSpec, id_: str, instance: Instance) -> StreamPredictRequest:
-    """Ask about one instance of a stream."""
+def stream_request(spec: ModelSpec, asked: Asked) -> StreamPredictRequest:
+    """Ask about one instance of a stream, given with its id."""
+    id_, instance = asked
     if isinstance(instance, Pitch):
         return StreamPredictRequest(id=id_, model=spec, pitch=instance)
     return StreamPredictRequest(id=id_, model=spec, batted_ball=instance)
@@ -46,3 +53,36 @@ def stream_request(spec: ModelSpec, id_: str, instance: Instance) -> StreamPredi
 def get_request(spec: ModelSpec) -> GetModelRequest:
     """Ask about a version."""
     return GetModelRequest(model=spec)
+
+
+@dataclass(kw_only=True)
+class Outgoing:
+    """The requests of one stream.
+
+    An error of the caller's own iterable ends them, and stays in `error`: gRPC would swallow it. What was asked
+    before is still answered.
+    """
+
+    spec: ModelSpec
+    error: Exception | None = None
+
+    def each(self, instances: Iterable[Asked]) -> Iterator[StreamPredictRequest]:
+        """Make a request of each instance."""
+        try:
+            for asked in instances:
+                yield stream_request(self.spec, asked)
+        except Exception as error:  # noqa: BLE001  raised again by the client that reads the answers
+            self.error = error
+
+    async def each_awaited(self, instances: AsyncIterable[Asked]) -> AsyncIterator[StreamPredictRequest]:
+        """Make a request of each instance as it comes."""
+        try:
+            async for asked in instances:
+                yield stream_request(self.spec, asked)
+        except Exception as error:  # noqa: BLE001  raised again by the client that reads the answers
+            self.error = error
+
+    def raise_error(self) -> None:
+        """Raise what the caller's iterable raised, if it did."""
+        if self.error is not None:
+            raise self.error
