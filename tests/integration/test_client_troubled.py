@@ -1,0 +1,183 @@
+"""The client against servers in trouble: a tiny real gRPC server whose part is to fail, or to be late."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import pytest
+from google.protobuf.any_pb2 import Any as Packed
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from ondeck.v1.prediction_service_pb2 import (
+    BatchPredictRequest,
+    BatchPredictResponse,
+    OutcomeProbability,
+    Prediction,
+    PredictRequest,
+    PredictResponse,
+    StreamPredictRequest,
+    StreamPredictResponse,
+)
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceServicer, add_PredictionServiceServicer_to_server
+from ondeck_client import AsyncClient, BattedBall, Client, ErrorReason, correlation_id_of, reason_of, violations_of
+
+BALL = BattedBall(launch_speed=100, launch_angle=20)
+ANSWER = PredictResponse(prediction=Prediction(outcomes=[OutcomeProbability(outcome="out", probability=1)]))
+
+
+@dataclass(kw_only=True)
+class Troubled(PredictionServiceServicer):
+    """Fails so many calls with a status before it answers; answers after so many seconds."""
+
+    code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
+    failures: int = 0
+    seconds: float = 0
+    details: bytes = b""
+    times_left: list[float | None] = field(default_factory=list)
+
+    def Predict(  # noqa: N802  the contract's name
+        self,
+        request: PredictRequest,  # noqa: ARG002  the contract's signature
+        context: grpc.ServicerContext,
+    ) -> PredictResponse:
+        self.times_left.append(context.time_remaining())
+        time.sleep(self.seconds)
+        if len(self.times_left) <= self.failures:
+            if self.details:
+                context.set_trailing_metadata((("grpc-status-details-bin", self.details),))
+            context.abort(self.code, "in trouble")
+        return ANSWER
+
+    def BatchPredict(  # noqa: N802  the contract's name
+        self, request: BatchPredictRequest, context: grpc.ServicerContext
+    ) -> BatchPredictResponse:
+        raise NotImplementedError
+
+    def StreamPredict(  # noqa: N802  the contract's name
+        self, request_iterator: Iterator[StreamPredictRequest], context: grpc.ServicerContext
+    ) -> Iterator[StreamPredictResponse]:
+        raise NotImplementedError
+
+
+@contextmanager
+def listening(troubled: Troubled, port: int = 0) -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_PredictionServiceServicer_to_server(troubled, server)
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield f"127.0.0.1:{bound}"
+    finally:
+        server.stop(grace=None).wait()
+
+
+def code_of(error: object) -> grpc.StatusCode:
+    assert isinstance(error, grpc.Call)
+    code: grpc.StatusCode = error.code()
+    return code
+
+
+def test_a_call_is_tried_again_while_the_server_is_unavailable() -> None:
+    troubled = Troubled(failures=2)
+    with listening(troubled) as target, Client(target) as client:
+        assert client.predict("batted_ball", BALL) == ANSWER.prediction
+    assert len(troubled.times_left) == 3
+
+
+async def test_the_async_client_tries_again_too() -> None:
+    troubled = Troubled(failures=2)
+    with listening(troubled) as target:
+        async with AsyncClient(target) as client:
+            assert await client.predict("batted_ball", BALL) == ANSWER.prediction
+    assert len(troubled.times_left) == 3
+
+
+def test_four_tries_are_all_there_are() -> None:
+    troubled = Troubled(failures=99)
+    with listening(troubled) as target, Client(target) as client, pytest.raises(grpc.RpcError) as failed:
+        client.predict("batted_ball", BALL)
+    assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
+    assert len(troubled.times_left) == 4
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.ABORTED,
+    ],
+)
+def test_no_other_status_is_tried_again(code: grpc.StatusCode) -> None:
+    troubled = Troubled(code=code, failures=2)
+    with listening(troubled) as target, Client(target) as client, pytest.raises(grpc.RpcError) as failed:
+        client.predict("batted_ball", BALL)
+    assert code_of(failed.value) is code
+    assert len(troubled.times_left) == 1
+
+
+def test_every_call_carries_a_deadline_and_a_call_may_set_its_own() -> None:
+    troubled = Troubled()
+    with listening(troubled) as target, Client(target, timeout=7) as client:
+        client.predict("batted_ball", BALL)
+        client.predict("batted_ball", BALL, timeout=3)
+    assert [left is not None and round(left) for left in troubled.times_left] == [7, 3]
+
+
+def test_a_late_answer_is_a_deadline_exceeded() -> None:
+    with (
+        listening(Troubled(seconds=1)) as target,
+        Client(target, timeout=0.1) as client,
+        pytest.raises(grpc.RpcError) as late,
+    ):
+        client.predict("batted_ball", BALL)
+    assert code_of(late.value) is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_where_no_server_is_the_call_fails_soon_and_nobody_gave_a_reason(free_port: int) -> None:
+    with Client(f"127.0.0.1:{free_port}") as client, pytest.raises(grpc.RpcError) as failed:
+        client.predict("batted_ball", BALL)
+    assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
+    assert reason_of(failed.value) == ErrorReason.ERROR_REASON_UNSPECIFIED
+    assert violations_of(failed.value) == []
+    assert correlation_id_of(failed.value) == ""
+
+
+def test_a_client_that_waits_for_ready_meets_a_server_that_starts_later(free_port: int) -> None:
+    answers: list[Prediction] = []
+
+    def ask() -> None:
+        with Client(f"127.0.0.1:{free_port}", timeout=30, wait_for_ready=True) as client:
+            answers.append(client.predict("batted_ball", BALL))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with listening(Troubled(), free_port):
+        asking.join(30)
+    assert answers == [ANSWER.prediction]
+
+
+@pytest.mark.parametrize(
+    ("domain", "reason", "expected"),
+    [
+        ("ondeck", "QUEUE_FULL", ErrorReason.ERROR_REASON_QUEUE_FULL),
+        ("ondeck", "OF_A_LATER_RELEASE", ErrorReason.ERROR_REASON_UNSPECIFIED),
+        ("proxy.example", "QUEUE_FULL", ErrorReason.ERROR_REASON_UNSPECIFIED),
+    ],
+)
+def test_a_reason_counts_if_it_is_ours_and_known(domain: str, reason: str, expected: "ErrorReason.ValueType") -> None:
+    packed = Packed()
+    packed.Pack(ErrorInfo(reason=reason, domain=domain))
+    details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
+    troubled = Troubled(code=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, details=details)
+    with listening(troubled) as target, Client(target) as client, pytest.raises(grpc.RpcError) as failed:
+        client.predict("batted_ball", BALL)
+    assert reason_of(failed.value) == expected
