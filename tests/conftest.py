@@ -7,7 +7,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["tests.fixtures_store", "tests.fixtures_models", "tests.fixtures_server"]
+pytest_plugins = [
+    "tests.fixtures_store",
+    "tests.fixtures_models",
+    "tests.fixtures_ports",
+    "tests.fixtures_savant",
+    "tests.fixtures_server",
+]
 
 
 @pytest.fixture(scope="session")

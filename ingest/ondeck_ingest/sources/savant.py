@@ -52,9 +52,7 @@ class Savant:
             try:
                 statcast(start_dt=day.isoformat(), end_dt=day.isoformat(), verbose=False, parallel=False)
             except requests.RequestException as failed:
-                raise SavantUnreachableError(
-                    f"{self.url} gave no answer: {type(failed).__name__}: {failed}"
-                ) from failed
+                raise SavantUnreachableError(f"{self.url} {_in_words(failed)}") from failed
             except Exception:
                 # pybaseball could not read what came. The bytes are judged by our own reader, with a better text.
                 if not session.bodies:
@@ -67,13 +65,9 @@ def _in_words(failed: requests.RequestException) -> str:
         return "did not answer in time"
     if isinstance(failed, requests.HTTPError):
         return f"answered with {failed}"
-    if isinstance(failed, _CutShortError):
-        return f"broke off: {failed}"
+    if isinstance(failed, requests.exceptions.ChunkedEncodingError):
+        return "broke off in the middle of its answer"
     return "cannot be reached"
-
-
-class _CutShortError(requests.ConnectionError):
-    """Fewer bytes came than were announced."""
 
 
 @dataclass
@@ -84,13 +78,10 @@ class _CapturingSession:
     bodies: list[bytes] = field(default_factory=list)
 
     def get(self, url: str, **_: object) -> requests.Response:
-        """Get an address; anything but 200 is an error, as is a body that stops short."""
+        """Get an address; anything but 200 is an error, as is (to requests) a body that stops short."""
         response = requests.get(url, timeout=self.timeout)
         if response.status_code != _OK:
             raise requests.HTTPError(f"status {response.status_code} {response.reason}")
-        announced = response.headers.get("Content-Length")
-        if announced and "Content-Encoding" not in response.headers and int(announced) != len(response.content):
-            raise _CutShortError(f"{len(response.content)} of {announced} bytes came")
         self.bodies.append(response.content)
         return response
 

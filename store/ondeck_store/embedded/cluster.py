@@ -96,10 +96,11 @@ class Cluster:
             raise EmbeddedPostgresError(f"PostgreSQL in {self.data} would not start: {_words(done)}\n{tail}")
 
     def _forget_dead_server(self) -> None:
-        """Remove the pid file of a killed server that nobody has buried yet: PostgreSQL takes a zombie for alive."""
+        """Remove the lock files of a killed server that nobody has buried yet: PostgreSQL takes a zombie for alive."""
         pid_file = self.data / "postmaster.pid"
         with suppress(FileNotFoundError, psutil.NoSuchProcess):
             if psutil.Process(int(pid_file.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
+                (self._socket_folder() / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
                 pid_file.unlink()
 
     def _choose_socket_folder(self, account: Account) -> Path:

@@ -1,0 +1,57 @@
+"""A Savant of our own on the loopback: answers each day as it is told."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One answer: its status, its body, how many bytes it claims, how long it keeps one waiting."""
+
+    body: bytes = b""
+    status: int = 200
+    claims: int | None = None
+    delay: float = 0.0
+
+
+@dataclass(kw_only=True)
+class FakeSavant:
+    """Where it listens, what it says of each day, and what it was asked."""
+
+    url: str
+    replies: dict[date, Reply] = field(default_factory=dict)
+    asked: list[date] = field(default_factory=list)
+    patience: threading.Event = field(default_factory=threading.Event)
+
+
+@pytest.fixture
+def savant() -> Iterator[FakeSavant]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            day = date.fromisoformat(parse_qs(urlparse(self.path).query)["game_date_gt"][0])
+            fake.asked.append(day)
+            reply = fake.replies[day]
+            fake.patience.wait(reply.delay)
+            self.send_response(reply.status)
+            self.send_header("Content-Length", str(len(reply.body) if reply.claims is None else reply.claims))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake = FakeSavant(url=f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield fake
+    fake.patience.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -1,0 +1,121 @@
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import text
+
+from ondeck_ingest.simulation import play
+from ondeck_store.database import Database
+from ondeck_store.pitches import read_pitches
+from tests.made_up import as_csv, made_up_cells
+
+CELLS = made_up_cells(date(2022, 6, 1), days=1)
+
+
+def ingest(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ondeck_cli", "ingest", *words, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    path = tmp_path / "day.csv"
+    path.write_bytes(as_csv(CELLS))
+    return path
+
+
+async def content(database: Database) -> list[tuple[object, ...]]:
+    async with database.engine.connect() as connection:
+        counts = [
+            (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()  # noqa: S608  our own tables
+            for table in ("pitches", "games", "players", "ingest_ledger", "quarantine")
+        ]
+        return [tuple(counts)]
+
+
+def test_the_same_file_twice_changes_nothing_and_says_so(exported: Path, store_home: Path, database: Database) -> None:
+    rows = CELLS.height
+    first, second = ingest(store_home, "files", str(exported)), ingest(store_home, "files", str(exported))
+    assert first.stdout.splitlines()[-1] == f"{rows} rows in: {rows} stored, 0 unchanged, 0 quarantined"
+    assert second.stdout.splitlines()[-1] == f"{rows} rows in: 0 stored, {rows} unchanged, 0 quarantined"
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert database.engine.url.query["host"]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "complaint"),
+    [
+        ("page.csv", b"<!doctype html><p>Sign in</p>", "it is an HTML page, not a table"),
+        ("cut.parquet", b"PAR1" + b"\0" * 50, "it is a broken or truncated parquet file"),
+        ("other.csv", b"a,b\n1,2\n", "not a Statcast export: no column game_pk"),
+    ],
+)
+async def test_a_refused_file_leaves_the_database_as_it_was(
+    tmp_path: Path, store_home: Path, database: Database, name: str, body: bytes, complaint: str
+) -> None:
+    before = await content(database)
+    (tmp_path / name).write_bytes(body)
+    done = ingest(store_home, "files", str(tmp_path / name))
+    assert done.returncode == 1
+    assert f"{name} refused: {complaint}" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert await content(database) == before
+
+
+async def test_good_files_beside_a_refused_one_are_stored(
+    tmp_path: Path, exported: Path, store_home: Path, database: Database
+) -> None:
+    (tmp_path / "page.csv").write_bytes(b"<html>")
+    done = ingest(store_home, "files", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: 1 of 2 refused, for the reasons above; the others are stored"
+    assert exported.name in done.stdout
+    ((pitches, *_),) = await content(database)
+    assert pitches == CELLS.height
+
+
+async def test_a_row_that_does_not_fit_is_set_aside_and_counted(
+    tmp_path: Path, store_home: Path, database: Database
+) -> None:
+    odd = CELLS.with_columns(balls=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("4")).otherwise("balls"))
+    (tmp_path / "odd.csv").write_bytes(as_csv(odd))
+    done = ingest(store_home, "files", str(tmp_path / "odd.csv"))
+    rows = CELLS.height
+    assert done.stdout.splitlines()[-1] == f"{rows} rows in: {rows - 1} stored, 0 unchanged, 1 quarantined"
+    async with database.engine.connect() as connection:
+        kept = (await connection.execute(text("SELECT reason FROM quarantine"))).scalars().all()
+    assert kept == ["balls: not from 0 to 3"]
+
+
+async def test_a_simulated_day_is_labelled_in_every_table_and_never_read_as_real(database: Database) -> None:
+    day = date(2026, 6, 1)
+    taken = await play(database.engine, day, seconds=0)
+    assert taken.stored == taken.rows_in > 100
+    async with database.engine.connect() as connection:
+        for table in ("pitches", "games", "players", "ingest_ledger"):
+            labels = (await connection.execute(text(f"SELECT DISTINCT simulated FROM {table}"))).scalars().all()  # noqa: S608  our own tables
+            assert labels == [True]
+        real = await read_pitches(connection, first_day=day, last_day=day, game_types=("R", "SIM"))
+    assert real.height == 0
+
+
+@pytest.mark.realdata
+def test_the_three_real_days_load_as_they_are(real_data: Path, store_home: Path, database: Database) -> None:
+    done = ingest(store_home, "files", str(real_data / "statcast_csv"))
+    assert done.stdout.splitlines()[-1] == "9033 rows in: 9033 stored, 0 unchanged, 0 quarantined"
+    again = ingest(store_home, "files", str(real_data / "statcast_csv"))
+    assert again.stdout.splitlines()[-1] == "9033 rows in: 0 stored, 9033 unchanged, 0 quarantined"
+    assert database.described
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("month", "rows", "odd"), [("03", 51_985, 0), ("09", 112_875, 1), ("10", 2_199, 0)])
+def test_a_real_month_loads_as_it_is(
+    real_data: Path, store_home: Path, database: Database, month: str, rows: int, odd: int
+) -> None:
+    done = ingest(store_home, "files", str(real_data / "statcast" / f"statcast_2024-{month}.parquet"))
+    assert done.stdout.splitlines()[-1] == f"{rows + odd} rows in: {rows} stored, 0 unchanged, {odd} quarantined"
+    assert database.described

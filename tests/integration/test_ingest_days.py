@@ -1,0 +1,148 @@
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_ingest import archive
+from ondeck_ingest.days import DayTaker
+from ondeck_ingest.sources.savant import Savant, SavantUnreachableError
+from ondeck_ingest.taking import Taken
+from ondeck_ingest.worker import Worker
+from ondeck_store.database import Database
+from ondeck_store.ledger import RecordedEntry, latest
+from tests.fixtures_savant import FakeSavant, Reply
+from tests.made_up import as_csv, made_up_cells
+
+DAY = date(2024, 6, 3)
+CELLS = made_up_cells(DAY, days=1)
+BODY = as_csv(CELLS)
+HEADER = BODY.partition(b"\n")[0] + b"\n"
+
+
+@pytest.fixture
+def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> DayTaker:
+    patient = Savant(url=savant.url, timeout=1.0, attempts=1, longest_pause=0.01)
+    return DayTaker(engine=database.engine, savant=patient, home=tmp_path)
+
+
+async def rows_stored(database: Database) -> int:
+    async with database.engine.connect() as connection:
+        return int((await connection.execute(text("SELECT count(*) FROM pitches"))).scalar_one())
+
+
+async def ledger(database: Database) -> RecordedEntry:
+    async with database.engine.connect() as connection:
+        (entry,) = await latest(connection)
+        return entry
+
+
+async def test_a_day_is_stored_and_its_bytes_are_kept(taker: DayTaker, savant: FakeSavant, database: Database) -> None:
+    savant.replies[DAY] = Reply(body=BODY)
+    assert await taker.take_day(DAY) == Taken(rows_in=CELLS.height, stored=CELLS.height)
+    entry = await ledger(database)
+    assert (entry.state, entry.day, entry.rows_in, entry.games) == ("done", DAY, CELLS.height, 1)
+    kept = taker.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"
+    assert archive.read_back(kept) == BODY
+
+
+async def test_a_day_that_comes_again_changes_nothing(taker: DayTaker, savant: FakeSavant) -> None:
+    savant.replies[DAY] = Reply(body=BODY)
+    await taker.take_day(DAY)
+    assert await taker.take_day(DAY) == Taken(rows_in=CELLS.height, unchanged=CELLS.height)
+
+
+@pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header alone", "nothing", "a blank line"])
+async def test_a_day_without_games_is_recorded_as_empty(
+    taker: DayTaker, savant: FakeSavant, database: Database, body: bytes
+) -> None:
+    savant.replies[DAY] = Reply(body=body)
+    assert await taker.take_day(DAY) == Taken()
+    assert (await ledger(database)).state == "empty"
+
+
+async def test_a_day_out_of_season_is_not_even_asked_for(
+    taker: DayTaker, savant: FakeSavant, database: Database
+) -> None:
+    assert await taker.take_day(date(2024, 1, 5)) == Taken()
+    assert savant.asked == []
+    assert (await ledger(database)).state == "empty"
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(body=b"<html>Just a moment</html>"), "it is an HTML page"),
+        (Reply(body=b"error\nQuery timed out\n"), "it is an error message: 'Query timed out'"),
+        (Reply(body=BODY[:-30]), "it ends in the middle of a row"),
+        (Reply(body=b"date,name\n2024-06-03,x\n"), "not a Statcast export: no column"),
+    ],
+)
+async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
+    taker: DayTaker, savant: FakeSavant, database: Database, reply: Reply, reason: str
+) -> None:
+    savant.replies[DAY] = reply
+    with pytest.raises(SourceRefusedError, match=reason):
+        await taker.take_day(DAY)
+    entry = await ledger(database)
+    assert (entry.state, await rows_stored(database)) == ("failed", 0)
+    assert reason in str(entry.last_error)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(status=503), "answered with status 503"),
+        (Reply(status=403, body=b"<html>"), "answered with status 403"),
+        (Reply(body=BODY, delay=3.0), "did not answer in time"),
+        (Reply(body=BODY, claims=len(BODY) + 10), "broke off in the middle of its answer"),
+    ],
+    ids=["503", "403", "too slow", "cut short"],
+)
+async def test_no_answer_is_a_recorded_state(
+    taker: DayTaker, savant: FakeSavant, database: Database, reply: Reply, reason: str
+) -> None:
+    savant.replies[DAY] = reply
+    with pytest.raises(SavantUnreachableError, match=reason):
+        await taker.take_day(DAY)
+    assert ((await ledger(database)).state, await rows_stored(database)) == ("failed", 0)
+
+
+async def test_a_request_is_tried_again_before_the_day_fails(savant: FakeSavant, tmp_path: Path) -> None:
+    savant.replies[DAY] = Reply(status=500)
+    with pytest.raises(SavantUnreachableError):
+        Savant(url=savant.url, timeout=1.0, attempts=3, longest_pause=0.01).fetch(DAY)
+    assert savant.asked == [DAY] * 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def worker(database: Database, take_day: Callable[[date], Awaitable[Taken]], clock: list[datetime]) -> Worker:
+    return Worker(engine=database.engine, take_day=take_day, lookback_days=2, poll_seconds=1, now=lambda: clock[0])
+
+
+async def test_the_worker_survives_an_outage_and_takes_the_days_when_it_is_over(
+    taker: DayTaker, savant: FakeSavant, database: Database
+) -> None:
+    clock = [datetime(2024, 6, 5, 20, tzinfo=UTC)]
+    following = worker(database, taker.take_day, clock)
+    both = [DAY, DAY + timedelta(days=1)]
+    savant.replies = dict.fromkeys(both, Reply(status=503))
+    await following.look()
+    assert (savant.asked, following.failures) == (both, dict.fromkeys(both, 1))
+    await following.look()
+    assert savant.asked == both  # too early for another try
+    clock[0] += timedelta(minutes=2)
+    savant.replies = {day: Reply(body=as_csv(made_up_cells(day, days=1))) for day in both}
+    await following.look()
+    assert (savant.asked, following.failures) == (both * 2, {})
+    await following.look()
+    assert savant.asked == both * 2  # done days are not asked for again
+
+
+async def test_the_worker_asks_for_nothing_out_of_season(database: Database) -> None:
+    async def never(day: date) -> Taken:
+        raise AssertionError(f"asked for {day}")
+
+    await worker(database, never, [datetime(2024, 12, 24, 20, tzinfo=UTC)]).look()

@@ -1,0 +1,88 @@
+import gzip
+import io
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_ingest.sources.content import CAPS, cells_of, refuse_capped
+from tests.made_up import as_csv, made_up_cells
+
+DAY = made_up_cells(date(2022, 6, 1), days=1)
+CSV = as_csv(DAY)
+
+
+def parquet(table: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    table.write_parquet(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [CSV, b"\xef\xbb\xbf" + CSV, CSV.rstrip(b"\n"), CSV.replace(b"\n", b"\r\n"), gzip.compress(CSV), parquet(DAY)],
+    ids=["csv", "with BOM", "no last newline", "CRLF", "gzip", "parquet"],
+)
+def test_an_export_is_read_whatever_it_is_wrapped_in(content: bytes) -> None:
+    assert cells_of(content).select(sorted(DAY.columns)).equals(DAY.select(sorted(DAY.columns)))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b"<!DOCTYPE html><html><body>Just a moment...</body></html>", "it is an HTML page, not a table"),
+        (b"  <html>", "it is an HTML page, not a table"),
+        (b"error\nQuery timed out", "it is an error message: 'Query timed out'"),
+        (gzip.compress(CSV)[:-100], "it is a broken or truncated gzip file"),
+        (parquet(DAY)[:-100], "it is a broken or truncated parquet file"),
+        (CSV[:-40], "it ends in the middle of a row"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "it is not UTF-8 text"),
+        (b"a,b\n\0,1\n", "it is binary data, not text"),
+        ("peña,1\n".encode("latin-1"), "it is not UTF-8 text"),
+    ],
+)
+def test_what_is_no_whole_export_is_named_for_what_it_is(content: bytes, complaint: str) -> None:
+    with pytest.raises(SourceRefusedError) as refused:
+        cells_of(content)
+    assert str(refused.value).startswith(complaint)
+    assert str(refused.value).endswith("wanted is a Statcast export as CSV, gzipped CSV or parquet")
+
+
+@pytest.mark.parametrize("rows", CAPS)
+def test_an_answer_as_long_as_savant_gives_at_the_most_is_taken_for_cut_off(rows: int) -> None:
+    with pytest.raises(SourceRefusedError, match=f"has {rows} rows, just where Savant cuts an answer off"):
+        refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows, eager=True)}))
+    refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows - 1, eager=True)}))
+
+
+def test_a_column_that_comes_twice_is_kept_under_another_name() -> None:
+    assert cells_of(b"pitcher,pitcher\n1,2\n").rows() == [("1", "2")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.integers(0, len(CSV)).map(lambda end: CSV[:end])))
+def test_any_bytes_are_read_or_refused_and_nothing_else(content: bytes) -> None:
+    try:
+        rows = cells_of(content).height
+    except SourceRefusedError:
+        return
+    assert rows <= content.count(b"\n") + content.count(b"\r") + 1
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [
+        ("savant_2019_07_darvish.csv.gz", 438, 89),
+        ("savant_2020_09_03.csv.gz", 2507, 89),
+        ("savant_2023_06_11_written_by_r.csv.gz", 4418, 92),
+    ],
+)
+def test_older_exports_are_read_with_every_column(real_data: Path, name: str, rows: int, columns: int) -> None:
+    assert cells_of((real_data / "schema_samples" / name).read_bytes()).shape == (rows, columns)
