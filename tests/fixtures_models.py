@@ -14,13 +14,18 @@ from ondeck_core.tasks import TASKS
 from ondeck_trainer import repository
 from ondeck_trainer.dataset import Dataset, dataset_of
 from ondeck_trainer.members import Recipe
-from ondeck_trainer.publishing import publish_ensemble
+from ondeck_trainer.publishing import Fitted, publish_ensemble
 from ondeck_trainer.splits import Split, split
 from ondeck_trainer.training import Judged, Plan, judge_recipe, train
 from tests.made_up import made_up_rows
 
 SEED = 11
 SMALL = Recipe(deep_rounds=12, shallow_rounds=12, epochs=4, hidden=(8,))
+
+
+def small_plan(models: Path, *, force: bool = True) -> Plan:
+    """Train quickly, on the few rows that a test makes up."""
+    return Plan(models=models, seed=SEED, recipe=SMALL, parity_rows=1000, force=force)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,7 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory, made_up_season: p
     """Both tasks, fitted small on made-up rows and published."""
     models = tmp_path_factory.mktemp("small_models")
     for task in TASKS.values():
-        train(dataset_of(task, made_up_season), Plan(models=models, seed=SEED, recipe=SMALL, force=True), print)
+        train(dataset_of(task, made_up_season), small_plan(models), print)
     return models
 
 
@@ -83,7 +88,11 @@ def _fit(dataset: Dataset, models: Path) -> RealFit:
         data_fingerprint=dataset.fingerprint,
         seed=plan.seed,
     )
-    newest = dataset.between(days.judge)
-    published = publish_ensemble(judged.ensemble, training, judged.evaluation, newest=newest, models=models)
+    published = publish_ensemble(
+        Fitted(ensemble=judged.ensemble, training=training, evaluation=judged.evaluation),
+        rows=dataset,
+        models=models,
+        parity_rows=plan.parity_rows,
+    )
     repository.move_alias(models, dataset.task.name, PRODUCTION, published.manifest.version)
     return RealFit(dataset=dataset, days=days, judged=judged, models=models)

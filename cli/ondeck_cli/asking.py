@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
-from ondeck_cli.settings import CallerSettings
-from ondeck_client import Client, ErrorReason, reason_of, violations_of
+from ondeck_client import Client, ErrorReason, correlation_id_of, reason_of, violations_of
 from ondeck_core.errors import OndeckError
+from ondeck_server.settings import ServerSettings
 from ondeck_store.settings import read_settings
+
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not listened on
 
 
 class NoAnswerError(OndeckError):
@@ -23,7 +25,7 @@ def asking(target: str | None) -> Iterator[Client]:
     Raises:
         NoAnswerError: whatever gRPC error the block meets, in words.
     """
-    where = target or read_settings(CallerSettings).target
+    where = target or default_target(read_settings(ServerSettings))
     with Client(where) as client:
         try:
             yield client
@@ -31,14 +33,26 @@ def asking(target: str | None) -> Iterator[Client]:
             raise NoAnswerError(in_words(failed, where)) from failed
 
 
+def default_target(settings: ServerSettings) -> str:
+    """Tell where a server with these settings is asked; one that listens on every address, on this machine."""
+    host = _EVERY_ADDRESS.get(settings.host, settings.host)
+    return f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+
+
 def in_words(failed: Any, where: str) -> str:  # noqa: ANN401  an RpcError that is a Call too
-    """Say what a person should do about an error."""
-    lines = [f"{as_option(each.field)}: {each.description}" for each in violations_of(failed)]
-    if lines:
+    """Say what a person should know, and could do, about an error."""
+    if lines := [f"{as_option(each.field)} {each.description}" for each in violations_of(failed)]:
         return "\n".join(lines)
-    if reason_of(failed) == ErrorReason.ERROR_REASON_UNSPECIFIED and failed.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"no Ondeck server answers at {where}; start one with: ondeck up"
-    return f"{failed.code().name}: {failed.details()}"
+    match reason_of(failed), failed.code():
+        case ErrorReason.ERROR_REASON_INTERNAL, _:
+            return f"{failed.details()} ({correlation_id_of(failed)})"
+        case ErrorReason.ERROR_REASON_UNSPECIFIED, grpc.StatusCode.UNAVAILABLE:
+            return f"no Ondeck server answers at {where}; start one with: ondeck up"
+        case ErrorReason.ERROR_REASON_UNSPECIFIED, grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"the server at {where} did not answer in time"
+        case ErrorReason.ERROR_REASON_UNSPECIFIED, code:
+            return f"{where} answered {code.name}: {failed.details()}"
+    return str(failed.details())
 
 
 def as_option(path: str) -> str:

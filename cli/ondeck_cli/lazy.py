@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -20,8 +21,8 @@ class Entry:
 class LazyGroup(click.Group):
     """A group whose commands are named beforehand and loaded one at a time; `-` and `_` in a name are the same."""
 
-    def __init__(self, entries: Mapping[str, Entry], *, name: str, help: str) -> None:  # noqa: A002  click's own word
-        super().__init__(name=name, help=help)
+    def __init__(self, *, entries: Mapping[str, Entry], **attributes: Any) -> None:  # noqa: ANN401  click's own
+        super().__init__(**attributes)
         self.entries = entries
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature

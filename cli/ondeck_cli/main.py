@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from ondeck_cli.lazy import Entry, LazyGroup
-from ondeck_cli.logs import configure_logs
+from ondeck_cli.logs import FORMATS, LEVELS, configure_logs
 from ondeck_core.errors import OndeckError
 
 INTERRUPTED: Final = 130
@@ -21,18 +21,33 @@ COMMANDS: Final = {
     "train": Entry("ondeck_trainer.commands:train", "Fit, judge and publish a model."),
 }
 
-ondeck = click.version_option(version("ondeck-cli"), prog_name="ondeck")(
-    LazyGroup(COMMANDS, name="ondeck", help="Serve, train and feed Statcast predictions.")
+
+@click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"token_normalize_func": lambda t: t.replace("_", "-")})
+@click.option(
+    "--log-level",
+    envvar="ONDECK_LOG_LEVEL",
+    type=click.Choice(list(LEVELS), case_sensitive=False),
+    default="info",
+    help="Least that is logged, to standard error (ONDECK_LOG_LEVEL).",
 )
+@click.option(
+    "--log-format",
+    envvar="ONDECK_LOG_FORMAT",
+    type=click.Choice(FORMATS, case_sensitive=False),
+    help="Default: text on a terminal, json elsewhere (ONDECK_LOG_FORMAT).",
+)
+@click.version_option(version("ondeck-cli"), prog_name="ondeck")
+def ondeck(log_level: str, log_format: str | None) -> None:
+    """Serve, train and feed Statcast predictions."""
+    configure_logs(log_level, log_format or ("text" if sys.stderr.isatty() else "json"))
 
 
 def main() -> None:
-    """Run one command. What Ondeck refuses is one line on standard error and exit code 1, never a traceback."""
+    """Run one command. What Ondeck refuses is told in words, with exit code 1, never as a traceback."""
     try:
-        configure_logs()
         sys.exit(ondeck.main(prog_name="ondeck", standalone_mode=False) or 0)
     except OndeckError as refused:
-        click.echo(f"error: {refused}", err=True)
+        click.echo("error: " + str(refused).replace("\n", "\n       "), err=True)
         sys.exit(1)
     except click.ClickException as misused:
         misused.show()

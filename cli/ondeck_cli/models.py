@@ -5,8 +5,8 @@ from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
-from ondeck.v1.model_service_pb2 import Model, ModelState
 from ondeck_cli.asking import asking
+from ondeck_client import Model, ModelState
 
 _PREFIX = "MODEL_STATE_"
 
@@ -28,7 +28,7 @@ def models(target: str | None, *, as_json: bool) -> None:
 
 def _table(found: list[Model]) -> Table:
     table = Table()
-    for column in ("model", "version", "state", "aliases", "judged on", "log loss", "constant"):
+    for column in ("model", "version", "state", "aliases", "judged on", "log loss", "of a constant"):
         table.add_column(column)
     for each in found:
         judged = each.evaluation.judged
@@ -38,7 +38,7 @@ def _table(found: list[Model]) -> Table:
             str(each.version),
             state + (f": {each.state_reason}" if each.state_reason else ""),
             ", ".join(each.aliases),
-            f"{judged.first_day} to {judged.last_day}",
+            f"{judged.first_day} to {judged.last_day}" if each.HasField("evaluation") else "",
             _log_loss(each, "model"),
             _log_loss(each, "constant"),
         )

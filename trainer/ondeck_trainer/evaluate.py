@@ -16,6 +16,7 @@ ANCHOR_STEP: Final = 0.001  # xBA is published to three digits: nought means les
 MODEL: Final = "model"
 CONSTANT: Final = "constant"
 OUTCOMES: Final = "outcomes"
+HIT: Final = "hit"
 
 
 def evaluate(ensemble: Ensemble, judged: Dataset, shares: Probabilities, days: Split) -> Evaluation:
@@ -42,12 +43,10 @@ def evaluate(ensemble: Ensemble, judged: Dataset, shares: Probabilities, days: S
 def _hit_scores(judged: Dataset, given: Probabilities, constant: Probabilities) -> list[Score]:
     hit = (judged.labels > 0).astype(np.int64)
     published = judged.rows[judged.task.anchors["xba"]].to_numpy().astype(np.float64)
-    xba = np.clip(published, ANCHOR_STEP, 1 - ANCHOR_STEP)
-    return [
-        score("hit", MODEL, _two(1 - given[:, 0]), hit),
-        score("hit", CONSTANT, _two(1 - constant[:, 0]), hit),
-        score("hit", "xba", _two(xba[~np.isnan(xba)]), hit[~np.isnan(xba)]),
-    ]
+    known = ~np.isnan(published)
+    xba = np.clip(published[known], ANCHOR_STEP, 1 - ANCHOR_STEP)
+    scores = [score(HIT, MODEL, _two(1 - given[:, 0]), hit), score(HIT, CONSTANT, _two(1 - constant[:, 0]), hit)]
+    return [*scores, score(HIT, "xba", _two(xba), hit[known])] if known.any() else scores
 
 
 def _zone_scores(judged: Dataset) -> list[Score]:

@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 class Recipe:
     """Sizes of the members; the shipped models use the defaults, tests smaller ones."""
 
-    deep_rounds: int = 400
-    shallow_rounds: int = 600
+    deep_rounds: int = 250
+    shallow_rounds: int = 400
     epochs: int = 60
     hidden: tuple[int, ...] = (128, 64)
 
@@ -25,7 +25,7 @@ def unfitted_members(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {
         "deep_boosting": HistGradientBoostingClassifier(
             max_iter=recipe.deep_rounds,
-            learning_rate=0.04,
+            learning_rate=0.05,
             max_features=0.5,
             max_leaf_nodes=24,
             min_samples_leaf=60,

@@ -34,13 +34,16 @@ def run_graph(model: ModelProto) -> Callable[[Matrix], Matrix]:
     )
 
 
-def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, seed: int) -> Parity:
-    """Compare both on up to the last 40,000 rows, and again on as many of them with optional fields blanked.
+def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: int, least: int = LEAST_ROWS) -> Parity:
+    """Compare both on the last rows, up to twice `least`, and again on those with optional fields blanked.
 
     Raises:
-        ParityError: a probability differs by more than 1e-5; the text names the worst row.
+        ParityError: there are fewer rows than `least`, or a probability differs by more than 1e-5; the text names the
+            worst row.
     """
-    instances = rows.instances[-2 * LEAST_ROWS :]
+    if len(rows) < least:
+        raise ParityError(f"{len(rows):,} rows are too few to hold a graph against; {least:,} are asked for")
+    instances = rows.instances[-2 * least :]
     blanked = blank(rows.task.instance, instances, np.full(len(instances), SHARE_BLANKED), seed)
     features = rows.task.features.compute(np.vstack([instances, blanked]))
     expected, actual = ensemble.predict(features), run_graph(model)(features)

@@ -33,6 +33,15 @@ LIBRARIES: Final = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What was fitted, on what, and how its recipe was judged."""
+
+    ensemble: Ensemble
+    training: Training
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
 class Published:
     """A version as it was left in the repository."""
 
@@ -42,18 +51,16 @@ class Published:
     parity: Parity
 
 
-def publish_ensemble(
-    ensemble: Ensemble, training: Training, evaluation: Evaluation, *, newest: Dataset, models: Path
-) -> Published:
-    """Export an ensemble, hold the graph against it on the newest rows, and publish the next version.
+def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows: int) -> Published:
+    """Export an ensemble, hold the graph against it on the last `parity_rows` rows or more, and publish it.
 
     Raises:
-        ParityError: the graph does not answer as the ensemble does; nothing is published.
+        ParityError: too few rows, or the graph does not answer as the ensemble does; nothing is published.
     """
-    task = newest.task
+    task, ensemble, evaluation = rows.task, fitted.ensemble, fitted.evaluation
     graph = export(ensemble, len(task.features.features), len(task.outcomes))
-    parity = check_parity(ensemble, graph, newest, training.seed)
-    unsigned = _manifest(task, repository.next_version(models, task.name), ensemble, training)
+    parity = check_parity(ensemble, graph, rows, seed=fitted.training.seed, least=parity_rows)
+    unsigned = _manifest(task, repository.next_version(models, task.name), ensemble, fitted.training)
     files = {
         MODEL_FILE: graph.SerializeToString(),
         GOLDEN_FILE: golden_rows(ensemble, task).model_dump_json().encode(),

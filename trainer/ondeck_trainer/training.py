@@ -16,7 +16,8 @@ from ondeck_trainer.evaluate import evaluate
 from ondeck_trainer.gaps import with_gaps
 from ondeck_trainer.gate import judge
 from ondeck_trainer.members import Recipe
-from ondeck_trainer.publishing import Published, publish_ensemble
+from ondeck_trainer.parity import LEAST_ROWS
+from ondeck_trainer.publishing import Fitted, Published, publish_ensemble
 from ondeck_trainer.splits import Split, split
 
 Say = Callable[[str], None]
@@ -28,12 +29,16 @@ class GateError(OndeckError):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How to train: where the models are, what is fitted, which month is judged, whether the gate is overruled."""
+    """How to train: where the models are, what is fitted and judged, how much is held against the graph.
+
+    `force` overrules the gate, never parity.
+    """
 
     models: Path
     seed: int
     recipe: Recipe = field(default_factory=Recipe)
     judge_from: date | None = None
+    parity_rows: int = LEAST_ROWS
     force: bool = False
 
 
@@ -51,7 +56,7 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
     Raises:
         TooFewDaysError: the days do not suffice.
         GateError: not better than what serves, and not forced; nothing is published.
-        ParityError: the graph is not the model; nothing is published.
+        ParityError: too few rows, or the graph is not the model; nothing is published.
     """
     days = split(dataset.rows["game_date"].to_list(), plan.judge_from)
     say(f"judged fit: fit {days.fit}; calibrate {days.calibrate}; judge {days.judge}")
@@ -68,7 +73,10 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
         seed=plan.seed,
     )
     published = publish_ensemble(
-        ensemble, training, judged.evaluation, newest=dataset.between(days.served_calibrate), models=plan.models
+        Fitted(ensemble=ensemble, training=training, evaluation=judged.evaluation),
+        rows=dataset,
+        models=plan.models,
+        parity_rows=plan.parity_rows,
     )
     repository.move_alias(plan.models, dataset.task.name, PRODUCTION, published.manifest.version)
     return published

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import polars as pl
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_client import AsyncClient, Pitch
+from ondeck_core.instances import PITCH
+from ondeck_core.tasks import CALLED_STRIKE_TASK
 from ondeck_store.simulated import read_simulated
 
-POLL_SECONDS = 1.0
-FIELDS = ("plate_x", "plate_z", "sz_top", "sz_bot", "release_speed", "pfx_x", "pfx_z", "balls", "strikes")
+POLL_SECONDS: Final = 1.0
 
 
 async def follow(engine: AsyncEngine, target: str, day: date, tell: Callable[[str], None]) -> None:
@@ -21,21 +23,21 @@ async def follow(engine: AsyncEngine, target: str, day: date, tell: Callable[[st
     seen = 0
     async with AsyncClient(target) as client:
         while True:
-            async with engine.connect() as connection:
-                rows = await read_simulated(connection, day=day, after_at_bat=seen)
-            if rows.height:
-                seen = int(rows["at_bat_number"].to_list()[-1])
-                tell(await _told(client, rows))
+            try:
+                async with engine.connect() as connection:
+                    rows = await read_simulated(connection, day=day, after_at_bat=seen)
+                if rows.height:
+                    tell(await _told(client, rows))
+                    seen = int(rows["at_bat_number"][-1])
+            except (grpc.RpcError, SQLAlchemyError, OSError) as trouble:
+                tell(f"trying again: {trouble}")
             await asyncio.sleep(POLL_SECONDS)
 
 
 async def _told(client: AsyncClient, rows: pl.DataFrame) -> str:
-    taken = rows.filter(pl.col("description").is_in(("ball", "called_strike")))
-    asked = [(str(number), Pitch(**_known(row))) for number, row in enumerate(taken.iter_rows(named=True))]
-    try:
-        answers = [answer async for answer in client.stream("called_strike", asked)]
-    except grpc.RpcError as failed:
-        return f"the server did not answer: {failed}"
+    taken = rows.filter(CALLED_STRIKE_TASK.population)
+    asked = [(str(number), as_pitch(row)) for number, row in enumerate(taken.iter_rows(named=True))]
+    answers = [answer async for answer in client.stream(CALLED_STRIKE_TASK.name, asked)]
     expected = sum(answer.prediction.called_strike.strike_probability for answer in answers)
     called = taken.filter(pl.col("description") == "called_strike").height
     return (
@@ -44,5 +46,11 @@ async def _told(client: AsyncClient, rows: pl.DataFrame) -> str:
     )
 
 
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name in FIELDS if (value := row[name]) is not None}
+def as_pitch(row: dict[str, Any]) -> Pitch:
+    """Ask about a stored pitch: Statcast's names are the contract's; what is empty stays unset."""
+    known = {field: row[field.name] for field in PITCH.fields if row[field.name] is not None}
+    given: dict[str, Any] = {
+        field.name: value if field.codes is None else field.codes.__members__.get(value, 0)
+        for field, value in known.items()
+    }
+    return Pitch(**given)

@@ -1,0 +1,103 @@
+"""One run of everything: the database first, then server and ingest worker; the opposite way out."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+
+from ondeck_cli.asking import default_target
+from ondeck_cli.up.children import Child
+from ondeck_cli.up.health import until_serving
+from ondeck_cli.up.lines import Announced, announced, how_to_ask
+from ondeck_cli.up.subscriber import follow
+from ondeck_core.errors import OndeckError
+from ondeck_server.settings import ServerSettings
+from ondeck_store.database import Database, open_database
+from ondeck_store.migrations import migrate
+from ondeck_store.settings import StoreSettings
+
+DATABASE, SERVER, INGEST, SIMULATED = "database", "server", "ingest", "simulated"
+
+
+class NotUpError(OndeckError):
+    """The server ended before it took calls."""
+
+
+class Everything:
+    """Everything that `ondeck up` runs; `log_words` and `simulate` are words for the commands that it starts."""
+
+    def __init__(self, settings: ServerSettings, *, log_words: Sequence[str], simulate: Sequence[str]) -> None:
+        self._settings = settings
+        self._simulate = bool(simulate)
+        self._server = Child(name=SERVER, words=[*log_words, "serve", *_server_words(settings)], tell=self._tell)
+        ingest_words = ["ingest", "worker", *simulate, *_store_words(settings)]
+        self._ingest = Child(name=INGEST, words=[*log_words, *ingest_words], tell=self._tell)
+        self._stop = asyncio.Event()
+        self._taking_calls = asyncio.Event()
+        self._where: Announced | None = None
+
+    async def run(self) -> None:
+        """Start, say so, wait for SIGTERM or SIGINT, and end it all.
+
+        Raises:
+            NotUpError: the server ended before it took calls.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        async with open_database(self._settings) as database:
+            await migrate(database.engine)
+            self._tell(DATABASE, database.described)
+            await self._run_programs(database)
+        click.echo("ondeck is down")
+
+    async def _run_programs(self, database: Database) -> None:
+        stopping = asyncio.create_task(self._stop.wait())
+        serving = asyncio.create_task(self._server.keep_running(worth_restarting=self._taking_calls.is_set))
+        ingesting = asyncio.create_task(self._ingest_once_served())
+        telling = asyncio.create_task(self._tell_of(database))
+        try:
+            done, _ = await asyncio.wait({stopping, serving, ingesting, telling}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if stopping not in done:
+                raise NotUpError("the server ended before it took calls; its last lines say why")
+        finally:
+            stopping.cancel()
+            telling.cancel()
+            await asyncio.gather(self._ingest.end(), self._server.end())
+            self._taking_calls.set()  # lets go of whoever still waits for the server
+            await asyncio.gather(stopping, serving, ingesting, telling, return_exceptions=True)
+
+    async def _ingest_once_served(self) -> None:
+        await self._taking_calls.wait()
+        await self._ingest.keep_running()
+
+    async def _tell_of(self, database: Database) -> None:
+        await self._taking_calls.wait()
+        if self._where is not None:
+            await until_serving(self._where.target)
+            click.echo(how_to_ask(self._where, default_target(ServerSettings.model_construct())))
+            if self._simulate:
+                await self._follow(database, self._where.target)
+        await self._stop.wait()
+
+    async def _follow(self, database: Database, target: str) -> None:
+        await follow(database.engine, target, datetime.now(UTC).date(), lambda line: self._tell(SIMULATED, line))
+
+    def _tell(self, name: str, line: str) -> None:
+        click.echo(f"[{name}] {line}")
+        if name == SERVER and (where := announced(line)) is not None:
+            self._where = where
+            self._taking_calls.set()
+
+
+def _server_words(settings: ServerSettings) -> list[str]:
+    listen = ["--host", settings.host, "--port", str(settings.port), "--admin-port", str(settings.admin_port)]
+    return [*listen, "--models", str(settings.models)]
+
+
+def _store_words(settings: StoreSettings) -> list[str]:
+    named = [] if settings.database_url is None else ["--database-url", settings.database_url]
+    return ["--home", str(settings.home), *named]

@@ -1,0 +1,73 @@
+import re
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+
+from ondeck.v1 import instances_pb2
+from ondeck.v1.error_reason_pb2 import ErrorReason
+from ondeck_core.categories import PitchType, Side
+from ondeck_core.instances import INSTANCE_TYPES, InstanceType
+from ondeck_core.statcast.contract import NAMES
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "prefix"), [(Side, "Side", "SIDE_"), (PitchType, "PitchType", "PITCH_TYPE_")]
+)
+def test_a_code_has_the_same_number_here_and_on_the_wire(
+    ours: type[Side] | type[PitchType], theirs: str, prefix: str
+) -> None:
+    numbers = {
+        value.name.removeprefix(prefix): value.number
+        for value in instances_pb2.DESCRIPTOR.enum_types_by_name[theirs].values
+    }
+    words = {"L": "LEFT", "R": "RIGHT"} if ours is Side else {}
+    assert {words.get(code.name, code.name): int(code) for code in ours} == numbers
+
+
+@pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
+def test_an_instance_has_the_same_fields_here_and_on_the_wire(instance: InstanceType) -> None:
+    single = instances_pb2.DESCRIPTOR.message_types_by_name[instance.message].fields
+    columns = instances_pb2.DESCRIPTOR.message_types_by_name[f"{instance.message}Columns"].fields
+    assert instance.names == tuple(field.name for field in single) == tuple(field.name for field in columns)
+    for field, ours in zip(single, instance.fields, strict=True):
+        assert (field.enum_type is not None) == (ours.codes is not None)
+        assert field.has_presence == (ours.codes is None)
+        assert (field.type == FieldDescriptor.TYPE_UINT32) == ours.whole
+
+
+@pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
+def test_fields_bear_statcasts_own_names(instance: InstanceType) -> None:
+    assert set(instance.names) - set(NAMES) <= {"spray_angle"}
+
+
+def comments(source: Path) -> dict[str, str]:
+    """Comment of each field or value of a file of the contract, in one line, by message and name."""
+    found: dict[str, str] = {}
+    scope, said = "", ""
+    for line in map(str.strip, source.read_text().splitlines()):
+        if line.startswith("//"):
+            said += line[2:]
+            continue
+        if opened := re.match(r"(?:message|enum) (\w+) {", line):
+            scope = opened[1]
+        elif named := re.search(r"(\w+) = \d+;", line):
+            found[f"{scope}.{named[1]}"] = said
+        said = ""
+    return found
+
+
+def test_the_ranges_in_the_contracts_comments_are_those_that_are_enforced(root: Path) -> None:
+    said = comments(root / "proto" / "ondeck" / "v1" / "instances.proto")
+    for instance in INSTANCE_TYPES:
+        for field in (each for each in instance.fields if each.codes is None):
+            comment = said[f"{instance.message}.{field.name}"]
+            assert f"{field.low:g} to {field.high:g}" in comment, (field.name, comment)
+            assert ("Required." in comment) == field.required, field.name
+
+
+def test_every_reason_says_with_which_status_it_comes(root: Path) -> None:
+    said = comments(root / "proto" / "ondeck" / "v1" / "error_reason.proto")
+    statuses = ("INVALID_ARGUMENT", "NOT_FOUND", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED")
+    for name in ErrorReason.keys()[1:]:
+        assert any(status in said[f"ErrorReason.{name}"] for status in statuses), name

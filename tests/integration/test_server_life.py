@@ -1,0 +1,215 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from ondeck.v1.instances_pb2 import BattedBall, Pitch
+from ondeck.v1.model_service_pb2 import ListModelsRequest, ModelState
+from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
+from ondeck.v1.model_spec_pb2 import ModelSpec
+from ondeck.v1.prediction_service_pb2 import PredictRequest, StreamPredictRequest
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from ondeck_core.manifest import ALIASES_FILE
+from tests.fixtures_server import RunningServer, serving
+
+SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+SERVICES = ("ondeck.v1.PredictionService", "ondeck.v1.ModelService")
+BALL = PredictRequest(model=ModelSpec(name="batted_ball"), batted_ball=BattedBall(launch_speed=100, launch_angle=20))
+
+
+def check(channel: grpc.Channel, service: str) -> int:
+    """Ask as grpc_health_probe does: the method by its path, the service by its name."""
+    call: grpc.UnaryUnaryMultiCallable[HealthCheckRequest, HealthCheckResponse] = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=HealthCheckRequest.SerializeToString,
+        response_deserializer=HealthCheckResponse.FromString,
+    )
+    return call(HealthCheckRequest(service=service), timeout=10).status
+
+
+def watch(channel: grpc.Channel, service: str) -> Iterator[HealthCheckResponse]:
+    call: grpc.UnaryStreamMultiCallable[HealthCheckRequest, HealthCheckResponse] = channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=HealthCheckRequest.SerializeToString,
+        response_deserializer=HealthCheckResponse.FromString,
+    )
+    return iter(call(HealthCheckRequest(service=service), timeout=30))
+
+
+def page(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  a page of our own on the loopback
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+@pytest.fixture
+def copied(small_repository: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_repository, tmp_path / "models"))
+
+
+@pytest.mark.parametrize("name", ["", *SERVICES, "models/batted_ball", "models/called_strike"])
+def test_a_server_that_answers_says_serving_under_every_name(running_server: RunningServer, name: str) -> None:
+    with grpc.insecure_channel(running_server.target) as channel:
+        assert check(channel, name) == SERVING
+        assert next(watch(channel, name)).status == SERVING
+
+
+def test_a_name_that_nobody_knows_is_not_found(running_server: RunningServer) -> None:
+    with grpc.insecure_channel(running_server.target) as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            check(channel, "models/home_runs")
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        assert next(watch(channel, "models/home_runs")).status == HealthCheckResponse.SERVICE_UNKNOWN
+
+
+def test_the_admin_pages_tell_life_readiness_and_measures(running_server: RunningServer) -> None:
+    with grpc.insecure_channel(running_server.target) as channel:
+        PredictionServiceStub(channel).Predict(BALL)
+    assert page(f"{running_server.admin}/livez") == (200, "alive\n")
+    assert page(f"{running_server.admin}/readyz") == (200, "ready\n")
+    _, measures = page(f"{running_server.admin}/metrics")
+    assert 'ondeck_calls_total{code="OK",method="/ondeck.v1.PredictionService/Predict"}' in measures
+    assert 'ondeck_rows_total{model="batted_ball",version="1"}' in measures
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def edit(path: Path, key: str, value: object) -> None:
+    claims = json.loads(path.read_text())
+    claims[key] = value
+    path.write_text(json.dumps(claims))
+
+
+def forge_golden(folder: Path) -> None:
+    """Change a golden answer and sign it anew, as if the features or the graph had changed their minds."""
+    import hashlib  # noqa: PLC0415  for this forgery alone
+
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["probabilities"][0] = golden["probabilities"][0][::-1]
+    (folder / "golden.json").write_text(json.dumps(golden))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["golden.json"] = hashlib.sha256((folder / "golden.json").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+SABOTAGE = {
+    "model.onnx is not the file that was published": lambda folder: flip(folder / "model.onnx"),
+    "card.md is not the file that was published": lambda folder: flip(folder / "card.md"),
+    "model.onnx is missing": lambda folder: (folder / "model.onnx").unlink(),
+    "manifest.json is missing": lambda folder: (folder / "manifest.json").unlink(),
+    "manifest.json: outcomes": lambda folder: edit(folder / "manifest.json", "outcomes", None),
+    "made for other features (fingerprint)": lambda folder: edit(
+        folder / "manifest.json", "feature_fingerprint", "0" * 64
+    ),
+    "its manifest is of batted_ball version 2": lambda folder: edit(folder / "manifest.json", "version", 2),
+    "golden rows come out different": forge_golden,
+}
+
+
+@pytest.mark.parametrize("reason", SABOTAGE)
+def test_a_version_that_is_not_what_it_claims_is_refused_and_the_rest_serves(copied: Path, reason: str) -> None:
+    SABOTAGE[reason](copied / "batted_ball" / "1")
+    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+        assert check(channel, "models/batted_ball") == NOT_SERVING
+        assert check(channel, "") == NOT_SERVING
+        assert check(channel, "models/called_strike") == SERVING
+        broken, _ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
+        assert broken.state == ModelState.MODEL_STATE_REFUSED
+        assert broken.state_reason.startswith(reason)
+        assert page(f"{server.admin}/readyz") == (503, "models/batted_ball does not serve\n")
+        with pytest.raises(grpc.RpcError) as refused:
+            PredictionServiceStub(channel).Predict(BALL)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        pitch = PredictRequest(model=ModelSpec(name="called_strike"), pitch=Pitch(plate_x=0, plate_z=2))
+        assert PredictionServiceStub(channel).Predict(pitch).prediction.outcomes
+
+
+def test_a_half_written_version_is_no_version(copied: Path) -> None:
+    shutil.copytree(copied / "batted_ball" / "1", copied / "batted_ball" / ".publishing-x")
+    (copied / "batted_ball" / "notes").mkdir()
+    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+        assert len(ModelServiceStub(channel).ListModels(ListModelsRequest()).models) == 2
+        assert check(channel, "") == SERVING
+
+
+def test_a_version_without_an_alias_is_present_and_not_loaded(copied: Path) -> None:
+    (copied / "batted_ball" / ALIASES_FILE).unlink()
+    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+        present, _ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
+        assert present.state == ModelState.MODEL_STATE_PRESENT
+        request = PredictRequest(model=ModelSpec(name="batted_ball", version=1), batted_ball=BALL.batted_ball)
+        with pytest.raises(grpc.RpcError) as refused:
+            PredictionServiceStub(channel).Predict(request)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_server_without_models_starts_and_says_that_it_does_not_serve(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, grpc.insecure_channel(server.target) as channel:
+        assert [check(channel, name) for name in ("", *SERVICES)] == [NOT_SERVING] * 3
+        assert page(f"{server.admin}/readyz") == (503, "no model has a production version\n")
+
+
+def test_sigterm_says_no_finishes_what_is_in_flight_and_leaves(copied: Path) -> None:
+    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+        statuses = watch(channel, "")
+        assert next(statuses).status == SERVING
+        hold = threading.Event()
+
+        def asked() -> Iterator[StreamPredictRequest]:
+            pitch = Pitch(plate_x=0, plate_z=2)
+            yield StreamPredictRequest(id="before", model=ModelSpec(name="called_strike"), pitch=pitch)
+            hold.wait(10)
+            yield StreamPredictRequest(id="while", model=ModelSpec(name="called_strike"), pitch=pitch)
+
+        stream = PredictionServiceStub(channel).StreamPredict(asked())
+        assert next(stream).answers[0].id == "before"
+        server.process.send_signal(signal.SIGTERM)
+        assert next(statuses).status == NOT_SERVING
+        hold.set()
+        assert next(stream).answers[0].id == "while"
+        assert list(stream) == []
+        server.process.wait(timeout=20)
+        assert server.process.returncode == 0
+
+
+def test_a_taken_port_is_named_with_the_setting_that_chooses_another(
+    running_server: RunningServer, small_repository: Path
+) -> None:
+    port = running_server.target.rpartition(":")[2]
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(small_repository), "--port", port]
+    done = subprocess.run([*command, "--admin-port", "0"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"error: cannot listen on 127.0.0.1:{port}; choose another with ONDECK_PORT or --port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "right"),
+    [
+        ("ONDECK_PORT", "http", "input should be a valid integer"),
+        ("ONDECK_PORT", "70000", "input should be less than or equal to 65535"),
+        ("ONDECK_DATABASE_URL", "mysql://x:y@z/w", "as postgresql://user@host/name"),
+    ],
+)
+def test_a_wrong_setting_is_refused_at_start_by_its_name(variable: str, value: str, right: str) -> None:
+    command = [sys.executable, "-m", "ondeck_cli", "serve"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={variable: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {variable}")
+    assert right in done.stderr
+    assert "x:y" not in done.stderr

@@ -1,0 +1,62 @@
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+
+from ondeck_core.errors import (
+    InvalidInstanceError,
+    ModelNotLoadedError,
+    NotFoundError,
+    Violation,
+    WrongInstanceError,
+)
+from ondeck_server.batching import QueueFullError
+from ondeck_server.rpc.statuses import DOMAIN, INTERNAL_TEXT, DeadlinePassedError, outcome_of
+
+TABLE = [
+    (
+        InvalidInstanceError([Violation("pitch.plate_x", "is required")]),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_FIELD",
+        [BadRequest],
+    ),
+    (
+        WrongInstanceError("batted_ball", "called_strike", "Pitch", "BattedBall"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "WRONG_INSTANCE",
+        [BadRequest],
+    ),
+    (NotFoundError("model", "x", []), grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", [ResourceInfo]),
+    (NotFoundError("version", "x/9", ["1"]), grpc.StatusCode.NOT_FOUND, "VERSION_NOT_FOUND", [ResourceInfo]),
+    (NotFoundError("alias", "x@y", []), grpc.StatusCode.NOT_FOUND, "ALIAS_NOT_FOUND", [ResourceInfo]),
+    (ModelNotLoadedError("x", 2, "broken"), grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_LOADED", [RetryInfo]),
+    (QueueFullError("full"), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", [RetryInfo]),
+    (DeadlinePassedError("late"), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", []),
+    (ZeroDivisionError("secret"), grpc.StatusCode.INTERNAL, "INTERNAL", []),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "reason", "details"), TABLE, ids=[row[2] for row in TABLE])
+def test_what_happened_is_told_as_the_table_says(
+    error: Exception, code: grpc.StatusCode, reason: str, details: list[type[Message]]
+) -> None:
+    status = outcome_of(error).status()
+    assert status.code == code.value[0]
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.reason, info.domain) == (reason, DOMAIN)
+    assert [packed.TypeName() for packed in status.details[1:]] == [kind.DESCRIPTOR.full_name for kind in details]
+
+
+def test_an_unknown_error_keeps_its_text_to_itself() -> None:
+    assert outcome_of(ZeroDivisionError("secret")).status().message == INTERNAL_TEXT
+
+
+def test_every_violation_is_named() -> None:
+    violations = [Violation("pitch.plate_x", "is required"), Violation("pitch.plate_z", "must be a number")]
+    bad = BadRequest()
+    assert outcome_of(InvalidInstanceError(violations)).status().details[1].Unpack(bad)
+    assert [(each.field, each.description) for each in bad.field_violations] == [
+        ("pitch.plate_x", "is required"),
+        ("pitch.plate_z", "must be a number"),
+    ]
