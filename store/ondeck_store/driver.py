@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
     """COPY rows into a table, columns by name; the transaction of `connection` must have begun."""
-    driver = await _driver(connection)
+    driver = await driver_of(connection)
     buffer = io.BytesIO()
     rows.write_csv(buffer, include_header=False)
     buffer.seek(0)
@@ -23,7 +23,7 @@ async def copy_out(
     connection: AsyncConnection, query: str, arguments: Sequence[date | int], schema: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
     """COPY the rows of a query, whose columns are those of `schema`, into a frame of that schema."""
-    driver = await _driver(connection)
+    driver = await driver_of(connection)
     buffer = io.BytesIO()
     await driver.copy_from_query(query, *arguments, output=buffer, format="csv")
     buffer.seek(0)
@@ -32,7 +32,8 @@ async def copy_out(
     return pl.read_csv(buffer, has_header=False, schema=schema)
 
 
-async def _driver(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+async def driver_of(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    """Give the asyncpg connection below; its transaction has begun only once something was executed above."""
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
     if not isinstance(driver, asyncpg.Connection):

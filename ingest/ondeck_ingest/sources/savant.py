@@ -90,7 +90,7 @@ class _CapturingSession:
 def _pybaseball_through(session: _CapturingSession, url: str) -> Iterator[Any]:
     """Have pybaseball ask through our session, at our address and without a progress bar; one user at a time."""
     import pybaseball  # noqa: PLC0415  takes a second, and only the network source needs it
-    import pybaseball.datasources.statcast as wire  # noqa: PLC0415
+    import pybaseball.datasources.statcast as wire  # noqa: PLC0415  the same
 
     walk: Any = sys.modules["pybaseball.statcast"]
     with _PATCHING:

@@ -20,6 +20,8 @@ CORRELATION: Final = "x-correlation-id"
 DETAILS: Final = "grpc-status-details-bin"
 LONGEST_CORRELATION_ID: Final = 128
 
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
 log = structlog.get_logger()
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -89,11 +91,12 @@ class Adapter:
 
     async def _fail(self, call: Call, context: Context, error: Exception, begin: float) -> None:
         outcome = outcome_of(error)
-        if outcome.code is grpc.StatusCode.INTERNAL:
+        code = _CODES[outcome.code]
+        if code is grpc.StatusCode.INTERNAL:
             log.error("call failed", method=call.method, correlation_id=call.correlation_id, exc_info=error)
-        self._count(call.method, outcome.code, begin)
+        self._count(call.method, code, begin)
         trailing = ((DETAILS, outcome.status().SerializeToString()), (CORRELATION, call.correlation_id))
-        await context.abort(outcome.code, outcome.message, trailing)
+        await context.abort(code, outcome.message, trailing)
 
     def _count(self, method: str, code: grpc.StatusCode, begin: float) -> None:
         self._calls.labels(method, code.name).inc()

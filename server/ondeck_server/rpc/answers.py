@@ -58,7 +58,7 @@ def answered_by(chosen: Chosen) -> AnsweredBy:
 def stream_error(outcome: Outcome) -> StreamError:
     """Write an error as the answer to one instance of a stream."""
     return StreamError(
-        code=outcome.code.value[0],
+        code=outcome.code,
         reason=outcome.reason,
         message=outcome.message,
         violations=[FieldViolation(field=v.field, description=v.description) for v in outcome.violations],

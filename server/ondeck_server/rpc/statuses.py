@@ -1,13 +1,13 @@
-"""What happened, as a status: the one place where errors learn of gRPC."""
+"""What happened, as a google.rpc.Status: the one place that knows which error a caller is told of how."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import grpc
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -37,7 +37,7 @@ class DeadlinePassedError(OndeckError):
 class Outcome:
     """An error as a caller is told of it."""
 
-    code: grpc.StatusCode
+    code: int
     reason: "ErrorReason.ValueType"
     message: str
     violations: tuple[Violation, ...] = ()
@@ -49,7 +49,7 @@ class Outcome:
         info = ErrorInfo(
             reason=ErrorReason.Name(self.reason).removeprefix(_PREFIX), domain=DOMAIN, metadata=dict(self.facts)
         )
-        status = Status(code=self.code.value[0], message=self.message)
+        status = Status(code=self.code, message=self.message)
         for detail in (info, *self._bad_request(), *self.details):
             packed = Packed()
             packed.Pack(detail)
@@ -66,12 +66,12 @@ def outcome_of(error: Exception) -> Outcome:
     for kind, describe in _TABLE.items():
         if isinstance(error, kind):
             return describe(error)
-    return Outcome(code=grpc.StatusCode.INTERNAL, reason=ErrorReason.ERROR_REASON_INTERNAL, message=INTERNAL_TEXT)
+    return Outcome(code=code_pb2.INTERNAL, reason=ErrorReason.ERROR_REASON_INTERNAL, message=INTERNAL_TEXT)
 
 
 def _invalid(error: InvalidInstanceError) -> Outcome:
     return Outcome(
-        code=grpc.StatusCode.INVALID_ARGUMENT,
+        code=code_pb2.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_INVALID_FIELD,
         message=str(error),
         violations=error.violations,
@@ -80,7 +80,7 @@ def _invalid(error: InvalidInstanceError) -> Outcome:
 
 def _wrong_instance(error: WrongInstanceError) -> Outcome:
     return Outcome(
-        code=grpc.StatusCode.INVALID_ARGUMENT,
+        code=code_pb2.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_WRONG_INSTANCE,
         message=str(error),
         violations=(error.violation,),
@@ -89,7 +89,7 @@ def _wrong_instance(error: WrongInstanceError) -> Outcome:
 
 def _not_found(error: NotFoundError) -> Outcome:
     return Outcome(
-        code=grpc.StatusCode.NOT_FOUND,
+        code=code_pb2.NOT_FOUND,
         reason=ErrorReason.Value(f"{_PREFIX}{error.kind.upper()}_NOT_FOUND"),
         message=str(error),
         details=(ResourceInfo(resource_type=f"ondeck.v1/{error.kind}", resource_name=error.name),),
@@ -98,7 +98,7 @@ def _not_found(error: NotFoundError) -> Outcome:
 
 def _not_loaded(error: ModelNotLoadedError) -> Outcome:
     return Outcome(
-        code=grpc.StatusCode.UNAVAILABLE,
+        code=code_pb2.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_MODEL_NOT_LOADED,
         message=str(error),
         details=(RetryInfo(retry_delay=_LATER),),
@@ -108,7 +108,7 @@ def _not_loaded(error: ModelNotLoadedError) -> Outcome:
 
 def _queue_full(error: QueueFullError) -> Outcome:
     return Outcome(
-        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        code=code_pb2.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_QUEUE_FULL,
         message=str(error),
         details=(RetryInfo(retry_delay=_SOON),),
@@ -117,7 +117,7 @@ def _queue_full(error: QueueFullError) -> Outcome:
 
 def _deadline(error: DeadlinePassedError) -> Outcome:
     return Outcome(
-        code=grpc.StatusCode.DEADLINE_EXCEEDED,
+        code=code_pb2.DEADLINE_EXCEEDED,
         reason=ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
         message=str(error),
     )
