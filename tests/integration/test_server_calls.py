@@ -14,7 +14,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
 
-from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns
+from benchmarks.messages import columns, message
+from ondeck.v1.instances_pb2 import BattedBall, Pitch, PitchColumns
 from ondeck.v1.model_service_pb2 import GetModelRequest, ListModelsRequest, ModelState
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
@@ -25,15 +26,13 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamPredictRequest,
 )
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from ondeck_core.instances import InstanceType, Matrix
+from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MANIFEST_FILE, Manifest
 from ondeck_core.tasks import TASKS, Task
 from ondeck_trainer.golden import make_up_instances
 from tests.fixtures_server import RunningServer
 
 NAN = float("nan")
-KINDS = {"Pitch": Pitch, "BattedBall": BattedBall}
-COLUMNS = {"Pitch": PitchColumns, "BattedBall": BattedBallColumns}
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +48,6 @@ def predictions(channel: grpc.Channel) -> PredictionServiceStub:
 
 def spec(name: str, **choice: Any) -> ModelSpec:
     return ModelSpec(name=name, **choice)
-
-
-def message(instance: InstanceType, row: Matrix) -> Any:
-    present = {
-        field.name: int(value) if field.whole or field.codes else float(value)
-        for field, value in zip(instance.fields, row, strict=True)
-        if not math.isnan(value)
-    }
-    return KINDS[instance.message](**present)
-
-
-def columns(instance: InstanceType, rows: Matrix) -> Any:
-    given = {
-        field.name: np.nan_to_num(column).astype(int).tolist() if field.codes else column.tolist()
-        for field, column in zip(instance.fields, rows.T, strict=True)
-        if not np.isnan(column).all()
-    }
-    return COLUMNS[instance.message](**given)
 
 
 def bare(models: Path, task: Task, instances: Matrix) -> Matrix:

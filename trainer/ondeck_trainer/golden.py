@@ -28,7 +28,7 @@ _USUAL: Final[dict[str, tuple[float, float]]] = {
 
 
 def golden_rows(ensemble: Ensemble, task: Task) -> Golden:
-    """Draw instances in the usual ranges, half of them with gaps, and have them answered."""
+    """Draw instances in the usual ranges, some of them with gaps, and have them answered."""
     instances = make_up_instances(task.instance, ROWS, SEED)
     probabilities = ensemble.predict(task.features.compute(instances))
     return Golden(
@@ -40,7 +40,7 @@ def golden_rows(ensemble: Ensemble, task: Task) -> Golden:
 
 
 def make_up_instances(instance: InstanceType, rows: int, seed: int) -> Matrix:
-    """Draw legal instances; the second half has optional fields absent."""
+    """Draw legal instances; in the second half, optional fields are absent here and there."""
     draw = np.random.default_rng(seed)
     columns = {}
     for field in instance.fields:

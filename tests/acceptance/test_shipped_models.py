@@ -1,0 +1,124 @@
+"""The models that the project ships, asked as a stranger would, and held to what they claim."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.messages import columns
+from ondeck_client import BattedBall, Client, Pitch, Side
+from ondeck_core.manifest import PRODUCTION, Evaluation, Manifest, Parity
+from ondeck_core.tasks import TASKS
+from ondeck_trainer import repository
+from ondeck_trainer.card import card
+from ondeck_trainer.golden import make_up_instances
+from tests.fixtures_models import RealFit
+from tests.fixtures_server import serving
+
+SIX_MEGABYTES = 6_000_000
+SHIPPED = sorted(TASKS)
+
+
+@pytest.fixture(scope="module")
+def models(root: Path) -> Path:
+    return root / "onnx_models"
+
+
+@pytest.fixture(scope="module")
+def client(models: Path) -> Iterator[Client]:
+    with serving(models) as server, Client(server.target) as opened:
+        yield opened
+
+
+def folder(models: Path, model: str) -> Path:
+    return models / model / str(repository.aliases(models, model)[PRODUCTION])
+
+
+@pytest.mark.parametrize("stand", Side.values())
+def test_a_ball_hit_hard_and_high_to_centre_is_a_home_run_more_likely_than_not(
+    client: Client, stand: "Side.ValueType"
+) -> None:
+    ball = BattedBall(launch_speed=108, launch_angle=27, spray_angle=0, stand=stand)
+    outcomes = {each.outcome: each.probability for each in client.predict("batted_ball", ball).outcomes}
+    assert outcomes["home_run"] > 0.5
+    assert sum(outcomes.values()) == pytest.approx(1, abs=1e-5)
+
+
+ZONES = [{}, {"sz_top": 3.4, "sz_bot": 1.6}, {"sz_top": 3.4, "sz_bot": 1.6, "release_speed": 95, "balls": 3}]
+
+
+@pytest.mark.parametrize("known", ZONES, ids=["place alone", "zone", "zone, speed and count"])
+@pytest.mark.parametrize(("plate_x", "low", "high"), [(0, 0.97, 1), (3, 0, 0.01), (-3, 0, 0.01)])
+def test_the_middle_is_a_strike_and_three_feet_outside_is_none(
+    client: Client, known: dict[str, float], plate_x: float, low: float, high: float
+) -> None:
+    pitch = Pitch(plate_x=plate_x, plate_z=2.5)
+    for name, value in known.items():
+        setattr(pitch, name, int(value) if name == "balls" else value)
+    probability = client.predict("called_strike", pitch).called_strike.strike_probability
+    assert low <= probability <= high
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_every_legal_instance_gets_probabilities(client: Client, model: str) -> None:
+    task = TASKS[model]
+    answer = client.batch_predict(model, columns(task.instance, make_up_instances(task.instance, 20_000, seed=3)))
+    probabilities = np.array(answer.probabilities).reshape(-1, len(task.outcomes))
+    assert len(probabilities) == 20_000
+    assert (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_an_artifact_is_small(models: Path, model: str) -> None:
+    for path in (models / model).rglob("*"):
+        assert not path.is_file() or path.stat().st_size < SIX_MEGABYTES, path
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_its_graph_was_held_against_scikit_learn_on_enough_real_rows(models: Path, model: str) -> None:
+    parity = Parity.model_validate_json((folder(models, model) / "parity.json").read_bytes())
+    assert parity.rows >= 20_000
+    assert parity.rows_with_nan > 0
+    assert parity.largest_difference <= 1e-5
+    differences = np.abs(np.subtract(parity.worst_row_sklearn, parity.worst_row_onnx))
+    assert differences.max() == pytest.approx(parity.largest_difference, rel=1e-6)
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_its_card_is_what_its_claims_say(models: Path, model: str) -> None:
+    at = folder(models, model)
+    manifest = Manifest.model_validate_json((at / "manifest.json").read_bytes())
+    evaluation = Evaluation.model_validate_json((at / "evaluation.json").read_bytes())
+    parity = Parity.model_validate_json((at / "parity.json").read_bytes())
+    assert (at / "card.md").read_text() == card(TASKS[model], manifest, evaluation, parity)
+
+
+@pytest.mark.parametrize(
+    ("model", "question", "mark"), [("batted_ball", "hit", 0.345), ("called_strike", "outcomes", 0.145)]
+)
+def test_its_recipe_passed_its_mark_on_september(models: Path, model: str, question: str, mark: float) -> None:
+    evaluation = json.loads((folder(models, model) / "evaluation.json").read_text())
+    assert evaluation["judged"] == {"first_day": "2024-09-01", "last_day": "2024-09-30"}
+    assert max(evaluation["fitted"]["last_day"], evaluation["calibrated"]["last_day"]) < "2024-09-01"
+    scores = {(each["question"], each["predictor"]): each["log_loss"] for each in evaluation["scores"]}
+    assert scores[question, "model"] <= mark
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("model", SHIPPED)
+def test_its_claims_are_what_the_recipe_gives_again(
+    models: Path, model: str, real_fit: Callable[[str], RealFit]
+) -> None:
+    claimed = Evaluation.model_validate_json((folder(models, model) / "evaluation.json").read_bytes())
+    again = real_fit(model).judged.evaluation
+    assert (again.fitted, again.calibrated, again.judged, again.rows) == (
+        claimed.fitted,
+        claimed.calibrated,
+        claimed.judged,
+        claimed.rows,
+    )
+    for ours, theirs in zip(again.scores, claimed.scores, strict=True):
+        assert ours.model_dump() == pytest.approx(theirs.model_dump(), abs=2e-3)

@@ -1,0 +1,42 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ondeck_store.database import Database
+from ondeck_store.pitches import upsert_pitches
+
+
+def train(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "ondeck_cli", "train", *words], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.usefixtures("database")
+async def test_nothing_stored_is_said_with_what_to_do(store_home: Path, tmp_path: Path) -> None:
+    done = train("batted-ball", "--home", str(store_home), "--models", str(tmp_path))
+    assert done.returncode == 1
+    assert "load some first: ondeck ingest files PATH..., or ondeck ingest days FROM TO" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_too_few_days_are_said_with_what_is_there(
+    database: Database, store_home: Path, tmp_path: Path, made_up_season: pl.DataFrame
+) -> None:
+    days = made_up_season["game_date"].unique().sort()[:3].implode()
+    async with database.engine.begin() as connection:
+        await upsert_pitches(connection, made_up_season.filter(pl.col("game_date").is_in(days)), simulated=False)
+    done = train("called_strike", "--home", str(store_home), "--models", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "error: no month has games on 15 days; stored are 3 days, 2022-06-01 to 2022-06-03"
+    )
+
+
+def test_an_unknown_task_is_told_which_there_are() -> None:
+    done = train("home-runs")
+    assert done.returncode == 1
+    assert done.stderr == "error: no task 'home-runs'; there are: batted_ball, called_strike\n"

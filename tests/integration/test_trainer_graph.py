@@ -1,0 +1,152 @@
+"""The graph beside scikit-learn: it is the same model, and where it is not, nothing is published."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import onnx
+import polars as pl
+import pytest
+from onnx import ModelProto, numpy_helper
+
+from ondeck_core.instances import Matrix
+from ondeck_core.manifest import PARITY_FILE, Evaluation, Manifest, Parity
+from ondeck_core.tasks import TASKS
+from ondeck_trainer import publishing, repository
+from ondeck_trainer.dataset import Dataset, dataset_of
+from ondeck_trainer.ensemble import Ensemble, fit_calibration
+from ondeck_trainer.export import export
+from ondeck_trainer.gaps import with_gaps
+from ondeck_trainer.golden import golden_rows
+from ondeck_trainer.members import unfitted_members
+from ondeck_trainer.parity import ParityError, check_parity, run_graph
+from ondeck_trainer.training import GateError, train
+from tests.fixtures_models import SEED, SMALL, small_plan
+
+TASK = TASKS["batted_ball"]
+
+
+@pytest.fixture(scope="module")
+def dataset(made_up_season: pl.DataFrame) -> Dataset:
+    return dataset_of(TASK, made_up_season)
+
+
+@pytest.fixture(scope="module")
+def ensemble(dataset: Dataset) -> Ensemble:
+    """Every kind of member with a voice, which made-up rows would not earn them."""
+    rows = with_gaps(dataset, SEED)
+    members = unfitted_members(SMALL, SEED)
+    for member in members.values():
+        member.fit(rows.features, rows.labels)
+    even = dict.fromkeys(members, 1 / len(members))
+    vote = np.mean([member.predict_proba(rows.features) for member in members.values()], axis=0)
+    return Ensemble(members=members, weights=even, calibration=fit_calibration(vote, rows.labels))
+
+
+@pytest.fixture(scope="module")
+def graph(ensemble: Ensemble) -> ModelProto:
+    return export(ensemble, len(TASK.features.features), len(TASK.outcomes))
+
+
+def test_the_graph_answers_as_the_ensemble_does_also_where_values_are_absent(
+    ensemble: Ensemble, graph: ModelProto, dataset: Dataset
+) -> None:
+    report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
+    assert report.largest_difference <= 1e-5
+    assert report.rows_with_nan > report.rows / 6
+    assert len(report.worst_row) == len(TASK.features.features)
+
+
+def test_the_worst_row_of_the_report_really_differs_by_that_much(
+    ensemble: Ensemble, graph: ModelProto, dataset: Dataset
+) -> None:
+    report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
+    row = np.array([[np.nan if value is None else value for value in report.worst_row]], dtype=np.float32)
+    difference = np.abs(run_graph(graph)(row) - ensemble.predict(row)).max()
+    assert difference == pytest.approx(report.largest_difference, rel=0.5)
+
+
+def test_the_graph_has_one_input_one_output_and_nothing_that_leads_nowhere(graph: ModelProto) -> None:
+    onnx.checker.check_model(graph, full_check=True)
+    assert [value.name for value in graph.graph.input] == ["features"]
+    assert [value.name for value in graph.graph.output] == ["probabilities"]
+    used = {name for node in graph.graph.node for name in node.input} | {"probabilities"}
+    made = {name for node in graph.graph.node for name in node.output if name}
+    assert {constant.name for constant in graph.graph.initializer} <= used
+    assert all(set(node.output) & used for node in graph.graph.node)
+    assert used <= made | {constant.name for constant in graph.graph.initializer} | {"features", "", "probabilities"}
+
+
+def sabotaged(graph: ModelProto) -> ModelProto:
+    """The same graph, its calibration off by so little that no figure would show it."""
+    other = ModelProto()
+    other.CopyFrom(graph)
+    bias = next(constant for constant in other.graph.initializer if constant.name == "calibration/bias")
+    values = numpy_helper.to_array(bias) + np.array([1e-3, 0, 0, 0, 0], dtype=np.float32)
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    return other
+
+
+def test_a_graph_that_is_not_the_model_is_refused_by_its_worst_row(
+    ensemble: Ensemble, graph: ModelProto, dataset: Dataset
+) -> None:
+    with pytest.raises(ParityError, match=r"differs from the model by \d\.\d+e-04 .*; worst of [\d,]+ rows: \("):
+        check_parity(ensemble, sabotaged(graph), dataset, seed=1, least=1000)
+
+
+def test_a_graph_that_is_not_the_model_is_not_published(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "export", lambda *words: sabotaged(export(*words)))
+    with pytest.raises(ParityError):
+        train(dataset, small_plan(tmp_path), print)
+    assert repository.versions(tmp_path, TASK.name) == []
+    assert not (tmp_path / TASK.name / "aliases.json").exists()
+
+
+def test_too_few_rows_to_hold_a_graph_against_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    plan = dataclasses.replace(small_plan(tmp_path), parity_rows=20_000)
+    with pytest.raises(ParityError, match="rows are too few to hold a graph against; 20,000 are asked for"):
+        train(dataset, plan, print)
+
+
+def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(dataset: Dataset, tmp_path: Path) -> None:
+    first = train(dataset, small_plan(tmp_path, force=False), print)
+    assert repository.aliases(tmp_path, TASK.name) == {"production": 1}
+    with pytest.raises(GateError, match=r"batted_ball is not published: skill .* \(--force overrules\)"):
+        train(dataset, small_plan(tmp_path, force=False), print)
+    assert repository.versions(tmp_path, TASK.name) == [1]
+    second = train(dataset, small_plan(tmp_path), print)
+    assert second.manifest.version == 2
+    assert repository.aliases(tmp_path, TASK.name) == {"production": 2}
+    assert second.evaluation == first.evaluation
+    assert second.manifest.digest == first.manifest.digest
+
+
+def test_a_version_holds_all_its_claims(small_repository: Path) -> None:
+    for task in TASKS.values():
+        folder = small_repository / task.name / "1"
+        manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+        evaluation = Evaluation.model_validate_json((folder / "evaluation.json").read_bytes())
+        parity = Parity.model_validate_json((folder / PARITY_FILE).read_bytes())
+        card = (folder / "card.md").read_text()
+        assert manifest.feature_names == task.features.names
+        assert manifest.training.fitted.last_day < manifest.training.calibrated.first_day
+        assert evaluation.calibrated.last_day < evaluation.judged.first_day
+        for score in evaluation.scores:
+            assert score.accuracy is not None
+            assert f"| {score.question} | {score.predictor} |" in card
+            assert f"{score.accuracy:.4f}" in card
+        assert str(manifest.training.fitted) in card
+        assert str(evaluation.judged) in card
+        assert f"{parity.largest_difference:.1e}" in card
+
+
+def test_golden_rows_are_legal_and_some_have_gaps(ensemble: Ensemble) -> None:
+    golden = golden_rows(ensemble, TASK)
+    rows: Matrix = np.array([[np.nan if v is None else v for v in row] for row in golden.instances], dtype=np.float32)
+    half = len(rows) // 2
+    given = [name not in {"hc_x", "hc_y"} for name in golden.fields]
+    assert not np.isnan(rows[:half, given]).any()
+    assert np.isnan(rows[half:, given]).any(axis=1).mean() > 0.3
+    np.testing.assert_allclose(np.array(golden.probabilities).sum(axis=1), 1, atol=1e-6)

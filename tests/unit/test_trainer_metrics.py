@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from ondeck_trainer.dataset import Labels
+from ondeck_trainer.ensemble import Probabilities
+from ondeck_trainer.metrics import BINS, area_under_curve, brier, calibration_error, log_loss, reliability
+
+DRAW = np.random.default_rng(4)
+TWO = DRAW.dirichlet([2, 3], 1000)
+FIVE = DRAW.dirichlet([4, 3, 2, 1, 1], 1000)
+
+
+def happened(probabilities: Probabilities) -> Labels:
+    labels: Labels = (DRAW.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    return labels
+
+
+@pytest.mark.parametrize("probabilities", [TWO, FIVE], ids=["two outcomes", "five outcomes"])
+def test_log_loss_and_brier_are_those_of_scikit_learn(probabilities: Probabilities) -> None:
+    labels = happened(probabilities)
+    assert log_loss(probabilities, labels) == pytest.approx(sklearn_log_loss(labels, probabilities))
+    assert brier(probabilities, labels) == pytest.approx(brier_score_loss(labels, probabilities))
+
+
+def test_one_impossible_row_does_not_decide() -> None:
+    sure = np.array([[1.0, 0.0]])
+    assert log_loss(sure, np.array([1])) == pytest.approx(-np.log(1e-6))
+
+
+def test_honest_probabilities_have_a_small_calibration_error_and_boasts_a_large_one() -> None:
+    honest = DRAW.dirichlet([1, 1], 100_000)
+    labels = happened(honest)
+    boast = honest**3 / (honest**3).sum(axis=1, keepdims=True)
+    assert calibration_error(honest, labels) < 0.01
+    assert calibration_error(boast, labels) > 0.1
+
+
+def test_calibration_error_of_a_constant_is_how_far_it_is_off() -> None:
+    labels = np.repeat([0, 1], [700, 300])
+    DRAW.shuffle(labels)
+    assert calibration_error(np.tile([0.5, 0.5], (1000, 1)), labels) == pytest.approx(0.2)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
+def test_reliability_counts_every_row_once(predicted: list[float]) -> None:
+    bins = reliability(np.array(predicted), np.zeros(len(predicted), dtype=bool))
+    assert sum(each.rows for each in bins) == len(predicted)
+    assert len(bins) <= BINS
+    assert [each.predicted for each in bins] == sorted(each.predicted for each in bins)
+
+
+def test_the_curve_says_nothing_where_an_outcome_never_happened() -> None:
+    assert area_under_curve(FIVE[:3], np.array([0, 1, 1])) is None
+    assert area_under_curve(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])) == 1.0

@@ -1,0 +1,51 @@
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import chain
+
+import pytest
+
+from ondeck_trainer.splits import TooFewDaysError, split
+
+
+def days(first: date, last: date) -> Iterator[date]:
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+SEASON = list(chain(days(date(2022, 4, 7), date(2022, 9, 30)), days(date(2022, 10, 1), date(2022, 10, 5))))
+
+
+def test_every_day_that_judges_is_later_than_every_day_that_was_learned_from() -> None:
+    found = split(SEASON)
+    assert (found.judge.first_day, found.judge.last_day) == (date(2022, 9, 1), date(2022, 9, 30))
+    assert found.fit.last_day < found.calibrate.first_day <= found.calibrate.last_day < found.judge.first_day
+
+
+def test_the_served_fit_learns_from_every_day_and_is_calibrated_on_the_newest() -> None:
+    found = split(SEASON)
+    assert (found.served_fit.first_day, found.served_calibrate.last_day) == (SEASON[0], SEASON[-1])
+    assert found.served_fit.last_day < found.served_calibrate.first_day
+
+
+def test_a_month_can_be_named() -> None:
+    found = split(SEASON, date(2022, 7, 1))
+    assert (found.judge.first_day, found.judge.last_day) == (date(2022, 7, 1), date(2022, 7, 31))
+    assert found.calibrate.first_day == date(2022, 6, 1)
+
+
+def test_the_order_in_which_days_come_does_not_matter() -> None:
+    assert split(SEASON[::-1] * 2) == split(SEASON)
+
+
+@pytest.mark.parametrize(
+    ("stored", "judge_from", "told"),
+    [
+        ([], None, "stored are 0 days"),
+        (list(days(date(2022, 4, 7), date(2022, 4, 12))), None, "stored are 6 days, 2022-04-07 to 2022-04-12"),
+        (list(days(date(2022, 4, 1), date(2022, 4, 30))), None, "none before"),
+        (list(days(date(2022, 4, 1), date(2022, 5, 31))), None, "too little to fit and to calibrate"),
+        (SEASON, date(2023, 5, 1), "no days with games from 2023-05-01"),
+    ],
+)
+def test_too_few_days_are_refused_with_what_is_there(stored: list[date], judge_from: date | None, told: str) -> None:
+    with pytest.raises(TooFewDaysError, match=told):
+        split(stored, judge_from)
