@@ -1,0 +1,63 @@
+"""The client, installed as another team would: in an environment of its own, with nothing else of ours."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures_server import RunningServer
+
+pytestmark = pytest.mark.network
+
+BROUGHT = {"ondeck-api", "ondeck-client", "grpcio", "protobuf", "googleapis-common-protos", "typing-extensions"}
+ASK = """
+import sys
+from ondeck_client import BattedBall, Client
+with Client(sys.argv[1]) as ondeck:
+    print(ondeck.predict("batted_ball", BattedBall(launch_speed=100, launch_angle=20)).answered_by.model)
+"""
+
+
+@pytest.fixture(scope="module")
+def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("client") / "venv"
+    venv.create(folder, with_pip=True)
+    install = [
+        str(folder / "bin" / "pip"),
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-c",
+        "constraints.txt",
+    ]
+    done = subprocess.run(
+        [*install, "./proto", "./clients/python"], cwd=root, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "bin" / "python"
+
+
+def test_it_brings_grpc_and_protobuf_and_nothing_else(python: Path) -> None:
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format", "freeze"], capture_output=True, text=True, check=True
+    )
+    names = {line.split("==")[0].lower().replace("_", "-") for line in listed.stdout.split()}
+    assert names - {"pip", "setuptools"} == BROUGHT
+
+
+def test_it_gets_answers(python: Path, running_server: RunningServer, tmp_path: Path) -> None:
+    script = tmp_path / "ask.py"
+    script.write_text(ASK)
+    command = [str(python), str(script), running_server.target]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "batted_ball\n"), done.stderr
+
+
+def test_every_example_of_its_types_is_seen_by_a_type_checker(python: Path, tmp_path: Path) -> None:
+    script = tmp_path / "ask.py"
+    script.write_text(ASK)
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout

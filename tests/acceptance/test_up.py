@@ -1,0 +1,147 @@
+"""`ondeck up`, as a stranger starts it: a real process, watched through what it prints, ended by its own pid."""
+
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ondeck_client import BattedBall, Client
+from ondeck_store.database import open_database
+from ondeck_store.pitches import span_of_days
+from ondeck_store.settings import StoreSettings
+from ondeck_store.simulated import read_simulated
+
+PATIENCE = 90
+
+
+class Up:
+    """A running `ondeck up`."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._fresh: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        deadline = time.monotonic() + PATIENCE
+        while (line := self._fresh.get(timeout=deadline - time.monotonic())) is not None:
+            self.lines.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"it ended without {pattern!r}:\n" + "\n".join(self.lines))
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._fresh.put(line.rstrip("\n"))
+        self._fresh.put(None)
+
+
+@contextmanager
+def up(home: Path, models: Path, *words: str, **environment: str) -> Iterator[Up]:
+    command = [sys.executable, "-m", "ondeck_cli", "up", "--home", str(home), "--models", str(models), *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
+    )
+    try:
+        yield Up(process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+ANY_PORT = ("--port", "0", "--admin-port", "0")
+
+
+@pytest.fixture
+def models(root: Path) -> Path:
+    return root / "onnx_models"
+
+
+async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_path: Path, models: Path) -> None:
+    home = tmp_path / "home"
+    with up(home, models, "--simulate", "--seconds", "3", *ANY_PORT) as running:
+        target = running.wait_for(r"serving batted_ball 1, called_strike 1 on (\S+);")[1]
+        running.wait_for(r"ondeck predict batted-ball .* --target " + re.escape(target))
+        stored = int(running.wait_for(r"\[ingest\] simulated: (\d+) rows in: \1 stored, 0 unchanged, 0 quarantined")[1])
+        running.wait_for(
+            r"\[simulated\] inning \d+: \d+ pitches stored, \d+ taken; [\d.]+ strikes predicted, \d+ called"
+        )
+        with Client(target) as client:
+            answer = client.predict("batted_ball", BattedBall(launch_speed=108, launch_angle=27, spray_angle=0))
+        assert answer.batted_ball.xba > 0.5
+        started = [running.process, *psutil.Process(running.process.pid).children(recursive=True)]
+        assert running.end() == 0
+        running.wait_for("ondeck is down")
+    assert not [each.pid for each in started if psutil.pid_exists(each.pid)]
+    async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
+        assert await span_of_days(connection) is None
+        rows = await read_simulated(connection, day=today_of(running), after_at_bat=0)
+    assert rows.height == stored
+    assert (rows["game_pk"] < 0).all()
+
+
+def today_of(running: Up) -> date:
+    return date.fromisoformat(next(found[1] for line in running.lines if (found := re.search(r"day=(\S+)", line))))
+
+
+def test_savant_out_of_reach_is_told_and_tried_again_and_the_server_serves_on(tmp_path: Path, models: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        patience = {"ONDECK_SAVANT_ATTEMPTS": "1", "ONDECK_LOOKBACK_DAYS": "366"}  # a year has a season
+        with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL=nobody, **patience) as running:
+            target = running.wait_for(r"serving .* on (\S+);")[1]
+            for _ in range(2):
+                running.wait_for(rf"\[ingest\].* day not taken .* next_try=.* reason='{nobody} cannot be reached'")
+            with Client(target) as client:
+                assert client.predict("batted_ball", BattedBall(launch_speed=100, launch_angle=20)).outcomes
+            assert running.end() == 0
+
+
+def test_a_server_that_cannot_start_ends_everything_with_its_reason(tmp_path: Path, models: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with up(tmp_path / "home", models, "--port", port, "--admin-port", "0") as running:
+            running.wait_for(rf"\[server\] error: cannot listen on 127.0.0.1:{port}")
+            running.wait_for("error: the server ended before it took calls")
+            assert running.process.wait(timeout=60) == 1
+
+
+def test_a_server_that_dies_is_started_again(tmp_path: Path, models: Path) -> None:
+    with up(tmp_path / "home", models, "--simulate", "--seconds", "1", *ANY_PORT) as running:
+        running.wait_for("Ondeck is up")
+        server = next(each for each in psutil.Process(running.process.pid).children() if "serve" in each.cmdline())
+        server.kill()
+        running.wait_for(r"\[server\] ended with exit code -9; starting again in 0.5 s")
+        target = running.wait_for(r"serving .* on (\S+);")[1]
+        with Client(target) as client:
+            assert client.predict("batted_ball", BattedBall(launch_speed=100, launch_angle=20)).outcomes
+        assert running.end() == 0
+
+
+def test_a_wrong_setting_is_refused_before_anything_starts(tmp_path: Path, models: Path) -> None:
+    with up(tmp_path / "home", models, ONDECK_SAVANT_URL="savant") as running:
+        running.wait_for("error: ONDECK_SAVANT_URL=savant: ")
+        assert running.process.wait(timeout=30) == 1
+    assert not (tmp_path / "home").exists()

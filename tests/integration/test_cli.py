@@ -1,0 +1,108 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.fixtures_server import RunningServer
+
+BALL = ("--launch-speed", "100", "--launch-angle", "20")
+
+
+def ondeck(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ondeck_cli", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
+
+
+def probability(text: str, outcome: str) -> float:
+    return float(next(line.split()[1] for line in text.splitlines() if line.startswith(outcome)))
+
+
+@pytest.mark.parametrize("task", ["batted-ball", "batted_ball"])
+def test_a_person_asks_and_gets_outcomes_figures_and_who_answered(running_server: RunningServer, task: str) -> None:
+    done = ondeck("predict", task, *BALL, "--stand", "r", "--target", running_server.target)
+    assert done.returncode == 0, done.stderr
+    assert sum(probability(done.stdout, each) for each in ("out", "single", "double", "triple", "home_run")) == (
+        pytest.approx(1, abs=0.003)
+    )
+    assert probability(done.stdout, "xba") == pytest.approx(1 - probability(done.stdout, "out"), abs=0.002)
+    assert done.stdout.splitlines()[-1].startswith("answered by batted_ball, version 1 (production), ")
+
+
+def test_fields_may_be_written_either_way(running_server: RunningServer) -> None:
+    either = [
+        ondeck("predict", "called_strike", *words, "--target", running_server.target).stdout
+        for words in (("--plate-x", "0.5", "--plate-z", "2.5"), ("--plate_x", "0.5", "--plate_z", "2.5"))
+    ]
+    assert either[0] == either[1] != ""
+
+
+def test_the_server_is_found_by_the_settings_it_was_started_with(running_server: RunningServer) -> None:
+    port = running_server.target.rpartition(":")[2]
+    assert ondeck("predict", "batted-ball", *BALL, ONDECK_PORT=port, ONDECK_HOST="0.0.0.0").returncode == 0  # noqa: S104  as a server would listen
+
+
+def test_the_whole_answer_can_be_had_as_json(running_server: RunningServer) -> None:
+    done = ondeck("predict", "batted-ball", *BALL, "--json", "--target", running_server.target)
+    answer = json.loads(done.stdout)
+    assert [each["outcome"] for each in answer["outcomes"]] == ["out", "single", "double", "triple", "home_run"]
+    assert answer["answered_by"]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("called-strike", "--plate-x", "0"), 1, "error: --plate-z is required"),
+        (("called-strike", "--plate-x", "nan", "--plate-z", "2"), 1, "error: --plate-x"),
+        (("called-strike", "--plate-x", "0", "--plate-z", "99"), 1, "from -20 to 20"),
+        (("batted-ball", *BALL, "--version", "7"), 1, "version"),
+        (("batted-ball", *BALL, "--alias", "candidate"), 1, "candidate"),
+        (("batted-ball", *BALL, "--alias", "production", "--version", "1"), 2, "not by both"),
+        (("batted-ball", *BALL, "--stand", "X"), 2, "--stand"),
+        (("home-runs",), 2, "there are: batted_ball, called_strike"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_persons_own_words(
+    running_server: RunningServer, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = ondeck("predict", *words, ONDECK_PORT=running_server.target.rpartition(":")[2])
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_where_nobody_answers_it_is_said_how_to_start_a_server() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{reserved.getsockname()[1]}"
+        done = ondeck("predict", "batted-ball", *BALL, "--target", target)
+    assert done.returncode == 1
+    assert done.stderr == f"error: no Ondeck server answers at {target}; start one with: ondeck up\n"
+
+
+def test_models_are_listed_for_people_and_for_programs(running_server: RunningServer) -> None:
+    table = ondeck("models", "--target", running_server.target)
+    listed = ondeck("models", "--json", "--target", running_server.target)
+    assert [each["name"] for each in json.loads(listed.stdout)] == ["batted_ball", "called_strike"]
+    for each in json.loads(listed.stdout):
+        loss = next(score["log_loss"] for score in each["evaluation"]["scores"] if score["predictor"] == "model")
+        assert each["name"] in table.stdout
+        assert f"{loss:.4f}" in table.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("predict",), ("predict", "batted-ball"), ("ingest",), ("up",), ("train",)])
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    done = ondeck(*words, "--help")
+    assert done.returncode == 0
+    assert "Usage: ondeck" in done.stdout
+
+
+def test_an_unknown_log_level_is_refused_with_those_there_are() -> None:
+    done = ondeck("models", ONDECK_LOG_LEVEL="loud")
+    assert done.returncode == 2
+    assert "debug" in done.stderr
+    assert "warning" in done.stderr
