@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PROTOS := $(wildcard proto/ondeck/v1/*.proto)
 GEN := proto/gen/python
 TYPED := core/ondeck_core store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
-	clients/python/ondeck_client cli/ondeck_cli tests benchmarks
+	clients/python/ondeck_client cli/ondeck_cli tests benchmarks tools
 
 .PHONY: help run setup test check gen train bench clean
 
@@ -35,9 +35,11 @@ check: setup ## the one gate: formats, lints, types, import rule, contract
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.json
 	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/readme.py --check
 
-gen: setup ## rebuild the generated stubs in proto/gen
+gen: setup ## rebuild what is generated: the stubs in proto/gen, the tables in README.md
 	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/readme.py
 
 train: setup ## fit, judge and publish every model from the stored rows
 	$(BIN)/ondeck train batted_ball

@@ -29,7 +29,7 @@ def models(target: str | None, *, as_json: bool) -> None:
 def _table(found: list[Model]) -> Table:
     table = Table()
     for column in ("model", "version", "state", "aliases", "judged on", "log loss", "of a constant"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column != "state")
     for each in found:
         judged = each.evaluation.judged
         state = ModelState.Name(each.state).removeprefix(_PREFIX).lower()
