@@ -1,11 +1,12 @@
 import gzip
 import io
+import random
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
@@ -66,6 +67,8 @@ def test_a_column_that_comes_twice_is_kept_under_another_name() -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@example(b"\r\x01")
+@example(b"\x1f\x8b\x08\0\0\0\0\0\0\0\xff")
 @given(st.one_of(st.binary(max_size=300), st.integers(0, len(CSV)).map(lambda end: CSV[:end])))
 def test_any_bytes_are_read_or_refused_and_nothing_else(content: bytes) -> None:
     try:
@@ -73,6 +76,20 @@ def test_any_bytes_are_read_or_refused_and_nothing_else(content: bytes) -> None:
     except SourceRefusedError:
         return
     assert rows <= content.count(b"\n") + content.count(b"\r") + 1
+
+
+def test_a_parquet_file_with_any_damage_is_read_or_refused_and_nothing_else() -> None:
+    whole = parquet(pl.DataFrame({"a": range(2000), "b": [str(number) for number in range(2000)]}))
+    refused = 0
+    for seed in range(600):
+        dice, damaged = random.Random(seed), bytearray(whole)  # noqa: S311  dice, not secrets
+        for _ in range(dice.randrange(1, 6)):
+            damaged[dice.randrange(4, len(damaged))] = dice.randrange(256)
+        try:
+            cells_of(bytes(damaged[: dice.randrange(4, 2 * len(damaged))]))
+        except SourceRefusedError:
+            refused += 1
+    assert refused > 200
 
 
 @pytest.mark.realdata

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from typing import Final
 
 import polars as pl
@@ -46,21 +47,21 @@ def refuse_capped(cells: pl.DataFrame) -> None:
 def _unzipped(content: bytes) -> bytes:
     try:
         return gzip.decompress(content)
-    except (EOFError, OSError) as broken:
+    except (EOFError, OSError, zlib.error) as broken:
         raise _refused(f"is a broken or truncated gzip file ({broken})") from broken
 
 
 def _parquet(content: bytes) -> pl.DataFrame:
     try:
         table = pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, OSError) as broken:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as broken:
         raise _refused(f"is a broken or truncated parquet file ({_first_line(broken)})") from broken
     return table.select(pl.all().cast(pl.String))
 
 
 def _csv(content: bytes) -> pl.DataFrame:
     text = _decoded(content)
-    header = next(csv.reader(io.StringIO(text)))
+    header = _row(text)
     if [cell.strip().lower() for cell in header][:1] == ["error"]:
         raise _refused(f"is an error message: {text.partition(chr(10))[2].strip()[:200]!r}")
     _refuse_cut_line(text, header)
@@ -83,9 +84,17 @@ def _decoded(content: bytes) -> str:
 def _refuse_cut_line(text: str, header: list[str]) -> None:
     if text.endswith("\n"):
         return
-    last = next(csv.reader(io.StringIO(text[text.rfind("\n") + 1 :])), [])
+    last = _row(text[text.rfind("\n") + 1 :])
     if len(last) != len(header):
         raise _refused(f"ends in the middle of a row ({len(last)} of {len(header)} cells): it is truncated")
+
+
+def _row(text: str) -> list[str]:
+    """Read the first row of a CSV text."""
+    try:
+        return next(csv.reader(io.StringIO(text)), [])
+    except csv.Error as broken:
+        raise _refused(f"is not a CSV file that can be read ({broken})") from broken
 
 
 def _refused(what: str) -> SourceRefusedError:
