@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import signal
@@ -6,7 +7,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -96,19 +97,17 @@ def edit(path: Path, key: str, value: object) -> None:
     path.write_text(json.dumps(claims))
 
 
-def forge_golden(folder: Path) -> None:
+def forge_golden(folder: Path, forge: Callable[[list[float]], list[float]]) -> None:
     """Change a golden answer and sign it anew, as if the features or the graph had changed their minds."""
-    import hashlib  # noqa: PLC0415  for this forgery alone
-
     golden = json.loads((folder / "golden.json").read_text())
-    golden["probabilities"][0] = golden["probabilities"][0][::-1]
+    golden["probabilities"][0] = forge(golden["probabilities"][0])
     (folder / "golden.json").write_text(json.dumps(golden))
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"]["golden.json"] = hashlib.sha256((folder / "golden.json").read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-SABOTAGE = {
+SABOTAGE: dict[str, Callable[[Path], None]] = {
     "model.onnx is not the file that was published": lambda folder: flip(folder / "model.onnx"),
     "card.md is not the file that was published": lambda folder: flip(folder / "card.md"),
     "model.onnx is missing": lambda folder: (folder / "model.onnx").unlink(),
@@ -118,7 +117,8 @@ SABOTAGE = {
         folder / "manifest.json", "feature_fingerprint", "0" * 64
     ),
     "its manifest is of batted_ball version 2": lambda folder: edit(folder / "manifest.json", "version", 2),
-    "golden rows come out different": forge_golden,
+    "golden rows come out different": lambda folder: forge_golden(folder, lambda answer: answer[::-1]),
+    "golden rows cannot be run": lambda folder: forge_golden(folder, lambda answer: answer[1:]),
 }
 
 

@@ -102,3 +102,8 @@ async def test_a_run_that_fails_is_told_to_each_of_its_callers(version: LoadedVe
     answers = await asyncio.gather(batcher.submit(bad), batcher.submit(bad), return_exceptions=True)
     assert all(isinstance(each, Exception) for each in answers)
     assert (await batcher.submit(some(version, 1))).shape == (1, 5)
+
+
+def test_a_graph_runs_on_one_thread(version: LoadedVersion) -> None:
+    options = version.session._session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)

@@ -87,8 +87,11 @@ def _check_task(manifest: Manifest) -> Task:
 def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:
     if golden.fields != loaded.task.instance.names or not golden.instances:
         raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no instances of {loaded.task.instance.message}")
-    instances = np.array(golden.instances, dtype=np.float32)
-    difference = float(np.abs(loaded.answer(instances) - np.array(golden.probabilities)).max())
+    try:
+        instances, expected = np.array(golden.instances, dtype=np.float32), np.array(golden.probabilities)
+        difference = float(np.abs(loaded.answer(instances) - expected).max())
+    except Exception as broken:  # whatever ONNX Runtime and numpy raise
+        raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
     if not difference <= golden.tolerance:
         raise ArtifactRefusedError(
             f"golden rows come out different by {difference:.1e}, at most {golden.tolerance:.0e} is taken"
