@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
 from ondeck_store.settings import StoreSettings
+from ondeck_store.player_tables import player_ids
 from ondeck_store.tables import metadata
 
 
@@ -27,6 +28,7 @@ async def opened_database(store_home: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def database(opened_database: Database) -> Database:
+    assert player_ids.metadata is metadata
     names = ", ".join(table.name for table in metadata.sorted_tables)
     async with opened_database.engine.begin() as connection:
         await connection.execute(text(f"TRUNCATE {names}"))

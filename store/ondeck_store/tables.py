@@ -57,6 +57,20 @@ players = Table(
     Column("player_id", Integer, primary_key=True, autoincrement=False, comment="MLBAM id; negative: simulated"),
     Column("name", Text, comment='"Last, First", as Savant writes it; NULL: known by id alone'),
     _simulated(),
+    *(Column(name, Text) for name in ("name_first", "name_last", "name_given", "name_suffix")),
+    *(Column(name, Integer) for name in ("birth_year", "birth_month", "birth_day")),
+    *(Column(name, Text) for name in ("bats", "throws")),
+    *(Column(name, Integer) for name in ("pro_first", "pro_last", "mlb_first", "mlb_last")),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        server_default=text("'unresolved'"),
+        comment="known: a register describes him; unresolved: known by id alone",
+    ),
+    Column("next_try", DateTime(timezone=True), comment="when a register is asked for him again"),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('known', 'unresolved')", name="known_state"),
     CheckConstraint("simulated = (player_id < 0)", name="simulated_ids_are_negative"),
 )
 

@@ -19,6 +19,7 @@ from ondeck_store.migrations import migrate
 from ondeck_store.pitches import Upserted, read_pitches, span_of_days, upsert_pitches
 from ondeck_store.quarantine import count, put_aside
 from ondeck_store.simulated import read_simulated
+from ondeck_store.player_tables import player_aliases
 from ondeck_store.tables import metadata
 from tests.made_up import made_up_rows
 
@@ -39,6 +40,7 @@ async def test_migrations_make_the_tables_that_the_code_knows(connection: AsyncC
         found = compare_metadata(MigrationContext.configure(sync, opts={"compare_type": True}), metadata)
         return [each for each in found if "pitches_" not in str(each) and "alembic_version" not in str(each)]
 
+    assert player_aliases.metadata is metadata
     assert await connection.run_sync(differences) == []
 
 

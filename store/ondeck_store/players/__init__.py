@@ -1,0 +1,1 @@
+"""Players, written and read."""
