@@ -1,0 +1,83 @@
+"""Everyone who is known, found by id or by name in well under a millisecond."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from ondeck_core.players.people import Person
+from ondeck_core.players.spelling import Spelling, also_called, fold, spelled
+
+MLBAM: Final = "mlbam"
+
+
+class PlayerIndex:
+    """An index of people, built once and never changed.
+
+    Args:
+        people: everyone who is known.
+        ids: MLBAM id by system and id, for example `("bbref", "troutmi01")`.
+        decided: MLBAM id by spelling, as decided by hand.
+    """
+
+    def __init__(
+        self, people: Iterable[Person], ids: Mapping[tuple[str, str], int], decided: Mapping[str, int] | None = None
+    ) -> None:
+        self.people = {person.player_id: person for person in people}
+        self._ids = ids
+        self._decided = {spelled(name).key: player_id for name, player_id in (decided or {}).items()}
+        self._spelled: dict[str, tuple[int, ...]] = {}
+        self._by_last: dict[str, tuple[tuple[int, frozenset[str]], ...]] = {}
+        self._build()
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def by_id(self, system: str, id_: str) -> Person | None:
+        """Find a man by his id in a system."""
+        if system == MLBAM:
+            return self.people.get(int(id_)) if id_.isascii() and id_.isdigit() else None
+        player_id = self._ids.get((system, id_))
+        return None if player_id is None else self.people.get(player_id)
+
+    def decided(self, name: Spelling) -> Person | None:
+        """Find the man whom somebody has decided this spelling to mean."""
+        player_id = self._decided.get(name.key)
+        return None if player_id is None else self.people.get(player_id)
+
+    def so_spelled(self, name: Spelling) -> list[Person]:
+        """Find everyone who is written so by a source: with or without middle name or initial."""
+        return [self.people[each] for each in self._spelled.get(name.key, ())]
+
+    def also_so_called(self, name: Spelling) -> list[Person]:
+        """Find everyone of that last name whose first name is the formal or the short form of the one asked for."""
+        found: dict[int, Person] = {}
+        for at in range(1, len(name.words)):
+            first, last = "".join(name.words[:at]), "".join(name.words[at:])
+            wanted = also_called(first) | {first}
+            for player_id, firsts in self._by_last.get(last, ()):
+                if not firsts.isdisjoint(wanted):
+                    found[player_id] = self.people[player_id]
+        return list(found.values())
+
+    def _build(self) -> None:
+        so_spelled: defaultdict[str, dict[int, None]] = defaultdict(dict)
+        by_last: defaultdict[str, list[tuple[int, frozenset[str]]]] = defaultdict(list)
+        for person in self.people.values():
+            first, given, last = fold(person.first), fold(person.given), spelled(person.last).words
+            for key in _keys(person, first, given, last):
+                so_spelled[key][person.player_id] = None
+            firsts = frozenset({"".join(first), *given[:1]} - {""})
+            if last and firsts:
+                by_last["".join(last)].append((person.player_id, firsts))
+        self._spelled = {key: tuple(found) for key, found in so_spelled.items()}
+        self._by_last = {last: tuple(found) for last, found in by_last.items()}
+
+
+def _keys(person: Person, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:
+    surname, called = "".join(last), "".join(first)
+    keys = {spelled(each).key for each in person.spellings}
+    keys.add(called + surname)
+    if len(given) > 1:
+        keys.add("".join(given) + surname)
+        keys |= {called + middle[0] + surname for middle in given[1:]}
+    return keys - {"", surname}

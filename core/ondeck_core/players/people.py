@@ -1,0 +1,58 @@
+"""People as a resolver knows them."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Role(Enum):
+    """What a man was in a pitch."""
+
+    BATTER = "batter"
+    PITCHER = "pitcher"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Played:
+    """For which team, in which season and role a man stands in stored pitches; teams as Savant writes them."""
+
+    season: int
+    team: str
+    role: Role
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """One player. `player_id` is his MLBAM id; spans are seasons, first and last; None is not known."""
+
+    player_id: int
+    first: str = ""
+    last: str = ""
+    given: str = ""
+    suffix: str = ""
+    born: tuple[int | None, int | None, int | None] = (None, None, None)
+    professional: tuple[int, int] | None = None
+    major_league: tuple[int, int] | None = None
+    spellings: tuple[str, ...] = ()
+    played: tuple[Played, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """His name for people, "First Last"; "" for one who is known by id alone."""
+        whole = f"{self.first} {self.last}".strip()
+        return f"{whole} {self.suffix}".strip() or (self.spellings[0] if self.spellings else "")
+
+    @property
+    def has_played(self) -> bool:
+        """Tell whether any career of his is known."""
+        return self.professional is not None or self.major_league is not None or bool(self.played)
+
+    def in_major_league_since(self, season: int) -> bool:
+        """Tell whether he is known to have played in the major leagues in this season or later."""
+        return self.major_league is not None and self.major_league[1] >= season
+
+    def active(self, first_season: int, last_season: int) -> bool:
+        """Tell whether he is known to have played in one of these seasons, at whatever level."""
+        spans = (self.professional, self.major_league)
+        if any(span is not None and span[0] <= last_season and first_season <= span[1] for span in spans):
+            return True
+        return any(first_season <= each.season <= last_season for each in self.played)

@@ -1,0 +1,191 @@
+import dataclasses
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondeck_core.players.index import PlayerIndex
+from ondeck_core.players.people import Person, Played, Role
+from ondeck_core.players.questions import ById, ByName
+from ondeck_core.players.resolving import Ambiguous, Found, Missing, Resolution, Resolver
+from ondeck_core.players.spelling import fold, spelled
+
+LATER = datetime(2024, 7, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("José Ramírez", ["jose", "ramirez"]),
+        ("Jose\u0301 Rami\u0301rez", ["jose", "ramirez"]),
+        ("JosÃ© RamÃ\xadrez", ["jose", "ramirez"]),
+        ("JOSE  RAMIREZ ", ["jose", "ramirez"]),
+        ("J.C. Flowers", ["jc", "flowers"]),
+        ("J. C. Flowers", ["jc", "flowers"]),
+        ("JC Flowers", ["jc", "flowers"]),
+        ("Travis d'Arnaud", ["travis", "darnaud"]),
+        ("Travis d\u2019Arnaud", ["travis", "darnaud"]),
+        ("Isiah Kiner-Falefa", ["isiah", "kiner", "falefa"]),
+        ("Michał Łoś", ["michal", "los"]),
+        ("大谷翔平", ["daguxiangping"]),
+        ("", []),
+        ("...", []),
+    ],
+)
+def test_what_is_no_part_of_a_name_is_folded_away(text: str, words: list[str]) -> None:
+    assert fold(text) == words
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("McCullers Jr., Lance", "Lance McCullers Jr."),
+        ("Lynch IV, Daniel", "Daniel Lynch IV"),
+        ("De La Cruz, Elly", "Elly De La Cruz"),
+        ("Vientos, Mark", "Mark Vientos"),
+        ("Acuña, Ronald Jr.", "Ronald Acuna JR"),
+    ],
+)
+def test_both_orders_of_a_name_are_the_same(one: str, other: str) -> None:
+    assert spelled(one) == spelled(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"), [("Lance McCullers Jr.", "jr"), ("Mark Leiter", ""), ("Torres III, Lenny", "iii"), ("Jr.", "")]
+)
+def test_a_suffix_is_told_apart(text: str, suffix: str) -> None:
+    assert spelled(text).suffix == suffix
+
+
+@given(st.text(max_size=300))
+def test_any_text_can_be_folded(text: str) -> None:
+    assert all(word.isascii() and word.isalnum() and word == word.lower() for word in spelled(text).words)
+
+
+def man(number: int, first: str, last: str, years: tuple[int, int] | None = (2015, 2024), **more: object) -> Person:
+    return Person(player_id=number, first=first, last=last, professional=years, **more)  # type: ignore[arg-type]  # as each case needs
+
+
+PEOPLE = [
+    man(1, "José", "Ramírez", major_league=(2013, 2024), given="José Enrique"),
+    man(2, "Will", "Smith", given="William Michael", major_league=(2012, 2024), born=(1989, 7, 10)),
+    man(3, "Will", "Smith", given="William Dills", major_league=(2019, 2024), born=(1995, 3, 28)),
+    man(4, "Matt", "Boyd", given="Matthew Robert"),
+    man(5, "J. C.", "Flowers", given="John Carson"),
+    man(6, "Luis", "Ortiz", given="Luis Leandro"),
+    man(7, "Luis", "Ortiz", given="Luis Francisco"),
+    man(8, "Ken", "Griffey", years=(1969, 1991), major_league=(1973, 1991), suffix="Sr."),
+    man(9, "Ken", "Griffey", years=(1987, 2010), major_league=(1989, 2010), suffix="Jr."),
+    man(10, "Babe", "Ruth", years=(1914, 1935), major_league=(1914, 1935)),
+    man(11, "Aaron", "Hill", years=(2003, 2017), major_league=(2005, 2017)),
+    man(12, "Aaron", "Hill", years=(2018, 2024)),
+    man(13, "Tom", "Old", years=(1950, 1955), major_league=(1952, 1954)),
+    man(14, "Tom", "Old", years=(2020, 2024)),
+    man(15, "Mike", "Never", years=None),
+    man(16, "Michael", "Nowhere", years=None),
+    man(17, "Mike", "Nowhere"),
+    man(18, "Jo", "Blanco", spellings=("Joey White",)),
+]
+PLAYED = {
+    2: (Played(season=2024, team="KC", role=Role.PITCHER),),
+    3: (Played(season=2024, team="LAD", role=Role.BATTER),),
+}
+
+
+def with_pitches(person: Person) -> Person:
+    return dataclasses.replace(person, played=PLAYED.get(person.player_id, ()))
+
+
+def resolver(*, pitches: bool = True, decided: dict[str, int] | None = None) -> Resolver:
+    people = [with_pitches(each) if pitches else each for each in PEOPLE]
+    index = PlayerIndex(people, {("bbref", "ramirjo01"): 1, ("retro", "gone"): 99}, decided)
+    return Resolver(index=index, today=date(2024, 7, 1), next_try=LATER)
+
+
+def ids(answer: Resolution) -> int | set[int] | None:
+    match answer:
+        case Found(player=player):
+            return player.player_id
+        case Ambiguous(candidates=candidates):
+            return {each.player_id for each in candidates}
+    assert answer == Missing(next_try=LATER)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (ByName(name="Jose Ramirez"), 1),
+        (ByName(name="Ramírez, José"), 1),
+        (ByName(name="José Enrique Ramírez"), 1),
+        (ByName(name="Jose E. Ramirez"), 1),
+        (ByName(name="Will Smith"), {2, 3}),
+        (ByName(name="Will Smith", team="KC", season=2024), 2),
+        (ByName(name="Will Smith", team="LAD", season=2024), 3),
+        (ByName(name="Will Smith", team="BOS", season=2024), {2, 3}),
+        (ByName(name="Will Smith", role=Role.PITCHER), 2),
+        (ByName(name="Will Smith", day=date(2014, 5, 1)), {2, 3}),
+        (ByName(name="Will Smith", day=date(2013, 5, 1)), 2),
+        (ByName(name="Will Smith", born=date(1995, 3, 28)), 3),
+        (ByName(name="Will Smith", born=date(1995, 3, 29)), 3),
+        (ByName(name="Will Smith", born=date(2001, 1, 1)), None),
+        (ByName(name="Matthew Boyd"), 4),
+        (ByName(name="J.C. Flowers"), 5),
+        (ByName(name="Luis Ortiz"), {6, 7}),
+        (ByName(name="Ortiz, Luis L."), 6),
+        (ByName(name="Ortiz, Luis F."), 7),
+        (ByName(name="Ken Griffey"), {8, 9}),
+        (ByName(name="Ken Griffey Jr."), 9),
+        (ByName(name="Ken Griffey", season=1975), 8),
+        (ByName(name="Babe Ruth"), 10),
+        (ByName(name="Babe Ruth", season=2024), None),
+        (ByName(name="Aaron Hill"), {11, 12}),
+        (ByName(name="Aaron Hill", season=2024), 12),
+        (ByName(name="Tom Old"), 14),
+        (ByName(name="Michael Nowhere", season=2024), 17),
+        (ByName(name="Joey White"), 18),
+        (ByName(name="Nobody Atall"), None),
+        (ByName(name=""), None),
+        (ByName(name="Smith"), None),
+    ],
+)
+def test_whoever_is_meant_is_found_and_nobody_else(asked: ByName, expected: int | set[int] | None) -> None:
+    assert ids(resolver().by_name(asked)) == expected
+
+
+def test_teams_and_roles_that_nobody_is_known_for_rule_nobody_out() -> None:
+    assert ids(resolver(pitches=False).by_name(ByName(name="Will Smith", team="KC", role=Role.PITCHER))) == {2, 3}
+    assert ids(resolver(pitches=False).by_name(ByName(name="Jose Ramirez", team="KC"))) == 1
+
+
+def test_a_decision_by_hand_comes_first() -> None:
+    found = resolver(decided={"Smith, Will": 3}).by_name(ByName(name="WILL SMITH", team="KC"))
+    assert isinstance(found, Found)
+    assert (found.player.player_id, found.rule) == (3, "decided by hand")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (ById(system="mlbam", id="10"), 10),
+        (ById(system="bbref", id="ramirjo01"), 1),
+        (ById(system="bbref", id="RAMIRJO01"), None),
+        (ById(system="mlbam", id="-1"), None),
+        (ById(system="mlbam", id="10.0"), None),
+        (ById(system="retro", id="gone"), None),
+        (ById(system="", id=""), None),
+    ],
+)
+def test_an_id_finds_one_or_nobody(asked: ById, expected: int | None) -> None:
+    assert ids(resolver().by_id(asked)) == expected
+
+
+def test_what_found_him_is_told() -> None:
+    assert resolver().by_id(ById(system="bbref", id="ramirjo01")) == Found(player=PEOPLE[0], rule="bbref id")
+    rules = {
+        name: answer.rule
+        for name in ("Jose Ramirez", "Matthew Boyd", "Tom Old")
+        if isinstance(answer := resolver().by_name(ByName(name=name)), Found)
+    }
+    assert rules == {"Jose Ramirez": "spelling", "Matthew Boyd": "first name", "Tom Old": "spelling, of late"}
