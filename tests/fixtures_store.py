@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
-from ondeck_store.settings import StoreSettings
 from ondeck_store.player_tables import player_ids
+from ondeck_store.settings import StoreSettings
 from ondeck_store.tables import metadata
 
 
@@ -26,12 +26,16 @@ async def opened_database(store_home: Path) -> AsyncIterator[Database]:
         yield opened
 
 
+async def empty(connection: AsyncConnection) -> None:
+    """Leave the tables and take everything out of them."""
+    assert player_ids.metadata is metadata
+    await connection.execute(text(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}"))
+
+
 @pytest.fixture
 async def database(opened_database: Database) -> Database:
-    assert player_ids.metadata is metadata
-    names = ", ".join(table.name for table in metadata.sorted_tables)
     async with opened_database.engine.begin() as connection:
-        await connection.execute(text(f"TRUNCATE {names}"))
+        await empty(connection)
     return opened_database
 
 

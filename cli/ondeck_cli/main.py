@@ -15,6 +15,7 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "up": Entry("ondeck_cli.up.command:up", "Run everything on this machine."),
     "serve": Entry("ondeck_server.commands:serve", "Serve the models over gRPC."),
+    "players": Entry("ondeck_ingest.register.commands:players", "Know who every row is about."),
     "predict": Entry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
     "models": Entry("ondeck_cli.models:models", "List what a running server knows."),
     "ingest": Entry("ondeck_ingest.commands:ingest", "Take Statcast rows into PostgreSQL."),

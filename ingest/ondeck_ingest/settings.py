@@ -12,6 +12,11 @@ class IngestSettings(StoreSettings):
         default="https://baseballsavant.mlb.com", pattern=r"^https?://.+", description="root address of Baseball Savant"
     )
     savant_timeout: float = Field(default=120, gt=0, le=3600, description="seconds a request to Savant may take")
+    chadwick_url: str = Field(
+        default="https://github.com/chadwickbureau/register/archive/refs/heads/master.zip",
+        pattern=r"^https?://.+",
+        description="address of the Chadwick register, as a ZIP archive",
+    )
     savant_attempts: int = Field(default=3, ge=1, le=20, description="requests for a day before it counts as failed")
     lookback_days: int = Field(default=7, ge=1, le=366, description="days before today that the worker keeps complete")
     poll_seconds: float = Field(default=900, gt=0, le=86400, description="seconds between two looks at the calendar")

@@ -17,9 +17,9 @@ from ondeck_store.database import Database
 from ondeck_store.ledger import LedgerEntry, days_done, latest, record
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches import Upserted, read_pitches, span_of_days, upsert_pitches
+from ondeck_store.player_tables import player_aliases
 from ondeck_store.quarantine import count, put_aside
 from ondeck_store.simulated import read_simulated
-from ondeck_store.player_tables import player_aliases
 from ondeck_store.tables import metadata
 from tests.made_up import made_up_rows
 

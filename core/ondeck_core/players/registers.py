@@ -4,7 +4,7 @@ A register is recognised by its columns, never by its file's name. Ids are whole
 the blanks that some tools leave in their place are nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,11 @@ ALIASES: Final = {
 }
 CHADWICK, CHADWICK_NAMES, FANTASY = "chadwick", "chadwick names", "smart fantasy baseball"
 
+_NEEDED: Final = {
+    CHADWICK: {"key_mlbam", "name_last", "name_first"},
+    CHADWICK_NAMES: {"key_person", "altname_last", "altname_first"},
+    FANTASY: {"MLBID", "PLAYERNAME", "BIRTHDATE"},
+}
 _CHADWICK_IDS: Final = {
     "key_person": "chadwick",
     "key_retro": "retro",
@@ -71,20 +76,26 @@ class RegisterFile:
     aliases: pl.DataFrame
 
 
+def kind_of(columns: Sequence[str]) -> str | None:
+    """Tell by its columns which register a table is; None: none that is known here."""
+    present = set(columns)
+    return next((kind for kind, needed in _NEEDED.items() if needed <= present), None)
+
+
 def read_register(cells: pl.DataFrame, people_by_key: Mapping[str, int] | None = None) -> RegisterFile:
     """Read a register from cells of text; the list of other names needs `people_by_key`, MLBAM ids by Chadwick's keys.
 
     Raises:
         SourceRefusedError: it is none that is known here.
     """
-    columns = set(cells.columns)
     clean = cells.select(_cleaned(name) for name in cells.columns)
-    if {"key_mlbam", "name_last", "name_first"} <= columns:
-        return _chadwick(clean)
-    if {"key_person", "altname_last", "altname_first"} <= columns:
-        return _chadwick_names(clean, people_by_key or {})
-    if {"MLBID", "PLAYERNAME", "BIRTHDATE"} <= columns:
-        return _fantasy(clean)
+    match kind_of(cells.columns):
+        case "chadwick":
+            return _chadwick(clean)
+        case "chadwick names":
+            return _chadwick_names(clean, people_by_key or {})
+        case "smart fantasy baseball":
+            return _fantasy(clean)
     raise SourceRefusedError(
         "no register of players that is known here: Chadwick's has key_mlbam, its list of other names altname_last, "
         f"the Smart Fantasy Baseball map MLBID; this has {', '.join(cells.columns[:6])}"

@@ -1,0 +1,148 @@
+"""`ondeck players`: who is known, who is meant, what is open, what was decided."""
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ondeck_core.players.people import Role
+from ondeck_core.players.questions import ById, ByName
+from ondeck_core.players.resolving import Ambiguous, Missing, Resolution, Resolver
+from ondeck_ingest.archive import keep
+from ondeck_ingest.register.chadwick import Chadwick
+from ondeck_ingest.register.reading import by_kind, content_of, tables_of
+from ondeck_ingest.register.taking import ASK_AGAIN_AFTER, take
+from ondeck_ingest.register.telling import in_words, listed, rows_of
+from ondeck_ingest.settings import IngestSettings
+from ondeck_store.database import Database, open_database
+from ondeck_store.migrations import migrate
+from ondeck_store.players.decisions import NAME, Decision, decide, decisions
+from ondeck_store.players.known import read_index
+from ondeck_store.players.open_questions import conflicts, unresolved
+from ondeck_store.settings import read_settings
+
+_HOME: Final = click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
+_URL: Final = click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
+
+
+def _stored(command: Callable[..., Any]) -> Callable[..., Any]:
+    return _HOME(_URL(command))
+
+
+@click.group()
+def players() -> None:
+    """Know who every row is about: registers in, questions answered, decisions kept."""
+
+
+@players.command("import")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@_stored
+def import_(paths: tuple[Path, ...], **flags: object) -> None:
+    """Take registers of players: CSV, gzipped CSV, ZIP archives, or folders of them.
+
+    Chadwick's register and its list of other names, and the Smart Fantasy Baseball map, known by their columns.
+    """
+    found = list(content_of(list(paths)))
+    asyncio.run(_take(read_settings(IngestSettings, **flags), found))
+
+
+@players.command()
+@_stored
+def refresh(**flags: object) -> None:
+    """Fetch the Chadwick register and take what is new in it."""
+    settings = read_settings(IngestSettings, **flags)
+    content = Chadwick(url=settings.chadwick_url, timeout=settings.savant_timeout).fetch()
+    keep(settings.home, "chadwick", datetime.now(UTC).date().isoformat(), content)
+    asyncio.run(_take(settings, [("chadwick", content)]))
+
+
+@players.command()
+@click.argument("name_or_id")
+@click.option("--system", help="NAME_OR_ID is an id of this system: mlbam, bbref, fangraphs, retro ...")
+@click.option("--season", type=int, help="Season in which he played.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day on which he played.")
+@click.option("--team", default="", help="Team he played for, as Savant writes it.")
+@click.option("--role", type=click.Choice([role.value for role in Role]), help="What he was in a pitch.")
+@click.option("--born", type=click.DateTime(["%Y-%m-%d"]), help="Date of birth.")
+@_stored
+def resolve(name_or_id: str, system: str | None, **asked: Any) -> None:  # noqa: ANN401  options that click has checked
+    """Tell who is meant by a name or an id: found, ambiguous (exit code 2) or missing (exit code 3)."""
+    flags = {name: asked.pop(name) for name in ("home", "database_url")}
+    answer = asyncio.run(_resolved(read_settings(IngestSettings, **flags), name_or_id, system, asked))
+    click.echo(in_words(answer))
+    match answer:
+        case Ambiguous():
+            raise SystemExit(2)
+        case Missing():
+            raise SystemExit(3)
+
+
+@players.command()
+@click.argument("player_id", type=int)
+@click.argument("value")
+@click.option("--system", default=NAME, show_default=True, help="What VALUE is: a name, or an id of this system.")
+@click.option("--why", required=True, help="For those who read it later.")
+@click.option("--take-back", is_flag=True, help="Take an earlier decision back.")
+@_stored
+def override(player_id: int, value: str, *, system: str, why: str, take_back: bool, **flags: object) -> None:
+    """Decide by hand that VALUE means PLAYER_ID, whatever the registers say; kept with who, when and why."""
+    decision = Decision(
+        who=getpass.getuser(), why=why, player_id=player_id, system=system, value=value, holds=not take_back
+    )
+    asyncio.run(_within(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision)))
+
+
+@players.command("open")
+@_stored
+def open_(**flags: object) -> None:
+    """List who is known by id alone, what sources disagree on, and what was decided by hand."""
+    settings = read_settings(IngestSettings, **flags)
+    console = Console(highlight=False)
+    men = asyncio.run(_within(settings, unresolved))
+    console.print(listed("known by id alone", ("id", "name", "asked for again"), rows_of(men)))
+    found = asyncio.run(_within(settings, conflicts))
+    console.print(listed("disagreements", ("id", "on", "ours", "theirs", "source", "seen"), rows_of(found)))
+    by_hand = asyncio.run(_within(settings, decisions))
+    console.print(
+        listed("decided by hand", ("who", "why", "id", "system", "value", "holds", "number", "at"), rows_of(by_hand))
+    )
+
+
+async def _take(settings: IngestSettings, files: list[tuple[str, bytes]]) -> None:
+    tables = by_kind(table for name, content in files for table in tables_of(content, name))
+    async with _migrated(settings) as database, database.engine.begin() as connection:
+        for kind, taken in (await take(connection, tables)).items():
+            click.echo(f"{kind}: {taken}")
+        click.echo(f"{len(await unresolved(connection))} players are known by id alone")
+
+
+async def _resolved(settings: IngestSettings, text: str, system: str | None, asked: dict[str, Any]) -> Resolution:
+    now = datetime.now(UTC)
+    index = await _within(settings, read_index)
+    resolver = Resolver(index=index, today=now.date(), next_try=now + ASK_AGAIN_AFTER)
+    if system is not None:
+        return resolver.by_id(ById(system=system, id=text))
+    role = None if asked["role"] is None else Role(asked["role"])
+    days: dict[str, date | None] = {
+        name: None if asked[name] is None else asked[name].date() for name in ("day", "born")
+    }
+    return resolver.by_name(ByName(name=text, season=asked["season"], team=asked["team"], role=role, **days))
+
+
+async def _within(settings: IngestSettings, work: Callable[[AsyncConnection], Any]) -> Any:  # noqa: ANN401  what `work` gives
+    async with _migrated(settings) as database, database.engine.begin() as connection:
+        return await work(connection)
+
+
+@asynccontextmanager
+async def _migrated(settings: IngestSettings) -> AsyncIterator[Database]:
+    async with open_database(settings) as database:
+        await migrate(database.engine)
+        yield database

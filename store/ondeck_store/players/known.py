@@ -1,0 +1,96 @@
+"""Everyone who is known, read into an index for the resolver."""
+
+from collections import defaultdict
+from typing import Final
+
+import polars as pl
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ondeck_core.players.index import PlayerIndex
+from ondeck_core.players.people import Person, Played, Role
+from ondeck_core.players.registers import ALIASES, IDS, PEOPLE, PLAYER_ID
+from ondeck_store.driver import copy_out
+
+_PEOPLE: Final = {**PEOPLE, "name": pl.String}
+_PLAYED: Final = {PLAYER_ID: pl.Int32, "role": pl.String, "season": pl.Int32, "team": pl.String}
+_DECIDED: Final = {"system": pl.String, "value": pl.String, PLAYER_ID: pl.Int32}
+
+_EVERYONE: Final = f"SELECT {', '.join(_PEOPLE)} FROM players WHERE NOT simulated ORDER BY player_id"  # noqa: S608  names of our own
+_SPELLINGS: Final = f"SELECT {', '.join(ALIASES)} FROM player_aliases ORDER BY player_id, spelling"  # noqa: S608  names of our own
+_ALL_IDS: Final = f"SELECT {', '.join(IDS)} FROM player_ids"  # noqa: S608  names of our own
+_STANDING: Final = """
+SELECT system, value, player_id FROM (
+    SELECT DISTINCT ON (system, value) * FROM player_overrides ORDER BY system, value, number DESC
+) AS newest WHERE holds
+"""
+_HAVE_PLAYED: Final = """
+SELECT DISTINCT man.player_id, man.role, game_year, man.team
+FROM pitches, LATERAL (VALUES
+    (batter, 'batter', CASE inning_topbot WHEN 'Top' THEN away_team ELSE home_team END),
+    (pitcher, 'pitcher', CASE inning_topbot WHEN 'Top' THEN home_team ELSE away_team END)
+) AS man (player_id, role, team)
+WHERE NOT simulated
+"""
+NAME: Final = "name"
+
+
+async def read_index(connection: AsyncConnection) -> PlayerIndex:
+    """Read everyone: who they are, how they are spelled, where they have played, what was decided by hand."""
+    everyone = await copy_out(connection, _EVERYONE, (), _instances(_PEOPLE))
+    spellings = _grouped(await copy_out(connection, _SPELLINGS, (), _instances(ALIASES)))
+    played = _grouped_played(await copy_out(connection, _HAVE_PLAYED, (), _instances(_PLAYED)))
+    ids = {(s, i): p for p, s, i in (await copy_out(connection, _ALL_IDS, (), _instances(IDS))).iter_rows()}
+    standing = list((await copy_out(connection, _STANDING, (), _instances(_DECIDED))).iter_rows())
+    ids |= {(system, value): player_id for system, value, player_id in standing if system != NAME}
+    return PlayerIndex(
+        (
+            _person(row, spellings.get(row[PLAYER_ID], ()), played.get(row[PLAYER_ID], ()))
+            for row in everyone.iter_rows(named=True)
+        ),
+        ids,
+        {value: player_id for system, value, player_id in standing if system == NAME},
+    )
+
+
+def _person(row: dict[str, object], spellings: tuple[str, ...], played: tuple[Played, ...]) -> Person:
+    values: dict[str, object] = dict(row)
+    savant = values["name"]
+    return Person(
+        player_id=_int(values[PLAYER_ID]) or 0,
+        first=str(values["name_first"] or ""),
+        last=str(values["name_last"] or ""),
+        given=str(values["name_given"] or ""),
+        suffix=str(values["name_suffix"] or ""),
+        born=(_int(values["birth_year"]), _int(values["birth_month"]), _int(values["birth_day"])),
+        professional=_span(values["pro_first"], values["pro_last"]),
+        major_league=_span(values["mlb_first"], values["mlb_last"]),
+        spellings=(*spellings, str(savant)) if savant else spellings,
+        played=played,
+    )
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _span(first: object, last: object) -> tuple[int, int] | None:
+    begin, end = _int(first), _int(last)
+    return None if begin is None else (begin, begin if end is None else end)
+
+
+def _grouped(rows: pl.DataFrame) -> dict[int, tuple[str, ...]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for player_id, spelling in rows.select(PLAYER_ID, "spelling").iter_rows():
+        found[player_id].append(spelling)
+    return {player_id: tuple(each) for player_id, each in found.items()}
+
+
+def _grouped_played(rows: pl.DataFrame) -> dict[int, tuple[Played, ...]]:
+    found: defaultdict[int, list[Played]] = defaultdict(list)
+    for player_id, role, season, team in rows.iter_rows():
+        found[player_id].append(Played(season=season, team=team, role=Role(role)))
+    return {player_id: tuple(each) for player_id, each in found.items()}
+
+
+def _instances(schema: dict[str, type[pl.DataType]]) -> dict[str, pl.DataType]:
+    return {name: kind() for name, kind in schema.items()}

@@ -1,0 +1,152 @@
+"""Who is meant by real names, against the ids that stand beside them: right nearly always, wrong never."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ondeck_core.players.people import Role
+from ondeck_core.players.questions import ByName
+from ondeck_core.players.resolving import Found, Resolver
+from ondeck_core.statcast.reading import read_cells
+from ondeck_ingest.register.reading import by_kind, content_of, tables_of
+from ondeck_ingest.register.taking import take
+from ondeck_store.database import Database
+from ondeck_store.pitches import upsert_pitches
+from ondeck_store.players.known import read_index
+from ondeck_store.players.open_questions import Conflict, conflicts
+from tests.fixtures_store import empty
+
+pytestmark = pytest.mark.realdata
+
+REGISTERED = date(2026, 7, 1)  # the day of the register at hand
+FAULTY = {642003, 501726}  # the map gives these men the dates of birth of their namesakes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How many were right, and which were wrong."""
+
+    asked: int
+    right: int
+    wrong: list[tuple[ByName, int]]
+
+    @property
+    def share(self) -> float:
+        return self.right / self.asked
+
+
+@pytest.fixture(scope="module")
+def savant(real_data: Path) -> pl.DataFrame:
+    """One pitch of each pitcher for and against each team, in 2024, spring and autumn among them."""
+    months = (read_cells(pl.read_parquet(path)).rows for path in sorted((real_data / "statcast").glob("*.parquet")))
+    return pl.concat(
+        rows.unique(["pitcher", "home_team", "away_team", "inning_topbot"], keep="first", maintain_order=True)
+        for rows in months
+    ).unique(["game_pk", "at_bat_number", "pitch_number"], maintain_order=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Everyone who is known, and what the registers disagree on."""
+
+    resolver: Resolver
+    conflicts: list[Conflict]
+
+
+@pytest.fixture(scope="module")
+async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path) -> Known:
+    files = content_of([real_data / "ids"])
+    async with opened_database.engine.connect() as connection:
+        await empty(connection)
+        await upsert_pitches(connection, savant, simulated=False)
+        await take(connection, by_kind(table for name, content in files for table in tables_of(content, name)))
+        index, told = await read_index(connection), await conflicts(connection)
+        await connection.rollback()
+    return Known(
+        resolver=Resolver(index=index, today=REGISTERED, next_try=datetime.now(UTC)),
+        conflicts=told,
+    )
+
+
+@pytest.fixture
+def resolver(known: Known) -> Resolver:
+    return known.resolver
+
+
+def tally(resolver: Resolver, asked: Iterable[tuple[ByName, int]]) -> Tally:
+    questions = list(asked)
+    answers = [(question, truth, resolver.by_name(question)) for question, truth in questions]
+    found = [
+        (question, truth, answer.player.player_id) for question, truth, answer in answers if isinstance(answer, Found)
+    ]
+    wrong = [(question, truth) for question, truth, player_id in found if player_id != truth]
+    return Tally(asked=len(questions), right=len(found) - len(wrong), wrong=wrong)
+
+
+def pitchers(savant: pl.DataFrame) -> list[tuple[str, int, str]]:
+    top = pl.col("inning_topbot") == "Top"
+    team = pl.when(top).then("home_team").otherwise("away_team").alias("team")
+    return savant.select("player_name", "pitcher", team).unique().rows()
+
+
+async def test_savants_names_with_team_and_season(resolver: Resolver, savant: pl.DataFrame) -> None:
+    questions = [(ByName(name=name, team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
+    found = tally(resolver, questions)
+    assert found.wrong == []
+    assert found.share >= 0.995
+    as_pitchers = [
+        (ByName(name=name, team=team, season=2024, role=Role.PITCHER), truth) for name, truth, team in pitchers(savant)
+    ]
+    assert tally(resolver, as_pitchers).share >= found.share
+
+
+async def test_savants_names_alone(resolver: Resolver, savant: pl.DataFrame) -> None:
+    found = tally(resolver, {(ByName(name=name), truth) for name, truth, _ in pitchers(savant)})
+    assert found.wrong == []
+    assert found.share >= 0.95
+
+
+@pytest.mark.parametrize("year", [2023, 2024])
+async def test_the_names_of_another_source_alone_and_with_the_season(
+    resolver: Resolver, real_data: Path, year: int
+) -> None:
+    plays = pl.read_parquet(real_data / "statsapi_plays" / f"plays_{year}.parquet")
+    men = pl.concat(
+        plays.select(pl.col(role).alias("name"), pl.col(f"{role}_id").cast(pl.Int64).alias("id"))
+        for role in ("batter", "pitcher")
+    )
+    named = men.drop_nulls().unique().rows()
+    for season in (None, year):
+        found = tally(resolver, [(ByName(name=name, season=season), truth) for name, truth in named])
+        assert found.wrong == []
+        assert found.share >= (0.94 if season is None else 0.95)
+
+
+async def test_every_spelling_of_the_fantasy_map(resolver: Resolver, real_data: Path) -> None:
+    cells = pl.read_csv(real_data / "ids" / "sfbb_player_id_map.csv.gz", infer_schema=False)
+    spellings = [name for name in cells.columns if name.endswith("NAME") and name not in {"FIRSTNAME", "LASTNAME"}]
+    born = pl.col("BIRTHDATE").str.to_date("%m/%d/%Y", strict=False)
+    rows = (
+        cells.filter(pl.col("MLBID").is_not_null())
+        .select(pl.col("MLBID").cast(pl.Int64), born, *spellings, "LASTCOMMAFIRST", "NFBCLASTFIRST")
+        .unpivot(index=["MLBID", "BIRTHDATE"], value_name="name")
+        .filter(pl.col("name").is_not_null() & (pl.col("name") != "N/A"))
+        .select("name", "MLBID", "BIRTHDATE")
+        .unique()
+    )
+    found = tally(resolver, [(ByName(name=name, born=day), truth) for name, truth, day in rows.iter_rows()])
+    assert {truth for _, truth in found.wrong} <= FAULTY
+    assert found.share >= 0.99
+
+
+async def test_the_map_and_the_register_are_known_to_disagree(known: Known) -> None:
+    assert len(known.resolver.index) == 91_085
+    counted = {
+        what: len({each.player_id for each in known.conflicts if each.what == what})
+        for what in ("fangraphs", "retro", "name")
+    }
+    assert counted == {"fangraphs": 62, "retro": 47, "name": 3}

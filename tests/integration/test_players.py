@@ -1,0 +1,235 @@
+import io
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ondeck_core.errors import NotFoundError, SourceRefusedError
+from ondeck_core.players.people import Played, Role
+from ondeck_core.players.registers import read_register
+from ondeck_ingest.register.reading import by_kind, content_of, tables_of
+from ondeck_ingest.register.taking import take
+from ondeck_store.pitches import upsert_pitches
+from ondeck_store.players.decisions import Decision, decide, decisions
+from ondeck_store.players.known import read_index
+from ondeck_store.players.open_questions import conflicts, try_again, unresolved
+from ondeck_store.players.registers import RegisterTaken
+from tests.made_up import made_up_rows
+
+HEADER = (
+    "key_person,key_mlbam,key_retro,key_bbref,key_fangraphs,name_last,name_first,name_given,name_suffix,"
+    "birth_year,birth_month,birth_day,pro_played_first,pro_played_last,mlb_played_first,mlb_played_last"
+)
+ROOKIE = "aaaa,701,,,,Núñez,Ángel,Ángel Luis,,2001,2,3,2020,2024,,"
+ROOKIE_LATER = "aaaa,701.0,nunea001,nunezan01,24001,Núñez,Ángel,Ángel Luis,,2001,2,3,2020,2025,2025,2025"
+VETERAN = "bbbb,702,boyd001,boydma01,14107,Boyd,Matt,Matthew Robert,,1991,2,2,2013,2024,2015,2024"
+NOBODY = "cccc,-1,x,y,-1,Ghost,A,A,,,,,,,,"
+NAMES = "key_person,name_last,name_first,altname_last,altname_first\nbbbb,Boyd,Matt,Boyd,Matthew R.\n"
+FANTASY = (
+    "IDPLAYER,PLAYERNAME,BIRTHDATE,FIRSTNAME,LASTNAME,IDFANGRAPHS,MLBID,CBSID,BREFID,CBSNAME,BATS,THROWS\n"
+    "boydma01,Matthew Boyd,2/2/1991,Matthew,Boyd,99999,702,111,boydma01,Angel Nunez,L,L\n"
+    "nunezan01,Angel Nunez,2/4/2001,Angel,Nunez,24001,701,111,,Ángel Núñez,R,R\n"
+)
+
+
+def chadwick(*rows: str) -> str:
+    return "\n".join((HEADER, *rows)) + "\n"
+
+
+def tables(*texts: str) -> dict[str, pl.DataFrame]:
+    return by_kind(table for each in texts for table in tables_of(each.encode(), "register"))
+
+
+async def ids(connection: AsyncConnection) -> set[tuple[str, str, int, str]]:
+    found = await connection.execute(text("SELECT system, id, player_id, source FROM player_ids"))
+    return {(row.system, row.id, row.player_id, row.source) for row in found}
+
+
+async def test_ids_that_come_late_are_filled_in(connection: AsyncConnection) -> None:
+    await take(connection, tables(chadwick(ROOKIE, VETERAN, NOBODY)))
+    assert ("bbref", "nunezan01", 701, "chadwick") not in await ids(connection)
+    taken = await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NOBODY)))
+    assert taken == {"chadwick": RegisterTaken(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
+    assert ("bbref", "nunezan01", 701, "chadwick") in await ids(connection)
+    assert (await read_index(connection)).people[701].major_league == (2025, 2025)
+
+
+async def test_the_same_register_twice_changes_nothing(connection: AsyncConnection) -> None:
+    everything = tables(chadwick(ROOKIE_LATER, VETERAN), NAMES, FANTASY)
+    await take(connection, everything)
+    again = await take(connection, everything)
+    assert {(each.new, each.changed, each.ids, each.aliases, each.conflicts) for each in again.values()} == {
+        (0, 0, 0, 0, 0)
+    }
+
+
+async def test_where_sources_disagree_ours_stays_and_it_is_told(connection: AsyncConnection) -> None:
+    await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN), FANTASY))
+    told = {(each.player_id, each.what, each.ours, each.theirs) for each in await conflicts(connection)}
+    assert told == {
+        (701, "born", "2001-2-3", "2001-2-4"),
+        (702, "cbs", "111 is of 701", "111"),
+        (702, "fangraphs", "14107", "99999"),
+        (702, "name", "Matt Boyd", "Angel Nunez"),
+    }
+    index = await read_index(connection)
+    assert index.people[701].born == (2001, 2, 3)
+    assert ("fangraphs", "99999", 702, "smart fantasy baseball") not in await ids(connection)
+    assert "Matthew Boyd" in index.people[702].spellings
+    assert "Angel Nunez" not in index.people[702].spellings
+
+
+async def test_a_register_in_any_number_of_shards_is_one(connection: AsyncConnection) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("register-master/README.md", "read me")
+        archive.writestr("register-master/data/people-0.csv", chadwick(ROOKIE))
+        archive.writestr("register-master/data/people-f.csv", chadwick(VETERAN))
+        archive.writestr("register-master/data/names.csv", NAMES)
+        archive.writestr("register-master/data/leagues.csv", "league,name\n1,x\n")
+    taken = await take(connection, by_kind(tables_of(buffer.getvalue(), "master.zip")))
+    assert {kind: each.people for kind, each in taken.items()} == {"chadwick": 2, "chadwick names": 0}
+    assert "Matthew R. Boyd" in (await read_index(connection)).people[702].spellings
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a,b\n1,2\n", "no register of players"),
+        (b"PK\x03\x04broken", "broken or truncated archive"),
+        (b"<html>Sign in</html>", "HTML page"),
+    ],
+)
+def test_what_is_no_register_is_refused(content: bytes, told: str) -> None:
+    with pytest.raises(SourceRefusedError, match=told):
+        by_kind(tables_of(content, "register"))
+
+
+def test_columns_that_are_not_there_are_nothing() -> None:
+    cells = pl.DataFrame({"key_mlbam": ["1"], "name_last": ["Boyd"], "name_first": ["Matt"]})
+    register = read_register(cells)
+    assert register.people.row(0, named=True)["name_last"] == "Boyd"
+    assert register.ids.height == 0
+
+
+async def test_a_man_whom_no_register_knows_keeps_his_row_and_is_filled_in_later(connection: AsyncConnection) -> None:
+    rows = made_up_rows(date(2022, 6, 1), days=1)
+    pitcher = int(rows["pitcher"][0])
+    await upsert_pitches(connection, rows, simulated=False)
+    now = datetime.now(UTC)
+    assert pitcher in {each.player_id for each in await unresolved(connection, due_by=now)}
+    await try_again(connection, now + timedelta(days=1))
+    assert await unresolved(connection, due_by=now) == []
+    await take(connection, tables(chadwick(f"dddd,{pitcher},,,,Late,Larry,Larry,,2000,1,1,2021,2022,,")))
+    assert pitcher not in {each.player_id for each in await unresolved(connection)}
+    person = (await read_index(connection)).people[pitcher]
+    assert person.name == "Larry Late"
+    assert Played(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
+
+
+async def test_simulated_men_are_nobody(connection: AsyncConnection) -> None:
+    await connection.execute(
+        text("INSERT INTO players (player_id, name, simulated) VALUES (-5, 'Simulated, Man', true)")
+    )
+    assert await unresolved(connection) == []
+    assert len(await read_index(connection)) == 0
+
+
+async def test_a_decision_by_hand_holds_until_it_is_taken_back_and_both_are_kept(connection: AsyncConnection) -> None:
+    await take(connection, tables(chadwick(ROOKIE, VETERAN)))
+    decision = Decision(who="me", why="his own site says so", player_id=702, system="bbref", value="boydma99")
+    await decide(connection, decision)
+    found = (await read_index(connection)).by_id("bbref", "boydma99")
+    assert found is not None
+    assert found.player_id == 702
+    await decide(connection, Decision(**{**vars(decision), "holds": False, "why": "he does not"}))
+    assert (await read_index(connection)).by_id("bbref", "boydma99") is None
+    assert [(each.holds, each.why) for each in await decisions(connection)] == [
+        (False, "he does not"),
+        (True, "his own site says so"),
+    ]
+    with pytest.raises(NotFoundError):
+        await decide(connection, Decision(**{**vars(decision), "player_id": 1}))
+
+
+def players(home: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ondeck_cli", "players", *words, "--home", str(home)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.usefixtures("database")
+def test_a_person_imports_asks_and_decides(store_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(chadwick(ROOKIE_LATER, VETERAN))
+    (tmp_path / "map.csv").write_text(FANTASY)
+    imported = players(store_home, "import", str(tmp_path))
+    assert "chadwick: 2 people, 2 new, 0 changed" in imported.stdout, imported.stderr
+    found = players(store_home, "resolve", "Nunez, Angel", "--season", "2024")
+    assert (found.returncode, found.stdout.split(";")[0]) == (0, "found by spelling, season: 701 Ángel Núñez")
+    assert players(store_home, "resolve", "boydma01", "--system", "bbref").stdout.startswith("found by bbref id: 702")
+    missing = players(store_home, "resolve", "Babe Ruth")
+    assert (missing.returncode, missing.stdout[:8]) == (3, "missing;")
+    decided = players(store_home, "override", "702", "Old Matt", "--why", "nickname in our feeds")
+    assert decided.returncode == 0, decided.stderr
+    assert players(store_home, "resolve", "old matt").stdout.startswith("found by decided by hand: 702")
+    told = players(store_home, "open").stdout
+    assert "disagreements: 4" in told
+    assert "nickname" in told
+
+
+@pytest.fixture
+def register_over_http() -> Iterator[str]:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("register-master/data/people-0.csv", chadwick(ROOKIE_LATER, VETERAN))
+        archive.writestr("register-master/data/names.csv", NAMES)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(buffer.getvalue())
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/master.zip"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.usefixtures("database")
+def test_the_register_comes_through_pybaseball_and_its_bytes_are_kept(
+    store_home: Path, register_over_http: str
+) -> None:
+    done = players(store_home, "refresh", ONDECK_CHADWICK_URL=register_over_http)
+    assert "chadwick: 2 people, 2 new" in done.stdout, done.stderr
+    assert "chadwick names" in done.stdout
+    assert len(list((store_home / "raw" / "chadwick").rglob("*.zst"))) == 1
+
+
+@pytest.mark.usefixtures("database")
+def test_a_register_out_of_reach_is_told(store_home: Path) -> None:
+    done = players(store_home, "refresh", ONDECK_CHADWICK_URL="http://127.0.0.1:9/master.zip")
+    assert (done.returncode, done.stderr) == (1, "error: http://127.0.0.1:9/master.zip cannot be reached\n")
+
+
+def test_files_in_a_folder_are_found_by_their_endings(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv.gz", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [name for name, _ in content_of([tmp_path])] == ["a.csv.gz", "b.csv"]
