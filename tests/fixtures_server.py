@@ -29,6 +29,7 @@ class RunningServer:
 def serving(models: Path, *words: str) -> Iterator[RunningServer]:
     """Run `ondeck serve` over a repository for as long as the block."""
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", "0", "--admin-port", "0"]
+    command += ["--home", str(models / "nowhere")]  # no database, unless `words` name one
     process = subprocess.Popen(
         [*command, *words], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     )

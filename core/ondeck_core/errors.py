@@ -33,13 +33,13 @@ class WrongInstanceError(OndeckError):
 
 
 class NotFoundError(OndeckError):
-    """No such model, version or alias."""
+    """No such model, version, alias or player; `known` lists those that there are, unless they are too many."""
 
-    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Sequence[str] | None = None) -> None:
         self.kind = kind
         self.name = name
-        choices = ", ".join(known) or "none"
-        super().__init__(f"no {kind.replace('_', ' ')} {name!r}; there are: {choices}")
+        choices = "" if known is None else f"; there are: {', '.join(known) or 'none'}"
+        super().__init__(f"no {kind.replace('_', ' ')} {name!r}{choices}")
 
 
 class ModelNotLoadedError(OndeckError):
@@ -49,6 +49,10 @@ class ModelNotLoadedError(OndeckError):
         self.model = model
         self.version = version
         super().__init__(f"{model} version {version} is not loaded: {reason}")
+
+
+class PlayersNotLoadedError(OndeckError):
+    """Who the players are has not been read yet, or cannot be."""
 
 
 class ArtifactRefusedError(OndeckError):

@@ -15,6 +15,8 @@ from ondeck_store.settings import read_settings
 @click.option("--host", help="Address to listen on (ONDECK_HOST).")
 @click.option("--port", type=int, help="gRPC port, 0 for any free one (ONDECK_PORT).")
 @click.option("--admin-port", type=int, help="HTTP port of the admin pages, 0 for any free one (ONDECK_ADMIN_PORT).")
+@click.option("--home", type=click.Path(path_type=Path), help="Home folder, for its database of players (ONDECK_HOME).")
+@click.option("--database-url", help="A PostgreSQL server with the players (ONDECK_DATABASE_URL).")
 @click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
 def serve(**flags: object) -> None:
     """Serve the models over gRPC, with health, reflection and admin pages, until SIGTERM."""

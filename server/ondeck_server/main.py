@@ -15,19 +15,22 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
-from ondeck.v1 import model_service_pb2, prediction_service_pb2
+from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_core.errors import OndeckError
 from ondeck_server.admin import admin_pages
-from ondeck_server.health import health_names, tell
+from ondeck_server.health import health_names, tell, tell_one
 from ondeck_server.models.manager import Models, State
+from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
 from ondeck_server.rpc.adapter import Adapter
 from ondeck_server.rpc.model_service import ModelHandlers
+from ondeck_server.rpc.player_service import PlayerHandlers
 from ondeck_server.rpc.prediction_service import PredictionHandlers
 from ondeck_server.settings import ServerSettings
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+PLAYERS: Final = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"]
 SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
 HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 MEBIBYTE: Final = 1 << 20
@@ -62,13 +65,15 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
     names = health_names(SERVICES, models.serving())
     health = health_aio.HealthServicer()
     draining = asyncio.Event()
+    players = Players(settings, changed=lambda: tell_one(health, PLAYERS.full_name, serves=True))
     async with AsyncExitStack() as stack:
         unready = _unready(models, draining)
         admin_port = await stack.enter_async_context(_admin(settings, unready, registry))
-        port = await stack.enter_async_context(_grpc(settings, models, health, registry))
+        port = await stack.enter_async_context(_grpc(settings, models, players, health, registry))
         stack.push_async_callback(health.enter_graceful_shutdown)
         stack.callback(draining.set)
-        await tell(health, names)
+        await tell(health, {**names, PLAYERS.full_name: False})
+        await stack.enter_async_context(players.kept_fresh())
         started(
             Started(
                 address=f"{settings.host}:{port}",
@@ -116,7 +121,11 @@ async def _admin(
 
 @asynccontextmanager
 async def _grpc(
-    settings: ServerSettings, models: Models, health: health_aio.HealthServicer, registry: CollectorRegistry
+    settings: ServerSettings,
+    models: Models,
+    players: Players,
+    health: health_aio.HealthServicer,
+    registry: CollectorRegistry,
 ) -> AsyncIterator[int]:
     server = grpc.aio.server(
         options=[
@@ -131,10 +140,11 @@ async def _grpc(
         (
             adapter.serve(PREDICTION, PredictionHandlers(predictor)),
             adapter.serve(MODELS, ModelHandlers(models)),
+            adapter.serve(PLAYERS, PlayerHandlers(players)),
         )
     )
     add_HealthServicer_to_server(health, server)
-    reflection.enable_server_reflection((*SERVICES, HEALTH, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection((*SERVICES, PLAYERS.full_name, HEALTH, reflection.SERVICE_NAME), server)
     port = _bind(server, settings)
     await server.start()
     try:

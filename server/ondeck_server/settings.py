@@ -16,4 +16,7 @@ class ServerSettings(StoreSettings):
     admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free one")
     drain_seconds: float = Field(default=10, ge=0, le=600, description="seconds that calls in flight get at shutdown")
     max_message_mb: int = Field(default=16, ge=1, le=512, description="largest message taken, in MiB")
+    players_refresh_seconds: float = Field(
+        default=300, gt=0, le=86400, description="seconds between two looks for new players in the database"
+    )
     max_waiting_rows: int = Field(default=100_000, ge=1, description="rows of one model that may wait for a run")

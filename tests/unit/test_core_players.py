@@ -130,6 +130,7 @@ def ids(answer: Resolution) -> int | set[int] | None:
         (ByName(name="Will Smith", born=date(1995, 3, 28)), 3),
         (ByName(name="Will Smith", born=date(1995, 3, 29)), 3),
         (ByName(name="Will Smith", born=date(2001, 1, 1)), None),
+        (ByName(name="Will Smith", born=date(1989, 3, 10)), 2),
         (ByName(name="Matthew Boyd"), 4),
         (ByName(name="J.C. Flowers"), 5),
         (ByName(name="Luis Ortiz"), {6, 7}),

@@ -95,7 +95,7 @@ class Everything:
 
 def _server_words(settings: ServerSettings) -> list[str]:
     listen = ["--host", settings.host, "--port", str(settings.port), "--admin-port", str(settings.admin_port)]
-    return [*listen, "--models", str(settings.models)]
+    return [*listen, "--models", str(settings.models), *_store_words(settings)]
 
 
 def _store_words(settings: StoreSettings) -> list[str]:

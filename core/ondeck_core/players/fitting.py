@@ -33,7 +33,8 @@ def _born_then(candidates: list[Person], asked: ByName) -> list[Person]:
     if asked.born is None:
         return candidates
     then = (asked.born.year % 100, asked.born.month, asked.born.day)
-    agreeing = [each for each in candidates if _agreement(each, then) >= AGREEING]
+    exact = [each for each in candidates if _agreement(each, then) == len(then)]
+    agreeing = exact or [each for each in candidates if _agreement(each, then) >= AGREEING]
     undated = [each for each in candidates if each.born[0] is None]
     if agreeing or not undated:
         return agreeing

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Final
 
 from ondeck_core.players.people import Person
@@ -38,6 +39,17 @@ class PlayerIndex:
             return self.people.get(int(id_)) if id_.isascii() and id_.isdigit() else None
         player_id = self._ids.get((system, id_))
         return None if player_id is None else self.people.get(player_id)
+
+    def ids_of(self, player_id: int) -> list[tuple[str, str]]:
+        """List a man's ids in other systems, by system and id."""
+        return sorted(self._ids_by_player.get(player_id, ()))
+
+    @cached_property
+    def _ids_by_player(self) -> dict[int, list[tuple[str, str]]]:
+        found: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+        for known, player_id in self._ids.items():
+            found[player_id].append(known)
+        return dict(found)
 
     def decided(self, name: Spelling) -> Person | None:
         """Find the man whom somebody has decided this spelling to mean."""

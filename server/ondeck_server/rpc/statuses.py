@@ -17,6 +17,7 @@ from ondeck_core.errors import (
     ModelNotLoadedError,
     NotFoundError,
     OndeckError,
+    PlayersNotLoadedError,
     Violation,
     WrongInstanceError,
 )
@@ -106,6 +107,15 @@ def _not_loaded(error: ModelNotLoadedError) -> Outcome:
     )
 
 
+def _players_not_loaded(error: PlayersNotLoadedError) -> Outcome:
+    return Outcome(
+        code=code_pb2.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_PLAYERS_NOT_LOADED,
+        message=str(error),
+        details=(RetryInfo(retry_delay=_LATER),),
+    )
+
+
 def _queue_full(error: QueueFullError) -> Outcome:
     return Outcome(
         code=code_pb2.RESOURCE_EXHAUSTED,
@@ -128,6 +138,7 @@ _TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
     WrongInstanceError: _wrong_instance,
     NotFoundError: _not_found,
     ModelNotLoadedError: _not_loaded,
+    PlayersNotLoadedError: _players_not_loaded,
     QueueFullError: _queue_full,
     DeadlinePassedError: _deadline,
 }

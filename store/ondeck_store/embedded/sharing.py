@@ -29,6 +29,11 @@ async def shared_server(home: Path) -> AsyncIterator[Path]:
         await asyncio.to_thread(_leave, cluster, users)
 
 
+def is_made(home: Path) -> bool:
+    """Tell whether a home folder has a database of its own already."""
+    return (_cluster_of(home).data / "PG_VERSION").is_file()
+
+
 def _cluster_of(home: Path) -> Cluster:
     absolute = home.resolve()
     return Cluster(folder=absolute / "postgres", log=absolute / "logs" / "postgres.log")

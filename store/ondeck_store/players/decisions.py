@@ -42,7 +42,7 @@ async def decide(connection: AsyncConnection, decision: Decision) -> None:
     """
     known = await connection.execute(select(players.c.player_id).where(players.c.player_id == decision.player_id))
     if known.first() is None:
-        raise NotFoundError("player", str(decision.player_id), [])
+        raise NotFoundError("player", str(decision.player_id))
     await connection.execute(insert(player_overrides).values(asdict(decision)))
 
 

@@ -4,12 +4,14 @@ from collections import defaultdict
 from typing import Final
 
 import polars as pl
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.people import Person, Played, Role
 from ondeck_core.players.registers import ALIASES, IDS, PEOPLE, PLAYER_ID
 from ondeck_store.driver import copy_out
+from ondeck_store.players.decisions import NAME
 
 _PEOPLE: Final = {**PEOPLE, "name": pl.String}
 _PLAYED: Final = {PLAYER_ID: pl.Int32, "role": pl.String, "season": pl.Int32, "team": pl.String}
@@ -31,7 +33,17 @@ FROM pitches, LATERAL (VALUES
 ) AS man (player_id, role, team)
 WHERE NOT simulated
 """
-NAME: Final = "name"
+_FINGERPRINT: Final = """
+SELECT concat_ws(' ',
+    (SELECT concat(count(*), ' ', max(updated_at)) FROM players WHERE NOT simulated),
+    (SELECT count(*) FROM player_ids), (SELECT count(*) FROM player_aliases),
+    (SELECT max(number) FROM player_overrides), (SELECT max(updated_at) FROM ingest_ledger WHERE NOT simulated))
+"""
+
+
+async def fingerprint(connection: AsyncConnection) -> str:
+    """Tell in a short text whether an index that was read would come out the same."""
+    return str((await connection.execute(text(_FINGERPRINT))).scalar_one())
 
 
 async def read_index(connection: AsyncConnection) -> PlayerIndex:

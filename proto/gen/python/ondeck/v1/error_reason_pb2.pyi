@@ -46,6 +46,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_INTERNAL: a fault of the server; its log has the rest under the correlation id. INTERNAL."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 9
     """ERROR_REASON_QUEUE_FULL: too many rows wait already. RESOURCE_EXHAUSTED with RetryInfo."""
+    ERROR_REASON_PLAYER_NOT_FOUND: _ErrorReason.ValueType  # 10
+    """ERROR_REASON_PLAYER_NOT_FOUND: no player of that id. NOT_FOUND with ResourceInfo."""
+    ERROR_REASON_PLAYERS_NOT_LOADED: _ErrorReason.ValueType  # 11
+    """ERROR_REASON_PLAYERS_NOT_LOADED: the players are not read yet, or cannot be. UNAVAILABLE with RetryInfo."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what a caller may branch on. It stands, without its prefix, in `google.rpc.ErrorInfo.reason`
@@ -76,4 +80,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 8
 """ERROR_REASON_INTERNAL: a fault of the server; its log has the rest under the correlation id. INTERNAL."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 9
 """ERROR_REASON_QUEUE_FULL: too many rows wait already. RESOURCE_EXHAUSTED with RetryInfo."""
+ERROR_REASON_PLAYER_NOT_FOUND: ErrorReason.ValueType  # 10
+"""ERROR_REASON_PLAYER_NOT_FOUND: no player of that id. NOT_FOUND with ResourceInfo."""
+ERROR_REASON_PLAYERS_NOT_LOADED: ErrorReason.ValueType  # 11
+"""ERROR_REASON_PLAYERS_NOT_LOADED: the players are not read yet, or cannot be. UNAVAILABLE with RetryInfo."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

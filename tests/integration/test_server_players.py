@@ -1,0 +1,164 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_status import rpc_status
+
+from ondeck.v1.player_service_pb2 import (
+    GetPlayerRequest,
+    PlayerId,
+    PlayerName,
+    PlayerQuestion,
+    ResolvePlayersRequest,
+    Role,
+    SearchPlayersRequest,
+)
+from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
+from ondeck_ingest.register.reading import by_kind, tables_of
+from ondeck_ingest.register.taking import take
+from ondeck_store.database import Database
+from tests.fixtures_server import RunningServer, serving
+from tests.integration.test_players import NAMES, ROOKIE_LATER, VETERAN, chadwick
+from tests.integration.test_server_life import check, watch
+
+NAMESAKES = [
+    f"n{number},{number},,,,Twin,Tom,Tom {middle},,1990,{number % 12 + 1},1,2015,2026,2018,2026"
+    for number, middle in ((801, "Adam"), (802, "Bert"))
+]
+MANY = [f"m{number},{number},,,,Crowd,Man{number},,,,,,2020,2026,," for number in range(900, 950)]
+SERVICE = "ondeck.v1.PlayerService"
+
+
+@pytest.fixture
+async def stub(database: Database, store_home: Path, small_repository: Path) -> Any:
+    register = chadwick(ROOKIE_LATER, VETERAN, *NAMESAKES, *MANY)
+    async with database.engine.begin() as connection:
+        await take(connection, by_kind(table for each in (register, NAMES) for table in tables_of(each.encode(), "x")))
+    with (
+        serving(small_repository, "--home", str(store_home)) as server,
+        grpc.insecure_channel(server.target) as channel,
+    ):
+        statuses = watch(channel, SERVICE)
+        while next(statuses).status != HealthCheckResponse.SERVING:
+            pass
+        yield PlayerServiceStub(channel)
+
+
+def named(name: str, **more: Any) -> PlayerQuestion:
+    return PlayerQuestion(name=PlayerName(name=name, **more))
+
+
+async def test_players_are_resolved_told_and_searched(stub: Any) -> None:
+    questions = [
+        PlayerQuestion(id=PlayerId(system="bbref", id="nunezan01")),
+        named("Boyd, Matthew"),
+        named("Tom Twin"),
+        named("Tom Twin", born="1990-10-01"),
+        named("Tom A. Twin", season=2020, role=Role.ROLE_PITCHER),
+        named("Babe Ruth"),
+    ]
+    answers = stub.ResolvePlayers(ResolvePlayersRequest(questions=questions)).answers
+    outcomes = [answer.WhichOneof("outcome") for answer in answers]
+    assert outcomes == ["found", "found", "ambiguous", "found", "found", "missing"]
+    assert [answers[at].found.player.player_id for at in (0, 1, 3, 4)] == [701, 702, 801, 801]
+    assert [answers[at].found.rule for at in (0, 1, 3)] == ["bbref id", "first name", "spelling"]
+    assert [each.player_id for each in answers[2].ambiguous.candidates] == [801, 802]
+    assert answers[5].missing.next_try.endswith("+00:00")
+
+    told = stub.GetPlayer(GetPlayerRequest(player_id=702))
+    assert (told.player.name, told.player.birth_year) == ("Matt Boyd", 1991)
+    assert (told.player.major_league.first, told.player.major_league.last) == (2015, 2024)
+    assert {(each.system, each.id) for each in told.ids} >= {("bbref", "boydma01"), ("fangraphs", "14107")}
+    assert list(told.player.spellings) == ["Matthew R. Boyd"]
+
+    assert stub.SearchPlayers(SearchPlayersRequest(text="angel nunes")).players[0].player_id == 701
+    refuse(stub)
+    page_through(stub)
+
+
+def page_through(stub: Any) -> None:
+    seen: list[int] = []
+    token = ""
+    for _ in range(20):
+        page = stub.SearchPlayers(SearchPlayersRequest(text="Crowd", page_size=7, page_token=token))
+        seen += [each.player_id for each in page.players]
+        token = page.next_page_token
+        if not token:
+            break
+    assert len(seen) == len(set(seen))
+    assert set(range(900, 950)) <= set(seen)
+
+
+def refuse(stub: Any) -> None:
+    cases: list[tuple[Callable[[], object], str, str, list[str]]] = [
+        (lambda: stub.GetPlayer(GetPlayerRequest(player_id=5)), "NOT_FOUND", "PLAYER_NOT_FOUND", []),
+        (lambda: stub.SearchPlayers(SearchPlayersRequest()), "INVALID_ARGUMENT", "INVALID_FIELD", ["text"]),
+        (
+            lambda: stub.SearchPlayers(SearchPlayersRequest(text="x", page_size=101, page_token="-1")),  # noqa: S106  a place in a list
+            "INVALID_ARGUMENT",
+            "INVALID_FIELD",
+            ["page_size", "page_token"],
+        ),
+        (
+            lambda: stub.ResolvePlayers(
+                ResolvePlayersRequest(
+                    questions=[
+                        PlayerQuestion(),
+                        named("x", born="01/02/1990", season=3),
+                        PlayerQuestion(id=PlayerId(system="bbref")),
+                        named(""),
+                    ]
+                )
+            ),
+            "INVALID_ARGUMENT",
+            "INVALID_FIELD",
+            [
+                "questions[0]",
+                "questions[1].name.season",
+                "questions[1].name.born",
+                "questions[2].id.id",
+                "questions[3].name.name",
+            ],
+        ),
+        (
+            lambda: stub.ResolvePlayers(ResolvePlayersRequest(questions=[named("x")] * 10_001)),
+            "INVALID_ARGUMENT",
+            "INVALID_FIELD",
+            ["questions"],
+        ),
+    ]
+    for call, code, reason, fields in cases:
+        with pytest.raises(grpc.RpcError) as refused:
+            call()
+        error: Any = refused.value
+        assert error.code().name == code
+        status, info, bad = rpc_status.from_call(error), ErrorInfo(), BadRequest()
+        assert status is not None
+        assert status.details[0].Unpack(info)
+        assert info.reason == reason
+        if fields:
+            assert status.details[1].Unpack(bad)
+        assert [each.field for each in bad.field_violations] == fields
+
+
+@pytest.fixture
+def without_players(running_server: RunningServer) -> Iterator[Any]:
+    with grpc.insecure_channel(running_server.target) as channel:
+        assert check(channel, SERVICE) == HealthCheckResponse.NOT_SERVING
+        assert check(channel, "") == HealthCheckResponse.SERVING
+        yield PlayerServiceStub(channel)
+
+
+def test_without_a_database_nobody_is_known_and_that_is_said(without_players: Any) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        without_players.GetPlayer(GetPlayerRequest(player_id=5))
+    error: Any = refused.value
+    status, info = rpc_status.from_call(error), ErrorInfo()
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    assert info.reason == "PLAYERS_NOT_LOADED"
