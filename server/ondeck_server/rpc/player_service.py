@@ -55,7 +55,7 @@ class PlayerHandlers:
     async def search_players(self, _: Call, request: SearchPlayersRequest) -> SearchPlayersResponse:
         """List players whose names are like a text, a page at a time."""
         size, skip = _page(request)
-        found = self._players.known.search.like(request.text, skip=skip, count=size + 1)
+        found = await asyncio.to_thread(self._players.known.search.like, request.text, skip=skip, count=size + 1)
         return SearchPlayersResponse(
             players=[people.player(each) for each in found[:size]],
             next_page_token=str(skip + size) if len(found) > size else "",
