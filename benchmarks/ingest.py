@@ -30,9 +30,23 @@ SIMULATED_GAMES = 150
 TAKEN = "a file: read, checked, stored by COPY and upsert"
 AGAIN = "the same file again: nothing changes"
 BARE = "bare COPY, with the keys, checks and indexes of pitches"
+KEYED = "bare COPY, without the foreign keys"
 BAREST = "bare COPY, without any"
 
-_COPIES = {BARE: "(LIKE pitches INCLUDING ALL)", BAREST: "(LIKE pitches)"}
+_FOREIGN_KEYS = {
+    BARE: (
+        "ALTER TABLE bare ADD FOREIGN KEY (game_pk, game_year) REFERENCES games (game_pk, season)",
+        "ALTER TABLE bare ADD FOREIGN KEY (batter) REFERENCES players (player_id)",
+        "ALTER TABLE bare ADD FOREIGN KEY (pitcher) REFERENCES players (player_id)",
+    ),
+    KEYED: (),
+    BAREST: (),
+}
+_COPIES = {
+    BARE: "(LIKE pitches INCLUDING ALL)",
+    KEYED: "(LIKE pitches INCLUDING ALL)",
+    BAREST: "(LIKE pitches)",
+}
 
 
 def measure() -> tuple[str, list[tuple[str, ...]]]:
@@ -55,17 +69,17 @@ def _a_file() -> tuple[bytes, str]:
 
 
 async def _measure(content: bytes, home: Path) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {name: [] for name in (TAKEN, AGAIN, BARE, BAREST)}
+    rates: dict[str, list[float]] = {name: [] for name in (TAKEN, AGAIN, *_COPIES)}
     async with open_database(StoreSettings(home=home)) as database:
         await migrate(database.engine)
         engine = database.engine
         for _ in range(ROUNDS):
-            await _run(engine, "TRUNCATE games, players, pitches, ingest_ledger, quarantine")
+            await _run(engine, "TRUNCATE games, players, pitches, ingest_ledger, quarantine CASCADE")
             for name in (TAKEN, AGAIN):
                 rates[name].append(await _rate(partial(_take, engine, content)))
             typed = await _binary(engine)
             for name, like in _COPIES.items():
-                await _run(engine, f"CREATE TABLE bare {like}")
+                await _run(engine, f"CREATE TABLE bare {like}", *_FOREIGN_KEYS[name])
                 rates[name].append(await _rate(partial(_copy, engine, typed)))
                 await _run(engine, "DROP TABLE bare")
     return rates
@@ -97,6 +111,7 @@ async def _copy(engine: AsyncEngine, typed: bytes) -> int:
     return int(status.split()[-1])
 
 
-async def _run(engine: AsyncEngine, statement: str) -> None:
+async def _run(engine: AsyncEngine, *statements: str) -> None:
     async with engine.begin() as connection:
-        await connection.execute(text(statement))
+        for statement in statements:
+            await connection.execute(text(statement))

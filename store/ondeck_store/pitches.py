@@ -15,7 +15,16 @@ from ondeck_store.driver import copy_in, copy_out
 _UNIQUE: Final = (*KEY, "game_year")
 _STAGED: Final = "staged_pitches"
 
-_STAGE: Final = f"CREATE TEMPORARY TABLE {_STAGED} (LIKE pitches) ON COMMIT DROP"
+_STAGE: Final = f"CREATE TEMPORARY TABLE {_STAGED} ON COMMIT DROP AS SELECT * FROM pitches WITH NO DATA"  # noqa: S608  names of our own
+
+_OF_GAMES: Final = ("game_pk", "game_year", "game_date", "game_type", "home_team", "away_team", "simulated")
+_OF_PLAYERS: Final = ("pitcher", "player_name", "batter", "simulated")
+
+_NEW_GAMES: Final = f"""
+INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated)
+SELECT game_pk, game_year, game_date, game_type, home_team, away_team, simulated FROM {_STAGED} ORDER BY game_pk
+ON CONFLICT DO NOTHING
+"""  # noqa: S608  names of our own
 
 _GAMES: Final = f"""
 INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated)
@@ -69,13 +78,34 @@ async def upsert_pitches(connection: AsyncConnection, rows: pl.DataFrame, *, sim
     """
     if rows.is_empty():
         return Upserted(stored=0, unchanged=0)
-    await connection.execute(text(f"DROP TABLE IF EXISTS {_STAGED}"))
-    await connection.execute(text(_STAGE))
-    await copy_in(connection, _STAGED, rows.select(*NAMES, pl.lit(simulated).alias("simulated")))
+    labelled = rows.select(*NAMES, pl.lit(simulated).alias("simulated"))
+    if await _all_new(connection, labelled):
+        await _stage(connection, labelled.select(_OF_PLAYERS).unique())
+        await connection.execute(text(_PLAYERS))
+        await copy_in(connection, "pitches", labelled)
+        return Upserted(stored=rows.height, unchanged=0)
+    await _stage(connection, labelled)
     await connection.execute(text(_GAMES))
     await connection.execute(text(_PLAYERS))
     stored = (await connection.execute(text(_PITCHES))).rowcount
     return Upserted(stored=stored, unchanged=rows.height - stored)
+
+
+async def _all_new(connection: AsyncConnection, rows: pl.DataFrame) -> bool:
+    """Insert the games of some rows; tell whether none was there, so that no pitch can have been either.
+
+    Whoever else brings one of these games waits until this transaction ends.
+    """
+    games = rows.select(_OF_GAMES).unique("game_pk", keep="first", maintain_order=True)
+    await _stage(connection, games)
+    inserted = (await connection.execute(text(_NEW_GAMES))).rowcount
+    return bool(inserted == games.height)
+
+
+async def _stage(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+    await connection.execute(text(f"DROP TABLE IF EXISTS {_STAGED}"))
+    await connection.execute(text(_STAGE))
+    await copy_in(connection, _STAGED, rows)
 
 
 async def read_pitches(
