@@ -18,5 +18,9 @@ class IngestSettings(StoreSettings):
         description="address of the Chadwick register, as a ZIP archive",
     )
     savant_attempts: int = Field(default=3, ge=1, le=20, description="requests for a day before it counts as failed")
+    breaker_failures: int = Field(
+        default=6, ge=1, le=1000, description="failed requests in a row after which Savant is left alone"
+    )
+    breaker_seconds: float = Field(default=300, gt=0, le=86400, description="seconds for which it is left alone then")
     lookback_days: int = Field(default=7, ge=1, le=366, description="days before today that the worker keeps complete")
     poll_seconds: float = Field(default=900, gt=0, le=86400, description="seconds between two looks at the calendar")

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.statcast.reading import Reading, read_cells
 from ondeck_store.ledger import LedgerEntry, record
 from ondeck_store.pitches import upsert_pitches
 from ondeck_store.quarantine import put_aside
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,8 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
             await record(connection, _entry(unit, Taken(), games=0))
         return Taken()
     reading = await asyncio.to_thread(read_cells, cells)
+    if reading.unknown:
+        log.warning("unknown columns kept", unit=unit.name, columns=list(reading.unknown))
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
         upserted = await upsert_pitches(connection, rows, simulated=unit.simulated)

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -20,7 +20,10 @@ async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -
 
 
 async def copy_out(
-    connection: AsyncConnection, query: str, arguments: Sequence[date | int], schema: Mapping[str, pl.DataType]
+    connection: AsyncConnection,
+    query: str,
+    arguments: Sequence[datetime | date | int],
+    schema: Mapping[str, pl.DataType],
 ) -> pl.DataFrame:
     """COPY the rows of a query, whose columns are those of `schema`, into a frame of that schema."""
     driver = await driver_of(connection)

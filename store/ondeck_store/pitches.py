@@ -1,66 +1,36 @@
-"""Pitches: written as whole tables of rows, read as whole tables of columns."""
+"""Pitches: written as whole tables of rows, read as whole tables of columns, as they are or as they were."""
 
+import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.statcast.contract import KEY, NAMES, SCHEMA
+from ondeck_core.statcast.contract import NAMES, SCHEMA
+from ondeck_core.statcast.reading import EXTRA
 from ondeck_store.driver import copy_in, copy_out
+from ondeck_store.pitch_statements import (
+    AS_OF,
+    DIGESTS,
+    GAMES,
+    NEW_GAMES,
+    NEW_STAGE,
+    OF_GAMES,
+    OF_PLAYERS,
+    PITCHES,
+    PLAYERS,
+    REVISIONS,
+    STAGE,
+    STAGED,
+)
 
-_UNIQUE: Final = (*KEY, "game_year")
-_STAGED: Final = "staged_pitches"
-
-_STAGE: Final = f"CREATE TEMPORARY TABLE {_STAGED} ON COMMIT DROP AS SELECT * FROM pitches WITH NO DATA"  # noqa: S608  names of our own
-
-_OF_GAMES: Final = ("game_pk", "game_year", "game_date", "game_type", "home_team", "away_team", "simulated")
-_OF_PLAYERS: Final = ("pitcher", "player_name", "batter", "simulated")
-
-_NEW_GAMES: Final = f"""
-INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated)
-SELECT game_pk, game_year, game_date, game_type, home_team, away_team, simulated FROM {_STAGED} ORDER BY game_pk
-ON CONFLICT DO NOTHING
-"""  # noqa: S608  names of our own
-
-_GAMES: Final = f"""
-INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated)
-SELECT DISTINCT ON (game_pk) game_pk, game_year, game_date, game_type, home_team, away_team, simulated
-FROM {_STAGED} ORDER BY game_pk
-ON CONFLICT (game_pk) DO UPDATE SET
-    season = excluded.season, game_date = excluded.game_date, game_type = excluded.game_type,
-    home_team = excluded.home_team, away_team = excluded.away_team
-WHERE (games.season, games.game_date, games.game_type, games.home_team, games.away_team)
-    IS DISTINCT FROM
-    (excluded.season, excluded.game_date, excluded.game_type, excluded.home_team, excluded.away_team)
-"""  # noqa: S608  names of our own
-
-_PLAYERS: Final = f"""
-INSERT INTO players (player_id, name, simulated)
-SELECT player_id, max(name), bool_or(simulated)
-FROM (
-    SELECT pitcher AS player_id, player_name AS name, simulated FROM {_STAGED}
-    UNION
-    SELECT batter, NULL, simulated FROM {_STAGED}
-) AS men
-GROUP BY player_id ORDER BY player_id
-ON CONFLICT (player_id) DO UPDATE SET name = excluded.name
-WHERE players.name IS NULL AND excluded.name IS NOT NULL
-"""  # noqa: S608  names of our own
-
-_VALUES: Final = tuple(name for name in NAMES if name not in _UNIQUE)
-
-_PITCHES: Final = f"""
-INSERT INTO pitches ({", ".join(NAMES)}, simulated)
-SELECT {", ".join(NAMES)}, simulated FROM {_STAGED}
-ON CONFLICT ({", ".join(_UNIQUE)}) DO UPDATE SET
-    ({", ".join(_VALUES)}) = ROW ({", ".join(f"excluded.{name}" for name in _VALUES)})
-WHERE ({", ".join(f"pitches.{name}" for name in _VALUES)})
-    IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _VALUES)})
-"""  # noqa: S608  names of our own
+SIMULATED: Final = "simulated"
+DIGEST: Final = "rows_sha256"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,38 +44,82 @@ class Upserted:
 async def upsert_pitches(connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool) -> Upserted:
     """Make these rows of the contract be what is stored, their games and players too, in the caller's transaction.
 
-    Rows have distinct keys. A pitcher is known by the name on his rows, a batter by id alone until he pitches.
+    Rows have distinct keys. A game of which the same rows were taken last is left alone; a game that nobody has stored
+    is copied as it is; of the others each row is compared, and one that is changed keeps what it was as a revision. A
+    pitcher is known by the name on his rows, a batter by id alone until he pitches.
     """
-    if rows.is_empty():
-        return Upserted(stored=0, unchanged=0)
-    labelled = rows.select(*NAMES, pl.lit(simulated).alias("simulated"))
-    if await _all_new(connection, labelled):
-        await _stage(connection, labelled.select(_OF_PLAYERS).unique())
-        await connection.execute(text(_PLAYERS))
-        await copy_in(connection, "pitches", labelled)
-        return Upserted(stored=rows.height, unchanged=0)
-    await _stage(connection, labelled)
-    await connection.execute(text(_GAMES))
-    await connection.execute(text(_PLAYERS))
-    stored = (await connection.execute(text(_PITCHES))).rowcount
+    labelled = rows.select(*NAMES, pl.lit(simulated).alias(SIMULATED), _extra_of(rows))
+    digests = _digests(labelled)
+    changed = await _not_as_taken(connection, digests)
+    news = labelled.join(changed, on="game_pk", how="semi", maintain_order="left")
+    if news.is_empty():
+        return Upserted(stored=0, unchanged=rows.height)
+    games = news.select(OF_GAMES).unique("game_pk", keep="first", maintain_order=True).join(changed, on="game_pk")
+    if await _all_new(connection, games):
+        await _stage(connection, news.select(OF_PLAYERS).unique())
+        await connection.execute(text(PLAYERS))
+        await copy_in(connection, "pitches", news)
+        return Upserted(stored=news.height, unchanged=rows.height - news.height)
+    await connection.execute(text(GAMES))
+    await _stage(connection, news)
+    await connection.execute(text(PLAYERS))
+    await connection.execute(text(REVISIONS))
+    stored = (await connection.execute(text(PITCHES))).rowcount
     return Upserted(stored=stored, unchanged=rows.height - stored)
 
 
-async def _all_new(connection: AsyncConnection, rows: pl.DataFrame) -> bool:
-    """Insert the games of some rows; tell whether none was there, so that no pitch can have been either.
+def _extra_of(rows: pl.DataFrame) -> pl.Expr:
+    return pl.col(EXTRA) if EXTRA in rows.columns else pl.lit(None, dtype=pl.String).alias(EXTRA)
+
+
+def _digests(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give the SHA-256 of the rows of each game, in the order of play."""
+    ordered = rows.sort("game_pk", "at_bat_number", "pitch_number")
+    found = [(game[0], _sha256(each)) for game, each in ordered.group_by("game_pk", maintain_order=True)]
+    return pl.DataFrame(found, schema={"game_pk": pl.Int32, DIGEST: pl.String}, orient="row")
+
+
+def _sha256(rows: pl.DataFrame) -> str:
+    buffer = io.BytesIO()
+    rows.write_csv(buffer, include_header=False)
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()
+
+
+async def _not_as_taken(connection: AsyncConnection, digests: pl.DataFrame) -> pl.DataFrame:
+    known = {
+        (row.game_pk, row.rows_sha256)
+        for row in await connection.execute(text(DIGESTS), {"games": digests["game_pk"].to_list()})
+    }
+    return digests.filter(pl.Series([row not in known for row in digests.iter_rows()], dtype=pl.Boolean))
+
+
+async def _all_new(connection: AsyncConnection, games: pl.DataFrame) -> bool:
+    """Insert games; tell whether none was there, so that no pitch of theirs can have been either.
 
     Whoever else brings one of these games waits until this transaction ends.
     """
-    games = rows.select(_OF_GAMES).unique("game_pk", keep="first", maintain_order=True)
-    await _stage(connection, games)
-    inserted = (await connection.execute(text(_NEW_GAMES))).rowcount
+    await connection.execute(text(f"DROP TABLE IF EXISTS {STAGED}_games"))
+    await connection.execute(text(NEW_STAGE))
+    await copy_in(connection, f"{STAGED}_games", games)
+    inserted = (await connection.execute(text(NEW_GAMES))).rowcount
     return bool(inserted == games.height)
 
 
 async def _stage(connection: AsyncConnection, rows: pl.DataFrame) -> None:
-    await connection.execute(text(f"DROP TABLE IF EXISTS {_STAGED}"))
-    await connection.execute(text(_STAGE))
-    await copy_in(connection, _STAGED, rows)
+    await connection.execute(text(f"DROP TABLE IF EXISTS {STAGED}"))
+    await connection.execute(text(STAGE))
+    await copy_in(connection, STAGED, rows)
+
+
+async def pitches_as_of(connection: AsyncConnection, game_pk: int, moment: datetime) -> pl.DataFrame:
+    """Read the pitches of a game as they were at a moment: what came later is left out, what changed is put back.
+
+    Raises:
+        ValueError: the moment has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone is no moment")
+    return await copy_out(connection, AS_OF, (game_pk, moment), {name: SCHEMA[name] for name in NAMES})
 
 
 async def read_pitches(

@@ -8,16 +8,23 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.statcast.reading import REASON
+from ondeck_core.statcast.misfits import CODE, REASON
 from ondeck_store.tables import quarantine
 
 
 async def put_aside(connection: AsyncConnection, *, source: str, unit: str, misfits: pl.DataFrame) -> None:
-    """Keep cells of text that have a `reason` each; the same row of the same unit is kept once."""
+    """Keep cells of text that have a `code` and a `reason` each; the same row of the same unit is kept once."""
     if misfits.is_empty():
         return
     rows = [
-        {"source": source, "unit": unit, "reason": row.pop(REASON), "cells": row, "cells_sha256": _sha256(row)}
+        {
+            "source": source,
+            "unit": unit,
+            "code": row.pop(CODE),
+            "reason": row.pop(REASON),
+            "cells": row,
+            "cells_sha256": _sha256(row),
+        }
         for row in misfits.to_dicts()
     ]
     await connection.execute(insert(quarantine).on_conflict_do_nothing(), rows)

@@ -84,6 +84,7 @@ games = Table(
     Column("home_team", Text, nullable=False),
     Column("away_team", Text, nullable=False),
     _simulated(),
+    Column("rows_sha256", Text, comment="of the rows that were last taken for the game, as they were"),
     UniqueConstraint("game_pk", "season"),
     CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
 )
@@ -93,6 +94,8 @@ pitches = Table(
     metadata,
     *(Column(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS),
     _simulated(),
+    Column("extra", JSONB, comment="columns that no export has had before"),
+    Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("game_pk", "at_bat_number", "pitch_number", "game_year"),
     ForeignKeyConstraint(["game_pk", "game_year"], ["games.game_pk", "games.season"]),
     ForeignKeyConstraint(["batter"], ["players.player_id"]),
@@ -102,6 +105,16 @@ pitches = Table(
     Index(None, "batter", "game_date"),
     Index(None, "pitcher", "game_date"),
     postgresql_partition_by="RANGE (game_year)",
+)
+
+pitch_revisions = Table(
+    "pitch_revisions",
+    metadata,
+    Column("game_pk", Integer, primary_key=True),
+    Column("at_bat_number", Integer, primary_key=True),
+    Column("pitch_number", Integer, primary_key=True),
+    Column("changed_at", DateTime(timezone=True), primary_key=True, server_default=func.now()),
+    Column("former", JSONB, nullable=False, comment="the values that were changed, as they were before"),
 )
 
 ingest_ledger = Table(
@@ -132,6 +145,7 @@ quarantine = Table(
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("source", Text, nullable=False),
     Column("unit", Text, nullable=False),
+    Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("cells", JSONB, nullable=False, comment="the row as it came, text by column name"),
     Column("cells_sha256", Text, nullable=False),

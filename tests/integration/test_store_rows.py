@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -11,12 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.statcast.contract import NAMES, SCHEMA
-from ondeck_core.statcast.reading import FIRST_SEASON, LAST_SEASON
+from ondeck_core.statcast.misfits import FIRST_SEASON, LAST_SEASON
+from ondeck_core.statcast.reading import EXTRA
 from ondeck_ingest.taking import as_simulated
 from ondeck_store.database import Database
 from ondeck_store.ledger import LedgerEntry, days_done, latest, record
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches import Upserted, read_pitches, span_of_days, upsert_pitches
+from ondeck_store.pitches import Upserted, pitches_as_of, read_pitches, span_of_days, upsert_pitches
 from ondeck_store.player_tables import player_aliases
 from ondeck_store.quarantine import count, put_aside
 from ondeck_store.simulated import read_simulated
@@ -60,7 +61,7 @@ async def test_rows_come_back_as_they_went_in(connection: AsyncConnection, rows:
     assert await upsert_pitches(connection, rows, simulated=False) == Upserted(stored=rows.height, unchanged=0)
     back = await read_all(connection)
     order = ["game_date", "game_pk", "at_bat_number", "pitch_number"]
-    assert back.equals(rows.sort(order), null_equal=True)
+    assert back.equals(rows.select(NAMES).sort(order), null_equal=True)
 
 
 async def test_the_same_rows_again_change_nothing(connection: AsyncConnection, rows: pl.DataFrame) -> None:
@@ -164,9 +165,79 @@ async def test_the_ledger_refuses_an_entry_that_loses_rows(connection: AsyncConn
 
 
 async def test_a_misfit_is_kept_once_with_its_reason_and_its_cells(connection: AsyncConnection) -> None:
-    misfits = pl.DataFrame({"balls": ["4"], "des": ["x"], "reason": ["balls: not from 0 to 3"]})
+    misfits = pl.DataFrame(
+        {"balls": ["4"], "des": ["x"], "code": ["out_of_range"], "reason": ["balls: not from 0 to 3"]}
+    )
     for _ in range(2):
         await put_aside(connection, source="file", unit="x", misfits=misfits)
     assert await count(connection) == 1
-    kept = (await connection.execute(text("SELECT reason, cells FROM quarantine"))).one()
-    assert tuple(kept) == ("balls: not from 0 to 3", {"balls": "4", "des": "x"})
+    kept = (await connection.execute(text("SELECT code, reason, cells FROM quarantine"))).one()
+    assert tuple(kept) == ("out_of_range", "balls: not from 0 to 3", {"balls": "4", "des": "x"})
+
+
+async def revisions(connection: AsyncConnection) -> list[dict[str, object]]:
+    found = await connection.execute(text("SELECT former FROM pitch_revisions ORDER BY changed_at"))
+    return [row.former for row in found]
+
+
+async def moment(connection: AsyncConnection) -> datetime:
+    now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return now
+
+
+async def test_a_changed_row_keeps_what_it_was_and_any_earlier_state_can_be_read(
+    database: Database, rows: pl.DataFrame
+) -> None:
+    game = rows.filter(pl.col("game_pk") == rows["game_pk"][0])
+    first = pl.int_range(pl.len()) == 0
+    speeds = [1.0, 2.0, None]
+    states, moments = [], []
+    for speed in speeds:
+        changed = pl.when(first).then(pl.lit(speed)).otherwise("release_speed").cast(pl.Float32)
+        state = game.with_columns(changed.alias("release_speed"))
+        async with database.engine.begin() as connection:
+            await upsert_pitches(connection, state, simulated=False)
+        async with database.engine.connect() as connection:
+            states.append(state.select(NAMES).sort("at_bat_number", "pitch_number"))
+            moments.append(await moment(connection))
+    async with database.engine.connect() as connection:
+        assert await revisions(connection) == [{"release_speed": 1}, {"release_speed": 2}]
+        game_pk = int(game["game_pk"][0])
+        for then, state in zip(moments, states, strict=True):
+            assert (await pitches_as_of(connection, game_pk, then)).equals(state, null_equal=True)
+        before = moments[0] - timedelta(hours=1)
+        assert (await pitches_as_of(connection, game_pk, before)).is_empty()
+        with pytest.raises(ValueError, match="without a zone"):
+            await pitches_as_of(connection, game_pk, before.replace(tzinfo=None))
+
+
+async def test_rows_that_have_not_changed_make_no_revision(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+    await upsert_pitches(connection, rows, simulated=False)
+    await upsert_pitches(connection, rows.filter(pl.col("batter") == rows["batter"][0]), simulated=False)
+    await upsert_pitches(connection, rows, simulated=False)
+    assert await revisions(connection) == []
+
+
+async def test_an_older_state_taken_again_after_a_newer_one_is_compared_anew(
+    connection: AsyncConnection, rows: pl.DataFrame
+) -> None:
+    newer = rows.with_columns(pl.lit("corrected").alias("des"))
+    await upsert_pitches(connection, rows, simulated=False)
+    await upsert_pitches(connection, newer, simulated=False)
+    again = await upsert_pitches(connection, rows, simulated=False)
+    assert again == Upserted(stored=rows.height, unchanged=0)
+
+
+async def test_an_export_that_does_not_name_the_pitcher_takes_no_name_away(
+    connection: AsyncConnection, rows: pl.DataFrame
+) -> None:
+    await upsert_pitches(connection, rows, simulated=False)
+    nameless = rows.with_columns(pl.lit(None, dtype=pl.String).alias("player_name"))
+    assert await upsert_pitches(connection, nameless, simulated=False) == Upserted(stored=0, unchanged=rows.height)
+    assert (await read_all(connection))["player_name"].null_count() == 0
+
+
+async def test_what_is_unknown_of_a_row_is_kept_as_json(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+    await upsert_pitches(connection, rows.with_columns(pl.lit('{"mood":"calm"}').alias(EXTRA)), simulated=False)
+    found = await connection.execute(text("SELECT DISTINCT extra->>'mood' FROM pitches"))
+    assert found.scalar_one() == "calm"

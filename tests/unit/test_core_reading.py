@@ -7,7 +7,8 @@ import pytest
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.contract import EMPTIED, NAMES, REQUIRED, SCHEMA
-from ondeck_core.statcast.reading import read_cells
+from ondeck_core.statcast.reading import EXTRA, read_cells
+from ondeck_ingest.sources.content import cells_of
 
 A_ROW = {
     "game_pk": "1",
@@ -40,8 +41,8 @@ def cells(*rows: Mapping[str, str | None]) -> pl.DataFrame:
 
 
 def test_a_row_that_fits_is_typed_by_the_contract() -> None:
-    reading = read_cells(cells({}))
-    assert dict(reading.rows.schema) == SCHEMA
+    reading = read_cells(cells({}, {"pitch_number": "2", "batter": "1000003"}))
+    assert dict(reading.rows.schema) == {**SCHEMA, EXTRA: pl.String}
     assert reading.misfits.height == 0
     row = reading.rows.row(0, named=True)
     assert (row["game_date"], row["batter"], row["player_name"]) == (date(2024, 5, 2), 1000001, "Peña, José")
@@ -55,23 +56,26 @@ def test_every_spelling_of_nothing_is_nothing(null: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "reason"),
+    ("cell", "code", "reason"),
     [
-        ({"balls": "4"}, "balls: not from 0 to 3"),
-        ({"batter": ""}, "batter: is required"),
-        ({"batter": "-1"}, "batter: not from 1 to 2147483647"),
-        ({"batter": "Trout, Mike"}, "batter: not of type integer"),
-        ({"plate_x": "left"}, "plate_x: not of type real"),
-        ({"plate_x": "inf"}, "plate_x: not of type real"),
-        ({"game_date": "yesterday"}, "game_date: not of type date"),
-        ({"game_year": "1876"}, "game_year: not from 2008 to 2039"),
+        ({"balls": "4"}, "out_of_range", "balls: not from 0 to 3"),
+        ({"batter": ""}, "missing", "batter: is required"),
+        ({"batter": "-1"}, "out_of_range", "batter: not from 1 to 2147483647"),
+        ({"batter": "Trout, Mike"}, "unreadable", "batter: not of type integer"),
+        ({"plate_x": "left"}, "unreadable", "plate_x: not of type real"),
+        ({"plate_x": "inf"}, "unreadable", "plate_x: not of type real"),
+        ({"game_date": "yesterday"}, "unreadable", "game_date: not of type date"),
+        ({"game_year": "1876"}, "out_of_range", "game_year: not from 2008 to 2039"),
+        ({"at_bat_number": "null"}, "no_key", "at_bat_number: is required"),
     ],
 )
-def test_a_row_that_does_not_fit_is_set_aside_with_its_reason_and_its_text(cell: dict[str, str], reason: str) -> None:
+def test_a_row_that_does_not_fit_is_set_aside_with_its_reason_and_its_text(
+    cell: dict[str, str], code: str, reason: str
+) -> None:
     reading = read_cells(cells({"pitch_number": "2"}, cell))
     assert reading.rows["pitch_number"].to_list() == [2]
     misfit = reading.misfits.row(0, named=True)
-    assert misfit == {**A_ROW, **cell, "reason": reason}
+    assert misfit == {**A_ROW, **cell, "code": code, "reason": reason}
 
 
 def test_an_id_that_became_a_float_is_read_as_the_integer_it_was() -> None:
@@ -106,3 +110,88 @@ def test_a_real_month_loses_no_row_and_no_cell(real_data: Path) -> None:
     fitting = month.join(reading.misfits, on=["game_pk", "at_bat_number", "pitch_number"], how="anti")
     filled = {name: fitting[name].is_not_null().sum() for name in NAMES}
     assert {name: reading.rows[name].is_not_null().sum() for name in NAMES} == filled
+
+
+def test_unknown_columns_are_kept_and_told() -> None:
+    table = cells({}, {"pitch_number": "2"}).with_columns(swing_mood=pl.Series(["calm", None]))
+    reading = read_cells(table)
+    assert reading.unknown == ("swing_mood",)
+    assert reading.rows[EXTRA].to_list() == ['{"swing_mood":"calm"}', None]
+
+
+@pytest.mark.parametrize("repeat", ["pitcher_1", "pitcher.1", "pitcher_duplicated_0"])
+def test_a_column_that_stands_twice_is_no_unknown_one(repeat: str) -> None:
+    assert read_cells(cells({}).with_columns(pl.lit("1000002").alias(repeat))).unknown == ()
+
+
+NAMED = [
+    ([("A, A", 1, 11), ("A, A", 1, 12), ("B, B", 2, 11)], ["A, A", "A, A", "B, B"]),
+    ([("A, A", 1, 11), ("A, A", 2, 11), ("B, B", 3, 12)], [None, None, None]),
+    ([("A, A", 1, 11)], [None]),
+    ([(None, 1, 11), (None, 1, 12)], [None, None]),
+]
+
+
+@pytest.mark.parametrize(("rows", "names"), NAMED, ids=["pitchers'", "batters'", "cannot be told", "none"])
+def test_a_name_is_the_pitchers_or_it_is_not_taken(
+    rows: list[tuple[str | None, int, int]], names: list[str | None]
+) -> None:
+    table = cells(
+        *(
+            {"player_name": name, "pitcher": str(pitcher), "batter": str(batter), "pitch_number": str(number)}
+            for number, (name, pitcher, batter) in enumerate(rows, 1)
+        )
+    )
+    assert read_cells(table).rows["player_name"].to_list() == names
+
+
+def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
+    old = {
+        "start_speed": "90.21     ",
+        "px": "0.916",
+        "pz": "1.969               ",
+        "pfx_x": "-3.00                 ",
+        "hit_speed": "null",
+        "hc_x": "0.0000",
+        "events": "Walk",
+        "description": "Called Strike",
+        "inning_topbot": "bot",
+        "pitch_id": "51",
+    }
+    table = (
+        cells({})
+        .drop("at_bat_number", "pitch_number", "plate_x")
+        .with_columns(pl.lit(value).alias(name) for name, value in old.items())
+    )
+    reading = read_cells(table)
+    assert (reading.rows.height, reading.unknown) == (0, ())
+    assert reading.misfits["code"].to_list() == ["no_key"]
+    row = reading.keyless.row(0, named=True)
+    assert row["release_speed"] == pytest.approx(90.21)
+    assert (row["plate_x"], row["pfx_x"]) == (pytest.approx(0.916), pytest.approx(-0.25))
+    assert (row["events"], row["description"], row["inning_topbot"]) == ("walk", "called_strike", "Bot")
+    assert (row["launch_speed"], row["hc_x"]) == (None, None)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "stored", "keyless", "misfits", "named"),
+    [
+        ("savant_2016_mike_trout", 0, 3014, 3014, False),
+        ("savant_2019_07_darvish", 438, 0, 0, True),
+        ("savant_2020_09_03", 2507, 0, 0, True),
+        ("savant_2020_09_03_one_game", 336, 0, 0, False),
+        ("savant_2023_06_11_written_by_r", 4418, 0, 0, False),
+    ],
+)
+def test_every_generation_is_read(
+    real_data: Path, name: str, stored: int, keyless: int, misfits: int, *, named: bool
+) -> None:
+    reading = read_cells(cells_of((real_data / "schema_samples" / f"{name}.csv.gz").read_bytes()))
+    assert (reading.rows.height, reading.keyless.height, reading.misfits.height) == (stored, keyless, misfits)
+    assert reading.unknown == ()
+    assert reading.rows["player_name"].is_not_null().any() == named
+    typed = reading.rows if stored else reading.keyless
+    assert typed["release_speed"].is_not_null().mean() > 0.9  # type: ignore[operator]  # a share of booleans
+    assert typed["plate_x"].drop_nulls().abs().median() < 2  # type: ignore[operator]  # of numbers
+    assert typed["pfx_z"].drop_nulls().abs().median() < 2  # type: ignore[operator]  # in feet, not in inches

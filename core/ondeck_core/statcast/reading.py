@@ -7,29 +7,26 @@ import polars as pl
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.contract import COLUMNS, KEY, NULLS, REQUIRED, Column, Kind
+from ondeck_core.statcast.generations import modernized
+from ondeck_core.statcast.misfits import CODE, NO_KEY, REASON, complaints
+from ondeck_core.statcast.owners import with_pitchers_names_alone
 
-FIRST_SEASON: Final = 2008
-LAST_SEASON: Final = 2039
-_RANGES: Final = (
-    ("balls", 0, 3),
-    ("strikes", 0, 2),
-    ("outs_when_up", 0, 2),
-    ("inning", 1, 99),
-    ("game_year", FIRST_SEASON, LAST_SEASON),
-    ("game_pk", 1, 2**31 - 1),
-    ("batter", 1, 2**31 - 1),
-    ("pitcher", 1, 2**31 - 1),
-)
-REASON: Final = "reason"
-_ROW: Final = "__row"
+EXTRA: Final = "extra"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What became of a table of cells: `rows` follow the contract; `misfits` are cells with a `reason` each."""
+    """What became of a table of cells.
+
+    `rows` follow the contract, with what is unknown of each as JSON in `extra`; `misfits` are cells as they came, with
+    a `code` and a `reason` each; `keyless` are those among them that have no key, typed; `unknown` names columns that
+    no export has had before.
+    """
 
     rows: pl.DataFrame
     misfits: pl.DataFrame
+    keyless: pl.DataFrame
+    unknown: tuple[str, ...]
 
     @property
     def rows_in(self) -> int:
@@ -38,25 +35,38 @@ class Reading:
 
 
 def read_cells(cells: pl.DataFrame) -> Reading:
-    """Type a table whose columns are all text; of a key that comes twice the later row is a misfit.
+    """Type a table whose columns are all text, of whatever year; of a key that comes twice the later row is a misfit.
 
     Raises:
         SourceRefusedError: the table lacks a required column; nothing of it is taken.
     """
-    missing = [name for name in REQUIRED if name not in cells.columns]
-    if missing:
-        raise SourceRefusedError(
-            f"not a Statcast export: no column {', '.join(missing[:5])}"
-            + (f" and {len(missing) - 5} more" if len(missing) > len(missing[:5]) else "")
-        )
-    blank = cells.select(_trimmed(name) for name in cells.columns).with_row_index(_ROW)
-    typed = blank.select(_ROW, *(_typed(column, blank) for column in COLUMNS))
-    reasons = typed.select(_ROW, pl.coalesce(*_complaints(blank, typed)).alias(REASON))
-    fits = reasons[REASON].is_null()
+    modern = modernized(cells.select(_trimmed(name) for name in cells.columns))
+    _refuse_missing(modern.cells)
+    typed = modern.cells.select(*(_typed(column, modern.cells) for column in COLUMNS), _extra(modern.unknown))
+    wrong = complaints(modern.cells, typed)
+    fits = wrong[REASON].is_null()
     return Reading(
-        rows=typed.filter(fits).drop(_ROW),
-        misfits=cells.with_columns(reasons[REASON]).filter(~fits),
+        rows=with_pitchers_names_alone(typed.filter(fits)),
+        misfits=cells.with_columns(wrong[CODE], wrong[REASON]).filter(~fits),
+        keyless=typed.filter((wrong[CODE] == NO_KEY).fill_null(value=False)),
+        unknown=modern.unknown,
     )
+
+
+def _refuse_missing(cells: pl.DataFrame) -> None:
+    missing = [name for name in REQUIRED if name not in cells.columns]
+    if not missing or set(missing) == set(KEY) - {"game_pk"}:
+        return  # the exports that name no plate appearance are read, and their rows set aside
+    shown = ", ".join(missing[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > len(missing[:5]) else ""
+    raise SourceRefusedError(f"not a Statcast export: no column {shown}{more}")
+
+
+def _extra(unknown: tuple[str, ...]) -> pl.Expr:
+    if not unknown:
+        return pl.lit(None, dtype=pl.String).alias(EXTRA)
+    anything = pl.any_horizontal(pl.col(name).is_not_null() for name in unknown)
+    return pl.when(anything).then(pl.struct(unknown).struct.json_encode()).otherwise(None).alias(EXTRA)
 
 
 def _trimmed(name: str) -> pl.Expr:
@@ -73,29 +83,3 @@ def _typed(column: Column, cells: pl.DataFrame) -> pl.Expr:
     if column.kind is Kind.INTEGER:
         return text.str.replace(r"\.0+$", "").cast(pl.Int32, strict=False)
     return text.cast(column.kind.polars, strict=False)
-
-
-def _complaints(cells: pl.DataFrame, typed: pl.DataFrame) -> list[pl.Series]:
-    unreadable = [
-        _where(
-            cells[column.name].is_not_null() & ~_sound(typed[column.name]),
-            f"{column.name}: not of type {column.kind.value}",
-        )
-        for column in COLUMNS
-        if column.kind is not Kind.TEXT and column.name in cells.columns
-    ]
-    absent = [_where(typed[name].is_null(), f"{name}: is required") for name in REQUIRED]
-    wild = [
-        _where(~typed[name].is_between(low, high), f"{name}: not from {low} to {high}") for name, low, high in _RANGES
-    ]
-    again = _where(~typed.select(pl.struct(KEY).is_first_distinct()).to_series(), "key: occurs twice")
-    return [*unreadable, *absent, *wild, again]
-
-
-def _sound(values: pl.Series) -> pl.Series:
-    return values.is_finite().fill_null(value=False) if values.dtype.is_float() else values.is_not_null()
-
-
-def _where(at_fault: pl.Series, reason: str) -> pl.Series:
-    rows = at_fault.fill_null(value=False)
-    return pl.select(pl.when(rows).then(pl.lit(reason)).otherwise(None)).to_series()

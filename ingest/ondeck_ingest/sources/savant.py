@@ -1,56 +1,72 @@
-"""Baseball Savant, a day at a time, through pybaseball; what is kept is the bytes that came over the wire."""
+"""Baseball Savant, a day at a time, through pybaseball; what is handed over is the bytes that came over the wire."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from ondeck_core.errors import OndeckError
+from ondeck_core.errors import SourceRefusedError
+from ondeck_ingest.sources.breaker import Breaker
 from ondeck_ingest.sources.capturing import PATCHING, CapturingSession, in_words
+from ondeck_ingest.sources.source import Raw, UnreachableError, Wanted
 
+NAME: Final = "savant"
 _LONGEST_PAUSE: Final = 30
-
-
-class SavantUnreachableError(OndeckError):
-    """Savant gave no answer, or none that holds a day."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Savant:
     """Where and how patiently Savant is asked; `timeout` in seconds for each request."""
 
+    name: ClassVar[str] = NAME
+    remote: ClassVar[bool] = True
+    simulated: ClassVar[bool] = False
+
     url: str
     timeout: float
     attempts: int
+    breaker: Breaker
     longest_pause: float = _LONGEST_PAUSE
 
-    def fetch(self, day: date) -> bytes | None:
+    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T | None:
         """Fetch the CSV of a day as it came; None where pybaseball knows the day to be out of season.
 
         Raises:
-            SavantUnreachableError: no answer after all attempts; the text says what came instead.
+            UnreachableError: no answer after all attempts; the text says what came instead.
+            SourceRefusedError: after all attempts still an answer that `read` refuses.
+            RestingError: too many requests have failed lately; none was sent.
         """
+        if wanted.day is None:
+            raise ValueError(f"Savant is asked for days, not for {wanted.name}")
         retrying = Retrying(
-            retry=retry_if_exception_type(SavantUnreachableError),
+            retry=retry_if_exception_type((UnreachableError, SourceRefusedError)),
             stop=stop_after_attempt(self.attempts),
             wait=wait_random_exponential(multiplier=0.5, max=self.longest_pause),
             reraise=True,
         )
-        return retrying(self._ask, day)
+        return retrying(self._ask, wanted.day, read)
 
-    def _ask(self, day: date) -> bytes | None:
+    def _ask(self, day: date, read: Callable[[Raw], T]) -> T | None:
+        with self.breaker.guard():
+            content = self._request(day)
+            if content is None:
+                return None
+            return read(Raw(unit=day.isoformat(), content=content, fetched_at=datetime.now(UTC)))
+
+    def _request(self, day: date) -> bytes | None:
         session = CapturingSession(self.timeout)
         with _pybaseball_through(session, self.url) as statcast:
             try:
                 statcast(start_dt=day.isoformat(), end_dt=day.isoformat(), verbose=False, parallel=False)
             except requests.RequestException as failed:
-                raise SavantUnreachableError(f"{self.url} {in_words(failed)}") from failed
+                raise UnreachableError(f"{self.url} {in_words(failed)}") from failed
             except Exception:
                 # pybaseball could not read what came. The bytes are judged by our own reader, with a better text.
                 if not session.bodies:
@@ -60,15 +76,16 @@ class Savant:
 
 @contextmanager
 def _pybaseball_through(session: CapturingSession, url: str) -> Iterator[Any]:
-    """Have pybaseball ask through our session, at our address and without a progress bar; one user at a time."""
+    """Have pybaseball ask through our session, at our address, uncached and without a progress bar; one at a time."""
     import pybaseball  # noqa: PLC0415  takes a second, and only the network source needs it
     import pybaseball.datasources.statcast as wire  # noqa: PLC0415  the same
 
     walk: Any = sys.modules["pybaseball.statcast"]
     with PATCHING:
-        before = wire.requests, wire.ROOT_URL, walk.tqdm
+        before = wire.requests, wire.ROOT_URL, walk.tqdm, pybaseball.cache.config.enabled
         wire.requests, wire.ROOT_URL, walk.tqdm = session, url.rstrip("/"), partial(before[2], disable=True)
+        pybaseball.cache.config.enabled = False  # it would hold a day of today for a year
         try:
             yield pybaseball.statcast
         finally:
-            wire.requests, wire.ROOT_URL, walk.tqdm = before
+            wire.requests, wire.ROOT_URL, walk.tqdm, pybaseball.cache.config.enabled = before

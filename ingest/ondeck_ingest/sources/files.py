@@ -1,0 +1,46 @@
+"""Files as a source: a name is a path, a unit the name of the file and the beginning of its digest."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Final, TypeVar
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_ingest.sources.source import Raw, Wanted
+
+ENDINGS: Final = (".csv", ".csv.gz", ".parquet")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Reads files where they lie."""
+
+    name: ClassVar[str] = "file"
+    remote: ClassVar[bool] = False
+    simulated: ClassVar[bool] = False
+
+    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T:
+        """Hand the bytes of the file over."""
+        path = Path(wanted.name)
+        content = path.read_bytes()
+        unit = f"{path.name} {hashlib.sha256(content).hexdigest()[:12]}"
+        changed = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+        return read(Raw(unit=unit, content=content, fetched_at=changed))
+
+
+def exports_in(paths: Sequence[Path]) -> list[Path]:
+    """List the files meant; a folder means the exports in it.
+
+    Raises:
+        SourceRefusedError: a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(each for each in path.iterdir() if each.name.endswith(ENDINGS)) if path.is_dir() else [path]
+        if not inside:
+            raise SourceRefusedError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
+        found += inside
+    return found

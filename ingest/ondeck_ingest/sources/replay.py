@@ -1,0 +1,38 @@
+"""The archive as a source: what once came over the network, again and without it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_ingest import archive
+from ondeck_ingest.sources.source import Raw, UnreachableError, Wanted
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Plays back what is kept of the source `name` under `home`."""
+
+    home: Path
+    name: str
+    remote: ClassVar[bool] = False
+    simulated: ClassVar[bool] = False
+
+    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T:
+        """Hand over what came last; if `read` refuses that, what came before it, and so on.
+
+        Raises:
+            UnreachableError: nothing is kept.
+            SourceRefusedError: nothing that is kept can be read; the text is about what came last.
+        """
+        refused: SourceRefusedError | None = None
+        for each in archive.kept(self.home, self.name, wanted.name):
+            raw = Raw(unit=wanted.name, content=archive.read_back(each.path), fetched_at=each.fetched_at)
+            try:
+                return read(raw)
+            except SourceRefusedError as unread:
+                refused = refused or unread
+        raise refused or UnreachableError(f"nothing is kept of {self.name} {wanted.name} in {self.home / 'raw'}")

@@ -1,0 +1,73 @@
+"""What every source looks like: asked for one thing, it hands over bytes as they came. It knows no database."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol, TypeVar
+
+from ondeck_core.errors import OndeckError
+
+T = TypeVar("T")
+
+
+class UnreachableError(OndeckError):
+    """The source gave no answer, or none that it takes for one."""
+
+
+class RestingError(OndeckError):
+    """The source failed again and again and is left alone for a while; nothing was sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked of a source: its name, and the game day if it is one."""
+
+    name: str
+    day: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw:
+    """Bytes as they came; `unit` is what the ledger calls them, `fetched_at` is an aware time."""
+
+    unit: str
+    content: bytes
+    fetched_at: datetime
+
+    @property
+    def sha256(self) -> str:
+        """The digest under which they are kept."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+class Source(Protocol):
+    """Where rows come from. `remote`: its bytes come over a network and are kept; `simulated`: nobody played them."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls the source."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the bytes come over a network."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the rows are made up."""
+
+    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T | None:
+        """Fetch what is wanted and hand it to `read`; what `read` refuses is the source's failure too.
+
+        Returns what `read` does; None where the source knows that there is nothing.
+
+        Raises:
+            UnreachableError: no answer.
+            SourceRefusedError: an answer that `read` refuses.
+            RestingError: it is not asked at the moment.
+        """
+
+
+def of_day(day: date) -> Wanted:
+    """Want a game day."""
+    return Wanted(name=day.isoformat(), day=day)

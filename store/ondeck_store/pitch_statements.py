@@ -1,0 +1,104 @@
+"""How rows become pitches, in SQL: staged by COPY, then compared and merged at once."""
+
+from typing import Final
+
+from ondeck_core.statcast.contract import KEY, NAMES
+from ondeck_core.statcast.reading import EXTRA
+
+STAGED: Final = "staged_pitches"
+OF_GAMES: Final = ("game_pk", "game_year", "game_date", "game_type", "home_team", "away_team", "simulated")
+OF_PLAYERS: Final = ("pitcher", "player_name", "batter", "simulated")
+
+_UNIQUE: Final = (*KEY, "game_year")
+_WRITTEN: Final = (*NAMES, EXTRA)
+_VALUES: Final = tuple(name for name in _WRITTEN if name not in _UNIQUE)
+_KEPT_IF_NULL: Final = {"player_name"}  # an export that does not tell whose name it gives takes none away
+
+
+def _new(name: str, row: str) -> str:
+    return f"coalesce({row}.{name}, pitches.{name})" if name in _KEPT_IF_NULL else f"{row}.{name}"
+
+
+def _old_values() -> str:
+    return ", ".join(f"pitches.{name}" for name in _VALUES)
+
+
+def _new_values(row: str) -> str:
+    return ", ".join(_new(name, row) for name in _VALUES)
+
+
+STAGE: Final = f"CREATE TEMPORARY TABLE {STAGED} ON COMMIT DROP AS SELECT * FROM pitches WITH NO DATA"  # noqa: S608  names of our own
+
+NEW_STAGE: Final = f"""
+CREATE TEMPORARY TABLE {STAGED}_games ON COMMIT DROP AS
+SELECT game_pk, season AS game_year, game_date, game_type, home_team, away_team, simulated, rows_sha256
+FROM games WITH NO DATA
+"""  # noqa: S608  names of our own
+
+DIGESTS: Final = "SELECT game_pk, rows_sha256 FROM games WHERE game_pk = ANY (:games)"
+
+_INSERT_GAMES: Final = f"""
+INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated, rows_sha256)
+SELECT game_pk, game_year, game_date, game_type, home_team, away_team, simulated, rows_sha256
+FROM {STAGED}_games ORDER BY game_pk
+"""  # noqa: S608  names of our own
+
+NEW_GAMES: Final = f"{_INSERT_GAMES} ON CONFLICT DO NOTHING"
+
+GAMES: Final = f"""
+{_INSERT_GAMES}
+ON CONFLICT (game_pk) DO UPDATE SET
+    season = excluded.season, game_date = excluded.game_date, game_type = excluded.game_type,
+    home_team = excluded.home_team, away_team = excluded.away_team, rows_sha256 = excluded.rows_sha256
+"""
+
+PLAYERS: Final = f"""
+INSERT INTO players (player_id, name, simulated)
+SELECT player_id, max(name), bool_or(simulated)
+FROM (
+    SELECT pitcher AS player_id, player_name AS name, simulated FROM {STAGED}
+    UNION
+    SELECT batter, NULL, simulated FROM {STAGED}
+) AS men
+GROUP BY player_id ORDER BY player_id
+ON CONFLICT (player_id) DO UPDATE SET name = excluded.name
+WHERE players.name IS NULL AND excluded.name IS NOT NULL
+"""  # noqa: S608  names of our own
+
+REVISIONS: Final = f"""
+INSERT INTO pitch_revisions (game_pk, at_bat_number, pitch_number, former)
+SELECT pitches.game_pk, pitches.at_bat_number, pitches.pitch_number, changed.former
+FROM pitches JOIN {STAGED} AS s USING ({", ".join(_UNIQUE)}), LATERAL (
+    SELECT jsonb_object_agg(was.key, was.value) AS former
+    FROM jsonb_each(to_jsonb(pitches)) AS was
+    JOIN jsonb_each(to_jsonb(s)) AS is_now USING (key)
+    WHERE was.value IS DISTINCT FROM is_now.value AND was.key NOT IN ('stored_at', 'simulated')
+        AND NOT (was.key IN ({", ".join(f"'{name}'" for name in _KEPT_IF_NULL)}) AND is_now.value = 'null')
+) AS changed
+WHERE ({_old_values()}) IS DISTINCT FROM ({_new_values("s")})
+ON CONFLICT (game_pk, at_bat_number, pitch_number, changed_at) DO UPDATE SET
+    former = excluded.former || pitch_revisions.former
+"""  # noqa: S608  names of our own
+
+PITCHES: Final = f"""
+INSERT INTO pitches ({", ".join(_WRITTEN)}, simulated)
+SELECT {", ".join(_WRITTEN)}, simulated FROM {STAGED}
+ON CONFLICT ({", ".join(_UNIQUE)}) DO UPDATE SET ({", ".join(_VALUES)}) = ROW ({_new_values("excluded")})
+WHERE ({_old_values()}) IS DISTINCT FROM ({_new_values("excluded")})
+"""  # noqa: S608  names of our own
+
+AS_OF: Final = f"""
+SELECT {", ".join(f"put_back.{name}" for name in NAMES)}
+FROM pitches, LATERAL (
+    SELECT coalesce(jsonb_object_agg(oldest.key, oldest.value), '{{}}') AS former
+    FROM (
+        SELECT DISTINCT ON (was.key) was.key, was.value
+        FROM pitch_revisions AS r, jsonb_each(r.former) AS was
+        WHERE (r.game_pk, r.at_bat_number, r.pitch_number)
+            = (pitches.game_pk, pitches.at_bat_number, pitches.pitch_number) AND r.changed_at > $2
+        ORDER BY was.key, r.changed_at
+    ) AS oldest
+) AS back, LATERAL jsonb_populate_record(pitches, back.former) AS put_back
+WHERE pitches.game_pk = $1 AND pitches.stored_at <= $2
+ORDER BY pitches.at_bat_number, pitches.pitch_number
+"""  # noqa: S608  names of our own
