@@ -61,6 +61,7 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
             await record(connection, _entry(unit, Taken(), games=0))
         return Taken()
     reading = await asyncio.to_thread(read_cells, cells)
+    del cells  # a season's month of text weighs more than all that is made of it
     if reading.unknown:
         log.warning("unknown columns kept", unit=unit.name, columns=list(reading.unknown))
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows

@@ -1,22 +1,28 @@
 """COPY, which SQLAlchemy does not speak: straight through the asyncpg connection below it."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+ROWS_A_SLICE: Final = 8192
+
 
 async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
     """COPY rows into a table, columns by name; the transaction of `connection` must have begun."""
     driver = await driver_of(connection)
-    buffer = io.BytesIO()
-    rows.write_csv(buffer, include_header=False)
-    buffer.seek(0)
-    await driver.copy_to_table(table, source=buffer, columns=rows.columns, format="csv")
+    await driver.copy_to_table(table, source=_slices(rows), columns=rows.columns, format="csv")
+
+
+async def _slices(rows: pl.DataFrame) -> AsyncIterator[bytes]:
+    for part in rows.iter_slices(ROWS_A_SLICE):
+        buffer = io.BytesIO()
+        part.write_csv(buffer, include_header=False)
+        yield buffer.getvalue()
 
 
 async def copy_out(
