@@ -49,6 +49,7 @@ async def open_database(settings: StoreSettings) -> AsyncIterator[Database]:
         await _ensure_database(_socket_url(str(socket_folder), "postgres"))
         url = _socket_url(str(socket_folder), DATABASE)
         async with _connected(url, settings, f"embedded PostgreSQL in {settings.home.resolve()}") as database:
+            await _measure_statements(database.engine)
             yield database
 
 
@@ -104,3 +105,8 @@ async def _ensure_database(maintenance: URL) -> None:
                 await connection.exec_driver_sql(f'CREATE DATABASE "{DATABASE}"')
     finally:
         await engine.dispose()
+
+
+async def _measure_statements(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")

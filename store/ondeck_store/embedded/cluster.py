@@ -28,6 +28,7 @@ _SETTINGS: Final = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
+    "shared_preload_libraries": "pg_stat_statements",
     "timezone": "UTC",
 }
 

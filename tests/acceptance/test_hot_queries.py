@@ -1,0 +1,75 @@
+"""The queries that are asked again and again, explained at the size of a real season: none reads a whole table."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ondeck_core.players.people import Role
+from ondeck_core.statcast.contract import NAMES
+from ondeck_core.statcast.reading import read_cells
+from ondeck_store.database import Database
+from ondeck_store.history import day_in_order, day_query, game_in_order, game_query, man_query, pitches_of
+from ondeck_store.pitches import upsert_pitches
+from tests.fixtures_store import empty
+
+pytestmark = pytest.mark.realdata
+
+MAN, GAME, DAY = 543037, 746165, "DATE '2024-06-26'"
+QUERIES = {
+    "a pitcher's pitches": man_query(Role.PITCHER, 2024, 2024, NAMES).replace("$1", str(MAN)),
+    "a batter's pitches": man_query(Role.BATTER, 2024, 2024, NAMES).replace("$1", str(MAN)),
+    "a game in order": game_query(2024, NAMES).replace("$1", str(GAME)),
+    "a day": day_query(2024, NAMES).replace("$1", DAY),
+}
+
+
+@pytest.fixture(scope="module")
+async def season(opened_database: Database, real_data: Path) -> AsyncIterator[Database]:
+    async with opened_database.engine.begin() as connection:
+        await empty(connection)
+        for path in sorted((real_data / "statcast").glob("*.parquet")):
+            await upsert_pitches(connection, read_cells(pl.read_parquet(path)).rows, simulated=False)
+        await connection.execute(text("ANALYZE pitches_2024"))
+    yield opened_database
+    async with opened_database.engine.begin() as connection:
+        await empty(connection)
+
+
+@pytest.fixture
+async def connection(season: Database) -> AsyncIterator[AsyncConnection]:
+    async with season.engine.connect() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_a_hot_query_reads_by_an_index_alone(connection: AsyncConnection, query: str) -> None:
+    asked = QUERIES[query].replace("$2", "DATE '2024-05-01'").replace("$3", "DATE '2024-06-30'")
+    plan = [row[0] for row in await connection.execute(text(f"EXPLAIN (ANALYZE, COSTS OFF) {asked}"))]
+    assert "Seq Scan" not in "\n".join(plan), "\n".join(plan)
+    assert any("Index" in line for line in plan)
+
+
+async def test_what_they_give_is_what_is_stored(connection: AsyncConnection, real_data: Path) -> None:
+    june = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-06.parquet")).rows.select(NAMES)
+    order = ["game_pk", "at_bat_number", "pitch_number"]
+    a_day = june.filter(pl.col("game_date") == date(2024, 6, 26)).sort(order)
+    assert (await day_in_order(connection, date(2024, 6, 26))).equals(a_day, null_equal=True)
+    game_pk = int(a_day["game_pk"][0])
+    assert (await game_in_order(connection, game_pk)).equals(
+        a_day.filter(pl.col("game_pk") == game_pk), null_equal=True
+    )
+    assert (await game_in_order(connection, -1)).is_empty()
+    pitcher = int(a_day["pitcher"][0])
+    thrown = june.filter(pl.col("pitcher") == pitcher).sort("game_date", *order)
+    found = await pitches_of(connection, pitcher, Role.PITCHER, (date(2024, 6, 1), date(2024, 6, 30)))
+    assert found.equals(thrown, null_equal=True)
+
+
+async def test_statements_are_measured(connection: AsyncConnection) -> None:
+    found = await connection.execute(text("SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%pitches%'"))
+    assert found.scalar_one() > 0
