@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,15 +10,19 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
+from ondeck_ingest.sources.breaker import Breaker
+from ondeck_ingest.sources.savant import Savant
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer: its status, its body, how many bytes it claims, how long it keeps one waiting."""
+    """One answer: its status, its body, how many bytes it claims, how long it keeps one waiting, before and within."""
 
     body: bytes = b""
     status: int = 200
     claims: int | None = None
     delay: float = 0.0
+    trickle: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -41,7 +46,11 @@ def savant() -> Iterator[FakeSavant]:
             self.send_response(reply.status)
             self.send_header("Content-Length", str(len(reply.body) if reply.claims is None else reply.claims))
             self.end_headers()
-            self.wfile.write(reply.body)
+            pieces = [reply.body] if not reply.trickle else [bytes([each]) for each in reply.body]
+            with suppress(ConnectionError):
+                for piece in pieces:
+                    self.wfile.write(piece)
+                    fake.patience.wait(reply.trickle)
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""
@@ -55,3 +64,9 @@ def savant() -> Iterator[FakeSavant]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def savant_at(url: str, *, attempts: int = 1, failures: int = 1000, seconds: float = 60.0) -> Savant:
+    """An impatient source that asks there; its breaker opens after so many failures, for so many seconds."""
+    breaker = Breaker("savant", failures=failures, seconds=seconds)
+    return Savant(url=url, timeout=1.0, attempts=attempts, breaker=breaker, longest_pause=0.01)

@@ -27,15 +27,20 @@ class Kept:
     fetched_at: datetime
 
 
-def keep(home: Path, source: str, unit: str, content: bytes, fetched_at: datetime) -> str:
-    """Keep bytes for good, and when they came; returns their SHA-256. Safe against a crash, and beside others."""
+def keep(home: Path, source: str, unit: str, content: bytes, fetched_at: datetime | None = None) -> str:
+    """Keep bytes for good, and when they came (default: now); returns their SHA-256.
+
+    A crash leaves them whole or absent, and others may keep the same at the same time.
+    """
     digest = hashlib.sha256(content).hexdigest()
     folder = _folder(home, source, unit)
     path = folder / (digest + _ENDING)
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         _write_whole(path, zstandard.compress(content))
-    _note(folder, {"sha256": digest, "bytes": len(content), "fetched_at": fetched_at.isoformat()})
+    _note(
+        folder, {"sha256": digest, "bytes": len(content), "fetched_at": (fetched_at or datetime.now(UTC)).isoformat()}
+    )
     return digest
 
 

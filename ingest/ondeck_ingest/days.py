@@ -67,9 +67,7 @@ class Taker:
         return Read(raw=raw, cells=cells)
 
     def _unit(self, wanted: Wanted, name: str, sha256: str | None = None) -> Unit:
-        return Unit(
-            source=self.source.name, name=name, day=wanted.day, sha256=sha256, simulated=self.source.simulated
-        )
+        return Unit(source=self.source.name, name=name, day=wanted.day, sha256=sha256, simulated=self.source.simulated)
 
     async def _failed(self, wanted: Wanted, reason: str) -> None:
         entry = LedgerEntry(

@@ -2,18 +2,21 @@
 
 import asyncio
 from datetime import date
+from pathlib import Path
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_ingest.days import Taker
-from ondeck_ingest.sources.simulated import halves_of
+from ondeck_ingest.sources.simulated import Simulated, halves_of
 from ondeck_ingest.taking import Taken
 
 log = structlog.get_logger()
 
 
-async def play(taker: Taker, day: date, seconds: float) -> Taken:
+async def play(engine: AsyncEngine, day: date, seconds: float) -> Taken:
     """Play one game of a simulated day over about so many seconds; returns what became of its rows."""
+    taker = Taker(engine=engine, source=Simulated(), home=Path())
     halves = halves_of(day)
     total = Taken()
     for half in halves:

@@ -10,7 +10,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_ingest.calendar import season_from, wanted_days
-from ondeck_ingest.days import SOURCE, Refused
+from ondeck_ingest.days import Refused
+from ondeck_ingest.sources.savant import NAME
+from ondeck_ingest.sources.source import RestingError, Wanted, of_day
 from ondeck_ingest.taking import Taken
 from ondeck_store.ledger import days_done
 
@@ -22,10 +24,10 @@ log = structlog.get_logger()
 
 @dataclass(kw_only=True)
 class Worker:
-    """Follows the calendar; `take_day` is how a day is taken, `now` tells the time."""
+    """Follows the calendar; `take` is how a day is taken, `now` tells the time."""
 
     engine: AsyncEngine
-    take_day: Callable[[date], Awaitable[Taken]]
+    take: Callable[[Wanted], Awaitable[Taken]]
     lookback_days: int
     poll_seconds: float
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -45,7 +47,7 @@ class Worker:
             log.info("no games now", next_look_in_season=str(season_from(self.now().date())))
             return
         async with self.engine.connect() as connection:
-            done = await days_done(connection, SOURCE, wanted[0], wanted[-1])
+            done = await days_done(connection, NAME, wanted[0], wanted[-1])
         missing = [day for day in wanted if day not in done]
         log.info("calendar", wanted=len(wanted), missing=len(missing))
         for day in missing:
@@ -54,8 +56,8 @@ class Worker:
 
     async def _try(self, day: date) -> None:
         try:
-            taken = await self.take_day(day)
-        except Refused as refused:
+            taken = await self.take(of_day(day))
+        except (*Refused, RestingError) as refused:
             self.failures[day] = self.failures.get(day, 0) + 1
             self.next_try[day] = self.now() + pause_after(self.failures[day])
             log.warning("day not taken", day=str(day), reason=str(refused), next_try=self.next_try[day].isoformat())

@@ -7,13 +7,13 @@ from sqlalchemy import text
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest import archive
-from ondeck_ingest.days import DayTaker
-from ondeck_ingest.sources.savant import Savant, SavantUnreachableError
+from ondeck_ingest.days import Taker
+from ondeck_ingest.sources.source import UnreachableError, Wanted, of_day
 from ondeck_ingest.taking import Taken
 from ondeck_ingest.worker import Worker
 from ondeck_store.database import Database
 from ondeck_store.ledger import RecordedEntry, latest
-from tests.fixtures_savant import FakeSavant, Reply
+from tests.fixtures_savant import FakeSavant, Reply, savant_at
 from tests.made_up import as_csv, made_up_cells
 
 DAY = date(2024, 6, 3)
@@ -23,9 +23,8 @@ HEADER = BODY.partition(b"\n")[0] + b"\n"
 
 
 @pytest.fixture
-def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> DayTaker:
-    patient = Savant(url=savant.url, timeout=1.0, attempts=1, longest_pause=0.01)
-    return DayTaker(engine=database.engine, savant=patient, home=tmp_path)
+def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Taker:
+    return Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
 
 
 async def rows_stored(database: Database) -> int:
@@ -39,34 +38,32 @@ async def ledger(database: Database) -> RecordedEntry:
         return entry
 
 
-async def test_a_day_is_stored_and_its_bytes_are_kept(taker: DayTaker, savant: FakeSavant, database: Database) -> None:
+async def test_a_day_is_stored_and_its_bytes_are_kept(taker: Taker, savant: FakeSavant, database: Database) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    assert await taker.take_day(DAY) == Taken(rows_in=CELLS.height, stored=CELLS.height)
+    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, stored=CELLS.height)
     entry = await ledger(database)
     assert (entry.state, entry.day, entry.rows_in, entry.games) == ("done", DAY, CELLS.height, 1)
     kept = taker.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"
     assert archive.read_back(kept) == BODY
 
 
-async def test_a_day_that_comes_again_changes_nothing(taker: DayTaker, savant: FakeSavant) -> None:
+async def test_a_day_that_comes_again_changes_nothing(taker: Taker, savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    await taker.take_day(DAY)
-    assert await taker.take_day(DAY) == Taken(rows_in=CELLS.height, unchanged=CELLS.height)
+    await taker.take(of_day(DAY))
+    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, unchanged=CELLS.height)
 
 
 @pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header alone", "nothing", "a blank line"])
 async def test_a_day_without_games_is_recorded_as_empty(
-    taker: DayTaker, savant: FakeSavant, database: Database, body: bytes
+    taker: Taker, savant: FakeSavant, database: Database, body: bytes
 ) -> None:
     savant.replies[DAY] = Reply(body=body)
-    assert await taker.take_day(DAY) == Taken()
+    assert await taker.take(of_day(DAY)) == Taken()
     assert (await ledger(database)).state == "empty"
 
 
-async def test_a_day_out_of_season_is_not_even_asked_for(
-    taker: DayTaker, savant: FakeSavant, database: Database
-) -> None:
-    assert await taker.take_day(date(2024, 1, 5)) == Taken()
+async def test_a_day_out_of_season_is_not_even_asked_for(taker: Taker, savant: FakeSavant, database: Database) -> None:
+    assert await taker.take(of_day(date(2024, 1, 5))) == Taken()
     assert savant.asked == []
     assert (await ledger(database)).state == "empty"
 
@@ -81,11 +78,11 @@ async def test_a_day_out_of_season_is_not_even_asked_for(
     ],
 )
 async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
-    taker: DayTaker, savant: FakeSavant, database: Database, reply: Reply, reason: str
+    taker: Taker, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceRefusedError, match=reason):
-        await taker.take_day(DAY)
+        await taker.take(of_day(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
     assert reason in str(entry.last_error)
@@ -102,31 +99,23 @@ async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
     ids=["503", "403", "too slow", "cut short"],
 )
 async def test_no_answer_is_a_recorded_state(
-    taker: DayTaker, savant: FakeSavant, database: Database, reply: Reply, reason: str
+    taker: Taker, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply
-    with pytest.raises(SavantUnreachableError, match=reason):
-        await taker.take_day(DAY)
+    with pytest.raises(UnreachableError, match=reason):
+        await taker.take(of_day(DAY))
     assert ((await ledger(database)).state, await rows_stored(database)) == ("failed", 0)
 
 
-async def test_a_request_is_tried_again_before_the_day_fails(savant: FakeSavant, tmp_path: Path) -> None:
-    savant.replies[DAY] = Reply(status=500)
-    with pytest.raises(SavantUnreachableError):
-        Savant(url=savant.url, timeout=1.0, attempts=3, longest_pause=0.01).fetch(DAY)
-    assert savant.asked == [DAY] * 3
-    assert list(tmp_path.iterdir()) == []
-
-
-def worker(database: Database, take_day: Callable[[date], Awaitable[Taken]], clock: list[datetime]) -> Worker:
-    return Worker(engine=database.engine, take_day=take_day, lookback_days=2, poll_seconds=1, now=lambda: clock[0])
+def worker(database: Database, take: Callable[[Wanted], Awaitable[Taken]], clock: list[datetime]) -> Worker:
+    return Worker(engine=database.engine, take=take, lookback_days=2, poll_seconds=1, now=lambda: clock[0])
 
 
 async def test_the_worker_survives_an_outage_and_takes_the_days_when_it_is_over(
-    taker: DayTaker, savant: FakeSavant, database: Database
+    taker: Taker, savant: FakeSavant, database: Database
 ) -> None:
     clock = [datetime(2024, 6, 5, 20, tzinfo=UTC)]
-    following = worker(database, taker.take_day, clock)
+    following = worker(database, taker.take, clock)
     both = [DAY, DAY + timedelta(days=1)]
     savant.replies = dict.fromkeys(both, Reply(status=503))
     await following.look()
@@ -142,7 +131,7 @@ async def test_the_worker_survives_an_outage_and_takes_the_days_when_it_is_over(
 
 
 async def test_the_worker_asks_for_nothing_out_of_season(database: Database) -> None:
-    async def never(day: date) -> Taken:
-        raise AssertionError(f"asked for {day}")
+    async def never(wanted: Wanted) -> Taken:
+        raise AssertionError(f"asked for {wanted.name}")
 
     await worker(database, never, [datetime(2024, 12, 24, 20, tzinfo=UTC)]).look()

@@ -1,0 +1,102 @@
+"""What the commands of `ondeck ingest` do, once their words are understood."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ondeck_ingest import archive
+from ondeck_ingest.days import Taker
+from ondeck_ingest.settings import IngestSettings
+from ondeck_ingest.simulation import play
+from ondeck_ingest.sources.breaker import Breaker
+from ondeck_ingest.sources.files import Files, exports_in
+from ondeck_ingest.sources.replay import Replay
+from ondeck_ingest.sources.savant import NAME, Savant
+from ondeck_ingest.sources.source import Source, Wanted, of_day
+from ondeck_ingest.telling import take_each
+from ondeck_ingest.worker import Worker
+from ondeck_store.database import Database, open_database
+from ondeck_store.migrations import migrate
+from ondeck_store.settings import StoreSettings
+
+SAVANT: Final = NAME
+
+
+async def take_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
+    """Take files and the exports in folders."""
+    await _take_all(settings, Files(), [Wanted(name=str(path)) for path in exports_in(paths)])
+
+
+async def take_days(settings: IngestSettings, days: Sequence[date]) -> None:
+    """Take days from Savant, here and now."""
+    await _take_all(settings, savant_of(settings), [of_day(day) for day in days])
+
+
+async def replay_days(settings: IngestSettings, days: Sequence[date]) -> None:
+    """Take days, or all there are, from what was kept of Savant."""
+    wanted = days or [date.fromisoformat(unit) for unit in archive.kept_units(settings.home, SAVANT)]
+    await _take_all(settings, Replay(home=settings.home, name=SAVANT), [of_day(day) for day in wanted])
+
+
+async def work(settings: IngestSettings) -> None:
+    """Run the worker until SIGTERM."""
+    async with migrated(settings) as database:
+        taker = Taker(engine=database.engine, source=savant_of(settings), home=settings.home)
+        running = Worker(
+            engine=database.engine,
+            take=taker.take,
+            lookback_days=settings.lookback_days,
+            poll_seconds=settings.poll_seconds,
+        )
+        await _until_stopped(running.run())
+
+
+async def simulate(settings: IngestSettings, seconds: float) -> None:
+    """Play a simulated day, and wait for SIGTERM."""
+    async with migrated(settings) as database:
+        await _until_stopped(_simulate(database, seconds))
+
+
+def savant_of(settings: IngestSettings) -> Savant:
+    """Make the network source that the settings describe."""
+    return Savant(
+        url=settings.savant_url,
+        timeout=settings.savant_timeout,
+        attempts=settings.savant_attempts,
+        breaker=Breaker(SAVANT, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
+    )
+
+
+@asynccontextmanager
+async def migrated(settings: StoreSettings) -> AsyncIterator[Database]:
+    """Open the database, with the tables of this release."""
+    async with open_database(settings) as database:
+        await migrate(database.engine)
+        yield database
+
+
+async def _take_all(settings: IngestSettings, source: Source, wanted: Sequence[Wanted]) -> None:
+    async with migrated(settings) as database:
+        taker = Taker(engine=database.engine, source=source, home=settings.home)
+        await take_each(wanted, taker.take)
+
+
+async def _simulate(database: Database, seconds: float) -> None:
+    click.echo(f"simulated: {await play(database.engine, datetime.now(UTC).date(), seconds)}")
+    await asyncio.Event().wait()
+
+
+async def _until_stopped(coroutine: Coroutine[None, None, None]) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(coroutine)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        click.echo("ingest worker stopped", err=True)

@@ -1,0 +1,62 @@
+"""Take one thing after the other, and tell a person or a log how it goes."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ondeck_core.errors import OndeckError
+from ondeck_ingest.days import Refused
+from ondeck_ingest.sources.source import RestingError, Wanted
+from ondeck_ingest.taking import Taken
+
+
+class NotAllTakenError(OndeckError):
+    """Some of what was asked for was refused; the rest is stored."""
+
+
+async def take_each(wanted: Sequence[Wanted], take: Callable[[Wanted], Awaitable[Taken]]) -> None:
+    """Take one after the other; what is refused is told at once and once more by the exit code.
+
+    Raises:
+        NotAllTakenError: something was refused, or not even asked for because the source is left alone.
+    """
+    total, refused = Taken(), 0
+    with _telling(len(wanted)) as tell:
+        for number, each in enumerate(wanted):
+            called = each.name.rpartition("/")[2]
+            try:
+                taken = await take(each)
+            except Refused as refusal:
+                refused += 1
+                tell(f"{called} refused: {refusal}")
+            except RestingError as resting:
+                refused += len(wanted) - number
+                tell(f"{called} and what follows not asked for: {resting}")
+                break
+            else:
+                total += taken
+                tell(f"{called}: {taken}")
+    click.echo(str(total))
+    if refused:
+        raise NotAllTakenError(f"{refused} of {len(wanted)} refused, for the reasons above; the others are stored")
+
+
+@contextmanager
+def _telling(count: int) -> Iterator[Callable[[str], None]]:
+    """Show a progress bar where a person watches, plain lines where not."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield click.echo
+        return
+    columns = (TextColumn("ingest"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("ingest", total=count)
+
+        def tell(line: str) -> None:
+            progress.console.print(line, markup=False, highlight=False)
+            progress.advance(bar)
+
+        yield tell

@@ -1,0 +1,246 @@
+import gzip
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from structlog.testing import capture_logs
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.contract import COLUMNS, KEY, Kind
+from ondeck_core.statcast.reading import read_cells
+from ondeck_ingest import archive
+from ondeck_ingest.days import Read, Taker
+from ondeck_ingest.sources.capturing import CapturingSession
+from ondeck_ingest.sources.content import CAPS, cells_of
+from ondeck_ingest.sources.files import Files
+from ondeck_ingest.sources.replay import Replay
+from ondeck_ingest.sources.savant import Savant, _pybaseball_through
+from ondeck_ingest.sources.simulated import Simulated, halves_of
+from ondeck_ingest.sources.source import Raw, RestingError, Source, UnreachableError, Wanted, of_day
+from ondeck_ingest.taking import Taken
+from ondeck_store.database import Database
+from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from tests.made_up import as_csv, made_up_cells
+
+DAY = date(2024, 6, 3)
+CELLS = made_up_cells(DAY, days=1)
+BODY = as_csv(CELLS)
+HTML = b"<!doctype html><title>Just a moment...</title>"
+
+
+def rows_of(raw: Raw) -> int:
+    return cells_of(raw.content).height
+
+
+# Every source is one.
+
+
+def test_whatever_the_source_the_same_question_gets_bytes_with_their_time(savant: FakeSavant, tmp_path: Path) -> None:
+    savant.replies[DAY] = Reply(body=BODY)
+    path = tmp_path / "day.csv"
+    path.write_bytes(BODY)
+    archive.keep(tmp_path, "savant", DAY.isoformat(), BODY)
+    half = halves_of(DAY)[0]
+    asked: list[tuple[Source, Wanted, bytes]] = [
+        (savant_at(savant.url), of_day(DAY), BODY),
+        (Files(), Wanted(name=str(path)), BODY),
+        (Replay(home=tmp_path, name="savant"), of_day(DAY), BODY),
+        (Simulated(), half.wanted, half.content),
+    ]
+    for source, wanted, expected in asked:
+        raw = source.fetch(wanted, lambda raw: raw)
+        assert raw is not None
+        assert (raw.content, raw.fetched_at.utcoffset() is not None) == (expected, True)
+
+
+# Deadlines and retries.
+
+
+def test_a_request_is_tried_again_before_the_day_fails(savant: FakeSavant) -> None:
+    savant.replies[DAY] = Reply(status=500)
+    with pytest.raises(UnreachableError):
+        savant_at(savant.url, attempts=3).fetch(of_day(DAY), rows_of)
+    assert savant.asked == [DAY] * 3
+
+
+def test_an_answer_that_is_refused_is_asked_for_again(savant: FakeSavant) -> None:
+    savant.replies[DAY] = Reply(body=HTML)
+
+    def repaired(raw: Raw) -> int:
+        savant.replies[DAY] = Reply(body=BODY)
+        return rows_of(raw)
+
+    assert savant_at(savant.url, attempts=2).fetch(of_day(DAY), repaired) == CELLS.height
+
+
+def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -> None:
+    savant.replies[DAY] = Reply(body=BODY, trickle=0.05)
+    begin = time.monotonic()
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        savant_at(savant.url).fetch(of_day(DAY), rows_of)
+    assert time.monotonic() - begin < 4
+
+
+# The circuit breaker.
+
+
+def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once(savant: FakeSavant) -> None:
+    source = savant_at(savant.url, failures=3)
+    savant.replies[DAY] = Reply(status=403, body=HTML)
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(UnreachableError, match="403"):
+                source.fetch(of_day(DAY), rows_of)
+        for _ in range(20):
+            with pytest.raises(RestingError, match=r"savant is left alone for another 60 s: .* status 403"):
+                source.fetch(of_day(DAY), rows_of)
+    assert len(savant.asked) == 3
+    assert [(each["event"], each["log_level"]) for each in logs] == [("source left alone", "warning")]
+    assert (source.breaker.state.state, 50 < source.breaker.seconds_left() <= 60) == ("rests", True)
+
+
+def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> None:
+    source = savant_at(savant.url, failures=2, attempts=5)
+    savant.replies[DAY] = Reply(body=HTML)
+    with pytest.raises(RestingError, match="it is an HTML page"):
+        source.fetch(of_day(DAY), rows_of)
+    assert len(savant.asked) == 2
+
+
+def test_after_the_rest_one_request_decides(savant: FakeSavant) -> None:
+    source = savant_at(savant.url, failures=2, seconds=0.3)
+    savant.replies[DAY] = Reply(status=500)
+    with capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(UnreachableError):
+                source.fetch(of_day(DAY), rows_of)
+        time.sleep(0.35)
+        with pytest.raises(UnreachableError):  # one is enough to open it again
+            source.fetch(of_day(DAY), rows_of)
+        with pytest.raises(RestingError):
+            source.fetch(of_day(DAY), rows_of)
+        savant.replies[DAY] = Reply(body=BODY)
+        time.sleep(0.35)
+        assert source.fetch(of_day(DAY), rows_of) == CELLS.height
+    assert [each["event"] for each in logs] == ["source left alone", "source answers again"]
+    assert source.breaker.state.state == "answers"
+
+
+# The archive, and out of it.
+
+
+async def test_bytes_are_kept_with_their_time_even_those_that_nobody_can_read(
+    savant: FakeSavant, database: Database, tmp_path: Path
+) -> None:
+    taker = Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    for body in (BODY, HTML, BODY):
+        savant.replies[DAY] = Reply(body=body)
+        try:
+            await taker.take(of_day(DAY))
+        except SourceRefusedError:
+            assert body == HTML
+    kept = archive.kept(tmp_path, "savant", DAY.isoformat())
+    assert [archive.read_back(each.path) for each in kept] == [BODY, HTML]
+    assert all((datetime.now(UTC) - each.fetched_at).total_seconds() < 60 for each in kept)
+    lines = (kept[0].path.parent / "fetched.jsonl").read_text().splitlines()
+    assert [json.loads(line)["bytes"] for line in lines] == [len(BODY), len(HTML), len(BODY)]
+
+
+def test_a_journal_line_cut_off_by_a_crash_costs_no_bytes(tmp_path: Path) -> None:
+    archive.keep(tmp_path, "savant", "2024-06-03", BODY)
+    folder = tmp_path / "raw" / "savant" / "2024-06-03"
+    whole = (folder / "fetched.jsonl").read_text()
+    (folder / "fetched.jsonl").write_text(whole[: len(whole) // 2])
+    assert [archive.read_back(each.path) for each in archive.kept(tmp_path, "savant", "2024-06-03")] == [BODY]
+
+
+async def test_a_day_is_replayed_from_what_can_be_read_without_the_network(database: Database, tmp_path: Path) -> None:
+    for number, body in enumerate((BODY, HTML)):
+        archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
+    taker = Taker(engine=database.engine, source=Replay(home=tmp_path, name="savant"), home=tmp_path)
+    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, stored=CELLS.height)
+    with pytest.raises(UnreachableError, match="nothing is kept of savant 2024-06-04"):
+        await taker.take(of_day(date(2024, 6, 4)))
+
+
+async def test_a_capped_answer_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
+    header, row = BODY.split(b"\n")[:2]
+    savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
+    taker = Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, just where Savant cuts an answer off"):
+        await taker.take(of_day(DAY))
+
+
+# What pybaseball makes of an answer is what we make of its bytes.
+
+
+def through_pybaseball(savant: Savant, day: date) -> tuple[Any, bytes]:
+    session = CapturingSession(savant.timeout)
+    with _pybaseball_through(session, savant.url) as statcast:
+        frame = statcast(start_dt=str(day), end_dt=str(day), verbose=False, parallel=False)
+    return frame, session.bodies[0]
+
+
+PLAIN: dict[Kind, Callable[[Any], Any]] = {
+    Kind.TEXT: str,
+    Kind.DATE: lambda value: date.fromisoformat(str(value)[:10]),
+    Kind.INTEGER: int,
+    Kind.REAL: lambda value: float(np.float32(value)),
+    Kind.DOUBLE: float,
+}
+
+
+def difference(frame: Any, rows: pl.DataFrame) -> list[str]:
+    frame, rows = frame.sort_values(list(KEY)), rows.sort(KEY)
+    known = frame.notna()
+    return [
+        column.name
+        for column in COLUMNS
+        if [
+            PLAIN[column.kind](value) if there else None
+            for value, there in zip(frame[column.name], known[column.name], strict=True)
+        ]
+        != rows[column.name].to_list()
+    ]
+
+
+def test_pybaseball_reads_in_a_made_up_answer_what_we_read_in_its_bytes(savant: FakeSavant) -> None:
+    savant.replies[DAY] = Reply(body=BODY)
+    frame, body = through_pybaseball(savant_at(savant.url), DAY)
+    assert body == BODY
+    assert difference(frame, read_cells(cells_of(body)).rows) == []
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("day", [date(2024, 3, 20), date(2024, 5, 2), date(2024, 6, 26)])
+def test_pybaseball_reads_in_a_real_answer_what_we_read_in_its_bytes(
+    real_data: Path, savant: FakeSavant, day: date
+) -> None:
+    savant.replies[day] = Reply(body=gzip.decompress((real_data / f"statcast_csv/statcast_{day}.csv.gz").read_bytes()))
+    frame, body = through_pybaseball(savant_at(savant.url), day)
+    reading = read_cells(cells_of(body))
+    assert (reading.misfits.height, len(frame)) == (0, reading.rows.height)
+    assert difference(frame, reading.rows) == []
+
+
+def test_pybaseballs_own_cache_stays_off_whatever_the_user_has_turned_on(savant: FakeSavant, tmp_path: Path) -> None:
+    import pybaseball  # noqa: PLC0415  takes a second
+
+    before = pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory
+    pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory = True, str(tmp_path)
+    try:
+        for body in (BODY, BODY.replace(b"made", b"said")):
+            savant.replies[DAY] = Reply(body=body)
+            read = savant_at(savant.url).fetch(of_day(DAY), lambda raw: Read(raw=raw, cells=None))
+            assert read is not None
+            assert read.raw.content == body
+        assert (pybaseball.cache.config.enabled, list(tmp_path.iterdir())) == (True, [])
+    finally:
+        pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory = before
+    assert savant.asked == [DAY, DAY]
