@@ -145,7 +145,7 @@ quarantine = Table(
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("source", Text, nullable=False),
     Column("unit", Text, nullable=False),
-    Column("code", Text, nullable=False),
+    Column("code", Text, nullable=False, server_default=text("'unreadable'")),
     Column("reason", Text, nullable=False),
     Column("cells", JSONB, nullable=False, comment="the row as it came, text by column name"),
     Column("cells_sha256", Text, nullable=False),

@@ -26,7 +26,7 @@ STATEMENTS = (
         ADD COLUMN state TEXT DEFAULT 'unresolved' NOT NULL,
         ADD COLUMN next_try TIMESTAMP WITH TIME ZONE,
         ADD COLUMN updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-        ADD CONSTRAINT ck_players_known_state CHECK (state IN ('known', 'unresolved'))
+        ADD CONSTRAINT ck_players_known_state CHECK (state IN ('known', 'unresolved')) NOT VALID
     """,
     """
     COMMENT ON COLUMN players.state IS 'known: a register describes him; unresolved: known by id alone'

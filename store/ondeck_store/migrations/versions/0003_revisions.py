@@ -9,6 +9,9 @@ depends_on = None
 
 STATEMENTS = (
     """
+    ALTER TABLE players VALIDATE CONSTRAINT ck_players_known_state
+    """,
+    """
     ALTER TABLE games ADD COLUMN rows_sha256 TEXT
     """,
     """
@@ -35,9 +38,6 @@ STATEMENTS = (
     """,
     """
     ALTER TABLE quarantine ADD COLUMN code TEXT DEFAULT 'unreadable' NOT NULL
-    """,
-    """
-    ALTER TABLE quarantine ALTER COLUMN code DROP DEFAULT
     """,
 )
 

@@ -1,0 +1,94 @@
+import asyncio
+import importlib.util
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ondeck_store.database import Database
+from ondeck_store.migrations import migrate
+
+VERSIONS = "store/ondeck_store/migrations/versions"
+FIRST = "0001"  # it makes tables in an empty database, where nothing can wait
+EXCLUDED = {
+    "prefer-bigint-over-int": "MLBAM ids, seasons and dates have their ranges checked, and fit",
+    "require-lock-timeout": "every connection of ours has one",
+    "require-statement-timeout": "every connection of ours has one",
+}
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def migrations(root: Path) -> list[ModuleType]:
+    return [load(path) for path in sorted((root / VERSIONS).glob("0*.py"))]
+
+
+def test_each_follows_the_one_before(migrations: list[ModuleType]) -> None:
+    assert [module.revision for module in migrations] == [f"{number:04d}" for number in range(1, len(migrations) + 1)]
+    assert [module.down_revision for module in migrations] == [None, *(module.revision for module in migrations[:-1])]
+
+
+def test_none_would_hold_up_a_database_in_use(migrations: list[ModuleType], tmp_path: Path) -> None:
+    for module in migrations:
+        if module.revision != FIRST:
+            text_of = "".join(f"{each.strip()};\n" for each in module.STATEMENTS)
+            (tmp_path / f"{module.revision}.sql").write_text(text_of)
+    command = [str(Path(sys.executable).parent / "squawk"), "--assume-in-transaction", "--pg-version", "18"]
+    command += [f"--exclude={','.join(EXCLUDED)}", "--reporter", "gcc", *map(str, sorted(tmp_path.iterdir()))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+async def at_first(opened_database: Database) -> AsyncIterator[AsyncEngine]:
+    """A database of its own that stands at the first migration, with rows in it."""
+    server = create_async_engine(opened_database.engine.url, isolation_level="AUTOCOMMIT")
+    async with server.connect() as connection:
+        await connection.execute(text("DROP DATABASE IF EXISTS migrated WITH (FORCE)"))
+        await connection.execute(text("CREATE DATABASE migrated"))
+    engine = create_async_engine(opened_database.engine.url.set(database="migrated"))
+    await migrate(engine, FIRST)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO players (player_id) SELECT generate_series(1, 20000)"))
+    yield engine
+    await engine.dispose()
+    async with server.connect() as connection:
+        await connection.execute(text("DROP DATABASE migrated WITH (FORCE)"))
+    await server.dispose()
+
+
+async def test_all_apply_while_others_read_and_write(at_first: AsyncEngine) -> None:
+    done = asyncio.Event()
+    written = 0
+
+    async def keep_using() -> None:
+        nonlocal written
+        while not done.is_set():
+            async with at_first.begin() as connection:
+                await connection.execute(text("SELECT count(*) FROM players WHERE name IS NULL"))
+                await connection.execute(text(f"INSERT INTO players (player_id) VALUES ({30_000 + written})"))  # noqa: S608  a number
+            written += 1
+
+    using = asyncio.create_task(keep_using())
+    await asyncio.sleep(0.2)
+    await migrate(at_first)
+    await asyncio.sleep(0.2)
+    done.set()
+    await using
+    async with at_first.connect() as connection:
+        found = await connection.execute(text("SELECT count(*) FROM players WHERE state = 'unresolved'"))
+        assert found.scalar_one() == 20_000 + written
+    assert written > 10
