@@ -1,4 +1,4 @@
-"""`make bench`: the server beside bare ONNX Runtime, and ingest beside a bare COPY, in one run."""
+"""`make bench`: the server beside bare ONNX Runtime, ingest beside a bare COPY, and who is meant, in one run."""
 
 import platform
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ingest, serving
+from benchmarks import ingest, players, serving
 from benchmarks.rows import ROOT
 
 
@@ -32,6 +32,8 @@ def main() -> None:
         console.print(table(title, serving.COLUMNS, rows))
     title, rows = ingest.measure()
     console.print(table(title, ingest.COLUMNS, rows))
+    title, rows = players.measure()
+    console.print(table(title, players.COLUMNS, rows))
 
 
 if __name__ == "__main__":
