@@ -1,0 +1,68 @@
+"""Whatever the cells and the headers are: every row is read or set aside, or the whole is refused, and nothing else."""
+
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.contract import NAMES, REQUIRED
+from ondeck_core.statcast.misfits import CODE, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE
+from ondeck_core.statcast.reading import EXTRA, read_cells
+from ondeck_ingest.sources.content import cells_of
+from tests.unit.test_core_reading import A_ROW
+
+CODES = {MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE}
+OLD_NAMES = ("start_speed", "px", "pitch_id", "pitcher_1", "fielder_2_duplicated_0", "spin_dir", "catcher")
+CELL = st.one_of(
+    st.none(),
+    st.sampled_from(["", "null", "NA", "nan", "inf", "-1", "0", "1e400", "660271.0", "2024-05-02", "9" * 40, " 7 "]),
+    st.text(max_size=12),
+    st.floats().map(str),
+    st.integers().map(str),
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pl.DataFrame:
+    rows = draw(st.integers(0, 6))
+    columns = dict.fromkeys(REQUIRED, None) if draw(st.booleans()) else {}
+    others = st.one_of(st.sampled_from([*NAMES, *OLD_NAMES]), st.text(min_size=1, max_size=8))
+    columns |= dict.fromkeys(draw(st.lists(others, max_size=8)), None)
+    filled = {
+        name: [draw(CELL) if draw(st.integers(0, 3)) == 0 else A_ROW.get(name) for _ in range(rows)] for name in columns
+    }
+    return pl.DataFrame(filled, schema=dict.fromkeys(columns, pl.String))
+
+
+@settings(max_examples=300, deadline=None)
+@given(tables())
+def test_no_row_is_lost_and_none_invented(cells: pl.DataFrame) -> None:
+    try:
+        reading = read_cells(cells)
+    except SourceRefusedError:
+        return
+    assert reading.rows.height + reading.misfits.height == cells.height
+    assert set(reading.misfits[CODE]) <= CODES
+    assert reading.rows.columns == [*NAMES, EXTRA]
+    assert reading.rows.select(REQUIRED).null_count().sum_horizontal().sum() == 0
+    assert (reading.rows["batter"] > 0).all()
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("seed", range(12))
+def test_a_real_file_with_any_damage_is_read_or_refused(real_data: Path, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311  dice, not secrets
+    files = sorted([*(real_data / "statcast_csv").glob("*.gz"), *(real_data / "schema_samples").glob("*.gz")])
+    damaged = bytearray(dice.choice(files).read_bytes())
+    for _ in range(dice.randrange(4)):
+        damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+    try:
+        cells = cells_of(bytes(damaged[: dice.randrange(1, 2 * len(damaged))]))
+        reading = read_cells(cells)
+    except SourceRefusedError:
+        return
+    assert reading.rows_in == cells.height
