@@ -7,7 +7,7 @@ import pytest
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.contract import EMPTIED, NAMES, REQUIRED, SCHEMA
-from ondeck_core.statcast.reading import EXTRA, read_cells
+from ondeck_core.statcast.reading import EXTRA, ROWS_AT_ONCE, read_cells
 from ondeck_ingest.sources.content import cells_of
 
 A_ROW = {
@@ -34,6 +34,9 @@ A_ROW = {
     "plate_x": "-0.31",
     "vx0": "4.60726454945238",
 }
+
+
+OF_ANOTHER_YEAR = "game_year: not that of the game's other pitches"
 
 
 def cells(*rows: Mapping[str, str | None]) -> pl.DataFrame:
@@ -67,6 +70,9 @@ def test_every_spelling_of_nothing_is_nothing(null: str | None) -> None:
         ({"game_date": "yesterday"}, "unreadable", "game_date: not of type date"),
         ({"game_year": "1876"}, "out_of_range", "game_year: not from 2008 to 2039"),
         ({"at_bat_number": "null"}, "no_key", "at_bat_number: is required"),
+        ({"at_bat_number": "0"}, "out_of_range", "at_bat_number: not from 1 to 999"),
+        ({"game_date": "0000-01-01"}, "contradictory", "game_date: not in game_year"),
+        ({"game_date": "2023-05-02", "game_year": "2023"}, "contradictory", OF_ANOTHER_YEAR),
     ],
 )
 def test_a_row_that_does_not_fit_is_set_aside_with_its_reason_and_its_text(
@@ -86,6 +92,48 @@ def test_of_a_key_that_comes_twice_the_later_row_is_set_aside() -> None:
     reading = read_cells(cells({"plate_x": "0.1"}, {"plate_x": "0.2"}))
     assert reading.rows["plate_x"].to_list() == [pytest.approx(0.1)]
     assert reading.misfits["reason"].to_list() == ["key: occurs twice"]
+
+
+def test_a_row_that_fits_is_not_set_aside_for_one_that_does_not() -> None:
+    wrong = {"balls": "4", "game_date": "2023-05-02", "game_year": "2023"}
+    reading = read_cells(cells(wrong, {}))
+    assert reading.rows["game_date"].to_list() == [date(2024, 5, 2)]
+    assert reading.misfits["code"].to_list() == ["out_of_range"]
+
+
+@pytest.mark.parametrize("nobody", ["-1", "-1.0", "null"])
+def test_a_man_that_is_not_there_is_nothing(nobody: str) -> None:
+    reading = read_cells(cells({}).with_columns(on_1b=pl.lit(nobody), fielder_9=pl.lit("660271.0")))
+    assert reading.rows.select("on_1b", "fielder_9").rows() == [(None, 660271)]
+
+
+@pytest.mark.parametrize("wrong", ["0", "-7", "660271.5"])
+def test_a_man_who_cannot_be_sets_the_row_aside(wrong: str) -> None:
+    assert read_cells(cells({}).with_columns(on_1b=pl.lit(wrong))).rows.is_empty()
+
+
+def test_columns_called_as_our_own_are_kept_too() -> None:
+    theirs = {"code": "K", "reason": "looking", "extra": "1", "simulated": "no"}
+    table = cells({}, {"pitch_number": "2", "balls": "4"}).with_columns(pl.lit(v).alias(k) for k, v in theirs.items())
+    reading = read_cells(table)
+    assert reading.rows[EXTRA].to_list() == ['{"code":"K","reason":"looking","extra":"1","simulated":"no"}']
+    misfit = reading.misfits.row(0, named=True)
+    assert (misfit["code"], misfit["code (as it came)"], misfit["reason (as it came)"]) == (
+        "out_of_range",
+        "K",
+        "looking",
+    )
+
+
+def test_a_long_table_is_read_as_if_at_once() -> None:
+    rows = [{"at_bat_number": str(1 + number // 900), "pitch_number": str(1 + number % 900)} for number in range(9)]
+    once, thrice = cells(*rows), cells(*rows, *rows, *rows)
+    long = pl.concat([thrice] * (2 + 2 * ROWS_AT_ONCE // thrice.height))
+    assert long.height > 2 * ROWS_AT_ONCE
+    reading = read_cells(long)
+    assert reading.rows.equals(read_cells(once).rows, null_equal=True)
+    assert reading.misfits["code"].unique().to_list() == ["repeated_key"]
+    assert reading.rows_in == long.height
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -126,13 +174,16 @@ def test_a_column_that_stands_twice_is_no_unknown_one(repeat: str) -> None:
 
 NAMED = [
     ([("A, A", 1, 11), ("A, A", 1, 12), ("B, B", 2, 11)], ["A, A", "A, A", "B, B"]),
+    ([("A, A", 1, 11), ("A, A", 1, 12), ("B, B", 1, 13), ("C, C", 1, 14)], [None, None, None, None]),
     ([("A, A", 1, 11), ("A, A", 2, 11), ("B, B", 3, 12)], [None, None, None]),
     ([("A, A", 1, 11)], [None]),
     ([(None, 1, 11), (None, 1, 12)], [None, None]),
 ]
 
 
-@pytest.mark.parametrize(("rows", "names"), NAMED, ids=["pitchers'", "batters'", "cannot be told", "none"])
+@pytest.mark.parametrize(
+    ("rows", "names"), NAMED, ids=["pitchers'", "one pitcher's batters'", "batters'", "cannot be told", "none"]
+)
 def test_a_name_is_the_pitchers_or_it_is_not_taken(
     rows: list[tuple[str | None, int, int]], names: list[str | None]
 ) -> None:
@@ -143,6 +194,21 @@ def test_a_name_is_the_pitchers_or_it_is_not_taken(
         )
     )
     assert read_cells(table).rows["player_name"].to_list() == names
+
+
+@pytest.mark.parametrize("name", ["Peña, José", "José Peña"])
+def test_a_name_that_the_plays_begin_with_is_the_batters(name: str) -> None:
+    rows = [{"batter": str(11 + number), "pitch_number": str(1 + number), "player_name": name} for number in range(4)]
+    table = cells(*rows)
+    assert read_cells(table).rows["player_name"].null_count() == 0
+    told = table.with_columns(des=pl.lit("José Peña walks."))
+    assert read_cells(told).rows["player_name"].null_count() == 4
+
+
+def test_a_column_under_both_its_names_is_taken_under_todays() -> None:
+    reading = read_cells(cells({}).with_columns(start_speed=pl.lit("90.1"), release_speed=pl.lit("91.2")))
+    assert reading.rows["release_speed"].to_list() == [pytest.approx(91.2)]
+    assert reading.unknown == ("start_speed",)
 
 
 def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:

@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.contract import NAMES, REQUIRED
-from ondeck_core.statcast.misfits import CODE, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE
+from ondeck_core.statcast.misfits import (
+    CODE,
+    CONTRADICTORY,
+    MISSING,
+    NO_KEY,
+    OUT_OF_RANGE,
+    REPEATED_KEY,
+    UNREADABLE,
+)
 from ondeck_core.statcast.reading import EXTRA, read_cells
 from ondeck_ingest.sources.content import cells_of
 from tests.unit.test_core_reading import A_ROW
 
-CODES = {MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE}
+CODES = {CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE}
 OLD_NAMES = ("start_speed", "px", "pitch_id", "pitcher_1", "fielder_2_duplicated_0", "spin_dir", "catcher")
 CELL = st.one_of(
     st.none(),

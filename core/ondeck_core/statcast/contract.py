@@ -51,6 +51,8 @@ def _columns(kind: Kind, names: str, *, required: bool = False) -> tuple[Column,
 
 
 KEY: Final = ("game_pk", "at_bat_number", "pitch_number")
+MEN: Final = ("on_1b", "on_2b", "on_3b", *(f"fielder_{position}" for position in range(2, 10)))
+NOBODY: Final = ("-1", "-1.0")  # what registers and tools write for a man that is not there
 
 COLUMNS: Final[tuple[Column, ...]] = (
     *_columns(Kind.INTEGER, "game_pk at_bat_number pitch_number", required=True),
@@ -61,8 +63,8 @@ COLUMNS: Final[tuple[Column, ...]] = (
     *_columns(Kind.TEXT, "inning_topbot stand p_throws home_team away_team type", required=True),
     *_columns(Kind.TEXT, "player_name events des bb_type pitch_type pitch_name"),
     *_columns(Kind.TEXT, "if_fielding_alignment of_fielding_alignment"),
-    *_columns(Kind.INTEGER, "zone hit_location on_1b on_2b on_3b"),
-    *_columns(Kind.INTEGER, "fielder_2 fielder_3 fielder_4 fielder_5 fielder_6 fielder_7 fielder_8 fielder_9"),
+    *_columns(Kind.INTEGER, "zone hit_location"),
+    *_columns(Kind.INTEGER, " ".join(MEN)),
     *_columns(Kind.INTEGER, "home_score away_score bat_score fld_score"),
     *_columns(Kind.INTEGER, "post_home_score post_away_score post_bat_score post_fld_score"),
     *_columns(Kind.INTEGER, "home_score_diff bat_score_diff"),

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from ondeck_core.statcast.contract import EMPTIED, NAMES
+from ondeck_core.statcast.contract import EMPTIED, MEN, NAMES, NOBODY
 
 _MARK_OF_2016: Final = "start_speed"
 _RENAMED: Final = {
@@ -47,11 +47,15 @@ def modernized(cells: pl.DataFrame) -> Modern:
     needless = _REPEATS | EMPTIED | (_OF_2016_ALONE if old else frozenset())
     kept = renamed.drop([name for name in renamed.columns if name in needless])
     known = set(NAMES)
-    return Modern(cells=kept, unknown=tuple(name for name in kept.columns if name not in known))
+    return Modern(
+        cells=kept.with_columns(_unless_nobody(name) for name in MEN if name in kept.columns),
+        unknown=tuple(name for name in kept.columns if name not in known),
+    )
 
 
 def _from_2016(cells: pl.DataFrame) -> pl.DataFrame:
-    renamed = cells.rename({old: new for old, new in _RENAMED.items() if old in cells.columns})
+    there = set(cells.columns)
+    renamed = cells.rename({old: new for old, new in _RENAMED.items() if old in there and new not in there})
     present = set(renamed.columns)
     return renamed.with_columns(
         *(_feet(name) for name in _IN_INCHES if name in present),
@@ -59,6 +63,10 @@ def _from_2016(cells: pl.DataFrame) -> pl.DataFrame:
         *(_unless_nought(name) for name in _NOUGHT_IS_NOTHING if name in present),
         *(pl.col(name).str.to_titlecase() for name in ("inning_topbot",) if name in present),
     )
+
+
+def _unless_nobody(name: str) -> pl.Expr:
+    return pl.when(pl.col(name).is_in(NOBODY)).then(None).otherwise(pl.col(name)).alias(name)
 
 
 def _feet(name: str) -> pl.Expr:

@@ -4,36 +4,45 @@ from typing import Final
 
 import polars as pl
 
-from ondeck_core.statcast.contract import COLUMNS, KEY, REQUIRED, Kind
+from ondeck_core.statcast.contract import COLUMNS, KEY, MEN, REQUIRED, Kind
 
 FIRST_SEASON: Final = 2008
 LAST_SEASON: Final = 2039
 REASON: Final = "reason"
 CODE: Final = "code"
-UNREADABLE, MISSING, OUT_OF_RANGE, REPEATED_KEY, NO_KEY = (
+UNREADABLE, MISSING, OUT_OF_RANGE, CONTRADICTORY, REPEATED_KEY, NO_KEY = (
     "unreadable",
     "missing",
     "out_of_range",
+    "contradictory",
     "repeated_key",
     "no_key",
 )
+_IDS: Final = ("game_pk", "batter", "pitcher", *MEN)
 _RANGES: Final = (
     ("balls", 0, 3),
     ("strikes", 0, 2),
     ("outs_when_up", 0, 2),
     ("inning", 1, 99),
+    ("at_bat_number", 1, 999),
+    ("pitch_number", 1, 999),
     ("game_year", FIRST_SEASON, LAST_SEASON),
-    ("game_pk", 1, 2**31 - 1),
-    ("batter", 1, 2**31 - 1),
-    ("pitcher", 1, 2**31 - 1),
+    *((name, 1, 2**31 - 1) for name in _IDS),
 )
 _BETWEEN: Final = "\t"
 
 
-def complaints(cells: pl.DataFrame, typed: pl.DataFrame) -> pl.DataFrame:
-    """Tell for each row what is wrong first, as `code` and `reason`; both are null for a row that fits."""
-    found = pl.select(pl.coalesce(*_unreadable(cells, typed), *_missing(typed), *_wild(typed), _again(typed)))
-    parts = found.to_series().str.split_exact(_BETWEEN, 1)
+def own_complaints(cells: pl.DataFrame, typed: pl.DataFrame) -> pl.Series:
+    """Tell for each row what is wrong with it first, whatever the others are; null for a row that fits."""
+    return pl.select(
+        pl.coalesce(*_unreadable(cells, typed), *_missing(typed), *_wild(typed), _other_year(typed))
+    ).to_series()
+
+
+def complaints(own: pl.Series, typed: pl.DataFrame) -> pl.DataFrame:
+    """Tell as `code` and `reason` what is wrong with each row, be it beside others that fit; null where nothing is."""
+    found = pl.select(pl.coalesce(own, *_beside_others(typed, own.is_null()))).to_series()
+    parts = found.str.split_exact(_BETWEEN, 1)
     return pl.DataFrame({CODE: parts.struct.field("field_0"), REASON: parts.struct.field("field_1")})
 
 
@@ -62,9 +71,19 @@ def _wild(typed: pl.DataFrame) -> list[pl.Series]:
     ]
 
 
-def _again(typed: pl.DataFrame) -> pl.Series:
-    first = typed.select(pl.struct(KEY).is_first_distinct()).to_series()
-    return _where(~first, REPEATED_KEY, "key: occurs twice")
+def _other_year(typed: pl.DataFrame) -> pl.Series:
+    return _where(typed["game_date"].dt.year() != typed["game_year"], CONTRADICTORY, "game_date: not in game_year")
+
+
+def _beside_others(typed: pl.DataFrame, fits: pl.Series) -> list[pl.Series]:
+    fitting = typed.select(*KEY, "game_year").with_row_index("row").filter(fits)
+    again = fitting.filter(~pl.struct(KEY).is_first_distinct())["row"]
+    elsewhen = fitting.filter(pl.col("game_year") != pl.col("game_year").first().over("game_pk"))["row"]
+    rows = pl.int_range(typed.height, eager=True, dtype=pl.UInt32)
+    return [
+        _where(rows.is_in(again.implode()), REPEATED_KEY, "key: occurs twice"),
+        _where(rows.is_in(elsewhen.implode()), CONTRADICTORY, "game_year: not that of the game's other pitches"),
+    ]
 
 
 def _sound(values: pl.Series) -> pl.Series:

@@ -8,10 +8,11 @@ import polars as pl
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.contract import COLUMNS, KEY, NULLS, REQUIRED, Column, Kind
 from ondeck_core.statcast.generations import modernized
-from ondeck_core.statcast.misfits import CODE, NO_KEY, REASON, complaints
+from ondeck_core.statcast.misfits import CODE, NO_KEY, REASON, complaints, own_complaints
 from ondeck_core.statcast.owners import with_pitchers_names_alone
 
 EXTRA: Final = "extra"
+ROWS_AT_ONCE: Final = 32_768  # as text a row takes ten times the memory that it takes typed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +41,37 @@ def read_cells(cells: pl.DataFrame) -> Reading:
     Raises:
         SourceRefusedError: the table lacks a required column; nothing of it is taken.
     """
-    modern = modernized(cells.select(_trimmed(name) for name in cells.columns))
-    _refuse_missing(modern.cells)
-    typed = modern.cells.select(*(_typed(column, modern.cells) for column in COLUMNS), _extra(modern.unknown))
-    wrong = complaints(modern.cells, typed)
+    parts = [_read(part) for part in cells.iter_slices(ROWS_AT_ONCE)] or [_read(cells)]
+    typed = pl.concat([part.typed for part in parts])
+    wrong = complaints(pl.concat([part.wrong for part in parts]), typed)
     fits = wrong[REASON].is_null()
     return Reading(
         rows=with_pitchers_names_alone(typed.filter(fits)),
-        misfits=cells.with_columns(wrong[CODE], wrong[REASON]).filter(~fits),
+        misfits=_apart(cells.filter(~fits)).with_columns(wrong.filter(~fits)),
         keyless=typed.filter((wrong[CODE] == NO_KEY).fill_null(value=False)),
-        unknown=modern.unknown,
+        unknown=parts[0].unknown,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Some rows, typed, and what is wrong with each of them alone."""
+
+    typed: pl.DataFrame
+    wrong: pl.Series
+    unknown: tuple[str, ...]
+
+
+def _read(cells: pl.DataFrame) -> _Part:
+    modern = modernized(cells.select(_trimmed(name) for name in cells.columns))
+    _refuse_missing(modern.cells)
+    typed = modern.cells.select(*(_typed(column, modern.cells) for column in COLUMNS), _extra(modern.unknown))
+    return _Part(typed=typed, wrong=own_complaints(modern.cells, typed), unknown=modern.unknown)
+
+
+def _apart(cells: pl.DataFrame) -> pl.DataFrame:
+    """Keep columns that happen to be called `code` or `reason` beside ours."""
+    return cells.rename({name: f"{name} (as it came)" for name in (CODE, REASON) if name in cells.columns})
 
 
 def _refuse_missing(cells: pl.DataFrame) -> None:
