@@ -46,6 +46,10 @@ def test_an_export_is_read_whatever_it_is_wrapped_in(content: bytes) -> None:
         (b"\x89PNG\r\n\x1a\n\0\0\0", "it is not UTF-8 text"),
         (b"a,b\n\0,1\n", "it is binary data, not text"),
         ("peña,1\n".encode("latin-1"), "it is not UTF-8 text"),
+        (b"a,b\n1,2\n3\n4,5\n", "it has rows that are too short, by 1 cells in all"),
+        (parquet(pl.DataFrame({"a": [[1, 2]]})), "it has a column that cannot be text, a"),
+        (parquet(pl.DataFrame({"a": [b"\xff\xfe"]})), "it has a column that cannot be text, a"),
+        (parquet(pl.DataFrame({"a": ["\0"]})), "it has binary data, not text, in its column a"),
     ],
 )
 def test_what_is_no_whole_export_is_named_for_what_it_is(content: bytes, complaint: str) -> None:
@@ -60,6 +64,11 @@ def test_an_answer_as_long_as_savant_gives_at_the_most_is_taken_for_cut_off(rows
     with pytest.raises(SourceRefusedError, match=f"has {rows} rows, just where Savant cuts an answer off"):
         refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows, eager=True)}))
     refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows - 1, eager=True)}))
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n", b"\r\n", b"\r\n\r\n"])
+def test_blank_lines_at_the_end_are_no_rows(end: bytes) -> None:
+    assert cells_of(b'a,b\n1,"x\ny"\n2,"x, ""y"""' + end).rows() == [("1", "x\ny"), ("2", 'x, "y"')]
 
 
 def test_a_column_that_comes_twice_is_kept_under_another_name() -> None:
