@@ -1,7 +1,8 @@
 """Take what is wanted from a source: fetch, keep the bytes, look at them, store; a failure is a state, not a crash."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -10,20 +11,32 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest import archive
+from ondeck_ingest.following import follow_up
 from ondeck_ingest.sources.content import cells_of, refuse_capped
 from ondeck_ingest.sources.source import Raw, Source, UnreachableError, Wanted
 from ondeck_ingest.taking import Taken, Unit, take
-from ondeck_store.ledger import LedgerEntry, record
+from ondeck_store.ledger import LedgerEntry, days_of, record
 
 Refused: Final = (SourceRefusedError, UnreachableError)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Read:
-    """What was fetched: its bytes, and their cells if there are any."""
+    """What was read of an answer; the cells can be had once, since they weigh more than all that is made of them."""
 
-    raw: Raw
-    cells: pl.DataFrame | None
+    unit: str
+    fetched_at: datetime | None = None
+    sha256: str | None = None
+    cells: list[pl.DataFrame] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is not one row."""
+        return not any(cells.height for cells in self.cells)
+
+    def hand_over(self) -> pl.DataFrame | None:
+        """Give the cells away."""
+        return self.cells.pop() if self.cells else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,34 +55,49 @@ class Taker:
             SourceRefusedError: the answer is not a whole Statcast export; of a day the ledger says so.
             RestingError: the source is left alone at the moment.
         """
+        if wanted.day is None or self.source.simulated:
+            return await self._store(wanted, await self._fetch(wanted))
         try:
-            return await self._take(wanted)
+            return await self._take_day(wanted, wanted.day)
         except Refused as refused:
-            if wanted.day is not None:
-                await self._failed(wanted, str(refused))
+            await self._note_failure(wanted, str(refused))
             raise
 
-    async def _take(self, wanted: Wanted) -> Taken:
-        found = await asyncio.to_thread(self.source.fetch, wanted, self._read)
-        if found is None:
-            return await take(self.engine, self._unit(wanted, wanted.name), None)
-        kept = found.raw.sha256 if found.cells is not None else None
-        return await take(self.engine, self._unit(wanted, found.raw.unit, kept), found.cells)
+    async def _take_day(self, wanted: Wanted, day: date) -> Taken:
+        read = await self._fetch(wanted)
+        if read.is_empty:
+            await self._refuse_vanished(day)
+        taken = await self._store(wanted, read)
+        await follow_up(self.engine, self.source.name, day, read.fetched_at)
+        return taken
+
+    async def _fetch(self, wanted: Wanted) -> Read:
+        read = await asyncio.to_thread(self.source.fetch, wanted, self._read)
+        return Read(unit=wanted.name) if read is None else read
+
+    async def _store(self, wanted: Wanted, read: Read) -> Taken:
+        source = self.source
+        unit = Unit(source=source.name, name=read.unit, day=wanted.day, sha256=read.sha256, simulated=source.simulated)
+        return await take(self.engine, unit, read.hand_over())
 
     def _read(self, raw: Raw) -> Read:
         if self.source.remote and raw.content:
             archive.keep(self.home, self.source.name, raw.unit, raw.content, raw.fetched_at)
         if self.source.remote and not raw.content.strip():
-            return Read(raw=raw, cells=None)
+            return Read(unit=raw.unit, fetched_at=raw.fetched_at)
         cells = cells_of(raw.content)
         if self.source.remote:
             refuse_capped(cells)
-        return Read(raw=raw, cells=cells)
+        return Read(unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, cells=[cells])
 
-    def _unit(self, wanted: Wanted, name: str, sha256: str | None = None) -> Unit:
-        return Unit(source=self.source.name, name=name, day=wanted.day, sha256=sha256, simulated=self.source.simulated)
+    async def _refuse_vanished(self, day: date) -> None:
+        """Refuse an answer without rows to a question that once had some."""
+        async with self.engine.connect() as connection:
+            before = sum(entry.rows_in for entry in await days_of(connection, self.source.name, day, day))
+        if before:
+            raise SourceRefusedError(f"it has no rows, where {before} came before; those are left as they are")
 
-    async def _failed(self, wanted: Wanted, reason: str) -> None:
+    async def _note_failure(self, wanted: Wanted, reason: str) -> None:
         entry = LedgerEntry(
             source=self.source.name, unit=wanted.name, day=wanted.day, state="failed", last_error=reason
         )

@@ -133,10 +133,32 @@ ingest_ledger = Table(
     Column("attempts", SmallInteger, nullable=False, server_default=text("1")),
     Column("last_error", Text),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("wanted_at", DateTime(timezone=True), comment="when the day was last put into the queue"),
+    Column("fetched_at", DateTime(timezone=True), comment="when the bytes came"),
+    Column(
+        "revisions",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="how often it came again with other rows",
+    ),
+    Column("odd_games", Text, comment="what is suspicious about its games"),
+    Column("odd_rows", Text, comment="what is suspicious about the number of its rows"),
     _simulated(),
-    CheckConstraint("state IN ('done', 'empty', 'failed')", name="known_state"),
+    CheckConstraint("state IN ('wanted', 'done', 'empty', 'failed')", name="known_state"),
     CheckConstraint("rows_in = stored + unchanged + quarantined", name="no_row_is_lost"),
     Index(None, "source", "day"),
+)
+
+ingest_sources = Table(
+    "ingest_sources",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("state", Text, nullable=False, comment="answers, or rests: it failed too often and is left alone"),
+    Column("until", DateTime(timezone=True), comment="until when it is left alone"),
+    Column("reason", Text, comment="what it said last"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('answers', 'rests')", name="known_state"),
 )
 
 quarantine = Table(

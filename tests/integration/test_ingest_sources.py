@@ -15,7 +15,7 @@ from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.contract import COLUMNS, KEY, Kind
 from ondeck_core.statcast.reading import read_cells
 from ondeck_ingest import archive
-from ondeck_ingest.days import Read, Taker
+from ondeck_ingest.days import Taker
 from ondeck_ingest.sources.capturing import CapturingSession
 from ondeck_ingest.sources.content import CAPS, cells_of
 from ondeck_ingest.sources.files import Files
@@ -237,9 +237,9 @@ def test_pybaseballs_own_cache_stays_off_whatever_the_user_has_turned_on(savant:
     try:
         for body in (BODY, BODY.replace(b"made", b"said")):
             savant.replies[DAY] = Reply(body=body)
-            read = savant_at(savant.url).fetch(of_day(DAY), lambda raw: Read(raw=raw, cells=None))
+            read = savant_at(savant.url).fetch(of_day(DAY), lambda raw: raw)
             assert read is not None
-            assert read.raw.content == body
+            assert read.content == body
         assert (pybaseball.cache.config.enabled, list(tmp_path.iterdir())) == (True, [])
     finally:
         pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory = before

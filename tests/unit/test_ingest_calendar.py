@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ondeck_ingest.calendar import season_from, wanted_days
+from ondeck_ingest.calendar import Known, due_days, season_from, wanted_days
 from ondeck_ingest.worker import pause_after
 
 
@@ -37,3 +37,37 @@ def test_the_season_opens_where_the_calendar_says(day: str, opens: str) -> None:
 @pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (5, 16), (9, 256), (10, 360), (1000, 360)])
 def test_a_day_that_fails_is_left_alone_for_longer_each_time_up_to_six_hours(failures: int, minutes: int) -> None:
     assert pause_after(failures) == timedelta(minutes=minutes)
+
+
+NOW = datetime(2024, 6, 10, 20, tzinfo=UTC)
+TODAY, YESTERDAY = NOW - timedelta(hours=1), NOW - timedelta(days=1)
+BEFORE_NINE = datetime(2024, 6, 10, 12, 59, tzinfo=UTC)  # 08:59 in New York: the game day before is not over
+
+
+@pytest.mark.parametrize(
+    ("back", "known", "due"),
+    [
+        (1, None, True),
+        (3, None, True),
+        (4, None, False),  # outside the look-back
+        (1, Known(got=False), True),  # wanted, never tried
+        (1, Known(got=False, tried_at=TODAY), True),  # failed; the queue knows when it is tried again
+        (1, Known(got=False, tried_at=TODAY, given_up=True), False),
+        (1, Known(got=False, tried_at=YESTERDAY, given_up=True), True),
+        (1, Known(got=True, tried_at=TODAY), False),
+        (1, Known(got=True, tried_at=BEFORE_NINE), True),
+        (1, Known(got=True, tried_at=YESTERDAY), True),
+        (14, Known(got=True, tried_at=YESTERDAY), True),
+        (15, Known(got=True, tried_at=YESTERDAY), False),  # outside the correction window
+        (14, Known(got=False, tried_at=YESTERDAY, given_up=True), False),
+    ],
+)
+def test_a_day_is_due_until_it_is_got_and_once_a_day_while_it_may_be_corrected(
+    back: int,
+    known: Known | None,
+    due: bool,  # noqa: FBT001  a table
+) -> None:
+    day = date(2024, 6, 10) - timedelta(days=back)
+    others = {date(2024, 6, 10) - timedelta(days=number): Known(got=True, tried_at=TODAY) for number in range(30)}
+    given = {each: what for each, what in others.items() if each != day} | ({day: known} if known else {})
+    assert due_days(NOW, lookback_days=3, correction_days=14, known=given) == ([day] if due else [])

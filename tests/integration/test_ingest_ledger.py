@@ -1,0 +1,132 @@
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_ingest.days import Taker
+from ondeck_ingest.sources.source import of_day
+from ondeck_store.database import Database
+from ondeck_store.ledger import LedgerEntry, RecordedEntry, days_of, record, want
+from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from tests.made_up import as_csv, made_up_cells
+
+DAY = date(2024, 6, 3)
+CELLS = made_up_cells(DAY, days=1)
+BODY = as_csv(CELLS)
+DONE = LedgerEntry(source="savant", unit=str(DAY), day=DAY, state="done", rows_in=3, stored=3)
+FAILED = LedgerEntry(source="savant", unit=str(DAY), day=DAY, state="failed", last_error="no answer")
+HEADER = BODY.partition(b"\n")[0] + b"\n"
+
+
+@pytest.fixture
+def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Taker:
+    return Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+
+
+async def entry_of(database: Database, day: date = DAY) -> RecordedEntry:
+    async with database.engine.connect() as connection:
+        (entry,) = await days_of(connection, "savant", day, day)
+        return entry
+
+
+async def take(taker: Taker, savant: FakeSavant, body: bytes, day: date = DAY) -> None:
+    savant.replies[day] = Reply(body=body)
+    await taker.take(of_day(day))
+
+
+async def test_a_wanted_day_is_known_before_it_is_tried_and_keeps_what_is_known(connection: AsyncConnection) -> None:
+    await want(connection, "savant", [DAY])
+    (wanted,) = await days_of(connection, "savant", DAY, DAY)
+    assert (wanted.state, wanted.attempts, wanted.wanted_at is not None) == ("wanted", 0, True)
+    await record(connection, DONE)
+    await want(connection, "savant", [DAY])
+    (got,) = await days_of(connection, "savant", DAY, DAY)
+    assert (got.state, got.attempts, got.rows_in) == ("done", 1, 3)
+
+
+async def test_a_failure_takes_nothing_away_from_what_was_got(connection: AsyncConnection) -> None:
+    await record(connection, replace(DONE, games=1, raw_sha256="a"))
+    await record(connection, FAILED)
+    (kept,) = await days_of(connection, "savant", DAY, DAY)
+    assert (kept.state, kept.rows_in, kept.games, kept.raw_sha256) == ("done", 3, 1, "a")
+    assert (kept.last_error, kept.attempts) == ("no answer", 2)
+
+
+async def test_a_day_that_comes_again_with_other_rows_counts_as_a_revision(
+    taker: Taker, savant: FakeSavant, database: Database
+) -> None:
+    corrected = CELLS.with_columns(des=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("corrected")).otherwise("des"))
+    for body, revisions in ((BODY, 0), (BODY, 0), (as_csv(corrected), 1), (as_csv(corrected), 1), (BODY, 2)):
+        await take(taker, savant, body)
+        assert (await entry_of(database)).revisions == revisions
+
+
+async def test_when_the_bytes_came_is_recorded(taker: Taker, savant: FakeSavant, database: Database) -> None:
+    await take(taker, savant, BODY)
+    fetched_at = (await entry_of(database)).fetched_at
+    assert fetched_at is not None
+    assert abs(datetime.now(UTC) - fetched_at) < timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("nothing", [HEADER, b""], ids=["header alone", "nothing"])
+async def test_an_empty_answer_does_not_undo_a_day_that_had_rows(
+    taker: Taker, savant: FakeSavant, database: Database, nothing: bytes
+) -> None:
+    await take(taker, savant, BODY)
+    with pytest.raises(SourceRefusedError, match=f"it has no rows, where {CELLS.height} came before"):
+        await take(taker, savant, nothing)
+    kept = await entry_of(database)
+    assert (kept.state, kept.rows_in) == ("done", CELLS.height)
+    assert "no rows" in str(kept.last_error)
+
+
+async def test_a_game_that_stops_early_is_suspicious_until_it_is_whole(
+    taker: Taker, savant: FakeSavant, database: Database
+) -> None:
+    part = CELLS.filter(pl.col("inning").cast(pl.Int32) <= 5)
+    await take(taker, savant, as_csv(part))
+    assert "stops in the bottom of inning 5" in str((await entry_of(database)).suspicious)
+    await take(taker, savant, BODY)
+    assert (await entry_of(database)).suspicious is None
+
+
+async def test_gaps_and_a_man_who_plays_for_both_teams_are_not_suspicious(
+    taker: Taker, savant: FakeSavant, database: Database
+) -> None:
+    top, bottom = (CELLS.filter(inning_topbot=half)["batter"][0] for half in ("Top", "Bot"))
+    odd = CELLS.filter(pl.col("pitch_number") != "2").with_columns(batter=pl.col("batter").replace({top: bottom}))
+    await take(taker, savant, as_csv(odd))
+    assert (await entry_of(database)).suspicious is None
+
+
+async def test_a_day_far_from_its_neighbours_is_suspicious_whichever_came_first(
+    taker: Taker, savant: FakeSavant, database: Database
+) -> None:
+    days = [DAY + timedelta(days=number) for number in range(6)]
+    for day in days:
+        cells = made_up_cells(day, days=1)
+        await take(taker, savant, as_csv(cells.head(20) if day == DAY else cells), day)
+    assert "20 rows, where the days around have" in str((await entry_of(database, DAY)).odd_rows)
+    assert [(await entry_of(database, day)).odd_rows for day in days[1:]] == [None] * 5
+
+
+@pytest.mark.realdata
+async def test_in_three_real_weeks_one_game_is_suspicious(
+    taker: Taker, savant: FakeSavant, database: Database, real_data: Path
+) -> None:
+    month = pl.read_parquet(real_data / "statcast/statcast_2024-06.parquet")
+    weeks = month.filter(pl.col("game_date").is_between(pl.lit("2024-06-10"), pl.lit("2024-06-30")))
+    for (day,), cells in weeks.group_by("game_date"):
+        await take(taker, savant, as_csv(cells), date.fromisoformat(str(day)))
+    async with database.engine.connect() as connection:
+        entries = await days_of(connection, "savant", date(2024, 6, 1), date(2024, 6, 30))
+        games = (await connection.execute(text("SELECT count(*) FROM games"))).scalar_one()
+    odd = {str(each.day): each.suspicious for each in entries if each.suspicious}
+    assert games > 250
+    assert list(odd) == ["2024-06-22"]  # walked off on a wild pitch, whose run stands in no row
+    assert "game 746541 stops in the bottom of inning 9 at 7:7" in str(odd["2024-06-22"])

@@ -1,0 +1,83 @@
+from datetime import date, timedelta
+
+import pytest
+
+from ondeck_ingest.suspicion import is_over, odd_games, odd_rows
+from ondeck_store.ledger import GameEnd
+
+DAY = date(2024, 6, 12)
+
+
+def end(
+    inning: int, half: str, outs: int, event: str | None, away: int | None, home: int | None, kind: str = "R"
+) -> GameEnd:
+    return GameEnd(
+        game_pk=1, game_type=kind, inning=inning, half=half, outs=outs, event=event, home=home, away=away, pitches=270
+    )
+
+
+@pytest.mark.parametrize(
+    ("stop", "over"),
+    [
+        (end(9, "Bot", 2, "field_out", 5, 3), True),
+        (end(9, "Top", 2, "strikeout", 3, 5), True),  # the home team need not bat
+        (end(9, "Bot", 1, "grounded_into_double_play", 5, 3), True),
+        (end(9, "Bot", 0, "triple_play", 5, 3), True),
+        (end(9, "Bot", 1, "home_run", 4, 5), True),  # walked off
+        (end(9, "Bot", 2, None, 5, 3), True),  # the last out was made on the bases
+        (end(13, "Bot", 0, "single", 4, 5), True),
+        (end(9, "Bot", 1, "field_out", 5, 3), False),
+        (end(9, "Bot", 0, "single", 5, 3), False),
+        (end(9, "Top", 1, "single", 3, 5), False),
+        (end(9, "Top", 2, "field_out", 5, 3), False),
+        (end(9, "Bot", 2, "field_out", 3, 3), False),  # nobody has won
+        (end(7, "Bot", 2, "field_out", 5, 3), False),
+        (end(1, "Top", 0, None, 0, 0), False),
+        (end(9, "Top", 0, None, None, None), True),  # an old export without scores: nothing to say
+        (end(4, "Top", 0, None, None, None), False),
+    ],
+)
+def test_a_game_is_over_when_the_rules_say_so(stop: GameEnd, over: bool) -> None:  # noqa: FBT001  a table
+    assert is_over(stop) is over
+
+
+def test_a_game_that_stops_early_is_told_with_where_it_stops() -> None:
+    stops = end(5, "Top", 1, None, 2, 1)
+    assert odd_games(DAY, [end(9, "Bot", 2, "field_out", 5, 3), stops]) == (
+        "game 1 stops in the top of inning 5 at 2:1, after 270 pitches"
+    )
+
+
+def test_exhibitions_and_seven_innings_in_2020_are_nobodys_concern() -> None:
+    assert odd_games(DAY, [end(7, "Bot", 2, "field_out", 3, 3, kind="S")]) is None
+    short = end(7, "Bot", 2, "field_out", 5, 3)
+    assert odd_games(date(2021, 6, 12), [short]) is None
+    assert odd_games(DAY, [short]) is not None
+
+
+def around(rows: int | None, neighbours: list[int]) -> dict[date, int]:
+    """The day itself and those after it, before it, after it, and so on."""
+    days = [DAY + timedelta(days=(number // 2 + 1) * (1 if number % 2 else -1)) for number in range(len(neighbours))]
+    return {**({} if rows is None else {DAY: rows}), **dict(zip(days, neighbours, strict=True))}
+
+
+@pytest.mark.parametrize(
+    ("rows", "neighbours", "odd"),
+    [
+        (4200, [4300] * 14, None),
+        (900, [4300] * 14, None),  # few games, a Thursday
+        (800, [4300] * 14, "800 rows, where the days around have 4300"),
+        (0, [4300] * 14, "0 rows, where the days around have 4300"),
+        (0, [0, 4300, 4300, 4300, 4300, 4300], None),  # two days without games: a break
+        (0, [0, 0, 0, 0], None),
+        (300, [4300] * 3, None),  # too few to compare with
+        (300, [4300] * 3 + [0] * 11, None),
+        (25_000, [4300] * 14, "25000 rows, more than Savant gives at once"),
+    ],
+)
+def test_a_day_far_from_its_neighbours_is_odd(rows: int, neighbours: list[int], odd: str | None) -> None:
+    assert odd_rows(DAY, around(rows, neighbours)) == odd
+
+
+def test_days_further_than_a_week_away_are_no_neighbours() -> None:
+    assert odd_rows(DAY, {DAY: 10, **{DAY + timedelta(days=number): 4300 for number in range(8, 20)}}) is None
