@@ -18,6 +18,7 @@ from ondeck.v1.player_service_pb2 import (
     SearchPlayersRequest,
 )
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
+from ondeck_client import AsyncClient, Client
 from ondeck_ingest.register.reading import by_kind, tables_of
 from ondeck_ingest.register.taking import take
 from ondeck_store.database import Database
@@ -46,6 +47,18 @@ async def stub(database: Database, store_home: Path, small_repository: Path) -> 
         while next(statuses).status != HealthCheckResponse.SERVING:
             pass
         yield PlayerServiceStub(channel)
+        with Client(server.target) as client:
+            ask_through(client)
+        async with AsyncClient(server.target) as client:
+            assert [each.found.player.player_id for each in await client.resolve(["Boyd, Matthew"])] == [702]
+            assert (await client.player(702)).player.name == "Matt Boyd"
+
+
+def ask_through(client: Client) -> None:
+    twin = PlayerName(name="Tom Twin", season=2020)
+    answers = client.resolve(("Matthew Boyd", PlayerId(system="bbref", id="nunezan01"), twin))
+    assert [answer.WhichOneof("outcome") for answer in answers] == ["found", "found", "ambiguous"]
+    assert client.player(702).player.name == "Matt Boyd"
 
 
 def named(name: str, **more: Any) -> PlayerQuestion:

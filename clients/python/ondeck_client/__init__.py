@@ -9,6 +9,7 @@
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns, PitchType, Side
 from ondeck.v1.model_service_pb2 import Model, ModelState
+from ondeck.v1.player_service_pb2 import GetPlayerResponse, Player, PlayerAnswer, PlayerId, PlayerName, Role
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, FieldViolation, Prediction, StreamAnswer
 from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
@@ -22,12 +23,18 @@ __all__ = [
     "Client",
     "ErrorReason",
     "FieldViolation",
+    "GetPlayerResponse",
     "Model",
     "ModelState",
     "Pitch",
     "PitchColumns",
     "PitchType",
+    "Player",
+    "PlayerAnswer",
+    "PlayerId",
+    "PlayerName",
     "Prediction",
+    "Role",
     "Side",
     "StreamAnswer",
     "correlation_id_of",

@@ -8,11 +8,13 @@ import grpc
 
 from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
+from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerAnswer
+from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, Prediction, StreamAnswer
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
-from ondeck_client.requests import Asked, Columns, Instance, Outgoing
+from ondeck_client.requests import Asked, Columns, Instance, Outgoing, Question
 
 
 class AsyncClient:
@@ -40,6 +42,7 @@ class AsyncClient:
         )
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
+        self._players = PlayerServiceStub(self._channel)
         self._manner = Manner(timeout=timeout, wait_for_ready=wait_for_ready)
 
     async def predict(
@@ -98,6 +101,20 @@ class AsyncClient:
         """Tell about one version."""
         request = requests.get_request(requests.model_spec(model, version, alias))
         return (await self._models.GetModel(request, **self._manner.of_call(timeout))).model
+
+    async def resolve(
+        self,
+        questions: Iterable[Question],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> list[PlayerAnswer]:
+        """Ask who is meant by names and ids; answers come in their order."""
+        request = requests.resolve_request(questions)
+        return list((await self._players.ResolvePlayers(request, **self._manner.of_call(timeout))).answers)
+
+    async def player(self, player_id: int, *, timeout: float | None = None) -> GetPlayerResponse:  # noqa: ASYNC109  as above
+        """Tell about one player, by his MLBAM id."""
+        return await self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._manner.of_call(timeout))
 
     async def close(self) -> None:
         """Let the connection go."""

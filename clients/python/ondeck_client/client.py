@@ -8,11 +8,13 @@ import grpc
 
 from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
+from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerAnswer
+from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, Prediction, StreamAnswer
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
-from ondeck_client.requests import Asked, Columns, Instance, Outgoing
+from ondeck_client.requests import Asked, Columns, Instance, Outgoing, Question
 
 
 class Client:
@@ -50,6 +52,7 @@ class Client:
         )
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
+        self._players = PlayerServiceStub(self._channel)
         self._manner = Manner(timeout=timeout, wait_for_ready=wait_for_ready)
 
     def predict(
@@ -117,6 +120,19 @@ class Client:
         """Tell about one version: what it takes and gives, what it learned from, how it was judged."""
         request = requests.get_request(requests.model_spec(model, version, alias))
         return self._models.GetModel(request, **self._manner.of_call(timeout)).model
+
+    def resolve(self, questions: Iterable[Question], *, timeout: float | None = None) -> list[PlayerAnswer]:
+        """Ask who is meant by names and ids, at most 10,000; answers come in their order.
+
+        A question is a `PlayerName`, a `PlayerId`, or a text, which is a name. Its answer has one of `found`,
+        `ambiguous` and `missing`.
+        """
+        request = requests.resolve_request(questions)
+        return list(self._players.ResolvePlayers(request, **self._manner.of_call(timeout)).answers)
+
+    def player(self, player_id: int, *, timeout: float | None = None) -> GetPlayerResponse:
+        """Tell about one player, by his MLBAM id, and his ids in other systems."""
+        return self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._manner.of_call(timeout))
 
     def close(self) -> None:
         """Let the connection go."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_spec_pb2 import ModelSpec
+from ondeck.v1.player_service_pb2 import PlayerId, PlayerName, PlayerQuestion, ResolvePlayersRequest
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
 
 Instance = Pitch | BattedBall
 Columns = PitchColumns | BattedBallColumns
 Asked = tuple[str, Instance]
+Question = str | PlayerName | PlayerId
 
 
 def model_spec(model: str, version: int | None, alias: str | None) -> ModelSpec:
@@ -53,6 +55,17 @@ def stream_request(spec: ModelSpec, asked: Asked) -> StreamPredictRequest:
 def get_request(spec: ModelSpec) -> GetModelRequest:
     """Ask about a version."""
     return GetModelRequest(model=spec)
+
+
+def resolve_request(questions: Iterable[Question]) -> ResolvePlayersRequest:
+    """Ask who is meant; a text is a name."""
+    return ResolvePlayersRequest(questions=[_question(each) for each in questions])
+
+
+def _question(asked: Question) -> PlayerQuestion:
+    if isinstance(asked, PlayerId):
+        return PlayerQuestion(id=asked)
+    return PlayerQuestion(name=PlayerName(name=asked) if isinstance(asked, str) else asked)
 
 
 @dataclass(kw_only=True)
