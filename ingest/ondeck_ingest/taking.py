@@ -6,8 +6,10 @@ from datetime import date
 
 import polars as pl
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.reading import Reading, read_cells
 from ondeck_store.ledger import LedgerEntry, record
 from ondeck_store.pitches import upsert_pitches
@@ -54,7 +56,7 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
     """Take the cells of a unit in one transaction; None is a day of which there is nothing to read.
 
     Raises:
-        SourceRefusedError: the cells are not a Statcast export; the database is as it was.
+        SourceRefusedError: the cells are no Statcast export, or contradict what is stored; the database is as it was.
     """
     if cells is None:
         async with engine.begin() as connection:
@@ -64,6 +66,13 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
     del cells  # a season's month of text weighs more than all that is made of it
     if reading.unknown:
         log.warning("unknown columns kept", unit=unit.name, columns=list(reading.unknown))
+    try:
+        return await _store(engine, unit, reading)
+    except IntegrityError as clash:
+        raise SourceRefusedError(f"it contradicts what is stored: {clash.orig}") from clash
+
+
+async def _store(engine: AsyncEngine, unit: Unit, reading: Reading) -> Taken:
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
         upserted = await upsert_pitches(connection, rows, simulated=unit.simulated)

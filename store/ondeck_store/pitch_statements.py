@@ -65,9 +65,10 @@ ON CONFLICT (player_id) DO UPDATE SET name = excluded.name
 WHERE players.name IS NULL AND excluded.name IS NOT NULL
 """  # noqa: S608  names of our own
 
+# Its time is that of the statement, which began when the games were locked: of two transactions, the later one's is.
 REVISIONS: Final = f"""
-INSERT INTO pitch_revisions (game_pk, at_bat_number, pitch_number, former)
-SELECT pitches.game_pk, pitches.at_bat_number, pitches.pitch_number, changed.former
+INSERT INTO pitch_revisions (game_pk, at_bat_number, pitch_number, changed_at, former)
+SELECT pitches.game_pk, pitches.at_bat_number, pitches.pitch_number, statement_timestamp(), changed.former
 FROM pitches JOIN {STAGED} AS s USING ({", ".join(_UNIQUE)}), LATERAL (
     SELECT jsonb_object_agg(was.key, was.value) AS former
     FROM jsonb_each(to_jsonb(pitches)) AS was

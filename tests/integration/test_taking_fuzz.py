@@ -1,0 +1,102 @@
+"""Whatever is in the cells: a unit is taken, each row to be found in the end, or refused and nothing changed."""
+
+import gzip
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.contract import COLUMNS, Kind
+from ondeck_ingest.sources.content import cells_of
+from ondeck_ingest.taking import Taken, Unit, take
+from ondeck_store.database import Database
+from tests.unit.test_core_reading import A_ROW, cells
+
+UNIT = Unit(source="file", name="fuzz")
+TABLES = "games, players, pitches, pitch_revisions, ingest_ledger, quarantine"
+NUMBERS = tuple(column.name for column in COLUMNS if column.kind is not Kind.TEXT)
+TEXTS = tuple(column.name for column in COLUMNS if column.kind is Kind.TEXT)
+NASTY = ("\\.", "\\N", '"', "\r", "\x01", "a\rb", 'a"b,\nc', "\x1a", "\ufeff", "null", "NA", "-1", "{}")
+NUMBER = st.one_of(
+    st.sampled_from(["-1", "0", "4", "660271.0", "1e400", "1e-400", "1e-46", "-0.0", "inf", "nan", "2147483648", "٣"]),
+    st.dates().map(str),
+    st.floats().map(repr),
+    st.integers().map(str),
+)
+TEXT = st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+CELL = st.one_of(
+    st.tuples(st.sampled_from(NUMBERS), NUMBER),
+    st.tuples(st.sampled_from(TEXTS), TEXT),
+    st.tuples(st.just("never seen"), TEXT),
+)
+
+
+async def emptied(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text(f"TRUNCATE {TABLES} CASCADE"))
+
+
+async def counted(engine: AsyncEngine, table: str) -> int:
+    async with engine.connect() as connection:
+        return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())  # noqa: S608  ours
+
+
+async def check_taken(engine: AsyncEngine, table: pl.DataFrame) -> None:
+    first = await take(engine, UNIT, table)
+    assert first == Taken(rows_in=table.height, stored=first.stored, quarantined=first.quarantined)
+    again = await take(engine, UNIT, table)
+    assert again == Taken(rows_in=table.height, unchanged=first.stored, quarantined=first.quarantined)
+    found = [await counted(engine, name) for name in ("pitches", "quarantine", "pitch_revisions")]
+    assert found == [first.stored, first.quarantined, 0]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.lists(CELL, max_size=3), max_size=6), one_game=st.booleans())
+async def test_any_cells_are_stored_or_set_aside_and_found_again(
+    database: Database, changes: list[list[tuple[str, str]]], *, one_game: bool
+) -> None:
+    rows = [
+        {**A_ROW, "never seen": None, "game_pk": "1" if one_game else str(1 + number), **dict(row)}
+        for number, row in enumerate(changes)
+    ]
+    table = pl.DataFrame(rows, schema={name: pl.String for row in rows for name in row} or cells({}).schema)
+    await emptied(database.engine)
+    await check_taken(database.engine, table)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.realdata
+async def test_a_real_file_cut_or_broken_anywhere_is_refused_or_taken_to_the_last_row(
+    database: Database, real_data: Path, seed: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311  dice, not secrets
+    whole = gzip.decompress((real_data / "schema_samples" / "savant_2020_09_03_one_game.csv.gz").read_bytes())
+    for _ in range(8):
+        broken = bytearray(whole[: dice.randrange(len(whole))] if dice.random() < 0.5 else whole)
+        for _ in range(dice.randrange(4)):
+            broken[dice.randrange(1500, len(broken) + 1500) % len(broken)] = dice.randrange(32, 127)
+        await emptied(database.engine)
+        try:
+            table = cells_of(bytes(broken))
+            await check_taken(database.engine, table)
+        except SourceRefusedError:
+            assert await counted(database.engine, "pitches") == 0
+
+
+async def test_a_unit_that_puts_a_stored_game_into_another_season_is_refused_whole(database: Database) -> None:
+    await take(database.engine, UNIT, cells({}))
+    other = cells({"game_date": "2023-05-02", "game_year": "2023"}, {"game_pk": "2"})
+    with pytest.raises(SourceRefusedError, match="it contradicts what is stored"):
+        await take(database.engine, UNIT, other)
+    assert await counted(database.engine, "pitches") == 1
+
+
+async def test_a_row_that_comes_thrice_is_found_as_often_as_it_was_set_aside(database: Database) -> None:
+    await check_taken(database.engine, cells({}, {}, {}))
+    assert await counted(database.engine, "quarantine") == 2
