@@ -31,6 +31,7 @@ class FakeSavant:
 
     url: str
     replies: dict[date, Reply] = field(default_factory=dict)
+    otherwise: Reply = field(default_factory=Reply)
     asked: list[date] = field(default_factory=list)
     patience: threading.Event = field(default_factory=threading.Event)
 
@@ -41,7 +42,7 @@ def savant() -> Iterator[FakeSavant]:
         def do_GET(self) -> None:
             day = date.fromisoformat(parse_qs(urlparse(self.path).query)["game_date_gt"][0])
             fake.asked.append(day)
-            reply = fake.replies[day]
+            reply = fake.replies.get(day, fake.otherwise)
             fake.patience.wait(reply.delay)
             self.send_response(reply.status)
             self.send_header("Content-Length", str(len(reply.body) if reply.claims is None else reply.claims))

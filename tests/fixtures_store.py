@@ -13,6 +13,8 @@ from ondeck_store.player_tables import player_ids
 from ondeck_store.settings import StoreSettings
 from ondeck_store.tables import metadata
 
+QUEUE = ("ingest_pgqueuer", "ingest_pgqueuer_log", "ingest_pgqueuer_schedules", "ingest_pgqueuer_statistics")
+
 
 @pytest.fixture(scope="session")
 def store_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -29,7 +31,8 @@ async def opened_database(store_home: Path) -> AsyncIterator[Database]:
 async def empty(connection: AsyncConnection) -> None:
     """Leave the tables and take everything out of them."""
     assert player_ids.metadata is metadata
-    await connection.execute(text(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}"))
+    ours = [table.name for table in metadata.sorted_tables]
+    await connection.execute(text(f"TRUNCATE {', '.join([*ours, *QUEUE])}"))
 
 
 @pytest.fixture

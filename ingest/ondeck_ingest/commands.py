@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from ondeck_ingest import running
+from ondeck_ingest import running, working
 from ondeck_ingest.settings import IngestSettings
 from ondeck_store.settings import read_settings
 
@@ -59,9 +59,30 @@ def replay(days: tuple[datetime, ...], **flags: object) -> None:
 @_HOME
 @_URL
 def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
-    """Keep the last days complete, following the calendar, until SIGTERM."""
+    """Keep the last days complete and work the backlog off, until SIGTERM; beside any number of other workers."""
     settings = read_settings(IngestSettings, **flags)
-    asyncio.run(running.simulate(settings, seconds) if simulate else running.work(settings))
+    asyncio.run(running.simulate(settings, seconds) if simulate else working.work(settings))
+
+
+@ingest.command()
+@click.argument("first", type=_DAY)
+@click.argument("last", type=_DAY)
+@click.option("--again", is_flag=True, help="Also days that have been got; their rows are compared.")
+@_HOME
+@_URL
+def backfill(first: datetime, last: datetime, *, again: bool, **flags: object) -> None:
+    """Put the days from FIRST to LAST into the queue that all workers share; asks nobody for anything."""
+    settings = read_settings(IngestSettings, **flags)
+    asyncio.run(working.backfill(settings, _days_between(first, last), again=again))
+
+
+@ingest.command()
+@click.argument("days", nargs=-1, type=_DAY)
+@_HOME
+@_URL
+def retry(days: tuple[datetime, ...], **flags: object) -> None:
+    """Put days that were given up (default: all of them) into the queue again."""
+    asyncio.run(working.try_again(read_settings(IngestSettings, **flags), [day.date() for day in days]))
 
 
 def _days_between(first: datetime, last: datetime) -> list[date]:

@@ -1,4 +1,4 @@
-"""What the commands of `ondeck ingest` do, once their words are understood."""
+"""What the commands of `ondeck ingest` that take rows here and now do, once their words are understood."""
 
 import asyncio
 import signal
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import click
 
@@ -20,12 +20,9 @@ from ondeck_ingest.sources.replay import Replay
 from ondeck_ingest.sources.savant import NAME, Savant
 from ondeck_ingest.sources.source import Source, Wanted, of_day
 from ondeck_ingest.telling import take_each
-from ondeck_ingest.worker import Worker
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
 from ondeck_store.settings import StoreSettings
-
-SAVANT: Final = NAME
 
 
 async def take_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
@@ -40,21 +37,8 @@ async def take_days(settings: IngestSettings, days: Sequence[date]) -> None:
 
 async def replay_days(settings: IngestSettings, days: Sequence[date]) -> None:
     """Take days, or all there are, from what was kept of Savant."""
-    wanted = days or [date.fromisoformat(unit) for unit in archive.kept_units(settings.home, SAVANT)]
-    await _take_all(settings, Replay(home=settings.home, name=SAVANT), [of_day(day) for day in wanted])
-
-
-async def work(settings: IngestSettings) -> None:
-    """Run the worker until SIGTERM."""
-    async with migrated(settings) as database:
-        taker = Taker(engine=database.engine, source=savant_of(settings), home=settings.home)
-        running = Worker(
-            engine=database.engine,
-            take=taker.take,
-            lookback_days=settings.lookback_days,
-            poll_seconds=settings.poll_seconds,
-        )
-        await _until_stopped(running.run())
+    wanted = days or [date.fromisoformat(unit) for unit in archive.kept_units(settings.home, NAME)]
+    await _take_all(settings, Replay(home=settings.home, name=NAME), [of_day(day) for day in wanted])
 
 
 async def simulate(settings: IngestSettings, seconds: float) -> None:
@@ -69,7 +53,7 @@ def savant_of(settings: IngestSettings) -> Savant:
         url=settings.savant_url,
         timeout=settings.savant_timeout,
         attempts=settings.savant_attempts,
-        breaker=Breaker(SAVANT, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
+        breaker=Breaker(NAME, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
     )
 
 
@@ -92,8 +76,8 @@ async def _simulate(database: Database, seconds: float) -> None:
     await asyncio.Event().wait()
 
 
-async def _until_stopped(coroutine: Coroutine[None, None, None]) -> None:
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(coroutine)
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     try:

@@ -24,3 +24,10 @@ class IngestSettings(StoreSettings):
     breaker_seconds: float = Field(default=300, gt=0, le=86400, description="seconds for which it is left alone then")
     lookback_days: int = Field(default=7, ge=1, le=366, description="days before today that the worker keeps complete")
     poll_seconds: float = Field(default=900, gt=0, le=86400, description="seconds between two looks at the calendar")
+    correction_days: int = Field(
+        default=14, ge=0, le=366, description="days before today that are asked for again once a day"
+    )
+    job_attempts: int = Field(default=8, ge=1, le=100, description="times a queued day is tried before it is given up")
+    heartbeat_seconds: float = Field(
+        default=60, ge=1, le=3600, description="seconds of silence after which other workers take a worker's days"
+    )

@@ -1,5 +1,4 @@
-from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,8 @@ from sqlalchemy import text
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest import archive
 from ondeck_ingest.days import Taker
-from ondeck_ingest.sources.source import UnreachableError, Wanted, of_day
+from ondeck_ingest.sources.source import UnreachableError, of_day
 from ondeck_ingest.taking import Taken
-from ondeck_ingest.worker import Worker
 from ondeck_store.database import Database
 from ondeck_store.ledger import RecordedEntry, latest
 from tests.fixtures_savant import FakeSavant, Reply, savant_at
@@ -105,33 +103,3 @@ async def test_no_answer_is_a_recorded_state(
     with pytest.raises(UnreachableError, match=reason):
         await taker.take(of_day(DAY))
     assert ((await ledger(database)).state, await rows_stored(database)) == ("failed", 0)
-
-
-def worker(database: Database, take: Callable[[Wanted], Awaitable[Taken]], clock: list[datetime]) -> Worker:
-    return Worker(engine=database.engine, take=take, lookback_days=2, poll_seconds=1, now=lambda: clock[0])
-
-
-async def test_the_worker_survives_an_outage_and_takes_the_days_when_it_is_over(
-    taker: Taker, savant: FakeSavant, database: Database
-) -> None:
-    clock = [datetime(2024, 6, 5, 20, tzinfo=UTC)]
-    following = worker(database, taker.take, clock)
-    both = [DAY, DAY + timedelta(days=1)]
-    savant.replies = dict.fromkeys(both, Reply(status=503))
-    await following.look()
-    assert (savant.asked, following.failures) == (both, dict.fromkeys(both, 1))
-    await following.look()
-    assert savant.asked == both  # too early for another try
-    clock[0] += timedelta(minutes=2)
-    savant.replies = {day: Reply(body=as_csv(made_up_cells(day, days=1))) for day in both}
-    await following.look()
-    assert (savant.asked, following.failures) == (both * 2, {})
-    await following.look()
-    assert savant.asked == both * 2  # done days are not asked for again
-
-
-async def test_the_worker_asks_for_nothing_out_of_season(database: Database) -> None:
-    async def never(wanted: Wanted) -> Taken:
-        raise AssertionError(f"asked for {wanted.name}")
-
-    await worker(database, never, [datetime(2024, 12, 24, 20, tzinfo=UTC)]).look()

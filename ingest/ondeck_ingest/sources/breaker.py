@@ -45,6 +45,15 @@ class Breaker:
             return 0.0
         return max(0.0, (self.state.until - datetime.now(UTC)).total_seconds())
 
+    def refuse_while_resting(self) -> None:
+        """Stop a request that waited for its turn while others failed.
+
+        Raises:
+            RestingError: the source is left alone.
+        """
+        if left := self.seconds_left():
+            raise RestingError(f"{self.state.source} is left alone for another {left:.0f} s: {self._reason}")
+
     @contextmanager
     def guard(self) -> Iterator[None]:
         """Have one request pass; what it raises counts against the source.
@@ -52,17 +61,19 @@ class Breaker:
         Raises:
             RestingError: the source is left alone; the request must not be sent.
         """
+        self.refuse_while_resting()
         try:
             with self._circuit, self._listening():
                 yield
         except OpenedState:
-            left = f"{self.seconds_left():.0f} s"
-            raise RestingError(f"{self.state.source} is left alone for another {left}: {self._reason}") from None
+            raise RestingError(f"{self.state.source} is left alone: {self._reason}") from None
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
         try:
             yield
+        except RestingError:
+            raise
         except Exception as failed:
             self._reason = str(failed)
             raise

@@ -63,6 +63,7 @@ class Savant:
     def _request(self, day: date) -> bytes | None:
         session = CapturingSession(self.timeout)
         with _pybaseball_through(session, self.url) as statcast:
+            self.breaker.refuse_while_resting()
             try:
                 statcast(start_dt=day.isoformat(), end_dt=day.isoformat(), verbose=False, parallel=False)
             except requests.RequestException as failed:

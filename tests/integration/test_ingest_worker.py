@@ -1,0 +1,237 @@
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from ondeck_ingest.backlog import BACKFILL, Backlog, GivenUp, backlog_of, enqueue, given_up, queries_on, retry
+from ondeck_ingest.days import Taker
+from ondeck_ingest.schedule import Schedule
+from ondeck_ingest.worker import Worker
+from ondeck_store.database import Database
+from ondeck_store.driver import driver_of
+from ondeck_store.ledger import RecordedEntry, days_of, source_states
+from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from tests.made_up import as_csv, made_up_cells
+
+FIRST = date(2024, 6, 3)
+DAYS = [FIRST + timedelta(days=number) for number in range(6)]
+NOW = datetime(2024, 6, 5, 20, tzinfo=UTC)  # June 3 and 4 are the last days that are over
+CHRISTMAS = datetime(2024, 12, 24, 20, tzinfo=UTC)
+
+MakeWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeWorker:
+    def make(now: datetime = CHRISTMAS, attempts: int = 3, failures: int = 1000, rest: float = 60.0) -> Worker:
+        source = savant_at(savant.url, failures=failures, seconds=rest)
+        return Worker(
+            engine=database.engine,
+            taker=Taker(engine=database.engine, source=source, home=tmp_path),
+            breaker=source.breaker,
+            schedule=Schedule(
+                engine=database.engine, source="savant", lookback_days=2, correction_days=14, now=lambda: now
+            ),
+            attempts=attempts,
+            silence=timedelta(seconds=2),
+            poll_seconds=60,
+            pause_after=lambda failures: timedelta(seconds=0.1 * failures),
+        )
+
+    return make
+
+
+@asynccontextmanager
+async def at_work(*workers: Worker) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = [asyncio.create_task(worker.run(stop)) for worker in workers]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*running)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await holds():  # noqa: ASYNC110  what is waited for happens in the database
+            await asyncio.sleep(0.05)
+
+
+async def put(database: Database, days: list[date]) -> int:
+    async with database.engine.begin() as connection:
+        return await enqueue(connection, "savant", days, BACKFILL)
+
+
+async def backlog(database: Database) -> Backlog:
+    async with database.engine.connect() as connection:
+        return await backlog_of(connection)
+
+
+async def dead(database: Database) -> list[GivenUp]:
+    async with database.engine.connect() as connection:
+        return list(await given_up(connection))
+
+
+async def entries(database: Database) -> list[RecordedEntry]:
+    async with database.engine.connect() as connection:
+        return await days_of(connection, "savant", FIRST, DAYS[-1])
+
+
+async def is_done(database: Database) -> bool:
+    left = await backlog(database)
+    return left.queued + left.running == 0
+
+
+def a_day(day: date) -> Reply:
+    return Reply(body=as_csv(made_up_cells(day, days=1)))
+
+
+async def test_a_backlog_is_shared_and_each_day_asked_for_once(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    savant.replies = {day: a_day(day) for day in DAYS}
+    assert await put(database, DAYS) == len(DAYS)
+    assert await put(database, DAYS) == 0
+    assert [entry.state for entry in await entries(database)] == ["wanted"] * len(DAYS)
+    async with at_work(make_worker(), make_worker()):
+        await until(lambda: is_done(database))
+    assert sorted(savant.asked) == DAYS
+    assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
+
+
+async def test_the_calendar_is_followed_and_an_outage_survived(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    savant.otherwise = Reply(status=503)
+    async with at_work(make_worker(now=NOW, attempts=1000)):
+        await until(lambda: _has_failed(database, DAYS[:2]))
+        savant.replies = {day: a_day(day) for day in DAYS[:2]}
+        await until(lambda: is_done(database))
+    assert set(savant.asked) == set(DAYS[:2])
+    assert [entry.state for entry in await entries(database)] == ["done", "done"]
+
+
+async def _has_failed(database: Database, days: list[date]) -> bool:
+    return {entry.day for entry in await entries(database) if entry.state == "failed"} == set(days)
+
+
+async def test_nothing_is_asked_for_out_of_season(make_worker: MakeWorker, database: Database) -> None:
+    assert await make_worker().schedule.look() == []
+    assert await is_done(database)
+
+
+async def test_a_look_at_the_calendar_adds_a_day_once_and_again_the_next_day(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    now = datetime.now(UTC).replace(month=6, day=5, hour=20)  # the ledger's clock is the real one
+    known = [now.date() - timedelta(days=2), now.date() - timedelta(days=1)]
+    savant.replies = {day: a_day(day) for day in known}
+    schedule = make_worker(now=now).schedule
+    assert await schedule.look() == known
+    assert (await backlog(database)).queued == 2
+    assert await schedule.look() == known
+    assert (await backlog(database)).queued == 2
+
+
+async def test_a_day_that_fails_too_often_is_given_up_with_its_reason_and_can_be_tried_again(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    savant.replies[FIRST] = Reply(body=b"<html>Just a moment")
+    await put(database, [FIRST])
+    worker = make_worker(attempts=3)
+    with capture_logs() as logs:
+        async with at_work(worker):
+            await until(lambda: _is_dead(database))
+    assert savant.asked == [FIRST] * 3
+    (lost,) = await dead(database)
+    assert (lost.day, lost.attempts, "it is an HTML page" in lost.reason) == (FIRST, 3, True)
+    assert [each["event"] for each in logs if "day " in each["event"]] == ["day not taken"] * 2 + ["day given up"]
+    savant.replies[FIRST] = a_day(FIRST)
+    async with database.engine.begin() as connection:
+        assert await retry(connection, "savant") == {FIRST}
+    async with at_work(make_worker()):
+        await until(lambda: is_done(database))
+    assert (await dead(database), (await entries(database))[0].state) == ([], "done")
+
+
+async def _is_dead(database: Database) -> bool:
+    return bool(await dead(database))
+
+
+async def test_while_the_source_rests_days_wait_without_losing_attempts(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    savant.otherwise = Reply(status=403)
+    await put(database, DAYS)
+    worker = make_worker(attempts=4, failures=3, rest=1.5)
+    with capture_logs() as logs:
+        async with at_work(worker):
+            await until(lambda: _rests(database))
+            asked = len(savant.asked)
+            await asyncio.sleep(0.5)
+            assert len(savant.asked) == asked == 3
+            savant.replies = {day: a_day(day) for day in DAYS}
+            await until(lambda: is_done(database))
+    assert [each["event"] for each in logs if "source" in each] == ["source left alone", "source answers again"]
+    assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
+    async with database.engine.connect() as connection:
+        assert [each.state for each in await source_states(connection)] == ["answers"]
+
+
+async def _rests(database: Database) -> bool:
+    async with database.engine.connect() as connection:
+        return [each.state for each in await source_states(connection)] == ["rests"]
+
+
+async def test_a_worker_that_stops_puts_back_what_it_could_not_finish(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ondeck_ingest.worker.GRACE_SECONDS", 0.1)
+    savant.replies[FIRST] = Reply(delay=0.9)
+    await put(database, [FIRST])
+    async with at_work(make_worker()):
+        await until(lambda: _asked(savant))
+    left = await backlog(database)
+    assert (left.queued, left.running) == (1, 0)
+
+
+async def _asked(savant: FakeSavant) -> bool:
+    return bool(savant.asked)
+
+
+async def test_a_silent_workers_day_is_taken_over(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    savant.replies[FIRST] = a_day(FIRST)
+    await put(database, [FIRST])
+    async with database.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE ingest_pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid(), "
+                "heartbeat = now() - interval '4 seconds'"
+            )
+        )
+    async with at_work(make_worker()):
+        await until(lambda: is_done(database))
+    assert savant.asked == [FIRST]
+
+
+async def test_the_queues_tables_are_those_that_this_pgqueuer_declares(database: Database) -> None:
+    async with database.engine.connect() as connection:
+        plan = await queries_on(await driver_of(connection)).plan_upgrade()
+        ours = (
+            await connection.execute(text("SELECT prosrc FROM pg_proc WHERE proname = 'ingest_fn_pgqueuer_changed'"))
+        ).scalar_one()
+    (function,) = plan.statements  # which differs in its blanks and remarks alone
+    assert words(function.split("$$")[1]) == words(ours)
+
+
+def words(function: str) -> list[str]:
+    return re.sub("--.*", "", function).split()
