@@ -27,11 +27,12 @@ class Reply:
 
 @dataclass(kw_only=True)
 class FakeSavant:
-    """Where it listens, what it says of each day, and what it was asked."""
+    """Where it listens, what it says of each day and as a register of players, and what it was asked."""
 
     url: str
     replies: dict[date, Reply] = field(default_factory=dict)
     otherwise: Reply = field(default_factory=Reply)
+    register: Reply = field(default_factory=lambda: Reply(status=503))
     asked: list[date] = field(default_factory=list)
     patience: threading.Event = field(default_factory=threading.Event)
 
@@ -40,9 +41,14 @@ class FakeSavant:
 def savant() -> Iterator[FakeSavant]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self._answer(fake.register if self.path == "/register" else self._reply_of_day())
+
+        def _reply_of_day(self) -> Reply:
             day = date.fromisoformat(parse_qs(urlparse(self.path).query)["game_date_gt"][0])
             fake.asked.append(day)
-            reply = fake.replies.get(day, fake.otherwise)
+            return fake.replies.get(day, fake.otherwise)
+
+        def _answer(self, reply: Reply) -> None:
             fake.patience.wait(reply.delay)
             self.send_response(reply.status)
             self.send_header("Content-Length", str(len(reply.body) if reply.claims is None else reply.claims))

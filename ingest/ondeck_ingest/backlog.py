@@ -1,11 +1,11 @@
-"""Days as jobs that any number of workers share: put into the queue, counted, given up, tried again.
+"""Jobs that any number of workers share, a day or a look at the register each: queued, counted, given up, tried again.
 
 The queue is pgqueuer's; nothing else here knows its tables.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -23,6 +23,7 @@ CHANNEL: Final = Channel("ingest_ch_pgqueuer")
 SCHEDULED: Final = 10
 CORRECTION: Final = 5
 BACKFILL: Final = 0
+REGISTER: Final = "chadwick"
 
 # Each name is given, so that no variable of the environment can change one.
 _NAMES: Final = DBSettings(
@@ -44,6 +45,7 @@ SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHE
 FROM ingest_pgqueuer
 """)
 
+_A_DAY: Final = timedelta(days=1)
 _GIVEN_UP: Final = text("""
 SELECT job.id, job.entrypoint AS source, convert_from(job.payload, 'UTF8')::date AS day,
     job.attempts + 1 AS attempts, job.updated AS since, coalesce(last.traceback ->> 'exception_message', '') AS reason
@@ -67,7 +69,7 @@ class Backlog:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenUp:
-    """A day that failed too often, and why; it waits for `retry`, or for the next daily look."""
+    """A job that failed too often, and why; it waits for `retry`, or for the next daily look."""
 
     id: int
     source: str
@@ -94,29 +96,43 @@ async def enqueue(connection: AsyncConnection, source: str, days: Collection[dat
     """
     await want(connection, source, sorted(days))
     revived = await retry(connection, source, days)
-    wanted = sorted(set(days) - revived)
-    if not wanted:
-        return len(revived)
+    return len(revived) + await _put(connection, source, {str(day): day for day in set(days) - revived}, priority)
+
+
+async def enqueue_register(connection: AsyncConnection, today: date) -> int:
+    """Put a look at the register into the queue, once; one that was given up is tried again a day later."""
+    hopeless = [each for each in await given_up(connection) if each.source == REGISTER]
+    if not hopeless:
+        return await _put(connection, REGISTER, {"register": today}, SCHEDULED)
+    if any(datetime.now(UTC) - each.since < _A_DAY for each in hopeless):
+        return 0
+    return len(await retry(connection, REGISTER))
+
+
+async def _put(connection: AsyncConnection, source: str, days: Mapping[str, date], priority: int) -> int:
+    """Queue days under names that are in the queue once."""
+    if not days:
+        return 0
     ids = await queries_on(await driver_of(connection)).enqueue(
-        [source] * len(wanted),
-        [str(day).encode() for day in wanted],
-        [priority] * len(wanted),
-        dedupe_key=[f"{source}/{day}" for day in wanted],
+        [source] * len(days),
+        [str(day).encode() for day in days.values()],
+        [priority] * len(days),
+        dedupe_key=[f"{source}/{name}" for name in days],
         on_conflict="skip",
     )
-    return len(revived) + sum(number is not None for number in ids)
+    return sum(number is not None for number in ids)
 
 
-async def retry(connection: AsyncConnection, source: str, days: Iterable[date] | None = None) -> set[date]:
-    """Put days that were given up (default: all) into the queue again; tells which."""
+async def retry(connection: AsyncConnection, source: str | None, days: Iterable[date] | None = None) -> set[date]:
+    """Put what was given up (default: all of all sources) into the queue again; tells the days."""
     meant = None if days is None else set(days)
-    chosen = [each for each in await given_up(connection) if each.source == source and _is_meant(each.day, meant)]
+    chosen = [each for each in await given_up(connection) if source in {None, each.source} and _is_in(meant, each.day)]
     await queries_on(await driver_of(connection)).requeue_jobs([JobId(each.id) for each in chosen])
     return {each.day for each in chosen}
 
 
 async def given_up(connection: AsyncConnection) -> Sequence[GivenUp]:
-    """List the days that were given up."""
+    """List the jobs that were given up."""
     return [GivenUp(**row) for row in (await connection.execute(_GIVEN_UP)).mappings()]
 
 
@@ -125,5 +141,5 @@ async def backlog_of(connection: AsyncConnection) -> Backlog:
     return Backlog(**(await connection.execute(_COUNTS)).mappings().one())
 
 
-def _is_meant(day: date, meant: set[date] | None) -> bool:
+def _is_in(meant: set[date] | None, day: date) -> bool:
     return meant is None or day in meant

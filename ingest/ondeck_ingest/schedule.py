@@ -7,16 +7,20 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ondeck_ingest.backlog import CORRECTION, SCHEDULED, enqueue, given_up
+from ondeck_ingest.backlog import CORRECTION, SCHEDULED, enqueue, enqueue_register, given_up
 from ondeck_ingest.calendar import Known, due_days, newest_day, season_from
 from ondeck_store.ledger import days_of
+from ondeck_store.players.open_questions import unresolved
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Wants the last days of a source, and again those that may still be corrected; `now` tells the time."""
+    """Wants the last days of a source, again those that may still be corrected, and the register for unknown players.
+
+    `now` tells the time.
+    """
 
     engine: AsyncEngine
     source: str
@@ -32,11 +36,17 @@ class Schedule:
             got = {day for day in due if day in known and known[day].got}
             added = await enqueue(connection, self.source, set(due) - got, SCHEDULED)
             added += await enqueue(connection, self.source, got, CORRECTION)
+            await self._ask_who_is_unknown(connection)
         if due:
             log.info("calendar", due=len(due), again=len(got), added=added)
         else:
             log.info("nothing is due", next_day_in_season=str(season_from(self.now().date())))
         return due
+
+    async def _ask_who_is_unknown(self, connection: AsyncConnection) -> None:
+        men = await unresolved(connection, due_by=self.now())
+        if men and await enqueue_register(connection, self.now().date()):
+            log.info("players known by id alone", count=len(men), register="asked for them")
 
     async def _known(self, connection: AsyncConnection) -> dict[date, Known]:
         newest = newest_day(self.now())

@@ -16,11 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from ondeck_ingest.backlog import BACKFILL, enqueue, retry
 from ondeck_ingest.calendar import in_season
 from ondeck_ingest.days import Taker
+from ondeck_ingest.jobs import in_words
+from ondeck_ingest.register.refreshing import refresher_of
 from ondeck_ingest.running import migrated, savant_of
 from ondeck_ingest.schedule import Schedule
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME, Savant
-from ondeck_ingest.worker import Worker, in_words
+from ondeck_ingest.worker import Worker
 from ondeck_store.database import Database, DatabaseUnreachableError
 from ondeck_store.embedded.cluster import EmbeddedPostgresError
 from ondeck_store.ledger import days_done
@@ -68,7 +70,7 @@ async def backfill(settings: IngestSettings, days: Sequence[date], *, again: boo
 async def try_again(settings: IngestSettings, days: Sequence[date]) -> None:
     """Put days that were given up into the queue again; no days means all."""
     async with migrated(settings) as database, database.engine.begin() as connection:
-        revived = await retry(connection, NAME, days or None)
+        revived = await retry(connection, None, days or None)
     click.echo(f"{len(revived)} days put into the queue again")
 
 
@@ -77,6 +79,7 @@ def _worker(settings: IngestSettings, database: Database, source: Savant) -> Wor
         engine=database.engine,
         taker=Taker(engine=database.engine, source=source, home=settings.home),
         breaker=source.breaker,
+        refresher=refresher_of(settings, database.engine),
         schedule=Schedule(
             engine=database.engine,
             source=NAME,

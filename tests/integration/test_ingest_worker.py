@@ -11,12 +11,16 @@ from structlog.testing import capture_logs
 
 from ondeck_ingest.backlog import BACKFILL, Backlog, GivenUp, backlog_of, enqueue, given_up, queries_on, retry
 from ondeck_ingest.days import Taker
+from ondeck_ingest.register.chadwick import Chadwick
+from ondeck_ingest.register.refreshing import Refresher
 from ondeck_ingest.schedule import Schedule
 from ondeck_ingest.worker import Worker
 from ondeck_store.database import Database
 from ondeck_store.driver import driver_of
 from ondeck_store.ledger import RecordedEntry, days_of, source_states
+from ondeck_store.players.open_questions import unresolved
 from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from tests.integration.test_players import archive_of, chadwick
 from tests.made_up import as_csv, made_up_cells
 
 FIRST = date(2024, 6, 3)
@@ -29,18 +33,23 @@ MakeWorker = Callable[..., Worker]
 
 @pytest.fixture
 def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeWorker:
-    def make(now: datetime = CHRISTMAS, attempts: int = 3, failures: int = 1000, rest: float = 60.0) -> Worker:
+    def make(
+        now: datetime = CHRISTMAS, attempts: int = 3, failures: int = 1000, rest: float = 60.0, poll: float = 60.0
+    ) -> Worker:
         source = savant_at(savant.url, failures=failures, seconds=rest)
         return Worker(
             engine=database.engine,
             taker=Taker(engine=database.engine, source=source, home=tmp_path),
             breaker=source.breaker,
+            refresher=Refresher(
+                engine=database.engine, chadwick=Chadwick(url=f"{savant.url}/register", timeout=1.0), home=tmp_path
+            ),
             schedule=Schedule(
                 engine=database.engine, source="savant", lookback_days=2, correction_days=14, now=lambda: now
             ),
             attempts=attempts,
             silence=timedelta(seconds=2),
-            poll_seconds=60,
+            poll_seconds=poll,
             pause_after=lambda failures: timedelta(seconds=0.1 * failures),
         )
 
@@ -122,6 +131,38 @@ async def _has_failed(database: Database, days: list[date]) -> bool:
     return {entry.day for entry in await entries(database) if entry.state == "failed"} == set(days)
 
 
+async def test_whoever_is_known_by_id_alone_is_asked_for_and_filled_in(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    cells = made_up_cells(FIRST, days=1)
+    batter, pitcher = int(cells["batter"][0]), int(cells["pitcher"][0])
+    savant.replies = {day: a_day(day) for day in DAYS[:2]}
+    savant.register = Reply(body=archive_of(chadwick(f"eeee,{batter},,,,Rookie,Ray,Ray,,2000,1,1,2024,2024,,")))
+    async with at_work(make_worker(now=NOW, poll=0.2)):
+        await until(lambda: _is_known(database, batter))
+    async with database.engine.connect() as connection:
+        waiting = {man.player_id: man.next_try for man in await unresolved(connection)}
+    assert waiting[pitcher] is not None
+
+
+async def _is_known(database: Database, player_id: int) -> bool:
+    asked = text("SELECT 1 FROM players WHERE player_id = :man AND state = 'known' AND name_first = 'Ray'")
+    async with database.engine.connect() as connection:
+        return bool((await connection.execute(asked, {"man": player_id})).scalar_one_or_none())
+
+
+async def test_a_register_out_of_reach_is_given_up_once_a_day_and_days_are_taken_on(
+    make_worker: MakeWorker, savant: FakeSavant, database: Database
+) -> None:
+    savant.replies = {day: a_day(day) for day in DAYS[:2]}
+    async with at_work(make_worker(now=NOW, attempts=2, poll=0.2)):
+        await until(lambda: _is_dead(database))
+        await asyncio.sleep(0.5)
+    (lost,) = await dead(database)
+    assert (lost.source, lost.attempts, "answered with status 503" in lost.reason) == ("chadwick", 2, True)
+    assert [entry.state for entry in await entries(database)] == ["done", "done"]
+
+
 async def test_nothing_is_asked_for_out_of_season(make_worker: MakeWorker, database: Database) -> None:
     assert await make_worker().schedule.look() == []
     assert await is_done(database)
@@ -193,7 +234,7 @@ async def _rests(database: Database) -> bool:
 async def test_a_worker_that_stops_puts_back_what_it_could_not_finish(
     make_worker: MakeWorker, savant: FakeSavant, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ondeck_ingest.worker.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("ondeck_ingest.jobs.GRACE_SECONDS", 0.1)
     savant.replies[FIRST] = Reply(delay=0.9)
     await put(database, [FIRST])
     async with at_work(make_worker()):

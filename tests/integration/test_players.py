@@ -46,6 +46,14 @@ def chadwick(*rows: str) -> str:
     return "\n".join((HEADER, *rows)) + "\n"
 
 
+def archive_of(people: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("register-master/data/people-0.csv", people)
+        archive.writestr("register-master/data/names.csv", NAMES)
+    return buffer.getvalue()
+
+
 def tables(*texts: str) -> dict[str, pl.DataFrame]:
     return by_kind(table for each in texts for table in tables_of(each.encode(), "register"))
 
@@ -190,16 +198,13 @@ def test_a_person_imports_asks_and_decides(store_home: Path, tmp_path: Path) -> 
 
 @pytest.fixture
 def register_over_http() -> Iterator[str]:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("register-master/data/people-0.csv", chadwick(ROOKIE_LATER, VETERAN))
-        archive.writestr("register-master/data/names.csv", NAMES)
+    body = archive_of(chadwick(ROOKIE_LATER, VETERAN))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(buffer.getvalue())
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""

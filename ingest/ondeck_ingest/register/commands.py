@@ -15,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_core.players.people import Role
 from ondeck_core.players.questions import ById, ByName
 from ondeck_core.players.resolving import Ambiguous, Missing, Resolution, Resolver
-from ondeck_ingest.archive import keep
-from ondeck_ingest.register.chadwick import Chadwick
 from ondeck_ingest.register.reading import by_kind, content_of, tables_of
+from ondeck_ingest.register.refreshing import refresher_of
 from ondeck_ingest.register.taking import ASK_AGAIN_AFTER, take
 from ondeck_ingest.register.telling import in_words, listed, rows_of
 from ondeck_ingest.settings import IngestSettings
@@ -26,6 +25,7 @@ from ondeck_store.migrations import migrate
 from ondeck_store.players.decisions import NAME, Decision, decide, decisions
 from ondeck_store.players.known import read_index
 from ondeck_store.players.open_questions import conflicts, unresolved
+from ondeck_store.players.registers import RegisterTaken
 from ondeck_store.settings import read_settings
 
 _HOME: Final = click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
@@ -57,10 +57,7 @@ def import_(paths: tuple[Path, ...], **flags: object) -> None:
 @_stored
 def refresh(**flags: object) -> None:
     """Fetch the Chadwick register and take what is new in it."""
-    settings = read_settings(IngestSettings, **flags)
-    content = Chadwick(url=settings.chadwick_url, timeout=settings.savant_timeout).fetch()
-    keep(settings.home, "chadwick", datetime.now(UTC).date().isoformat(), content)
-    asyncio.run(_take(settings, [("chadwick", content)]))
+    asyncio.run(_refresh(read_settings(IngestSettings, **flags)))
 
 
 @players.command()
@@ -118,9 +115,20 @@ def open_(**flags: object) -> None:
 async def _take(settings: IngestSettings, files: list[tuple[str, bytes]]) -> None:
     tables = by_kind(table for name, content in files for table in tables_of(content, name))
     async with _migrated(settings) as database, database.engine.begin() as connection:
-        for kind, taken in (await take(connection, tables)).items():
-            click.echo(f"{kind}: {taken}")
-        click.echo(f"{len(await unresolved(connection))} players are known by id alone")
+        await _tell(connection, await take(connection, tables))
+
+
+async def _refresh(settings: IngestSettings) -> None:
+    async with _migrated(settings) as database:
+        taken = await refresher_of(settings, database.engine).refresh()
+        async with database.engine.connect() as connection:
+            await _tell(connection, taken)
+
+
+async def _tell(connection: AsyncConnection, taken: dict[str, RegisterTaken]) -> None:
+    for kind, each in taken.items():
+        click.echo(f"{kind}: {each}")
+    click.echo(f"{len(await unresolved(connection))} players are known by id alone")
 
 
 async def _resolved(settings: IngestSettings, text: str, system: str | None, asked: dict[str, Any]) -> Resolution:
