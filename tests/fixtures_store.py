@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_store.database import Database, open_database
+from ondeck_store.ingest_tables import quarantine
 from ondeck_store.migrations import migrate
 from ondeck_store.player_tables import player_ids
 from ondeck_store.settings import StoreSettings
@@ -30,7 +31,7 @@ async def opened_database(store_home: Path) -> AsyncIterator[Database]:
 
 async def empty(connection: AsyncConnection) -> None:
     """Leave the tables and take everything out of them."""
-    assert player_ids.metadata is metadata
+    assert player_ids.metadata is quarantine.metadata is metadata
     ours = [table.name for table in metadata.sorted_tables]
     await connection.execute(text(f"TRUNCATE {', '.join([*ours, *QUEUE])}"))
 

@@ -8,13 +8,13 @@ from typing import Final
 import click
 
 from ondeck_ingest import running, working
+from ondeck_ingest.options import stored
+from ondeck_ingest.quarantine_commands import quarantine
 from ondeck_ingest.settings import IngestSettings
 from ondeck_store.settings import read_settings
 
 _A_DAY: Final = timedelta(days=1)
 _DAY: Final = click.DateTime(["%Y-%m-%d"])
-_HOME: Final = click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
-_URL: Final = click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
 
 
 @click.group()
@@ -24,8 +24,7 @@ def ingest() -> None:
 
 @ingest.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@_HOME
-@_URL
+@stored
 def files(paths: tuple[Path, ...], **flags: object) -> None:
     """Take Savant exports (CSV, gzipped CSV, parquet); a folder means the exports in it.
 
@@ -37,8 +36,7 @@ def files(paths: tuple[Path, ...], **flags: object) -> None:
 @ingest.command()
 @click.argument("first", type=_DAY)
 @click.argument("last", type=_DAY, required=False)
-@_HOME
-@_URL
+@stored
 def days(first: datetime, last: datetime | None, **flags: object) -> None:
     """Take the days from FIRST to LAST (default: FIRST alone) from Baseball Savant, through pybaseball."""
     asyncio.run(running.take_days(read_settings(IngestSettings, **flags), _days_between(first, last or first)))
@@ -46,8 +44,7 @@ def days(first: datetime, last: datetime | None, **flags: object) -> None:
 
 @ingest.command()
 @click.argument("days", nargs=-1, type=_DAY)
-@_HOME
-@_URL
+@stored
 def replay(days: tuple[datetime, ...], **flags: object) -> None:
     """Take days again from the raw bytes that were kept of them (default: all), without the network."""
     asyncio.run(running.replay_days(read_settings(IngestSettings, **flags), [day.date() for day in days]))
@@ -56,8 +53,7 @@ def replay(days: tuple[datetime, ...], **flags: object) -> None:
 @ingest.command()
 @click.option("--simulate", is_flag=True, help="Play a labelled simulated game day instead; touches no network.")
 @click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="How long that takes.")
-@_HOME
-@_URL
+@stored
 def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
     """Keep the last days complete and work the backlog off, until SIGTERM; beside any number of other workers."""
     settings = read_settings(IngestSettings, **flags)
@@ -68,8 +64,7 @@ def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
 @click.argument("first", type=_DAY)
 @click.argument("last", type=_DAY)
 @click.option("--again", is_flag=True, help="Also days that have been got; their rows are compared.")
-@_HOME
-@_URL
+@stored
 def backfill(first: datetime, last: datetime, *, again: bool, **flags: object) -> None:
     """Put the days from FIRST to LAST into the queue that all workers share; asks nobody for anything."""
     settings = read_settings(IngestSettings, **flags)
@@ -78,11 +73,13 @@ def backfill(first: datetime, last: datetime, *, again: bool, **flags: object) -
 
 @ingest.command()
 @click.argument("days", nargs=-1, type=_DAY)
-@_HOME
-@_URL
+@stored
 def retry(days: tuple[datetime, ...], **flags: object) -> None:
     """Put days that were given up (default: all of them) into the queue again."""
     asyncio.run(working.try_again(read_settings(IngestSettings, **flags), [day.date() for day in days]))
+
+
+ingest.add_command(quarantine)
 
 
 def _days_between(first: datetime, last: datetime) -> list[date]:

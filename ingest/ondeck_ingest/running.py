@@ -2,8 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 
 from ondeck_ingest import archive
 from ondeck_ingest.days import Taker
+from ondeck_ingest.opening import migrated
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.simulation import play
 from ondeck_ingest.sources.breaker import Breaker
@@ -20,9 +20,7 @@ from ondeck_ingest.sources.replay import Replay
 from ondeck_ingest.sources.savant import NAME, Savant
 from ondeck_ingest.sources.source import Source, Wanted, of_day
 from ondeck_ingest.telling import take_each
-from ondeck_store.database import Database, open_database
-from ondeck_store.migrations import migrate
-from ondeck_store.settings import StoreSettings
+from ondeck_store.database import Database
 
 
 async def take_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
@@ -55,14 +53,6 @@ def savant_of(settings: IngestSettings) -> Savant:
         attempts=settings.savant_attempts,
         breaker=Breaker(NAME, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
     )
-
-
-@asynccontextmanager
-async def migrated(settings: StoreSettings) -> AsyncIterator[Database]:
-    """Open the database, with the tables of this release."""
-    async with open_database(settings) as database:
-        await migrate(database.engine)
-        yield database
 
 
 async def _take_all(settings: IngestSettings, source: Source, wanted: Sequence[Wanted]) -> None:

@@ -10,10 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.mending import Rule
 from ondeck_core.statcast.reading import Reading, read_cells
+from ondeck_store.drift import note_columns
 from ondeck_store.ledger import LedgerEntry, record
-from ondeck_store.pitches import upsert_pitches
+from ondeck_store.pitches import Upserted, upsert_pitches
 from ondeck_store.quarantine import put_aside
+from ondeck_store.rules import standing_rules
 
 log = structlog.get_logger()
 
@@ -60,12 +63,10 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
     """
     if cells is None:
         async with engine.begin() as connection:
-            await record(connection, _entry(unit, Taken(), games=0))
+            await record(connection, entry_of(unit, Taken(), games=0))
         return Taken()
-    reading = await asyncio.to_thread(read_cells, cells)
+    reading = await asyncio.to_thread(read_cells, cells, await rules_that_hold(engine))
     del cells  # a season's month of text weighs more than all that is made of it
-    if reading.unknown:
-        log.warning("unknown columns kept", unit=unit.name, columns=list(reading.unknown))
     try:
         return await _store(engine, unit, reading)
     except IntegrityError as clash:
@@ -76,9 +77,12 @@ async def _store(engine: AsyncEngine, unit: Unit, reading: Reading) -> Taken:
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
         upserted = await upsert_pitches(connection, rows, simulated=unit.simulated)
-        await put_aside(connection, source=unit.source, unit=unit.name, misfits=reading.misfits)
-        taken = _counted(reading, upserted.stored, upserted.unchanged)
-        await record(connection, _entry(unit, taken, games=rows["game_pk"].n_unique()))
+        await put_aside(connection, source=unit.source, unit=unit.name, reading=reading)
+        taken = counted(reading, upserted)
+        await record(connection, entry_of(unit, taken, games=rows["game_pk"].n_unique()))
+        news = await note_columns(connection, reading.unknown, unit.source, unit.name)
+    if news:
+        log.warning("columns that no export has had before are kept", unit=unit.name, columns=news)
     return taken
 
 
@@ -87,14 +91,31 @@ def as_simulated(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(-pl.col("game_pk", "batter", "pitcher", "on_1b", "on_2b", "on_3b"))
 
 
-def _counted(reading: Reading, stored: int, unchanged: int) -> Taken:
-    taken = Taken(rows_in=reading.rows_in, stored=stored, unchanged=unchanged, quarantined=reading.misfits.height)
+async def rules_that_hold(engine: AsyncEngine) -> list[Rule]:
+    """Read the rules for rows that do not fit."""
+    async with engine.connect() as connection:
+        return await standing_rules(connection)
+
+
+def counted(reading: Reading, upserted: Upserted) -> Taken:
+    """Count what became of the rows that were read.
+
+    Raises:
+        ArithmeticError: one was lost or made up.
+    """
+    taken = Taken(
+        rows_in=reading.rows_in,
+        stored=upserted.stored,
+        unchanged=upserted.unchanged,
+        quarantined=reading.misfits.height,
+    )
     if taken.rows_in != taken.stored + taken.unchanged + taken.quarantined:
         raise ArithmeticError(f"rows were lost or made up: {taken}")
     return taken
 
 
-def _entry(unit: Unit, taken: Taken, games: int) -> LedgerEntry:
+def entry_of(unit: Unit, taken: Taken, games: int) -> LedgerEntry:
+    """Say for the ledger what became of a unit."""
     return LedgerEntry(
         source=unit.source,
         unit=unit.name,

@@ -17,8 +17,9 @@ from ondeck_ingest.backlog import BACKFILL, enqueue, retry
 from ondeck_ingest.calendar import in_season
 from ondeck_ingest.days import Taker
 from ondeck_ingest.jobs import in_words
+from ondeck_ingest.opening import migrated
 from ondeck_ingest.register.refreshing import refresher_of
-from ondeck_ingest.running import migrated, savant_of
+from ondeck_ingest.running import savant_of
 from ondeck_ingest.schedule import Schedule
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME, Savant

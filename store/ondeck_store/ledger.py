@@ -9,7 +9,7 @@ from sqlalchemy import case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_store.tables import ingest_ledger, ingest_sources
+from ondeck_store.ingest_tables import ingest_ledger, ingest_sources
 
 State = Literal["wanted", "done", "empty", "failed"]
 _KEY: Final = ("source", "unit")

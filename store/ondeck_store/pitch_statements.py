@@ -7,7 +7,7 @@ from ondeck_core.statcast.reading import EXTRA
 
 STAGED: Final = "staged_pitches"
 OF_GAMES: Final = ("game_pk", "game_year", "game_date", "game_type", "home_team", "away_team", "simulated")
-OF_PLAYERS: Final = ("pitcher", "player_name", "batter", "simulated")
+OF_PLAYERS: Final = ("pitcher", "player_name", "batter", "game_year", "simulated")
 
 _UNIQUE: Final = (*KEY, "game_year")
 _WRITTEN: Final = (*NAMES, EXTRA)
@@ -62,7 +62,18 @@ FROM (
 ) AS men
 GROUP BY player_id ORDER BY player_id
 ON CONFLICT (player_id) DO UPDATE SET name = excluded.name
-WHERE players.name IS NULL AND excluded.name IS NOT NULL
+WHERE excluded.name IS NOT NULL AND (players.name IS NULL OR players.name < excluded.name)
+"""  # noqa: S608  names of our own; of two spellings the greater, so that it does not matter which came first
+
+SPELLINGS: Final = f"""
+INSERT INTO player_aliases AS known (player_id, spelling, source, first_season, last_season)
+SELECT pitcher, player_name, 'savant', min(game_year), max(game_year)
+FROM {STAGED} WHERE player_name IS NOT NULL AND NOT simulated
+GROUP BY pitcher, player_name ORDER BY pitcher, player_name
+ON CONFLICT (player_id, spelling, source) DO UPDATE SET
+    first_season = least(known.first_season, excluded.first_season),
+    last_season = greatest(known.last_season, excluded.last_season)
+WHERE excluded.first_season < known.first_season OR excluded.last_season > known.last_season
 """  # noqa: S608  names of our own
 
 # Its time is that of the statement, which began when the games were locked: of two transactions, the later one's is.

@@ -25,6 +25,7 @@ from ondeck_store.pitch_statements import (
     PITCHES,
     PLAYERS,
     REVISIONS,
+    SPELLINGS,
     STAGE,
     STAGED,
 )
@@ -46,7 +47,7 @@ async def upsert_pitches(connection: AsyncConnection, rows: pl.DataFrame, *, sim
 
     Rows have distinct keys. A game of which the same rows were taken last is left alone; a game that nobody has stored
     is copied as it is; of the others each row is compared, and one that is changed keeps what it was as a revision. A
-    pitcher is known by the name on his rows, a batter by id alone until he pitches.
+    pitcher is known by the names on his rows, a batter by id alone until he pitches.
     """
     labelled = rows.select(*NAMES, pl.lit(simulated).alias(SIMULATED), _extra_of(rows))
     digests = _digests(labelled)
@@ -57,12 +58,12 @@ async def upsert_pitches(connection: AsyncConnection, rows: pl.DataFrame, *, sim
     games = news.select(OF_GAMES).unique("game_pk", keep="first", maintain_order=True).join(changed, on="game_pk")
     if await _all_new(connection, games):
         await _stage(connection, news.select(OF_PLAYERS).unique())
-        await connection.execute(text(PLAYERS))
+        await _meet_players(connection)
         await copy_in(connection, "pitches", news)
         return Upserted(stored=news.height, unchanged=rows.height - news.height)
     await connection.execute(text(GAMES))
     await _stage(connection, news)
-    await connection.execute(text(PLAYERS))
+    await _meet_players(connection)
     await connection.execute(text(REVISIONS))
     stored = (await connection.execute(text(PITCHES))).rowcount
     return Upserted(stored=stored, unchanged=rows.height - stored)
@@ -109,6 +110,11 @@ async def _stage(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await connection.execute(text(f"DROP TABLE IF EXISTS {STAGED}"))
     await connection.execute(text(STAGE))
     await copy_in(connection, STAGED, rows)
+
+
+async def _meet_players(connection: AsyncConnection) -> None:
+    await connection.execute(text(PLAYERS))
+    await connection.execute(text(SPELLINGS))
 
 
 async def pitches_as_of(connection: AsyncConnection, game_pk: int, moment: datetime) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -11,12 +10,10 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKeyConstraint,
-    Identity,
     Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
-    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -47,7 +44,8 @@ _TYPES: Final[dict[Kind, TypeEngine[Any]]] = {
 }
 
 
-def _simulated() -> Column[bool]:
+def simulated_label() -> Column[bool]:
+    """Make the column that tells made-up rows from real ones."""
     return Column("simulated", Boolean, nullable=False, server_default=text("false"))
 
 
@@ -56,7 +54,7 @@ players = Table(
     metadata,
     Column("player_id", Integer, primary_key=True, autoincrement=False, comment="MLBAM id; negative: simulated"),
     Column("name", Text, comment='"Last, First", as Savant writes it; NULL: known by id alone'),
-    _simulated(),
+    simulated_label(),
     *(Column(name, Text) for name in ("name_first", "name_last", "name_given", "name_suffix")),
     *(Column(name, Integer) for name in ("birth_year", "birth_month", "birth_day")),
     *(Column(name, Text) for name in ("bats", "throws")),
@@ -83,7 +81,7 @@ games = Table(
     Column("game_type", Text, nullable=False),
     Column("home_team", Text, nullable=False),
     Column("away_team", Text, nullable=False),
-    _simulated(),
+    simulated_label(),
     Column("rows_sha256", Text, comment="of the rows that were last taken for the game, as they were"),
     UniqueConstraint("game_pk", "season"),
     CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
@@ -93,7 +91,7 @@ pitches = Table(
     "pitches",
     metadata,
     *(Column(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS),
-    _simulated(),
+    simulated_label(),
     Column("extra", JSONB, comment="columns that no export has had before"),
     Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("game_pk", "at_bat_number", "pitch_number", "game_year"),
@@ -115,62 +113,4 @@ pitch_revisions = Table(
     Column("pitch_number", Integer, primary_key=True),
     Column("changed_at", DateTime(timezone=True), primary_key=True, server_default=func.now()),
     Column("former", JSONB, nullable=False, comment="the values that were changed, as they were before"),
-)
-
-ingest_ledger = Table(
-    "ingest_ledger",
-    metadata,
-    Column("source", Text, primary_key=True, comment="savant, file or simulator"),
-    Column("unit", Text, primary_key=True, comment="a day, or the name of a file and its SHA-256"),
-    Column("day", Date),
-    Column("state", Text, nullable=False),
-    Column("rows_in", Integer, nullable=False, server_default=text("0")),
-    Column("stored", Integer, nullable=False, server_default=text("0")),
-    Column("unchanged", Integer, nullable=False, server_default=text("0")),
-    Column("quarantined", Integer, nullable=False, server_default=text("0")),
-    Column("games", Integer, nullable=False, server_default=text("0")),
-    Column("raw_sha256", Text),
-    Column("attempts", SmallInteger, nullable=False, server_default=text("1")),
-    Column("last_error", Text),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("wanted_at", DateTime(timezone=True), comment="when the day was last put into the queue"),
-    Column("fetched_at", DateTime(timezone=True), comment="when the bytes came"),
-    Column(
-        "revisions",
-        Integer,
-        nullable=False,
-        server_default=text("0"),
-        comment="how often it came again with other rows",
-    ),
-    Column("odd_games", Text, comment="what is suspicious about its games"),
-    Column("odd_rows", Text, comment="what is suspicious about the number of its rows"),
-    _simulated(),
-    CheckConstraint("state IN ('wanted', 'done', 'empty', 'failed')", name="known_state"),
-    CheckConstraint("rows_in = stored + unchanged + quarantined", name="no_row_is_lost"),
-    Index(None, "source", "day"),
-)
-
-ingest_sources = Table(
-    "ingest_sources",
-    metadata,
-    Column("source", Text, primary_key=True),
-    Column("state", Text, nullable=False, comment="answers, or rests: it failed too often and is left alone"),
-    Column("until", DateTime(timezone=True), comment="until when it is left alone"),
-    Column("reason", Text, comment="what it said last"),
-    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    CheckConstraint("state IN ('answers', 'rests')", name="known_state"),
-)
-
-quarantine = Table(
-    "quarantine",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("unit", Text, nullable=False),
-    Column("code", Text, nullable=False, server_default=text("'unreadable'")),
-    Column("reason", Text, nullable=False),
-    Column("cells", JSONB, nullable=False, comment="the row as it came, text by column name"),
-    Column("cells_sha256", Text, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    UniqueConstraint("source", "unit", "cells_sha256"),
 )

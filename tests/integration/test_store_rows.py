@@ -15,11 +15,11 @@ from ondeck_core.statcast.misfits import FIRST_SEASON, LAST_SEASON
 from ondeck_core.statcast.reading import EXTRA
 from ondeck_ingest.taking import as_simulated
 from ondeck_store.database import Database
+from ondeck_store.ingest_tables import quarantine
 from ondeck_store.ledger import LedgerEntry, days_done, latest, record
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches import Upserted, pitches_as_of, read_pitches, span_of_days, upsert_pitches
 from ondeck_store.player_tables import player_aliases
-from ondeck_store.quarantine import count, put_aside
 from ondeck_store.simulated import read_simulated
 from ondeck_store.tables import metadata
 from tests.made_up import made_up_rows
@@ -42,7 +42,7 @@ async def test_migrations_make_the_tables_that_the_code_knows(connection: AsyncC
         foreign = ("pitches_", "alembic_version", "ingest_pgqueuer")
         return [each for each in found if not any(name in str(each) for name in foreign)]
 
-    assert player_aliases.metadata is metadata
+    assert player_aliases.metadata is quarantine.metadata is metadata
     assert await connection.run_sync(differences) == []
 
 
@@ -163,17 +163,6 @@ async def test_the_ledger_holds_the_last_word_on_a_unit_and_counts_attempts(conn
 async def test_the_ledger_refuses_an_entry_that_loses_rows(connection: AsyncConnection) -> None:
     with pytest.raises(IntegrityError, match="no_row_is_lost"):
         await record(connection, LedgerEntry(source="file", unit="x", state="done", rows_in=3, stored=2))
-
-
-async def test_a_misfit_is_kept_once_with_its_reason_and_its_cells(connection: AsyncConnection) -> None:
-    misfits = pl.DataFrame(
-        {"balls": ["4"], "des": ["x"], "code": ["out_of_range"], "reason": ["balls: not from 0 to 3"]}
-    )
-    for _ in range(2):
-        await put_aside(connection, source="file", unit="x", misfits=misfits)
-    assert await count(connection) == 1
-    kept = (await connection.execute(text("SELECT code, reason, cells FROM quarantine"))).one()
-    assert tuple(kept) == ("out_of_range", "balls: not from 0 to 3", {"balls": "4", "des": "x"})
 
 
 async def revisions(connection: AsyncConnection) -> list[dict[str, object]]:

@@ -1,6 +1,7 @@
 """From cells of text to typed rows: a row fits the contract, or it is set aside with its reason and its text."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
@@ -8,10 +9,12 @@ import polars as pl
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.contract import COLUMNS, KEY, NULLS, REQUIRED, Column, Kind
 from ondeck_core.statcast.generations import modernized
+from ondeck_core.statcast.mending import RULE, Rule, mended
 from ondeck_core.statcast.misfits import CODE, NO_KEY, REASON, complaints, own_complaints
 from ondeck_core.statcast.owners import with_pitchers_names_alone
 
 EXTRA: Final = "extra"
+AS_IT_CAME: Final = " (as it came)"
 ROWS_AT_ONCE: Final = 32_768  # as text a row takes ten times the memory that it takes typed
 
 
@@ -20,13 +23,17 @@ class Reading:
     """What became of a table of cells.
 
     `rows` follow the contract, with what is unknown of each as JSON in `extra`; `misfits` are cells as they came, with
-    a `code` and a `reason` each; `keyless` are those among them that have no key, typed; `unknown` names columns that
-    no export has had before.
+    a `code` and a `reason` each; `keyless` are those among them that have no key, typed; `mended` are the cells, as
+    they came, of rows that fit thanks to a `rule`, with what is wrong without it; `misfits_at` and `mended_at` are
+    their positions in the table. `unknown` names columns that no export has had before.
     """
 
     rows: pl.DataFrame
     misfits: pl.DataFrame
+    misfits_at: pl.Series
     keyless: pl.DataFrame
+    mended: pl.DataFrame
+    mended_at: pl.Series
     unknown: tuple[str, ...]
 
     @property
@@ -35,21 +42,60 @@ class Reading:
         return self.rows.height + self.misfits.height
 
 
-def read_cells(cells: pl.DataFrame) -> Reading:
+def read_cells(cells: pl.DataFrame, rules: Sequence[Rule] = ()) -> Reading:
     """Type a table whose columns are all text, of whatever year; of a key that comes twice the later row is a misfit.
+
+    Of the rows that do not fit, those that a rule meets are read as it says.
 
     Raises:
         SourceRefusedError: the table lacks a required column; nothing of it is taken.
     """
+    judged, at = _judge(cells), pl.int_range(cells.height, eager=True)
+    misfits = cells.filter(~judged.fits)
+    better, met = mended(misfits, rules)
+    if met.is_null().all():
+        return _reading(cells, judged, at)
+    fitting = cells.filter(judged.fits)
+    again = _judge(pl.concat([fitting, better]))
+    fits_now = again.fits.tail(misfits.height) & met.is_not_null()
+    complaints_then = judged.wrong.filter(~judged.fits).with_columns(met)
+    return replace(
+        _reading(pl.concat([fitting, misfits]), again, pl.concat([at.filter(judged.fits), at.filter(~judged.fits)])),
+        mended=_apart(misfits.filter(fits_now)).with_columns(complaints_then.filter(fits_now)),
+        mended_at=at.filter(~judged.fits).filter(fits_now),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """Rows, typed, and what is wrong with each."""
+
+    typed: pl.DataFrame
+    wrong: pl.DataFrame
+    unknown: tuple[str, ...]
+
+    @property
+    def fits(self) -> pl.Series:
+        return self.wrong[REASON].is_null()
+
+
+def _judge(cells: pl.DataFrame) -> _Judged:
     parts = [_read(part) for part in cells.iter_slices(ROWS_AT_ONCE)] or [_read(cells)]
     typed = pl.concat([part.typed for part in parts])
     wrong = complaints(pl.concat([part.wrong for part in parts]), typed)
-    fits = wrong[REASON].is_null()
+    return _Judged(typed=typed, wrong=wrong, unknown=parts[0].unknown)
+
+
+def _reading(as_they_came: pl.DataFrame, judged: _Judged, at: pl.Series) -> Reading:
+    fits = judged.fits
     return Reading(
-        rows=with_pitchers_names_alone(typed.filter(fits)),
-        misfits=_apart(cells.filter(~fits)).with_columns(wrong.filter(~fits)),
-        keyless=typed.filter((wrong[CODE] == NO_KEY).fill_null(value=False)),
-        unknown=parts[0].unknown,
+        rows=with_pitchers_names_alone(judged.typed.filter(fits)),
+        misfits=_apart(as_they_came.filter(~fits)).with_columns(judged.wrong.filter(~fits)),
+        misfits_at=at.filter(~fits),
+        keyless=judged.typed.filter((judged.wrong[CODE] == NO_KEY).fill_null(value=False)),
+        mended=as_they_came.clear(),
+        mended_at=at.clear(),
+        unknown=judged.unknown,
     )
 
 
@@ -70,8 +116,8 @@ def _read(cells: pl.DataFrame) -> _Part:
 
 
 def _apart(cells: pl.DataFrame) -> pl.DataFrame:
-    """Keep columns that happen to be called `code` or `reason` beside ours."""
-    return cells.rename({name: f"{name} (as it came)" for name in (CODE, REASON) if name in cells.columns})
+    """Keep columns that happen to be called as ours beside them."""
+    return cells.rename({name: f"{name}{AS_IT_CAME}" for name in (CODE, REASON, RULE) if name in cells.columns})
 
 
 def _refuse_missing(cells: pl.DataFrame) -> None:

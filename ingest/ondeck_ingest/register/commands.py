@@ -2,11 +2,10 @@
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from dataclasses import astuple
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,25 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_core.players.people import Role
 from ondeck_core.players.questions import ById, ByName
 from ondeck_core.players.resolving import Ambiguous, Missing, Resolution, Resolver
+from ondeck_ingest.opening import migrated, within
+from ondeck_ingest.options import stored
 from ondeck_ingest.register.reading import by_kind, content_of, tables_of
 from ondeck_ingest.register.refreshing import refresher_of
 from ondeck_ingest.register.taking import ASK_AGAIN_AFTER, take
-from ondeck_ingest.register.telling import in_words, listed, rows_of
+from ondeck_ingest.register.telling import in_words
 from ondeck_ingest.settings import IngestSettings
-from ondeck_store.database import Database, open_database
-from ondeck_store.migrations import migrate
+from ondeck_ingest.tables import listed
 from ondeck_store.players.decisions import NAME, Decision, decide, decisions
 from ondeck_store.players.known import read_index
 from ondeck_store.players.open_questions import conflicts, unresolved
 from ondeck_store.players.registers import RegisterTaken
 from ondeck_store.settings import read_settings
-
-_HOME: Final = click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
-_URL: Final = click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
-
-
-def _stored(command: Callable[..., Any]) -> Callable[..., Any]:
-    return _HOME(_URL(command))
 
 
 @click.group()
@@ -43,7 +36,7 @@ def players() -> None:
 
 @players.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@_stored
+@stored
 def import_(paths: tuple[Path, ...], **flags: object) -> None:
     """Take registers of players: CSV, gzipped CSV, ZIP archives, or folders of them.
 
@@ -54,7 +47,7 @@ def import_(paths: tuple[Path, ...], **flags: object) -> None:
 
 
 @players.command()
-@_stored
+@stored
 def refresh(**flags: object) -> None:
     """Fetch the Chadwick register and take what is new in it."""
     asyncio.run(_refresh(read_settings(IngestSettings, **flags)))
@@ -68,7 +61,7 @@ def refresh(**flags: object) -> None:
 @click.option("--team", default="", help="Team he played for, as Savant writes it.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="What he was in a pitch.")
 @click.option("--born", type=click.DateTime(["%Y-%m-%d"]), help="Date of birth.")
-@_stored
+@stored
 def resolve(name_or_id: str, system: str | None, **asked: Any) -> None:  # noqa: ANN401  options that click has checked
     """Tell who is meant by a name or an id: found, ambiguous (exit code 2) or missing (exit code 3)."""
     flags = {name: asked.pop(name) for name in ("home", "database_url")}
@@ -87,39 +80,43 @@ def resolve(name_or_id: str, system: str | None, **asked: Any) -> None:  # noqa:
 @click.option("--system", default=NAME, show_default=True, help="What VALUE is: a name, or an id of this system.")
 @click.option("--why", required=True, help="For those who read it later.")
 @click.option("--take-back", is_flag=True, help="Take an earlier decision back.")
-@_stored
+@stored
 def override(player_id: int, value: str, *, system: str, why: str, take_back: bool, **flags: object) -> None:
     """Decide by hand that VALUE means PLAYER_ID, whatever the registers say; kept with who, when and why."""
     decision = Decision(
         who=getpass.getuser(), why=why, player_id=player_id, system=system, value=value, holds=not take_back
     )
-    asyncio.run(_within(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision)))
+    asyncio.run(within(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision)))
 
 
 @players.command("open")
-@_stored
+@stored
 def open_(**flags: object) -> None:
     """List who is known by id alone, what sources disagree on, and what was decided by hand."""
     settings = read_settings(IngestSettings, **flags)
     console = Console(highlight=False)
-    men = asyncio.run(_within(settings, unresolved))
-    console.print(listed("known by id alone", ("id", "name", "asked for again"), rows_of(men)))
-    found = asyncio.run(_within(settings, conflicts))
-    console.print(listed("disagreements", ("id", "on", "ours", "theirs", "source", "seen"), rows_of(found)))
-    by_hand = asyncio.run(_within(settings, decisions))
+    men = asyncio.run(within(settings, unresolved))
+    console.print(listed("known by id alone", ("id", "name", "asked for again"), map(astuple, men)))
+    found = asyncio.run(within(settings, conflicts))
+    console.print(listed("disagreements", ("id", "on", "ours", "theirs", "source", "seen"), map(astuple, found)))
+    by_hand = asyncio.run(within(settings, decisions))
     console.print(
-        listed("decided by hand", ("who", "why", "id", "system", "value", "holds", "number", "at"), rows_of(by_hand))
+        listed(
+            "decided by hand",
+            ("who", "why", "id", "system", "value", "holds", "number", "at"),
+            map(astuple, by_hand),
+        )
     )
 
 
 async def _take(settings: IngestSettings, files: list[tuple[str, bytes]]) -> None:
     tables = by_kind(table for name, content in files for table in tables_of(content, name))
-    async with _migrated(settings) as database, database.engine.begin() as connection:
+    async with migrated(settings) as database, database.engine.begin() as connection:
         await _tell(connection, await take(connection, tables))
 
 
 async def _refresh(settings: IngestSettings) -> None:
-    async with _migrated(settings) as database:
+    async with migrated(settings) as database:
         taken = await refresher_of(settings, database.engine).refresh()
         async with database.engine.connect() as connection:
             await _tell(connection, taken)
@@ -133,7 +130,7 @@ async def _tell(connection: AsyncConnection, taken: dict[str, RegisterTaken]) ->
 
 async def _resolved(settings: IngestSettings, text: str, system: str | None, asked: dict[str, Any]) -> Resolution:
     now = datetime.now(UTC)
-    index = await _within(settings, read_index)
+    index = await within(settings, read_index)
     resolver = Resolver(index=index, today=now.date(), next_try=now + ASK_AGAIN_AFTER)
     if system is not None:
         return resolver.by_id(ById(system=system, id=text))
@@ -142,15 +139,3 @@ async def _resolved(settings: IngestSettings, text: str, system: str | None, ask
         name: None if asked[name] is None else asked[name].date() for name in ("day", "born")
     }
     return resolver.by_name(ByName(name=text, season=asked["season"], team=asked["team"], role=role, **days))
-
-
-async def _within(settings: IngestSettings, work: Callable[[AsyncConnection], Any]) -> Any:  # noqa: ANN401  what `work` gives
-    async with _migrated(settings) as database, database.engine.begin() as connection:
-        return await work(connection)
-
-
-@asynccontextmanager
-async def _migrated(settings: IngestSettings) -> AsyncIterator[Database]:
-    async with open_database(settings) as database:
-        await migrate(database.engine)
-        yield database

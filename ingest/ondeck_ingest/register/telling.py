@@ -1,9 +1,4 @@
-"""What is known about players, in words and tables for people."""
-
-from datetime import datetime
-from typing import Any
-
-from rich.table import Table
+"""What is known about players, in words for people."""
 
 from ondeck_core.players.people import Person
 from ondeck_core.players.resolving import Ambiguous, Found, Missing, Resolution
@@ -30,24 +25,3 @@ def _described(player: Person) -> str:
     teams = sorted({f"{each.team} {each.season} ({each.role.value})" for each in player.played})
     known = [f"born {born}" if born else "", *spans[:1], ", ".join(teams)]
     return f"{player.player_id} {player.name}" + "".join(f"; {each}" for each in known if each)
-
-
-def rows_of(records: list[Any]) -> list[tuple[str, ...]]:
-    """Lay dataclasses out as rows of text, their fields in order."""
-    return [
-        tuple(
-            "" if value is None else f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
-            for value in vars(each).values()
-        )
-        for each in records
-    ]
-
-
-def listed(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    """Draw a table whose title says how many rows it has."""
-    table = Table(title=f"{title}: {len(rows)}", title_justify="left")
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -1,0 +1,191 @@
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from ondeck_core.errors import NotFoundError, SourceRefusedError
+from ondeck_ingest.retaking import retake
+from ondeck_ingest.taking import Taken, Unit, take
+from ondeck_store.database import Database
+from ondeck_store.drift import unknown_columns
+from ondeck_store.ledger import latest
+from ondeck_store.rules import NewRule, add_rule, all_rules, standing_rules, take_back_rule
+from ondeck_store.set_aside import SetAside, Which, counts, set_aside
+from tests.made_up import as_csv, made_up_cells
+
+CELLS = made_up_cells(date(2022, 6, 1), days=1)
+ROWS = CELLS.height
+FIRST_ROW = pl.int_range(pl.len()) == 0
+ODD = CELLS.with_columns(balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"))
+DAY = Unit(source="savant", name="2022-06-01", day=date(2022, 6, 1))
+RULE = NewRule(who="a person", why="the count was misread", cells={"balls": "4"}, instead={"balls": "3"})
+
+
+async def rows_of(database: Database, which: Which | None = None) -> list[SetAside]:
+    async with database.engine.connect() as connection:
+        return await set_aside(connection, which or Which(closed=True))
+
+
+async def ruled(database: Database, rule: NewRule = RULE) -> int:
+    async with database.engine.begin() as connection:
+        return await add_rule(connection, rule)
+
+
+async def stored(database: Database) -> list[tuple[int, int]]:
+    async with database.engine.connect() as connection:
+        found = await connection.execute(text("SELECT count(*), max(balls) FROM pitches"))
+        return [(row[0], row[1]) for row in found]
+
+
+async def test_a_row_is_set_aside_as_it_came_once_with_its_reason(database: Database) -> None:
+    for _ in range(2):
+        assert (await take(database.engine, DAY, ODD)).quarantined == 1
+    (row,) = await rows_of(database)
+    assert (row.code, row.reason, row.outcome) == ("out_of_range", "balls: not from 0 to 3", None)
+    assert row.cells == ODD.row(0, named=True)
+    async with database.engine.connect() as connection:
+        assert await counts(connection) == {"out_of_range": 1}
+
+
+async def test_a_second_look_stores_what_a_rule_mends_and_says_so(database: Database) -> None:
+    await take(database.engine, DAY, ODD)
+    assert await retake(database.engine, Which()) == Taken(rows_in=1, quarantined=1)
+    number = await ruled(database)
+    assert await retake(database.engine, Which(code="missing")) == Taken()
+    assert await retake(database.engine, Which(code="out_of_range")) == Taken(rows_in=1, stored=1)
+    (row,) = await rows_of(database)
+    assert (row.outcome, row.rule, row.cells["balls"]) == ("stored", number, "4")
+    assert await stored(database) == [(ROWS, 3)]
+    assert await retake(database.engine, Which()) == Taken()
+    async with database.engine.connect() as connection:
+        run = next(each for each in await latest(connection) if each.source == "quarantine" and each.rows_in)
+    assert (run.rows_in, run.stored, run.quarantined) in {(1, 1, 0), (1, 0, 1)}
+
+
+async def test_a_rule_holds_for_what_comes_later_until_it_is_taken_back(database: Database) -> None:
+    number = await ruled(database)
+    assert await take(database.engine, DAY, ODD) == Taken(rows_in=ROWS, stored=ROWS)
+    assert await take(database.engine, DAY, ODD) == Taken(rows_in=ROWS, unchanged=ROWS)
+    (row,) = await rows_of(database)
+    assert (row.outcome, row.rule, row.reason) == ("stored", number, "balls: not from 0 to 3")
+    async with database.engine.begin() as connection:
+        await take_back_rule(connection, number)
+    assert (await take(database.engine, DAY, ODD)).quarantined == 1
+    assert [each.outcome for each in await rows_of(database)] == [None]
+
+
+async def test_a_rule_is_never_lost(database: Database) -> None:
+    number = await ruled(database)
+    async with database.engine.begin() as connection:
+        await take_back_rule(connection, number)
+        assert await standing_rules(connection) == []
+        (kept,) = await all_rules(connection)
+        assert (kept.who, kept.why, kept.taken_back_at is not None) == (RULE.who, RULE.why, True)
+        with pytest.raises(NotFoundError, match=f"no rule '{number}'"):
+            await take_back_rule(connection, number)
+
+
+async def test_a_day_that_comes_again_without_a_row_supersedes_it(database: Database) -> None:
+    await take(database.engine, DAY, ODD)
+    await take(database.engine, Unit(source="file", name="another"), ODD)
+    assert await take(database.engine, DAY, CELLS) == Taken(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
+    assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": "superseded", "file": None}
+    await take(database.engine, DAY, ODD)
+    assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": None, "file": None}
+
+
+async def test_a_row_that_fits_by_now_is_stored_as_it_is(database: Database) -> None:
+    await take(database.engine, DAY, ODD)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("""UPDATE quarantine SET cells = cells || '{"balls": "3"}'"""))
+    assert await retake(database.engine, Which()) == Taken(rows_in=1, stored=1)
+    assert [(row.outcome, row.rule) for row in await rows_of(database)] == [("stored", None)]
+
+
+async def test_rows_of_many_units_with_unlike_columns_are_looked_at_at_once(database: Database) -> None:
+    other = made_up_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
+        balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
+    )
+    await take(database.engine, DAY, ODD)
+    await take(database.engine, Unit(source="file", name="b.csv"), other)
+    await ruled(database)
+    assert await retake(database.engine, Which()) == Taken(rows_in=2, stored=2)
+    async with database.engine.connect() as connection:
+        extra = await connection.execute(text("SELECT DISTINCT extra ->> 'never_seen', extra ->> 'code' FROM pitches"))
+        assert {tuple(row) for row in extra} == {(None, None), ("y", "x")}
+
+
+async def test_a_row_that_contradicts_what_is_stored_changes_nothing(database: Database) -> None:
+    await take(database.engine, DAY, ODD)
+    await ruled(
+        database,
+        NewRule(
+            who="x",
+            why="y",
+            cells={"balls": "4"},
+            instead={"balls": "3", "game_year": "2021", "game_date": "2021-06-01"},
+        ),
+    )
+    with pytest.raises(SourceRefusedError, match="a row contradicts what is stored"):
+        await retake(database.engine, Which())
+    assert [row.outcome for row in await rows_of(database)] == [None]
+
+
+async def test_columns_that_no_export_has_had_before_are_told_once(database: Database) -> None:
+    odd = CELLS.with_columns(spin_axis_2=pl.lit("1"), zone_2=pl.lit("2"))
+    with capture_logs() as logs:
+        for unit in (DAY, Unit(source="file", name="again"), DAY):
+            await take(database.engine, unit, odd)
+    told = [each for each in logs if "columns" in each]
+    assert [(each["columns"], each["unit"]) for each in told] == [(["spin_axis_2", "zone_2"], DAY.name)]
+    async with database.engine.connect() as connection:
+        seen = await unknown_columns(connection)
+    assert [(each.name, each.source, each.unit) for each in seen] == [
+        ("spin_axis_2", "savant", DAY.name),
+        ("zone_2", "savant", DAY.name),
+    ]
+
+
+def quarantine(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ondeck_cli", "ingest", *words, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=None)
+
+
+def test_a_person_lists_shows_mends_and_retries(tmp_path: Path, store_home: Path, database: Database) -> None:
+    (tmp_path / "odd.csv").write_bytes(as_csv(ODD))
+    quarantine(store_home, "files", str(tmp_path / "odd.csv"))
+    assert database.described
+    listed = quarantine(store_home, "quarantine", "list", "--code", "out_of_range").stdout
+    assert "set aside: 1" in listed
+    number = next(word for word in listed.split() if word.isdigit() and word != "1")
+    shown = quarantine(store_home, "quarantine", "show", number).stdout
+    assert "out_of_range: balls: not from 0 to 3" in shown
+    assert "\n> balls: 4\n" in shown
+    asked = ("--where", "balls=4", "--where", "pitch_number=1", "--set", "balls=3", "--why", "misread")
+    assert quarantine(store_home, "quarantine", "rule", *asked).stdout.startswith("rule ")
+    done = quarantine(store_home, "quarantine", "retry")
+    assert done.stdout.splitlines()[-1] == "1 rows in: 1 stored, 0 unchanged, 0 quarantined"
+    assert "set aside: 0" in quarantine(store_home, "quarantine", "list").stdout
+    assert "stored by rule" in " ".join(quarantine(store_home, "quarantine", "show", number).stdout.split())
+    assert "misread" in quarantine(store_home, "quarantine", "rules").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("show", "77"), "no row in quarantine '77'"),
+        (("rule", "--where", "balls", "--set", "balls=3", "--why", "x"), "'balls' is not COLUMN=TEXT"),
+        (("rules", "--take-back", "77"), "no rule '77'; there are: none"),
+    ],
+)
+def test_a_wrong_word_is_refused_in_words(
+    store_home: Path, database: Database, words: tuple[str, ...], complaint: str
+) -> None:
+    done = quarantine(store_home, "quarantine", *words)
+    assert (done.returncode != 0, complaint in done.stderr, "Traceback" in done.stderr) == (True, True, False)
+    assert database.described
