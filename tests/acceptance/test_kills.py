@@ -1,0 +1,142 @@
+"""Workers and the database, killed again and again: in the end everything is there, once, as if nothing had been."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+
+from ondeck_ingest.backlog import backlog_of
+from ondeck_ingest.days import Taker
+from ondeck_ingest.register.chadwick import Chadwick
+from ondeck_ingest.register.refreshing import Refresher
+from ondeck_ingest.sources.source import of_day
+from ondeck_store.database import Database, open_database
+from ondeck_store.digest import content_digest
+from ondeck_store.ledger import days_of
+from ondeck_store.migrations import migrate
+from ondeck_store.settings import StoreSettings
+from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from tests.integration.test_players import VETERAN, archive_of
+from tests.integration.test_players import chadwick as chadwick_of
+from tests.made_up import as_csv, made_up_cells
+
+FIRST = date(2023, 5, 1)
+DAYS = [FIRST + timedelta(days=number) for number in range(90)]
+WORKERS = 3
+KILLS = 20
+PATIENCE = 240
+
+
+@dataclass(kw_only=True)
+class Crew:
+    """Three workers on one embedded database, and whoever kills them."""
+
+    home: Path
+    savant_url: str
+    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def command(self, *words: str) -> "subprocess.Popen[bytes]":
+        environment = {
+            "ONDECK_SAVANT_URL": self.savant_url,
+            "ONDECK_CHADWICK_URL": f"{self.savant_url}/register",
+            "ONDECK_HEARTBEAT_SECONDS": "2",
+            "ONDECK_SAVANT_ATTEMPTS": "1",
+            "ONDECK_BREAKER_FAILURES": "1000",
+        }
+        with (self.home.parent / "workers.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ondeck_cli", "ingest", *words, "--home", str(self.home)],
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    def start(self) -> None:
+        self.workers.append(self.command("worker"))
+
+    def kill_a_worker(self, number: int) -> None:
+        killed = self.workers.pop(number)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        self.start()
+
+    def kill_the_database(self) -> None:
+        pid_file = self.home / "postgres" / "data" / "postmaster.pid"
+        if pid_file.exists():
+            postmaster = int(pid_file.read_text().split()[0])
+            if psutil.pid_exists(postmaster):
+                os.kill(postmaster, signal.SIGKILL)
+
+
+@contextmanager
+def crew_at(home: Path, savant_url: str) -> Iterator[Crew]:
+    crew = Crew(home=home, savant_url=savant_url)
+    try:
+        yield crew
+    finally:
+        for worker in crew.workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in crew.workers:
+            worker.wait(timeout=60)
+
+
+async def undisturbed(home: Path, savant: FakeSavant) -> dict[str, str]:
+    async with open_database(StoreSettings(home=home)) as database:
+        await migrate(database.engine)
+        taker = Taker(engine=database.engine, source=savant_at(savant.url), home=home)
+        for day in DAYS:
+            await taker.take(of_day(day))
+        chadwick = Chadwick(url=f"{savant.url}/register", timeout=5)
+        await Refresher(engine=database.engine, chadwick=chadwick, home=home).refresh()
+        return await digest_of(database)
+
+
+async def digest_of(database: Database) -> dict[str, str]:
+    async with database.engine.connect() as connection:
+        return await content_digest(connection)
+
+
+async def days_left(home: Path) -> int:
+    async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
+        backlog = await backlog_of(connection)
+        return backlog.queued + backlog.running
+
+
+async def test_whatever_is_killed_the_end_is_the_same(tmp_path: Path, savant: FakeSavant) -> None:
+    savant.replies = {day: Reply(body=as_csv(made_up_cells(day, 1, seed=n))) for n, day in enumerate(DAYS)}
+    savant.register = Reply(body=archive_of(chadwick_of(VETERAN)))
+    home, dice = tmp_path / "killed" / "home", random.Random(20240328)  # noqa: S311  dice, not secrets
+    home.mkdir(parents=True)
+    expected = await undisturbed(tmp_path / "undisturbed", savant)
+    savant.asked.clear()
+    savant.replies = {day: replace(reply, delay=0.5) for day, reply in savant.replies.items()}
+    with crew_at(home, savant.url) as crew:
+        assert crew.command("backfill", str(DAYS[0]), str(DAYS[-1])).wait(timeout=PATIENCE) == 0
+        for _ in range(WORKERS):
+            crew.start()
+        while not savant.asked:  # noqa: ASYNC110  what is waited for happens elsewhere
+            await asyncio.sleep(0.05)
+        for _ in range(KILLS):
+            await asyncio.sleep(dice.uniform(0.1, 2.0))
+            crew.kill_the_database() if dice.random() < 0.3 else crew.kill_a_worker(dice.randrange(WORKERS))
+        left_at_the_last_kill = await days_left(home)
+        deadline = time.monotonic() + PATIENCE
+        while await days_left(home):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.5)
+    async with open_database(StoreSettings(home=home)) as database:
+        async with database.engine.connect() as connection:
+            entries = await days_of(connection, "savant", DAYS[0], DAYS[-1])
+        assert await digest_of(database) == expected
+    assert [entry.state for entry in entries] == ["done"] * len(DAYS)
+    assert left_at_the_last_kill
