@@ -55,7 +55,7 @@ clean: ## remove the environment and the caches; leaves .ondeck/ alone
 
 $(VENV)/.installed: constraints.txt pyproject.toml $(PACKAGES:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || { echo "Ondeck needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=/path/to/python" >&2; exit 1; }
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(PIP) --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "installing into $(VENV)/ ..."
 	@$(PIP) install --quiet --constraint constraints.txt pip hatchling editables
 	@$(PIP) install --quiet --no-build-isolation --constraint constraints.txt --group dev $(PACKAGES:%=--editable ./%)

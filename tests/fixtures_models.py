@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from threadpoolctl import threadpool_limits
 
 from ondeck_core.manifest import PRODUCTION, Training
 from ondeck_core.statcast.reading import read_cells
@@ -48,8 +49,9 @@ def made_up_season() -> pl.DataFrame:
 def small_repository(tmp_path_factory: pytest.TempPathFactory, made_up_season: pl.DataFrame) -> Path:
     """Both tasks, fitted small on made-up rows and published."""
     models = tmp_path_factory.mktemp("small_models")
-    for task in TASKS.values():
-        train(dataset_of(task, made_up_season), small_plan(models), print)
+    with threadpool_limits(1):  # for so few rows threads would wait for each other, long if others use the cores
+        for task in TASKS.values():
+            train(dataset_of(task, made_up_season), small_plan(models), print)
     return models
 
 

@@ -24,25 +24,31 @@ def models(target: str | None, *, as_json: bool) -> None:
         )
     else:
         Console(width=100, highlight=False).print(_table(found))
+        for each in found:
+            if each.state_reason:
+                click.echo(f"{each.name} {each.version} {_state(each)}: {each.state_reason}")
 
 
 def _table(found: list[Model]) -> Table:
     table = Table()
     for column in ("model", "version", "state", "aliases", "judged on", "log loss", "of a constant"):
-        table.add_column(column, no_wrap=column != "state")
+        table.add_column(column, no_wrap=True)
     for each in found:
         judged = each.evaluation.judged
-        state = ModelState.Name(each.state).removeprefix(_PREFIX).lower()
         table.add_row(
             each.name,
             str(each.version),
-            state + (f": {each.state_reason}" if each.state_reason else ""),
+            _state(each),
             ", ".join(each.aliases),
             f"{judged.first_day} to {judged.last_day}" if each.HasField("evaluation") else "",
             _log_loss(each, "model"),
             _log_loss(each, "constant"),
         )
     return table
+
+
+def _state(model: Model) -> str:
+    return ModelState.Name(model.state).removeprefix(_PREFIX).lower()
 
 
 def _log_loss(model: Model, predictor: str) -> str:

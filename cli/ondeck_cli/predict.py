@@ -41,7 +41,9 @@ predict = _Tasks(name="predict", help="Ask a running server about one instance."
 def command_of(task: Task) -> click.Command:
     """Make the command that asks the model of a task, with an option for each field of its instance."""
     own: list[click.Parameter] = [
-        click.Option(["--version"], type=click.IntRange(1), help="Version to ask; default: the one in production."),
+        click.Option(
+            ["--version"], type=click.IntRange(1, 2**31 - 1), help="Version to ask; default: the one in production."
+        ),
         click.Option(["--alias"], help="Alias of the version to ask."),
         click.Option(["--target"], help="Server to ask, as host:port (ONDECK_HOST, ONDECK_PORT)."),
         click.Option(["--json"], is_flag=True, help="Print the whole answer as JSON."),
@@ -65,7 +67,8 @@ def _option(field: Field) -> click.Option:
             help="Statcast's code.",
         )
     legal = field.legal[0].upper() + field.legal[1:] + (". Required." if field.required else ".")
-    return click.Option([flag], type=click.INT if field.whole else click.FLOAT, help=legal)
+    kind = click.IntRange(int(field.low), int(field.high)) if field.whole else click.FLOAT
+    return click.Option([flag], type=kind, help=legal)
 
 
 def _ask(task: Task, **given: Any) -> None:  # noqa: ANN401  the options of the command, which click has checked

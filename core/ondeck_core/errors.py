@@ -2,6 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+SAID: Final = 5  # of many things that are wrong; the others are counted
+LISTED: Final = 20  # of many names that there are
+LONGEST_NAME: Final = 80
 
 
 class OndeckError(Exception):
@@ -21,7 +26,9 @@ class InvalidInstanceError(OndeckError):
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+        said = [f"{each.field}: {each.description}" for each in self.violations[:SAID]]
+        more = len(self.violations) - len(said)
+        super().__init__("; ".join([*said, *([f"and {more} more"] if more else [])]))
 
 
 class WrongInstanceError(OndeckError):
@@ -37,9 +44,9 @@ class NotFoundError(OndeckError):
 
     def __init__(self, kind: str, name: str, known: Sequence[str] | None = None) -> None:
         self.kind = kind
-        self.name = name
-        choices = "" if known is None else f"; there are: {', '.join(known) or 'none'}"
-        super().__init__(f"no {kind.replace('_', ' ')} {name!r}{choices}")
+        self.name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        choices = "" if known is None else f"; there are: {_listed(known)}"
+        super().__init__(f"no {kind.replace('_', ' ')} {self.name!r}{choices}")
 
 
 class ModelNotLoadedError(OndeckError):
@@ -61,3 +68,8 @@ class ArtifactRefusedError(OndeckError):
 
 class SourceRefusedError(OndeckError):
     """A file or an answer is not a Statcast export, or not a whole one; nothing of it was taken."""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - LISTED
+    return ", ".join([*names[:LISTED], *([f"and {more} more"] if more > 0 else [])]) or "none"

@@ -14,6 +14,12 @@ BASES: Final = np.array([0, 1, 2, 3, 4], dtype=np.float32)
 WOBA_WEIGHTS: Final = np.array([0, 0.9, 1.25, 1.6, 2.0], dtype=np.float32)  # Statcast woba_value
 
 
+FIGURES: Final = {
+    "batted_ball": ("xba", "xslg", "xwoba"),
+    "called_strike": ("strike_probability", "edge_distance"),
+}  # by task, as the functions below give them
+
+
 def batted_ball_figures(probabilities: Matrix) -> dict[str, Column]:
     """Compute xba, xslg and xwoba from probabilities of shape (n, 5): out, single, double, triple, home run."""
     return {

@@ -5,9 +5,10 @@ any feature is computed, because that is what travels on the wire and lies in th
 the same wherever it is scored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from ondeck_core.categories import PitchType, Side
 from ondeck_core.errors import InvalidInstanceError, Violation
 
 Matrix = NDArray[np.float32]
-REPORTED_ROWS: Final = 10
+REPORTED_ROWS: Final = 3  # of those in which a field is at fault; the others are counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,24 +120,40 @@ def legal(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
 
 
 def check(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> None:
-    """Refuse a matrix of shape (n, fields) unless every row may be asked about.
-
-    `path` is the field of the request that holds the instance; with `rows_named` each violation names its row.
+    """Refuse a matrix of shape (n, fields) unless every row may be asked about; see `violations`.
 
     Raises:
-        InvalidInstanceError: with one violation for each field at fault (at most ten rows of each field).
+        InvalidInstanceError: with what is wrong.
     """
-    found = [
-        Violation(f"{path}.{field.name}" + (f"[{row}]" if rows_named else ""), _complaint(field, float(column[row])))
-        for field, column in zip(instance.fields, matrix.T, strict=True)
-        for row in np.flatnonzero(_illegal(field, column))[:REPORTED_ROWS]
-    ] + [
-        Violation(f"{path}.{name}" + (f"[{row}]" if rows_named else ""), text)
-        for name, clash, text in _contradictions(instance, matrix)
-        for row in np.flatnonzero(clash)[:REPORTED_ROWS]
-    ]
+    found = violations(instance, matrix, path=path, rows_named=rows_named)
     if found:
         raise InvalidInstanceError(found)
+
+
+def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> list[Violation]:
+    """List what keeps the rows of a matrix of shape (n, fields) from being asked about.
+
+    `path` is the field of the request that holds the instance; with `rows_named` each violation names its row, and
+    of many rows with the same fault the first few are named and the others counted.
+    """
+    faults = [
+        (field.name, np.flatnonzero(_illegal(field, column)), partial(_complaint, field, column))
+        for field, column in zip(instance.fields, matrix.T, strict=True)
+    ] + [(name, np.flatnonzero(clash), partial(_same, text)) for name, clash, text in _contradictions(instance, matrix)]
+    return [
+        violation
+        for name, rows, complaint in faults
+        for violation in _named(f"{path}.{name}", rows, complaint, rows_named=rows_named)
+    ]
+
+
+def _named(
+    field: str, rows: NDArray[np.intp], complaint: Callable[[int], str], *, rows_named: bool
+) -> Iterator[Violation]:
+    for row in rows[:REPORTED_ROWS].tolist():
+        yield Violation(f"{field}[{row}]" if rows_named else field, complaint(row))
+    if len(rows) > REPORTED_ROWS:
+        yield Violation(field, f"is wrong in another {len(rows) - REPORTED_ROWS} rows")
 
 
 def _illegal(field: Field, column: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -150,10 +167,15 @@ def _illegal(field: Field, column: NDArray[np.float32]) -> NDArray[np.bool_]:
     return (bad & ~absent) | (absent if field.required else np.zeros_like(absent))
 
 
-def _complaint(field: Field, value: float) -> str:
+def _complaint(field: Field, column: NDArray[np.float32], row: int) -> str:
+    value = float(column[row])
     if np.isnan(value):
         return f"is required: {field.legal}"
     return f"must be {field.legal}, got {value:g}"
+
+
+def _same(text: str, _: int) -> str:
+    return text
 
 
 def _contradictions(instance: InstanceType, matrix: Matrix) -> Sequence[tuple[str, NDArray[np.bool_], str]]:

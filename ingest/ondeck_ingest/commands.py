@@ -34,8 +34,8 @@ def files(paths: tuple[Path, ...], **flags: object) -> None:
 
 
 @ingest.command()
-@click.argument("first", type=_DAY)
-@click.argument("last", type=_DAY, required=False)
+@click.argument("first", metavar="FIRST", type=_DAY)
+@click.argument("last", metavar="[LAST]", type=_DAY, required=False)
 @stored
 def days(first: datetime, last: datetime | None, **flags: object) -> None:
     """Take the days from FIRST to LAST (default: FIRST alone) from Baseball Savant, through pybaseball."""
@@ -43,7 +43,7 @@ def days(first: datetime, last: datetime | None, **flags: object) -> None:
 
 
 @ingest.command()
-@click.argument("days", nargs=-1, type=_DAY)
+@click.argument("days", metavar="[DAY]...", nargs=-1, type=_DAY)
 @stored
 def replay(days: tuple[datetime, ...], **flags: object) -> None:
     """Take days again from the raw bytes that were kept of them (default: all), without the network."""
@@ -61,8 +61,8 @@ def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
 
 
 @ingest.command()
-@click.argument("first", type=_DAY)
-@click.argument("last", type=_DAY)
+@click.argument("first", metavar="FIRST", type=_DAY)
+@click.argument("last", metavar="LAST", type=_DAY)
 @click.option("--again", is_flag=True, help="Also days that have been got; their rows are compared.")
 @stored
 def backfill(first: datetime, last: datetime, *, again: bool, **flags: object) -> None:
@@ -72,7 +72,7 @@ def backfill(first: datetime, last: datetime, *, again: bool, **flags: object) -
 
 
 @ingest.command()
-@click.argument("days", nargs=-1, type=_DAY)
+@click.argument("days", metavar="[DAY]...", nargs=-1, type=_DAY)
 @stored
 def retry(days: tuple[datetime, ...], **flags: object) -> None:
     """Put days that were given up (default: all of them) into the queue again."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ondeck_core.errors import OndeckError
 from ondeck_ingest import archive
 from ondeck_ingest.days import Taker
 from ondeck_ingest.opening import migrated
@@ -21,6 +22,10 @@ from ondeck_ingest.sources.savant import NAME, Savant
 from ondeck_ingest.sources.source import Source, Wanted, of_day
 from ondeck_ingest.telling import take_each
 from ondeck_store.database import Database
+
+
+class StoppedError(OndeckError):
+    """A person or the system asked to stop before all was taken."""
 
 
 async def take_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
@@ -43,6 +48,7 @@ async def simulate(settings: IngestSettings, seconds: float) -> None:
     """Play a simulated day, and wait for SIGTERM."""
     async with migrated(settings) as database:
         await _until_stopped(_simulate(database, seconds))
+        click.echo("ingest worker stopped", err=True)
 
 
 def savant_of(settings: IngestSettings) -> Savant:
@@ -58,7 +64,8 @@ def savant_of(settings: IngestSettings) -> Savant:
 async def _take_all(settings: IngestSettings, source: Source, wanted: Sequence[Wanted]) -> None:
     async with migrated(settings) as database:
         taker = Taker(engine=database.engine, source=source, home=settings.home)
-        await take_each(wanted, taker.take)
+        if not await _until_stopped(take_each(wanted, taker.take)):
+            raise StoppedError("stopped; what was told as taken is stored whole, the rest is as it was")
 
 
 async def _simulate(database: Database, seconds: float) -> None:
@@ -66,11 +73,13 @@ async def _simulate(database: Database, seconds: float) -> None:
     await asyncio.Event().wait()
 
 
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Do something until it is done or SIGTERM or SIGINT come; tells whether it is done."""
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     try:
         await task
     except asyncio.CancelledError:
-        click.echo("ingest worker stopped", err=True)
+        return False
+    return True

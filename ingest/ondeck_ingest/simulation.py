@@ -1,4 +1,4 @@
-"""Play a simulated day through ingest, half an inning at a time, every line of it labelled."""
+"""Play a simulated game through ingest, half an inning at a time, every line of it labelled."""
 
 import asyncio
 from datetime import date
@@ -10,19 +10,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ondeck_ingest.days import Taker
 from ondeck_ingest.sources.simulated import Simulated, halves_of
 from ondeck_ingest.taking import Taken
+from ondeck_store.simulated import simulated_games
 
 log = structlog.get_logger()
 
 
 async def play(engine: AsyncEngine, day: date, seconds: float) -> Taken:
-    """Play one game of a simulated day over about so many seconds; returns what became of its rows."""
-    taker = Taker(engine=engine, source=Simulated(), home=Path())
-    halves = halves_of(day)
+    """Play the next game of a simulated day over about so many seconds; returns what became of its rows."""
+    async with engine.connect() as connection:
+        game = await simulated_games(connection, day)
+    taker = Taker(engine=engine, source=Simulated(game=game), home=Path())
+    halves = halves_of(day, game)
     total = Taken()
     for half in halves:
         taken = await taker.take(half.wanted)
         total += taken
         log.info("half inning", simulated=True, day=str(day), inning=half.inning, rows=str(taken))
         await asyncio.sleep(seconds / len(halves))
-    log.info("simulated day over", simulated=True, day=str(day), rows=str(total))
+    log.info("simulated game over", simulated=True, day=str(day), rows=str(total))
     return total

@@ -31,7 +31,7 @@ async def take_each(wanted: Sequence[Wanted], take: Callable[[Wanted], Awaitable
                 taken = await take(each)
             except Refused as refusal:
                 refused += 1
-                tell(f"{called} refused: {refusal}")
+                tell(f"{called} not taken: {refusal}")
             except RestingError as resting:
                 refused += len(wanted) - number
                 tell(f"{called} and what follows not asked for: {resting}")
@@ -41,7 +41,8 @@ async def take_each(wanted: Sequence[Wanted], take: Callable[[Wanted], Awaitable
                 tell(f"{called}: {taken}")
     click.echo(str(total))
     if refused:
-        raise NotAllTakenError(f"{refused} of {len(wanted)} refused, for the reasons above; the others are stored")
+        rest = "the others are stored" if refused < len(wanted) else "nothing was stored"
+        raise NotAllTakenError(f"{refused} of {len(wanted)} not taken, for the reasons above; {rest}")
 
 
 @contextmanager

@@ -7,11 +7,9 @@ from contextlib import suppress
 from datetime import date, timedelta
 from typing import Final
 
-import asyncpg
 import click
 import structlog
 from pgqueuer.errors import FailingListenerError
-from sqlalchemy.exc import SQLAlchemyError
 
 from ondeck_ingest.backlog import BACKFILL, enqueue, retry
 from ondeck_ingest.calendar import in_season
@@ -24,21 +22,10 @@ from ondeck_ingest.schedule import Schedule
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME, Savant
 from ondeck_ingest.worker import Worker
-from ondeck_store.database import Database, DatabaseUnreachableError
-from ondeck_store.embedded.cluster import EmbeddedPostgresError
+from ondeck_store.database import LOST, Database
 from ondeck_store.ledger import days_done
 
 REOPEN_SECONDS: Final = 2.0
-LOST: Final = (
-    DatabaseUnreachableError,
-    EmbeddedPostgresError,
-    FailingListenerError,
-    SQLAlchemyError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresError,
-    OSError,
-)
-
 log = structlog.get_logger()
 
 
@@ -50,7 +37,7 @@ async def work(settings: IngestSettings) -> None:
             async with migrated(settings) as database:
                 reached = True
                 await _worker(settings, database, source).run(stop)
-        except LOST as lost:
+        except (*LOST, FailingListenerError) as lost:
             if not reached:
                 raise
             log.warning("database lost", reason=in_words(lost), next_try_in=f"{REOPEN_SECONDS:g} s")

@@ -5,15 +5,13 @@ Nobody waits for company: a run starts as soon as the loop comes round. A caller
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from ondeck_core.errors import OndeckError
 from ondeck_core.instances import Matrix
 from ondeck_server.models.loaded import LoadedVersion
-
-ROWS_A_RUN: Final = 2048
+from ondeck_server.settings import ROWS_A_RUN
 
 
 class QueueFullError(OndeckError):

@@ -38,8 +38,8 @@ MEBIBYTE: Final = 1 << 20
 log = structlog.get_logger()
 
 
-class PortTakenError(OndeckError):
-    """Something else listens where the server should."""
+class CannotListenError(OndeckError):
+    """Something else listens where the server should, or the address is none of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
     """Serve until SIGTERM or SIGINT; `started` is told once, when calls are taken.
 
     Raises:
-        PortTakenError: a port is in use.
+        CannotListenError: a port is in use, or the host is none of this machine.
         ArtifactRefusedError: the repository itself cannot be read.
     """
     stop = _stop_signal()
@@ -70,20 +70,21 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
         unready = _unready(models, draining)
         admin_port = await stack.enter_async_context(_admin(settings, unready, registry))
         port = await stack.enter_async_context(_grpc(settings, models, players, health, registry))
+        stack.push_async_callback(asyncio.sleep, settings.notice_seconds)
         stack.push_async_callback(health.enter_graceful_shutdown)
         stack.callback(draining.set)
         await tell(health, {**names, PLAYERS.full_name: False})
         await stack.enter_async_context(players.kept_fresh())
         started(
             Started(
-                address=f"{settings.host}:{port}",
-                admin=f"http://{settings.host}:{admin_port}",
+                address=address_of(settings.host, port),
+                admin=f"http://{address_of(settings.host, admin_port)}",
                 serving=tuple(f"{v.model} {v.number}" for v in models.versions.values() if v.state is State.LOADED),
                 missing=tuple(unready()),
             )
         )
         await stop.wait()
-        log.info("draining", seconds=settings.drain_seconds)
+        log.info("draining", notice_seconds=settings.notice_seconds, seconds=settings.drain_seconds)
 
 
 def _stop_signal() -> asyncio.Event:
@@ -109,14 +110,14 @@ def _unready(models: Models, draining: asyncio.Event) -> Callable[[], list[str]]
 async def _admin(
     settings: ServerSettings, unready: Callable[[], list[str]], registry: CollectorRegistry
 ) -> AsyncIterator[int]:
-    try:
-        async with admin_pages(settings.host, settings.admin_port, unready, registry) as port:
-            yield port
-    except OSError as taken:
-        raise PortTakenError(
-            f"cannot listen on {settings.host}:{settings.admin_port} ({taken.strerror}); "
-            "choose another with ONDECK_ADMIN_PORT or --admin-port"
-        ) from taken
+    async with AsyncExitStack() as stack:
+        pages = admin_pages(settings.host, settings.admin_port, unready, registry)
+        try:
+            port = await stack.enter_async_context(pages)
+        except OSError as failed:
+            where = address_of(settings.host, settings.admin_port)
+            raise _cannot_listen(where, f" ({failed.strerror})", "ONDECK_ADMIN_PORT or --admin-port") from failed
+        yield port
 
 
 @asynccontextmanager
@@ -138,7 +139,7 @@ async def _grpc(
     predictor = Predictor(models, settings.max_waiting_rows, registry)
     server.add_generic_rpc_handlers(
         (
-            adapter.serve(PREDICTION, PredictionHandlers(predictor)),
+            adapter.serve(PREDICTION, PredictionHandlers(predictor, settings.max_message_mb * MEBIBYTE)),
             adapter.serve(MODELS, ModelHandlers(models)),
             adapter.serve(PLAYERS, PlayerHandlers(players)),
         )
@@ -154,9 +155,20 @@ async def _grpc(
 
 
 def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    where = address_of(settings.host, settings.port)
     try:
-        return server.add_insecure_port(f"{settings.host}:{settings.port}")
-    except RuntimeError as taken:
-        raise PortTakenError(
-            f"cannot listen on {settings.host}:{settings.port}; choose another with ONDECK_PORT or --port"
-        ) from taken
+        return server.add_insecure_port(where)
+    except RuntimeError as failed:
+        raise _cannot_listen(where, "", "ONDECK_PORT or --port") from failed
+
+
+def _cannot_listen(where: str, reason: str, choice: str) -> CannotListenError:
+    return CannotListenError(
+        f"cannot listen on {where}{reason}; choose another port with {choice}, "
+        "or an address of this machine with ONDECK_HOST or --host"
+    )
+
+
+def address_of(host: str, port: int) -> str:
+    """Write a host and a port as one address; IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

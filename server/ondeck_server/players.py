@@ -15,7 +15,7 @@ from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.resolving import Resolver
 from ondeck_core.players.search import PlayerSearch
 from ondeck_server.settings import ServerSettings
-from ondeck_store.database import open_database
+from ondeck_store.database import LOST, open_database
 from ondeck_store.embedded.sharing import is_made
 from ondeck_store.migrations import migrate
 from ondeck_store.players.known import fingerprint, read_index
@@ -77,8 +77,8 @@ class Players:
         while True:
             try:
                 fresh = await asyncio.to_thread(asyncio.run, self._read())
-            except (OndeckError, OSError) as failed:
-                log.warning("players not read", reason=str(failed))
+            except (OndeckError, *LOST) as failed:
+                log.warning("players not read", reason=next(iter(str(failed).splitlines()), type(failed).__name__))
             else:
                 await self._take(fresh)
             await asyncio.sleep(self._settings.players_refresh_seconds)

@@ -5,14 +5,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError
+import asyncpg
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ondeck_core.errors import OndeckError
-from ondeck_store.embedded.cluster import DATABASE, PORT, USER
+from ondeck_store.embedded.cluster import DATABASE, PORT, USER, EmbeddedPostgresError
 from ondeck_store.embedded.sharing import shared_server
-from ondeck_store.settings import StoreSettings
+from ondeck_store.settings import StoreSettings, url_of
 
 CONNECT_SECONDS: Final = 10
 LOCK_SECONDS: Final = 60
@@ -21,6 +22,16 @@ IDLE_SECONDS: Final = 300
 
 class DatabaseUnreachableError(OndeckError):
     """PostgreSQL does not answer, or does not let us in."""
+
+
+LOST: Final = (
+    DatabaseUnreachableError,
+    EmbeddedPostgresError,
+    SQLAlchemyError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresError,
+    OSError,
+)  # what may be raised when a database goes away
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +51,7 @@ async def open_database(settings: StoreSettings) -> AsyncIterator[Database]:
         EmbeddedPostgresError: the embedded one cannot be made or started.
     """
     if settings.database_url is not None:
-        url = make_url(settings.database_url).set(drivername="postgresql+asyncpg")
+        url = url_of(settings.database_url)
         async with _connected(url, settings, url.render_as_string(hide_password=True)) as database:
             yield database
         return
@@ -88,7 +99,7 @@ async def _reach(engine: AsyncEngine, described: str) -> None:
     try:
         async with engine.connect():
             return
-    except (OSError, DBAPIError) as refused:
+    except (OSError, DBAPIError, ValueError) as refused:
         reason = str(refused.orig if isinstance(refused, DBAPIError) else refused) or type(refused).__name__
         raise DatabaseUnreachableError(
             f"cannot reach {described}: {reason}. Is the server up, and ONDECK_DATABASE_URL right? "

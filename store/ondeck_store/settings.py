@@ -1,14 +1,18 @@
 """Settings that more than one program has, and the one way in which settings are read."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from ondeck_core.errors import OndeckError
 
 PREFIX = "ONDECK_"
+URL_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
+URL_PARAMETERS: Final = ("host", "port", "sslmode", "target_session_attrs")
 
 
 class SettingsRefusedError(OndeckError):
@@ -25,7 +29,6 @@ class StoreSettings(BaseSettings):
     )
     database_url: str | None = Field(
         default=None,
-        pattern=r"^postgresql(\+asyncpg)?://.+",
         description="a PostgreSQL server, as postgresql://user@host/name; unset: the embedded one, in the home folder",
     )
     pool_size: int = Field(default=5, ge=1, le=100, description="connections kept open to PostgreSQL")
@@ -33,6 +36,31 @@ class StoreSettings(BaseSettings):
     statement_timeout: float = Field(
         default=300, ge=0, le=86400, description="seconds a statement may take; 0: no limit"
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _can_be_read(cls, database_url: str | None) -> str | None:
+        if database_url is not None:
+            url_of(database_url)
+        return database_url
+
+
+def url_of(database_url: str) -> URL:
+    """Read the address of a database as SQLAlchemy and asyncpg take it.
+
+    Raises:
+        ValueError: it is none; the text says what would be right, and holds nothing of the address.
+    """
+    try:
+        url = make_url(database_url)
+    except (ArgumentError, ValueError):
+        raise ValueError("should look like postgresql://user@host:5432/name") from None
+    if url.drivername not in URL_SCHEMES or not (url.host or url.query.get("host")):
+        raise ValueError("should look like postgresql://user@host:5432/name")
+    if unknown := sorted(set(url.query) - set(URL_PARAMETERS)):
+        raise ValueError(f"has a parameter {unknown[0]!r}; known are {', '.join(URL_PARAMETERS)}")
+    renamed = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    return url.set(drivername="postgresql+asyncpg", query=renamed)
 
 
 S = TypeVar("S", bound=StoreSettings)
@@ -48,7 +76,10 @@ def read_settings(kind: type[S], **flags: Any) -> S:  # noqa: ANN401  pydantic c
     try:
         return kind(**given)
     except ValidationError as refused:
-        lines = [_complaint(kind, error["loc"], error["msg"], error["input"]) for error in refused.errors()]
+        lines = [
+            _complaint(kind, error["loc"], error["msg"].removeprefix("Value error, "), error["input"])
+            for error in refused.errors()
+        ]
         raise SettingsRefusedError("\n".join(lines)) from None
 
 

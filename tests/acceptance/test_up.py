@@ -17,11 +17,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ondeck_cli.up.everything import Everything
 from ondeck_client import BattedBall, Client
+from ondeck_ingest.sources.simulator import game_pk_of
+from ondeck_server.settings import ServerSettings
 from ondeck_store.database import open_database
 from ondeck_store.pitches import span_of_days
 from ondeck_store.settings import StoreSettings
-from ondeck_store.simulated import read_simulated
+from ondeck_store.simulated import read_simulated, simulated_games
 
 PATIENCE = 90
 
@@ -94,9 +97,23 @@ async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_p
     assert not [each.pid for each in started if psutil.pid_exists(each.pid)]
     async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
         assert await span_of_days(connection) is None
-        rows = await read_simulated(connection, day=today_of(running), after_at_bat=0)
+        day = today_of(running)
+        rows = await read_simulated(connection, game_pk=game_pk_of(day, 0))
+        assert await simulated_games(connection, day) == 1
     assert rows.height == stored
-    assert (rows["game_pk"] < 0).all()
+    with up(home, models, "--simulate", "--seconds", "1", *ANY_PORT) as again:  # another game, not the same once more
+        again.wait_for(r"\[ingest\] simulated: (\d+) rows in: \1 stored, 0 unchanged, 0 quarantined")
+        again.wait_for(r"\[simulated\] inning \d+: \d+ pitches stored")
+        assert again.end() == 0
+
+
+def test_a_password_is_on_no_command_line(tmp_path: Path, models: Path) -> None:
+    url = "postgresql://ondeck:S3cretPw@127.0.0.1:9/nowhere"
+    settings = ServerSettings(home=tmp_path, models=models, database_url=url)
+    everything = Everything(settings, log_words=[], simulate=[])
+    for child in (everything._server, everything._ingest):
+        assert "S3cretPw" not in " ".join(child.words)
+        assert child.environment == {"ONDECK_DATABASE_URL": url}
 
 
 def today_of(running: Up) -> date:

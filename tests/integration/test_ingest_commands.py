@@ -1,6 +1,7 @@
+import signal
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -60,9 +61,38 @@ async def test_a_refused_file_leaves_the_database_as_it_was(
     (tmp_path / name).write_bytes(body)
     done = ingest(store_home, "files", str(tmp_path / name))
     assert done.returncode == 1
-    assert f"{name} refused: {complaint}" in done.stdout
+    assert f"{name} not taken: {complaint}" in done.stdout
     assert "Traceback" not in done.stderr
     assert await content(database) == before
+
+
+def test_what_cannot_be_read_keeps_no_other_file_from_being_taken(
+    tmp_path: Path, exported: Path, store_home: Path, database: Database
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
+    done = ingest(store_home, "files", str(tmp_path))
+    assert done.returncode == 1
+    assert "gone.csv not taken: it cannot be read (No such file or directory)" in done.stdout
+    assert f"{exported.name}: {CELLS.height} rows in" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert database.described
+
+
+def test_a_run_that_is_asked_to_stop_stores_whole_files_and_stops_the_database_it_started(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for number in range(40):
+        cells = made_up_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
+        (tmp_path / f"{number:02d}.csv").write_bytes(as_csv(cells))
+    command = [sys.executable, "-m", "ondeck_cli", "ingest", "files", str(tmp_path), "--home", str(home)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "00.csv: " in process.stdout.readline()
+    assert (home / "postgres" / "data" / "postmaster.pid").exists()
+    process.send_signal(signal.SIGTERM)
+    _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint.splitlines()[-1].partition(";")[0]) == (1, "error: stopped")
+    assert not (home / "postgres" / "data" / "postmaster.pid").exists()
 
 
 async def test_good_files_beside_a_refused_one_are_stored(
@@ -71,7 +101,7 @@ async def test_good_files_beside_a_refused_one_are_stored(
     (tmp_path / "page.csv").write_bytes(b"<html>")
     done = ingest(store_home, "files", str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: 1 of 2 refused, for the reasons above; the others are stored"
+    assert done.stderr.splitlines()[-1] == "error: 1 of 2 not taken, for the reasons above; the others are stored"
     assert exported.name in done.stdout
     ((pitches, *_),) = await content(database)
     assert pitches == CELLS.height

@@ -1,4 +1,5 @@
 import math
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 
 from benchmarks.messages import columns, message
-from ondeck.v1.instances_pb2 import BattedBall, Pitch, PitchColumns
+from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns
 from ondeck.v1.model_service_pb2 import GetModelRequest, ListModelsRequest, ModelState
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
@@ -26,7 +27,7 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamPredictRequest,
 )
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from ondeck_core.instances import Matrix
+from ondeck_core.instances import PITCH, Matrix
 from ondeck_core.manifest import MANIFEST_FILE, Manifest
 from ondeck_core.tasks import TASKS, Task
 from ondeck_trainer.golden import make_up_instances
@@ -140,6 +141,11 @@ REFUSED = [
         ["pitch.sz_top"],
     ),
     (
+        PredictRequest(model=spec("called_strike"), pitch=Pitch(plate_x=NAN, sz_top=99, balls=9)),
+        "INVALID_FIELD",
+        ["pitch.plate_x", "pitch.plate_z", "pitch.sz_top", "pitch.balls"],
+    ),
+    (
         PredictRequest(model=spec("called_strike"), pitch=Pitch(plate_x=99, plate_z=2)),
         "INVALID_FIELD",
         ["pitch.plate_x"],
@@ -205,6 +211,88 @@ def test_a_bad_batch_is_refused_whole_and_names_the_rows(
         predictions.BatchPredict(request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert refusal(refused.value)[1] == fields
+
+
+def raw_predict(channel: grpc.Channel, request: bytes) -> None:
+    call: Any = channel.unary_unary("/ondeck.v1.PredictionService/Predict")
+    call(request, timeout=10)
+
+
+@pytest.mark.parametrize("request_", [b"\xff\xff\xff", b"\n\x03\n\x01\xff"], ids=["no message", "no UTF-8"])
+def test_bytes_that_are_no_request_are_refused_and_counted(
+    channel: grpc.Channel, running_server: RunningServer, request_: bytes
+) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        raw_predict(channel, request_)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "the request is no ondeck.v1.PredictRequest" in str(refused.value.details())
+    counted = 'code="INVALID_ARGUMENT",method="/ondeck.v1.PredictionService/Predict"'
+    assert any(counted in line for line in metrics(running_server))
+
+
+def test_bytes_that_are_no_request_end_a_stream_as_the_callers_mistake(channel: grpc.Channel) -> None:
+    call: Any = channel.stream_stream("/ondeck.v1.PredictionService/StreamPredict")
+    with pytest.raises(grpc.RpcError) as refused:
+        list(call(iter([b"\xff\xff\xff"]), timeout=10))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_whatever_is_wrong_the_refusal_fits_into_the_headers_of_an_answer(
+    predictions: PredictionServiceStub,
+) -> None:
+    wild: dict[str, Any] = {field.name: [999.0] * 500 for field in PITCH.fields if field.codes is None}
+    requests: list[tuple[Any, Any, grpc.StatusCode]] = [
+        (
+            predictions.BatchPredict,
+            BatchPredictRequest(model=spec("called_strike"), pitches=PitchColumns(**wild)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
+        (predictions.Predict, PredictRequest(model=spec("x" * 20_000)), grpc.StatusCode.NOT_FOUND),
+        (
+            predictions.Predict,
+            PredictRequest(model=spec("batted_ball", alias="é" * 5_000)),
+            grpc.StatusCode.NOT_FOUND,
+        ),
+    ]
+    for call, request, code in requests:
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as refused:
+                call(request, timeout=10)
+            told: Any = refused.value
+            assert told.code() is code
+            assert sum(len(key) + len(value) + 32 for key, value in told.trailing_metadata()) < 6_000
+    fields = {name.partition("[")[0] for name in refusal_of(predictions, wild)}
+    assert fields == {f"pitches.{name}" for name in wild}
+
+
+def refusal_of(predictions: PredictionServiceStub, columns: dict[str, Any]) -> list[str]:
+    with pytest.raises(grpc.RpcError) as refused:
+        predictions.BatchPredict(BatchPredictRequest(model=spec("called_strike"), pitches=PitchColumns(**columns)))
+    return refusal(refused.value)[1]
+
+
+def metrics(server: RunningServer) -> list[str]:
+    with urllib.request.urlopen(f"{server.admin}/metrics", timeout=10) as response:  # noqa: S310  a page of our own
+        page: bytes = response.read()
+    return page.decode().splitlines()
+
+
+def rows_answered(server: RunningServer) -> list[str]:
+    return [line for line in metrics(server) if line.startswith("ondeck_rows_total")]
+
+
+def test_a_batch_whose_answer_is_too_large_is_refused_before_it_is_run(
+    predictions: PredictionServiceStub, running_server: RunningServer
+) -> None:
+    column = np.full(600_000, 50, dtype=np.float32).tolist()
+    columns = BattedBallColumns(launch_speed=column, launch_angle=column)
+    before = rows_answered(running_server)
+    with pytest.raises(grpc.RpcError) as refused:
+        predictions.BatchPredict(BatchPredictRequest(model=spec("batted_ball"), batted_balls=columns), timeout=60)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal(refused.value)[1] == ["batted_balls"]
+    assert "has 600000 rows; the answer to more than 524160" in str(refused.value.details())
+    assert rows_answered(running_server) == before
 
 
 def test_nan_in_an_optional_column_means_absent(predictions: PredictionServiceStub) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -165,6 +166,50 @@ def test_a_server_without_models_starts_and_says_that_it_does_not_serve(tmp_path
         assert page(f"{server.admin}/readyz") == (503, "no model has a production version\n")
 
 
+@pytest.mark.parametrize("there_is", ["nothing", "a file"])
+def test_a_repository_that_is_no_folder_is_refused_by_name(tmp_path: Path, there_is: str) -> None:
+    models = tmp_path / "models"
+    if there_is == "a file":
+        models.touch()
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", "0", "--admin-port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"the model repository {models} " in done.stderr
+    assert "ONDECK_MODELS or --models" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1:0"),
+        (("--host", " "), "ONDECK_HOST= : "),
+    ],
+)
+def test_an_address_that_is_none_of_this_machine_is_refused_in_words(
+    copied: Path, words: tuple[str, ...], complaint: str
+) -> None:
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(copied), "--port", "0", "--admin-port", "0"]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode != 0, complaint in done.stderr, "Traceback" in done.stderr) == (True, True, False)
+
+
+def test_a_server_listens_on_ipv6(copied: Path) -> None:
+    with serving(copied, "--host", "::1") as server, grpc.insecure_channel(server.target) as channel:
+        assert server.target.startswith("[::1]:")
+        assert check(channel, "") == SERVING
+        assert page(f"{server.admin}/readyz")[0] == 200
+
+
+def test_for_a_while_after_sigterm_whoever_comes_is_told_that_it_does_not_serve(copied: Path) -> None:
+    with serving(copied, notice_seconds=2) as server:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.7)
+        with grpc.insecure_channel(server.target) as channel:  # a new connection, as a probe makes one
+            assert check(channel, "") == NOT_SERVING
+            assert PredictionServiceStub(channel).Predict(BALL, timeout=5).prediction.outcomes
+        assert server.process.wait(timeout=30) == 0
+
+
 def test_sigterm_says_no_finishes_what_is_in_flight_and_leaves(copied: Path) -> None:
     with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
         statuses = watch(channel, "")
@@ -195,7 +240,7 @@ def test_a_taken_port_is_named_with_the_setting_that_chooses_another(
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(small_repository), "--port", port]
     done = subprocess.run([*command, "--admin-port", "0"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert f"error: cannot listen on 127.0.0.1:{port}; choose another with ONDECK_PORT or --port" in done.stderr
+    assert f"error: cannot listen on 127.0.0.1:{port}; choose another port with ONDECK_PORT or --port" in done.stderr
 
 
 @pytest.mark.parametrize(

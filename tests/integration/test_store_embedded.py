@@ -10,13 +10,13 @@ import pytest
 
 from ondeck_store.database import DatabaseUnreachableError, open_database
 from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
-from ondeck_store.settings import StoreSettings
+from ondeck_store.settings import SettingsRefusedError, StoreSettings, read_settings, url_of
 
 HOLD = """
 import asyncio, sys
 from pathlib import Path
 from ondeck_store.database import open_database
-from ondeck_store.settings import StoreSettings
+from ondeck_store.settings import SettingsRefusedError, StoreSettings, read_settings, url_of
 async def hold():
     async with open_database(StoreSettings(home=Path(sys.argv[1]))):
         print("open", flush=True)
@@ -99,6 +99,51 @@ async def test_a_cluster_that_will_not_start_is_told_with_its_own_words(tmp_path
     (tmp_path / "postgres" / "data" / "global" / "pg_control").write_bytes(b"not this")
     with pytest.raises(EmbeddedPostgresError, match="pg_control"):
         await answer(tmp_path)
+
+
+@pytest.mark.parametrize("there_is", ["a file", "a folder below a file"])
+async def test_a_home_that_cannot_be_is_refused_by_name(tmp_path: Path, there_is: str) -> None:
+    (tmp_path / "home").touch()
+    home = tmp_path / "home" if there_is == "a file" else tmp_path / "home" / "below"
+    with pytest.raises(EmbeddedPostgresError, match=rf"{home}/postgres \(.+\); .* ONDECK_HOME or --home"):
+        await answer(home)
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("postgresql://u:secret@127.0.0.1:port/x", "should look like postgresql://user@host:5432/name"),
+        ("mysql://u:secret@127.0.0.1/x", "should look like postgresql://user@host:5432/name"),
+        ("nowhere secret", "should look like postgresql://user@host:5432/name"),
+        ("postgresql:///secret", "should look like postgresql://user@host:5432/name"),
+        ("postgresql://u:secret@h/x?foo=bar", "has a parameter 'foo'; known are host, port, sslmode"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_by_name_without_being_said(url: str, complaint: str) -> None:
+    with pytest.raises(SettingsRefusedError, match="ONDECK_DATABASE_URL: ") as refused:
+        read_settings(StoreSettings, database_url=url)
+    assert complaint in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_an_address_as_hosts_hand_it_out_is_taken(scheme: str) -> None:
+    url = url_of(f"{scheme}://u:p@h:6432/x?sslmode=require")
+    assert (url.drivername, url.host, url.port, dict(url.query)) == (
+        "postgresql+asyncpg",
+        "h",
+        6432,
+        {"ssl": "require"},
+    )
+
+
+async def test_a_server_that_wants_no_encryption_is_told_as_unreachable_where_it_is_required(tmp_path: Path) -> None:
+    async with open_database(StoreSettings(home=tmp_path)) as own:
+        folder, port = own.engine.url.query["host"], own.engine.url.query["port"]
+        url = f"postgresql://ondeck@/ondeck?host={folder}&port={port}&sslmode=nonsense"
+        with pytest.raises(DatabaseUnreachableError, match="sslmode"):
+            async with open_database(StoreSettings(database_url=url)):
+                pass
 
 
 async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:

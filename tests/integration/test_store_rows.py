@@ -20,7 +20,7 @@ from ondeck_store.ledger import LedgerEntry, days_done, latest, record
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches import Upserted, pitches_as_of, read_pitches, span_of_days, upsert_pitches
 from ondeck_store.player_tables import player_aliases
-from ondeck_store.simulated import read_simulated
+from ondeck_store.simulated import read_simulated, simulated_games
 from ondeck_store.tables import metadata
 from tests.made_up import made_up_rows
 
@@ -117,7 +117,9 @@ async def test_simulated_rows_are_never_among_the_real_ones(connection: AsyncCon
     await upsert_pitches(connection, as_simulated(rows), simulated=True)
     assert (await read_all(connection)).height == 0
     assert await span_of_days(connection) is None
-    assert (await read_simulated(connection, day=DAY)).height == rows.filter(pl.col("game_date") == DAY).height
+    game = rows.filter(pl.col("game_pk") == rows["game_pk"][0])
+    assert (await read_simulated(connection, game_pk=-int(rows["game_pk"][0]))).height == game.height
+    assert await simulated_games(connection, DAY) == 1
 
 
 @pytest.mark.parametrize("simulated", [True, False])

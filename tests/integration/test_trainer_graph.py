@@ -1,6 +1,7 @@
 """The graph beside scikit-learn: it is the same model, and where it is not, nothing is published."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import onnx
 import polars as pl
 import pytest
 from onnx import ModelProto, numpy_helper
+from threadpoolctl import threadpool_limits
 
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import PARITY_FILE, Evaluation, Manifest, Parity
@@ -24,6 +26,12 @@ from ondeck_trainer.training import GateError, train
 from tests.fixtures_models import SEED, SMALL, small_plan
 
 TASK = TASKS["batted_ball"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ondeck_core.errors import InvalidInstanceError
+from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
 from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType, check, legal
 
 STRIKE = {"plate_x": 0.0, "plate_z": 2.5}
@@ -72,3 +72,24 @@ def test_a_refusal_of_many_rows_names_the_row() -> None:
         check(PITCH, matrix, path="pitches", rows_named=True)
     assert [violation.field for violation in refused.value.violations] == ["pitches.plate_x[1]", "pitches.plate_z[2]"]
     assert legal(PITCH, matrix).tolist() == [True, False, False]
+
+
+def test_of_many_rows_with_one_fault_the_first_are_named_and_the_others_counted() -> None:
+    matrix = PITCH.matrix({"plate_x": np.full(40, 99.0), "plate_z": np.full(40, 2.0)}, 40)
+    with pytest.raises(InvalidInstanceError) as refused:
+        check(PITCH, matrix, path="pitches", rows_named=True)
+    assert [violation.field for violation in refused.value.violations] == [
+        *(f"pitches.plate_x[{row}]" for row in range(3)),
+        "pitches.plate_x",
+    ]
+    assert refused.value.violations[-1].description == "is wrong in another 37 rows"
+
+
+def test_a_text_says_the_first_few_of_many_violations() -> None:
+    error = InvalidInstanceError([Violation(f"field_{n}", "is wrong") for n in range(9)])
+    assert str(error).endswith("field_4: is wrong; and 4 more")
+
+
+def test_a_long_name_is_not_said_back_whole() -> None:
+    error = NotFoundError("alias", "x" * 5000, [f"name_{n}" for n in range(30)])
+    assert (len(error.name), len(str(error)) < 400, str(error).endswith("name_19, and 10 more")) == (83, True, True)

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.instances import Matrix
-from ondeck_server.batching import ROWS_A_RUN, Batcher, QueueFullError
+from ondeck_server.batching import Batcher, QueueFullError
 from ondeck_server.models.loaded import LoadedVersion, load
+from ondeck_server.settings import ROWS_A_RUN
 from ondeck_trainer.golden import make_up_instances
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,11 +30,15 @@ def next_pause(previous: float, lasted: float) -> float:
 
 @dataclass(kw_only=True)
 class Child:
-    """An `ondeck` command that should always be running; `tell` gets its name with each line that it writes."""
+    """An `ondeck` command that should always be running; `tell` gets its name with each line that it writes.
+
+    `environment` comes on top of our own.
+    """
 
     name: str
     words: list[str]
     tell: Tell
+    environment: Mapping[str, str] = field(default_factory=dict)
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
     _ending: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -73,7 +77,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=LONGEST_LINE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
         )
         if self._ending.is_set():
             process.terminate()

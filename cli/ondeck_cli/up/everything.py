@@ -13,10 +13,12 @@ from ondeck_cli.up.health import until_serving
 from ondeck_cli.up.lines import Announced, announced, how_to_ask
 from ondeck_cli.up.subscriber import follow
 from ondeck_core.errors import OndeckError
+from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
-from ondeck_store.settings import StoreSettings
+from ondeck_store.settings import PREFIX, StoreSettings
+from ondeck_store.simulated import simulated_games
 
 DATABASE, SERVER, INGEST, SIMULATED = "database", "server", "ingest", "simulated"
 
@@ -31,12 +33,15 @@ class Everything:
     def __init__(self, settings: ServerSettings, *, log_words: Sequence[str], simulate: Sequence[str]) -> None:
         self._settings = settings
         self._simulate = bool(simulate)
-        self._server = Child(name=SERVER, words=[*log_words, "serve", *_server_words(settings)], tell=self._tell)
-        ingest_words = ["ingest", "worker", *simulate, *_store_words(settings)]
-        self._ingest = Child(name=INGEST, words=[*log_words, *ingest_words], tell=self._tell)
+        words = [*log_words, "serve", *_server_words(settings)]
+        ingest_words = [*log_words, "ingest", "worker", *simulate, *_home_words(settings)]
+        environment = _environment(settings)
+        self._server = Child(name=SERVER, words=words, tell=self._tell, environment=environment)
+        self._ingest = Child(name=INGEST, words=ingest_words, tell=self._tell, environment=environment)
         self._stop = asyncio.Event()
         self._taking_calls = asyncio.Event()
         self._where: Announced | None = None
+        self._game_pk: int | None = None
 
     async def run(self) -> None:
         """Start, say so, wait for SIGTERM or SIGINT, and end it all.
@@ -49,6 +54,7 @@ class Everything:
         async with open_database(self._settings) as database:
             await migrate(database.engine)
             self._tell(DATABASE, database.described)
+            self._game_pk = await _next_game(database) if self._simulate else None
             await self._run_programs(database)
         click.echo("ondeck is down")
 
@@ -79,12 +85,12 @@ class Everything:
         if self._where is not None:
             await until_serving(self._where.target)
             click.echo(how_to_ask(self._where, default_target(ServerSettings.model_construct())))
-            if self._simulate:
-                await self._follow(database, self._where.target)
+            if self._game_pk is not None:
+                await self._follow(database, self._where.target, self._game_pk)
         await self._stop.wait()
 
-    async def _follow(self, database: Database, target: str) -> None:
-        await follow(database.engine, target, datetime.now(UTC).date(), lambda line: self._tell(SIMULATED, line))
+    async def _follow(self, database: Database, target: str, game_pk: int) -> None:
+        await follow(database.engine, target, game_pk, lambda line: self._tell(SIMULATED, line))
 
     def _tell(self, name: str, line: str) -> None:
         click.echo(f"[{name}] {line}")
@@ -93,11 +99,21 @@ class Everything:
             self._taking_calls.set()
 
 
+async def _next_game(database: Database) -> int:
+    day = datetime.now(UTC).date()
+    async with database.engine.connect() as connection:
+        return game_pk_of(day, await simulated_games(connection, day))
+
+
 def _server_words(settings: ServerSettings) -> list[str]:
     listen = ["--host", settings.host, "--port", str(settings.port), "--admin-port", str(settings.admin_port)]
-    return [*listen, "--models", str(settings.models), *_store_words(settings)]
+    return [*listen, "--models", str(settings.models), *_home_words(settings)]
 
 
-def _store_words(settings: StoreSettings) -> list[str]:
-    named = [] if settings.database_url is None else ["--database-url", settings.database_url]
-    return ["--home", str(settings.home), *named]
+def _home_words(settings: StoreSettings) -> list[str]:
+    return ["--home", str(settings.home)]
+
+
+def _environment(settings: StoreSettings) -> dict[str, str]:
+    """Name the database where not every user of the machine reads it: it may hold a password."""
+    return {} if settings.database_url is None else {f"{PREFIX}DATABASE_URL": settings.database_url}

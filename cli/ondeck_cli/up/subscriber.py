@@ -1,8 +1,7 @@
-"""A subscriber of the simulated day: asks the running server about each taken pitch as it is stored."""
+"""A subscriber of the simulated game: asks the running server about each taken pitch as it is stored."""
 
 import asyncio
 from collections.abc import Callable
-from datetime import date
 from typing import Any, Final
 
 import grpc
@@ -18,14 +17,14 @@ from ondeck_store.simulated import read_simulated
 POLL_SECONDS: Final = 1.0
 
 
-async def follow(engine: AsyncEngine, target: str, day: date, tell: Callable[[str], None]) -> None:
-    """Follow a simulated day until cancelled, and tell for each part of it what the model made of it."""
+async def follow(engine: AsyncEngine, target: str, game_pk: int, tell: Callable[[str], None]) -> None:
+    """Follow a simulated game until cancelled, and tell for each part of it what the model made of it."""
     seen = 0
     async with AsyncClient(target) as client:
         while True:
             try:
                 async with engine.connect() as connection:
-                    rows = await read_simulated(connection, day=day, after_at_bat=seen)
+                    rows = await read_simulated(connection, game_pk=game_pk, after_at_bat=seen)
                 if rows.height:
                     tell(await _told(client, rows))
                     seen = int(rows["at_bat_number"][-1])

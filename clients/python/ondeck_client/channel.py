@@ -17,7 +17,9 @@ _SERVICE_CONFIG: Final = {
     "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     "methodConfig": [
         {
-            "name": [{"service": "ondeck.v1.PredictionService"}, {"service": "ondeck.v1.ModelService"}],
+            "name": [
+                {"service": f"ondeck.v1.{name}"} for name in ("PredictionService", "ModelService", "PlayerService")
+            ],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",

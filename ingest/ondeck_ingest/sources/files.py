@@ -23,9 +23,16 @@ class Files:
     simulated: ClassVar[bool] = False
 
     def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T:
-        """Hand the bytes of the file over."""
+        """Hand the bytes of the file over.
+
+        Raises:
+            SourceRefusedError: it cannot be read, or `read` refuses it.
+        """
         path = Path(wanted.name)
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as unread:
+            raise SourceRefusedError(f"it cannot be read ({unread.strerror})") from unread
         unit = f"{path.name} {hashlib.sha256(content).hexdigest()[:12]}"
         changed = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
         return read(Raw(unit=unit, content=content, fetched_at=changed))
@@ -39,8 +46,12 @@ def exports_in(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = sorted(each for each in path.iterdir() if each.name.endswith(ENDINGS)) if path.is_dir() else [path]
+        inside = _inside(path) if path.is_dir() else [path]
         if not inside:
             raise SourceRefusedError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
         found += inside
     return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.name.endswith(ENDINGS) and not each.is_dir())

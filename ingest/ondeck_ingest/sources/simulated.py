@@ -1,4 +1,4 @@
-"""The simulator as a source: half an inning of a made-up day at a time, named by the day and its number."""
+"""The simulator as a source: half an inning of a made-up game at a time, named by its day, its game and its number."""
 
 import io
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 
 import polars as pl
 
-from ondeck_ingest.sources.simulator import simulated_day
+from ondeck_ingest.sources.simulator import simulated_game
 from ondeck_ingest.sources.source import Raw, UnreachableError, Wanted
 
 T = TypeVar("T")
@@ -17,15 +17,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """Makes rows up; the same name gives the same bytes."""
+    """Makes up the rows of one game of a day, the first being number 0; the same name gives the same bytes."""
 
+    game: int = 0
     name: ClassVar[str] = "simulator"
     remote: ClassVar[bool] = False
     simulated: ClassVar[bool] = True
 
     def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T:
         """Hand over the half inning, as an export would hold it."""
-        for each in halves_of(wanted.day) if wanted.day else ():
+        for each in halves_of(wanted.day, self.game) if wanted.day else ():
             if each.wanted == wanted:
                 return read(Raw(unit=wanted.name, content=each.content, fetched_at=datetime.now(UTC)))
         raise UnreachableError(f"nobody plays {wanted.name}")
@@ -41,13 +42,13 @@ class Half:
 
 
 @lru_cache(maxsize=1)
-def halves_of(day: date) -> tuple[Half, ...]:
+def halves_of(day: date, game: int = 0) -> tuple[Half, ...]:
     """Play one game of a day."""
-    return tuple(_half(day, number, cells) for number, cells in enumerate(simulated_day(day), 1))
+    return tuple(_half(day, game, number, cells) for number, cells in enumerate(simulated_game(day, game), 1))
 
 
-def _half(day: date, number: int, cells: pl.DataFrame) -> Half:
+def _half(day: date, game: int, number: int, cells: pl.DataFrame) -> Half:
     out = io.BytesIO()
     cells.write_csv(out)
     inning = f"{cells['inning_topbot'][0]} {cells['inning'][0]}"
-    return Half(wanted=Wanted(name=f"{day}/{number:02d}", day=day), inning=inning, content=out.getvalue())
+    return Half(wanted=Wanted(name=f"{day}/{game}/{number:02d}", day=day), inning=inning, content=out.getvalue())

@@ -14,6 +14,7 @@ import polars as pl
 TEAMS: Final = ("SIM-A", "SIM-B")
 GAME_TYPE: Final = "SIM"
 INNINGS: Final = 9
+GAMES_A_DAY: Final = 100
 _FIRST_ID: Final = 900_000_000
 _HALF_PLATE: Final = 0.83
 _ZONE: Final = (1.6, 3.4)
@@ -34,7 +35,17 @@ Cells = dict[str, str | None]
 def simulated_day(day: date, games: int = 1, seed: int = 0) -> Iterator[pl.DataFrame]:
     """Play a day of games, half an inning at a time; the same day and seed give the same rows."""
     for number in range(games):
-        yield from _Game(day=day, number=number, dice=random.Random(f"{day}/{number}/{seed}")).halves()  # noqa: S311  dice, not secrets
+        yield from simulated_game(day, number, seed)
+
+
+def simulated_game(day: date, number: int, seed: int = 0) -> Iterator[pl.DataFrame]:
+    """Play one game of a day, the first being number 0, half an inning at a time."""
+    yield from _Game(day=day, number=number, dice=random.Random(f"{day}/{number}/{seed}")).halves()  # noqa: S311  dice, not secrets
+
+
+def game_pk_of(day: date, number: int) -> int:
+    """Tell under which id a game of a day is stored: a negative one, since nobody played it."""
+    return -(day.toordinal() * GAMES_A_DAY + number)
 
 
 @dataclass(kw_only=True)
@@ -123,7 +134,7 @@ class _Game:
     def _situation(self, inning: int, batting: int, batter: int, outs: int, bases: list[int]) -> Cells:
         pitcher = self._man(1 - batting, 9)
         return {
-            "game_pk": str(self.day.toordinal() * 100 + self.number),
+            "game_pk": str(-game_pk_of(self.day, self.number)),
             "game_date": self.day.isoformat(),
             "game_year": str(self.day.year),
             "game_type": GAME_TYPE,

@@ -22,10 +22,13 @@ def read_repository(models: Path) -> list[Line]:
     """List the models of a folder by name; whatever is hidden or not a number is not a version.
 
     Raises:
-        ArtifactRefusedError: an aliases.json cannot be read.
+        ArtifactRefusedError: there is no such folder, or an aliases.json cannot be read.
     """
     if not models.is_dir():
-        return []
+        what = "is no folder" if models.exists() else "does not exist"
+        raise ArtifactRefusedError(
+            f"the model repository {models.resolve()} {what}; name the right one with ONDECK_MODELS or --models"
+        )
     folders = (path for path in sorted(models.iterdir()) if path.is_dir() and not path.name.startswith("."))
     lines = (Line(model=path.name, versions=_versions(path), aliases=_aliases(path)) for path in folders)
     return [line for line in lines if line.versions or line.aliases]

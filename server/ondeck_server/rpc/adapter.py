@@ -9,12 +9,12 @@ from typing import Any, Final, TypeAlias
 import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from ondeck_server.rpc.call import Call
-from ondeck_server.rpc.statuses import DeadlinePassedError, outcome_of
+from ondeck_server.rpc.statuses import DeadlinePassedError, UnreadableRequestError, outcome_of
 
 CORRELATION: Final = "x-correlation-id"
 DETAILS: Final = "grpc-status-details-bin"
@@ -24,6 +24,7 @@ _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 log = structlog.get_logger()
 
+Read: TypeAlias = Callable[[bytes], Message]
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -42,22 +43,19 @@ class Adapter:
         return grpc.method_handlers_generic_handler(service.full_name, table)
 
     def _handler(self, method: MethodDescriptor, handle: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
-        words: dict[str, Any] = {
-            "request_deserializer": GetMessageClass(method.input_type).FromString,
-            "response_serializer": GetMessageClass(method.output_type).SerializeToString,
-        }
-        name = f"/{method.containing_service.full_name}/{method.name}"
+        words: dict[str, Any] = {"response_serializer": GetMessageClass(method.output_type).SerializeToString}
+        name, read = f"/{method.containing_service.full_name}/{method.name}", _reader(method)
         if method.client_streaming and method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._stream(name, handle), **words)
-        return grpc.unary_unary_rpc_method_handler(self._unary(name, handle), **words)
+            return grpc.stream_stream_rpc_method_handler(self._stream(name, read, handle), **words)
+        return grpc.unary_unary_rpc_method_handler(self._unary(name, read, handle), **words)
 
-    def _unary(self, name: str, handle: Callable[[Call, Any], Awaitable[Message]]) -> Callable[..., Any]:
-        async def unary(request: Message, context: Context) -> Message | None:
+    def _unary(self, name: str, read: Read, handle: Callable[[Call, Any], Awaitable[Message]]) -> Callable[..., Any]:
+        async def unary(request: bytes, context: Context) -> Message | None:
             begin = time.perf_counter()
             call = _begin(name, context)
             try:
                 _admit(call)
-                answer = await handle(call, request)
+                answer = await handle(call, read(request))
             except Exception as error:  # noqa: BLE001  every error becomes a status here
                 await self._fail(call, context, error, begin)
                 return None
@@ -70,14 +68,14 @@ class Adapter:
         return unary
 
     def _stream(
-        self, name: str, handle: Callable[[Call, AsyncIterator[Any]], AsyncIterator[Message]]
+        self, name: str, read: Read, handle: Callable[[Call, AsyncIterator[Any]], AsyncIterator[Message]]
     ) -> Callable[..., Any]:
-        async def stream(requests: AsyncIterator[Message], context: Context) -> AsyncIterator[Message]:
+        async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
             begin = time.perf_counter()
             call = _begin(name, context)
             try:
                 _admit(call)
-                async for answer in handle(call, requests):
+                async for answer in handle(call, (read(request) async for request in requests)):
                     yield answer
             except Exception as error:  # noqa: BLE001  every error becomes a status here
                 await self._fail(call, context, error, begin)
@@ -101,6 +99,19 @@ class Adapter:
     def _count(self, method: str, code: grpc.StatusCode, begin: float) -> None:
         self._calls.labels(method, code.name).inc()
         self._seconds.labels(method).observe(time.perf_counter() - begin)
+
+
+def _reader(method: MethodDescriptor) -> Read:
+    """Make what reads a request; grpcio itself would tell a caller of UNKNOWN where it cannot be read."""
+    kind = GetMessageClass(method.input_type)
+
+    def read(request: bytes) -> Message:
+        try:
+            return kind.FromString(request)
+        except DecodeError as broken:
+            raise UnreadableRequestError(f"the request is no {method.input_type.full_name}: {broken}") from broken
+
+    return read
 
 
 def _begin(method: str, context: Context) -> Call:

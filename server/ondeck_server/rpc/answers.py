@@ -1,5 +1,7 @@
 """Values to messages: answers as a caller gets them."""
 
+from typing import Final
+
 from ondeck.v1.model_spec_pb2 import AnsweredBy
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictResponse,
@@ -12,9 +14,14 @@ from ondeck.v1.prediction_service_pb2 import (
     Prediction,
     StreamError,
 )
+from ondeck_core.figures import FIGURES
+from ondeck_core.tasks import Task
 from ondeck_server.models.manager import Chosen
 from ondeck_server.predictor import Answer
 from ondeck_server.rpc.statuses import Outcome
+
+_FLOAT_BYTES: Final = 4
+_ROOM: Final = 4096  # for all of an answer that is not its rows
 
 
 def prediction(answer: Answer) -> Prediction:
@@ -47,6 +54,11 @@ def batch(answer: Answer) -> BatchPredictResponse:
     else:
         response.called_strikes.CopyFrom(CalledStrikeFigureColumns(**figures))
     return response
+
+
+def most_rows(task: Task, max_message_bytes: int) -> int:
+    """Tell how many rows an answer may have: each takes a float32 for each outcome and each figure."""
+    return (max_message_bytes - _ROOM) // (_FLOAT_BYTES * (len(task.outcomes) + len(FIGURES[task.name])))
 
 
 def answered_by(chosen: Chosen) -> AnsweredBy:

@@ -8,7 +8,7 @@ import numpy as np
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
 from ondeck_core.errors import InvalidInstanceError, Violation, WrongInstanceError
-from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix
+from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix, violations
 from ondeck_core.tasks import Task
 from ondeck_server.models.manager import Wanted
 
@@ -40,15 +40,21 @@ def instance_of(request: PredictRequest | StreamPredictRequest, task: Task) -> M
     """
     path = request.WhichOneof("instance")
     _expect(task, path, task.instance.path, _BY_PATH)
-    return np.array([_row(getattr(request, task.instance.path), task.instance)], dtype=np.float32)
+    values, not_finite = _row(getattr(request, task.instance.path), task.instance)
+    instance = np.array([values], dtype=np.float32)
+    if not_finite:
+        told = {each.field for each in not_finite}
+        others = violations(task.instance, instance, path=task.instance.path, rows_named=False)
+        raise InvalidInstanceError([*not_finite, *(each for each in others if each.field not in told)])
+    return instance
 
 
-def columns_of(request: BatchPredictRequest, task: Task) -> Matrix:
+def columns_of(request: BatchPredictRequest, task: Task, most_rows: int) -> Matrix:
     """Read the columns of a request as a matrix of shape (rows, fields); NaN and empty columns are absent.
 
     Raises:
         WrongInstanceError: they are not what the task takes.
-        InvalidInstanceError: there are none, or they are not of one length.
+        InvalidInstanceError: there are none, they are not of one length, or there are more than `most_rows`.
     """
     path = request.WhichOneof("columns")
     _expect(task, path, task.instance.columns_path, _BY_COLUMNS_PATH)
@@ -65,6 +71,9 @@ def columns_of(request: BatchPredictRequest, task: Task) -> Matrix:
     ]
     if uneven:
         raise InvalidInstanceError(uneven)
+    if rows > most_rows:
+        text = f"has {rows} rows; the answer to more than {most_rows} is larger than a message may be: ask in parts"
+        raise InvalidInstanceError([Violation(task.instance.columns_path, text)])
     return task.instance.matrix({name: np.fromiter(columns[name], np.float32, rows) for name in lengths}, rows)
 
 
@@ -76,8 +85,8 @@ def _expect(task: Task, path: str | None, expected: str, known: dict[str, Instan
         raise WrongInstanceError(path, task.name, takes, got)
 
 
-def _row(message: Any, instance: InstanceType) -> list[float]:  # noqa: ANN401  its fields are asked for by name
-    values, violations = [], []
+def _row(message: Any, instance: InstanceType) -> tuple[list[float], list[Violation]]:  # noqa: ANN401  its fields are asked for by name
+    values, not_finite = [], []
     for field in instance.fields:
         name = field.name
         if field.codes is None and not message.HasField(name):
@@ -87,7 +96,5 @@ def _row(message: Any, instance: InstanceType) -> list[float]:  # noqa: ANN401  
         values.append(value)
         if not math.isfinite(value):
             text = f"must be {field.legal}, got {value}; leave it unset where it is absent"
-            violations.append(Violation(f"{instance.path}.{name}", text))
-    if violations:
-        raise InvalidInstanceError(violations)
-    return values
+            not_finite.append(Violation(f"{instance.path}.{name}", text))
+    return values, not_finite

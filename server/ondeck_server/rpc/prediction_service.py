@@ -19,8 +19,9 @@ from ondeck_server.rpc.streaming import answer_in_order
 class PredictionHandlers:
     """Answers predictions; one method for each rpc."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, max_message_bytes: int) -> None:
         self._predictor = predictor
+        self._max_message_bytes = max_message_bytes
 
     async def predict(self, _: Call, request: PredictRequest) -> PredictResponse:
         """Answer one instance."""
@@ -34,7 +35,7 @@ class PredictionHandlers:
         """Answer many instances, all or none."""
         chosen = self._predictor.choose(convert.wanted(request.model))
         task = chosen.version.task
-        instances = convert.columns_of(request, task)
+        instances = convert.columns_of(request, task, answers.most_rows(task, self._max_message_bytes))
         answer = await self._predictor.predict(chosen, instances, path=task.instance.columns_path, rows_named=True)
         return answers.batch(answer)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as Packed
@@ -24,10 +25,15 @@ from ondeck_core.errors import (
 from ondeck_server.batching import QueueFullError
 
 DOMAIN: Final = "ondeck"
+LARGEST_DETAIL: Final = 3072  # bytes; gRPC gives 8 KiB to all headers of an answer, and details travel as base64
 INTERNAL_TEXT: Final = "internal error; the server's log has the rest under the correlation id"
 _PREFIX: Final = "ERROR_REASON_"
 _SOON: Final = Duration(nanos=100_000_000)
 _LATER: Final = Duration(seconds=5)
+
+
+class UnreadableRequestError(OndeckError):
+    """The bytes of a request are no message of the type that the rpc takes."""
 
 
 class DeadlinePassedError(OndeckError):
@@ -59,7 +65,9 @@ class Outcome:
 
     def _bad_request(self) -> list[BadRequest]:
         named = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in self.violations]
-        return [BadRequest(field_violations=named)] if named else []
+        sizes = accumulate(each.ByteSize() for each in named)
+        fitting = [each for each, size in zip(named, sizes, strict=True) if size <= LARGEST_DETAIL]
+        return [BadRequest(field_violations=fitting)] if fitting else []
 
 
 def outcome_of(error: Exception) -> Outcome:
@@ -77,6 +85,10 @@ def _invalid(error: InvalidInstanceError) -> Outcome:
         message=str(error),
         violations=error.violations,
     )
+
+
+def _unreadable(error: UnreadableRequestError) -> Outcome:
+    return Outcome(code=code_pb2.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELD, message=str(error))
 
 
 def _wrong_instance(error: WrongInstanceError) -> Outcome:
@@ -135,6 +147,7 @@ def _deadline(error: DeadlinePassedError) -> Outcome:
 
 _TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
     InvalidInstanceError: _invalid,
+    UnreadableRequestError: _unreadable,
     WrongInstanceError: _wrong_instance,
     NotFoundError: _not_found,
     ModelNotLoadedError: _not_loaded,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
-from ondeck_store.embedded.cluster import Cluster
+from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
 
 
 @asynccontextmanager
@@ -22,7 +22,13 @@ async def shared_server(home: Path) -> AsyncIterator[Path]:
         EmbeddedPostgresError: PostgreSQL could not be made or started.
     """
     cluster = _cluster_of(home)
-    users, socket_folder = await asyncio.to_thread(_join, cluster)
+    try:
+        users, socket_folder = await asyncio.to_thread(_join, cluster)
+    except OSError as refused:
+        raise EmbeddedPostgresError(
+            f"cannot keep a database in {cluster.folder} ({refused.strerror}); name another home folder with "
+            "ONDECK_HOME or --home, or a server in ONDECK_DATABASE_URL"
+        ) from refused
     try:
         yield socket_folder
     finally:
