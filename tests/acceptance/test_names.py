@@ -1,9 +1,11 @@
 """Who is meant by real names, against the ids that stand beside them: right nearly always, wrong never."""
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import polars as pl
 import pytest
@@ -23,7 +25,6 @@ from tests.fixtures_store import empty
 pytestmark = pytest.mark.realdata
 
 REGISTERED = date(2026, 7, 1)  # the day of the register at hand
-FAULTY = {642003, 501726}  # the map gives these men the dates of birth of their namesakes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,80 @@ async def test_savants_names_alone(resolver: Resolver, savant: pl.DataFrame) -> 
     assert found.share >= 0.95
 
 
+def first_last(name: str) -> str:
+    last, first = name.split(", ")
+    surname, _, suffix = last.partition(" ") if last.endswith(("Jr.", "Sr.", "II", "III", "IV")) else (last, "", "")
+    return f"{first} {surname} {suffix}".strip()
+
+
+def without_accents(name: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+
+
+# What tools and lists do to "Last, First", and the share that is found all the same, with team and season.
+DAMAGES: dict[str, tuple[Callable[[str], str], float]] = {
+    "First Last": (first_last, 0.99),
+    "decomposed": (lambda name: unicodedata.normalize("NFD", name), 0.99),
+    "no accents": (without_accents, 0.99),
+    "mojibake": (lambda name: name.encode().decode("latin-1"), 0.99),
+    "mojibake twice": (lambda name: name.encode().decode("cp1252", "replace").encode().decode("latin-1"), 0.97),
+    "escaped bytes": (lambda name: repr(name.encode())[2:-1], 0.99),
+    "escaped code points": (lambda name: name.encode("ascii", "backslashreplace").decode(), 0.99),
+    "entities": (lambda name: name.encode("ascii", "xmlcharrefreplace").decode(), 0.99),
+    "per cent": (quote, 0.99),
+    "letters lost to ?": (lambda name: name.encode("ascii", "replace").decode(), 0.98),
+    "letters dropped": (lambda name: name.encode("ascii", "ignore").decode(), 0.98),
+    "upper case": (str.upper, 0.99),
+    "no-break spaces": (lambda name: first_last(name).replace(" ", "\xa0"), 0.99),
+    "position behind": (lambda name: f"{first_last(name)} (P)", 0.99),
+    "team behind": (lambda name: f"{first_last(name)} LAD", 0.98),
+    "handedness behind": (lambda name: f"{first_last(name)}*", 0.99),
+    "number before": (lambda name: f"17. {first_last(name)}", 0.98),
+    "id behind": (lambda name: f"{first_last(name)}\\troutmi01", 0.99),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damaged_names_find_the_right_man_or_nobody(
+    resolver: Resolver, savant: pl.DataFrame, damage: str
+) -> None:
+    harm, share = DAMAGES[damage]
+    questions = [(ByName(name=harm(name), team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
+    found = tally(resolver, questions)
+    assert found.wrong == []
+    assert found.share >= share
+
+
+async def test_initials_for_first_names_find_the_right_man_or_nobody(resolver: Resolver, savant: pl.DataFrame) -> None:
+    questions = {
+        (ByName(name=f"{first_last(name)[0]}. {name.split(',')[0]}", team=team, season=2024, role=Role.PITCHER), truth)
+        for name, truth, team in pitchers(savant)
+    }
+    found = tally(resolver, questions)
+    assert found.wrong == []
+    assert found.share >= 0.8
+
+
+async def test_teams_by_any_name_and_seasons_that_are_not_stored(resolver: Resolver, savant: pl.DataFrame) -> None:
+    codes = {
+        "AZ": "ARI",
+        "CWS": "CHW",
+        "KC": "KCR",
+        "SD": "SDP",
+        "SF": "SFG",
+        "TB": "TBR",
+        "WSH": "Washington Nationals",
+    }
+    for season, share in ((2024, 0.995), (2025, 0.93)):  # some of 2024 were done by 2025
+        questions = [
+            (ByName(name=name, team=codes.get(team, team), season=season), truth)
+            for name, truth, team in pitchers(savant)
+        ]
+        found = tally(resolver, questions)
+        assert found.wrong == []
+        assert found.share >= share
+
+
 @pytest.mark.parametrize("year", [2023, 2024])
 async def test_the_names_of_another_source_alone_and_with_the_season(
     resolver: Resolver, real_data: Path, year: int
@@ -139,7 +214,7 @@ async def test_every_spelling_of_the_fantasy_map(resolver: Resolver, real_data: 
         .unique()
     )
     found = tally(resolver, [(ByName(name=name, born=day), truth) for name, truth, day in rows.iter_rows()])
-    assert {truth for _, truth in found.wrong} <= FAULTY
+    assert found.wrong == []  # though the map gives two men the dates of birth of their namesakes
     assert found.share >= 0.99
 
 

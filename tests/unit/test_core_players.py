@@ -10,6 +10,7 @@ from ondeck_core.players.people import Person, Played, Role
 from ondeck_core.players.questions import ById, ByName
 from ondeck_core.players.resolving import Ambiguous, Found, Missing, Resolution, Resolver
 from ondeck_core.players.spelling import fold, spelled
+from ondeck_core.players.teams import franchise
 
 LATER = datetime(2024, 7, 2, tzinfo=UTC)
 
@@ -27,6 +28,16 @@ LATER = datetime(2024, 7, 2, tzinfo=UTC)
         ("Travis d'Arnaud", ["travis", "darnaud"]),
         ("Travis d\u2019Arnaud", ["travis", "darnaud"]),
         ("Isiah Kiner-Falefa", ["isiah", "kiner", "falefa"]),
+        (r"Jos\xc3\xa9 Ram\xc3\xadrez", ["jose", "ramirez"]),
+        (r"b'Jos\xc3\xa9 Ram\xc3\xadrez'", ["jose", "ramirez"]),
+        (r"Jos\u00e9 Ram\u00edrez", ["jose", "ramirez"]),
+        (r"Jos\xe9 Ram\xedrez", ["jose", "ramirez"]),
+        ("Jos%C3%A9%20Ram%C3%ADrez", ["jose", "ramirez"]),
+        ("Jos&#233; Ram&iacute;rez", ["jose", "ramirez"]),
+        ("Jos&amp;#233; Ram&#xED;rez", ["jose", "ramirez"]),
+        ("José Ramírez (3B)", ["jose", "ramirez"]),
+        ("José Ramírez [CLE - 3B] #", ["jose", "ramirez"]),
+        (r"José Ramírez\ramirjo01", ["jose", "ramirez"]),
         ("Michał Łoś", ["michal", "los"]),
         ("大谷翔平", ["daguxiangping"]),
         ("", []),
@@ -45,6 +56,10 @@ def test_what_is_no_part_of_a_name_is_folded_away(text: str, words: list[str]) -
         ("De La Cruz, Elly", "Elly De La Cruz"),
         ("Vientos, Mark", "Mark Vientos"),
         ("Acuña, Ronald Jr.", "Ronald Acuna JR"),
+        ("Acuña, Jr., Ronald", "Ronald Acuna, Jr."),
+        ("Acuña, Ronald, Jr.", "Ronald Acuna (Jr.)"),
+        ("Ronald Acuña Junior", "Ronald Acuna Jr"),
+        ("Ronald Acuña 2nd", "Ronald Acuna II"),
     ],
 )
 def test_both_orders_of_a_name_are_the_same(one: str, other: str) -> None:
@@ -52,7 +67,15 @@ def test_both_orders_of_a_name_are_the_same(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "suffix"), [("Lance McCullers Jr.", "jr"), ("Mark Leiter", ""), ("Torres III, Lenny", "iii"), ("Jr.", "")]
+    ("text", "suffix"),
+    [
+        ("Lance McCullers Jr.", "jr"),
+        ("Mark Leiter", ""),
+        ("Torres III, Lenny", "iii"),
+        ("Jr.", ""),
+        ("Guerra, Junior", ""),
+        ("Junior Caminero", ""),
+    ],
 )
 def test_a_suffix_is_told_apart(text: str, suffix: str) -> None:
     assert spelled(text).suffix == suffix
@@ -86,10 +109,26 @@ PEOPLE = [
     man(16, "Michael", "Nowhere", years=None),
     man(17, "Mike", "Nowhere"),
     man(18, "Jo", "Blanco", spellings=("Joey White",)),
+    man(19, "Bobby", "Crest", years=(1985, 1999), major_league=(1990, 1999), suffix="Sr."),
+    man(20, "Bobby", "Crest", suffix="Jr.", major_league=(2022, 2024)),
+    man(21, "Zach", "Stone", years=(2022, 2024)),
+    man(22, "Zack", "Stone", major_league=(2021, 2024)),
+    man(23, "Alex", "Rivers", years=(2010, 2023), major_league=(2014, 2021)),
+    man(24, "Alex", "Rivers", years=(2022, 2024)),
+    man(25, "Gus", "Field", born=(2000, 1, 2), also_born=((1999, 12, 30),)),
+    man(26, "Carl", "Lake", major_league=(2020, 2024)),
+    man(27, "Carl", "Lake", major_league=(2021, 2024)),
+    man(28, "Joshua", "Moss"),
+    man(29, "José", "Moss"),
+    man(30, "Gia", "Rallen"),
+    man(31, "Hugo", "Peña", major_league=(2019, 2024)),
+    man(32, "Hugo", "Peña", years=(2019, 2024)),
 ]
 PLAYED = {
     2: (Played(season=2024, team="KC", role=Role.PITCHER),),
     3: (Played(season=2024, team="LAD", role=Role.BATTER),),
+    26: (Played(season=2023, team="AZ", role=Role.PITCHER),),
+    31: (Played(season=2022, team="OAK", role=Role.BATTER),),
 }
 
 
@@ -146,6 +185,33 @@ def ids(answer: Resolution) -> int | set[int] | None:
         (ByName(name="Tom Old"), 14),
         (ByName(name="Michael Nowhere", season=2024), 17),
         (ByName(name="Joey White"), 18),
+        (ByName(name="Bobby Crest II"), 20),
+        (ByName(name="Bobby Crest Jr."), 20),
+        (ByName(name="Bobby Crest Sr."), 19),
+        (ByName(name="Zach Stone", season=2024), {21, 22}),
+        (ByName(name="Zack Stone", season=2024), 22),
+        (ByName(name="Zach Stone"), {21, 22}),
+        (ByName(name="Alex Rivers", season=2024), {23, 24}),
+        (ByName(name="Gus Field", born=date(1999, 12, 30)), 25),
+        (ByName(name="Gus Field", born=date(2000, 1, 2)), 25),
+        (ByName(name="Gus Field", born=date(1980, 5, 5)), None),
+        (ByName(name="Carl Lake", season=2023, team="ARI"), {26, 27}),
+        (ByName(name="Carl Lake", season=2023, role=Role.PITCHER), {26, 27}),
+        (ByName(name="Jos? Moss"), 29),
+        (ByName(name="Jos\ufffd Moss"), 29),
+        (ByName(name="Jos Moss"), {28, 29}),
+        (ByName(name="G. Rallen"), 30),
+        (ByName(name="W. Smith"), {2, 3}),
+        (ByName(name="W. Smith", season=2013), 2),
+        (ByName(name="Q. Smith"), None),
+        (ByName(name="Rallen"), None),
+        (ByName(name="Giarallen"), None),
+        (ByName(name="GiaRallen"), 30),
+        (ByName(name="Gia Rallen LAD"), 30),
+        (ByName(name="Rallen, Gia, SP"), 30),
+        (ByName(name="12. Gia Rallen"), 30),
+        (ByName(name="Ortiz, Luis P."), None),
+        (ByName(name="Hugo Pena", season=2024, team="Athletics"), 31),
         (ByName(name="Nobody Atall"), None),
         (ByName(name=""), None),
         (ByName(name="Smith"), None),
@@ -169,11 +235,46 @@ def test_a_decision_by_hand_comes_first() -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
+        (ByName(name="Ken Griffey"), 9),
+        (ByName(name="Griffey, Ken"), 9),
+        (ByName(name="Ken Griffey Sr."), 8),
+        (ByName(name="Ken Griffey", season=1975), 8),
+        (ByName(name="Ken Griffey", season=1995), 9),
+    ],
+)
+def test_a_decision_does_not_outvote_what_the_question_says(asked: ByName, expected: int) -> None:
+    assert ids(resolver(decided={"Ken Griffey": 9}).by_name(asked)) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (("ARI", "AZ", "Arizona Diamondbacks", "D-backs", "diamondbacks"), "AZ"),
+        (("CHW", "CWS", "CHA", "Chicago White Sox"), "CWS"),
+        (("OAK", "ATH", "Oakland Athletics", "A's"), "ATH"),
+        (("NYY", "N.Y. Yankees", "New York Yankees"), "NYY"),
+        (("WSN", "WAS", "Washington Nationals"), "WSH"),
+        (("KCR", "Kansas City Royals"), "KC"),
+        (("TBR", "Tampa Bay Rays", "Rays"), "TB"),
+        (("STL", "St. Louis Cardinals"), "STL"),
+        (("MTL Expos",), "MTL Expos"),
+        (("",), ""),
+    ],
+)
+def test_a_team_is_the_same_whoever_names_it(names: tuple[str, ...], code: str) -> None:
+    assert {franchise(name) for name in names} == {code}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
         (ById(system="mlbam", id="10"), 10),
         (ById(system="bbref", id="ramirjo01"), 1),
         (ById(system="bbref", id="RAMIRJO01"), None),
         (ById(system="mlbam", id="-1"), None),
-        (ById(system="mlbam", id="10.0"), None),
+        (ById(system="mlbam", id=" 10.0"), 10),
+        (ById(system="mlbam", id="9" * 5000), None),
+        (ById(system="bbref", id="ramirjo01 "), 1),
         (ById(system="retro", id="gone"), None),
         (ById(system="", id=""), None),
     ],

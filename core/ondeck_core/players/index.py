@@ -1,14 +1,20 @@
 """Everyone who is known, found by id or by name in well under a millisecond."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import islice, product
 from typing import Final
 
+from ondeck_core.players.firsts import also_called
 from ondeck_core.players.people import Person
-from ondeck_core.players.spelling import Spelling, also_called, fold, spelled
+from ondeck_core.players.spelling import Spelling, dropped, fold, spelled
 
 MLBAM: Final = "mlbam"
+MOST_FORMS: Final = 64  # of one name, each letter there or lost
+_MLBAM_ID: Final = re.compile(r"[0-9]{1,10}")
+_FLOAT: Final = re.compile(r"^([0-9]+)\.0+$")  # what tools make of an id in a column with gaps
 
 
 class PlayerIndex:
@@ -25,19 +31,21 @@ class PlayerIndex:
     ) -> None:
         self.people = {person.player_id: person for person in people}
         self._ids = ids
-        self._decided = {spelled(name).key: player_id for name, player_id in (decided or {}).items()}
+        self._decided = {_whole(spelled(name)): player_id for name, player_id in (decided or {}).items()}
         self._spelled: dict[str, tuple[int, ...]] = {}
         self._by_last: dict[str, tuple[tuple[int, frozenset[str]], ...]] = {}
         self._build()
+        self._with_letters_lost = _with_letters_lost(self.people)
 
     def __len__(self) -> int:
         return len(self.people)
 
     def by_id(self, system: str, id_: str) -> Person | None:
         """Find a man by his id in a system."""
+        bare = _FLOAT.sub(r"\1", id_.strip())
         if system == MLBAM:
-            return self.people.get(int(id_)) if id_.isascii() and id_.isdigit() else None
-        player_id = self._ids.get((system, id_))
+            return self.people.get(int(bare)) if _MLBAM_ID.fullmatch(bare) else None
+        player_id = self._ids.get((system, bare))
         return None if player_id is None else self.people.get(player_id)
 
     def ids_of(self, player_id: int) -> list[tuple[str, str]]:
@@ -53,12 +61,25 @@ class PlayerIndex:
 
     def decided(self, name: Spelling) -> Person | None:
         """Find the man whom somebody has decided this spelling to mean."""
-        player_id = self._decided.get(name.key)
+        player_id = self._decided.get(_whole(name))
         return None if player_id is None else self.people.get(player_id)
 
     def so_spelled(self, name: Spelling) -> list[Person]:
         """Find everyone who is written so by a source: with or without middle name or initial."""
         return [self.people[each] for each in self._spelled.get(name.key, ())]
+
+    def with_letters_lost(self, name: Spelling) -> list[Person]:
+        """Find everyone who is written so by tools that drop letters with accents."""
+        return [self.people[each] for each in self._with_letters_lost.get(name.key, ())]
+
+    def with_initial(self, name: Spelling) -> list[Person]:
+        """Find everyone of that last name whose first or given name begins with the letter that is asked for."""
+        initial, last = name.words[0], "".join(name.words[1:])
+        return [
+            self.people[player_id]
+            for player_id, firsts in self._by_last.get(last, ())
+            if any(first.startswith(initial) for first in firsts)
+        ]
 
     def also_so_called(self, name: Spelling) -> list[Person]:
         """Find everyone of that last name whose first name is the formal or the short form of the one asked for."""
@@ -83,6 +104,28 @@ class PlayerIndex:
                 by_last["".join(last)].append((person.player_id, firsts))
         self._spelled = {key: tuple(found) for key, found in so_spelled.items()}
         self._by_last = {last: tuple(found) for last, found in by_last.items()}
+
+
+def _whole(name: Spelling) -> tuple[str, str]:
+    return name.key, name.suffix
+
+
+def _with_letters_lost(people: Mapping[int, Person]) -> dict[str, tuple[int, ...]]:
+    """Find out how names look to tools that drop letters with accents, also where this man is written without."""
+    names = {person.player_id: (f"{person.first} {person.last}", *person.spellings) for person in people.values()}
+    left: defaultdict[str, set[str]] = defaultdict(set)
+    for texts in names.values():
+        for word in {word for text in texts if not text.isascii() for word in text.replace(",", " ").split()}:
+            if not word.isascii():
+                left["".join(fold(word))].add(dropped(word))
+    found: defaultdict[str, dict[int, None]] = defaultdict(dict)
+    for player_id, texts in names.items():
+        for words in {spelled(text).words for text in texts}:
+            if not left.keys().isdisjoint(words):
+                for lost in islice(product(*({word, *left.get(word, ())} for word in words)), MOST_FORMS):
+                    if lost != words:
+                        found["".join(lost)][player_id] = None
+    return {key: tuple(each) for key, each in found.items()}
 
 
 def _keys(person: Person, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:

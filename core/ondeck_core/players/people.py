@@ -11,6 +11,9 @@ class Role(Enum):
     PITCHER = "pitcher"
 
 
+Born = tuple[int | None, int | None, int | None]  # year, month and day
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Played:
     """For which team, in which season and role a man stands in stored pitches; teams as Savant writes them."""
@@ -22,14 +25,18 @@ class Played:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
-    """One player. `player_id` is his MLBAM id; spans are seasons, first and last; None is not known."""
+    """One player. `player_id` is his MLBAM id; spans are seasons, first and last; None is not known.
+
+    `also_born` are dates of birth that other sources give him.
+    """
 
     player_id: int
     first: str = ""
     last: str = ""
     given: str = ""
     suffix: str = ""
-    born: tuple[int | None, int | None, int | None] = (None, None, None)
+    born: Born = (None, None, None)
+    also_born: tuple[Born, ...] = ()
     professional: tuple[int, int] | None = None
     major_league: tuple[int, int] | None = None
     spellings: tuple[str, ...] = ()
@@ -49,6 +56,14 @@ class Person:
     def in_major_league_since(self, season: int) -> bool:
         """Tell whether he is known to have played in the major leagues in this season or later."""
         return self.major_league is not None and self.major_league[1] >= season
+
+    def in_major_league_within(self, first_season: int, last_season: int) -> bool:
+        """Tell whether one of these seasons is of his career in the major leagues."""
+        return (
+            self.major_league is not None
+            and self.major_league[0] <= last_season
+            and first_season <= self.major_league[1]
+        )
 
     def active(self, first_season: int, last_season: int) -> bool:
         """Tell whether he is known to have played in one of these seasons, at whatever level."""

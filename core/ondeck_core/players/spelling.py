@@ -6,28 +6,32 @@ of a name; suffixes are, but not everyone writes them.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
-import ftfy
 from anyascii import anyascii
-from nicknames import NickNamer
+
+from ondeck_core.players.written import LONGEST, LOST, mended
 
 SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "v"})
-LONGEST: Final = 200
-_SILENT: Final = re.compile("['\u2018\u2019\u02bc`]")
+_SURE_SUFFIXES: Final = SUFFIXES - {"v"}
+_IN_WORDS: Final = {"junior": "jr", "senior": "sr", "2nd": "ii", "3rd": "iii"}
+_SILENT: Final = re.compile(f"['\u2018\u2019\u02bc`{LOST}]")
 _BETWEEN: Final = re.compile(r"[^a-z0-9]+")
-_NICKNAMES: Final = NickNamer()
 _FEWEST_WORDS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spelling:
-    """A folded name: its words in the order first to last, initials together ("jc"), and its suffix, if it has one."""
+    """A folded name: its words in the order first to last, initials together ("jc"), and its suffix, if it has one.
+
+    `lossy`: letters of it were lost on the way.
+    """
 
     words: tuple[str, ...]
     suffix: str = ""
+    lossy: bool = False
 
     @property
     def key(self) -> str:
@@ -41,32 +45,43 @@ def fold(text: str) -> list[str]:
     >>> fold("J. C. Núñez-O'Neill")
     ['jc', 'nunez', 'oneill']
     """
-    mended = text if text.isascii() else ftfy.fix_text(text[:LONGEST])
-    bare = "".join(c for c in unicodedata.normalize("NFKD", mended[:LONGEST]) if not unicodedata.combining(c))
-    words = _BETWEEN.sub(" ", _SILENT.sub("", anyascii(bare)).lower()).split()
-    return _initials_together(words)
+    return _folded(mended(text))
 
 
 def spelled(text: str) -> Spelling:
-    """Read a name, written "First Last" or "Last, First", with or without a suffix.
+    """Read a name, written "First Last" or "Last, First", with or without a suffix, which may have a comma of its own.
 
-    >>> spelled("McCullers Jr., Lance") == spelled("Lance McCullers Jr.")
+    >>> spelled("McCullers Jr., Lance") == spelled("Lance McCullers Jr.") == spelled("McCullers, Lance, Jr.")
     True
     """
-    last, comma, first = text.partition(",")
-    if not comma:
-        return _without_suffix(fold(text), SUFFIXES)
-    surname, given = _without_suffix(fold(last), SUFFIXES), _without_suffix(fold(first), SUFFIXES - {"v"})
-    return Spelling(words=(*given.words, *surname.words), suffix=surname.suffix or given.suffix)
+    clean = mended(text)
+    lossy = any(mark in clean for mark in LOST)
+    parts = [_folded(part) for part in clean.split(",")]
+    suffixes = [part[0] for part in parts[1:] if len(part) == 1 and part[0] in _SURE_SUFFIXES]
+    names = [part for part in parts if part and not (len(part) == 1 and part[0] in _SURE_SUFFIXES)]
+    words, suffix = _in_order(names)
+    return Spelling(words=words, suffix=suffix or next(iter(suffixes), ""), lossy=lossy)
 
 
-@lru_cache(maxsize=65536)
-def also_called(first: str) -> frozenset[str]:
-    """Tell by which first names someone of this (folded) first name may also be known.
+def dropped(text: str) -> str:
+    """Fold a text without the letters that have accents, as tools that know none leave it."""
+    bare = unicodedata.normalize("NFC", text).encode("ascii", "ignore").decode()
+    return "".join(_folded(bare))
 
-    Source: the nickname and diminutive list that the package `nicknames` carries.
-    """
-    return frozenset(_NICKNAMES.nicknames_of(first)) | frozenset(_NICKNAMES.canonicals_of(first))
+
+def _in_order(parts: Sequence[list[str]]) -> tuple[tuple[str, ...], str]:
+    """Put the parts between commas in the order first to last; tells the suffix apart."""
+    if len(parts) <= 1:
+        return _without_suffix(parts[0] if parts else [], SUFFIXES)
+    surname, of_surname = _without_suffix(parts[0], SUFFIXES)
+    given, of_given = _without_suffix([word for part in parts[1:] for word in part], _SURE_SUFFIXES)
+    return (*given, *surname), of_surname or of_given
+
+
+def _folded(text: str) -> list[str]:
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text[:LONGEST]) if not unicodedata.combining(c))
+    words = _BETWEEN.sub(" ", _SILENT.sub("", anyascii(bare)).lower()).split()
+    return _initials_together(words)
 
 
 def _initials_together(words: list[str]) -> list[str]:
@@ -81,7 +96,9 @@ def _initials_together(words: list[str]) -> list[str]:
     return together
 
 
-def _without_suffix(words: list[str], suffixes: frozenset[str]) -> Spelling:
+def _without_suffix(words: Sequence[str], suffixes: frozenset[str]) -> tuple[tuple[str, ...], str]:
     if len(words) >= _FEWEST_WORDS and words[-1] in suffixes:
-        return Spelling(words=tuple(words[:-1]), suffix=words[-1])
-    return Spelling(words=tuple(words))
+        return tuple(words[:-1]), words[-1]
+    if len(words) > _FEWEST_WORDS and words[-1] in _IN_WORDS:
+        return tuple(words[:-1]), _IN_WORDS[words[-1]]
+    return tuple(words), ""

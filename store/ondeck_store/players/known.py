@@ -1,20 +1,23 @@
 """Everyone who is known, read into an index for the resolver."""
 
 from collections import defaultdict
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import polars as pl
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.people import Person, Played, Role
+from ondeck_core.players.people import Born, Person, Played, Role
 from ondeck_core.players.registers import ALIASES, IDS, PEOPLE, PLAYER_ID
 from ondeck_store.driver import copy_out
 from ondeck_store.players.decisions import NAME
 
+T = TypeVar("T")
 _PEOPLE: Final = {**PEOPLE, "name": pl.String}
 _PLAYED: Final = {PLAYER_ID: pl.Int32, "role": pl.String, "season": pl.Int32, "team": pl.String}
+_BORN: Final = {PLAYER_ID: pl.Int32, "born": pl.String}
 _DECIDED: Final = {"system": pl.String, "value": pl.String, PLAYER_ID: pl.Int32}
 
 _EVERYONE: Final = f"SELECT {', '.join(_PEOPLE)} FROM players WHERE NOT simulated ORDER BY player_id"  # noqa: S608  names of our own
@@ -25,6 +28,7 @@ SELECT system, value, player_id FROM (
     SELECT DISTINCT ON (system, value) * FROM player_overrides ORDER BY system, value, number DESC
 ) AS newest WHERE holds
 """
+_BORN_OTHERWISE: Final = "SELECT player_id, theirs AS born FROM player_conflicts WHERE what = 'born'"
 _HAVE_PLAYED: Final = """
 SELECT DISTINCT man.player_id, man.role, game_year, man.team
 FROM pitches, LATERAL (VALUES
@@ -36,7 +40,7 @@ WHERE NOT simulated
 _FINGERPRINT: Final = """
 SELECT concat_ws(' ',
     (SELECT concat(count(*), ' ', max(updated_at)) FROM players WHERE NOT simulated),
-    (SELECT count(*) FROM player_ids), (SELECT count(*) FROM player_aliases),
+    (SELECT count(*) FROM player_ids), (SELECT count(*) FROM player_aliases), (SELECT count(*) FROM player_conflicts),
     (SELECT max(number) FROM player_overrides), (SELECT max(updated_at) FROM ingest_ledger WHERE NOT simulated))
 """
 
@@ -49,14 +53,21 @@ async def fingerprint(connection: AsyncConnection) -> str:
 async def read_index(connection: AsyncConnection) -> PlayerIndex:
     """Read everyone: who they are, how they are spelled, where they have played, what was decided by hand."""
     everyone = await copy_out(connection, _EVERYONE, (), _instances(_PEOPLE))
-    spellings = _grouped(await copy_out(connection, _SPELLINGS, (), _instances(ALIASES)))
-    played = _grouped_played(await copy_out(connection, _HAVE_PLAYED, (), _instances(_PLAYED)))
+    aliases = await copy_out(connection, _SPELLINGS, (), _instances(ALIASES))
+    spellings = _grouped(aliases.select(PLAYER_ID, "spelling"), str)
+    played = _grouped(await copy_out(connection, _HAVE_PLAYED, (), _instances(_PLAYED)), _as_played)
     ids = {(s, i): p for p, s, i in (await copy_out(connection, _ALL_IDS, (), _instances(IDS))).iter_rows()}
     standing = list((await copy_out(connection, _STANDING, (), _instances(_DECIDED))).iter_rows())
     ids |= {(system, value): player_id for system, value, player_id in standing if system != NAME}
+    born = _grouped(await copy_out(connection, _BORN_OTHERWISE, (), _instances(_BORN)), _as_born)
     return PlayerIndex(
         (
-            _person(row, spellings.get(row[PLAYER_ID], ()), played.get(row[PLAYER_ID], ()))
+            _person(
+                row,
+                spellings=spellings.get(row[PLAYER_ID], ()),
+                played=played.get(row[PLAYER_ID], ()),
+                also_born=born.get(row[PLAYER_ID], ()),
+            )
             for row in everyone.iter_rows(named=True)
         ),
         ids,
@@ -64,7 +75,9 @@ async def read_index(connection: AsyncConnection) -> PlayerIndex:
     )
 
 
-def _person(row: dict[str, object], spellings: tuple[str, ...], played: tuple[Played, ...]) -> Person:
+def _person(
+    row: dict[str, object], *, spellings: tuple[str, ...], played: tuple[Played, ...], also_born: tuple[Born, ...]
+) -> Person:
     values: dict[str, object] = dict(row)
     savant = values["name"]
     return Person(
@@ -78,6 +91,7 @@ def _person(row: dict[str, object], spellings: tuple[str, ...], played: tuple[Pl
         major_league=_span(values["mlb_first"], values["mlb_last"]),
         spellings=(*spellings, str(savant)) if savant else spellings,
         played=played,
+        also_born=also_born,
     )
 
 
@@ -90,18 +104,21 @@ def _span(first: object, last: object) -> tuple[int, int] | None:
     return None if begin is None else (begin, begin if end is None else end)
 
 
-def _grouped(rows: pl.DataFrame) -> dict[int, tuple[str, ...]]:
-    found: defaultdict[int, list[str]] = defaultdict(list)
-    for player_id, spelling in rows.select(PLAYER_ID, "spelling").iter_rows():
-        found[player_id].append(spelling)
+def _grouped(rows: pl.DataFrame, made: Callable[..., T]) -> dict[int, tuple[T, ...]]:
+    """Make something of each row but for its first column, which is the player's id, and group it by that."""
+    found: defaultdict[int, list[T]] = defaultdict(list)
+    for player_id, *values in rows.iter_rows():
+        found[player_id].append(made(*values))
     return {player_id: tuple(each) for player_id, each in found.items()}
 
 
-def _grouped_played(rows: pl.DataFrame) -> dict[int, tuple[Played, ...]]:
-    found: defaultdict[int, list[Played]] = defaultdict(list)
-    for player_id, role, season, team in rows.iter_rows():
-        found[player_id].append(Played(season=season, team=team, role=Role(role)))
-    return {player_id: tuple(each) for player_id, each in found.items()}
+def _as_played(role: str, season: int, team: str) -> Played:
+    return Played(season=season, team=team, role=Role(role))
+
+
+def _as_born(text_: str) -> Born:
+    year, month, day = (int(part) for part in text_.split("-"))
+    return year, month, day
 
 
 def _instances(schema: dict[str, type[pl.DataType]]) -> dict[str, pl.DataType]:

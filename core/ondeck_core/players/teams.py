@@ -1,0 +1,65 @@
+"""Teams, whoever abbreviates them: Savant, FanGraphs, Baseball-Reference, Retrosheet, ESPN, or their full names."""
+
+import re
+from typing import Final
+
+_TEAMS: Final = {
+    "AZ": "ari arizona diamondbacks dbacks",
+    "ATL": "atl atlanta braves",
+    "BAL": "bal baltimore orioles",
+    "BOS": "bos boston redsox",
+    "CHC": "chc chn cubs",
+    "CWS": "cws chw cha whitesox",
+    "CIN": "cin cincinnati reds",
+    "CLE": "cle cleveland guardians indians",
+    "COL": "col colorado rockies",
+    "DET": "det detroit tigers",
+    "HOU": "hou houston astros",
+    "KC": "kc kcr kca kansascity royals",
+    "LAA": "laa ana angels laangels losangelesangelsofanaheim anaheim",
+    "LAD": "lad lan la dodgers ladodgers",
+    "MIA": "mia fla flo miami florida marlins",
+    "MIL": "mil milwaukee brewers",
+    "MIN": "min minnesota twins",
+    "NYM": "nym nyn mets nymets",
+    "NYY": "nyy nya yankees nyyankees",
+    "ATH": "ath oak oakland athletics as sacramento",
+    "PHI": "phi philadelphia phillies",
+    "PIT": "pit pittsburgh pirates",
+    "SD": "sd sdp sdn sandiego padres",
+    "SF": "sf sfg sfn sanfrancisco giants",
+    "SEA": "sea seattle mariners",
+    "STL": "stl sln stlouis cardinals",
+    "TB": "tb tbr tba tampabay rays devilrays",
+    "TEX": "tex texas rangers",
+    "TOR": "tor toronto bluejays",
+    "WSH": "wsh wsn was washington nationals",
+}
+_CITIES: Final = ("chicago", "newyork", "losangeles")  # which have two
+_LONGEST_ABBREVIATION: Final = 3
+_NOT_LETTERS: Final = re.compile(r"[^a-z]+")
+
+
+def _by_word() -> dict[str, str]:
+    found = {code.lower(): code for code in _TEAMS} | {
+        word: code for code, words in _TEAMS.items() for word in words.split()
+    }
+    whole = {f"{place}{nick}": code for nick, code in found.items() for place in (*_places(code), *_CITIES)}
+    return whole | found
+
+
+def _places(code: str) -> list[str]:
+    return [word for word in _TEAMS[code].split() if len(word) > _LONGEST_ABBREVIATION]
+
+
+_BY_WORD: Final = _by_word()
+ABBREVIATIONS: Final = frozenset(word for word in _BY_WORD if len(word) <= _LONGEST_ABBREVIATION)
+
+
+def franchise(team: str) -> str:
+    """Give one code for all the names of a team, for comparing; a text that names none that is known stays itself.
+
+    >>> franchise("Oakland Athletics") == franchise("ATH") == franchise("OAK")
+    True
+    """
+    return _BY_WORD.get(_NOT_LETTERS.sub("", team.lower()), team)
