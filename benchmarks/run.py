@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ingest, players, serving
+from benchmarks import ingest, players, season, serving
 from benchmarks.rows import ROOT
 
 
@@ -30,10 +30,9 @@ def main() -> None:
     for task in ("batted_ball", "called_strike"):
         title, rows = serving.measure(task, ROOT / "onnx_models")
         console.print(table(title, serving.COLUMNS, rows))
-    title, rows = ingest.measure()
-    console.print(table(title, ingest.COLUMNS, rows))
-    title, rows = players.measure()
-    console.print(table(title, players.COLUMNS, rows))
+    for measured in (ingest, season, players):
+        title, rows = measured.measure()
+        console.print(table(title, measured.COLUMNS, rows))
 
 
 if __name__ == "__main__":

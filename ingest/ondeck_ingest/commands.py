@@ -1,6 +1,8 @@
 """`ondeck ingest`."""
 
 import asyncio
+import json
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -8,9 +10,13 @@ from typing import Final
 import click
 
 from ondeck_ingest import running, working
+from ondeck_ingest.opening import within
 from ondeck_ingest.options import stored
 from ondeck_ingest.quarantine_commands import quarantine
 from ondeck_ingest.settings import IngestSettings
+from ondeck_ingest.sources.savant import NAME
+from ondeck_ingest.standing import as_data, in_lines
+from ondeck_ingest.status import status_of
 from ondeck_store.settings import read_settings
 
 _A_DAY: Final = timedelta(days=1)
@@ -77,6 +83,17 @@ def backfill(first: datetime, last: datetime, *, again: bool, **flags: object) -
 def retry(days: tuple[datetime, ...], **flags: object) -> None:
     """Put days that were given up (default: all of them) into the queue again."""
     asyncio.run(working.try_again(read_settings(IngestSettings, **flags), [day.date() for day in days]))
+
+
+@ingest.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@stored
+def status(*, as_json: bool, **flags: object) -> None:
+    """Show how ingest stands; exit code 2 where somebody is needed: days were given up, or a source is left alone."""
+    found = asyncio.run(within(read_settings(IngestSettings, **flags), lambda connection: status_of(connection, NAME)))
+    click.echo(json.dumps(asdict(found), default=as_data, indent=2) if as_json else "\n".join(in_lines(found)))
+    if found.calls_for_somebody:
+        raise SystemExit(2)
 
 
 ingest.add_command(quarantine)

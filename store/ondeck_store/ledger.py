@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Literal
 
-from sqlalchemy import case, func, select, text, update
+from sqlalchemy import case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -146,6 +146,15 @@ async def days_done(connection: AsyncConnection, source: str, first: date, last:
     """Tell which days of a source, both ends included, have been got."""
     entries = await days_of(connection, source, first, last)
     return {entry.day for entry in entries if entry.day is not None and entry.state in _GOT}
+
+
+async def troubled_days(connection: AsyncConnection, source: str) -> list[RecordedEntry]:
+    """Read the entries of the days of a source that failed when they were last tried, or are odd; the newest first."""
+    ledger = ingest_ledger.c
+    odd = or_(ledger.last_error.is_not(None), ledger.odd_games.is_not(None), ledger.odd_rows.is_not(None))
+    query = select(ingest_ledger).where((ledger.source == source) & ledger.day.is_not(None), odd)
+    found = await connection.execute(query.order_by(ledger.day.desc()))
+    return [RecordedEntry(**row) for row in found.mappings()]
 
 
 async def latest(connection: AsyncConnection, limit: int = 20) -> list[RecordedEntry]:

@@ -1,0 +1,110 @@
+import json
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import text
+
+from ondeck_ingest.backlog import BACKFILL, enqueue
+from ondeck_ingest.days import Taker
+from ondeck_ingest.simulation import play
+from ondeck_ingest.sources.source import UnreachableError, of_day
+from ondeck_ingest.standing import in_lines
+from ondeck_ingest.status import Status, status_of
+from ondeck_store.database import Database
+from ondeck_store.ledger import SourceState, record_source
+from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from tests.made_up import as_csv, made_up_cells
+
+DAY = date(2024, 6, 3)
+CELLS = made_up_cells(DAY, days=1)
+ODD = CELLS.with_columns(
+    balls=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("4")).otherwise("balls"), novel=pl.lit("1")
+)
+
+
+async def status(database: Database) -> Status:
+    async with database.engine.connect() as connection:
+        return await status_of(connection, "savant")
+
+
+async def lines(database: Database) -> list[str]:
+    return list(in_lines(await status(database)))
+
+
+def ingest(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ondeck_cli", "ingest", *words, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+async def test_of_nothing_it_says_that_there_is_nothing(database: Database) -> None:
+    assert (await lines(database))[1:] == [
+        "stored: nothing",
+        "sources: not asked yet",
+        "days: none",
+        "queue: 0 wait, 0 run",
+        "given up: nothing",
+        "failed or odd: nothing",
+        "set aside: none",
+        "columns that no export has had before: none",
+        "players: 0 in no register yet, 0 disagreements of sources",
+        "taken last: nothing",
+    ]
+
+
+async def test_everything_that_a_person_may_have_to_look_at_has_its_line(
+    database: Database, savant: FakeSavant, tmp_path: Path
+) -> None:
+    later = [DAY + timedelta(days=number) for number in (1, 2, 3)]
+    savant.replies = {
+        DAY: Reply(body=as_csv(ODD.filter(pl.col("inning").cast(pl.Int32) <= 5))),
+        later[0]: Reply(status=403),
+    }
+    taker = Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    await taker.take(of_day(DAY))
+    with pytest.raises(UnreachableError):
+        await taker.take(of_day(later[0]))
+    async with database.engine.begin() as connection:
+        await enqueue(connection, "savant", later[1:], BACKFILL)
+        await connection.execute(
+            text("UPDATE ingest_pgqueuer SET status = 'failed' WHERE convert_from(payload, 'UTF8') = :day"),
+            {"day": str(later[2])},
+        )
+        until = datetime(2024, 6, 7, 12, 30, tzinfo=UTC)
+        rests = SourceState(source="savant", state="rests", until=until, reason="status 403")
+        await record_source(connection, rests)
+    found = await status(database)
+    told = "\n".join(in_lines(found))
+    rows = found.seasons[0].pitches
+    for line in (
+        f"  2024: {rows} pitches of 1 games, {DAY} to {DAY}",
+        "  savant rests until 12:30:00 UTC: status 403",
+        "days: 1 done, 1 failed, 2 wanted",
+        "queue: 1 wait, 0 run, the oldest since 20",
+        "given up: 1 (ondeck ingest retry)\n  savant 2024-06-06 after 1 attempts, 20",
+        f"  {later[0]} failed, 0 rows: {savant.url} answered with status 403",
+        f"  {DAY} done, {rows + 1} rows: game ",
+        "set aside: 1 out_of_range (ondeck ingest quarantine list)",
+        "  novel, first in savant 2024-06-03",
+        " in no register yet, 0 disagreements of sources (ondeck players open)",
+        f" savant {DAY} done, {rows + 1} rows in: {rows} stored, 0 unchanged, 1 quarantined",
+    ):
+        assert line in told
+    assert found.calls_for_somebody
+
+
+async def test_simulated_rows_are_not_counted(database: Database) -> None:
+    await play(database.engine, date(2026, 6, 1), seconds=0)
+    assert (await lines(database))[1] == "stored: nothing"
+
+
+async def test_the_exit_code_says_whether_somebody_is_needed(store_home: Path, database: Database) -> None:
+    well = ingest(store_home, "status", "--json")
+    assert well.returncode == 0
+    assert json.loads(well.stdout)["backlog"] == {"queued": 0, "running": 0, "oldest": None}
+    async with database.engine.begin() as connection:
+        await record_source(connection, SourceState(source="savant", state="rests", reason="status 403"))
+    assert ingest(store_home, "status").returncode == 2
