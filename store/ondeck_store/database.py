@@ -18,6 +18,7 @@ from ondeck_store.settings import StoreSettings, url_of
 CONNECT_SECONDS: Final = 10
 LOCK_SECONDS: Final = 60
 IDLE_SECONDS: Final = 300
+_ADVICE: Final = "Is the server up, and ONDECK_DATABASE_URL right? Unset, Ondeck starts a PostgreSQL of its own."
 
 
 class DatabaseUnreachableError(OndeckError):
@@ -95,21 +96,19 @@ def _session(settings: StoreSettings) -> dict[str, str]:
     }
 
 
-async def _reach(engine: AsyncEngine, described: str) -> None:
+async def _reach(engine: AsyncEngine, described: str, advice: str = _ADVICE) -> None:
     try:
         async with engine.connect():
             return
     except (OSError, DBAPIError, ValueError) as refused:
         reason = str(refused.orig if isinstance(refused, DBAPIError) else refused) or type(refused).__name__
-        raise DatabaseUnreachableError(
-            f"cannot reach {described}: {reason}. Is the server up, and ONDECK_DATABASE_URL right? "
-            "Unset, Ondeck starts a PostgreSQL of its own."
-        ) from refused
+        raise DatabaseUnreachableError(f"cannot reach {described}: {reason}. {advice}") from refused
 
 
 async def _ensure_database(maintenance: URL) -> None:
     engine = create_async_engine(maintenance, isolation_level="AUTOCOMMIT")
     try:
+        await _reach(engine, "the embedded PostgreSQL", "It has just gone, and is started again at the next try.")
         async with engine.connect() as connection:
             found = await connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = $1", (DATABASE,))
             if found.first() is None:
