@@ -20,7 +20,7 @@ from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.players.people import Person, Role
 from ondeck_core.players.questions import ById, ByName
 from ondeck_core.players.resolving import Ambiguous, Found, Missing, Resolver
-from ondeck_core.players.spelling import LONGEST
+from ondeck_core.players.written import LONGEST
 
 SEASONS: Final = (1871, 2100)
 _ROLES: Final = {RoleCode.ROLE_BATTER: Role.BATTER, RoleCode.ROLE_PITCHER: Role.PITCHER}

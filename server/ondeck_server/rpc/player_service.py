@@ -13,7 +13,7 @@ from ondeck.v1.player_service_pb2 import (
     SearchPlayersResponse,
 )
 from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
-from ondeck_core.players.spelling import LONGEST
+from ondeck_core.players.written import LONGEST
 from ondeck_server.players import Players
 from ondeck_server.rpc import people
 from ondeck_server.rpc.call import Call
