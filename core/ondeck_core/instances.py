@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ondeck_core.categories import PitchType, Side
+from ondeck_core.categories import InfieldAlignment, OutfieldAlignment, Park, PitchType, Side
 from ondeck_core.errors import InvalidInstanceError, Violation
 
 Matrix = NDArray[np.float32]
@@ -31,11 +31,14 @@ class Field:
     high: float = 0.0
     required: bool = False
     whole: bool = False
+    flag: bool = False
     codes: type[IntEnum] | None = None
 
     @property
     def legal(self) -> str:
         """What would be right, in words."""
+        if self.flag:
+            return "true or false (1 or 0 in a column)"
         kind = "a whole number" if self.whole else "a number"
         unit = f" ({self.unit})" if self.unit else ""
         return f"{kind} from {self.low:g} to {self.high:g}{unit}"
@@ -72,6 +75,11 @@ def _side(name: str) -> Field:
     return Field(name=name, codes=Side)
 
 
+_OUTS: Final = Field(name="outs_when_up", low=0, high=2, whole=True)
+_BASES: Final = tuple(Field(name=name, low=0, high=1, whole=True, flag=True) for name in ("on_1b", "on_2b", "on_3b"))
+_PARK: Final = Field(name="park", codes=Park)
+
+
 PITCH: Final = InstanceType(
     message="Pitch",
     path="pitch",
@@ -89,6 +97,26 @@ PITCH: Final = InstanceType(
         _side("stand"),
         _side("p_throws"),
         Field(name="pitch_type", codes=PitchType),
+        Field(name="release_pos_x", unit="ft", low=-15, high=15),
+        Field(name="release_pos_z", unit="ft", low=-5, high=15),
+        Field(name="release_extension", unit="ft", low=0, high=15),
+        Field(name="release_spin_rate", unit="rpm", low=0, high=6000),
+        Field(name="spin_axis", unit="degrees", low=0, high=360),
+        Field(name="arm_angle", unit="degrees", low=-180, high=180),
+        Field(name="vx0", unit="ft/s", low=-50, high=50),
+        Field(name="vy0", unit="ft/s", low=-200, high=0),
+        Field(name="vz0", unit="ft/s", low=-60, high=60),
+        Field(name="ax", unit="ft/s2", low=-100, high=100),
+        Field(name="ay", unit="ft/s2", low=-100, high=200),
+        Field(name="az", unit="ft/s2", low=-150, high=100),
+        Field(name="inning", low=1, high=50, whole=True),
+        _OUTS,
+        *_BASES,
+        Field(name="bat_score", unit="runs", low=0, high=100, whole=True),
+        Field(name="fld_score", unit="runs", low=0, high=100, whole=True),
+        Field(name="n_thruorder_pitcher", low=1, high=20, whole=True),
+        Field(name="pitch_number", low=1, high=50, whole=True),
+        _PARK,
     ),
 )
 
@@ -103,6 +131,12 @@ BATTED_BALL: Final = InstanceType(
         Field(name="hc_y", unit="hit coordinates", low=-50, high=300),
         Field(name="spray_angle", unit="degrees", low=-180, high=180),
         _side("stand"),
+        _side("p_throws"),
+        _PARK,
+        Field(name="if_fielding_alignment", codes=InfieldAlignment),
+        Field(name="of_fielding_alignment", codes=OutfieldAlignment),
+        _OUTS,
+        *_BASES,
     ),
 )
 

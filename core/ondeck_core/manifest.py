@@ -1,7 +1,8 @@
 """What an artifact claims, and the names of what lies in its folder.
 
-`<repository>/<model>/<version>/` holds `model.onnx`, `golden.json`, `evaluation.json`, `parity.json`, `card.md` and,
-written last, `manifest.json`, which names the others with their SHA-256. `<repository>/<model>/aliases.json` stands
+`<repository>/<model>/<version>/` holds `model.onnx`, `golden.json`, `background.json`, `profile.json`,
+`evaluation.json`, `parity.json`, `card.md` with `reliability.svg` and, written last, `manifest.json`, which names the
+others with their SHA-256. `<repository>/<model>/aliases.json` stands
 beside the versions.
 """
 
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 MODEL_FILE: Final = "model.onnx"
 GOLDEN_FILE: Final = "golden.json"
+BACKGROUND_FILE: Final = "background.json"
+PROFILE_FILE: Final = "profile.json"
+RELIABILITY_FILE: Final = "reliability.svg"
 EVALUATION_FILE: Final = "evaluation.json"
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "card.md"
@@ -20,6 +24,7 @@ ALIASES_FILE: Final = "aliases.json"
 PRODUCTION: Final = "production"
 INPUT: Final = "features"
 OUTPUT: Final = "probabilities"
+MEMBERS: Final = "members"
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -42,46 +47,24 @@ class Window(Claim):
 
 
 class Training(Claim):
-    """What the served graph was fitted and calibrated on; `data_fingerprint` is of those very rows."""
+    """What the served graph was fitted and calibrated on; `data_fingerprint` is of those very rows.
+
+    `outcome_shares` are those of the fitted rows: the constant that a judgement compares with.
+    """
 
     fitted: Window
     calibrated: Window
     rows: int
+    outcome_shares: tuple[float, ...]
     data_fingerprint: Digest
     seed: int
 
 
-class Score(Claim):
-    """How one predictor did on one question; None where the predictor gives no such thing."""
+class PredictionSets(Claim):
+    """What an outcome's probability must reach, outcome by outcome, to belong to a set of this coverage."""
 
-    question: str
-    predictor: str
-    log_loss: float | None = None
-    brier: float | None = None
-    ece: float | None = None
-    auc: float | None = None
-    accuracy: float | None = None
-
-
-class ReliabilityBin(Claim):
-    """Rows of like predicted probability: how many, the mean prediction, the share that happened."""
-
-    rows: int
-    predicted: float
-    happened: float
-
-
-class Evaluation(Claim):
-    """A judgement on days later than all that was fitted or tuned on; `served_fit`: of the served graph itself."""
-
-    task: Name
-    fitted: Window
-    calibrated: Window
-    judged: Window
-    rows: int
-    served_fit: bool
-    scores: tuple[Score, ...]
-    reliability: dict[str, tuple[ReliabilityBin, ...]]
+    coverage: float
+    thresholds: tuple[float, ...]
 
 
 class Parity(Claim):
@@ -105,6 +88,29 @@ class Golden(Claim):
     probabilities: tuple[tuple[float, ...], ...]
 
 
+class Background(Claim):
+    """Instances (NaN as None) that stand for what is usual, for explanations to start from; none was ever played."""
+
+    fields: tuple[str, ...]
+    instances: tuple[tuple[float | None, ...], ...]
+
+
+class FieldProfile(Claim):
+    """What a field was like in training: ten equally filled bins by their inner edges, and the share absent.
+
+    A field of codes has the codes themselves as edges. `shares` are of the bins, the last of what is absent.
+    """
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+
+
+class Profile(Claim):
+    """What the rows were like that a version was fitted on, field by field of the instance."""
+
+    fields: dict[str, FieldProfile]
+
+
 class Manifest(Claim):
     """What a version claims. `files` maps each file of the folder, but this one, to its SHA-256."""
 
@@ -118,6 +124,7 @@ class Manifest(Claim):
     outcomes: tuple[str, ...]
     training: Training
     members: dict[str, float]
+    prediction_sets: tuple[PredictionSets, ...]
     libraries: dict[str, str]
     opset: int
     ir_version: int

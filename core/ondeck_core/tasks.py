@@ -8,20 +8,36 @@ import polars as pl
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.features.batted_ball import BATTED_BALL_FEATURES
-from ondeck_core.features.called_strike import CALLED_STRIKE_FEATURES
 from ondeck_core.features.feature_set import FeatureSet
+from ondeck_core.features.pitch import PITCH_FEATURES
 from ondeck_core.instances import InstanceType
 from ondeck_core.names import canonical
 
 HITS: Final = ("single", "double", "triple", "home_run")
 _TAKEN: Final = ("ball", "blocked_ball", "called_strike")
+_WHIFFS: Final = ("swinging_strike", "swinging_strike_blocked")
+_TOUCHED: Final = ("foul", "foul_tip", "hit_into_play")
+_OUTCOME_OF: Final = {
+    "ball": "ball",
+    "blocked_ball": "ball",
+    "hit_by_pitch": "ball",
+    "called_strike": "called_strike",
+    "swinging_strike": "swinging_strike",
+    "swinging_strike_blocked": "swinging_strike",
+    "foul_tip": "swinging_strike",
+    "missed_bunt": "swinging_strike",
+    "bunt_foul_tip": "swinging_strike",
+    "foul": "foul",
+    "foul_bunt": "foul",
+    "hit_into_play": "in_play",
+}  # pitch-outs and automatic calls are none of these
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One task. `population` picks its rows of the Statcast contract, `label` gives each its outcome's index.
 
-    `anchors` maps the name of a public estimate to the column that holds it.
+    `anchors` maps the name of a public estimate to the column that holds it; `worth` is a column with what came of it.
     """
 
     name: str
@@ -30,6 +46,7 @@ class Task:
     population: pl.Expr
     label: pl.Expr
     anchors: Mapping[str, str] = field(default_factory=dict)
+    worth: str | None = None
 
     @property
     def instance(self) -> InstanceType:
@@ -51,18 +68,37 @@ BATTED_BALL_TASK: Final = Task(
     outcomes=_BATTED_BALL_OUTCOMES,
     population=(pl.col("type") == "X") & pl.col("events").is_not_null(),
     label=_index_of(_BATTED_BALL_OUTCOMES, pl.col("events")),
-    anchors={"xba": "estimated_ba_using_speedangle"},
+    anchors={"xba": "estimated_ba_using_speedangle", "xwoba": "estimated_woba_using_speedangle"},
+    worth="woba_value",
 )
 
 CALLED_STRIKE_TASK: Final = Task(
     name="called_strike",
-    features=CALLED_STRIKE_FEATURES,
+    features=PITCH_FEATURES,
     outcomes=("ball", "called_strike"),
     population=pl.col("description").is_in(_TAKEN),
     label=(pl.col("description") == "called_strike").cast(pl.Int64),
 )
 
-TASKS: Final = {task.name: task for task in (BATTED_BALL_TASK, CALLED_STRIKE_TASK)}
+WHIFF_TASK: Final = Task(
+    name="whiff",
+    features=PITCH_FEATURES,
+    outcomes=("contact", "whiff"),
+    population=pl.col("description").is_in((*_WHIFFS, *_TOUCHED)),
+    label=pl.col("description").is_in(_WHIFFS).cast(pl.Int64),
+)
+
+_PITCH_OUTCOMES: Final = ("ball", "called_strike", "swinging_strike", "foul", "in_play")
+
+PITCH_OUTCOME_TASK: Final = Task(
+    name="pitch_outcome",
+    features=PITCH_FEATURES,
+    outcomes=_PITCH_OUTCOMES,
+    population=pl.col("description").is_in(tuple(_OUTCOME_OF)),
+    label=_index_of(_PITCH_OUTCOMES, pl.col("description").replace_strict(_OUTCOME_OF, default=None)),
+)
+
+TASKS: Final = {task.name: task for task in (BATTED_BALL_TASK, CALLED_STRIKE_TASK, WHIFF_TASK, PITCH_OUTCOME_TASK)}
 
 
 def task_named(name: str) -> Task:

@@ -35,7 +35,7 @@ class Batcher:
         self._scheduled = False
 
     def submit(self, instances: Matrix) -> asyncio.Future[Matrix]:
-        """Have instances of shape (n, fields) answered, n at most ROWS_A_RUN; gives probabilities (n, outcomes).
+        """Have instances of shape (n, fields) answered, n at most ROWS_A_RUN; gives what the version answers.
 
         Raises:
             QueueFullError: too many rows wait already.

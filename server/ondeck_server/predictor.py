@@ -3,8 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
+from ondeck_core.certainty import confidence, prediction_sets
 from ondeck_core.figures import batted_ball_figures, called_strike_figures
 from ondeck_core.instances import Matrix, check
 from ondeck_core.tasks import Task
@@ -15,11 +18,18 @@ from ondeck_server.models.manager import Chosen, Models, Wanted
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a version says of n instances: probabilities of shape (n, outcomes), figures by name of shape (n,)."""
+    """What a version says of n instances: probabilities of shape (n, outcomes), figures by name of shape (n,).
+
+    `sets` tells by coverage which outcomes belong to each prediction set, of shape (n, outcomes); `spread` and
+    `confidence` are of shape (n,).
+    """
 
     chosen: Chosen
     probabilities: Matrix
     figures: dict[str, Matrix]
+    sets: dict[float, NDArray[np.bool_]]
+    spread: Matrix
+    confidence: Matrix
 
     @property
     def task(self) -> Task:
@@ -48,19 +58,29 @@ class Predictor:
             QueueFullError: too many rows wait already.
         """
         check(chosen.version.task.instance, instances, path=path, rows_named=rows_named)
-        probabilities = await self._batcher(chosen.version).answer(instances)
-        return self.finish(chosen, instances, probabilities)
+        return self.finish(chosen, instances, await self._batcher(chosen.version).answer(instances))
 
     def start(self, chosen: Chosen, instance: Matrix, *, path: str) -> asyncio.Future[Matrix]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
         check(chosen.version.task.instance, instance, path=path, rows_named=False)
         return self._batcher(chosen.version).submit(instance)
 
-    def finish(self, chosen: Chosen, instances: Matrix, probabilities: Matrix) -> Answer:
-        """Make the answer of what came out of a run."""
+    def finish(self, chosen: Chosen, instances: Matrix, ran: Matrix) -> Answer:
+        """Make the answer of what came out of a run: probabilities and, in the last column, the members' spread."""
+        probabilities, apart = ran[:, :-1], ran[:, -1]
         self._rows.labels(chosen.version.manifest.model, str(chosen.version.manifest.version)).inc(len(instances))
         figures = _figures(chosen.version.task, probabilities, instances)
-        return Answer(chosen=chosen, probabilities=probabilities, figures=figures)
+        return Answer(
+            chosen=chosen,
+            probabilities=probabilities,
+            figures=figures,
+            sets={
+                each.coverage: prediction_sets(probabilities, each.thresholds)
+                for each in chosen.version.manifest.prediction_sets
+            },
+            spread=apart,
+            confidence=confidence(probabilities),
+        )
 
     def _batcher(self, version: LoadedVersion) -> Batcher:
         batcher = self._batchers.get(id(version))
@@ -72,4 +92,6 @@ class Predictor:
 def _figures(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:
     if task.name == "batted_ball":
         return batted_ball_figures(probabilities)
-    return called_strike_figures(probabilities, instances)
+    if task.name == "called_strike":
+        return called_strike_figures(probabilities, instances)
+    return {}

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_core.errors import OndeckError
-from ondeck_core.manifest import MODEL_FILE, Score
+from ondeck_core.judgement import Score, scores
+from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import Task, task_named
 from ondeck_store.database import open_database
 from ondeck_store.migrations import migrate
@@ -76,7 +77,7 @@ def _report(published: Published, dataset: Dataset) -> None:
     )
     for column in ("question", "predictor", "log loss", "Brier", "ECE", "AUC", "accuracy"):
         table.add_column(column, justify="left" if column in ("question", "predictor") else "right")
-    for score in evaluation.scores:
+    for score in scores(evaluation):
         table.add_row(*_cells(score))
     console.print(table)
     size = (published.folder / MODEL_FILE).stat().st_size / 1e6

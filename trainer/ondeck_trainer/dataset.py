@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from ondeck_core.instances import Matrix, legal
 from ondeck_core.manifest import Window
+from ondeck_core.statcast.instances import columns_of as instance_columns
 from ondeck_core.statcast.instances import instances_of
 from ondeck_core.tasks import Task
 
 Labels = NDArray[np.int64]
+SLICED_BY: Final = ("home_team", "balls", "strikes", "release_speed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +55,10 @@ class Dataset:
 
 def columns_of(task: Task) -> tuple[str, ...]:
     """Columns of the Statcast contract that a task is learned and judged from."""
-    fields = [name for name in task.instance.names if name != "spray_angle"]
-    asked = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.anchors.values()}
-    return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(asked), *fields]))
+    asked = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.anchors.values(), *SLICED_BY}
+    if task.worth is not None:
+        asked.add(task.worth)
+    return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(asked), *instance_columns(task.instance)]))
 
 
 def dataset_of(task: Task, rows: pl.DataFrame) -> Dataset:

@@ -1,98 +1,124 @@
-"""A soft vote of fitted members and the calibration behind it."""
+"""Fitted members, pooled by weights on the logarithms of their probabilities, and the calibration behind it."""
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
-from sklearn.exceptions import ConvergenceWarning
 
 from ondeck_core.instances import Matrix
 from ondeck_trainer.dataset import Dataset, Labels
-from ondeck_trainer.members import Recipe, unfitted_members
+from ondeck_trainer.members import Fitted, Logs, Recipe
+from ondeck_trainer.preparation import fit_preparation
+from ondeck_trainer.workers import Workers
 
 Probabilities = NDArray[np.float64]
 
-LEAST_PROBABILITY: Final = 1e-7
-LEAST_WEIGHT: Final = 0.02
+LEAST_LOG: Final = float(np.log(1e-7))
+LEAST_WEIGHT: Final = 0.03
 _PULL: Final = 1e-3  # of the calibration toward the identity
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Vector scaling: softmax(scale * log p + bias), both of shape (outcomes,)."""
+    """Vector scaling: softmax(scale * pooled + bias), both of shape (outcomes,)."""
 
     scale: NDArray[np.float64]
     bias: NDArray[np.float64]
 
-    def apply(self, probabilities: Probabilities) -> Probabilities:
-        """Calibrate probabilities of shape (n, outcomes)."""
-        logs = np.log(np.clip(probabilities, LEAST_PROBABILITY, 1.0))
-        calibrated: Probabilities = softmax(self.scale * logs + self.bias, axis=1)
+    def apply(self, pooled: Logs) -> Probabilities:
+        """Calibrate pooled logarithms of shape (n, outcomes)."""
+        calibrated: Probabilities = softmax(self.scale * pooled + self.bias, axis=1)
         return calibrated
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """Fitted members with the weight of each (they sum to one), and the calibration of their vote."""
+    """Fitted members with the weight of each, and the calibration of their pool."""
 
-    members: Mapping[str, Any]
+    members: Mapping[str, Fitted]
     weights: Mapping[str, float]
     calibration: Calibration
 
+    def logs(self, features: Matrix) -> Logs:
+        """Give what each member says, of shape (n, members, outcomes), for features of shape (n, features)."""
+        said = [member.logs(features) for member in self.members.values()]
+        return np.maximum(np.stack(said, axis=1), LEAST_LOG)
+
     def predict(self, features: Matrix) -> Probabilities:
         """Give calibrated probabilities of shape (n, outcomes) for features of shape (n, features)."""
-        vote = sum(self.weights[name] * member.predict_proba(features) for name, member in self.members.items())
-        return self.calibration.apply(np.asarray(vote, dtype=np.float64))
+        return self.calibration.apply(pool(self.logs(features), np.array([*self.weights.values()])))
 
 
-def fit_ensemble(fit: Dataset, calibrate: Dataset, *, recipe: Recipe, seed: int) -> Ensemble:
-    """Fit the members on some days, their weights and the calibration on later ones; a useless member is dropped."""
-    members = unfitted_members(recipe, seed)
-    for member in members.values():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is part of the recipe
-            member.fit(fit.features, fit.labels)
-    votes = {name: member.predict_proba(calibrate.features) for name, member in members.items()}
-    weights = fit_weights(votes, calibrate.labels)
-    vote = sum(weight * votes[name] for name, weight in weights.items())
+def pool(logs: Logs, weights: NDArray[np.float64]) -> Logs:
+    """Weigh logarithms of shape (n, members, outcomes) together, to (n, outcomes)."""
+    pooled: Logs = np.einsum("nmk,m->nk", logs, weights)
+    return pooled
+
+
+def fit_members(fit: Dataset, recipe: Recipe, workers: Workers, say: Callable[[str], None]) -> dict[str, Fitted]:
+    """Fit every member of a recipe on some days."""
+    preparation = fit_preparation(fit.features)
+    fitted = workers.run(
+        [(member.fit, (fit.features, preparation, fit.labels)) for member in recipe.values()],
+        names=[*recipe],
+        say=say,
+    )
+    return dict(zip(recipe, fitted, strict=True))
+
+
+def combine(members: Mapping[str, Fitted], calibrate: Dataset) -> Ensemble:
+    """Fit weights and calibration on days later than those of the members; a useless member is dropped."""
+    said = {name: np.maximum(member.logs(calibrate.features), LEAST_LOG) for name, member in members.items()}
+    weights = fit_weights(said, calibrate.labels)
+    pooled = pool(np.stack([said[name] for name in weights], axis=1), np.array([*weights.values()]))
     return Ensemble(
         members={name: members[name] for name in weights},
         weights=weights,
-        calibration=fit_calibration(np.asarray(vote), calibrate.labels),
+        calibration=fit_calibration(pooled, calibrate.labels),
     )
 
 
-def fit_weights(votes: Mapping[str, Probabilities], labels: Labels) -> dict[str, float]:
-    """Find the weights with the least log loss; those below 0.02 are dropped and the rest scaled to sum to one."""
-    chosen = np.stack([vote[np.arange(len(labels)), labels] for vote in votes.values()])
-
-    def log_loss(free: NDArray[np.float64]) -> float:
-        return float(-np.log(np.clip(softmax(free) @ chosen, LEAST_PROBABILITY, 1.0)).mean())
-
-    found = softmax(minimize(log_loss, np.zeros(len(votes)), method="Nelder-Mead", options={"maxiter": 600}).x)
-    kept = {name: float(weight) for name, weight in zip(votes, found, strict=True) if weight >= LEAST_WEIGHT}
-    total = sum(kept.values())
-    return {name: weight / total for name, weight in kept.items()}
+def fit_weights(said: Mapping[str, Logs], labels: Labels) -> dict[str, float]:
+    """Find the weights, none below nought, with the least log loss; who weighs less than 0.03 is dropped."""
+    logs = np.stack([*said.values()], axis=1)
+    found = _least_loss(logs, labels)
+    kept = [name for name, weight in zip(said, found, strict=True) if weight >= LEAST_WEIGHT]
+    if len(kept) < len(said):
+        return fit_weights({name: said[name] for name in kept}, labels)
+    return dict(zip(said, map(float, found), strict=True))
 
 
-def fit_calibration(probabilities: Probabilities, labels: Labels) -> Calibration:
+def _least_loss(logs: Logs, labels: Labels) -> NDArray[np.float64]:
+    rows, count = np.arange(len(labels)), logs.shape[1]
+    chosen = logs[rows, :, labels]
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        given = softmax(pool(logs, weights), axis=1)
+        value = -np.log(np.maximum(given[rows, labels], np.exp(LEAST_LOG))).mean()
+        slope = (np.einsum("nmk,nk->nm", logs, given) - chosen).mean(axis=0)
+        return float(value), slope
+
+    found: NDArray[np.float64] = minimize(
+        loss, np.full(count, 1 / count), jac=True, method="L-BFGS-B", bounds=[(0, None)] * count
+    ).x
+    return found
+
+
+def fit_calibration(pooled: Logs, labels: Labels) -> Calibration:
     """Find the vector scaling with the least log loss, lightly pulled toward changing nothing."""
-    count = probabilities.shape[1]
-    logs = np.log(np.clip(probabilities, LEAST_PROBABILITY, 1.0))
+    count, rows = pooled.shape[1], np.arange(len(labels))
     happened = np.eye(count)[labels]
     identity = np.concatenate([np.ones(count), np.zeros(count)])
 
     def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        given = softmax(free[:count] * logs + free[count:], axis=1)
-        off = given - happened
-        away = free - identity
-        value = -np.log(np.clip(given[happened == 1], LEAST_PROBABILITY, 1.0)).mean() + _PULL * (away @ away)
-        slope = np.concatenate([(off * logs).mean(axis=0), off.mean(axis=0)]) + 2 * _PULL * away
+        given = softmax(free[:count] * pooled + free[count:], axis=1)
+        off, away = given - happened, free - identity
+        value = -np.log(np.maximum(given[rows, labels], np.exp(LEAST_LOG))).mean() + _PULL * (away @ away)
+        slope = np.concatenate([(off * pooled).mean(axis=0), off.mean(axis=0)]) + 2 * _PULL * away
         return float(value), slope
 
     found = minimize(loss, identity, jac=True, method="L-BFGS-B").x

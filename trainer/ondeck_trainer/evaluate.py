@@ -1,60 +1,110 @@
-"""The judgement of a fit on days that it never saw, beside a constant and the public reference of its task."""
+"""The judgement of answers on rows that who gave them never saw, beside the references of the task."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ondeck_core.features.geometry import edge_distance
-from ondeck_core.instances import PITCH
-from ondeck_core.manifest import Evaluation, Score
+from ondeck_core.figures import batted_ball_figures
+from ondeck_core.judgement import Ablation, Evaluation, Figures, Interval, Shift
+from ondeck_core.manifest import PredictionSets, Window
+from ondeck_trainer import metrics
+from ondeck_trainer.anchors import CONSTANT, anchors
+from ondeck_trainer.bootstrap import Games
+from ondeck_trainer.coverage import coverage
 from ondeck_trainer.dataset import Dataset
-from ondeck_trainer.ensemble import Ensemble, Probabilities
-from ondeck_trainer.metrics import reliability, score
-from ondeck_trainer.splits import Split
+from ondeck_trainer.ensemble import Probabilities
+from ondeck_trainer.slices import slices
 
-ANCHOR_STEP: Final = 0.001  # xBA is published to three digits: nought means less than this, not never
 MODEL: Final = "model"
-CONSTANT: Final = "constant"
-OUTCOMES: Final = "outcomes"
-HIT: Final = "hit"
+HIT: Final = "hit_"
+BATTED_BALL: Final = "batted_ball"
 
 
-def evaluate(ensemble: Ensemble, judged: Dataset, shares: Probabilities, days: Split) -> Evaluation:
-    """Judge an ensemble on a dataset; `shares` (outcomes,) are those of the days it was fitted on."""
-    given = ensemble.predict(judged.features)
-    constant = np.tile(shares, (len(judged), 1))
-    scores = [score(OUTCOMES, MODEL, given, judged.labels), score(OUTCOMES, CONSTANT, constant, judged.labels)]
-    scores += _hit_scores(judged, given, constant) if judged.task.name == "batted_ball" else _zone_scores(judged)
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Who is judged: what it was fitted on, what its prediction sets are, whether it is the served graph itself."""
+
+    fitted: Window
+    calibrated: Window
+    outcome_shares: tuple[float, ...]
+    prediction_sets: tuple[PredictionSets, ...]
+    served_fit: bool
+    version: int | None = None
+    ablation: tuple[Ablation, ...] = ()
+    others: Mapping[str, Figures] = field(default_factory=dict)
+    shift: tuple[Shift, ...] = ()
+    fitted_days: bool = False
+
+
+def evaluate(given: Probabilities, rows: Dataset, judged: Judged) -> Evaluation:
+    """Judge probabilities of shape (n, outcomes) on n rows."""
+    games = Games(rows.rows["game_pk"].to_numpy().astype(np.int64))
+    constant = np.tile(np.array(judged.outcome_shares), (len(rows), 1))
+    days = rows.rows["game_date"]
     return Evaluation(
-        task=judged.task.name,
-        fitted=days.fit,
-        calibrated=days.calibrate,
-        judged=days.judge,
-        rows=len(judged),
-        served_fit=False,
-        scores=tuple(scores),
+        **figures_of(given, rows).model_dump(),
+        task=rows.task.name,
+        version=judged.version,
+        fitted=judged.fitted,
+        calibrated=judged.calibrated,
+        judged=Window.model_validate({"first_day": days.min(), "last_day": days.max()}),
+        rows=len(rows),
+        games=games.count,
+        served_fit=judged.served_fit,
+        fitted_days=judged.fitted_days,
+        anchors={CONSTANT: figures_of(constant, rows), **anchors(rows), **judged.others},
+        intervals=_intervals(given, rows, games),
+        prediction_sets=tuple(coverage(given, rows, sets) for sets in judged.prediction_sets),
+        slices=slices(given, rows),
+        ablation=judged.ablation,
+        shift=judged.shift,
         reliability={
-            outcome: reliability(given[:, index], judged.labels == index)
-            for index, outcome in enumerate(judged.task.outcomes)
+            outcome: metrics.reliability(given[:, index], rows.labels == index)
+            for index, outcome in enumerate(rows.task.outcomes)
         },
     )
 
 
-def _hit_scores(judged: Dataset, given: Probabilities, constant: Probabilities) -> list[Score]:
-    hit = (judged.labels > 0).astype(np.int64)
-    published = judged.rows[judged.task.anchors["xba"]].to_numpy().astype(np.float64)
-    known = ~np.isnan(published)
-    xba = np.clip(published[known], ANCHOR_STEP, 1 - ANCHOR_STEP)
-    scores = [score(HIT, MODEL, _two(1 - given[:, 0]), hit), score(HIT, CONSTANT, _two(1 - constant[:, 0]), hit)]
-    return [*scores, score(HIT, "xba", _two(xba), hit[known])] if known.any() else scores
+def figures_of(given: Probabilities, rows: Dataset) -> Figures:
+    """Compute every figure of probabilities of shape (n, outcomes) that the task has."""
+    found = metrics.figures(given, rows.labels)
+    if rows.task.name == BATTED_BALL:
+        found |= metrics.figures(*hit_or_out(given, rows), prefix=HIT)
+        found["xwoba_rmse"] = float(np.sqrt(np.nanmean(worth_errors(given, rows))))
+    return Figures(**found)
 
 
-def _zone_scores(judged: Dataset) -> list[Score]:
-    names = ("plate_x", "plate_z", "sz_top", "sz_bot")
-    place = (judged.instances[:, PITCH.index(name)].astype(np.float64) for name in names)
-    called = (edge_distance(*place) <= 0).astype(np.int64)
-    return [Score(question=OUTCOMES, predictor="rulebook_zone", accuracy=float((called == judged.labels).mean()))]
+def hit_or_out(given: Probabilities, rows: Dataset) -> tuple[Probabilities, NDArray[np.int64]]:
+    """Ask the question hit or out of the outcomes of a ball in play."""
+    return np.column_stack([given[:, 0], 1 - given[:, 0]]), (rows.labels > 0).astype(np.int64)
 
 
-def _two(yes: Probabilities) -> Probabilities:
-    return np.column_stack([1 - yes, yes])
+def worth_errors(given: Probabilities, rows: Dataset) -> NDArray[np.float64]:
+    """Squared difference of xwOBA and what the ball was worth, row by row; NaN where that is not known."""
+    expected = batted_ball_figures(given.astype(np.float32))["xwoba"].astype(np.float64)
+    worth = rows.rows[rows.task.worth or ""].cast(float).to_numpy()
+    squared: NDArray[np.float64] = (expected - worth) ** 2
+    return squared
+
+
+def _intervals(given: Probabilities, rows: Dataset, games: Games) -> dict[str, Interval]:
+    found = _of_question(given, rows.labels, games)
+    if rows.task.name == BATTED_BALL:
+        found |= {HIT + name: each for name, each in _of_question(*hit_or_out(given, rows), games).items()}
+    return found
+
+
+def _of_question(given: Probabilities, labels: NDArray[np.int64], games: Games) -> dict[str, Interval]:
+    return {
+        **games.intervals(
+            {
+                "log_loss": metrics.losses(given, labels),
+                "brier": metrics.errors(given, labels),
+                "accuracy": metrics.right(given, labels).astype(np.float64),
+            }
+        ),
+        "ece": games.calibration_interval(given, labels),
+    }

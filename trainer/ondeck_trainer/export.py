@@ -1,6 +1,9 @@
-"""One ONNX graph for a whole ensemble: features in, calibrated probabilities out, nothing else."""
+"""One slim ONNX graph for a whole ensemble: features in, calibrated probabilities and what each member says out.
 
-from collections.abc import Iterable
+skl2onnx converts the trees; what it writes around them is left away. A boosted classifier becomes one regressor of
+its raw scores, a network the products of its layers, with the preparation of its input written once for all.
+"""
+
 from typing import Any, Final
 
 import numpy as np
@@ -9,94 +12,144 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
-from ondeck_core.manifest import INPUT, OUTPUT
-from ondeck_trainer.ensemble import LEAST_PROBABILITY, Ensemble
+from ondeck_core.manifest import INPUT, MEMBERS, OUTPUT
+from ondeck_trainer.ensemble import LEAST_LOG, Calibration, Ensemble
+from ondeck_trainer.members import Network, Trees
+from ondeck_trainer.preparation import FURTHEST, Preparation
 
 OPSET: Final = 18
 ML_OPSET: Final = 3
 IR_VERSION: Final = 8
+SCALE: Final = "calibration/scale"
+BIAS: Final = "calibration/bias"
+_PREPARED: Final = "prepared"
+_TWO: Final = 2
+
+
+class _Graph:
+    """A graph in the making: nodes in order, constants by name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: dict[str, TensorProto] = {}
+
+    def add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:  # noqa: ANN401  ONNX's own
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name: str, values: Any, kind: Any = np.float32) -> str:  # noqa: ANN401  anything numpy takes
+        self.constants[name] = numpy_helper.from_array(np.asarray(values, dtype=kind), name)
+        return name
 
 
 def export(ensemble: Ensemble, features: int, outcomes: int) -> ModelProto:
-    """Write an ensemble as a graph: `features` float32 (n, features) to `probabilities` float32 (n, outcomes)."""
-    nodes: list[NodeProto] = []
-    constants: list[TensorProto] = []
-    votes = []
-    for name, member in ensemble.members.items():
-        graph = _member_graph(member, name, features)
-        nodes += graph.node
-        constants += graph.initializer
-        votes.append((f"{name}/probabilities", ensemble.weights[name]))
-    nodes += _vote(votes, constants)
-    nodes += _calibration(ensemble, constants)
-    needed = _needed(nodes, OUTPUT)
-    used = {value for node in needed for value in node.input}
-    graph = helper.make_graph(
-        needed,
+    """Write an ensemble as a graph of float32.
+
+    `features` (n, features) to `probabilities` (n, outcomes) and `members` (n, members, outcomes).
+    """
+    graph = _Graph()
+    raw = [_member(graph, name, member, features, outcomes) for name, member in ensemble.members.items()]
+    _last_layer(graph, _what_members_say(graph, raw, outcomes), ensemble)
+    made = helper.make_graph(
+        graph.nodes,
         "ensemble",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, features])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, outcomes])],
-        [constant for constant in constants if constant.name in used],
+        [
+            helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, outcomes]),
+            helper.make_tensor_value_info(MEMBERS, TensorProto.FLOAT, [None, len(raw), outcomes]),
+        ],
+        [*graph.constants.values()],
     )
     imports = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION, producer_name="ondeck")
+    model = helper.make_model(made, opset_imports=imports, ir_version=IR_VERSION, producer_name="ondeck")
     onnx.checker.check_model(model)
     return model
 
 
-def _member_graph(member: Any, name: str, features: int) -> onnx.GraphProto:  # noqa: ANN401  any scikit-learn classifier
+def recalibrated(model: ModelProto, calibration: Calibration) -> ModelProto:
+    """Copy a graph with another calibration."""
+    other = ModelProto()
+    other.CopyFrom(model)
+    for constant in other.graph.initializer:
+        values = {SCALE: calibration.scale, BIAS: calibration.bias}.get(constant.name)
+        if values is not None:
+            constant.CopyFrom(numpy_helper.from_array(np.asarray(values, dtype=np.float32), constant.name))
+    return other
+
+
+def _member(graph: _Graph, name: str, member: object, features: int, outcomes: int) -> str:
+    if isinstance(member, Trees):
+        raw = _trees(graph, name, member, features, outcomes)
+    elif isinstance(member, Network):
+        raw = _network(graph, name, member)
+    else:
+        raise TypeError(f"no way is known to write a {type(member).__name__} as a graph")
+    return _both(graph, raw) if outcomes == _TWO else raw
+
+
+def _both(graph: _Graph, raw: str) -> str:
+    """Two outcomes come as one column, how much the second outweighs the first; the first gets a nought."""
+    padding = graph.constant("padding", [0, 1, 0, 0], np.int64)
+    return graph.add("Pad", [raw, padding], f"{raw}/both")
+
+
+def _trees(graph: _Graph, name: str, member: Trees, features: int, outcomes: int) -> str:
     converted = convert_sklearn(
-        member,
+        member.model,
         initial_types=[(INPUT, FloatTensorType([None, features]))],
         target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
-        options={id(_classifier(member)): {"zipmap": False}},
+        options={id(member.model): {"zipmap": False}},
     )
-    graph = onnx.compose.add_prefix(converted, f"{name}/").graph
-    for node in graph.node:
-        for position, value in enumerate(node.input):
-            if value == f"{name}/{INPUT}":
-                node.input[position] = INPUT
-    return graph
+    trees = next(node for node in converted.graph.node if node.op_type == "TreeEnsembleClassifier")
+    written = {each.name: helper.get_attribute_value(each) for each in trees.attribute}
+    kept = {key: value for key, value in written.items() if key.startswith("nodes_") or key == "base_values"}
+    leaves = {f"target_{key}": written[f"class_{key}"] for key in ("ids", "nodeids", "treeids", "weights")}
+    targets = 1 if outcomes == _TWO else outcomes
+    return graph.add(
+        "TreeEnsembleRegressor", [INPUT], f"{name}/raw", domain="ai.onnx.ml", n_targets=targets, **kept, **leaves
+    )
 
 
-def _classifier(member: Any) -> Any:  # noqa: ANN401  any scikit-learn classifier
-    return member.steps[-1][1] if hasattr(member, "steps") else member
+def _network(graph: _Graph, name: str, member: Network) -> str:
+    layer = _prepared(graph, member.preparation)
+    last = len(member.layers) - 1
+    for index, (weights, bias) in enumerate(member.layers):
+        parameters = [
+            graph.constant(f"{name}/{index}/weights", weights),
+            graph.constant(f"{name}/{index}/bias", bias),
+        ]
+        layer = graph.add("Gemm", [layer, *parameters], f"{name}/raw" if index == last else f"{name}/{index}")
+        if index < last:
+            layer = graph.add("Relu", [layer], f"{name}/{index}/rectified")
+    return layer
 
 
-def _vote(votes: list[tuple[str, float]], constants: list[TensorProto]) -> list[NodeProto]:
-    nodes = []
-    for source, weight in votes:
-        constants.append(_constant(f"{source}/weight", [weight]))
-        nodes.append(helper.make_node("Mul", [source, f"{source}/weight"], [f"{source}/weighted"]))
-    nodes.append(helper.make_node("Sum", [f"{source}/weighted" for source, _ in votes], ["vote"]))
-    return nodes
+def _prepared(graph: _Graph, preparation: Preparation) -> str:
+    if any(_PREPARED in node.output for node in graph.nodes):
+        return _PREPARED
+    graph.add("IsNaN", [INPUT], "gaps")
+    graph.add("Where", ["gaps", graph.constant("median", preparation.median), INPUT], "filled")
+    graph.add("Sub", ["filled", graph.constant("mean", preparation.mean)], "centred")
+    graph.add("Mul", ["centred", graph.constant("factor", preparation.factor)], "scaled")
+    limits = [graph.constant("least", -FURTHEST), graph.constant("most", FURTHEST)]
+    return graph.add("Clip", ["scaled", *limits], _PREPARED)
 
 
-def _calibration(ensemble: Ensemble, constants: list[TensorProto]) -> list[NodeProto]:
-    constants += [
-        _constant("vote/least", LEAST_PROBABILITY),
-        _constant("vote/most", 1.0),
-        _constant("calibration/scale", ensemble.calibration.scale),
-        _constant("calibration/bias", ensemble.calibration.bias),
-    ]
-    return [
-        helper.make_node("Clip", ["vote", "vote/least", "vote/most"], ["vote/held"]),
-        helper.make_node("Log", ["vote/held"], ["vote/log"]),
-        helper.make_node("Mul", ["vote/log", "calibration/scale"], ["vote/scaled"]),
-        helper.make_node("Add", ["vote/scaled", "calibration/bias"], ["vote/shifted"]),
-        helper.make_node("Softmax", ["vote/shifted"], [OUTPUT], axis=-1),
-    ]
+def _what_members_say(graph: _Graph, raw: list[str], outcomes: int) -> str:
+    """Stack raw scores and make them logarithms of probabilities, of shape (n, members, outcomes)."""
+    side_by_side = graph.add("Concat", raw, "side_by_side", axis=1) if len(raw) > 1 else raw[0]
+    shape = graph.constant("stack", [-1, len(raw), outcomes], np.int64)
+    graph.add("Reshape", [side_by_side, shape], "stacked")
+    graph.add("LogSoftmax", ["stacked"], "logs", axis=-1)
+    graph.add("Clip", ["logs", graph.constant("least_log", LEAST_LOG)], "held")
+    graph.add("Exp", ["held"], MEMBERS)
+    return "held"
 
 
-def _constant(name: str, values: Any) -> TensorProto:  # noqa: ANN401  anything numpy takes
-    return numpy_helper.from_array(np.asarray(values, dtype=np.float32), name)
-
-
-def _needed(nodes: Iterable[NodeProto], output: str) -> list[NodeProto]:
-    """Keep the nodes that the output depends on; the label outputs of the members lead nowhere."""
-    wanted, kept = {output}, []
-    for node in reversed(list(nodes)):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    return kept[::-1]
+def _last_layer(graph: _Graph, held: str, ensemble: Ensemble) -> None:
+    weights = np.array([*ensemble.weights.values()])[None, :, None]
+    graph.add("Mul", [held, graph.constant("weights", weights)], "weighed")
+    graph.add("ReduceSum", ["weighed", graph.constant("over_members", [1], np.int64)], "pooled", keepdims=0)
+    graph.add("Mul", ["pooled", graph.constant(SCALE, ensemble.calibration.scale)], "stretched")
+    graph.add("Add", ["stretched", graph.constant(BIAS, ensemble.calibration.bias)], "shifted")
+    graph.add("Softmax", ["shifted"], OUTPUT, axis=-1)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ondeck_core.instances import InstanceType, Matrix
 from ondeck_trainer.dataset import Dataset
 
-SHARE_OF_ROWS: Final = 0.15
+SHARE_OF_ROWS: Final = 0.03
 SHARES_OF_CELLS: Final = (0.3, 1.0)  # a few fields missing, or all that may be
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ondeck_core.manifest import Evaluation
-from ondeck_trainer.evaluate import CONSTANT, MODEL, OUTCOMES
+from ondeck_core.judgement import Evaluation
+from ondeck_trainer.anchors import CONSTANT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +16,7 @@ class Verdict:
 
 def skill(evaluation: Evaluation) -> float:
     """Share of the constant's log loss that the model takes away; 0 for one that knows nothing, below for worse."""
-    losses = {each.predictor: each.log_loss for each in evaluation.scores if each.question == OUTCOMES}
-    model, constant = losses[MODEL], losses[CONSTANT]
+    model, constant = evaluation.log_loss, evaluation.anchors[CONSTANT].log_loss
     if model is None or constant is None:
         raise ValueError("an evaluation without the log loss of the model or of the constant")
     return 1 - model / constant

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from ondeck_core.manifest import ReliabilityBin, Score
+from ondeck_core.judgement import ReliabilityBin
 from ondeck_trainer.dataset import Labels
 from ondeck_trainer.ensemble import Probabilities
 
@@ -15,28 +15,44 @@ LEAST: Final = 1e-6
 _TWO: Final = 2
 
 
-def score(question: str, predictor: str, probabilities: Probabilities, labels: Labels) -> Score:
-    """Compute every figure of one predictor on one question."""
-    return Score(
-        question=question,
-        predictor=predictor,
-        log_loss=log_loss(probabilities, labels),
-        brier=brier(probabilities, labels),
-        ece=calibration_error(probabilities, labels),
-        auc=area_under_curve(probabilities, labels),
-        accuracy=float((probabilities.argmax(axis=1) == labels).mean()),
-    )
+def figures(probabilities: Probabilities, labels: Labels, prefix: str = "") -> dict[str, float | None]:
+    """Compute every figure of one predictor on one question, by name."""
+    found = {
+        "log_loss": log_loss(probabilities, labels),
+        "brier": brier(probabilities, labels),
+        "ece": calibration_error(probabilities, labels),
+        "auc": area_under_curve(probabilities, labels),
+        "accuracy": float(right(probabilities, labels).mean()),
+    }
+    return {prefix + name: value for name, value in found.items()}
+
+
+def losses(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Minus log p of what happened, row by row; p is held above one in a million, so that no single row decides."""
+    given: NDArray[np.float64] = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], LEAST, 1.0))
+    return given
 
 
 def log_loss(probabilities: Probabilities, labels: Labels) -> float:
-    """Mean of -log p of what happened; p is held above one in a million, so that no single row decides."""
-    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], LEAST, 1.0)).mean())
+    """Mean of the losses."""
+    return float(losses(probabilities, labels).mean())
+
+
+def errors(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Squared error row by row, summed over outcomes; halved for two outcomes, where both errors are the same."""
+    squared: NDArray[np.float64] = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
+    return squared / 2 if probabilities.shape[1] == _TWO else squared
 
 
 def brier(probabilities: Probabilities, labels: Labels) -> float:
-    """Mean squared error, summed over outcomes; halved for two outcomes, where both errors are the same."""
-    errors = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1).mean()
-    return float(errors / 2 if probabilities.shape[1] == _TWO else errors)
+    """Mean of the squared errors."""
+    return float(errors(probabilities, labels).mean())
+
+
+def right(probabilities: Probabilities, labels: Labels) -> NDArray[np.bool_]:
+    """Whether the likeliest outcome happened, row by row."""
+    matched: NDArray[np.bool_] = probabilities.argmax(axis=1) == labels
+    return matched
 
 
 def calibration_error(probabilities: Probabilities, labels: Labels) -> float:

@@ -1,37 +1,24 @@
 """The parity gate: the graph must answer as scikit-learn does, on real rows, those with gaps among them."""
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
 from onnx import ModelProto
 
 from ondeck_core.errors import OndeckError
-from ondeck_core.instances import Matrix
-from ondeck_core.manifest import INPUT, OUTPUT, Parity
+from ondeck_core.manifest import Parity
 from ondeck_trainer.dataset import Dataset
 from ondeck_trainer.ensemble import Ensemble
 from ondeck_trainer.gaps import blank
+from ondeck_trainer.served import Graph
 
 TOLERANCE: Final = 1e-5
 LEAST_ROWS: Final = 20_000
 SHARE_BLANKED: Final = 0.25
-_SLICE: Final = 8192
 
 
 class ParityError(OndeckError):
     """The graph does not answer as the fitted model does; nothing is published."""
-
-
-def run_graph(model: ModelProto) -> Callable[[Matrix], Matrix]:
-    """Open a graph as the server does: one thread, on the processor."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return lambda features: np.vstack(
-        [session.run([OUTPUT], {INPUT: features[at : at + _SLICE]})[0] for at in range(0, len(features), _SLICE)]
-    )
 
 
 def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: int, least: int = LEAST_ROWS) -> Parity:
@@ -46,7 +33,7 @@ def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: 
     instances = rows.instances[-2 * least :]
     blanked = blank(rows.task.instance, instances, np.full(len(instances), SHARE_BLANKED), seed)
     features = rows.task.features.compute(np.vstack([instances, blanked]))
-    expected, actual = ensemble.predict(features), run_graph(model)(features)
+    expected, actual = ensemble.predict(features), Graph(model.SerializeToString()).probabilities(features)
     difference = np.abs(expected - actual).max(axis=1)
     worst = int(difference.argmax())
     report = Parity(

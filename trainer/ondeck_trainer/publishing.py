@@ -9,35 +9,43 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from ondeck_core.judgement import Evaluation
 from ondeck_core.manifest import (
+    BACKGROUND_FILE,
     CARD_FILE,
     EVALUATION_FILE,
     GOLDEN_FILE,
     MODEL_FILE,
     PARITY_FILE,
-    Evaluation,
+    PROFILE_FILE,
+    RELIABILITY_FILE,
     Manifest,
     Parity,
+    PredictionSets,
     Training,
 )
 from ondeck_core.tasks import Task
 from ondeck_trainer import repository
+from ondeck_trainer.background import background
 from ondeck_trainer.card import card
 from ondeck_trainer.dataset import Dataset
 from ondeck_trainer.ensemble import Ensemble
 from ondeck_trainer.export import IR_VERSION, OPSET, export
 from ondeck_trainer.golden import golden_rows
 from ondeck_trainer.parity import check_parity
+from ondeck_trainer.pictures import reliability_curves
+from ondeck_trainer.profile import profile_of
 
 LIBRARIES: Final = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """What was fitted, on what, and how its recipe was judged."""
+    """What was fitted, on what, what its prediction sets are, and how its recipe was judged."""
 
     ensemble: Ensemble
     training: Training
+    prediction_sets: tuple[PredictionSets, ...]
     evaluation: Evaluation
 
 
@@ -60,23 +68,43 @@ def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows
     task, ensemble, evaluation = rows.task, fitted.ensemble, fitted.evaluation
     graph = export(ensemble, len(task.features.features), len(task.outcomes))
     parity = check_parity(ensemble, graph, rows, seed=fitted.training.seed, least=parity_rows)
-    unsigned = _manifest(task, repository.next_version(models, task.name), ensemble, fitted.training)
+    unsigned = _manifest(task, repository.next_version(models, task.name), fitted)
+    learned = rows.between(fitted.training.fitted).instances
+    usual = background(
+        task.instance,
+        learned,
+        lambda instances: ensemble.predict(task.features.compute(instances)),
+        fitted.training.seed,
+    )
     files = {
         MODEL_FILE: graph.SerializeToString(),
         GOLDEN_FILE: golden_rows(ensemble, task).model_dump_json().encode(),
-        EVALUATION_FILE: _json(evaluation),
-        PARITY_FILE: _json(parity),
+        BACKGROUND_FILE: usual.model_dump_json().encode(),
+        PROFILE_FILE: profile_of(task.instance, learned).model_dump_json().encode(),
+        EVALUATION_FILE: as_json(evaluation),
+        PARITY_FILE: as_json(parity),
+        RELIABILITY_FILE: reliability_curves(evaluation.reliability, f"{task.name}, judged on {evaluation.judged}"),
         CARD_FILE: card(task, unsigned, evaluation, parity).encode(),
     }
-
-    def signed(digests: Mapping[str, str]) -> Manifest:
-        return unsigned.model_copy(update={"files": dict(digests)})
-
-    folder, manifest = repository.publish(models, files, signed)
+    folder, manifest = repository.publish(models, files, signing(unsigned))
     return Published(folder=folder, manifest=manifest, evaluation=evaluation, parity=parity)
 
 
-def _manifest(task: Task, version: int, ensemble: Ensemble, training: Training) -> Manifest:
+def signing(unsigned: Manifest) -> repository.Sign:
+    """Make what puts the digests of the files into a manifest."""
+
+    def sign(digests: Mapping[str, str]) -> Manifest:
+        return unsigned.model_copy(update={"files": dict(digests)})
+
+    return sign
+
+
+def as_json(claim: BaseModel) -> bytes:
+    """Write a claim for people and programs; what is not known is left away."""
+    return (claim.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
+
+
+def _manifest(task: Task, version: int, fitted: Fitted) -> Manifest:
     return Manifest(
         model=task.name,
         version=version,
@@ -85,15 +113,12 @@ def _manifest(task: Task, version: int, ensemble: Ensemble, training: Training) 
         feature_fingerprint=task.features.fingerprint,
         feature_names=task.features.names,
         outcomes=task.outcomes,
-        training=training,
-        members=dict(ensemble.weights),
+        training=fitted.training,
+        members=dict(fitted.ensemble.weights),
+        prediction_sets=fitted.prediction_sets,
         libraries={name: installed(name) for name in LIBRARIES},
         opset=OPSET,
         ir_version=IR_VERSION,
         created=datetime.now(UTC).replace(microsecond=0),
         files={},
     )
-
-
-def _json(claim: BaseModel) -> bytes:
-    return (claim.model_dump_json(indent=2) + "\n").encode()

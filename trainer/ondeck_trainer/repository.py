@@ -7,7 +7,10 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, MANIFEST_FILE, Aliases, Evaluation, Manifest
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, MANIFEST_FILE, Aliases, Manifest
+
+Sign = Callable[[Mapping[str, str]], Manifest]
 
 
 def next_version(models: Path, model: str) -> int:
@@ -21,9 +24,7 @@ def versions(models: Path, model: str) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit()) if folder.is_dir() else []
 
 
-def publish(
-    models: Path, files: Mapping[str, bytes], sign: Callable[[Mapping[str, str]], Manifest]
-) -> tuple[Path, Manifest]:
+def publish(models: Path, files: Mapping[str, bytes], sign: Sign) -> tuple[Path, Manifest]:
     """Write a version under a temporary name, its manifest last, and let it appear by one rename.
 
     `sign` makes the manifest, given the SHA-256 of each file. A version that is there is never written

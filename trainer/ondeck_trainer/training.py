@@ -8,17 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from ondeck_core.errors import OndeckError
-from ondeck_core.manifest import PRODUCTION, Evaluation, Training
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
 from ondeck_trainer import repository
+from ondeck_trainer.ablation import ablation
+from ondeck_trainer.conformal import COVERAGES, thresholds
 from ondeck_trainer.dataset import Dataset
-from ondeck_trainer.ensemble import Ensemble, Probabilities, fit_ensemble
-from ondeck_trainer.evaluate import evaluate
+from ondeck_trainer.ensemble import Ensemble, Probabilities, combine, fit_members
+from ondeck_trainer.evaluate import Judged, evaluate
+from ondeck_trainer.export import export
 from ondeck_trainer.gaps import with_gaps
 from ondeck_trainer.gate import judge
 from ondeck_trainer.members import Recipe
 from ondeck_trainer.parity import LEAST_ROWS
 from ondeck_trainer.publishing import Fitted, Published, publish_ensemble
+from ondeck_trainer.recipes import RECIPES
+from ondeck_trainer.served import Graph
 from ondeck_trainer.splits import Split, split
+from ondeck_trainer.workers import Workers
 
 Say = Callable[[str], None]
 
@@ -31,23 +38,25 @@ class GateError(OndeckError):
 class Plan:
     """How to train: where the models are, what is fitted and judged, how much is held against the graph.
 
-    `force` overrules the gate, never parity.
+    `recipe` None: that of the task. `force` overrules the gate, never parity.
     """
 
     models: Path
     seed: int
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe | None = None
     judge_from: date | None = None
     parity_rows: int = LEAST_ROWS
     force: bool = False
+    workers: Workers = field(default_factory=Workers)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """A fit that never saw the days it was judged on."""
+class Trained:
+    """An ensemble, fitted and calibrated, and what it claims of itself."""
 
     ensemble: Ensemble
-    evaluation: Evaluation
+    training: Training
+    prediction_sets: tuple[PredictionSets, ...]
 
 
 def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
@@ -60,20 +69,18 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
     """
     days = split(dataset.rows["game_date"].to_list(), plan.judge_from)
     say(f"judged fit: fit {days.fit}; calibrate {days.calibrate}; judge {days.judge}")
-    judged = judge_recipe(dataset, days, plan)
-    _pass_gate(judged.evaluation, plan, dataset.task.name, say)
+    evaluation = judge_recipe(dataset, fit_recipe(dataset, days.fit, days.calibrate, plan, say), days)
+    _pass_gate(evaluation, plan, dataset.task.name, say)
     say(f"served fit: fit {days.served_fit}; calibrate {days.served_calibrate}")
-    ensemble = fit_served(dataset, days, plan)
+    served = fit_recipe(dataset, days.served_fit, days.served_calibrate, plan, say)
     say("exporting, and holding the graph against scikit-learn")
-    training = Training(
-        fitted=days.served_fit,
-        calibrated=days.served_calibrate,
-        rows=len(dataset),
-        data_fingerprint=dataset.fingerprint,
-        seed=plan.seed,
-    )
     published = publish_ensemble(
-        Fitted(ensemble=ensemble, training=training, evaluation=judged.evaluation),
+        Fitted(
+            ensemble=served.ensemble,
+            training=served.training,
+            prediction_sets=served.prediction_sets,
+            evaluation=evaluation,
+        ),
         rows=dataset,
         models=plan.models,
         parity_rows=plan.parity_rows,
@@ -82,17 +89,46 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
     return published
 
 
-def judge_recipe(dataset: Dataset, days: Split, plan: Plan) -> Judged:
-    """Fit on the earlier days, calibrate on later ones, judge on those after."""
-    fit, calibrate = dataset.between(days.fit), dataset.between(days.calibrate)
-    ensemble = fit_ensemble(with_gaps(fit, plan.seed), calibrate, recipe=plan.recipe, seed=plan.seed)
-    return Judged(ensemble=ensemble, evaluation=evaluate(ensemble, dataset.between(days.judge), _shares(fit), days))
+def fit_recipe(dataset: Dataset, fit_days: Window, later_days: Window, plan: Plan, say: Say) -> Trained:
+    """Fit members on some days; weights, calibration and prediction sets on later ones."""
+    fit, later = dataset.between(fit_days), dataset.between(later_days)
+    recipe = plan.recipe or RECIPES[dataset.task.name]
+    members = fit_members(with_gaps(fit, plan.seed), recipe, plan.workers, say)
+    ensemble = combine(members, later)
+    return Trained(
+        ensemble=ensemble,
+        training=Training(
+            fitted=fit_days,
+            calibrated=later_days,
+            rows=len(fit) + len(later),
+            outcome_shares=tuple(np.bincount(fit.labels, minlength=len(dataset.task.outcomes)) / len(fit)),
+            data_fingerprint=dataset.fingerprint,
+            seed=plan.seed,
+        ),
+        prediction_sets=fit_sets(ensemble.predict(later.features), later),
+    )
 
 
-def fit_served(dataset: Dataset, days: Split, plan: Plan) -> Ensemble:
-    """Fit the same recipe, moved on to the newest days."""
-    fit, calibrate = dataset.between(days.served_fit), dataset.between(days.served_calibrate)
-    return fit_ensemble(with_gaps(fit, plan.seed), calibrate, recipe=plan.recipe, seed=plan.seed)
+def fit_sets(given: Probabilities, rows: Dataset) -> tuple[PredictionSets, ...]:
+    """Fit the thresholds of every coverage on rows that no member was fitted on."""
+    return tuple(
+        PredictionSets(coverage=coverage, thresholds=thresholds(given, rows.labels, coverage)) for coverage in COVERAGES
+    )
+
+
+def judge_recipe(dataset: Dataset, trained: Trained, days: Split) -> Evaluation:
+    """Judge a fit on days after all that it was fitted and calibrated on, through its graph."""
+    rows, task = dataset.between(days.judge), dataset.task
+    graph = export(trained.ensemble, len(task.features.features), len(task.outcomes))
+    judged = Judged(
+        fitted=days.fit,
+        calibrated=days.calibrate,
+        outcome_shares=trained.training.outcome_shares,
+        prediction_sets=trained.prediction_sets,
+        served_fit=False,
+        ablation=ablation(trained.ensemble, dataset.between(days.calibrate), rows),
+    )
+    return evaluate(Graph(graph.SerializeToString()).probabilities(rows.features), rows, judged)
 
 
 def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> None:
@@ -102,8 +138,3 @@ def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> None:
     say(f"gate: {verdict.reason}")
     if not verdict.passed and not plan.force:
         raise GateError(f"{model} is not published: {verdict.reason} (--force overrules)")
-
-
-def _shares(dataset: Dataset) -> Probabilities:
-    shares: Probabilities = np.bincount(dataset.labels, minlength=len(dataset.task.outcomes)) / len(dataset)
-    return shares

@@ -1,19 +1,30 @@
-"""Features of a ball in play: how hard, how high, in which direction. Never how far it was fielded."""
+"""Features of a ball in play: how hard, how high, in which direction, where, against which defence.
+
+Never how far it was fielded.
+"""
 
 from typing import Final
 
 import numpy as np
 
-from ondeck_core.features.categorical import is_right, toward_right
+from ondeck_core.features.categorical import Column, is_right, toward_right
 from ondeck_core.features.feature_set import Columns, Feature, FeatureSet
+from ondeck_core.features.flight import flight
 from ondeck_core.features.geometry import spray_angle
+from ondeck_core.features.parks import altitude, fence
 from ondeck_core.instances import BATTED_BALL
+
+_FURTHER_A_FOOT: Final = 1.1e-5  # of altitude, as a share of the distance: thin air carries
 
 
 def derive(ball: Columns) -> Columns:
     """Compute the features from the fields of `BattedBall`."""
     from_map = spray_angle(ball["hc_x"], ball["hc_y"])
     spray = np.where(np.isnan(ball["spray_angle"]), from_map, ball["spray_angle"])
+    return _contact(ball, spray) | _where_to(ball, spray) | _defence(ball)
+
+
+def _contact(ball: Columns, spray: Column) -> Columns:
     climb = np.radians(ball["launch_angle"])
     return {
         "launch_speed": ball["launch_speed"],
@@ -24,29 +35,69 @@ def derive(ball: Columns) -> Columns:
         "rise_speed": ball["launch_speed"] * np.sin(climb),
         "ground_speed": ball["launch_speed"] * np.cos(climb),
         "bats_right": is_right(ball["stand"]),
+        "throws_right": is_right(ball["p_throws"]),
     }
 
 
+def _where_to(ball: Columns, spray: Column) -> Columns:
+    carry, hang = flight(ball["launch_speed"], ball["launch_angle"])
+    high, far = altitude(ball["park"]), fence(ball["park"], spray)
+    carry_here = carry * (1 + _FURTHER_A_FOOT * high)
+    return {
+        "carry": carry,
+        "hang_time": hang,
+        "carry_here": carry_here,
+        "fence": far,
+        "beyond_fence": carry_here - far,
+        "altitude": high,
+    }
+
+
+def _defence(ball: Columns) -> Columns:
+    infield, outfield = (_known(ball[f"{part}_fielding_alignment"]) for part in ("if", "of"))
+    return {
+        "infield": infield,
+        "outfield": outfield,
+        "outs": ball["outs_when_up"],
+        "on_1b": ball["on_1b"],
+        "on_2b": ball["on_2b"],
+        "on_3b": ball["on_3b"],
+    }
+
+
+def _known(code: Column) -> Column:
+    return np.where(code > 0, code, np.nan)
+
+
+def _feature(name: str, unit: str, description: str) -> Feature:
+    return Feature(name=name, unit=unit, description=description)
+
+
 BATTED_BALL_FEATURES: Final = FeatureSet(
-    name="batted_ball/1",
+    name="batted_ball/2",
     instance=BATTED_BALL,
     features=(
-        Feature(name="launch_speed", unit="mph", description="exit velocity, Statcast launch_speed"),
-        Feature(name="launch_angle", unit="degrees", description="vertical angle, Statcast launch_angle"),
-        Feature(
-            name="spray_angle",
-            unit="degrees",
-            description="direction, negative to left field; as given, or of hc_x and hc_y",
-        ),
-        Feature(
-            name="pull_angle",
-            unit="degrees",
-            description="spray_angle turned so that positive is the batter's pull side, by stand",
-        ),
-        Feature(name="off_centre", unit="degrees", description="spray_angle without its sign"),
-        Feature(name="rise_speed", unit="mph", description="launch_speed * sin(launch_angle)"),
-        Feature(name="ground_speed", unit="mph", description="launch_speed * cos(launch_angle)"),
-        Feature(name="bats_right", unit="", description="1 bats right, 0 bats left, Statcast stand"),
+        _feature("launch_speed", "mph", "exit velocity, Statcast launch_speed"),
+        _feature("launch_angle", "degrees", "vertical angle, Statcast launch_angle"),
+        _feature("spray_angle", "degrees", "direction, negative to left field; as given, or of hc_x and hc_y"),
+        _feature("pull_angle", "degrees", "spray_angle turned so that positive is the batter's pull side, by stand"),
+        _feature("off_centre", "degrees", "spray_angle without its sign"),
+        _feature("rise_speed", "mph", "launch_speed * sin(launch_angle)"),
+        _feature("ground_speed", "mph", "launch_speed * cos(launch_angle)"),
+        _feature("bats_right", "", "1 bats right, 0 bats left, Statcast stand"),
+        _feature("throws_right", "", "1 throws right, 0 throws left, Statcast p_throws"),
+        _feature("carry", "ft", "distance until it comes down at sea level, of launch_speed and launch_angle alone"),
+        _feature("hang_time", "s", "time until it comes down at sea level, of launch_speed and launch_angle alone"),
+        _feature("carry_here", "ft", "carry, further where the park lies high"),
+        _feature("fence", "ft", "distance to the end of the outfield in this direction, by park"),
+        _feature("beyond_fence", "ft", "carry_here - fence"),
+        _feature("altitude", "ft", "height of the park above the sea"),
+        _feature("infield", "", "Statcast if_fielding_alignment: 1 standard, 2 strategic, 3 shade, 4 shift"),
+        _feature("outfield", "", "Statcast of_fielding_alignment: 1 standard, 2 strategic, 3 a fourth outfielder"),
+        _feature("outs", "", "outs before the pitch, Statcast outs_when_up"),
+        _feature("on_1b", "", "1 where a runner is on first base, Statcast on_1b"),
+        _feature("on_2b", "", "1 where a runner is on second base, Statcast on_2b"),
+        _feature("on_3b", "", "1 where a runner is on third base, Statcast on_3b"),
     ),
     derive=derive,
 )

@@ -51,9 +51,6 @@ class FeatureSet:
 
     def compute(self, instances: Matrix) -> Matrix:
         """Turn instances of shape (n, fields) into the model's input of shape (n, features); NaN is absent."""
-        columns = {name: instances[:, position].astype(np.float64) for position, name in enumerate(self.instance.names)}
+        columns = dict(zip(self.instance.names, np.ascontiguousarray(instances.T, dtype=np.float64), strict=True))
         derived = self.derive(columns)
-        out = np.empty((len(instances), len(self.features)), dtype=np.float32)
-        for position, name in enumerate(self.names):
-            out[:, position] = derived[name]
-        return out
+        return np.ascontiguousarray(np.array([derived[name] for name in self.names], dtype=np.float32).T)

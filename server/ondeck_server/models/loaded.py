@@ -8,9 +8,11 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from ondeck_core.certainty import spread
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import EVALUATION_FILE, GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, Evaluation, Golden, Manifest
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import EVALUATION_FILE, GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, Golden, Manifest
 from ondeck_core.tasks import TASKS, Task
 from ondeck_server.models.session import Session
 
@@ -27,8 +29,9 @@ class LoadedVersion:
     session: Session
 
     def answer(self, instances: Matrix) -> Matrix:
-        """Turn instances of shape (n, fields) into probabilities of shape (n, outcomes)."""
-        return self.session.run(self.task.features.compute(instances))
+        """Turn instances of shape (n, fields) into probabilities and, in a last column, the spread of the members."""
+        probabilities, members = self.session.run(self.task.features.compute(instances))
+        return np.column_stack([probabilities, spread(members, probabilities)])
 
 
 def load(folder: Path, model: str, version: int) -> LoadedVersion:
@@ -89,7 +92,7 @@ def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:
         raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no instances of {loaded.task.instance.message}")
     try:
         instances, expected = np.array(golden.instances, dtype=np.float32), np.array(golden.probabilities)
-        difference = float(np.abs(loaded.answer(instances) - expected).max())
+        difference = float(np.abs(loaded.answer(instances)[:, :-1] - expected).max())
     except Exception as broken:  # whatever ONNX Runtime and numpy raise
         raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
     if not difference <= golden.tolerance:

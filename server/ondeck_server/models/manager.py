@@ -7,7 +7,8 @@ from pathlib import Path
 import structlog
 
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
-from ondeck_core.manifest import PRODUCTION, Evaluation, Manifest
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import PRODUCTION, Manifest
 from ondeck_core.names import canonical
 from ondeck_server.models.loaded import LoadedVersion, load, read_evaluation, read_manifest
 from ondeck_server.models.repository import Line, read_repository

@@ -1,4 +1,4 @@
-"""A graph, opened: float32 features in, probabilities out, one thread."""
+"""A graph, opened: float32 features in, probabilities and what each member says out, one thread."""
 
 from pathlib import Path
 from typing import Final
@@ -8,10 +8,11 @@ import onnxruntime as ort
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import INPUT, OUTPUT
+from ondeck_core.manifest import INPUT, MEMBERS, OUTPUT
 
 _WARM_UP_ROWS: Final = (1, 8, 64, 1024)
 _ERRORS_ONLY: Final = 3
+_BOTH: Final = [OUTPUT, MEMBERS]
 
 
 class Session:
@@ -25,13 +26,13 @@ class Session:
             self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         except Exception as broken:
             raise ArtifactRefusedError(f"{graph.name} is not a graph that can be run: {broken}") from broken
-        _expect(self._session.get_inputs(), INPUT, features)
-        _expect(self._session.get_outputs(), OUTPUT, outcomes)
+        _expect(self._session.get_inputs(), {INPUT: features})
+        _expect(self._session.get_outputs(), {OUTPUT: outcomes, MEMBERS: outcomes})
 
-    def run(self, features: Matrix) -> Matrix:
-        """Turn features of shape (n, features) into probabilities of shape (n, outcomes)."""
-        probabilities: Matrix = self._session.run([OUTPUT], {INPUT: features})[0]
-        return probabilities
+    def run(self, features: Matrix) -> tuple[Matrix, Matrix]:
+        """Turn features (n, features) into probabilities (n, outcomes) and those of members (n, members, outcomes)."""
+        probabilities, members = self._session.run(_BOTH, {INPUT: features})
+        return probabilities, members
 
     def warm_up(self, features: int) -> None:
         """Run once at each usual size, so that no caller pays for the first time."""
@@ -39,7 +40,8 @@ class Session:
             self.run(np.zeros((rows, features), dtype=np.float32))
 
 
-def _expect(ends: list[ort.NodeArg], name: str, width: int) -> None:
-    found = [(end.name, end.type, end.shape[-1]) for end in ends]
-    if found != [(name, "tensor(float)", width)]:
-        raise ArtifactRefusedError(f"the graph should have {name!r} of {width} floats alone, has {found}")
+def _expect(ends: list[ort.NodeArg], widths: dict[str, int]) -> None:
+    found = {end.name: (end.type, end.shape[-1]) for end in ends}
+    wanted = {name: ("tensor(float)", width) for name, width in widths.items()}
+    if found != wanted:
+        raise ArtifactRefusedError(f"the graph should have {wanted} alone, has {found}")

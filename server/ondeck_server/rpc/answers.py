@@ -1,6 +1,10 @@
 """Values to messages: answers as a caller gets them."""
 
+import math
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ondeck.v1.model_spec_pb2 import AnsweredBy
 from ondeck.v1.prediction_service_pb2 import (
@@ -12,6 +16,8 @@ from ondeck.v1.prediction_service_pb2 import (
     FieldViolation,
     OutcomeProbability,
     Prediction,
+    PredictionSet,
+    PredictionSetColumn,
     StreamError,
 )
 from ondeck_core.figures import FIGURES
@@ -21,6 +27,8 @@ from ondeck_server.predictor import Answer
 from ondeck_server.rpc.statuses import Outcome
 
 _FLOAT_BYTES: Final = 4
+_SPREAD_AND_CONFIDENCE: Final = 2
+_SETS: Final = 4  # bytes, for more than the sets there are
 _ROOM: Final = 4096  # for all of an answer that is not its rows
 
 
@@ -30,15 +38,24 @@ def prediction(answer: Answer) -> Prediction:
         OutcomeProbability(outcome=outcome, probability=probability)
         for outcome, probability in zip(answer.task.outcomes, answer.probabilities[0].tolist(), strict=True)
     ]
-    figures = {name: float(values[0]) for name, values in answer.figures.items()}
-    if answer.task.name == "batted_ball":
-        return Prediction(
-            outcomes=outcomes, batted_ball=BattedBallFigures(**figures), answered_by=answered_by(answer.chosen)
-        )
-    present = {name: value for name, value in figures.items() if value == value}  # noqa: PLR0124  NaN is absent
-    return Prediction(
-        outcomes=outcomes, called_strike=CalledStrikeFigures(**present), answered_by=answered_by(answer.chosen)
+    written = Prediction(
+        outcomes=outcomes,
+        answered_by=answered_by(answer.chosen),
+        prediction_sets=[
+            PredictionSet(
+                coverage=coverage, outcomes=[answer.task.outcomes[index] for index in np.flatnonzero(inside[0])]
+            )
+            for coverage, inside in answer.sets.items()
+        ],
+        spread=float(answer.spread[0]),
+        confidence=float(answer.confidence[0]),
     )
+    figures = {name: float(values[0]) for name, values in answer.figures.items() if not math.isnan(values[0])}
+    if answer.task.name == "batted_ball":
+        written.batted_ball.CopyFrom(BattedBallFigures(**figures))
+    elif answer.task.name == "called_strike":
+        written.called_strike.CopyFrom(CalledStrikeFigures(**figures))
+    return written
 
 
 def batch(answer: Answer) -> BatchPredictResponse:
@@ -47,18 +64,29 @@ def batch(answer: Answer) -> BatchPredictResponse:
         outcomes=answer.task.outcomes,
         probabilities=answer.probabilities.ravel().tolist(),
         answered_by=answered_by(answer.chosen),
+        prediction_sets=[
+            PredictionSetColumn(coverage=coverage, outcomes=(inside @ _bits(inside.shape[1])).tolist())
+            for coverage, inside in answer.sets.items()
+        ],
+        spread=answer.spread.tolist(),
+        confidence=answer.confidence.tolist(),
     )
     figures = {name: values.tolist() for name, values in answer.figures.items()}
     if answer.task.name == "batted_ball":
         response.batted_balls.CopyFrom(BattedBallFigureColumns(**figures))
-    else:
+    elif answer.task.name == "called_strike":
         response.called_strikes.CopyFrom(CalledStrikeFigureColumns(**figures))
     return response
 
 
 def most_rows(task: Task, max_message_bytes: int) -> int:
-    """Tell how many rows an answer may have: each takes a float32 for each outcome and each figure."""
-    return (max_message_bytes - _ROOM) // (_FLOAT_BYTES * (len(task.outcomes) + len(FIGURES[task.name])))
+    """Tell how many rows an answer may have: each takes some float32, and a byte for each of its sets."""
+    floats = len(task.outcomes) + len(FIGURES.get(task.name, ())) + _SPREAD_AND_CONFIDENCE
+    return (max_message_bytes - _ROOM) // (_FLOAT_BYTES * floats + _SETS)
+
+
+def _bits(outcomes: int) -> NDArray[np.int64]:
+    return 1 << np.arange(outcomes)
 
 
 def answered_by(chosen: Chosen) -> AnsweredBy:

@@ -14,7 +14,8 @@ from ondeck.v1.model_service_pb2 import (
     ModelScore,
     ModelState,
 )
-from ondeck_core.manifest import Evaluation, Manifest, Score, Window
+from ondeck_core.judgement import Evaluation, Score, scores
+from ondeck_core.manifest import Manifest, Window
 from ondeck_core.tasks import TASKS
 from ondeck_server.models.manager import Models, State, Version
 from ondeck_server.rpc import convert
@@ -83,7 +84,7 @@ def _evaluation(evaluation: Evaluation) -> ModelEvaluation:
         judged=_window(evaluation.judged),
         rows=evaluation.rows,
         served_fit=evaluation.served_fit,
-        scores=[_score(each) for each in evaluation.scores],
+        scores=[_score(each) for each in scores(evaluation)],
     )
 
 

@@ -127,6 +127,210 @@ PITCH_TYPE_PO: PitchType.ValueType  # 17
 """PITCH_TYPE_PO is a pitch-out."""
 Global___PitchType: _TypeAlias = PitchType  # noqa: Y015
 
+class _Park:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ParkEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Park.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PARK_UNSPECIFIED: _Park.ValueType  # 0
+    """PARK_UNSPECIFIED means that the park is not known, or is none of these."""
+    PARK_ANGEL_STADIUM: _Park.ValueType  # 1
+    """PARK_ANGEL_STADIUM is Angel Stadium, of the Los Angeles Angels."""
+    PARK_CHASE_FIELD: _Park.ValueType  # 2
+    """PARK_CHASE_FIELD is Chase Field, of the Arizona Diamondbacks."""
+    PARK_TRUIST_PARK: _Park.ValueType  # 3
+    """PARK_TRUIST_PARK is Truist Park, of the Atlanta Braves."""
+    PARK_CAMDEN_YARDS: _Park.ValueType  # 4
+    """PARK_CAMDEN_YARDS is Oriole Park at Camden Yards, of the Baltimore Orioles."""
+    PARK_FENWAY_PARK: _Park.ValueType  # 5
+    """PARK_FENWAY_PARK is Fenway Park, of the Boston Red Sox."""
+    PARK_WRIGLEY_FIELD: _Park.ValueType  # 6
+    """PARK_WRIGLEY_FIELD is Wrigley Field, of the Chicago Cubs."""
+    PARK_RATE_FIELD: _Park.ValueType  # 7
+    """PARK_RATE_FIELD is Rate Field, of the Chicago White Sox."""
+    PARK_GREAT_AMERICAN_BALL_PARK: _Park.ValueType  # 8
+    """PARK_GREAT_AMERICAN_BALL_PARK is Great American Ball Park, of the Cincinnati Reds."""
+    PARK_PROGRESSIVE_FIELD: _Park.ValueType  # 9
+    """PARK_PROGRESSIVE_FIELD is Progressive Field, of the Cleveland Guardians."""
+    PARK_COORS_FIELD: _Park.ValueType  # 10
+    """PARK_COORS_FIELD is Coors Field, of the Colorado Rockies."""
+    PARK_COMERICA_PARK: _Park.ValueType  # 11
+    """PARK_COMERICA_PARK is Comerica Park, of the Detroit Tigers."""
+    PARK_DAIKIN_PARK: _Park.ValueType  # 12
+    """PARK_DAIKIN_PARK is Daikin Park (Minute Maid Park until 2024), of the Houston Astros."""
+    PARK_KAUFFMAN_STADIUM: _Park.ValueType  # 13
+    """PARK_KAUFFMAN_STADIUM is Kauffman Stadium, of the Kansas City Royals."""
+    PARK_DODGER_STADIUM: _Park.ValueType  # 14
+    """PARK_DODGER_STADIUM is Dodger Stadium, of the Los Angeles Dodgers."""
+    PARK_LOANDEPOT_PARK: _Park.ValueType  # 15
+    """PARK_LOANDEPOT_PARK is loanDepot park, of the Miami Marlins."""
+    PARK_AMERICAN_FAMILY_FIELD: _Park.ValueType  # 16
+    """PARK_AMERICAN_FAMILY_FIELD is American Family Field, of the Milwaukee Brewers."""
+    PARK_TARGET_FIELD: _Park.ValueType  # 17
+    """PARK_TARGET_FIELD is Target Field, of the Minnesota Twins."""
+    PARK_CITI_FIELD: _Park.ValueType  # 18
+    """PARK_CITI_FIELD is Citi Field, of the New York Mets."""
+    PARK_YANKEE_STADIUM: _Park.ValueType  # 19
+    """PARK_YANKEE_STADIUM is Yankee Stadium, of the New York Yankees."""
+    PARK_OAKLAND_COLISEUM: _Park.ValueType  # 20
+    """PARK_OAKLAND_COLISEUM is the Coliseum in Oakland, of the Athletics until 2024."""
+    PARK_CITIZENS_BANK_PARK: _Park.ValueType  # 21
+    """PARK_CITIZENS_BANK_PARK is Citizens Bank Park, of the Philadelphia Phillies."""
+    PARK_PNC_PARK: _Park.ValueType  # 22
+    """PARK_PNC_PARK is PNC Park, of the Pittsburgh Pirates."""
+    PARK_PETCO_PARK: _Park.ValueType  # 23
+    """PARK_PETCO_PARK is Petco Park, of the San Diego Padres."""
+    PARK_ORACLE_PARK: _Park.ValueType  # 24
+    """PARK_ORACLE_PARK is Oracle Park, of the San Francisco Giants."""
+    PARK_T_MOBILE_PARK: _Park.ValueType  # 25
+    """PARK_T_MOBILE_PARK is T-Mobile Park, of the Seattle Mariners."""
+    PARK_BUSCH_STADIUM: _Park.ValueType  # 26
+    """PARK_BUSCH_STADIUM is Busch Stadium, of the St. Louis Cardinals."""
+    PARK_TROPICANA_FIELD: _Park.ValueType  # 27
+    """PARK_TROPICANA_FIELD is Tropicana Field, of the Tampa Bay Rays."""
+    PARK_GLOBE_LIFE_FIELD: _Park.ValueType  # 28
+    """PARK_GLOBE_LIFE_FIELD is Globe Life Field, of the Texas Rangers."""
+    PARK_ROGERS_CENTRE: _Park.ValueType  # 29
+    """PARK_ROGERS_CENTRE is Rogers Centre, of the Toronto Blue Jays."""
+    PARK_NATIONALS_PARK: _Park.ValueType  # 30
+    """PARK_NATIONALS_PARK is Nationals Park, of the Washington Nationals."""
+    PARK_SUTTER_HEALTH_PARK: _Park.ValueType  # 31
+    """PARK_SUTTER_HEALTH_PARK is Sutter Health Park in Sacramento, of the Athletics from 2025."""
+    PARK_STEINBRENNER_FIELD: _Park.ValueType  # 32
+    """PARK_STEINBRENNER_FIELD is Steinbrenner Field in Tampa, of the Rays in 2025."""
+
+class Park(_Park, metaclass=_ParkEnumTypeWrapper):
+    """Park is where a game is played."""
+
+PARK_UNSPECIFIED: Park.ValueType  # 0
+"""PARK_UNSPECIFIED means that the park is not known, or is none of these."""
+PARK_ANGEL_STADIUM: Park.ValueType  # 1
+"""PARK_ANGEL_STADIUM is Angel Stadium, of the Los Angeles Angels."""
+PARK_CHASE_FIELD: Park.ValueType  # 2
+"""PARK_CHASE_FIELD is Chase Field, of the Arizona Diamondbacks."""
+PARK_TRUIST_PARK: Park.ValueType  # 3
+"""PARK_TRUIST_PARK is Truist Park, of the Atlanta Braves."""
+PARK_CAMDEN_YARDS: Park.ValueType  # 4
+"""PARK_CAMDEN_YARDS is Oriole Park at Camden Yards, of the Baltimore Orioles."""
+PARK_FENWAY_PARK: Park.ValueType  # 5
+"""PARK_FENWAY_PARK is Fenway Park, of the Boston Red Sox."""
+PARK_WRIGLEY_FIELD: Park.ValueType  # 6
+"""PARK_WRIGLEY_FIELD is Wrigley Field, of the Chicago Cubs."""
+PARK_RATE_FIELD: Park.ValueType  # 7
+"""PARK_RATE_FIELD is Rate Field, of the Chicago White Sox."""
+PARK_GREAT_AMERICAN_BALL_PARK: Park.ValueType  # 8
+"""PARK_GREAT_AMERICAN_BALL_PARK is Great American Ball Park, of the Cincinnati Reds."""
+PARK_PROGRESSIVE_FIELD: Park.ValueType  # 9
+"""PARK_PROGRESSIVE_FIELD is Progressive Field, of the Cleveland Guardians."""
+PARK_COORS_FIELD: Park.ValueType  # 10
+"""PARK_COORS_FIELD is Coors Field, of the Colorado Rockies."""
+PARK_COMERICA_PARK: Park.ValueType  # 11
+"""PARK_COMERICA_PARK is Comerica Park, of the Detroit Tigers."""
+PARK_DAIKIN_PARK: Park.ValueType  # 12
+"""PARK_DAIKIN_PARK is Daikin Park (Minute Maid Park until 2024), of the Houston Astros."""
+PARK_KAUFFMAN_STADIUM: Park.ValueType  # 13
+"""PARK_KAUFFMAN_STADIUM is Kauffman Stadium, of the Kansas City Royals."""
+PARK_DODGER_STADIUM: Park.ValueType  # 14
+"""PARK_DODGER_STADIUM is Dodger Stadium, of the Los Angeles Dodgers."""
+PARK_LOANDEPOT_PARK: Park.ValueType  # 15
+"""PARK_LOANDEPOT_PARK is loanDepot park, of the Miami Marlins."""
+PARK_AMERICAN_FAMILY_FIELD: Park.ValueType  # 16
+"""PARK_AMERICAN_FAMILY_FIELD is American Family Field, of the Milwaukee Brewers."""
+PARK_TARGET_FIELD: Park.ValueType  # 17
+"""PARK_TARGET_FIELD is Target Field, of the Minnesota Twins."""
+PARK_CITI_FIELD: Park.ValueType  # 18
+"""PARK_CITI_FIELD is Citi Field, of the New York Mets."""
+PARK_YANKEE_STADIUM: Park.ValueType  # 19
+"""PARK_YANKEE_STADIUM is Yankee Stadium, of the New York Yankees."""
+PARK_OAKLAND_COLISEUM: Park.ValueType  # 20
+"""PARK_OAKLAND_COLISEUM is the Coliseum in Oakland, of the Athletics until 2024."""
+PARK_CITIZENS_BANK_PARK: Park.ValueType  # 21
+"""PARK_CITIZENS_BANK_PARK is Citizens Bank Park, of the Philadelphia Phillies."""
+PARK_PNC_PARK: Park.ValueType  # 22
+"""PARK_PNC_PARK is PNC Park, of the Pittsburgh Pirates."""
+PARK_PETCO_PARK: Park.ValueType  # 23
+"""PARK_PETCO_PARK is Petco Park, of the San Diego Padres."""
+PARK_ORACLE_PARK: Park.ValueType  # 24
+"""PARK_ORACLE_PARK is Oracle Park, of the San Francisco Giants."""
+PARK_T_MOBILE_PARK: Park.ValueType  # 25
+"""PARK_T_MOBILE_PARK is T-Mobile Park, of the Seattle Mariners."""
+PARK_BUSCH_STADIUM: Park.ValueType  # 26
+"""PARK_BUSCH_STADIUM is Busch Stadium, of the St. Louis Cardinals."""
+PARK_TROPICANA_FIELD: Park.ValueType  # 27
+"""PARK_TROPICANA_FIELD is Tropicana Field, of the Tampa Bay Rays."""
+PARK_GLOBE_LIFE_FIELD: Park.ValueType  # 28
+"""PARK_GLOBE_LIFE_FIELD is Globe Life Field, of the Texas Rangers."""
+PARK_ROGERS_CENTRE: Park.ValueType  # 29
+"""PARK_ROGERS_CENTRE is Rogers Centre, of the Toronto Blue Jays."""
+PARK_NATIONALS_PARK: Park.ValueType  # 30
+"""PARK_NATIONALS_PARK is Nationals Park, of the Washington Nationals."""
+PARK_SUTTER_HEALTH_PARK: Park.ValueType  # 31
+"""PARK_SUTTER_HEALTH_PARK is Sutter Health Park in Sacramento, of the Athletics from 2025."""
+PARK_STEINBRENNER_FIELD: Park.ValueType  # 32
+"""PARK_STEINBRENNER_FIELD is Steinbrenner Field in Tampa, of the Rays in 2025."""
+Global___Park: _TypeAlias = Park  # noqa: Y015
+
+class _InfieldAlignment:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InfieldAlignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InfieldAlignment.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INFIELD_ALIGNMENT_UNSPECIFIED: _InfieldAlignment.ValueType  # 0
+    """INFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+    INFIELD_ALIGNMENT_STANDARD: _InfieldAlignment.ValueType  # 1
+    """INFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
+    INFIELD_ALIGNMENT_STRATEGIC: _InfieldAlignment.ValueType  # 2
+    """INFIELD_ALIGNMENT_STRATEGIC is Statcast's `Strategic`."""
+    INFIELD_ALIGNMENT_SHADE: _InfieldAlignment.ValueType  # 3
+    """INFIELD_ALIGNMENT_SHADE is Statcast's `Infield shade`, from 2023."""
+    INFIELD_ALIGNMENT_SHIFT: _InfieldAlignment.ValueType  # 4
+    """INFIELD_ALIGNMENT_SHIFT is Statcast's `Infield shift`, until 2022."""
+
+class InfieldAlignment(_InfieldAlignment, metaclass=_InfieldAlignmentEnumTypeWrapper):
+    """InfieldAlignment is Statcast's `if_fielding_alignment`."""
+
+INFIELD_ALIGNMENT_UNSPECIFIED: InfieldAlignment.ValueType  # 0
+"""INFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+INFIELD_ALIGNMENT_STANDARD: InfieldAlignment.ValueType  # 1
+"""INFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
+INFIELD_ALIGNMENT_STRATEGIC: InfieldAlignment.ValueType  # 2
+"""INFIELD_ALIGNMENT_STRATEGIC is Statcast's `Strategic`."""
+INFIELD_ALIGNMENT_SHADE: InfieldAlignment.ValueType  # 3
+"""INFIELD_ALIGNMENT_SHADE is Statcast's `Infield shade`, from 2023."""
+INFIELD_ALIGNMENT_SHIFT: InfieldAlignment.ValueType  # 4
+"""INFIELD_ALIGNMENT_SHIFT is Statcast's `Infield shift`, until 2022."""
+Global___InfieldAlignment: _TypeAlias = InfieldAlignment  # noqa: Y015
+
+class _OutfieldAlignment:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutfieldAlignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutfieldAlignment.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTFIELD_ALIGNMENT_UNSPECIFIED: _OutfieldAlignment.ValueType  # 0
+    """OUTFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+    OUTFIELD_ALIGNMENT_STANDARD: _OutfieldAlignment.ValueType  # 1
+    """OUTFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
+    OUTFIELD_ALIGNMENT_STRATEGIC: _OutfieldAlignment.ValueType  # 2
+    """OUTFIELD_ALIGNMENT_STRATEGIC is Statcast's `Strategic`."""
+    OUTFIELD_ALIGNMENT_FOURTH_OUTFIELDER: _OutfieldAlignment.ValueType  # 3
+    """OUTFIELD_ALIGNMENT_FOURTH_OUTFIELDER is Statcast's `4th outfielder`."""
+
+class OutfieldAlignment(_OutfieldAlignment, metaclass=_OutfieldAlignmentEnumTypeWrapper):
+    """OutfieldAlignment is Statcast's `of_fielding_alignment`."""
+
+OUTFIELD_ALIGNMENT_UNSPECIFIED: OutfieldAlignment.ValueType  # 0
+"""OUTFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+OUTFIELD_ALIGNMENT_STANDARD: OutfieldAlignment.ValueType  # 1
+"""OUTFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
+OUTFIELD_ALIGNMENT_STRATEGIC: OutfieldAlignment.ValueType  # 2
+"""OUTFIELD_ALIGNMENT_STRATEGIC is Statcast's `Strategic`."""
+OUTFIELD_ALIGNMENT_FOURTH_OUTFIELDER: OutfieldAlignment.ValueType  # 3
+"""OUTFIELD_ALIGNMENT_FOURTH_OUTFIELDER is Statcast's `4th outfielder`."""
+Global___OutfieldAlignment: _TypeAlias = OutfieldAlignment  # noqa: Y015
+
 @_typing.final
 class Pitch(_message.Message):
     """Pitch is one pitch as it crosses the plate, in Statcast's names and units.
@@ -148,6 +352,28 @@ class Pitch(_message.Message):
     STAND_FIELD_NUMBER: _builtins.int
     P_THROWS_FIELD_NUMBER: _builtins.int
     PITCH_TYPE_FIELD_NUMBER: _builtins.int
+    RELEASE_POS_X_FIELD_NUMBER: _builtins.int
+    RELEASE_POS_Z_FIELD_NUMBER: _builtins.int
+    RELEASE_EXTENSION_FIELD_NUMBER: _builtins.int
+    RELEASE_SPIN_RATE_FIELD_NUMBER: _builtins.int
+    SPIN_AXIS_FIELD_NUMBER: _builtins.int
+    ARM_ANGLE_FIELD_NUMBER: _builtins.int
+    VX0_FIELD_NUMBER: _builtins.int
+    VY0_FIELD_NUMBER: _builtins.int
+    VZ0_FIELD_NUMBER: _builtins.int
+    AX_FIELD_NUMBER: _builtins.int
+    AY_FIELD_NUMBER: _builtins.int
+    AZ_FIELD_NUMBER: _builtins.int
+    INNING_FIELD_NUMBER: _builtins.int
+    OUTS_WHEN_UP_FIELD_NUMBER: _builtins.int
+    ON_1B_FIELD_NUMBER: _builtins.int
+    ON_2B_FIELD_NUMBER: _builtins.int
+    ON_3B_FIELD_NUMBER: _builtins.int
+    BAT_SCORE_FIELD_NUMBER: _builtins.int
+    FLD_SCORE_FIELD_NUMBER: _builtins.int
+    N_THRUORDER_PITCHER_FIELD_NUMBER: _builtins.int
+    PITCH_NUMBER_FIELD_NUMBER: _builtins.int
+    PARK_FIELD_NUMBER: _builtins.int
     plate_x: _builtins.float
     """plate_x is where the ball crosses the front of the plate, sideways: feet from the middle of the plate,
     positive to the catcher's right. Required. From -20 to 20.
@@ -178,6 +404,52 @@ class Pitch(_message.Message):
     """p_throws is the hand the pitcher throws with."""
     pitch_type: Global___PitchType.ValueType
     """pitch_type is the kind of pitch. A number that this server does not know counts as not known."""
+    release_pos_x: _builtins.float
+    """release_pos_x is where the ball leaves the hand, sideways: feet from the middle of the plate, from the catcher's
+    view. From -15 to 15.
+    """
+    release_pos_z: _builtins.float
+    """release_pos_z is the height at which the ball leaves the hand: feet. From -5 to 15."""
+    release_extension: _builtins.float
+    """release_extension is how far in front of the rubber the ball leaves the hand: feet. From 0 to 15."""
+    release_spin_rate: _builtins.float
+    """release_spin_rate is the spin out of the hand: revolutions a minute. From 0 to 6000."""
+    spin_axis: _builtins.float
+    """spin_axis is the direction of the spin: degrees, 180 for pure backspin. From 0 to 360."""
+    arm_angle: _builtins.float
+    """arm_angle is the angle of the arm at release: degrees, 0 sidearm, 90 straight over the top. From -180 to 180."""
+    vx0: _builtins.float
+    """vx0 is the velocity sideways, 50 feet from the plate: feet a second. From -50 to 50."""
+    vy0: _builtins.float
+    """vy0 is the velocity toward the pitcher, 50 feet from the plate: feet a second, so negative. From -200 to 0."""
+    vz0: _builtins.float
+    """vz0 is the velocity upwards, 50 feet from the plate: feet a second. From -60 to 60."""
+    ax: _builtins.float
+    """ax is the acceleration sideways: feet a second squared. From -100 to 100."""
+    ay: _builtins.float
+    """ay is the acceleration toward the pitcher: feet a second squared. From -100 to 200."""
+    az: _builtins.float
+    """az is the acceleration upwards: feet a second squared. From -150 to 100."""
+    inning: _builtins.int
+    """inning is the inning: 1 to 50."""
+    outs_when_up: _builtins.int
+    """outs_when_up is the count of outs before the pitch: 0 to 2."""
+    on_1b: _builtins.bool
+    """on_1b tells whether a runner is on first base. Unset: not known. (Statcast names the runner.)"""
+    on_2b: _builtins.bool
+    """on_2b tells whether a runner is on second base; see on_1b."""
+    on_3b: _builtins.bool
+    """on_3b tells whether a runner is on third base; see on_1b."""
+    bat_score: _builtins.int
+    """bat_score is the score of the team at bat before the pitch: runs, 0 to 100."""
+    fld_score: _builtins.int
+    """fld_score is the score of the team in the field before the pitch: runs, 0 to 100."""
+    n_thruorder_pitcher: _builtins.int
+    """n_thruorder_pitcher is which time the pitcher faces this batter's place in the order: 1 to 20."""
+    pitch_number: _builtins.int
+    """pitch_number is which pitch of the plate appearance this is: 1 to 50."""
+    park: Global___Park.ValueType
+    """park is where the game is played."""
     def __init__(
         self,
         *,
@@ -193,47 +465,153 @@ class Pitch(_message.Message):
         stand: Global___Side.ValueType = ...,
         p_throws: Global___Side.ValueType = ...,
         pitch_type: Global___PitchType.ValueType = ...,
+        release_pos_x: _builtins.float | None = ...,
+        release_pos_z: _builtins.float | None = ...,
+        release_extension: _builtins.float | None = ...,
+        release_spin_rate: _builtins.float | None = ...,
+        spin_axis: _builtins.float | None = ...,
+        arm_angle: _builtins.float | None = ...,
+        vx0: _builtins.float | None = ...,
+        vy0: _builtins.float | None = ...,
+        vz0: _builtins.float | None = ...,
+        ax: _builtins.float | None = ...,
+        ay: _builtins.float | None = ...,
+        az: _builtins.float | None = ...,
+        inning: _builtins.int | None = ...,
+        outs_when_up: _builtins.int | None = ...,
+        on_1b: _builtins.bool | None = ...,
+        on_2b: _builtins.bool | None = ...,
+        on_3b: _builtins.bool | None = ...,
+        bat_score: _builtins.int | None = ...,
+        fld_score: _builtins.int | None = ...,
+        n_thruorder_pitcher: _builtins.int | None = ...,
+        pitch_number: _builtins.int | None = ...,
+        park: Global___Park.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_balls", b"_balls", "_pfx_x", b"_pfx_x", "_pfx_z", b"_pfx_z", "_plate_x", b"_plate_x", "_plate_z", b"_plate_z", "_release_speed", b"_release_speed", "_strikes", b"_strikes", "_sz_bot", b"_sz_bot", "_sz_top", b"_sz_top", "balls", b"balls", "pfx_x", b"pfx_x", "pfx_z", b"pfx_z", "plate_x", b"plate_x", "plate_z", b"plate_z", "release_speed", b"release_speed", "strikes", b"strikes", "sz_bot", b"sz_bot", "sz_top", b"sz_top"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_arm_angle", b"_arm_angle", "_ax", b"_ax", "_ay", b"_ay", "_az", b"_az", "_balls", b"_balls", "_bat_score", b"_bat_score", "_fld_score", b"_fld_score", "_inning", b"_inning", "_n_thruorder_pitcher", b"_n_thruorder_pitcher", "_on_1b", b"_on_1b", "_on_2b", b"_on_2b", "_on_3b", b"_on_3b", "_outs_when_up", b"_outs_when_up", "_pfx_x", b"_pfx_x", "_pfx_z", b"_pfx_z", "_pitch_number", b"_pitch_number", "_plate_x", b"_plate_x", "_plate_z", b"_plate_z", "_release_extension", b"_release_extension", "_release_pos_x", b"_release_pos_x", "_release_pos_z", b"_release_pos_z", "_release_speed", b"_release_speed", "_release_spin_rate", b"_release_spin_rate", "_spin_axis", b"_spin_axis", "_strikes", b"_strikes", "_sz_bot", b"_sz_bot", "_sz_top", b"_sz_top", "_vx0", b"_vx0", "_vy0", b"_vy0", "_vz0", b"_vz0", "arm_angle", b"arm_angle", "ax", b"ax", "ay", b"ay", "az", b"az", "balls", b"balls", "bat_score", b"bat_score", "fld_score", b"fld_score", "inning", b"inning", "n_thruorder_pitcher", b"n_thruorder_pitcher", "on_1b", b"on_1b", "on_2b", b"on_2b", "on_3b", b"on_3b", "outs_when_up", b"outs_when_up", "pfx_x", b"pfx_x", "pfx_z", b"pfx_z", "pitch_number", b"pitch_number", "plate_x", b"plate_x", "plate_z", b"plate_z", "release_extension", b"release_extension", "release_pos_x", b"release_pos_x", "release_pos_z", b"release_pos_z", "release_speed", b"release_speed", "release_spin_rate", b"release_spin_rate", "spin_axis", b"spin_axis", "strikes", b"strikes", "sz_bot", b"sz_bot", "sz_top", b"sz_top", "vx0", b"vx0", "vy0", b"vy0", "vz0", b"vz0"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balls", b"_balls", "_pfx_x", b"_pfx_x", "_pfx_z", b"_pfx_z", "_plate_x", b"_plate_x", "_plate_z", b"_plate_z", "_release_speed", b"_release_speed", "_strikes", b"_strikes", "_sz_bot", b"_sz_bot", "_sz_top", b"_sz_top", "balls", b"balls", "p_throws", b"p_throws", "pfx_x", b"pfx_x", "pfx_z", b"pfx_z", "pitch_type", b"pitch_type", "plate_x", b"plate_x", "plate_z", b"plate_z", "release_speed", b"release_speed", "stand", b"stand", "strikes", b"strikes", "sz_bot", b"sz_bot", "sz_top", b"sz_top"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arm_angle", b"_arm_angle", "_ax", b"_ax", "_ay", b"_ay", "_az", b"_az", "_balls", b"_balls", "_bat_score", b"_bat_score", "_fld_score", b"_fld_score", "_inning", b"_inning", "_n_thruorder_pitcher", b"_n_thruorder_pitcher", "_on_1b", b"_on_1b", "_on_2b", b"_on_2b", "_on_3b", b"_on_3b", "_outs_when_up", b"_outs_when_up", "_pfx_x", b"_pfx_x", "_pfx_z", b"_pfx_z", "_pitch_number", b"_pitch_number", "_plate_x", b"_plate_x", "_plate_z", b"_plate_z", "_release_extension", b"_release_extension", "_release_pos_x", b"_release_pos_x", "_release_pos_z", b"_release_pos_z", "_release_speed", b"_release_speed", "_release_spin_rate", b"_release_spin_rate", "_spin_axis", b"_spin_axis", "_strikes", b"_strikes", "_sz_bot", b"_sz_bot", "_sz_top", b"_sz_top", "_vx0", b"_vx0", "_vy0", b"_vy0", "_vz0", b"_vz0", "arm_angle", b"arm_angle", "ax", b"ax", "ay", b"ay", "az", b"az", "balls", b"balls", "bat_score", b"bat_score", "fld_score", b"fld_score", "inning", b"inning", "n_thruorder_pitcher", b"n_thruorder_pitcher", "on_1b", b"on_1b", "on_2b", b"on_2b", "on_3b", b"on_3b", "outs_when_up", b"outs_when_up", "p_throws", b"p_throws", "park", b"park", "pfx_x", b"pfx_x", "pfx_z", b"pfx_z", "pitch_number", b"pitch_number", "pitch_type", b"pitch_type", "plate_x", b"plate_x", "plate_z", b"plate_z", "release_extension", b"release_extension", "release_pos_x", b"release_pos_x", "release_pos_z", b"release_pos_z", "release_speed", b"release_speed", "release_spin_rate", b"release_spin_rate", "spin_axis", b"spin_axis", "stand", b"stand", "strikes", b"strikes", "sz_bot", b"sz_bot", "sz_top", b"sz_top", "vx0", b"vx0", "vy0", b"vy0", "vz0", b"vz0"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__arm_angle: _TypeAlias = _typing.Literal["arm_angle"]  # noqa: Y015
+    _WhichOneofArgType__arm_angle: _TypeAlias = _typing.Literal["_arm_angle", b"_arm_angle"]  # noqa: Y015
+    _WhichOneofReturnType__ax: _TypeAlias = _typing.Literal["ax"]  # noqa: Y015
+    _WhichOneofArgType__ax: _TypeAlias = _typing.Literal["_ax", b"_ax"]  # noqa: Y015
+    _WhichOneofReturnType__ay: _TypeAlias = _typing.Literal["ay"]  # noqa: Y015
+    _WhichOneofArgType__ay: _TypeAlias = _typing.Literal["_ay", b"_ay"]  # noqa: Y015
+    _WhichOneofReturnType__az: _TypeAlias = _typing.Literal["az"]  # noqa: Y015
+    _WhichOneofArgType__az: _TypeAlias = _typing.Literal["_az", b"_az"]  # noqa: Y015
     _WhichOneofReturnType__balls: _TypeAlias = _typing.Literal["balls"]  # noqa: Y015
     _WhichOneofArgType__balls: _TypeAlias = _typing.Literal["_balls", b"_balls"]  # noqa: Y015
+    _WhichOneofReturnType__bat_score: _TypeAlias = _typing.Literal["bat_score"]  # noqa: Y015
+    _WhichOneofArgType__bat_score: _TypeAlias = _typing.Literal["_bat_score", b"_bat_score"]  # noqa: Y015
+    _WhichOneofReturnType__fld_score: _TypeAlias = _typing.Literal["fld_score"]  # noqa: Y015
+    _WhichOneofArgType__fld_score: _TypeAlias = _typing.Literal["_fld_score", b"_fld_score"]  # noqa: Y015
+    _WhichOneofReturnType__inning: _TypeAlias = _typing.Literal["inning"]  # noqa: Y015
+    _WhichOneofArgType__inning: _TypeAlias = _typing.Literal["_inning", b"_inning"]  # noqa: Y015
+    _WhichOneofReturnType__n_thruorder_pitcher: _TypeAlias = _typing.Literal["n_thruorder_pitcher"]  # noqa: Y015
+    _WhichOneofArgType__n_thruorder_pitcher: _TypeAlias = _typing.Literal["_n_thruorder_pitcher", b"_n_thruorder_pitcher"]  # noqa: Y015
+    _WhichOneofReturnType__on_1b: _TypeAlias = _typing.Literal["on_1b"]  # noqa: Y015
+    _WhichOneofArgType__on_1b: _TypeAlias = _typing.Literal["_on_1b", b"_on_1b"]  # noqa: Y015
+    _WhichOneofReturnType__on_2b: _TypeAlias = _typing.Literal["on_2b"]  # noqa: Y015
+    _WhichOneofArgType__on_2b: _TypeAlias = _typing.Literal["_on_2b", b"_on_2b"]  # noqa: Y015
+    _WhichOneofReturnType__on_3b: _TypeAlias = _typing.Literal["on_3b"]  # noqa: Y015
+    _WhichOneofArgType__on_3b: _TypeAlias = _typing.Literal["_on_3b", b"_on_3b"]  # noqa: Y015
+    _WhichOneofReturnType__outs_when_up: _TypeAlias = _typing.Literal["outs_when_up"]  # noqa: Y015
+    _WhichOneofArgType__outs_when_up: _TypeAlias = _typing.Literal["_outs_when_up", b"_outs_when_up"]  # noqa: Y015
     _WhichOneofReturnType__pfx_x: _TypeAlias = _typing.Literal["pfx_x"]  # noqa: Y015
     _WhichOneofArgType__pfx_x: _TypeAlias = _typing.Literal["_pfx_x", b"_pfx_x"]  # noqa: Y015
     _WhichOneofReturnType__pfx_z: _TypeAlias = _typing.Literal["pfx_z"]  # noqa: Y015
     _WhichOneofArgType__pfx_z: _TypeAlias = _typing.Literal["_pfx_z", b"_pfx_z"]  # noqa: Y015
+    _WhichOneofReturnType__pitch_number: _TypeAlias = _typing.Literal["pitch_number"]  # noqa: Y015
+    _WhichOneofArgType__pitch_number: _TypeAlias = _typing.Literal["_pitch_number", b"_pitch_number"]  # noqa: Y015
     _WhichOneofReturnType__plate_x: _TypeAlias = _typing.Literal["plate_x"]  # noqa: Y015
     _WhichOneofArgType__plate_x: _TypeAlias = _typing.Literal["_plate_x", b"_plate_x"]  # noqa: Y015
     _WhichOneofReturnType__plate_z: _TypeAlias = _typing.Literal["plate_z"]  # noqa: Y015
     _WhichOneofArgType__plate_z: _TypeAlias = _typing.Literal["_plate_z", b"_plate_z"]  # noqa: Y015
+    _WhichOneofReturnType__release_extension: _TypeAlias = _typing.Literal["release_extension"]  # noqa: Y015
+    _WhichOneofArgType__release_extension: _TypeAlias = _typing.Literal["_release_extension", b"_release_extension"]  # noqa: Y015
+    _WhichOneofReturnType__release_pos_x: _TypeAlias = _typing.Literal["release_pos_x"]  # noqa: Y015
+    _WhichOneofArgType__release_pos_x: _TypeAlias = _typing.Literal["_release_pos_x", b"_release_pos_x"]  # noqa: Y015
+    _WhichOneofReturnType__release_pos_z: _TypeAlias = _typing.Literal["release_pos_z"]  # noqa: Y015
+    _WhichOneofArgType__release_pos_z: _TypeAlias = _typing.Literal["_release_pos_z", b"_release_pos_z"]  # noqa: Y015
     _WhichOneofReturnType__release_speed: _TypeAlias = _typing.Literal["release_speed"]  # noqa: Y015
     _WhichOneofArgType__release_speed: _TypeAlias = _typing.Literal["_release_speed", b"_release_speed"]  # noqa: Y015
+    _WhichOneofReturnType__release_spin_rate: _TypeAlias = _typing.Literal["release_spin_rate"]  # noqa: Y015
+    _WhichOneofArgType__release_spin_rate: _TypeAlias = _typing.Literal["_release_spin_rate", b"_release_spin_rate"]  # noqa: Y015
+    _WhichOneofReturnType__spin_axis: _TypeAlias = _typing.Literal["spin_axis"]  # noqa: Y015
+    _WhichOneofArgType__spin_axis: _TypeAlias = _typing.Literal["_spin_axis", b"_spin_axis"]  # noqa: Y015
     _WhichOneofReturnType__strikes: _TypeAlias = _typing.Literal["strikes"]  # noqa: Y015
     _WhichOneofArgType__strikes: _TypeAlias = _typing.Literal["_strikes", b"_strikes"]  # noqa: Y015
     _WhichOneofReturnType__sz_bot: _TypeAlias = _typing.Literal["sz_bot"]  # noqa: Y015
     _WhichOneofArgType__sz_bot: _TypeAlias = _typing.Literal["_sz_bot", b"_sz_bot"]  # noqa: Y015
     _WhichOneofReturnType__sz_top: _TypeAlias = _typing.Literal["sz_top"]  # noqa: Y015
     _WhichOneofArgType__sz_top: _TypeAlias = _typing.Literal["_sz_top", b"_sz_top"]  # noqa: Y015
+    _WhichOneofReturnType__vx0: _TypeAlias = _typing.Literal["vx0"]  # noqa: Y015
+    _WhichOneofArgType__vx0: _TypeAlias = _typing.Literal["_vx0", b"_vx0"]  # noqa: Y015
+    _WhichOneofReturnType__vy0: _TypeAlias = _typing.Literal["vy0"]  # noqa: Y015
+    _WhichOneofArgType__vy0: _TypeAlias = _typing.Literal["_vy0", b"_vy0"]  # noqa: Y015
+    _WhichOneofReturnType__vz0: _TypeAlias = _typing.Literal["vz0"]  # noqa: Y015
+    _WhichOneofArgType__vz0: _TypeAlias = _typing.Literal["_vz0", b"_vz0"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__arm_angle) -> _WhichOneofReturnType__arm_angle | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ax) -> _WhichOneofReturnType__ax | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ay) -> _WhichOneofReturnType__ay | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__az) -> _WhichOneofReturnType__az | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__balls) -> _WhichOneofReturnType__balls | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bat_score) -> _WhichOneofReturnType__bat_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fld_score) -> _WhichOneofReturnType__fld_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__inning) -> _WhichOneofReturnType__inning | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_thruorder_pitcher) -> _WhichOneofReturnType__n_thruorder_pitcher | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_1b) -> _WhichOneofReturnType__on_1b | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_2b) -> _WhichOneofReturnType__on_2b | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_3b) -> _WhichOneofReturnType__on_3b | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__outs_when_up) -> _WhichOneofReturnType__outs_when_up | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pfx_x) -> _WhichOneofReturnType__pfx_x | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pfx_z) -> _WhichOneofReturnType__pfx_z | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pitch_number) -> _WhichOneofReturnType__pitch_number | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__plate_x) -> _WhichOneofReturnType__plate_x | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__plate_z) -> _WhichOneofReturnType__plate_z | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__release_extension) -> _WhichOneofReturnType__release_extension | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__release_pos_x) -> _WhichOneofReturnType__release_pos_x | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__release_pos_z) -> _WhichOneofReturnType__release_pos_z | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__release_speed) -> _WhichOneofReturnType__release_speed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__release_spin_rate) -> _WhichOneofReturnType__release_spin_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__spin_axis) -> _WhichOneofReturnType__spin_axis | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strikes) -> _WhichOneofReturnType__strikes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sz_bot) -> _WhichOneofReturnType__sz_bot | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sz_top) -> _WhichOneofReturnType__sz_top | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vx0) -> _WhichOneofReturnType__vx0 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vy0) -> _WhichOneofReturnType__vy0 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vz0) -> _WhichOneofReturnType__vz0 | None: ...
 
 Global___Pitch: _TypeAlias = Pitch  # noqa: Y015
 
@@ -253,6 +631,14 @@ class BattedBall(_message.Message):
     HC_Y_FIELD_NUMBER: _builtins.int
     SPRAY_ANGLE_FIELD_NUMBER: _builtins.int
     STAND_FIELD_NUMBER: _builtins.int
+    P_THROWS_FIELD_NUMBER: _builtins.int
+    PARK_FIELD_NUMBER: _builtins.int
+    IF_FIELDING_ALIGNMENT_FIELD_NUMBER: _builtins.int
+    OF_FIELDING_ALIGNMENT_FIELD_NUMBER: _builtins.int
+    OUTS_WHEN_UP_FIELD_NUMBER: _builtins.int
+    ON_1B_FIELD_NUMBER: _builtins.int
+    ON_2B_FIELD_NUMBER: _builtins.int
+    ON_3B_FIELD_NUMBER: _builtins.int
     launch_speed: _builtins.float
     """launch_speed is the exit velocity: miles an hour. Required. From 0 to 130."""
     launch_angle: _builtins.float
@@ -270,6 +656,22 @@ class BattedBall(_message.Message):
     """
     stand: Global___Side.ValueType
     """stand is the side of the plate the batter stands on."""
+    p_throws: Global___Side.ValueType
+    """p_throws is the hand the pitcher throws with."""
+    park: Global___Park.ValueType
+    """park is where the game is played. Unset: the distance to the fence is not known, and the answer is less sure."""
+    if_fielding_alignment: Global___InfieldAlignment.ValueType
+    """if_fielding_alignment is how the infield stands."""
+    of_fielding_alignment: Global___OutfieldAlignment.ValueType
+    """of_fielding_alignment is how the outfield stands."""
+    outs_when_up: _builtins.int
+    """outs_when_up is the count of outs before the ball was hit: 0 to 2."""
+    on_1b: _builtins.bool
+    """on_1b tells whether a runner is on first base. Unset: not known. (Statcast names the runner.)"""
+    on_2b: _builtins.bool
+    """on_2b tells whether a runner is on second base; see on_1b."""
+    on_3b: _builtins.bool
+    """on_3b tells whether a runner is on third base; see on_1b."""
     def __init__(
         self,
         *,
@@ -279,10 +681,18 @@ class BattedBall(_message.Message):
         hc_y: _builtins.float | None = ...,
         spray_angle: _builtins.float | None = ...,
         stand: Global___Side.ValueType = ...,
+        p_throws: Global___Side.ValueType = ...,
+        park: Global___Park.ValueType = ...,
+        if_fielding_alignment: Global___InfieldAlignment.ValueType = ...,
+        of_fielding_alignment: Global___OutfieldAlignment.ValueType = ...,
+        outs_when_up: _builtins.int | None = ...,
+        on_1b: _builtins.bool | None = ...,
+        on_2b: _builtins.bool | None = ...,
+        on_3b: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hc_x", b"_hc_x", "_hc_y", b"_hc_y", "_launch_angle", b"_launch_angle", "_launch_speed", b"_launch_speed", "_spray_angle", b"_spray_angle", "hc_x", b"hc_x", "hc_y", b"hc_y", "launch_angle", b"launch_angle", "launch_speed", b"launch_speed", "spray_angle", b"spray_angle"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hc_x", b"_hc_x", "_hc_y", b"_hc_y", "_launch_angle", b"_launch_angle", "_launch_speed", b"_launch_speed", "_on_1b", b"_on_1b", "_on_2b", b"_on_2b", "_on_3b", b"_on_3b", "_outs_when_up", b"_outs_when_up", "_spray_angle", b"_spray_angle", "hc_x", b"hc_x", "hc_y", b"hc_y", "launch_angle", b"launch_angle", "launch_speed", b"launch_speed", "on_1b", b"on_1b", "on_2b", b"on_2b", "on_3b", b"on_3b", "outs_when_up", b"outs_when_up", "spray_angle", b"spray_angle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hc_x", b"_hc_x", "_hc_y", b"_hc_y", "_launch_angle", b"_launch_angle", "_launch_speed", b"_launch_speed", "_spray_angle", b"_spray_angle", "hc_x", b"hc_x", "hc_y", b"hc_y", "launch_angle", b"launch_angle", "launch_speed", b"launch_speed", "spray_angle", b"spray_angle", "stand", b"stand"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hc_x", b"_hc_x", "_hc_y", b"_hc_y", "_launch_angle", b"_launch_angle", "_launch_speed", b"_launch_speed", "_on_1b", b"_on_1b", "_on_2b", b"_on_2b", "_on_3b", b"_on_3b", "_outs_when_up", b"_outs_when_up", "_spray_angle", b"_spray_angle", "hc_x", b"hc_x", "hc_y", b"hc_y", "if_fielding_alignment", b"if_fielding_alignment", "launch_angle", b"launch_angle", "launch_speed", b"launch_speed", "of_fielding_alignment", b"of_fielding_alignment", "on_1b", b"on_1b", "on_2b", b"on_2b", "on_3b", b"on_3b", "outs_when_up", b"outs_when_up", "p_throws", b"p_throws", "park", b"park", "spray_angle", b"spray_angle", "stand", b"stand"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hc_x: _TypeAlias = _typing.Literal["hc_x"]  # noqa: Y015
     _WhichOneofArgType__hc_x: _TypeAlias = _typing.Literal["_hc_x", b"_hc_x"]  # noqa: Y015
@@ -292,6 +702,14 @@ class BattedBall(_message.Message):
     _WhichOneofArgType__launch_angle: _TypeAlias = _typing.Literal["_launch_angle", b"_launch_angle"]  # noqa: Y015
     _WhichOneofReturnType__launch_speed: _TypeAlias = _typing.Literal["launch_speed"]  # noqa: Y015
     _WhichOneofArgType__launch_speed: _TypeAlias = _typing.Literal["_launch_speed", b"_launch_speed"]  # noqa: Y015
+    _WhichOneofReturnType__on_1b: _TypeAlias = _typing.Literal["on_1b"]  # noqa: Y015
+    _WhichOneofArgType__on_1b: _TypeAlias = _typing.Literal["_on_1b", b"_on_1b"]  # noqa: Y015
+    _WhichOneofReturnType__on_2b: _TypeAlias = _typing.Literal["on_2b"]  # noqa: Y015
+    _WhichOneofArgType__on_2b: _TypeAlias = _typing.Literal["_on_2b", b"_on_2b"]  # noqa: Y015
+    _WhichOneofReturnType__on_3b: _TypeAlias = _typing.Literal["on_3b"]  # noqa: Y015
+    _WhichOneofArgType__on_3b: _TypeAlias = _typing.Literal["_on_3b", b"_on_3b"]  # noqa: Y015
+    _WhichOneofReturnType__outs_when_up: _TypeAlias = _typing.Literal["outs_when_up"]  # noqa: Y015
+    _WhichOneofArgType__outs_when_up: _TypeAlias = _typing.Literal["_outs_when_up", b"_outs_when_up"]  # noqa: Y015
     _WhichOneofReturnType__spray_angle: _TypeAlias = _typing.Literal["spray_angle"]  # noqa: Y015
     _WhichOneofArgType__spray_angle: _TypeAlias = _typing.Literal["_spray_angle", b"_spray_angle"]  # noqa: Y015
     @_typing.overload
@@ -302,6 +720,14 @@ class BattedBall(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__launch_angle) -> _WhichOneofReturnType__launch_angle | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__launch_speed) -> _WhichOneofReturnType__launch_speed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_1b) -> _WhichOneofReturnType__on_1b | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_2b) -> _WhichOneofReturnType__on_2b | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_3b) -> _WhichOneofReturnType__on_3b | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__outs_when_up) -> _WhichOneofReturnType__outs_when_up | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__spray_angle) -> _WhichOneofReturnType__spray_angle | None: ...
 
@@ -329,6 +755,28 @@ class PitchColumns(_message.Message):
     STAND_FIELD_NUMBER: _builtins.int
     P_THROWS_FIELD_NUMBER: _builtins.int
     PITCH_TYPE_FIELD_NUMBER: _builtins.int
+    RELEASE_POS_X_FIELD_NUMBER: _builtins.int
+    RELEASE_POS_Z_FIELD_NUMBER: _builtins.int
+    RELEASE_EXTENSION_FIELD_NUMBER: _builtins.int
+    RELEASE_SPIN_RATE_FIELD_NUMBER: _builtins.int
+    SPIN_AXIS_FIELD_NUMBER: _builtins.int
+    ARM_ANGLE_FIELD_NUMBER: _builtins.int
+    VX0_FIELD_NUMBER: _builtins.int
+    VY0_FIELD_NUMBER: _builtins.int
+    VZ0_FIELD_NUMBER: _builtins.int
+    AX_FIELD_NUMBER: _builtins.int
+    AY_FIELD_NUMBER: _builtins.int
+    AZ_FIELD_NUMBER: _builtins.int
+    INNING_FIELD_NUMBER: _builtins.int
+    OUTS_WHEN_UP_FIELD_NUMBER: _builtins.int
+    ON_1B_FIELD_NUMBER: _builtins.int
+    ON_2B_FIELD_NUMBER: _builtins.int
+    ON_3B_FIELD_NUMBER: _builtins.int
+    BAT_SCORE_FIELD_NUMBER: _builtins.int
+    FLD_SCORE_FIELD_NUMBER: _builtins.int
+    N_THRUORDER_PITCHER_FIELD_NUMBER: _builtins.int
+    PITCH_NUMBER_FIELD_NUMBER: _builtins.int
+    PARK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def plate_x(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """plate_x: see Pitch.plate_x. Required."""
@@ -377,6 +825,94 @@ class PitchColumns(_message.Message):
     def pitch_type(self) -> _containers.RepeatedScalarFieldContainer[Global___PitchType.ValueType]:
         """pitch_type: see Pitch.pitch_type; PITCH_TYPE_UNSPECIFIED where absent."""
 
+    @_builtins.property
+    def release_pos_x(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """release_pos_x: see Pitch.release_pos_x."""
+
+    @_builtins.property
+    def release_pos_z(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """release_pos_z: see Pitch.release_pos_z."""
+
+    @_builtins.property
+    def release_extension(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """release_extension: see Pitch.release_extension."""
+
+    @_builtins.property
+    def release_spin_rate(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """release_spin_rate: see Pitch.release_spin_rate."""
+
+    @_builtins.property
+    def spin_axis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """spin_axis: see Pitch.spin_axis."""
+
+    @_builtins.property
+    def arm_angle(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """arm_angle: see Pitch.arm_angle."""
+
+    @_builtins.property
+    def vx0(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """vx0: see Pitch.vx0."""
+
+    @_builtins.property
+    def vy0(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """vy0: see Pitch.vy0."""
+
+    @_builtins.property
+    def vz0(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """vz0: see Pitch.vz0."""
+
+    @_builtins.property
+    def ax(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """ax: see Pitch.ax."""
+
+    @_builtins.property
+    def ay(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """ay: see Pitch.ay."""
+
+    @_builtins.property
+    def az(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """az: see Pitch.az."""
+
+    @_builtins.property
+    def inning(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """inning: see Pitch.inning; whole numbers."""
+
+    @_builtins.property
+    def outs_when_up(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """outs_when_up: see Pitch.outs_when_up; whole numbers."""
+
+    @_builtins.property
+    def on_1b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """on_1b: see Pitch.on_1b; 1 where there is one, 0 where there is none."""
+
+    @_builtins.property
+    def on_2b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """on_2b: see Pitch.on_2b; 1 where there is one, 0 where there is none."""
+
+    @_builtins.property
+    def on_3b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """on_3b: see Pitch.on_3b; 1 where there is one, 0 where there is none."""
+
+    @_builtins.property
+    def bat_score(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """bat_score: see Pitch.bat_score; whole numbers."""
+
+    @_builtins.property
+    def fld_score(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """fld_score: see Pitch.fld_score; whole numbers."""
+
+    @_builtins.property
+    def n_thruorder_pitcher(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """n_thruorder_pitcher: see Pitch.n_thruorder_pitcher; whole numbers."""
+
+    @_builtins.property
+    def pitch_number(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """pitch_number: see Pitch.pitch_number; whole numbers."""
+
+    @_builtins.property
+    def park(self) -> _containers.RepeatedScalarFieldContainer[Global___Park.ValueType]:
+        """park: see Pitch.park; PARK_UNSPECIFIED where absent."""
+
     def __init__(
         self,
         *,
@@ -392,10 +928,32 @@ class PitchColumns(_message.Message):
         stand: _abc.Iterable[Global___Side.ValueType] | None = ...,
         p_throws: _abc.Iterable[Global___Side.ValueType] | None = ...,
         pitch_type: _abc.Iterable[Global___PitchType.ValueType] | None = ...,
+        release_pos_x: _abc.Iterable[_builtins.float] | None = ...,
+        release_pos_z: _abc.Iterable[_builtins.float] | None = ...,
+        release_extension: _abc.Iterable[_builtins.float] | None = ...,
+        release_spin_rate: _abc.Iterable[_builtins.float] | None = ...,
+        spin_axis: _abc.Iterable[_builtins.float] | None = ...,
+        arm_angle: _abc.Iterable[_builtins.float] | None = ...,
+        vx0: _abc.Iterable[_builtins.float] | None = ...,
+        vy0: _abc.Iterable[_builtins.float] | None = ...,
+        vz0: _abc.Iterable[_builtins.float] | None = ...,
+        ax: _abc.Iterable[_builtins.float] | None = ...,
+        ay: _abc.Iterable[_builtins.float] | None = ...,
+        az: _abc.Iterable[_builtins.float] | None = ...,
+        inning: _abc.Iterable[_builtins.float] | None = ...,
+        outs_when_up: _abc.Iterable[_builtins.float] | None = ...,
+        on_1b: _abc.Iterable[_builtins.float] | None = ...,
+        on_2b: _abc.Iterable[_builtins.float] | None = ...,
+        on_3b: _abc.Iterable[_builtins.float] | None = ...,
+        bat_score: _abc.Iterable[_builtins.float] | None = ...,
+        fld_score: _abc.Iterable[_builtins.float] | None = ...,
+        n_thruorder_pitcher: _abc.Iterable[_builtins.float] | None = ...,
+        pitch_number: _abc.Iterable[_builtins.float] | None = ...,
+        park: _abc.Iterable[Global___Park.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balls", b"balls", "p_throws", b"p_throws", "pfx_x", b"pfx_x", "pfx_z", b"pfx_z", "pitch_type", b"pitch_type", "plate_x", b"plate_x", "plate_z", b"plate_z", "release_speed", b"release_speed", "stand", b"stand", "strikes", b"strikes", "sz_bot", b"sz_bot", "sz_top", b"sz_top"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm_angle", b"arm_angle", "ax", b"ax", "ay", b"ay", "az", b"az", "balls", b"balls", "bat_score", b"bat_score", "fld_score", b"fld_score", "inning", b"inning", "n_thruorder_pitcher", b"n_thruorder_pitcher", "on_1b", b"on_1b", "on_2b", b"on_2b", "on_3b", b"on_3b", "outs_when_up", b"outs_when_up", "p_throws", b"p_throws", "park", b"park", "pfx_x", b"pfx_x", "pfx_z", b"pfx_z", "pitch_number", b"pitch_number", "pitch_type", b"pitch_type", "plate_x", b"plate_x", "plate_z", b"plate_z", "release_extension", b"release_extension", "release_pos_x", b"release_pos_x", "release_pos_z", b"release_pos_z", "release_speed", b"release_speed", "release_spin_rate", b"release_spin_rate", "spin_axis", b"spin_axis", "stand", b"stand", "strikes", b"strikes", "sz_bot", b"sz_bot", "sz_top", b"sz_top", "vx0", b"vx0", "vy0", b"vy0", "vz0", b"vz0"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,6 +975,14 @@ class BattedBallColumns(_message.Message):
     HC_Y_FIELD_NUMBER: _builtins.int
     SPRAY_ANGLE_FIELD_NUMBER: _builtins.int
     STAND_FIELD_NUMBER: _builtins.int
+    P_THROWS_FIELD_NUMBER: _builtins.int
+    PARK_FIELD_NUMBER: _builtins.int
+    IF_FIELDING_ALIGNMENT_FIELD_NUMBER: _builtins.int
+    OF_FIELDING_ALIGNMENT_FIELD_NUMBER: _builtins.int
+    OUTS_WHEN_UP_FIELD_NUMBER: _builtins.int
+    ON_1B_FIELD_NUMBER: _builtins.int
+    ON_2B_FIELD_NUMBER: _builtins.int
+    ON_3B_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def launch_speed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """launch_speed: see BattedBall.launch_speed. Required."""
@@ -441,6 +1007,38 @@ class BattedBallColumns(_message.Message):
     def stand(self) -> _containers.RepeatedScalarFieldContainer[Global___Side.ValueType]:
         """stand: see BattedBall.stand; SIDE_UNSPECIFIED where absent."""
 
+    @_builtins.property
+    def p_throws(self) -> _containers.RepeatedScalarFieldContainer[Global___Side.ValueType]:
+        """p_throws: see BattedBall.p_throws; SIDE_UNSPECIFIED where absent."""
+
+    @_builtins.property
+    def park(self) -> _containers.RepeatedScalarFieldContainer[Global___Park.ValueType]:
+        """park: see BattedBall.park; PARK_UNSPECIFIED where absent."""
+
+    @_builtins.property
+    def if_fielding_alignment(self) -> _containers.RepeatedScalarFieldContainer[Global___InfieldAlignment.ValueType]:
+        """if_fielding_alignment: see BattedBall.if_fielding_alignment; INFIELD_ALIGNMENT_UNSPECIFIED where absent."""
+
+    @_builtins.property
+    def of_fielding_alignment(self) -> _containers.RepeatedScalarFieldContainer[Global___OutfieldAlignment.ValueType]:
+        """of_fielding_alignment: see BattedBall.of_fielding_alignment; OUTFIELD_ALIGNMENT_UNSPECIFIED where absent."""
+
+    @_builtins.property
+    def outs_when_up(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """outs_when_up: see BattedBall.outs_when_up; whole numbers."""
+
+    @_builtins.property
+    def on_1b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """on_1b: see BattedBall.on_1b; 1 where there is one, 0 where there is none."""
+
+    @_builtins.property
+    def on_2b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """on_2b: see BattedBall.on_2b; 1 where there is one, 0 where there is none."""
+
+    @_builtins.property
+    def on_3b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """on_3b: see BattedBall.on_3b; 1 where there is one, 0 where there is none."""
+
     def __init__(
         self,
         *,
@@ -450,10 +1048,18 @@ class BattedBallColumns(_message.Message):
         hc_y: _abc.Iterable[_builtins.float] | None = ...,
         spray_angle: _abc.Iterable[_builtins.float] | None = ...,
         stand: _abc.Iterable[Global___Side.ValueType] | None = ...,
+        p_throws: _abc.Iterable[Global___Side.ValueType] | None = ...,
+        park: _abc.Iterable[Global___Park.ValueType] | None = ...,
+        if_fielding_alignment: _abc.Iterable[Global___InfieldAlignment.ValueType] | None = ...,
+        of_fielding_alignment: _abc.Iterable[Global___OutfieldAlignment.ValueType] | None = ...,
+        outs_when_up: _abc.Iterable[_builtins.float] | None = ...,
+        on_1b: _abc.Iterable[_builtins.float] | None = ...,
+        on_2b: _abc.Iterable[_builtins.float] | None = ...,
+        on_3b: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hc_x", b"hc_x", "hc_y", b"hc_y", "launch_angle", b"launch_angle", "launch_speed", b"launch_speed", "spray_angle", b"spray_angle", "stand", b"stand"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hc_x", b"hc_x", "hc_y", b"hc_y", "if_fielding_alignment", b"if_fielding_alignment", "launch_angle", b"launch_angle", "launch_speed", b"launch_speed", "of_fielding_alignment", b"of_fielding_alignment", "on_1b", b"on_1b", "on_2b", b"on_2b", "on_3b", b"on_3b", "outs_when_up", b"outs_when_up", "p_throws", b"p_throws", "park", b"park", "spray_angle", b"spray_angle", "stand", b"stand"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,7 +36,7 @@ class PredictRequest(_message.Message):
 
     @_builtins.property
     def pitch(self) -> _instances_pb2.Pitch:
-        """pitch is the instance of `called_strike`."""
+        """pitch is the instance of `called_strike`, `whiff` and `pitch_outcome`."""
 
     @_builtins.property
     def batted_ball(self) -> _instances_pb2.BattedBall:
@@ -93,6 +93,17 @@ class Prediction(_message.Message):
     BATTED_BALL_FIELD_NUMBER: _builtins.int
     CALLED_STRIKE_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    PREDICTION_SETS_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    spread: _builtins.float
+    """spread is the largest less the smallest probability that the members of the ensemble give to the likeliest
+    outcome. From 0, where all agree, to 1.
+    """
+    confidence: _builtins.float
+    """confidence is one minus the entropy of the outcomes as a share of the largest that it can be. From 0, where
+    all outcomes are as likely, to 1, where one is certain.
+    """
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeProbability]:
         """outcomes names every outcome of the task with its probability, in the order of the model's outcomes."""
@@ -109,6 +120,10 @@ class Prediction(_message.Message):
     def answered_by(self) -> _model_spec_pb2.AnsweredBy:
         """answered_by is always set."""
 
+    @_builtins.property
+    def prediction_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___PredictionSet]:
+        """prediction_sets holds one set of outcomes for each coverage that the version states: 0.8 and 0.9."""
+
     def __init__(
         self,
         *,
@@ -116,16 +131,51 @@ class Prediction(_message.Message):
         batted_ball: Global___BattedBallFigures | None = ...,
         called_strike: Global___CalledStrikeFigures | None = ...,
         answered_by: _model_spec_pb2.AnsweredBy | None = ...,
+        prediction_sets: _abc.Iterable[Global___PredictionSet] | None = ...,
+        spread: _builtins.float = ...,
+        confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_ball", b"batted_ball", "called_strike", b"called_strike", "figures", b"figures"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_ball", b"batted_ball", "called_strike", b"called_strike", "figures", b"figures", "outcomes", b"outcomes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_ball", b"batted_ball", "called_strike", b"called_strike", "confidence", b"confidence", "figures", b"figures", "outcomes", b"outcomes", "prediction_sets", b"prediction_sets", "spread", b"spread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_figures: _TypeAlias = _typing.Literal["batted_ball", "called_strike"]  # noqa: Y015
     _WhichOneofArgType_figures: _TypeAlias = _typing.Literal["figures", b"figures"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_figures) -> _WhichOneofReturnType_figures | None: ...
 
 Global___Prediction: _TypeAlias = Prediction  # noqa: Y015
+
+@_typing.final
+class PredictionSet(_message.Message):
+    """PredictionSet is a set of outcomes that holds what happens with a stated probability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    coverage: _builtins.float
+    """coverage is the share of instances whose set holds what happens, on days like those that the version was
+    calibrated on. From 0 to 1.
+    """
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """outcomes are the names of the outcomes in the set, in the order of the model's outcomes. It may be empty: no
+        outcome is as likely as what happens usually is.
+        """
+
+    def __init__(
+        self,
+        *,
+        coverage: _builtins.float = ...,
+        outcomes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictionSet: _TypeAlias = PredictionSet  # noqa: Y015
 
 @_typing.final
 class OutcomeProbability(_message.Message):
@@ -264,6 +314,9 @@ class BatchPredictResponse(_message.Message):
     BATTED_BALLS_FIELD_NUMBER: _builtins.int
     CALLED_STRIKES_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    PREDICTION_SETS_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """outcomes names the outcomes, once, in the order of the columns of probabilities."""
@@ -284,6 +337,18 @@ class BatchPredictResponse(_message.Message):
     def answered_by(self) -> _model_spec_pb2.AnsweredBy:
         """answered_by is always set; it holds for every row."""
 
+    @_builtins.property
+    def prediction_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___PredictionSetColumn]:
+        """prediction_sets holds the sets of all rows, one column for each coverage."""
+
+    @_builtins.property
+    def spread(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """spread: see Prediction.spread, one value for each row."""
+
+    @_builtins.property
+    def confidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """confidence: see Prediction.confidence, one value for each row."""
+
     def __init__(
         self,
         *,
@@ -292,16 +357,49 @@ class BatchPredictResponse(_message.Message):
         batted_balls: Global___BattedBallFigureColumns | None = ...,
         called_strikes: Global___CalledStrikeFigureColumns | None = ...,
         answered_by: _model_spec_pb2.AnsweredBy | None = ...,
+        prediction_sets: _abc.Iterable[Global___PredictionSetColumn] | None = ...,
+        spread: _abc.Iterable[_builtins.float] | None = ...,
+        confidence: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_balls", b"batted_balls", "called_strikes", b"called_strikes", "figures", b"figures"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_balls", b"batted_balls", "called_strikes", b"called_strikes", "figures", b"figures", "outcomes", b"outcomes", "probabilities", b"probabilities"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_balls", b"batted_balls", "called_strikes", b"called_strikes", "confidence", b"confidence", "figures", b"figures", "outcomes", b"outcomes", "prediction_sets", b"prediction_sets", "probabilities", b"probabilities", "spread", b"spread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_figures: _TypeAlias = _typing.Literal["batted_balls", "called_strikes"]  # noqa: Y015
     _WhichOneofArgType_figures: _TypeAlias = _typing.Literal["figures", b"figures"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_figures) -> _WhichOneofReturnType_figures | None: ...
 
 Global___BatchPredictResponse: _TypeAlias = BatchPredictResponse  # noqa: Y015
+
+@_typing.final
+class PredictionSetColumn(_message.Message):
+    """PredictionSetColumn is the prediction set of each row at one coverage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    coverage: _builtins.float
+    """coverage: see PredictionSet.coverage."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """outcomes holds one number for each row: bit k, of value 2 to the power of k, is set where the outcome at place
+        k of BatchPredictResponse.outcomes belongs to the set.
+        """
+
+    def __init__(
+        self,
+        *,
+        coverage: _builtins.float = ...,
+        outcomes: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictionSetColumn: _TypeAlias = PredictionSetColumn  # noqa: Y015
 
 @_typing.final
 class BattedBallFigureColumns(_message.Message):
@@ -389,7 +487,7 @@ class StreamPredictRequest(_message.Message):
 
     @_builtins.property
     def pitch(self) -> _instances_pb2.Pitch:
-        """pitch is the instance of `called_strike`."""
+        """pitch is the instance of `called_strike`, `whiff` and `pitch_outcome`."""
 
     @_builtins.property
     def batted_ball(self) -> _instances_pb2.BattedBall:
