@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from ondeck_core.manifest import PRODUCTION, Training
 from ondeck_core.statcast.reading import read_cells
 from ondeck_core.tasks import TASKS
-from ondeck_trainer import repository
+from ondeck_store.artifacts.moving import Decision, move_alias
 from ondeck_trainer.dataset import Dataset, dataset_of
 from ondeck_trainer.members import Recipe
 from ondeck_trainer.publishing import Fitted, publish_ensemble
@@ -96,5 +96,6 @@ def _fit(dataset: Dataset, models: Path) -> RealFit:
         models=models,
         parity_rows=plan.parity_rows,
     )
-    repository.move_alias(models, dataset.task.name, PRODUCTION, published.manifest.version)
+    decision = Decision(who="a test", why="the judged fit", at=datetime.now(UTC))
+    move_alias(models, dataset.task.name, PRODUCTION, published.manifest.version, decision)
     return RealFit(dataset=dataset, days=days, judged=judged, models=models)

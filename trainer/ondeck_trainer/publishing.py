@@ -21,7 +21,7 @@ from ondeck_core.manifest import (
     Training,
 )
 from ondeck_core.tasks import Task
-from ondeck_trainer import repository
+from ondeck_store.artifacts.publishing import next_version, publish
 from ondeck_trainer.card import card
 from ondeck_trainer.dataset import Dataset
 from ondeck_trainer.ensemble import Ensemble
@@ -60,7 +60,7 @@ def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows
     task, ensemble, evaluation = rows.task, fitted.ensemble, fitted.evaluation
     graph = export(ensemble, len(task.features.features), len(task.outcomes))
     parity = check_parity(ensemble, graph, rows, seed=fitted.training.seed, least=parity_rows)
-    unsigned = _manifest(task, repository.next_version(models, task.name), ensemble, fitted.training)
+    unsigned = _manifest(task, next_version(models, task.name), ensemble, fitted.training)
     files = {
         MODEL_FILE: graph.SerializeToString(),
         GOLDEN_FILE: golden_rows(ensemble, task).model_dump_json().encode(),
@@ -72,7 +72,7 @@ def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows
     def signed(digests: Mapping[str, str]) -> Manifest:
         return unsigned.model_copy(update={"files": dict(digests)})
 
-    folder, manifest = repository.publish(models, files, signed)
+    folder, manifest = publish(models, files, signed)
     return Published(folder=folder, manifest=manifest, evaluation=evaluation, parity=parity)
 
 

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 
 from ondeck_core.errors import OndeckError
 from ondeck_core.manifest import PRODUCTION, Evaluation, Training
-from ondeck_trainer import repository
+from ondeck_store.artifacts import repository
+from ondeck_store.artifacts.moving import Decision, move_alias
+from ondeck_store.artifacts.who import login_name
 from ondeck_trainer.dataset import Dataset
 from ondeck_trainer.ensemble import Ensemble, Probabilities, fit_ensemble
 from ondeck_trainer.evaluate import evaluate
 from ondeck_trainer.gaps import with_gaps
-from ondeck_trainer.gate import judge
+from ondeck_trainer.gate import Verdict, judge
 from ondeck_trainer.members import Recipe
 from ondeck_trainer.parity import LEAST_ROWS
 from ondeck_trainer.publishing import Fitted, Published, publish_ensemble
@@ -61,7 +63,7 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
     days = split(dataset.rows["game_date"].to_list(), plan.judge_from)
     say(f"judged fit: fit {days.fit}; calibrate {days.calibrate}; judge {days.judge}")
     judged = judge_recipe(dataset, days, plan)
-    _pass_gate(judged.evaluation, plan, dataset.task.name, say)
+    verdict = _pass_gate(judged.evaluation, plan, dataset.task.name, say)
     say(f"served fit: fit {days.served_fit}; calibrate {days.served_calibrate}")
     ensemble = fit_served(dataset, days, plan)
     say("exporting, and holding the graph against scikit-learn")
@@ -78,7 +80,7 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
         models=plan.models,
         parity_rows=plan.parity_rows,
     )
-    repository.move_alias(plan.models, dataset.task.name, PRODUCTION, published.manifest.version)
+    move_alias(plan.models, dataset.task.name, PRODUCTION, published.manifest.version, _decision(verdict))
     return published
 
 
@@ -95,13 +97,18 @@ def fit_served(dataset: Dataset, days: Split, plan: Plan) -> Ensemble:
     return fit_ensemble(with_gaps(fit, plan.seed), calibrate, recipe=plan.recipe, seed=plan.seed)
 
 
-def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> None:
+def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> Verdict:
     serving = repository.aliases(plan.models, model).get(PRODUCTION)
     held = None if serving is None else repository.evaluation_of(plan.models, model, serving)
     verdict = judge(candidate, held)
     say(f"gate: {verdict.reason}")
     if not verdict.passed and not plan.force:
         raise GateError(f"{model} is not published: {verdict.reason} (--force overrules)")
+    return verdict
+
+
+def _decision(verdict: Verdict) -> Decision:
+    return Decision(who=login_name(), why=f"trained; {verdict.reason}", at=datetime.now(UTC), forced=not verdict.passed)
 
 
 def _shares(dataset: Dataset) -> Probabilities:

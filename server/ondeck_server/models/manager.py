@@ -9,8 +9,9 @@ import structlog
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import PRODUCTION, Evaluation, Manifest
 from ondeck_core.names import canonical
-from ondeck_server.models.loaded import LoadedVersion, load, read_evaluation, read_manifest
-from ondeck_server.models.repository import Line, read_repository
+from ondeck_server.models.loaded import LoadedVersion, load
+from ondeck_store.artifacts.claims import read_evaluation, read_manifest
+from ondeck_store.artifacts.repository import Line, read_repository
 
 log = structlog.get_logger()
 
