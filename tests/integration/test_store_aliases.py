@@ -36,7 +36,19 @@ def models(tmp_path: Path) -> Path:
 
 
 def child(code: str, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def go(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 def path_of_production(models: Path) -> list[int | None]:
@@ -188,6 +200,8 @@ import sys
 from pathlib import Path
 from tests.integration.test_store_aliases import BY_ADA, MODEL, PRODUCTION, move_alias
 there, back = map(int, sys.argv[2:])
+print("ready", flush=True)
+sys.stdin.readline()
 for _ in range(10):
     move_alias(Path(sys.argv[1]), MODEL, PRODUCTION, there, BY_ADA)
     move_alias(Path(sys.argv[1]), MODEL, PRODUCTION, back, BY_ADA)
@@ -196,6 +210,9 @@ for _ in range(10):
 
 def test_two_programs_that_move_at_once_are_both_in_the_audit_and_neither_is_lost(models: Path) -> None:
     movers = [child(TWENTY_MOVES, str(models), *pair) for pair in (("1", "2"), ("3", "4"))]
+    assert [said(mover) for mover in movers] == ["ready", "ready"]
+    for mover in movers:
+        go(mover)
     assert [mover.wait(timeout=120) for mover in movers] == [0, 0]
     versions = path_of_production(models)[2:]
     assert len(versions) >= 39  # the very first may find production where it is to go
@@ -235,8 +252,7 @@ def unfinished(models: Path) -> list[Path]:
 @pytest.mark.parametrize("file", ["model.onnx", "manifest.json"])
 def test_a_publisher_that_is_killed_leaves_no_version_and_the_next_one_clears_up(models: Path, file: str) -> None:
     publisher = child(PUBLISHES_AND_PAUSES, str(models), file)
-    assert publisher.stdout is not None
-    assert publisher.stdout.readline() == "half way\n"
+    assert said(publisher) == "half way"
     with pytest.raises(FolderClosedError), alone_in(models / MODEL, patience=0.1):
         pass  # one that is alive is left alone
     assert len(unfinished(models)) == 1
