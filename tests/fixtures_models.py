@@ -2,26 +2,31 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 from threadpoolctl import threadpool_limits
 
-from ondeck_core.manifest import PRODUCTION, Training
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import PRODUCTION
 from ondeck_core.statcast.reading import read_cells
 from ondeck_core.tasks import TASKS
-from ondeck_trainer import repository
+from ondeck_store.artifacts.moving import Decision, move_alias
 from ondeck_trainer.dataset import Dataset, dataset_of
-from ondeck_trainer.members import Recipe
+from ondeck_trainer.members import Boosting, Neural, Recipe
 from ondeck_trainer.publishing import Fitted, publish_ensemble
 from ondeck_trainer.splits import Split, split
-from ondeck_trainer.training import Judged, Plan, judge_recipe, train
+from ondeck_trainer.training import Plan, Trained, fit_recipe, judge_recipe, train
+from ondeck_trainer.workers import Workers
 from tests.made_up import made_up_rows
 
 SEED = 11
-SMALL = Recipe(deep_rounds=12, shallow_rounds=12, epochs=4, hidden=(8,))
+SMALL: Recipe = {
+    "boosting": Boosting(rounds=12, leaves=8, rate=0.2, least_rows=20, seed=SEED),
+    "network": Neural(hidden=(8,), stages=((5e-3, 3), (1e-3, 1)), pull=0.01, seed=SEED),
+}
 
 
 def small_plan(models: Path, *, force: bool = True) -> Plan:
@@ -35,7 +40,8 @@ class RealFit:
 
     dataset: Dataset
     days: Split
-    judged: Judged
+    trained: Trained
+    evaluation: Evaluation
     models: Path
 
 
@@ -80,21 +86,21 @@ def real_fit(real_season: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory
 
 
 def _fit(dataset: Dataset, models: Path) -> RealFit:
-    plan = Plan(models=models, seed=20240320)
+    plan = Plan(models=models, seed=20240320, workers=Workers(jobs=2))
     days = split(dataset.rows["game_date"].to_list())
-    judged = judge_recipe(dataset, days, plan)
-    training = Training(
-        fitted=days.fit,
-        calibrated=days.calibrate,
-        rows=len(dataset),
-        data_fingerprint=dataset.fingerprint,
-        seed=plan.seed,
-    )
+    trained = fit_recipe(dataset, days.fit, days.calibrate, plan, print)
+    evaluation = judge_recipe(dataset, trained, days)
     published = publish_ensemble(
-        Fitted(ensemble=judged.ensemble, training=training, evaluation=judged.evaluation),
+        Fitted(
+            ensemble=trained.ensemble,
+            training=trained.training,
+            prediction_sets=trained.prediction_sets,
+            evaluation=evaluation,
+        ),
         rows=dataset,
         models=models,
         parity_rows=plan.parity_rows,
     )
-    repository.move_alias(models, dataset.task.name, PRODUCTION, published.manifest.version)
-    return RealFit(dataset=dataset, days=days, judged=judged, models=models)
+    decision = Decision(who="a test", why="the judged fit", at=datetime.now(UTC))
+    move_alias(models, dataset.task.name, PRODUCTION, published.manifest.version, decision)
+    return RealFit(dataset=dataset, days=days, trained=trained, evaluation=evaluation, models=models)

@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "serve": Entry("ondeck_server.commands:serve", "Serve the models over gRPC."),
     "players": Entry("ondeck_ingest.register.commands:players", "Know who every row is about."),
     "predict": Entry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
-    "models": Entry("ondeck_cli.models:models", "List what a running server knows."),
+    "models": Entry("ondeck_cli.models.group:models", "Look at the model repository, and move it."),
     "ingest": Entry("ondeck_ingest.commands:ingest", "Take Statcast rows into PostgreSQL."),
     "train": Entry("ondeck_trainer.commands:train", "Fit, judge and publish a model."),
 }

@@ -76,6 +76,7 @@ def folder(tmp_path: Path) -> Path:
     cells = made_up_cells(date(2024, 6, 3), days=1)
     (tmp_path / "june.csv").write_bytes(as_csv(cells))
     subprocess.run(["gzip", "--keep", "june.csv"], cwd=tmp_path, check=True)
+    shutil.copytree(ROOT / "onnx_models", tmp_path / "onnx_models")
     cells.write_parquet(tmp_path / "june.parquet")
     return tmp_path
 

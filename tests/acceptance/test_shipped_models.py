@@ -11,7 +11,7 @@ from benchmarks.messages import columns
 from ondeck_client import BattedBall, Client, Pitch, Side
 from ondeck_core.manifest import PRODUCTION, Evaluation, Manifest, Parity
 from ondeck_core.tasks import TASKS
-from ondeck_trainer import repository
+from ondeck_store.artifacts import repository
 from ondeck_trainer.card import card
 from ondeck_trainer.golden import make_up_instances
 from tests.fixtures_models import RealFit

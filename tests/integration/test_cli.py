@@ -85,8 +85,8 @@ def test_where_nobody_answers_it_is_said_how_to_start_a_server() -> None:
 
 
 def test_models_are_listed_for_people_and_for_programs(running_server: RunningServer) -> None:
-    table = ondeck("models", "--target", running_server.target)
-    listed = ondeck("models", "--json", "--target", running_server.target)
+    table = ondeck("models", "list", "--target", running_server.target)
+    listed = ondeck("models", "list", "--json", "--target", running_server.target)
     assert [each["name"] for each in json.loads(listed.stdout)] == ["batted_ball", "called_strike"]
     for each in json.loads(listed.stdout):
         loss = next(score["log_loss"] for score in each["evaluation"]["scores"] if score["predictor"] == "model")
@@ -94,7 +94,9 @@ def test_models_are_listed_for_people_and_for_programs(running_server: RunningSe
         assert f"{loss:.4f}" in table.stdout
 
 
-@pytest.mark.parametrize("words", [(), ("predict",), ("predict", "batted-ball"), ("ingest",), ("up",), ("train",)])
+@pytest.mark.parametrize(
+    "words", [(), ("predict",), ("predict", "batted-ball"), ("ingest",), ("up",), ("train",), ("models",)]
+)
 def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
     done = ondeck(*words, "--help")
     assert done.returncode == 0
@@ -102,7 +104,7 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
 
 
 def test_an_unknown_log_level_is_refused_with_those_there_are() -> None:
-    done = ondeck("models", ONDECK_LOG_LEVEL="loud")
+    done = ondeck("models", "list", ONDECK_LOG_LEVEL="loud")
     assert done.returncode == 2
     assert "debug" in done.stderr
     assert "warning" in done.stderr

@@ -14,7 +14,9 @@ from threadpoolctl import threadpool_limits
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import PARITY_FILE, Evaluation, Manifest, Parity
 from ondeck_core.tasks import TASKS
-from ondeck_trainer import publishing, repository
+from ondeck_store.artifacts import repository
+from ondeck_store.artifacts.audit import history
+from ondeck_trainer import publishing
 from ondeck_trainer.dataset import Dataset, dataset_of
 from ondeck_trainer.ensemble import Ensemble, fit_calibration
 from ondeck_trainer.export import export
@@ -127,6 +129,11 @@ def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(datas
     second = train(dataset, small_plan(tmp_path), print)
     assert second.manifest.version == 2
     assert repository.aliases(tmp_path, TASK.name) == {"production": 2}
+    earlier, later = history(tmp_path, TASK.name)
+    assert (earlier.from_version, later.from_version) == (None, 1)
+    assert (earlier.forced, later.forced) == (False, True)
+    assert earlier.why.startswith("trained; nothing serves yet")
+    assert later.why.startswith("trained; skill ")
     assert second.evaluation == first.evaluation
     assert second.manifest.digest == first.manifest.digest
 

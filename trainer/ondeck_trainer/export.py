@@ -24,6 +24,7 @@ SCALE: Final = "calibration/scale"
 BIAS: Final = "calibration/bias"
 _PREPARED: Final = "prepared"
 _TWO: Final = 2
+_LEAF: Final = b"LEAF"
 
 
 class _Graph:
@@ -103,11 +104,28 @@ def _trees(graph: _Graph, name: str, member: Trees, features: int, outcomes: int
     trees = next(node for node in converted.graph.node if node.op_type == "TreeEnsembleClassifier")
     written = {each.name: helper.get_attribute_value(each) for each in trees.attribute}
     kept = {key: value for key, value in written.items() if key.startswith("nodes_") or key == "base_values"}
+    kept["nodes_values"] = _thresholds(member, written)
     leaves = {f"target_{key}": written[f"class_{key}"] for key in ("ids", "nodeids", "treeids", "weights")}
     targets = 1 if outcomes == _TWO else outcomes
     return graph.add(
         "TreeEnsembleRegressor", [INPUT], f"{name}/raw", domain="ai.onnx.ml", n_targets=targets, **kept, **leaves
     )
+
+
+def _thresholds(member: Trees, written: dict[str, Any]) -> list[float]:
+    """Round thresholds down to float32: rounded up, a value just above one would pass as below it."""
+    trees = [tree.nodes["num_threshold"] for one_round in member.model._predictors for tree in one_round]  # noqa: SLF001  scikit-learn shows its trees nowhere else
+    exact = np.array(
+        [
+            trees[tree][node] if mode != _LEAF else 0.0
+            for tree, node, mode in zip(
+                written["nodes_treeids"], written["nodes_nodeids"], written["nodes_modes"], strict=True
+            )
+        ]
+    )
+    rounded = exact.astype(np.float32)
+    down: list[float] = np.where(rounded > exact, np.nextafter(rounded, np.float32(-np.inf)), rounded).tolist()
+    return down
 
 
 def _network(graph: _Graph, name: str, member: Network) -> str:

@@ -42,7 +42,8 @@ class Boosting:
             early_stopping=False,  # its own validation rows would be drawn at random, not by date
             random_state=self.seed,
         )
-        return Trees(model=model.fit(features, labels))
+        empty = np.isnan(features).all(axis=0)  # of which scikit-learn can make no bins, nor trees a split
+        return Trees(model=model.fit(np.where(empty, np.float32(0), features), labels))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from ondeck_core.manifest import (
     Training,
 )
 from ondeck_core.tasks import Task
-from ondeck_trainer import repository
+from ondeck_store.artifacts.publishing import Sign, next_version, publish
 from ondeck_trainer.background import background
 from ondeck_trainer.card import card
 from ondeck_trainer.dataset import Dataset
@@ -68,7 +68,7 @@ def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows
     task, ensemble, evaluation = rows.task, fitted.ensemble, fitted.evaluation
     graph = export(ensemble, len(task.features.features), len(task.outcomes))
     parity = check_parity(ensemble, graph, rows, seed=fitted.training.seed, least=parity_rows)
-    unsigned = _manifest(task, repository.next_version(models, task.name), fitted)
+    unsigned = _manifest(task, next_version(models, task.name), fitted)
     learned = rows.between(fitted.training.fitted).instances
     usual = background(
         task.instance,
@@ -86,11 +86,11 @@ def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows
         RELIABILITY_FILE: reliability_curves(evaluation.reliability, f"{task.name}, judged on {evaluation.judged}"),
         CARD_FILE: card(task, unsigned, evaluation, parity).encode(),
     }
-    folder, manifest = repository.publish(models, files, signing(unsigned))
+    folder, manifest = publish(models, files, signing(unsigned))
     return Published(folder=folder, manifest=manifest, evaluation=evaluation, parity=parity)
 
 
-def signing(unsigned: Manifest) -> repository.Sign:
+def signing(unsigned: Manifest) -> Sign:
     """Make what puts the digests of the files into a manifest."""
 
     def sign(digests: Mapping[str, str]) -> Manifest:

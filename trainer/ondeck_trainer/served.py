@@ -10,10 +10,11 @@ import onnxruntime as ort
 
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import INPUT, MANIFEST_FILE, MEMBERS, MODEL_FILE, OUTPUT, PRODUCTION, Manifest, Profile
+from ondeck_core.manifest import INPUT, MEMBERS, MODEL_FILE, OUTPUT, PRODUCTION, Manifest, Profile
 from ondeck_core.manifest import PROFILE_FILE as PROFILE
 from ondeck_core.tasks import Task
-from ondeck_trainer import repository
+from ondeck_store.artifacts import repository
+from ondeck_store.artifacts.claims import read_manifest
 from ondeck_trainer.ensemble import Probabilities
 
 _SLICE: Final = 8192
@@ -60,7 +61,7 @@ def open_version(models: Path, task: Task, version: int | None = None) -> Served
         ArtifactRefusedError: a file is not what was published, or it was made for other features.
     """
     folder = models / task.name / str(_number(models, task, version))
-    manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    manifest = read_manifest(folder, task.name, int(folder.name))
     if manifest.feature_fingerprint != task.features.fingerprint:
         raise ArtifactRefusedError(f"{folder} was made for other features ({manifest.feature_set})")
     files = {name: _published(folder / name, digest) for name, digest in manifest.files.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from ondeck_core.errors import OndeckError
 from ondeck_core.judgement import Evaluation
 from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
-from ondeck_trainer import repository
+from ondeck_store.artifacts import repository
+from ondeck_store.artifacts.moving import Decision, move_alias
+from ondeck_store.artifacts.who import login_name
 from ondeck_trainer.ablation import ablation
 from ondeck_trainer.conformal import COVERAGES, thresholds
 from ondeck_trainer.dataset import Dataset
@@ -18,7 +20,7 @@ from ondeck_trainer.ensemble import Ensemble, Probabilities, combine, fit_member
 from ondeck_trainer.evaluate import Judged, evaluate
 from ondeck_trainer.export import export
 from ondeck_trainer.gaps import with_gaps
-from ondeck_trainer.gate import judge
+from ondeck_trainer.gate import Verdict, judge
 from ondeck_trainer.members import Recipe
 from ondeck_trainer.parity import LEAST_ROWS
 from ondeck_trainer.publishing import Fitted, Published, publish_ensemble
@@ -70,7 +72,7 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
     days = split(dataset.rows["game_date"].to_list(), plan.judge_from)
     say(f"judged fit: fit {days.fit}; calibrate {days.calibrate}; judge {days.judge}")
     evaluation = judge_recipe(dataset, fit_recipe(dataset, days.fit, days.calibrate, plan, say), days)
-    _pass_gate(evaluation, plan, dataset.task.name, say)
+    verdict = _pass_gate(evaluation, plan, dataset.task.name, say)
     say(f"served fit: fit {days.served_fit}; calibrate {days.served_calibrate}")
     served = fit_recipe(dataset, days.served_fit, days.served_calibrate, plan, say)
     say("exporting, and holding the graph against scikit-learn")
@@ -85,7 +87,7 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
         models=plan.models,
         parity_rows=plan.parity_rows,
     )
-    repository.move_alias(plan.models, dataset.task.name, PRODUCTION, published.manifest.version)
+    move_alias(plan.models, dataset.task.name, PRODUCTION, published.manifest.version, _decision(verdict))
     return published
 
 
@@ -131,10 +133,15 @@ def judge_recipe(dataset: Dataset, trained: Trained, days: Split) -> Evaluation:
     return evaluate(Graph(graph.SerializeToString()).probabilities(rows.features), rows, judged)
 
 
-def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> None:
+def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> Verdict:
     serving = repository.aliases(plan.models, model).get(PRODUCTION)
     held = None if serving is None else repository.evaluation_of(plan.models, model, serving)
     verdict = judge(candidate, held)
     say(f"gate: {verdict.reason}")
     if not verdict.passed and not plan.force:
         raise GateError(f"{model} is not published: {verdict.reason} (--force overrules)")
+    return verdict
+
+
+def _decision(verdict: Verdict) -> Decision:
+    return Decision(who=login_name(), why=f"trained; {verdict.reason}", at=datetime.now(UTC), forced=not verdict.passed)

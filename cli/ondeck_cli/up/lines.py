@@ -26,7 +26,7 @@ def how_to_ask(server: Announced, default: str) -> str:
     return f"""
 Ondeck is up. Ask it from another terminal:
   .venv/bin/ondeck predict batted-ball --launch-speed 108 --launch-angle 27 --spray-angle 0{target}
-  .venv/bin/ondeck models{target}
+  .venv/bin/ondeck models list --target {server.target}
 Health: grpc_health_probe -addr={server.target}, or {server.admin}/readyz
 End it with Ctrl-C.
 """

@@ -3,20 +3,17 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
 
 from ondeck_core.certainty import spread
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
 from ondeck_core.judgement import Evaluation
-from ondeck_core.manifest import EVALUATION_FILE, GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, Golden, Manifest
+from ondeck_core.manifest import EVALUATION_FILE, GOLDEN_FILE, MODEL_FILE, Golden, Manifest
 from ondeck_core.tasks import TASKS, Task
 from ondeck_server.models.session import Session
-
-C = TypeVar("C", bound=BaseModel)
+from ondeck_store.artifacts.claims import read_claim, read_evaluation, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,22 +43,9 @@ def load(folder: Path, model: str, version: int) -> LoadedVersion:
     evaluation = read_evaluation(folder)
     session = Session(folder / MODEL_FILE, len(manifest.feature_names), len(manifest.outcomes))
     loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session)
-    _check_golden(loaded, _claim(Golden, folder / GOLDEN_FILE))
+    _check_golden(loaded, read_claim(Golden, folder / GOLDEN_FILE))
     session.warm_up(len(manifest.feature_names))
     return loaded
-
-
-def read_manifest(folder: Path, model: str, version: int) -> Manifest:
-    """Read what a version claims; it must be of this model and number."""
-    manifest = _claim(Manifest, folder / MANIFEST_FILE)
-    if (manifest.model, manifest.version) != (model, version):
-        raise ArtifactRefusedError(f"its manifest is of {manifest.model} version {manifest.version}")
-    return manifest
-
-
-def read_evaluation(folder: Path) -> Evaluation:
-    """Read how a version was judged."""
-    return _claim(Evaluation, folder / EVALUATION_FILE)
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
@@ -99,13 +83,3 @@ def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:
         raise ArtifactRefusedError(
             f"golden rows come out different by {difference:.1e}, at most {golden.tolerance:.0e} is taken"
         )
-
-
-def _claim(kind: type[C], path: Path) -> C:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise ArtifactRefusedError(f"{path.name} is missing") from None
-    except ValidationError as wrong:
-        first = wrong.errors()[0]
-        raise ArtifactRefusedError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

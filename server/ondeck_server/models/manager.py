@@ -10,8 +10,9 @@ from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFou
 from ondeck_core.judgement import Evaluation
 from ondeck_core.manifest import PRODUCTION, Manifest
 from ondeck_core.names import canonical
-from ondeck_server.models.loaded import LoadedVersion, load, read_evaluation, read_manifest
-from ondeck_server.models.repository import Line, read_repository
+from ondeck_server.models.loaded import LoadedVersion, load
+from ondeck_store.artifacts.claims import read_evaluation, read_manifest
+from ondeck_store.artifacts.repository import Line, read_repository
 
 log = structlog.get_logger()
 

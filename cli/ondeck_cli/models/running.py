@@ -1,4 +1,4 @@
-"""`ondeck models`: what a running server knows."""
+"""`ondeck models list --target`: what a running server knows."""
 
 import click
 from google.protobuf.json_format import MessageToDict
@@ -11,11 +11,8 @@ from ondeck_client import Model, ModelState
 _PREFIX = "MODEL_STATE_"
 
 
-@click.command()
-@click.option("--target", help="Server to ask, as host:port (ONDECK_HOST, ONDECK_PORT).")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def models(target: str | None, *, as_json: bool) -> None:
-    """List the models of a running server: versions, states, and how each was judged."""
+def tell_running(target: str, *, as_json: bool) -> None:
+    """Print the models of a running server: versions, states, and how each was judged."""
     with asking(target) as client:
         found = client.models()
     if as_json:

@@ -6,7 +6,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.judgement import Evaluation
 from ondeck_core.manifest import ALIASES_FILE, Aliases
+from ondeck_store.artifacts.claims import read_evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,23 +31,33 @@ def read_repository(models: Path) -> list[Line]:
         raise ArtifactRefusedError(
             f"the model repository {models.resolve()} {what}; name the right one with ONDECK_MODELS or --models"
         )
-    folders = (path for path in sorted(models.iterdir()) if path.is_dir() and not path.name.startswith("."))
-    lines = (Line(model=path.name, versions=_versions(path), aliases=_aliases(path)) for path in folders)
+    names = (path.name for path in sorted(models.iterdir()) if path.is_dir() and not path.name.startswith("."))
+    lines = (Line(model=name, versions=tuple(versions(models, name)), aliases=aliases(models, name)) for name in names)
     return [line for line in lines if line.versions or line.aliases]
 
 
-def _versions(folder: Path) -> tuple[int, ...]:
-    numbers = (path.name for path in folder.iterdir() if path.is_dir())
-    return tuple(
-        sorted(int(name) for name in numbers if name.isascii() and name.isdigit() and not name.startswith("0"))
-    )
+def versions(models: Path, model: str) -> list[int]:
+    """List the published versions of a model, in order."""
+    folder = models / model
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and not name.startswith("0"))
 
 
-def _aliases(folder: Path) -> dict[str, int]:
-    path = folder / ALIASES_FILE
+def aliases(models: Path, model: str) -> dict[str, int]:
+    """Read which names point to which versions of a model.
+
+    Raises:
+        ArtifactRefusedError: its aliases.json cannot be read.
+    """
+    path = models / model / ALIASES_FILE
     if not path.is_file():
         return {}
     try:
         return dict(Aliases.model_validate_json(path.read_bytes()).aliases)
     except ValidationError as wrong:
         raise ArtifactRefusedError(f"{path} cannot be read: {wrong.errors()[0]['msg']}") from wrong
+
+
+def evaluation_of(models: Path, model: str, version: int) -> Evaluation:
+    """Read how a version was judged."""
+    return read_evaluation(models / model / str(version))

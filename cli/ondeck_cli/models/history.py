@@ -1,0 +1,44 @@
+"""`ondeck models history`: every move of an alias, as the audit has it."""
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ondeck_cli.models.options import line_named, repository_of, shelved
+from ondeck_store.artifacts.audit import history as moves_of
+from ondeck_store.artifacts.moves import Move
+
+
+@click.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@shelved
+def history(model: str, *, as_json: bool, **flags: object) -> None:
+    """Tell which version of MODEL had which alias when, by whom and why; the newest last."""
+    repository = repository_of(flags)
+    name = line_named(repository, model).model
+    moves = moves_of(repository, name)
+    if as_json:
+        click.echo(json.dumps([each.model_dump(mode="json") for each in moves], indent=2))
+    elif moves:
+        Console(highlight=False).print(_table(moves))
+    else:
+        click.echo(f"{name}: no move of an alias is on record")
+
+
+def _table(moves: tuple[Move, ...]) -> Table:
+    table = Table()
+    for column in ("when (UTC)", "who", "alias", "from", "to", "how", "why"):
+        table.add_column(column, overflow="fold")
+    for each in moves:
+        before = "" if each.from_version is None else str(each.from_version)
+        table.add_row(
+            f"{each.when:%Y-%m-%d %H:%M}", each.who, each.alias, before, str(each.to_version), _how(each), each.why
+        )
+    return table
+
+
+def _how(move: Move) -> str:
+    return "rollback" if move.rollback else "forced" if move.forced else ""

@@ -1,0 +1,29 @@
+"""A version's figures beside those of what serves: whether it may serve, and what the history keeps of that."""
+
+from pathlib import Path
+
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.manifest import PRODUCTION
+from ondeck_store.artifacts.repository import evaluation_of
+from ondeck_trainer.gate import Verdict
+from ondeck_trainer.promotion import may_promote
+
+
+def verdict_on(repository: Path, model: str, alias: str, version: int, *, serving: int | None) -> Verdict:
+    """Weigh a version for an alias: for production beside what serves; any other name needs no weighing."""
+    if alias != PRODUCTION or version == serving:
+        return Verdict(passed=True, reason=f"not weighed for {alias}")
+    candidate = evaluation_of(repository, model, version)
+    if serving is None:
+        return may_promote(candidate, None)
+    try:
+        return may_promote(candidate, evaluation_of(repository, model, serving))
+    except ArtifactRefusedError as refused:
+        return Verdict(passed=False, reason=f"version {serving}, which serves, cannot be read: {refused}")
+
+
+def why_moved(why: str, verdict: Verdict) -> str:
+    """Write what the history keeps: a person's words, and the verdict that was followed or overruled."""
+    if not why.strip():
+        return verdict.reason
+    return f"{why.strip()}; {verdict.reason}" if verdict.passed else f"{why.strip()}; forced, though {verdict.reason}"

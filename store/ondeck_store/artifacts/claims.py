@@ -1,0 +1,40 @@
+"""What a version claims, read; what cannot be read is refused in words."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import EVALUATION_FILE, MANIFEST_FILE, Manifest
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def read_manifest(folder: Path, model: str, version: int) -> Manifest:
+    """Read what a version claims; it must be of this model and number."""
+    manifest = read_claim(Manifest, folder / MANIFEST_FILE)
+    if (manifest.model, manifest.version) != (model, version):
+        raise ArtifactRefusedError(f"its manifest is of {manifest.model} version {manifest.version}")
+    return manifest
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read how a version was judged."""
+    return read_claim(Evaluation, folder / EVALUATION_FILE)
+
+
+def read_claim(kind: type[C], path: Path) -> C:
+    """Read one file of a version.
+
+    Raises:
+        ArtifactRefusedError: it is missing, or does not hold what it should.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactRefusedError(f"{path.name} is missing") from None
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        raise ArtifactRefusedError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

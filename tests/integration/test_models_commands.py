@@ -1,0 +1,226 @@
+"""`ondeck models`: the repository, looked at and moved by a person."""
+
+import getpass
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from ondeck.v1.model_service_pb2 import GetModelRequest
+from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
+from ondeck.v1.model_spec_pb2 import ModelSpec
+from ondeck_store.artifacts.audit import history
+from ondeck_store.artifacts.repository import aliases
+from ondeck_store.artifacts.who import login_name
+from tests.fixtures_server import serving
+
+MODEL = "batted_ball"
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def repository(small_repository: Path, tmp_path: Path) -> Path:
+    """Version 1 serves; 2 and 3 are the same graph, on record as better and as worse."""
+    models = Path(shutil.copytree(small_repository, tmp_path / "models"))
+    add_version(models, 2, lambda score: score | {"log_loss": score["log_loss"] - 0.01})
+    add_version(models, 3, lambda score: score | {"log_loss": score["log_loss"] + 0.01})
+    return models
+
+
+def add_version(models: Path, version: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Copy version 1 under another number, its figures changed and signed anew."""
+    folder = Path(shutil.copytree(models / MODEL / "1", models / MODEL / str(version)))
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    evaluation["scores"] = [change(each) if each["predictor"] == "model" else each for each in evaluation["scores"]]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["version"] = version
+    manifest["files"]["evaluation.json"] = hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def spoil(models: Path, version: int) -> None:
+    graph = models / MODEL / str(version) / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+
+
+def models_command(repository: Path, *words: str) -> Done:
+    command = [sys.executable, "-m", "ondeck_cli", "models", words[0], "--models", str(repository), *words[1:]]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def production(repository: Path) -> int:
+    return aliases(repository, MODEL)["production"]
+
+
+def test_a_folder_is_listed_for_people_and_for_programs(repository: Path) -> None:
+    table = models_command(repository, "list").stdout
+    listed = json.loads(models_command(repository, "list", "--json").stdout)
+    assert [(each["model"], each["version"], each["aliases"]) for each in listed] == [
+        ("batted_ball", 1, ["production"]),
+        ("batted_ball", 2, []),
+        ("batted_ball", 3, []),
+        ("called_strike", 1, ["production"]),
+    ]
+    for each in listed:
+        row = next(
+            line for line in table.splitlines() if f" {each['model']} " in line and f" {each['version']} " in line
+        )
+        window = f"{each['judged']['first_day']} to {each['judged']['last_day']}"
+        loss, constant = f"{each['log_loss']:.4f}", f"{each['log_loss_of_constant']:.4f}"
+        assert all(cell in row for cell in (window, loss, constant, each["created"][:10]))
+        assert each["graph_bytes"] == (repository / each["model"] / str(each["version"]) / "model.onnx").stat().st_size
+
+
+def test_what_cannot_be_read_is_listed_with_its_reason(repository: Path) -> None:
+    (repository / MODEL / "2" / "manifest.json").unlink()
+    shutil.rmtree(repository / MODEL / "1")
+    told = models_command(repository, "list")
+    assert told.returncode == 0
+    assert told.stdout.splitlines()[-2:] == [
+        "batted_ball 2 cannot be read: manifest.json is missing",
+        "batted_ball: production points to version 1, which is not there",
+    ]
+
+
+def test_a_folder_and_a_server_are_not_listed_at_once(repository: Path) -> None:
+    done = models_command(repository, "list", "--target", "127.0.0.1:1")
+    assert (done.returncode, "give one of them" in done.stderr) == (2, True)
+
+
+def test_what_is_better_is_promoted_and_what_was_before_is_put_back(repository: Path) -> None:
+    promoted = models_command(repository, "promote", "Batted-Ball", "2")
+    assert promoted.returncode == 0, promoted.stderr
+    assert promoted.stdout.startswith("batted_ball: production is version 2, was 1 (log loss ")
+    assert production(repository) == 2
+    back = models_command(repository, "rollback", "batted-ball", "--why", "too many doubles")
+    assert back.stdout == "batted_ball: production is version 1, was 2 (too many doubles)\n"
+    assert production(repository) == 1
+    first, second, third = history(repository, MODEL)
+    assert first.why.startswith("trained; ")
+    assert (second.who, second.forced, second.rollback) == (getpass.getuser(), False, False)
+    assert (third.why, third.forced, third.rollback) == ("too many doubles", False, True)
+
+
+def test_a_server_that_is_started_anew_serves_what_was_promoted(repository: Path) -> None:
+    models_command(repository, "promote", MODEL, "2")
+    with serving(repository) as server, grpc.insecure_channel(server.target) as channel:
+        model = ModelServiceStub(channel).GetModel(GetModelRequest(model=ModelSpec(name=MODEL))).model
+    assert (model.version, list(model.aliases)) == (2, ["production"])
+
+
+def test_what_is_worse_is_promoted_only_by_force_and_with_a_reason(repository: Path) -> None:
+    refused = models_command(repository, "promote", MODEL, "3")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: batted_ball 3 is not promoted: log loss ")
+    assert refused.stderr.endswith("of what serves (--force --why TEXT overrules)\n")
+    assert models_command(repository, "promote", MODEL, "3", "--force").returncode == 2
+    assert production(repository) == 1
+    forced = models_command(repository, "promote", MODEL, "3", "--force", "--why", "to see it in August")
+    assert (forced.returncode, production(repository)) == (0, 3)
+    last = history(repository, MODEL)[-1]
+    assert last.forced
+    assert last.why.startswith("to see it in August; forced, though log loss ")
+
+
+def test_another_alias_is_given_without_a_comparison(repository: Path) -> None:
+    done = models_command(repository, "promote", MODEL, "3", "--alias", "candidate")
+    assert done.stdout == "batted_ball: candidate is version 3 (not weighed for candidate)\n"
+    assert aliases(repository, MODEL) == {"production": 1, "candidate": 3}
+
+
+def test_what_serves_already_is_left_and_not_recorded(repository: Path) -> None:
+    before = history(repository, MODEL)
+    done = models_command(repository, "promote", MODEL, "1")
+    assert (done.returncode, done.stdout) == (0, "batted_ball: production is version 1 already\n")
+    assert history(repository, MODEL) == before
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+def test_nothing_is_pointed_to_what_is_not_what_it_claims_not_even_by_force(repository: Path, command: str) -> None:
+    if command == "promote":
+        words: tuple[str, ...] = ("promote", MODEL, "2", "--force", "--why", "in haste")
+    else:
+        models_command(repository, "promote", MODEL, "3", "--force", "--why", "for a rollback")
+        words = ("rollback", MODEL)
+    serves = production(repository)
+    for version in (1, 2):
+        spoil(repository, version)
+    done = models_command(repository, *words)
+    assert done.returncode == 1
+    assert "does not hold what it claims: model.onnx is not the file that was published" in done.stderr
+    assert production(repository) == serves
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("promote", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
+        (("promote", "home-runs", "1"), "error: no model 'home-runs'; there are: batted_ball, called_strike\n"),
+        (("promote", MODEL, "2", "--alias", "best!"), "error: 'best!' is no name for an alias"),
+        (("rollback", MODEL), "error: batted_ball: no version is on record as production before version 1\n"),
+        (
+            ("rollback", MODEL, "--alias", "candidate"),
+            "error: no alias 'batted_ball@candidate'; there are: production\n",
+        ),
+        (("history", "home-runs"), "error: no model 'home-runs'; there are: batted_ball, called_strike\n"),
+        (("verify", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(repository: Path, words: tuple[str, ...], told: str) -> None:
+    done = models_command(repository, *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(told)
+    assert production(repository) == 1
+
+
+def test_the_history_tells_who_moved_what_and_why(repository: Path) -> None:
+    models_command(repository, "promote", MODEL, "3", "--force", "--why", "a trial")
+    models_command(repository, "rollback", MODEL)
+    table = models_command(repository, "history", "batted-ball").stdout
+    assert [line.split("│")[4:7] for line in table.splitlines() if "│ production │" in line] == [
+        ["      ", " 1  ", "          "],
+        [" 1    ", " 3  ", " forced   "],
+        [" 3    ", " 1  ", " rollback "],
+    ]
+    told = json.loads(models_command(repository, "history", MODEL, "--json").stdout)
+    assert [(each["from"], each["to"], each["forced"]) for each in told] == [
+        (None, 1, False),
+        (1, 3, True),
+        (3, 1, False),
+    ]
+
+
+def test_every_version_is_verified_and_each_that_does_not_hold_is_told_with_its_reason(repository: Path) -> None:
+    whole = models_command(repository, "verify")
+    assert (whole.returncode, whole.stderr) == (0, "")
+    assert whole.stdout == "batted_ball 1 holds\nbatted_ball 2 holds\nbatted_ball 3 holds\ncalled_strike 1 holds\n"
+    spoil(repository, 2)
+    shutil.rmtree(repository / MODEL / "1")
+    broken = models_command(repository, "verify", "batted-ball")
+    assert (broken.returncode, broken.stdout) == (1, "batted_ball 3 holds\n")
+    assert broken.stderr == (
+        "batted_ball: production points to version 1, which is not there\n"
+        "batted_ball 2 does not hold: model.onnx is not the file that was published: its SHA-256 differs\n"
+    )
+    assert models_command(repository, "verify", MODEL, "3").returncode == 0
+
+
+def test_a_repository_without_versions_does_not_pass_for_verified(tmp_path: Path) -> None:
+    done = models_command(tmp_path, "verify")
+    assert (done.returncode, done.stderr) == (1, f"there is no version in {tmp_path}\n")
+
+
+def test_where_the_system_knows_no_login_name_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert login_name().endswith(", without a login name")

@@ -1,0 +1,264 @@
+"""Aliases move one at a time, are never half moved, and the audit tells what happened, whatever dies meanwhile."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ondeck_core.errors import ArtifactRefusedError, NotFoundError
+from ondeck_core.manifest import ALIASES_FILE
+from ondeck_store.artifacts.audit import AUDIT_FILE, NOTE_FILE, begin, history
+from ondeck_store.artifacts.locking import FolderClosedError, alone_in
+from ondeck_store.artifacts.moves import Move, line_of
+from ondeck_store.artifacts.moving import Decision, MoveRefusedError, holding_aliases, move_alias, rollback
+from ondeck_store.artifacts.repository import aliases, read_repository
+from tests.conftest import ROOT
+from tests.made_up_versions import MODEL, publish_made_up
+
+PRODUCTION: Final = "production"
+NOW: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
+BY_ADA: Final = Decision(who="Ada", why="better in June", at=NOW)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Versions 1 to 4, the first of them in production."""
+    publish_made_up(tmp_path, 1, 2, 3, 4)
+    move_alias(tmp_path, MODEL, PRODUCTION, 1, BY_ADA)
+    return tmp_path
+
+
+def child(code: str, *words: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def go(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def path_of_production(models: Path) -> list[int | None]:
+    moves = [each for each in history(models, MODEL) if each.alias == PRODUCTION]
+    for earlier, later in pairwise(moves):
+        assert later.from_version == earlier.to_version
+    assert moves[-1].to_version == aliases(models, MODEL)[PRODUCTION]
+    return [moves[0].from_version, *(each.to_version for each in moves)]
+
+
+def test_a_move_is_in_the_aliases_and_in_the_audit(models: Path) -> None:
+    new_york = timezone(timedelta(hours=-4))
+    decision = Decision(who="Bea", why="asked for", at=NOW.astimezone(new_york), forced=True)
+    move_alias(models, MODEL, PRODUCTION, 2, decision)
+    assert json.loads((models / MODEL / ALIASES_FILE).read_text()) == {"aliases": {"production": 2}}
+    last = json.loads((models / MODEL / AUDIT_FILE).read_text().splitlines()[-1])
+    assert (last["when"], last["who"], last["why"]) == ("2024-07-01T12:00:00Z", "Bea", "asked for")
+    assert (last["from"], last["to"], last["forced"], last["rollback"]) == (1, 2, True, False)
+    assert not (models / MODEL / NOTE_FILE).exists()
+
+
+def test_one_alias_moves_and_the_others_stay(models: Path) -> None:
+    move_alias(models, MODEL, "candidate", 3, BY_ADA)
+    move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
+    assert aliases(models, MODEL) == {"production": 2, "candidate": 3}
+
+
+def test_a_move_to_where_it_points_changes_nothing_and_is_not_recorded(models: Path) -> None:
+    assert move_alias(models, MODEL, PRODUCTION, 1, BY_ADA) is None
+    assert path_of_production(models) == [None, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "alias", "version", "told"),
+    [
+        (MODEL, PRODUCTION, 9, "no version 'batted_ball/9'; there are: 1, 2, 3, 4"),
+        (MODEL, "Best!", 2, "'Best!' is no name for an alias"),
+        ("home_runs", PRODUCTION, 1, "no model 'home_runs'"),
+        ("../batted_ball", PRODUCTION, 1, "no model '../batted_ball'"),
+    ],
+)
+def test_what_cannot_be_pointed_to_is_refused_in_words(
+    models: Path, model: str, alias: str, version: int, told: str
+) -> None:
+    with pytest.raises((NotFoundError, MoveRefusedError)) as refused:
+        move_alias(models, model, alias, version, BY_ADA)
+    assert str(refused.value).startswith(told)
+    assert aliases(models, MODEL) == {"production": 1}
+
+
+@pytest.mark.parametrize(
+    ("who", "why", "at"), [("", "why", NOW), ("Ada", " ", NOW), ("Ada", "why", NOW.replace(tzinfo=None))]
+)
+def test_nobody_moves_anything_without_a_name_a_reason_and_an_aware_time(who: str, why: str, at: datetime) -> None:
+    with pytest.raises(ValueError, match="a decision has a who, a why and an aware time"):
+        Decision(who=who, why=why, at=at)
+
+
+def test_a_rollback_goes_back_a_step_each_time_and_is_recorded(models: Path) -> None:
+    move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
+    move_alias(models, MODEL, PRODUCTION, 4, BY_ADA)
+    assert rollback(models, MODEL, PRODUCTION, BY_ADA).to_version == 2
+    assert rollback(models, MODEL, PRODUCTION, BY_ADA).to_version == 1
+    assert path_of_production(models) == [None, 1, 2, 4, 2, 1]
+    assert [each.rollback for each in history(models, MODEL)] == [False, False, False, True, True]
+    with pytest.raises(MoveRefusedError, match="no version is on record as production before version 1"):
+        rollback(models, MODEL, PRODUCTION, BY_ADA)
+
+
+def test_a_rollback_leaves_what_a_person_wrote_by_hand(models: Path) -> None:
+    (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 3}}')
+    assert rollback(models, MODEL, PRODUCTION, BY_ADA).from_version == 3
+    assert aliases(models, MODEL) == {"production": 1}
+
+
+def test_a_rollback_to_what_is_no_longer_there_is_refused(models: Path) -> None:
+    move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
+    shutil.rmtree(models / MODEL / "1")
+    with pytest.raises(MoveRefusedError, match="version 1, which was production before version 2, is no longer there"):
+        rollback(models, MODEL, PRODUCTION, BY_ADA)
+    assert aliases(models, MODEL) == {"production": 2}
+
+
+def test_a_rollback_of_an_alias_that_is_not_there_is_refused(models: Path) -> None:
+    with pytest.raises(NotFoundError, match="no alias 'batted_ball@candidate'; there are: production"):
+        rollback(models, MODEL, "candidate", BY_ADA)
+
+
+KILLED: Final = """
+import os, signal, sys
+from pathlib import Path
+from tests.integration.test_store_aliases import BY_ADA, MODEL, PRODUCTION, move_alias
+left, real = int(sys.argv[2]), os.fsync
+def fsync(handle):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    real(handle)
+os.fsync = fsync
+move_alias(Path(sys.argv[1]), MODEL, PRODUCTION, 2, BY_ADA)
+"""
+
+
+def test_a_mover_that_is_killed_at_any_moment_leaves_aliases_and_audit_of_one_mind(models: Path) -> None:
+    outcomes = []
+    for moment in range(20):
+        copy = Path(shutil.copytree(models, models.with_name(f"{models.name}-{moment}")))
+        code = child(KILLED, str(copy), str(moment)).wait(timeout=60)
+        moved = aliases(copy, MODEL) == {"production": 2}
+        assert path_of_production(copy) == ([None, 1, 2] if moved else [None, 1])
+        move_alias(copy, MODEL, PRODUCTION, 3, BY_ADA)
+        assert path_of_production(copy) == ([None, 1, 2, 3] if moved else [None, 1, 3])
+        assert len((copy / MODEL / AUDIT_FILE).read_text().splitlines()) == 2 + moved
+        outcomes.append((code, moved))
+        if code == 0:
+            break
+    assert {code for code, _ in outcomes[:-1]} == {-signal.SIGKILL}
+    assert outcomes[-1] == (0, True)
+    assert {moved for _, moved in outcomes[:-1]} == {False, True}
+
+
+@pytest.mark.parametrize("written", [0.0, 0.3, 1.0])
+def test_a_line_that_was_cut_off_is_told_whole_and_is_completed(models: Path, written: float) -> None:
+    move = Move(when=NOW, who="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, why="asked for")
+    begin(models, move)
+    (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 2}}')
+    line = line_of(move)
+    with (models / MODEL / AUDIT_FILE).open("ab") as audit:
+        audit.write(line[: round(written * (len(line) - 1))])
+    assert history(models, MODEL)[-1] == move
+    with holding_aliases(models, MODEL):
+        pass
+    assert (models / MODEL / AUDIT_FILE).read_bytes().endswith(b"\n" + line)
+    assert history(models, MODEL)[-1] == move
+
+
+def test_a_record_that_cannot_be_read_is_refused_by_its_line_and_stops_no_move(models: Path) -> None:
+    with (models / MODEL / AUDIT_FILE).open("ab") as audit:
+        audit.write(b"by hand")
+    move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
+    assert aliases(models, MODEL) == {"production": 2}
+    with pytest.raises(ArtifactRefusedError, match=r"aliases\.log\.jsonl, line 2 is no move of an alias"):
+        history(models, MODEL)
+
+
+TWENTY_MOVES: Final = """
+import sys
+from pathlib import Path
+from tests.integration.test_store_aliases import BY_ADA, MODEL, PRODUCTION, move_alias
+there, back = map(int, sys.argv[2:])
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(10):
+    move_alias(Path(sys.argv[1]), MODEL, PRODUCTION, there, BY_ADA)
+    move_alias(Path(sys.argv[1]), MODEL, PRODUCTION, back, BY_ADA)
+"""
+
+
+def test_two_programs_that_move_at_once_are_both_in_the_audit_and_neither_is_lost(models: Path) -> None:
+    movers = [child(TWENTY_MOVES, str(models), *pair) for pair in (("1", "2"), ("3", "4"))]
+    assert [said(mover) for mover in movers] == ["ready", "ready"]
+    for mover in movers:
+        go(mover)
+    assert [mover.wait(timeout=120) for mover in movers] == [0, 0]
+    versions = path_of_production(models)[2:]
+    assert len(versions) >= 39  # the very first may find production where it is to go
+    assert [versions.count(version) for version in (3, 4, 2)] == [10, 10, 10]
+
+
+def test_who_waits_for_another_too_long_is_told_so(models: Path) -> None:
+    with (
+        alone_in(models / MODEL),
+        pytest.raises(FolderClosedError, match=r"another program has been writing in .* for 0\.1 seconds"),
+        alone_in(models / MODEL, patience=0.1),
+    ):
+        pass
+    assert move_alias(models, MODEL, PRODUCTION, 2, BY_ADA) is not None
+
+
+PUBLISHES_AND_PAUSES: Final = """
+import sys, time
+from pathlib import Path
+from ondeck_store.artifacts import durable
+from tests.made_up_versions import publish_made_up
+real = durable.write
+def write(path, content):
+    real(path, content)
+    if path.name == sys.argv[2]:
+        print("half way", flush=True)
+        time.sleep(60)
+durable.write = write
+publish_made_up(Path(sys.argv[1]), 5)
+"""
+
+
+def unfinished(models: Path) -> list[Path]:
+    return list((models / MODEL).glob(".publishing-*"))
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "manifest.json"])
+def test_a_publisher_that_is_killed_leaves_no_version_and_the_next_one_clears_up(models: Path, file: str) -> None:
+    publisher = child(PUBLISHES_AND_PAUSES, str(models), file)
+    assert said(publisher) == "half way"
+    with pytest.raises(FolderClosedError), alone_in(models / MODEL, patience=0.1):
+        pass  # one that is alive is left alone
+    assert len(unfinished(models)) == 1
+    publisher.kill()
+    publisher.wait(timeout=30)
+    assert [line.versions for line in read_repository(models)] == [(1, 2, 3, 4)]
+    publish_made_up(models, 5)
+    assert unfinished(models) == []
+    assert [line.versions for line in read_repository(models)] == [(1, 2, 3, 4, 5)]

@@ -1,0 +1,90 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from ondeck_store.artifacts.moves import Move, lacking, line_of, served
+
+WHEN = datetime(2024, 7, 1, 12, tzinfo=UTC)
+LINE = b'{"to":2}\n'
+
+
+def move(from_version: int | None, to_version: int, *, rollback: bool = False, alias: str = "production") -> Move:
+    return Move(
+        when=WHEN,
+        who="Ada",
+        model="batted_ball",
+        alias=alias,
+        from_version=from_version,
+        to_version=to_version,
+        why="a reason",
+        rollback=rollback,
+    )
+
+
+def test_a_line_of_the_audit_says_what_a_person_would_ask() -> None:
+    written = Move.model_validate_json(line_of(move(1, 2))).model_dump(mode="json", exclude={"id"})
+    assert written == {
+        "when": "2024-07-01T12:00:00Z",
+        "who": "Ada",
+        "model": "batted_ball",
+        "alias": "production",
+        "from": 1,
+        "to": 2,
+        "why": "a reason",
+        "forced": False,
+        "rollback": False,
+    }
+
+
+def test_two_moves_that_are_alike_are_two_lines() -> None:
+    assert line_of(move(1, 2)) != line_of(move(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "appended"),
+    [
+        (b"", LINE),
+        (b'{"to":1}\n', LINE),
+        (b'{"to":1}\n' + LINE[:5], LINE[5:]),
+        (b'{"to":1}\n' + LINE[:-1], b"\n"),
+        (b'{"to":1}\n' + LINE, b""),
+        (LINE + b'{"to":3}\n', b""),
+        (b'{"to":1} by hand', b"\n" + LINE),
+    ],
+    ids=["first", "next", "half there", "but for its end", "there", "there earlier", "after what others left"],
+)
+def test_a_line_gets_into_the_record_once_and_whole(recorded: bytes, appended: bytes) -> None:
+    assert lacking(recorded, LINE) == appended
+
+
+@pytest.mark.parametrize(
+    ("moves", "current", "found"),
+    [
+        ([], 1, [1]),
+        ([move(None, 1)], 1, [1]),
+        ([move(None, 1), move(1, 2), move(2, 3)], 3, [1, 2, 3]),
+        ([move(None, 1), move(1, 2), move(2, 1)], 1, [1, 2, 1]),
+        ([move(None, 1), move(1, 2), move(2, 3), move(3, 2, rollback=True)], 2, [1, 2]),
+        ([move(1, 2), move(2, 3), move(3, 2, rollback=True), move(2, 1, rollback=True)], 1, [1]),
+        ([move(1, 2), move(2, 1, rollback=True), move(1, 4)], 4, [1, 4]),
+        ([move(1, 2), move(5, 6)], 6, [1, 2, 5, 6]),
+        ([move(1, 2)], 7, [1, 2, 7]),
+        ([move(1, 2), move(None, 9, alias="candidate")], 2, [1, 2]),
+        ([move(None, 1, rollback=True)], 1, [1]),
+    ],
+    ids=[
+        "nothing on record",
+        "the first",
+        "forward",
+        "forward to an earlier one",
+        "back",
+        "back and further back",
+        "back and forward again",
+        "by hand between moves",
+        "by hand after the last",
+        "another alias",
+        "a record that makes no sense",
+    ],
+)
+def test_a_rollback_finds_what_undo_would(moves: list[Move], current: int, found: list[int]) -> None:
+    assert served(moves, "production", current) == found

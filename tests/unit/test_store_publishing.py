@@ -1,0 +1,72 @@
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, Manifest
+from ondeck_store.artifacts import repository
+from ondeck_store.artifacts.moving import Decision, move_alias
+from ondeck_store.artifacts.publishing import next_version, publish
+from tests.made_up_versions import FILES, MODEL, publish_made_up, signed
+
+
+def unfinished(models: Path) -> list[str]:
+    return [path.name for path in (models / MODEL).glob(".publishing-*")]
+
+
+def test_a_version_appears_whole_with_a_manifest_that_names_its_files(tmp_path: Path) -> None:
+    folder, manifest = publish(tmp_path, FILES, signed(1))
+    assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST_FILE}
+    assert Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes()) == manifest
+    assert set(manifest.files) == set(FILES)
+    assert unfinished(tmp_path) == []
+
+
+def test_a_published_version_is_never_written_again(tmp_path: Path) -> None:
+    folder, _ = publish(tmp_path, FILES, signed(1))
+    with pytest.raises(OSError, match="not empty"):
+        publish(tmp_path, {MODEL_FILE: b"other", "card.md": b"other"}, signed(1))
+    assert (folder / MODEL_FILE).read_bytes() == b"graph"
+    assert unfinished(tmp_path) == []
+
+
+def test_a_publication_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        publish(tmp_path, {MODEL_FILE: b"graph", "sub/card.md": None}, signed(1))  # type: ignore[dict-item]  # the failure
+    with pytest.raises(FileNotFoundError):
+        publish(tmp_path, {MODEL_FILE: b"graph", "no/such/folder": b""}, signed(1))
+    assert repository.versions(tmp_path, MODEL) == []
+    assert unfinished(tmp_path) == []
+
+
+def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
+    assert next_version(tmp_path, MODEL) == 1
+    publish_made_up(tmp_path, 9, 10)
+    (tmp_path / MODEL / ".publishing-99").mkdir()
+    assert next_version(tmp_path, MODEL) == 11
+
+
+def test_the_number_of_a_version_that_served_and_is_gone_is_not_given_again(tmp_path: Path) -> None:
+    publish_made_up(tmp_path, 1, 2)
+    move_alias(tmp_path, MODEL, "production", 2, Decision(who="Ada", why="better", at=datetime.now(UTC)))
+    shutil.rmtree(tmp_path / MODEL / "2")
+    assert next_version(tmp_path, MODEL) == 3
+
+
+def test_only_folders_with_a_plain_number_are_versions(tmp_path: Path) -> None:
+    publish_made_up(tmp_path, 1, 12)
+    for name in ("007", ".publishing-3", "2x", "notes", "²"):
+        (tmp_path / MODEL / name).mkdir()
+    (tmp_path / MODEL / "5").touch()
+    (tmp_path / ".hidden" / "1").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    assert repository.read_repository(tmp_path) == [repository.Line(model=MODEL, versions=(1, 12), aliases={})]
+
+
+def test_aliases_that_cannot_be_read_are_refused_by_their_path(tmp_path: Path) -> None:
+    publish_made_up(tmp_path, 1)
+    (tmp_path / MODEL / ALIASES_FILE).write_text("{")
+    with pytest.raises(ArtifactRefusedError, match=r"batted_ball/aliases\.json cannot be read: Invalid JSON"):
+        repository.aliases(tmp_path, MODEL)

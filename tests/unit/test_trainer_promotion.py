@@ -1,0 +1,87 @@
+from datetime import date
+
+import pytest
+
+from ondeck_core.manifest import Evaluation, Score, Window
+from ondeck_trainer.promotion import may_promote
+
+JUNE = Window(first_day=date(2022, 6, 1), last_day=date(2022, 6, 30))
+JULY = Window(first_day=date(2022, 7, 1), last_day=date(2022, 7, 31))
+WHAT_TO_DO = "judge both on the same later days with: ondeck models compare"
+
+
+def evaluation(
+    log_loss: float | None, ece: float | None = 0.004, *, judged: Window = JUNE, rows: int = 1000
+) -> Evaluation:
+    return Evaluation(
+        task="called_strike",
+        fitted=JUNE,
+        calibrated=JUNE,
+        judged=judged,
+        rows=rows,
+        served_fit=False,
+        scores=(
+            Score(question="hit", predictor="model", log_loss=9.0, ece=0.9),
+            Score(question="outcomes", predictor="constant", log_loss=0.6, ece=0.001),
+            Score(question="outcomes", predictor="model", log_loss=log_loss, ece=ece),
+        ),
+        reliability={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidate", "serving", "passed"),
+    [
+        (evaluation(0.29), evaluation(0.30), True),
+        (evaluation(0.30), evaluation(0.30), False),
+        (evaluation(0.31), evaluation(0.30), False),
+        (evaluation(0.29, 0.003), evaluation(0.30), True),
+        (evaluation(0.29, 0.005), evaluation(0.30), False),
+        (evaluation(0.30, 0.003), evaluation(0.30), False),
+        (evaluation(float("nan")), evaluation(0.30), False),
+        (evaluation(0.29, float("nan")), evaluation(0.30), False),
+        (evaluation(0.29, judged=JULY), evaluation(0.30), False),
+        (evaluation(0.29, rows=999), evaluation(0.30), False),
+        (evaluation(None), evaluation(0.30), False),
+        (evaluation(0.29), evaluation(0.30, None), False),
+        (evaluation(0.59), None, True),
+        (evaluation(0.60), None, False),
+    ],
+)
+def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
+    candidate: Evaluation, serving: Evaluation | None, *, passed: bool
+) -> None:
+    assert may_promote(candidate, serving).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("candidate", "serving", "told"),
+    [
+        (
+            evaluation(0.29, 0.005),
+            evaluation(0.30),
+            "log loss 0.2900 is below the 0.3000, and ECE 0.0050 is above the 0.0040 of what serves",
+        ),
+        (
+            evaluation(0.31),
+            evaluation(0.30),
+            "log loss 0.3100 is not below the 0.3000, and ECE 0.0040 is not above the 0.0040 of what serves",
+        ),
+        (
+            evaluation(0.29, judged=JULY),
+            evaluation(0.30),
+            f"it was judged on {JULY}, what serves on {JUNE}, so their figures cannot be compared; {WHAT_TO_DO}",
+        ),
+        (
+            evaluation(0.29, rows=1001),
+            evaluation(0.30),
+            f"it was judged on 1,001 rows, what serves on 1,000, so their figures cannot be compared; {WHAT_TO_DO}",
+        ),
+        (evaluation(None), evaluation(0.30), "it has no log loss or no ECE on record"),
+        (evaluation(0.29), evaluation(None), "what serves has no log loss or no ECE on record"),
+    ],
+)
+def test_the_verdict_says_what_was_weighed_and_what_to_do(
+    candidate: Evaluation, serving: Evaluation, told: str
+) -> None:
+    assert may_promote(candidate, serving).reason == told

@@ -1,0 +1,57 @@
+"""Whether a published version may take the place of the one that serves."""
+
+from dataclasses import dataclass
+
+from ondeck_core.manifest import Evaluation
+from ondeck_trainer.evaluate import MODEL, OUTCOMES
+from ondeck_trainer.gate import Verdict, judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What a decision is taken on: less is better. Figures of two versions are of the same rows."""
+
+    log_loss: float
+    ece: float
+
+
+def may_promote(candidate: Evaluation, serving: Evaluation | None) -> Verdict:
+    """Decide on what is on record: two versions that were judged on the same rows, or a first one by itself."""
+    if serving is None:
+        return judge(candidate, None)
+    ours, theirs = figures_of(candidate), figures_of(serving)
+    if ours is None or theirs is None:
+        return Verdict(passed=False, reason=f"{_whose(ours)} has no log loss or no ECE on record")
+    if unlike := _unlike(candidate, serving):
+        how = "judge both on the same later days with: ondeck models compare"
+        return Verdict(passed=False, reason=f"{unlike}, so their figures cannot be compared; {how}")
+    return weigh(ours, theirs)
+
+
+def weigh(candidate: Figures, serving: Figures) -> Verdict:
+    """Decide on figures of the same rows: a better log loss, and a calibration that is no worse."""
+    less = candidate.log_loss < serving.log_loss
+    calibrated = candidate.ece <= serving.ece
+    loss = f"log loss {candidate.log_loss:.4f} is {'' if less else 'not '}below the {serving.log_loss:.4f}"
+    ece = f"ECE {candidate.ece:.4f} is {'not ' if calibrated else ''}above the {serving.ece:.4f}"
+    return Verdict(passed=less and calibrated, reason=f"{loss}, and {ece} of what serves")
+
+
+def figures_of(evaluation: Evaluation) -> Figures | None:
+    """Read how the outcomes were met; None where that is not on record."""
+    for each in evaluation.scores:
+        if (each.question, each.predictor) == (OUTCOMES, MODEL) and each.log_loss is not None and each.ece is not None:
+            return Figures(log_loss=each.log_loss, ece=each.ece)
+    return None
+
+
+def _whose(ours: Figures | None) -> str:
+    return "what serves" if ours else "it"
+
+
+def _unlike(candidate: Evaluation, serving: Evaluation) -> str:
+    if candidate.judged != serving.judged:
+        return f"it was judged on {candidate.judged}, what serves on {serving.judged}"
+    if candidate.rows != serving.rows:
+        return f"it was judged on {candidate.rows:,} rows, what serves on {serving.rows:,}"
+    return ""
