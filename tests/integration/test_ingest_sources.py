@@ -90,6 +90,22 @@ def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -
 # The circuit breaker.
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nServer: " + b"a" * 100,
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 20,
+    ],
+    ids=["in its head", "in compressed nothing"],
+)
+def test_an_answer_that_trickles_in_where_nothing_is_handed_over_is_a_time_out(savant: FakeSavant, raw: bytes) -> None:
+    savant.otherwise = Reply(raw=raw, trickle=0.1)
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        savant_at(savant.url).fetch(of_day(DAY), lambda raw: raw)
+    assert time.monotonic() - began < 4
+
+
 def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once(savant: FakeSavant) -> None:
     source = savant_at(savant.url, failures=3)
     savant.replies[DAY] = Reply(status=403, body=HTML)
