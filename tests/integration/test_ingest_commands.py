@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
+from ondeck_ingest.archive import keep
 from ondeck_ingest.simulation import play
 from ondeck_store.database import Database
 from ondeck_store.pitches import read_pitches
@@ -105,6 +106,14 @@ async def test_good_files_beside_a_refused_one_are_stored(
     assert exported.name in done.stdout
     ((pitches, *_),) = await content(database)
     assert pitches == CELLS.height
+
+
+def test_a_replay_of_everything_passes_by_what_is_no_day(tmp_path: Path) -> None:
+    day = CELLS["game_date"][0]
+    keep(tmp_path, "savant", day, as_csv(CELLS))
+    (tmp_path / "raw" / "savant" / "lost+found").mkdir()
+    done = ingest(tmp_path, "replay")
+    assert done.stdout.splitlines()[-1] == f"{CELLS.height} rows in: {CELLS.height} stored, 0 unchanged, 0 quarantined"
 
 
 async def test_a_row_that_does_not_fit_is_set_aside_and_counted(
