@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.archive import NotKeptError
 from ondeck_ingest.days import Refused
-from ondeck_ingest.sources.source import RestingError, Wanted
+from ondeck_ingest.sources.source import RestingError, Wanted, readable
 from ondeck_ingest.taking import Taken
 
 
@@ -28,7 +28,7 @@ async def take_each(wanted: Sequence[Wanted], take: Callable[[Wanted], Awaitable
     total, refused = Taken(), 0
     with _telling(len(wanted)) as tell:
         for number, each in enumerate(wanted):
-            called = each.name.rpartition("/")[2]
+            called = readable(each.name).rpartition("/")[2]
             try:
                 taken = await take(each)
             except (RestingError, NotKeptError) as hopeless:

@@ -181,6 +181,11 @@ def test_a_person_lists_shows_mends_and_retries(tmp_path: Path, store_home: Path
         (("show", "77"), "no row in quarantine '77'"),
         (("rule", "--where", "balls", "--set", "balls=3", "--why", "x"), "'balls' is not COLUMN=TEXT"),
         (("rules", "--take-back", "77"), "no rule '77'; there are: none"),
+        (("show", "9" * 20), "is not in the range"),
+        (("retry", "9" * 20), "is not in the range"),
+        (("list", "--limit", "9" * 20), "is not in the range"),
+        (("rules", "--take-back", "9" * 20), "is not in the range"),
+        (("list", "--unit", b"d\xeda.csv".decode(errors="surrogateescape")), "surrogates not allowed"),
     ],
 )
 def test_a_wrong_word_is_refused_in_words(
