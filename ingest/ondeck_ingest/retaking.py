@@ -49,7 +49,7 @@ async def _retake_unit(
     reading, fits = await asyncio.to_thread(_read, rows, rules)
     simulated = rows[0].simulated
     pitches = as_simulated(reading.rows) if simulated else reading.rows
-    upserted = await upsert_pitches(connection, pitches, simulated=simulated)
+    upserted = await upsert_pitches(connection, pitches, simulated=simulated, untold=reading.untold)
     await close(connection, fits)
     return counted(reading, upserted), pitches["game_pk"].n_unique()
 
