@@ -107,6 +107,15 @@ async def test_a_row_that_fits_by_now_is_stored_as_it_is(database: Database) -> 
     assert [(row.outcome, row.rule) for row in await rows_of(database)] == [("stored", None)]
 
 
+async def test_a_second_row_of_a_key_never_takes_the_place_of_the_first(database: Database) -> None:
+    again = CELLS.head(1).with_columns(des=pl.lit("another"))
+    await take(database.engine, DAY, pl.concat([CELLS, again]))
+    assert await retake(database.engine, Which()) == Taken(rows_in=1, quarantined=1)
+    assert [(row.code, row.outcome) for row in await rows_of(database)] == [("repeated_key", None)]
+    async with database.engine.connect() as connection:
+        assert set((await connection.execute(text("SELECT des FROM pitches"))).scalars()) == {"simulated"}
+
+
 async def test_rows_of_many_units_with_unlike_columns_are_looked_at_at_once(database: Database) -> None:
     other = made_up_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
         balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
