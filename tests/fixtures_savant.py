@@ -16,13 +16,17 @@ from ondeck_ingest.sources.savant import Savant
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer: its status, its body, how many bytes it claims, how long it keeps one waiting, before and within."""
+    """One answer: its status, its body, how many bytes it claims, how long it keeps one waiting, before and within.
+
+    `raw` is all there is of it, from its first line on.
+    """
 
     body: bytes = b""
     status: int = 200
     claims: int | None = None
     delay: float = 0.0
     trickle: float = 0.0
+    raw: bytes = b""
 
 
 @dataclass(kw_only=True)
@@ -50,10 +54,12 @@ def savant() -> Iterator[FakeSavant]:
 
         def _answer(self, reply: Reply) -> None:
             fake.patience.wait(reply.delay)
-            self.send_response(reply.status)
-            self.send_header("Content-Length", str(len(reply.body) if reply.claims is None else reply.claims))
-            self.end_headers()
-            pieces = [reply.body] if not reply.trickle else [bytes([each]) for each in reply.body]
+            if not reply.raw:
+                self.send_response(reply.status)
+                self.send_header("Content-Length", str(len(reply.body) if reply.claims is None else reply.claims))
+                self.end_headers()
+            said = reply.raw or reply.body
+            pieces = [said] if not reply.trickle else [bytes([each]) for each in said]
             with suppress(ConnectionError):
                 for piece in pieces:
                     self.wfile.write(piece)

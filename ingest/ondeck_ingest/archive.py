@@ -15,8 +15,14 @@ from typing import Final
 
 import zstandard
 
+from ondeck_core.errors import OndeckError, SourceRefusedError
+
 _ENDING: Final = ".zst"
 _JOURNAL: Final = "fetched.jsonl"
+
+
+class NotKeptError(OndeckError):
+    """Bytes came and cannot be kept, so that they are not read either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +37,21 @@ def keep(home: Path, source: str, unit: str, content: bytes, fetched_at: datetim
     """Keep bytes for good, and when they came (default: now); returns their SHA-256.
 
     A crash leaves them whole or absent, and others may keep the same at the same time.
+
+    Raises:
+        NotKeptError: the folder cannot be written to.
     """
     digest = hashlib.sha256(content).hexdigest()
     folder = _folder(home, source, unit)
-    path = folder / (digest + _ENDING)
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, zstandard.compress(content))
-    _note(
-        folder, {"sha256": digest, "bytes": len(content), "fetched_at": (fetched_at or datetime.now(UTC)).isoformat()}
-    )
+    came = {"sha256": digest, "bytes": len(content), "fetched_at": (fetched_at or datetime.now(UTC)).isoformat()}
+    try:
+        _keep(folder, digest, content)
+        _note(folder, came)
+    except OSError as refused:
+        raise NotKeptError(
+            f"what comes cannot be kept in {folder} ({refused.strerror}), and is not taken without that; make it "
+            "writable, or name another home folder with ONDECK_HOME or --home"
+        ) from refused
     return digest
 
 
@@ -59,12 +70,29 @@ def kept_units(home: Path, source: str) -> list[str]:
 
 
 def read_back(path: Path) -> bytes:
-    """Read what was kept."""
-    return zstandard.decompress(path.read_bytes())
+    """Read what was kept.
+
+    Raises:
+        SourceRefusedError: it cannot be read, or is not what came.
+    """
+    try:
+        content = zstandard.decompress(path.read_bytes())
+    except (OSError, zstandard.ZstdError) as broken:
+        raise SourceRefusedError(f"what is kept of it cannot be read ({broken}): {path}") from broken
+    if hashlib.sha256(content).hexdigest() != path.stem:
+        raise SourceRefusedError(f"what is kept of it is not what came, by its SHA-256: {path}")
+    return content
 
 
 def _folder(home: Path, source: str, unit: str) -> Path:
     return home / "raw" / source / unit
+
+
+def _keep(folder: Path, digest: str, content: bytes) -> None:
+    path = folder / (digest + _ENDING)
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, zstandard.compress(content))
 
 
 def _write_whole(path: Path, content: bytes) -> None:

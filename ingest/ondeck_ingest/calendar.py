@@ -36,17 +36,23 @@ def newest_day(now: datetime) -> date:
 def due_days(now: datetime, lookback_days: int, correction_days: int, known: Mapping[date, Known]) -> list[date]:
     """List the days to ask for now, oldest first.
 
-    A day of the look-back that has not been got is due, one that was given up once a day; a day of the correction
-    window that has been got is due again once a day.
+    A day of the look-back that has not been got since it was over is due, one that was given up once a day; a day of
+    the correction window that has been got is due again once a day.
     """
     newest = newest_day(now)
-    due = {day for day in wanted_days(now, lookback_days) if not _is_got(known.get(day))}
+    due = {day for day in wanted_days(now, lookback_days) if not _is_got_whole(day, known.get(day))}
     due |= {day for day in wanted_days(now, correction_days) if _is_got(known.get(day))}
     return sorted(day for day in due if day not in known or _is_due(known[day], newest))
 
 
 def _is_got(known: Known | None) -> bool:
     return known is not None and known.got
+
+
+def _is_got_whole(day: date, known: Known | None) -> bool:
+    if known is None or not known.got:
+        return False
+    return known.tried_at is None or day <= newest_day(known.tried_at)
 
 
 def _is_due(known: Known, newest: date) -> bool:

@@ -5,10 +5,11 @@ import json
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from ondeck_core.statcast.misfits import FIRST_SEASON, LAST_SEASON
 from ondeck_ingest import running, working
 from ondeck_ingest.opening import within
 from ondeck_ingest.options import stored
@@ -20,7 +21,20 @@ from ondeck_ingest.status import status_of
 from ondeck_store.settings import read_settings
 
 _A_DAY: Final = timedelta(days=1)
-_DAY: Final = click.DateTime(["%Y-%m-%d"])
+
+
+class Day(click.DateTime):
+    """A day of a season whose pitches can be stored."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401  click's signature
+        """Read a day."""
+        day: datetime = super().convert(value, param, ctx)
+        if not FIRST_SEASON <= day.year <= LAST_SEASON:
+            self.fail(f"{day:%Y-%m-%d} is not in the seasons from {FIRST_SEASON} to {LAST_SEASON}", param, ctx)
+        return day
+
+
+_DAY: Final = Day(["%Y-%m-%d"])
 
 
 @click.group()

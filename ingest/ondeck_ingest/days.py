@@ -17,7 +17,7 @@ from ondeck_ingest.sources.source import Raw, Source, UnreachableError, Wanted
 from ondeck_ingest.taking import Taken, Unit, take
 from ondeck_store.ledger import LedgerEntry, days_of, record
 
-Refused: Final = (SourceRefusedError, UnreachableError)
+Refused: Final = (SourceRefusedError, UnreachableError, archive.NotKeptError)
 
 
 @dataclass(kw_only=True)
@@ -53,6 +53,7 @@ class Taker:
         Raises:
             UnreachableError: no answer; of a day the ledger says so, with the reason.
             SourceRefusedError: the answer is not a whole Statcast export; of a day the ledger says so.
+            NotKeptError: the bytes cannot be kept; of a day the ledger says so.
             RestingError: the source is left alone at the moment.
         """
         if wanted.day is None or self.source.simulated:

@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_ingest.suspicion import AROUND, odd_games, odd_rows, rows_by_day
-from ondeck_store.ledger import RecordedEntry, amend, days_of, game_ends, settle
+from ondeck_ingest.suspicion import AROUND, odd_games, odd_rows, odd_sum, rows_by_day
+from ondeck_store.ledger import GameEnd, RecordedEntry, amend, days_of, game_ends, settle
 
 _TWICE_AROUND: Final = 2 * AROUND
 
@@ -18,9 +18,18 @@ async def follow_up(engine: AsyncEngine, source: str, day: date, fetched_at: dat
         await settle(connection)
         entries = await days_of(connection, source, day - _TWICE_AROUND, day + _TWICE_AROUND)
         changes = odd_days(day, entries)
-        games = odd_games(day, await game_ends(connection, day))
-        about_it = {**changes.get(str(day), {}), "odd_games": games, "fetched_at": fetched_at}
+        about_it = {
+            **changes.get(str(day), {}),
+            "odd_games": odd_pitches(day, entries, await game_ends(connection, day)),
+            "fetched_at": fetched_at,
+        }
         await amend(connection, source, {**changes, str(day): about_it})
+
+
+def odd_pitches(day: date, entries: Sequence[RecordedEntry], ends: Sequence[GameEnd]) -> str | None:
+    """Tell what is odd about the stored pitches of a day, beside what came of it."""
+    came = sum(entry.stored + entry.unchanged for entry in entries if entry.day == day)
+    return "; ".join(odd for odd in (odd_games(day, ends), odd_sum(day, came, ends)) if odd) or None
 
 
 def odd_days(day: date, entries: Sequence[RecordedEntry]) -> dict[str, dict[str, object]]:

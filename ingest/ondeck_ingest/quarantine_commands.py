@@ -22,6 +22,7 @@ from ondeck_store.set_aside import SetAside, Which, set_aside
 from ondeck_store.settings import read_settings
 
 _CODE: Final = click.option("--code", help="Only rows set aside with this code, for example out_of_range.")
+_NUMBER: Final = click.IntRange(1, 2**62)  # PostgreSQL's integers have 63 bits
 T = TypeVar("T")
 _UNIT: Final = click.option("--unit", help="Only rows of this day or file, as the list names it.")
 
@@ -50,7 +51,7 @@ def quarantine() -> None:
 @_CODE
 @_UNIT
 @click.option("--closed", is_flag=True, help="Also rows that were stored after all, or superseded.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many rows.")
+@click.option("--limit", type=_NUMBER, default=50, show_default=True, help="At most so many rows.")
 @stored
 def list_(*, code: str | None, unit: str | None, closed: bool, limit: int, **flags: object) -> None:
     """List rows that are set aside, the oldest first."""
@@ -66,7 +67,7 @@ def list_(*, code: str | None, unit: str | None, closed: bool, limit: int, **fla
 
 
 @quarantine.command()
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=_NUMBER)
 @stored
 def show(id_: int, **flags: object) -> None:
     """Show one row as it came, cell by cell; the offending column is marked."""
@@ -83,7 +84,7 @@ def show(id_: int, **flags: object) -> None:
 
 
 @quarantine.command()
-@click.argument("ids", metavar="[ID]...", nargs=-1, type=int)
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=_NUMBER)
 @_CODE
 @_UNIT
 @stored
@@ -108,7 +109,7 @@ def rule(cells: tuple[tuple[str, str], ...], instead: tuple[tuple[str, str], ...
 
 
 @quarantine.command()
-@click.option("--take-back", "number", type=int, help="Have the rule of this number hold no longer.")
+@click.option("--take-back", "number", type=_NUMBER, help="Have the rule of this number hold no longer.")
 @stored
 def rules(number: int | None, **flags: object) -> None:
     """List the rules there have been."""

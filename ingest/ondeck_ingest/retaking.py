@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.mending import RULE, Rule
+from ondeck_core.statcast.misfits import REPEATED_KEY
 from ondeck_core.statcast.reading import AS_IT_CAME, Reading, read_cells
 from ondeck_ingest.taking import Taken, Unit, as_simulated, counted, entry_of, rules_that_hold
 from ondeck_store.ledger import record
@@ -24,17 +25,22 @@ SOURCE: Final = "quarantine"
 async def retake(engine: AsyncEngine, which: Which) -> Taken:
     """Look again at rows that are set aside, each beside those of its unit; all or nothing.
 
+    A row whose key another has stays set aside: alone it would take the place of the one that is stored. It is judged
+    when its unit comes again.
+
     Raises:
         SourceRefusedError: a row contradicts what is stored; everything is as it was.
     """
     rules = await rules_that_hold(engine)
     try:
         async with engine.begin() as connection:
-            rows = [each for each in await set_aside(connection, which) if each.outcome is None]
+            meant = [each for each in await set_aside(connection, which) if each.outcome is None]
+            rows = [each for each in meant if each.code != REPEATED_KEY]
+            left = Taken(rows_in=len(meant) - len(rows), quarantined=len(meant) - len(rows))
             taken = [
                 await _retake_unit(connection, list(unit), rules) for _, unit in groupby(_in_order(rows), _unit_of)
             ]
-            total, games = sum((each for each, _ in taken), Taken()), sum(games for _, games in taken)
+            total, games = sum((each for each, _ in taken), left), sum(games for _, games in taken)
             run = Unit(source=SOURCE, name=datetime.now(UTC).isoformat(timespec="milliseconds"))
             await record(connection, entry_of(run, total, games))
     except IntegrityError as clash:
@@ -49,7 +55,7 @@ async def _retake_unit(
     reading, fits = await asyncio.to_thread(_read, rows, rules)
     simulated = rows[0].simulated
     pitches = as_simulated(reading.rows) if simulated else reading.rows
-    upserted = await upsert_pitches(connection, pitches, simulated=simulated)
+    upserted = await upsert_pitches(connection, pitches, simulated=simulated, untold=reading.untold)
     await close(connection, fits)
     return counted(reading, upserted), pitches["game_pk"].n_unique()
 

@@ -40,7 +40,7 @@ async def take_days(settings: IngestSettings, days: Sequence[date]) -> None:
 
 async def replay_days(settings: IngestSettings, days: Sequence[date]) -> None:
     """Take days, or all there are, from what was kept of Savant."""
-    wanted = days or [date.fromisoformat(unit) for unit in archive.kept_units(settings.home, NAME)]
+    wanted = days or [day for unit in archive.kept_units(settings.home, NAME) for day in _days_named(unit)]
     await _take_all(settings, Replay(home=settings.home, name=NAME), [of_day(day) for day in wanted])
 
 
@@ -59,6 +59,14 @@ def savant_of(settings: IngestSettings) -> Savant:
         attempts=settings.savant_attempts,
         breaker=Breaker(NAME, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
     )
+
+
+def _days_named(folder: str) -> list[date]:
+    """Tell the day that a folder of the archive is of; somebody may have put others beside them."""
+    try:
+        return [datetime.strptime(folder, "%Y-%m-%d").date()]  # noqa: DTZ007  a day has no zone
+    except ValueError:
+        return []
 
 
 async def _take_all(settings: IngestSettings, source: Source, wanted: Sequence[Wanted]) -> None:

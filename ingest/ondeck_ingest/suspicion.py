@@ -28,6 +28,17 @@ def odd_games(day: date, ends: Sequence[GameEnd]) -> str | None:
     return "; ".join(stops) or None
 
 
+def odd_sum(day: date, came: int, ends: Sequence[GameEnd]) -> str | None:
+    """Tell whether there is more or less stored of a day than came of it and fits, or None.
+
+    More: games or pitches were taken back, moved or numbered anew since. Less: what came is of other days.
+    """
+    left = sum(end.pitches for end in ends) - came
+    if left < 0:
+        return f"{-left} rows that came are not of {day}"
+    return f"{left} stored pitches did not come again" if left else None
+
+
 def odd_rows(day: date, rows_by_day: Mapping[date, int]) -> str | None:
     """Tell whether the rows of a day are odd beside those of the week before and after, or None.
 

@@ -76,7 +76,7 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
 async def _store(engine: AsyncEngine, unit: Unit, reading: Reading) -> Taken:
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
-        upserted = await upsert_pitches(connection, rows, simulated=unit.simulated)
+        upserted = await upsert_pitches(connection, rows, simulated=unit.simulated, untold=reading.untold)
         await put_aside(connection, source=unit.source, unit=unit.name, reading=reading)
         taken = counted(reading, upserted)
         await record(connection, entry_of(unit, taken, games=rows["game_pk"].n_unique()))

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ondeck_core.errors import OndeckError
+from ondeck_ingest.archive import NotKeptError
 from ondeck_ingest.days import Refused
-from ondeck_ingest.sources.source import RestingError, Wanted
+from ondeck_ingest.sources.source import RestingError, Wanted, readable
 from ondeck_ingest.taking import Taken
 
 
@@ -21,21 +22,22 @@ async def take_each(wanted: Sequence[Wanted], take: Callable[[Wanted], Awaitable
     """Take one after the other; what is refused is told at once and once more by the exit code.
 
     Raises:
-        NotAllTakenError: something was refused, or not even asked for because the source is left alone.
+        NotAllTakenError: something was refused, or not even asked for because the source is left alone or nothing can
+            be kept.
     """
     total, refused = Taken(), 0
     with _telling(len(wanted)) as tell:
         for number, each in enumerate(wanted):
-            called = each.name.rpartition("/")[2]
+            called = readable(each.name).rpartition("/")[2]
             try:
                 taken = await take(each)
+            except (RestingError, NotKeptError) as hopeless:
+                refused += len(wanted) - number
+                tell(f"{called} and what follows not taken: {hopeless}")
+                break
             except Refused as refusal:
                 refused += 1
                 tell(f"{called} not taken: {refusal}")
-            except RestingError as resting:
-                refused += len(wanted) - number
-                tell(f"{called} and what follows not asked for: {resting}")
-                break
             else:
                 total += taken
                 tell(f"{called}: {taken}")

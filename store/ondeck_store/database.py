@@ -25,13 +25,16 @@ class DatabaseUnreachableError(OndeckError):
     """PostgreSQL does not answer, or does not let us in."""
 
 
+class DatabaseFailedError(OndeckError):
+    """PostgreSQL went away, or would not do what it was asked for; the text ends with its own reason."""
+
+
+FAILED: Final = (SQLAlchemyError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError)
 LOST: Final = (
     DatabaseUnreachableError,
+    DatabaseFailedError,
     EmbeddedPostgresError,
-    SQLAlchemyError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresError,
-    OSError,
+    *FAILED,
 )  # what may be raised when a database goes away
 
 
@@ -101,8 +104,12 @@ async def _reach(engine: AsyncEngine, described: str, advice: str = _ADVICE) -> 
         async with engine.connect():
             return
     except (OSError, DBAPIError, ValueError) as refused:
-        reason = str(refused.orig if isinstance(refused, DBAPIError) else refused) or type(refused).__name__
-        raise DatabaseUnreachableError(f"cannot reach {described}: {reason}. {advice}") from refused
+        raise DatabaseUnreachableError(f"cannot reach {described}: {reason_of(refused)}. {advice}") from refused
+
+
+def reason_of(failed: BaseException) -> str:
+    """Say what PostgreSQL or its driver said, without the statement."""
+    return str(failed.orig if isinstance(failed, DBAPIError) else failed) or type(failed).__name__
 
 
 async def _ensure_database(maintenance: URL) -> None:

@@ -1,5 +1,6 @@
 """How rows become pitches, in SQL: staged by COPY, then compared and merged at once."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ondeck_core.statcast.contract import KEY, NAMES
@@ -19,12 +20,20 @@ def _new(name: str, row: str) -> str:
     return f"coalesce({row}.{name}, pitches.{name})" if name in _KEPT_IF_NULL else f"{row}.{name}"
 
 
-def _old_values() -> str:
-    return ", ".join(f"pitches.{name}" for name in _VALUES)
+def _told(untold: Sequence[str]) -> list[str]:
+    return [name for name in _VALUES if name not in untold]
 
 
-def _new_values(row: str) -> str:
-    return ", ".join(_new(name, row) for name in _VALUES)
+def _old_values(names: Sequence[str]) -> str:
+    return ", ".join(f"pitches.{name}" for name in names)
+
+
+def _new_values(names: Sequence[str], row: str) -> str:
+    return ", ".join(_new(name, row) for name in names)
+
+
+def _in(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 STAGE: Final = f"CREATE TEMPORARY TABLE {STAGED} ON COMMIT DROP AS SELECT * FROM pitches WITH NO DATA"  # noqa: S608  names of our own
@@ -76,28 +85,39 @@ ON CONFLICT (player_id, spelling, source) DO UPDATE SET
 WHERE excluded.first_season < known.first_season OR excluded.last_season > known.last_season
 """  # noqa: S608  names of our own
 
-# Its time is that of the statement, which began when the games were locked: of two transactions, the later one's is.
-REVISIONS: Final = f"""
+
+def revise(untold: Sequence[str]) -> str:
+    """Write the statement that keeps what pitches were before they change; columns that are untold do not.
+
+    Its time is that of the statement, which began when the games were locked: of two transactions, the later one's is.
+    """
+    told = _told(untold)
+    return f"""
 INSERT INTO pitch_revisions (game_pk, at_bat_number, pitch_number, changed_at, former)
 SELECT pitches.game_pk, pitches.at_bat_number, pitches.pitch_number, statement_timestamp(), changed.former
 FROM pitches JOIN {STAGED} AS s USING ({", ".join(_UNIQUE)}), LATERAL (
     SELECT jsonb_object_agg(was.key, was.value) AS former
     FROM jsonb_each(to_jsonb(pitches)) AS was
     JOIN jsonb_each(to_jsonb(s)) AS is_now USING (key)
-    WHERE was.value IS DISTINCT FROM is_now.value AND was.key NOT IN ('stored_at', 'simulated')
-        AND NOT (was.key IN ({", ".join(f"'{name}'" for name in _KEPT_IF_NULL)}) AND is_now.value = 'null')
+    WHERE was.value IS DISTINCT FROM is_now.value AND was.key IN ({_in(told)})
+        AND NOT (was.key IN ({_in(sorted(_KEPT_IF_NULL))}) AND is_now.value = 'null')
 ) AS changed
-WHERE ({_old_values()}) IS DISTINCT FROM ({_new_values("s")})
+WHERE ({_old_values(told)}) IS DISTINCT FROM ({_new_values(told, "s")})
 ON CONFLICT (game_pk, at_bat_number, pitch_number, changed_at) DO UPDATE SET
     former = excluded.former || pitch_revisions.former
 """  # noqa: S608  names of our own
 
-PITCHES: Final = f"""
+
+def merge(untold: Sequence[str]) -> str:
+    """Write the statement that makes staged pitches be what is stored; what is stored in untold columns stays."""
+    told = _told(untold)
+    return f"""
 INSERT INTO pitches ({", ".join(_WRITTEN)}, simulated)
 SELECT {", ".join(_WRITTEN)}, simulated FROM {STAGED}
-ON CONFLICT ({", ".join(_UNIQUE)}) DO UPDATE SET ({", ".join(_VALUES)}) = ROW ({_new_values("excluded")})
-WHERE ({_old_values()}) IS DISTINCT FROM ({_new_values("excluded")})
+ON CONFLICT ({", ".join(_UNIQUE)}) DO UPDATE SET ({", ".join(told)}) = ROW ({_new_values(told, "excluded")})
+WHERE ({_old_values(told)}) IS DISTINCT FROM ({_new_values(told, "excluded")})
 """  # noqa: S608  names of our own
+
 
 AS_OF: Final = f"""
 SELECT {", ".join(f"put_back.{name}" for name in NAMES)}

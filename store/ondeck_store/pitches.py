@@ -22,12 +22,12 @@ from ondeck_store.pitch_statements import (
     NEW_STAGE,
     OF_GAMES,
     OF_PLAYERS,
-    PITCHES,
     PLAYERS,
-    REVISIONS,
     SPELLINGS,
     STAGE,
     STAGED,
+    merge,
+    revise,
 )
 
 SIMULATED: Final = "simulated"
@@ -42,15 +42,18 @@ class Upserted:
     unchanged: int
 
 
-async def upsert_pitches(connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool) -> Upserted:
+async def upsert_pitches(
+    connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool, untold: Sequence[str] = ()
+) -> Upserted:
     """Make these rows of the contract be what is stored, their games and players too, in the caller's transaction.
 
     Rows have distinct keys. A game of which the same rows were taken last is left alone; a game that nobody has stored
-    is copied as it is; of the others each row is compared, and one that is changed keeps what it was as a revision. A
-    pitcher is known by the names on his rows, a batter by id alone until he pitches.
+    is copied as it is; of the others each row is compared, and one that is changed keeps what it was as a revision.
+    What is stored in columns that are `untold` stays. A pitcher is known by the names on his rows, a batter by id
+    alone until he pitches.
     """
     labelled = rows.select(*NAMES, pl.lit(simulated).alias(SIMULATED), _extra_of(rows))
-    digests = _digests(labelled)
+    digests = _digests(labelled, untold)
     changed = await _not_as_taken(connection, digests)
     news = labelled.join(changed, on="game_pk", how="semi", maintain_order="left")
     if news.is_empty():
@@ -64,8 +67,8 @@ async def upsert_pitches(connection: AsyncConnection, rows: pl.DataFrame, *, sim
     await connection.execute(text(GAMES))
     await _stage(connection, news)
     await _meet_players(connection)
-    await connection.execute(text(REVISIONS))
-    stored = (await connection.execute(text(PITCHES))).rowcount
+    await connection.execute(text(revise(untold)))
+    stored = (await connection.execute(text(merge(untold)))).rowcount
     return Upserted(stored=stored, unchanged=rows.height - stored)
 
 
@@ -73,15 +76,16 @@ def _extra_of(rows: pl.DataFrame) -> pl.Expr:
     return pl.col(EXTRA) if EXTRA in rows.columns else pl.lit(None, dtype=pl.String).alias(EXTRA)
 
 
-def _digests(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give the SHA-256 of the rows of each game, in the order of play."""
+def _digests(rows: pl.DataFrame, untold: Sequence[str]) -> pl.DataFrame:
+    """Give the SHA-256 of the rows of each game, in the order of play, and of what they do not tell."""
     ordered = rows.sort("game_pk", "at_bat_number", "pitch_number")
-    found = [(game[0], _sha256(each)) for game, each in ordered.group_by("game_pk", maintain_order=True)]
+    found = [(game[0], _sha256(each, untold)) for game, each in ordered.group_by("game_pk", maintain_order=True)]
     return pl.DataFrame(found, schema={"game_pk": pl.Int32, DIGEST: pl.String}, orient="row")
 
 
-def _sha256(rows: pl.DataFrame) -> str:
+def _sha256(rows: pl.DataFrame, untold: Sequence[str]) -> str:
     buffer = io.BytesIO()
+    buffer.write(" ".join(untold).encode())
     rows.write_csv(buffer, include_header=False)
     return hashlib.sha256(buffer.getbuffer()).hexdigest()
 

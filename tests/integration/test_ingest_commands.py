@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
+from ondeck_ingest.archive import keep
 from ondeck_ingest.simulation import play
 from ondeck_store.database import Database
 from ondeck_store.pitches import read_pitches
@@ -95,6 +97,39 @@ def test_a_run_that_is_asked_to_stop_stores_whole_files_and_stops_the_database_i
     assert not (home / "postgres" / "data" / "postmaster.pid").exists()
 
 
+def test_a_database_that_is_killed_is_told_in_words_and_the_same_again_takes_the_rest(tmp_path: Path) -> None:
+    home, rows = tmp_path / "home", 0
+    for number in range(40):
+        cells = made_up_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
+        (tmp_path / f"{number:02d}.csv").write_bytes(as_csv(cells))
+        rows += cells.height
+    command = [sys.executable, "-m", "ondeck_cli", "ingest", "files", str(tmp_path), "--home", str(home)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "00.csv: " in process.stdout.readline()
+    os.kill(int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in complaint) == (1, False)
+    assert "failed: " in complaint
+    assert "the same command again takes the rest" in complaint
+    again = ingest(home, "files", str(tmp_path))
+    assert (again.returncode, again.stdout.splitlines()[-1].partition(":")[0]) == (0, f"{rows} rows in")
+
+
+def test_a_file_whose_name_is_no_text_is_taken(tmp_path: Path, store_home: Path, database: Database) -> None:
+    path = tmp_path / b"d\xeda.csv".decode(errors="surrogateescape")
+    path.write_bytes(as_csv(CELLS))
+    done = ingest(store_home, "files", str(tmp_path))
+    assert (done.returncode, done.stdout.splitlines()[-1].partition(":")[0]) == (0, f"{CELLS.height} rows in")
+    assert database.described
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "2007-06-01", "9999-12-31"])
+def test_a_day_that_no_pitch_can_be_of_is_refused_in_words(tmp_path: Path, day: str) -> None:
+    done = ingest(tmp_path, "days", day)
+    assert (done.returncode, "is not in the seasons from 2008 to 2039" in done.stderr) == (2, True)
+
+
 async def test_good_files_beside_a_refused_one_are_stored(
     tmp_path: Path, exported: Path, store_home: Path, database: Database
 ) -> None:
@@ -105,6 +140,14 @@ async def test_good_files_beside_a_refused_one_are_stored(
     assert exported.name in done.stdout
     ((pitches, *_),) = await content(database)
     assert pitches == CELLS.height
+
+
+def test_a_replay_of_everything_passes_by_what_is_no_day(tmp_path: Path) -> None:
+    day = CELLS["game_date"][0]
+    keep(tmp_path, "savant", day, as_csv(CELLS))
+    (tmp_path / "raw" / "savant" / "lost+found").mkdir()
+    done = ingest(tmp_path, "replay")
+    assert done.stdout.splitlines()[-1] == f"{CELLS.height} rows in: {CELLS.height} stored, 0 unchanged, 0 quarantined"
 
 
 async def test_a_row_that_does_not_fit_is_set_aside_and_counted(

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest import archive
+from ondeck_ingest.archive import NotKeptError
 from ondeck_ingest.days import Taker
 from ondeck_ingest.sources.source import UnreachableError, of_day
 from ondeck_ingest.taking import Taken
@@ -84,6 +85,17 @@ async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
     assert reason in str(entry.last_error)
+
+
+async def test_a_day_whose_bytes_cannot_be_kept_is_not_taken_and_says_what_to_do(
+    taker: Taker, savant: FakeSavant, database: Database, tmp_path: Path
+) -> None:
+    savant.replies[DAY] = Reply(body=BODY)
+    (tmp_path / "raw").write_text("no folder")
+    with pytest.raises(NotKeptError, match=r"cannot be kept in .* \(Not a directory\).* make it writable, or name"):
+        await taker.take(of_day(DAY))
+    entry = await ledger(database)
+    assert (entry.state, await rows_stored(database)) == ("failed", 0)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,23 @@ async def test_a_game_that_stops_early_is_suspicious_until_it_is_whole(
     assert (await entry_of(database)).suspicious is None
 
 
+async def test_pitches_that_do_not_come_again_are_told_until_they_do(
+    taker: Taker, savant: FakeSavant, database: Database
+) -> None:
+    await take(taker, savant, BODY)
+    renumbered = CELLS.with_columns(at_bat_number=(pl.col("at_bat_number").cast(pl.Int32) + 200).cast(pl.String))
+    await take(taker, savant, as_csv(renumbered))
+    assert (await entry_of(database)).suspicious == f"{CELLS.height} stored pitches did not come again"
+    await take(taker, savant, as_csv(pl.concat([CELLS, renumbered])))
+    assert (await entry_of(database)).suspicious is None
+
+
+async def test_an_answer_about_another_day_is_told(taker: Taker, savant: FakeSavant, database: Database) -> None:
+    later = DAY + timedelta(days=1)
+    await take(taker, savant, BODY, later)
+    assert (await entry_of(database, later)).suspicious == f"{CELLS.height} rows that came are not of {later}"
+
+
 async def test_gaps_and_a_man_who_plays_for_both_teams_are_not_suspicious(
     taker: Taker, savant: FakeSavant, database: Database
 ) -> None:

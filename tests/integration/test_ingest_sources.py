@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import zstandard
 from structlog.testing import capture_logs
 
 from ondeck_core.errors import SourceRefusedError
@@ -90,6 +91,22 @@ def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -
 # The circuit breaker.
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nServer: " + b"a" * 100,
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 20,
+    ],
+    ids=["in its head", "in compressed nothing"],
+)
+def test_an_answer_that_trickles_in_where_nothing_is_handed_over_is_a_time_out(savant: FakeSavant, raw: bytes) -> None:
+    savant.otherwise = Reply(raw=raw, trickle=0.1)
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        savant_at(savant.url).fetch(of_day(DAY), lambda raw: raw)
+    assert time.monotonic() - began < 4
+
+
 def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once(savant: FakeSavant) -> None:
     source = savant_at(savant.url, failures=3)
     savant.replies[DAY] = Reply(status=403, body=HTML)
@@ -167,6 +184,31 @@ async def test_a_day_is_replayed_from_what_can_be_read_without_the_network(datab
     assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, stored=CELLS.height)
     with pytest.raises(UnreachableError, match="nothing is kept of savant 2024-06-04"):
         await taker.take(of_day(date(2024, 6, 4)))
+
+
+async def test_an_answer_without_rows_takes_nothing_away_in_a_replay_either(database: Database, tmp_path: Path) -> None:
+    for number, body in enumerate((BODY, BODY.partition(b"\n")[0] + b"\n")):
+        archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
+    taker = Taker(engine=database.engine, source=Replay(home=tmp_path, name="savant"), home=tmp_path)
+    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, stored=CELLS.height)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "complaint"),
+    [(b"\x28\xb5\x2f\xfd", "cannot be read"), (zstandard.compress(BODY[:-9]), "is not what came, by its SHA-256")],
+    ids=["cut", "other"],
+)
+def test_what_was_damaged_in_the_archive_is_refused_and_what_came_before_it_taken(
+    tmp_path: Path, damaged: bytes, complaint: str
+) -> None:
+    archive.keep(tmp_path, "savant", DAY.isoformat(), BODY + BODY)
+    (last,) = archive.kept(tmp_path, "savant", DAY.isoformat())
+    last.path.write_bytes(damaged)
+    source = Replay(home=tmp_path, name="savant")
+    with pytest.raises(SourceRefusedError, match=complaint):
+        source.fetch(of_day(DAY), rows_of)
+    archive.keep(tmp_path, "savant", DAY.isoformat(), BODY, datetime(2024, 6, 4, tzinfo=UTC))
+    assert source.fetch(of_day(DAY), rows_of) == CELLS.height
 
 
 async def test_a_capped_answer_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:

@@ -107,6 +107,15 @@ async def test_a_row_that_fits_by_now_is_stored_as_it_is(database: Database) -> 
     assert [(row.outcome, row.rule) for row in await rows_of(database)] == [("stored", None)]
 
 
+async def test_a_second_row_of_a_key_never_takes_the_place_of_the_first(database: Database) -> None:
+    again = CELLS.head(1).with_columns(des=pl.lit("another"))
+    await take(database.engine, DAY, pl.concat([CELLS, again]))
+    assert await retake(database.engine, Which()) == Taken(rows_in=1, quarantined=1)
+    assert [(row.code, row.outcome) for row in await rows_of(database)] == [("repeated_key", None)]
+    async with database.engine.connect() as connection:
+        assert set((await connection.execute(text("SELECT des FROM pitches"))).scalars()) == {"simulated"}
+
+
 async def test_rows_of_many_units_with_unlike_columns_are_looked_at_at_once(database: Database) -> None:
     other = made_up_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
         balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
@@ -181,6 +190,11 @@ def test_a_person_lists_shows_mends_and_retries(tmp_path: Path, store_home: Path
         (("show", "77"), "no row in quarantine '77'"),
         (("rule", "--where", "balls", "--set", "balls=3", "--why", "x"), "'balls' is not COLUMN=TEXT"),
         (("rules", "--take-back", "77"), "no rule '77'; there are: none"),
+        (("show", "9" * 20), "is not in the range"),
+        (("retry", "9" * 20), "is not in the range"),
+        (("list", "--limit", "9" * 20), "is not in the range"),
+        (("rules", "--take-back", "9" * 20), "is not in the range"),
+        (("list", "--unit", b"d\xeda.csv".decode(errors="surrogateescape")), "surrogates not allowed"),
     ],
 )
 def test_a_wrong_word_is_refused_in_words(

@@ -229,6 +229,26 @@ async def test_an_export_that_does_not_name_the_pitcher_takes_no_name_away(
     assert (await read_all(connection))["player_name"].null_count() == 0
 
 
+async def test_an_export_of_another_year_takes_nothing_away_from_columns_that_it_does_not_have(
+    database: Database, rows: pl.DataFrame
+) -> None:
+    told, untold = rows.with_columns(pl.lit(71.5, dtype=pl.Float32).alias("bat_speed")), ("bat_speed", EXTRA)
+    older = rows.with_columns(pl.lit(None, dtype=pl.Float32).alias("bat_speed"), pl.lit("older").alias("des"))
+    taken = [(told, ()), (older, untold), (older, untold), (older, ())]
+    speeds, changed, then = [], [], []
+    for state, not_told in taken:
+        async with database.engine.begin() as connection:
+            upserted = await upsert_pitches(connection, state, simulated=False, untold=not_told)
+            changed.append(upserted.stored)
+        async with database.engine.connect() as connection:
+            speeds.append((await read_all(connection))["bat_speed"].count())
+            then.append(await moment(connection))
+    assert (changed, speeds) == ([rows.height, rows.height, 0, rows.height], [rows.height, rows.height, rows.height, 0])
+    async with database.engine.connect() as connection:
+        before = await pitches_as_of(connection, int(rows["game_pk"][0]), then[1])
+        assert (before["bat_speed"].null_count(), before["des"].unique().to_list()) == (0, ["older"])
+
+
 async def test_what_is_unknown_of_a_row_is_kept_as_json(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await upsert_pitches(connection, rows.with_columns(pl.lit('{"mood":"calm"}').alias(EXTRA)), simulated=False)
     found = await connection.execute(text("SELECT DISTINCT extra->>'mood' FROM pitches"))

@@ -167,6 +167,12 @@ def test_unknown_columns_are_kept_and_told() -> None:
     assert reading.rows[EXTRA].to_list() == ['{"swing_mood":"calm"}', None]
 
 
+def test_columns_that_an_export_does_not_have_are_untold_and_empty_ones_are_told() -> None:
+    table = cells({}).with_columns(bat_speed=pl.lit(None, dtype=pl.String))
+    assert {"bat_speed", "arm_angle", EXTRA} & set(read_cells(table).untold) == {"arm_angle", EXTRA}
+    assert EXTRA not in read_cells(table.with_columns(swing_mood=pl.lit("calm"))).untold
+
+
 @pytest.mark.parametrize("repeat", ["pitcher_1", "pitcher.1", "pitcher_duplicated_0"])
 def test_a_column_that_stands_twice_is_no_unknown_one(repeat: str) -> None:
     assert read_cells(cells({}).with_columns(pl.lit("1000002").alias(repeat))).unknown == ()

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.contract import COLUMNS, KEY, NULLS, REQUIRED, Column, Kind
+from ondeck_core.statcast.contract import COLUMNS, KEY, NAMES, NULLS, REQUIRED, Column, Kind
 from ondeck_core.statcast.generations import modernized
 from ondeck_core.statcast.mending import RULE, Rule, mended
 from ondeck_core.statcast.misfits import CODE, NO_KEY, REASON, complaints, own_complaints
@@ -25,7 +25,8 @@ class Reading:
     `rows` follow the contract, with what is unknown of each as JSON in `extra`; `misfits` are cells as they came, with
     a `code` and a `reason` each; `keyless` are those among them that have no key, typed; `mended` are the cells, as
     they came, of rows that fit thanks to a `rule`, with what is wrong without it; `misfits_at` and `mended_at` are
-    their positions in the table. `unknown` names columns that no export has had before.
+    their positions in the table. `unknown` names columns that no export has had before, `untold` those of `rows` that
+    this one does not have: of them it says nothing, not that there is nothing.
     """
 
     rows: pl.DataFrame
@@ -35,6 +36,7 @@ class Reading:
     mended: pl.DataFrame
     mended_at: pl.Series
     unknown: tuple[str, ...]
+    untold: tuple[str, ...]
 
     @property
     def rows_in(self) -> int:
@@ -73,6 +75,7 @@ class _Judged:
     typed: pl.DataFrame
     wrong: pl.DataFrame
     unknown: tuple[str, ...]
+    untold: tuple[str, ...]
 
     @property
     def fits(self) -> pl.Series:
@@ -83,7 +86,7 @@ def _judge(cells: pl.DataFrame) -> _Judged:
     parts = [_read(part) for part in cells.iter_slices(ROWS_AT_ONCE)] or [_read(cells)]
     typed = pl.concat([part.typed for part in parts])
     wrong = complaints(pl.concat([part.wrong for part in parts]), typed)
-    return _Judged(typed=typed, wrong=wrong, unknown=parts[0].unknown)
+    return _Judged(typed=typed, wrong=wrong, unknown=parts[0].unknown, untold=parts[0].untold)
 
 
 def _reading(as_they_came: pl.DataFrame, judged: _Judged, at: pl.Series) -> Reading:
@@ -96,6 +99,7 @@ def _reading(as_they_came: pl.DataFrame, judged: _Judged, at: pl.Series) -> Read
         mended=as_they_came.clear(),
         mended_at=at.clear(),
         unknown=judged.unknown,
+        untold=judged.untold,
     )
 
 
@@ -106,13 +110,15 @@ class _Part:
     typed: pl.DataFrame
     wrong: pl.Series
     unknown: tuple[str, ...]
+    untold: tuple[str, ...]
 
 
 def _read(cells: pl.DataFrame) -> _Part:
     modern = modernized(cells.select(_trimmed(name) for name in cells.columns))
     _refuse_missing(modern.cells)
     typed = modern.cells.select(*(_typed(column, modern.cells) for column in COLUMNS), _extra(modern.unknown))
-    return _Part(typed=typed, wrong=own_complaints(modern.cells, typed), unknown=modern.unknown)
+    untold = tuple(name for name in NAMES if name not in modern.cells.columns) + (() if modern.unknown else (EXTRA,))
+    return _Part(typed=typed, wrong=own_complaints(modern.cells, typed), unknown=modern.unknown, untold=untold)
 
 
 def _apart(cells: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.sources.source import Raw, Wanted
+from ondeck_ingest.sources.source import Raw, Wanted, readable
 
 ENDINGS: Final = (".csv", ".csv.gz", ".parquet")
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Files:
             content = path.read_bytes()
         except OSError as unread:
             raise SourceRefusedError(f"it cannot be read ({unread.strerror})") from unread
-        unit = f"{path.name} {hashlib.sha256(content).hexdigest()[:12]}"
+        unit = f"{readable(path.name)} {hashlib.sha256(content).hexdigest()[:12]}"
         changed = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
         return read(Raw(unit=unit, content=content, fetched_at=changed))
 

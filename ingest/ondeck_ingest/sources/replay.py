@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -24,15 +25,23 @@ class Replay:
     def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T:
         """Hand over what came last; if `read` refuses that, what came before it, and so on.
 
+        An answer without rows takes nothing away from one that had some, as when it came.
+
         Raises:
             UnreachableError: nothing is kept.
             SourceRefusedError: nothing that is kept can be read; the text is about what came last.
         """
         refused: SourceRefusedError | None = None
-        for each in archive.kept(self.home, self.name, wanted.name):
-            raw = Raw(unit=wanted.name, content=archive.read_back(each.path), fetched_at=each.fetched_at)
+        answers = archive.kept(self.home, self.name, wanted.name)
+        for without_rows, each in product((False, True), answers):
             try:
-                return read(raw)
+                content = archive.read_back(each.path)
+                if _is_a_line(content) == without_rows:
+                    return read(Raw(unit=wanted.name, content=content, fetched_at=each.fetched_at))
             except SourceRefusedError as unread:
                 refused = refused or unread
         raise refused or UnreachableError(f"nothing is kept of {self.name} {wanted.name} in {self.home / 'raw'}")
+
+
+def _is_a_line(content: bytes) -> bool:
+    return b"\n" not in content.strip()

@@ -1,6 +1,7 @@
 """What every source looks like: asked for one thing, it hands over bytes as they came. It knows no database."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -71,3 +72,8 @@ class Source(Protocol):
 def of_day(day: date) -> Wanted:
     """Want a game day."""
     return Wanted(name=day.isoformat(), day=day)
+
+
+def readable(name: str) -> str:
+    """Write the name of a file, be it no UTF-8 as old archives hold them, so that databases and people can take it."""
+    return os.fsencode(name).decode(errors="replace")
