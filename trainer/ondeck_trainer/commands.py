@@ -22,6 +22,7 @@ from ondeck_trainer.publishing import Published
 from ondeck_trainer.settings import TrainerSettings
 from ondeck_trainer.training import Plan
 from ondeck_trainer.training import train as run
+from ondeck_trainer.workers import Workers
 
 
 class NothingStoredError(OndeckError):
@@ -34,6 +35,8 @@ class NothingStoredError(OndeckError):
 @click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
 @click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
 @click.option("--seed", type=int, help="Seed of everything that is drawn (ONDECK_SEED).")
+@click.option("--jobs", type=int, help="Processes that fit, one thread each (ONDECK_JOBS).")
+@click.option("--dask", metavar="ADDRESS", help="A Dask cluster whose workers fit, as tcp://HOST:PORT (ONDECK_DASK).")
 @click.option("--judge-from", type=click.DateTime(["%Y-%m-%d"]), help="First day judged; else the last full month.")
 @click.option("--force", is_flag=True, help="Publish even if it is not better than what serves.")
 def train(task: str, judge_from: datetime | None, *, force: bool, **flags: object) -> None:
@@ -48,6 +51,7 @@ def train(task: str, judge_from: datetime | None, *, force: bool, **flags: objec
         seed=settings.seed,
         judge_from=None if judge_from is None else judge_from.date(),
         force=force,
+        workers=Workers(jobs=settings.jobs, dask=settings.dask),
     )
     click.echo(f"{chosen.name}: reading rows", err=True)
     dataset = dataset_of(chosen, asyncio.run(_stored_rows(settings, chosen)))

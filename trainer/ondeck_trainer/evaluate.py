@@ -73,7 +73,7 @@ def figures_of(given: Probabilities, rows: Dataset) -> Figures:
     found = metrics.figures(given, rows.labels)
     if rows.task.name == BATTED_BALL:
         found |= metrics.figures(*hit_or_out(given, rows), prefix=HIT)
-        found["xwoba_rmse"] = float(np.sqrt(np.nanmean(worth_errors(given, rows))))
+        found["xwoba_rmse"] = root_mean(worth_errors(given, rows))
     return Figures(**found)
 
 
@@ -88,6 +88,12 @@ def worth_errors(given: Probabilities, rows: Dataset) -> NDArray[np.float64]:
     worth = rows.rows[rows.task.worth or ""].cast(float).to_numpy()
     squared: NDArray[np.float64] = (expected - worth) ** 2
     return squared
+
+
+def root_mean(squared: NDArray[np.float64]) -> float | None:
+    """Take the root of the mean of what is known; None where nothing is."""
+    known = squared[~np.isnan(squared)]
+    return float(np.sqrt(known.mean())) if len(known) else None
 
 
 def _intervals(given: Probabilities, rows: Dataset, games: Games) -> dict[str, Interval]:
