@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.rows import MONTH
-from ondeck_ingest.sources.content import cells_of
+from ondeck_core.statcast.cells import cells_of
 from ondeck_ingest.sources.simulator import simulated_day
 from ondeck_ingest.taking import Unit, take
 from ondeck_store.database import open_database

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "models": Entry("ondeck_cli.models.group:models", "Look at the model repository, and move it."),
     "ingest": Entry("ondeck_ingest.commands:ingest", "Take Statcast rows into PostgreSQL."),
     "train": Entry("ondeck_trainer.commands:train", "Fit, judge and publish a model."),
+    "evaluate": Entry("ondeck_trainer.judging_commands:evaluate", "Judge a published version on days or on files."),
+    "recalibrate": Entry("ondeck_trainer.judging_commands:recalibrate", "Fit a version's last layer to recent rows."),
 }
 
 

@@ -112,7 +112,10 @@ class Profile(Claim):
 
 
 class Manifest(Claim):
-    """What a version claims. `files` maps each file of the folder, but this one, to its SHA-256."""
+    """What a version claims. `files` maps each file of the folder, but this one, to its SHA-256.
+
+    `recalibrated_from` names the version whose members it has, with a last layer of its own.
+    """
 
     format: Literal[1] = 1
     model: Name
@@ -123,6 +126,7 @@ class Manifest(Claim):
     feature_names: tuple[str, ...]
     outcomes: tuple[str, ...]
     training: Training
+    recalibrated_from: int | None = None
     members: dict[str, float]
     prediction_sets: tuple[PredictionSets, ...]
     libraries: dict[str, str]

@@ -10,9 +10,9 @@ import polars as pl
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.cells import cells_of, refuse_capped
 from ondeck_ingest import archive
 from ondeck_ingest.following import follow_up
-from ondeck_ingest.sources.content import cells_of, refuse_capped
 from ondeck_ingest.sources.source import Raw, Source, UnreachableError, Wanted
 from ondeck_ingest.taking import Taken, Unit, take
 from ondeck_store.ledger import LedgerEntry, days_of, record

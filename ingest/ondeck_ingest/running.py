@@ -16,12 +16,13 @@ from ondeck_ingest.opening import migrated
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.simulation import play
 from ondeck_ingest.sources.breaker import Breaker
-from ondeck_ingest.sources.files import Files, exports_in
+from ondeck_ingest.sources.files import Files
 from ondeck_ingest.sources.replay import Replay
 from ondeck_ingest.sources.savant import NAME, Savant
 from ondeck_ingest.sources.source import Source, Wanted, of_day
 from ondeck_ingest.telling import take_each
 from ondeck_store.database import Database
+from ondeck_store.export_files import exports_in
 
 
 class StoppedError(OndeckError):

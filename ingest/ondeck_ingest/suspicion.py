@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Final
 
-from ondeck_ingest.sources.content import CAPS
+from ondeck_core.statcast.cells import CAPS
 from ondeck_store.ledger import GameEnd, RecordedEntry
 
 AROUND: Final = timedelta(days=7)

@@ -13,12 +13,12 @@ import zstandard
 from structlog.testing import capture_logs
 
 from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.cells import CAPS, cells_of
 from ondeck_core.statcast.contract import COLUMNS, KEY, Kind
 from ondeck_core.statcast.reading import read_cells
 from ondeck_ingest import archive
 from ondeck_ingest.days import Taker
 from ondeck_ingest.sources.capturing import CapturingSession
-from ondeck_ingest.sources.content import CAPS, cells_of
 from ondeck_ingest.sources.files import Files
 from ondeck_ingest.sources.replay import Replay
 from ondeck_ingest.sources.savant import Savant, _pybaseball_through

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.cells import cells_of
 from ondeck_core.statcast.contract import COLUMNS, Kind
-from ondeck_ingest.sources.content import cells_of
 from ondeck_ingest.taking import Taken, Unit, take
 from ondeck_store.database import Database
 from tests.unit.test_core_reading import A_ROW, cells

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.cells import cells_of
 from ondeck_core.statcast.contract import NAMES, REQUIRED
 from ondeck_core.statcast.misfits import (
     CODE,
@@ -20,7 +21,6 @@ from ondeck_core.statcast.misfits import (
     UNREADABLE,
 )
 from ondeck_core.statcast.reading import EXTRA, read_cells
-from ondeck_ingest.sources.content import cells_of
 from tests.unit.test_core_reading import A_ROW
 
 CODES = {CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE}

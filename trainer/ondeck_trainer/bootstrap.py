@@ -48,8 +48,13 @@ class Games:
 
     def calibration_interval(self, probabilities: Probabilities, labels: Labels) -> Interval:
         """Tell where the expected calibration error lies; its bins stay those of all rows."""
+        return interval(self.calibration_draws(probabilities, labels))
+
+    def calibration_draws(self, probabilities: Probabilities, labels: Labels) -> Rows:
+        """Compute the expected calibration error of each draw."""
         outcomes = range(1, _TWO) if probabilities.shape[1] == _TWO else range(probabilities.shape[1])
-        return interval(np.mean([self._gaps(probabilities[:, k], labels == k) for k in outcomes], axis=0))
+        errors: Rows = np.mean([self._gaps(probabilities[:, k], labels == k) for k in outcomes], axis=0)
+        return errors
 
     def _gaps(self, predicted: Rows, happened: NDArray[np.bool_]) -> Rows:
         off = predicted - happened

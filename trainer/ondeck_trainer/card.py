@@ -22,7 +22,7 @@ from the newest rows. It has no figures of its own until there are later days: `
 | --- | --- | --- | --- |
 | judged fit | {evaluation.fitted} | {evaluation.calibrated} | {evaluation.judged} |
 | served fit | {training.fitted} | {training.calibrated} | |
-
+{recalibrated}
 Regular-season rows only; the served fit learned from {training.rows:,}, and from copies of some of those it was
 fitted on with optional fields blanked, so that it can be asked with gaps.
 
@@ -86,10 +86,17 @@ def card(task: Task, manifest: Manifest, evaluation: Evaluation, parity: Parity)
         parity=parity,
         outcomes=", ".join(f"`{outcome}`" for outcome in manifest.outcomes),
         judgement=judgement(evaluation),
+        recalibrated=_recalibrated(manifest),
         members=_rows((each.member, *_four(each.weight, each.alone, each.adds)) for each in evaluation.ablation),
         evaluation_file=EVALUATION_FILE,
         parity_file=PARITY_FILE,
     )
+
+
+def _recalibrated(manifest: Manifest) -> str:
+    if manifest.recalibrated_from is None:
+        return ""
+    return f"\nIts members are those of version {manifest.recalibrated_from}; the last layer alone was fitted anew.\n"
 
 
 def judgement(evaluation: Evaluation) -> str:
@@ -121,6 +128,17 @@ def judgement(evaluation: Evaluation) -> str:
             for each in evaluation.slices
         ),
         evaluation_file=EVALUATION_FILE,
+    )
+
+
+def shifted(evaluation: Evaluation) -> str:
+    """Write the part that tells how far the judged rows have moved from the training days."""
+    if not evaluation.shift:
+        return ""
+    lines = _rows((f"`{each.field}`", f"{each.index:.4f}") for each in evaluation.shift)
+    return (
+        "\n## Shift since training\n\nPopulation stability index by field: above 0.1 is usually called a shift.\n\n"
+        f"| field | index |\n| --- | --- |\n{lines}\n"
     )
 
 

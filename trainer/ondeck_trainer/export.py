@@ -22,6 +22,7 @@ ML_OPSET: Final = 3
 IR_VERSION: Final = 8
 SCALE: Final = "calibration/scale"
 BIAS: Final = "calibration/bias"
+WEIGHTS: Final = "weights"
 _PREPARED: Final = "prepared"
 _TWO: Final = 2
 _LEAF: Final = b"LEAF"
@@ -166,7 +167,7 @@ def _what_members_say(graph: _Graph, raw: list[str], outcomes: int) -> str:
 
 def _last_layer(graph: _Graph, held: str, ensemble: Ensemble) -> None:
     weights = np.array([*ensemble.weights.values()])[None, :, None]
-    graph.add("Mul", [held, graph.constant("weights", weights)], "weighed")
+    graph.add("Mul", [held, graph.constant(WEIGHTS, weights)], "weighed")
     graph.add("ReduceSum", ["weighed", graph.constant("over_members", [1], np.int64)], "pooled", keepdims=0)
     graph.add("Mul", ["pooled", graph.constant(SCALE, ensemble.calibration.scale)], "stretched")
     graph.add("Add", ["stretched", graph.constant(BIAS, ensemble.calibration.bias)], "shifted")

@@ -6,9 +6,10 @@ import numpy as np
 from onnx import ModelProto
 
 from ondeck_core.errors import OndeckError
+from ondeck_core.instances import Matrix
 from ondeck_core.manifest import Parity
 from ondeck_trainer.dataset import Dataset
-from ondeck_trainer.ensemble import Ensemble
+from ondeck_trainer.ensemble import Ensemble, Probabilities
 from ondeck_trainer.gaps import blank
 from ondeck_trainer.served import Graph
 
@@ -33,10 +34,18 @@ def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: 
     instances = rows.instances[-2 * least :]
     blanked = blank(rows.task.instance, instances, np.full(len(instances), SHARE_BLANKED), seed)
     features = rows.task.features.compute(np.vstack([instances, blanked]))
-    expected, actual = ensemble.predict(features), Graph(model.SerializeToString()).probabilities(features)
+    return report(ensemble.predict(features), Graph(model.SerializeToString()).probabilities(features), features)
+
+
+def report(expected: Probabilities, actual: Probabilities, features: Matrix) -> Parity:
+    """Compare two answers of shape (n, outcomes) to the same features.
+
+    Raises:
+        ParityError: a probability differs by more than 1e-5; the text names the worst row.
+    """
     difference = np.abs(expected - actual).max(axis=1)
     worst = int(difference.argmax())
-    report = Parity(
+    found = Parity(
         rows=len(features),
         rows_with_nan=int(np.isnan(features).any(axis=1).sum()),
         tolerance=TOLERANCE,
@@ -45,9 +54,9 @@ def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: 
         worst_row_sklearn=tuple(map(float, expected[worst])),
         worst_row_onnx=tuple(map(float, actual[worst])),
     )
-    if not report.largest_difference <= TOLERANCE:
+    if not found.largest_difference <= TOLERANCE:
         raise ParityError(
-            f"the graph differs from the model by {report.largest_difference:.2e} (at most {TOLERANCE:.0e} is taken); "
-            f"worst of {report.rows} rows: {report.worst_row}"
+            f"the graph differs from the model by {found.largest_difference:.2e} (at most {TOLERANCE:.0e} is taken); "
+            f"worst of {found.rows} rows: {found.worst_row}"
         )
-    return report
+    return found

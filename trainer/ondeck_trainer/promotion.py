@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from ondeck_core.manifest import Evaluation
-from ondeck_trainer.evaluate import MODEL, OUTCOMES
+from ondeck_core.judgement import Evaluation
 from ondeck_trainer.gate import Verdict, judge
 
 
@@ -39,10 +38,9 @@ def weigh(candidate: Figures, serving: Figures) -> Verdict:
 
 def figures_of(evaluation: Evaluation) -> Figures | None:
     """Read how the outcomes were met; None where that is not on record."""
-    for each in evaluation.scores:
-        if (each.question, each.predictor) == (OUTCOMES, MODEL) and each.log_loss is not None and each.ece is not None:
-            return Figures(log_loss=each.log_loss, ece=each.ece)
-    return None
+    if evaluation.log_loss is None or evaluation.ece is None:
+        return None
+    return Figures(log_loss=evaluation.log_loss, ece=evaluation.ece)
 
 
 def _whose(ours: Figures | None) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_core.manifest import MODEL_FILE, Evaluation, Manifest
+from ondeck_core.judgement import Evaluation, scores
+from ondeck_core.manifest import MODEL_FILE, Manifest
 from ondeck_store.artifacts.claims import read_evaluation, read_manifest
 from ondeck_store.artifacts.repository import Line
 
@@ -24,8 +25,8 @@ class Shelved:
 
     def log_loss(self, predictor: str) -> float | None:
         """Tell how a predictor met the outcomes, if that is on record."""
-        scores = self.evaluation.scores if self.evaluation else ()
-        found = [each.log_loss for each in scores if (each.question, each.predictor) == ("outcomes", predictor)]
+        known = scores(self.evaluation) if self.evaluation else []
+        found = [each.log_loss for each in known if (each.question, each.predictor) == ("outcomes", predictor)]
         return found[0] if found else None
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.players.registers import CHADWICK, CHADWICK_NAMES, FANTASY, kind_of
-from ondeck_ingest.sources.content import cells_of
+from ondeck_core.statcast.cells import cells_of
 
 ENDINGS: Final = (".csv", ".csv.gz", ".zip")
 _ZIP: Final = b"PK"

@@ -1,16 +1,15 @@
 """Files as a source: a name is a path, a unit the name of the file and the beginning of its digest."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest.sources.source import Raw, Wanted, readable
 
-ENDINGS: Final = (".csv", ".csv.gz", ".parquet")
 T = TypeVar("T")
 
 
@@ -36,22 +35,3 @@ class Files:
         unit = f"{readable(path.name)} {hashlib.sha256(content).hexdigest()[:12]}"
         changed = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
         return read(Raw(unit=unit, content=content, fetched_at=changed))
-
-
-def exports_in(paths: Sequence[Path]) -> list[Path]:
-    """List the files meant; a folder means the exports in it.
-
-    Raises:
-        SourceRefusedError: a folder holds none.
-    """
-    found: list[Path] = []
-    for path in paths:
-        inside = _inside(path) if path.is_dir() else [path]
-        if not inside:
-            raise SourceRefusedError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
-        found += inside
-    return found
-
-
-def _inside(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.name.endswith(ENDINGS) and not each.is_dir())
