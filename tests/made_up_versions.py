@@ -23,8 +23,11 @@ def signed(version: int) -> Callable[[Mapping[str, str]], Manifest]:
             feature_fingerprint="0" * 64,
             feature_names=("launch_speed",),
             outcomes=("out",),
-            training=Training(fitted=DAYS, calibrated=DAYS, rows=1, data_fingerprint="0" * 64, seed=0),
+            training=Training(
+                fitted=DAYS, calibrated=DAYS, rows=1, outcome_shares=(1.0,), data_fingerprint="0" * 64, seed=0
+            ),
             members={},
+            prediction_sets=(),
             libraries={},
             opset=18,
             ir_version=8,

@@ -1,4 +1,5 @@
 import re
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
@@ -6,17 +7,22 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from ondeck.v1 import instances_pb2
 from ondeck.v1.error_reason_pb2 import ErrorReason
-from ondeck_core.categories import PitchType, Side
+from ondeck_core.categories import InfieldAlignment, OutfieldAlignment, Park, PitchType, Side
 from ondeck_core.instances import INSTANCE_TYPES, InstanceType
 from ondeck_core.statcast.contract import NAMES
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "prefix"), [(Side, "Side", "SIDE_"), (PitchType, "PitchType", "PITCH_TYPE_")]
+    ("ours", "theirs", "prefix"),
+    [
+        (Side, "Side", "SIDE_"),
+        (PitchType, "PitchType", "PITCH_TYPE_"),
+        (Park, "Park", "PARK_"),
+        (InfieldAlignment, "InfieldAlignment", "INFIELD_ALIGNMENT_"),
+        (OutfieldAlignment, "OutfieldAlignment", "OUTFIELD_ALIGNMENT_"),
+    ],
 )
-def test_a_code_has_the_same_number_here_and_on_the_wire(
-    ours: type[Side] | type[PitchType], theirs: str, prefix: str
-) -> None:
+def test_a_code_has_the_same_number_here_and_on_the_wire(ours: type[IntEnum], theirs: str, prefix: str) -> None:
     numbers = {
         value.name.removeprefix(prefix): value.number
         for value in instances_pb2.DESCRIPTOR.enum_types_by_name[theirs].values
@@ -33,12 +39,13 @@ def test_an_instance_has_the_same_fields_here_and_on_the_wire(instance: Instance
     for field, ours in zip(single, instance.fields, strict=True):
         assert (field.enum_type is not None) == (ours.codes is not None)
         assert field.has_presence == (ours.codes is None)
-        assert (field.type == FieldDescriptor.TYPE_UINT32) == ours.whole
+        assert (field.type == FieldDescriptor.TYPE_UINT32) == (ours.whole and not ours.flag)
+        assert (field.type == FieldDescriptor.TYPE_BOOL) == ours.flag
 
 
 @pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
 def test_fields_bear_statcasts_own_names(instance: InstanceType) -> None:
-    assert set(instance.names) - set(NAMES) <= {"spray_angle"}
+    assert set(instance.names) - set(NAMES) <= {"spray_angle", "park"}
 
 
 def comments(source: Path) -> dict[str, str]:
@@ -60,7 +67,7 @@ def comments(source: Path) -> dict[str, str]:
 def test_the_ranges_in_the_contracts_comments_are_those_that_are_enforced(root: Path) -> None:
     said = comments(root / "proto" / "ondeck" / "v1" / "instances.proto")
     for instance in INSTANCE_TYPES:
-        for field in (each for each in instance.fields if each.codes is None):
+        for field in (each for each in instance.fields if each.codes is None and not each.flag):
             comment = said[f"{instance.message}.{field.name}"]
             assert f"{field.low:g} to {field.high:g}" in comment, (field.name, comment)
             assert ("Required." in comment) == field.required, field.name

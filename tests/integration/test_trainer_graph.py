@@ -12,19 +12,21 @@ from onnx import ModelProto, numpy_helper
 from threadpoolctl import threadpool_limits
 
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import PARITY_FILE, Evaluation, Manifest, Parity
+from ondeck_core.judgement import Evaluation, scores
+from ondeck_core.manifest import PARITY_FILE, Manifest, Parity
 from ondeck_core.tasks import TASKS
 from ondeck_store.artifacts import repository
 from ondeck_store.artifacts.audit import history
 from ondeck_trainer import publishing
 from ondeck_trainer.dataset import Dataset, dataset_of
-from ondeck_trainer.ensemble import Ensemble, fit_calibration
+from ondeck_trainer.ensemble import Ensemble, fit_calibration, fit_members, pool
 from ondeck_trainer.export import export
 from ondeck_trainer.gaps import with_gaps
 from ondeck_trainer.golden import golden_rows
-from ondeck_trainer.members import unfitted_members
-from ondeck_trainer.parity import ParityError, check_parity, run_graph
+from ondeck_trainer.parity import ParityError, check_parity
+from ondeck_trainer.served import Graph
 from ondeck_trainer.training import GateError, train
+from ondeck_trainer.workers import Workers
 from tests.fixtures_models import SEED, SMALL, small_plan
 
 TASK = TASKS["batted_ball"]
@@ -45,12 +47,11 @@ def dataset(made_up_season: pl.DataFrame) -> Dataset:
 def ensemble(dataset: Dataset) -> Ensemble:
     """Every kind of member with a voice, which made-up rows would not earn them."""
     rows = with_gaps(dataset, SEED)
-    members = unfitted_members(SMALL, SEED)
-    for member in members.values():
-        member.fit(rows.features, rows.labels)
+    members = fit_members(rows, SMALL, Workers(), print)
     even = dict.fromkeys(members, 1 / len(members))
-    vote = np.mean([member.predict_proba(rows.features) for member in members.values()], axis=0)
-    return Ensemble(members=members, weights=even, calibration=fit_calibration(vote, rows.labels))
+    logs = np.stack([member.logs(rows.features) for member in members.values()], axis=1)
+    calibration = fit_calibration(pool(logs, np.array([*even.values()])), rows.labels)
+    return Ensemble(members=members, weights=even, calibration=calibration)
 
 
 @pytest.fixture(scope="module")
@@ -72,19 +73,19 @@ def test_the_worst_row_of_the_report_really_differs_by_that_much(
 ) -> None:
     report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
     row = np.array([[np.nan if value is None else value for value in report.worst_row]], dtype=np.float32)
-    difference = np.abs(run_graph(graph)(row) - ensemble.predict(row)).max()
+    difference = np.abs(Graph(graph.SerializeToString()).probabilities(row) - ensemble.predict(row)).max()
     assert difference == pytest.approx(report.largest_difference, rel=0.5)
 
 
-def test_the_graph_has_one_input_one_output_and_nothing_that_leads_nowhere(graph: ModelProto) -> None:
+def test_the_graph_has_one_input_two_outputs_and_nothing_that_leads_nowhere(graph: ModelProto) -> None:
     onnx.checker.check_model(graph, full_check=True)
     assert [value.name for value in graph.graph.input] == ["features"]
-    assert [value.name for value in graph.graph.output] == ["probabilities"]
-    used = {name for node in graph.graph.node for name in node.input} | {"probabilities"}
+    assert [value.name for value in graph.graph.output] == ["probabilities", "members"]
+    used = {name for node in graph.graph.node for name in node.input} | {"probabilities", "members"}
     made = {name for node in graph.graph.node for name in node.output if name}
     assert {constant.name for constant in graph.graph.initializer} <= used
     assert all(set(node.output) & used for node in graph.graph.node)
-    assert used <= made | {constant.name for constant in graph.graph.initializer} | {"features", "", "probabilities"}
+    assert used <= made | {constant.name for constant in graph.graph.initializer} | {"features", ""}
 
 
 def sabotaged(graph: ModelProto) -> ModelProto:
@@ -148,7 +149,7 @@ def test_a_version_holds_all_its_claims(small_repository: Path) -> None:
         assert manifest.feature_names == task.features.names
         assert manifest.training.fitted.last_day < manifest.training.calibrated.first_day
         assert evaluation.calibrated.last_day < evaluation.judged.first_day
-        for score in evaluation.scores:
+        for score in scores(evaluation):
             assert score.accuracy is not None
             assert f"| {score.question} | {score.predictor} |" in card
             assert f"{score.accuracy:.4f}" in card

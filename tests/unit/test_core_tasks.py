@@ -41,7 +41,7 @@ def test_a_ball_in_play_is_a_hit_or_an_out(event: str, outcome: str) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("task", "rows"), [("batted_ball", 19_337), ("called_strike", 57_896)])
+@pytest.mark.parametrize(("task", "rows"), [("batted_ball", 19_337), ("called_strike", 57_896), ("whiff", 54_430)])
 def test_the_population_is_that_of_the_published_yardsticks(real_data: Path, task: str, rows: int) -> None:
     month = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")).rows
     chosen = month.filter((pl.col("game_type") == "R") & TASKS[task].population)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType
-from ondeck_trainer.ensemble import Calibration, Probabilities, fit_calibration, fit_weights
+from ondeck_trainer.ensemble import Probabilities, fit_calibration, fit_weights, pool
 from ondeck_trainer.gaps import blank
 from ondeck_trainer.golden import make_up_instances
 from ondeck_trainer.metrics import log_loss
@@ -18,34 +19,41 @@ def noisy(spread: float) -> Probabilities:
     return off
 
 
-def test_a_vote_is_better_than_its_best_member() -> None:
-    votes = {"one": noisy(0.7), "two": noisy(0.7), "three": noisy(1.0)}
-    weights = fit_weights(votes, LABELS)
-    vote = np.sum([weight * votes[name] for name, weight in weights.items()], axis=0)
-    assert sum(weights.values()) == pytest.approx(1)
-    assert log_loss(vote, LABELS) < min(log_loss(each, LABELS) for each in votes.values())
+def test_a_pool_is_better_than_its_best_member() -> None:
+    said = {"one": np.log(noisy(0.7)), "two": np.log(noisy(0.7)), "three": np.log(noisy(1.0))}
+    weights = fit_weights(said, LABELS)
+    pooled = pool(np.stack([said[name] for name in weights], axis=1), np.array([*weights.values()]))
+    together = fit_calibration(pooled, LABELS).apply(pooled)
+    assert log_loss(together, LABELS) < min(log_loss(np.exp(each), LABELS) for each in said.values())
 
 
 def test_a_member_that_knows_nothing_is_dropped() -> None:
-    weights = fit_weights({"truth": TRUTH, "noise": DRAW.dirichlet([1, 1, 1], len(TRUTH))}, LABELS)
-    assert weights == {"truth": 1.0}
+    noise = np.log(DRAW.dirichlet([1, 1, 1], len(TRUTH)))
+    assert fit_weights({"truth": np.log(TRUTH), "noise": noise}, LABELS) == {"truth": pytest.approx(1, abs=0.05)}
 
 
 def test_calibration_leaves_honest_probabilities_almost_as_they_are() -> None:
-    calibration = fit_calibration(TRUTH, LABELS)
-    assert np.abs(calibration.apply(TRUTH) - TRUTH).mean() < 0.01
+    calibration = fit_calibration(np.log(TRUTH), LABELS)
+    assert np.abs(calibration.apply(np.log(TRUTH)) - TRUTH).mean() < 0.01
 
 
 def test_calibration_takes_boasts_back() -> None:
     boast = TRUTH**2 / (TRUTH**2).sum(axis=1, keepdims=True)
-    calibrated = fit_calibration(boast, LABELS).apply(boast)
+    calibrated = fit_calibration(np.log(boast), LABELS).apply(np.log(boast))
     assert log_loss(calibrated, LABELS) < log_loss(boast, LABELS) - 0.02
     assert np.abs(calibrated - TRUTH).mean() < 0.01
 
 
-def test_calibration_holds_a_nought_above_nought() -> None:
-    given = Calibration(scale=np.ones(2), bias=np.zeros(2)).apply(np.array([[0.0, 1.0]]))
-    assert given[0, 0] == pytest.approx(1e-7, rel=1e-3)
+def test_the_slopes_that_weights_and_calibration_are_fitted_by_are_right() -> None:
+    """A fit by wrong slopes stops early: nothing near it may be better."""
+    said = np.stack([np.log(noisy(0.6)), np.log(noisy(0.9))], axis=1)
+    found = np.array([*fit_weights({"one": said[:, 0], "two": said[:, 1]}, LABELS).values()])
+
+    def loss(weights: Probabilities) -> float:
+        return log_loss(softmax(pool(said, weights), axis=1), LABELS)
+
+    for step in ([0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]):
+        assert loss(found) <= loss(found + step) + 1e-9
 
 
 @pytest.mark.parametrize("instance", [BATTED_BALL, PITCH], ids=lambda each: each.message)

@@ -1,28 +1,8 @@
-from datetime import date
-
 import pytest
 
-from ondeck_core.manifest import Evaluation, Score, Window
+from ondeck_core.judgement import Evaluation
 from ondeck_trainer.gate import judge, skill
-
-DAYS = Window(first_day=date(2022, 6, 1), last_day=date(2022, 6, 30))
-
-
-def evaluation(model: float, constant: float = 0.6) -> Evaluation:
-    return Evaluation(
-        task="called_strike",
-        fitted=DAYS,
-        calibrated=DAYS,
-        judged=DAYS,
-        rows=1,
-        served_fit=False,
-        scores=(
-            Score(question="outcomes", predictor="model", log_loss=model),
-            Score(question="outcomes", predictor="constant", log_loss=constant),
-            Score(question="hit", predictor="model", log_loss=9.0),
-        ),
-        reliability={},
-    )
+from tests.made_up_judgement import judgement as evaluation
 
 
 @pytest.mark.parametrize(
@@ -46,8 +26,5 @@ def test_the_verdict_names_both_figures() -> None:
 
 
 def test_an_evaluation_without_figures_is_no_evaluation() -> None:
-    without = evaluation(0.3).model_copy(
-        update={"scores": (Score(question="outcomes", predictor="model"), evaluation(0.3).scores[1])}
-    )
     with pytest.raises(ValueError, match="without the log loss"):
-        skill(without)
+        skill(evaluation(None))

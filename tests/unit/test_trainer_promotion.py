@@ -1,32 +1,11 @@
-from datetime import date
-
 import pytest
 
-from ondeck_core.manifest import Evaluation, Score, Window
+from ondeck_core.judgement import Evaluation
 from ondeck_trainer.promotion import may_promote
+from tests.made_up_judgement import JULY, JUNE
+from tests.made_up_judgement import judgement as evaluation
 
-JUNE = Window(first_day=date(2022, 6, 1), last_day=date(2022, 6, 30))
-JULY = Window(first_day=date(2022, 7, 1), last_day=date(2022, 7, 31))
 WHAT_TO_DO = "judge both on the same later days with: ondeck models compare"
-
-
-def evaluation(
-    log_loss: float | None, ece: float | None = 0.004, *, judged: Window = JUNE, rows: int = 1000
-) -> Evaluation:
-    return Evaluation(
-        task="called_strike",
-        fitted=JUNE,
-        calibrated=JUNE,
-        judged=judged,
-        rows=rows,
-        served_fit=False,
-        scores=(
-            Score(question="hit", predictor="model", log_loss=9.0, ece=0.9),
-            Score(question="outcomes", predictor="constant", log_loss=0.6, ece=0.001),
-            Score(question="outcomes", predictor="model", log_loss=log_loss, ece=ece),
-        ),
-        reliability={},
-    )
 
 
 @pytest.mark.parametrize(
