@@ -1,8 +1,8 @@
 """What an artifact claims, and the names of what lies in its folder.
 
-`<repository>/<model>/<version>/` holds `model.onnx`, `golden.json`, `evaluation.json`, `parity.json`, `card.md` and,
-written last, `manifest.json`, which names the others with their SHA-256. `<repository>/<model>/aliases.json` stands
-beside the versions.
+`<repository>/<model>/<version>/` holds `model.onnx`, `golden.json`, `evaluation.json`, `parity.json`, `card.md`,
+`background.json` where the version can explain its answers, and, written last, `manifest.json`, which names the others
+with their SHA-256. `<repository>/<model>/aliases.json` stands beside the versions.
 """
 
 from datetime import date, datetime
@@ -15,6 +15,7 @@ GOLDEN_FILE: Final = "golden.json"
 EVALUATION_FILE: Final = "evaluation.json"
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "card.md"
+BACKGROUND_FILE: Final = "background.json"
 MANIFEST_FILE: Final = "manifest.json"
 ALIASES_FILE: Final = "aliases.json"
 PRODUCTION: Final = "production"
@@ -103,6 +104,13 @@ class Golden(Claim):
     fields: tuple[str, ...]
     instances: tuple[tuple[float | None, ...], ...]
     probabilities: tuple[tuple[float, ...], ...]
+
+
+class Background(Claim):
+    """Usual instances (NaN as None), beside which an answer is explained; their mean prediction is the base rate."""
+
+    fields: tuple[str, ...]
+    instances: Annotated[tuple[tuple[float | None, ...], ...], Field(min_length=2)]
 
 
 class Manifest(Claim):

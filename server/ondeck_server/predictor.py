@@ -51,6 +51,14 @@ class Predictor:
         probabilities = await self._batcher(chosen.version).answer(instances)
         return self.finish(chosen, instances, probabilities)
 
+    async def run(self, version: LoadedVersion, instances: Matrix) -> Matrix:
+        """Turn instances of shape (n, fields), whatever they hold, into probabilities (n, outcomes), and no more.
+
+        Raises:
+            QueueFullError: too many rows wait already.
+        """
+        return await self._batcher(version).answer(instances)
+
     def start(self, chosen: Chosen, instance: Matrix, *, path: str) -> asyncio.Future[Matrix]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
         check(chosen.version.task.instance, instance, path=path, rows_named=False)

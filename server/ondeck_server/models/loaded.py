@@ -10,8 +10,19 @@ from pydantic import BaseModel, ValidationError
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import EVALUATION_FILE, GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, Evaluation, Golden, Manifest
+from ondeck_core.manifest import (
+    BACKGROUND_FILE,
+    EVALUATION_FILE,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Background,
+    Evaluation,
+    Golden,
+    Manifest,
+)
 from ondeck_core.tasks import TASKS, Task
+from ondeck_server.models.background import background_rows
 from ondeck_server.models.session import Session
 
 C = TypeVar("C", bound=BaseModel)
@@ -19,12 +30,13 @@ C = TypeVar("C", bound=BaseModel)
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedVersion:
-    """A verified, warm version."""
+    """A verified, warm version; one without a background, shape (rows, fields), answers and cannot explain."""
 
     manifest: Manifest
     evaluation: Evaluation
     task: Task
     session: Session
+    background: Matrix | None = None
 
     def answer(self, instances: Matrix) -> Matrix:
         """Turn instances of shape (n, fields) into probabilities of shape (n, outcomes)."""
@@ -42,7 +54,8 @@ def load(folder: Path, model: str, version: int) -> LoadedVersion:
     task = _check_task(manifest)
     evaluation = read_evaluation(folder)
     session = Session(folder / MODEL_FILE, len(manifest.feature_names), len(manifest.outcomes))
-    loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session)
+    background = _background(folder, manifest, task)
+    loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session, background=background)
     _check_golden(loaded, _claim(Golden, folder / GOLDEN_FILE))
     session.warm_up(len(manifest.feature_names))
     return loaded
@@ -82,6 +95,12 @@ def _check_task(manifest: Manifest) -> Task:
         if theirs != ours:
             raise ArtifactRefusedError(f"made for other features ({what}): {theirs}, here {ours}")
     return task
+
+
+def _background(folder: Path, manifest: Manifest, task: Task) -> Matrix | None:
+    if BACKGROUND_FILE not in manifest.files:
+        return None
+    return background_rows(_claim(Background, folder / BACKGROUND_FILE), task.instance)
 
 
 def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:
