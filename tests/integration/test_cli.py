@@ -94,7 +94,10 @@ def test_models_are_listed_for_people_and_for_programs(running_server: RunningSe
         assert f"{loss:.4f}" in table.stdout
 
 
-@pytest.mark.parametrize("words", [(), ("predict",), ("predict", "batted-ball"), ("ingest",), ("up",), ("train",)])
+@pytest.mark.parametrize(
+    "words",
+    [(), ("predict",), ("predict", "batted-ball"), ("explain", "batted-ball"), ("ingest",), ("up",), ("train",)],
+)
 def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
     done = ondeck(*words, "--help")
     assert done.returncode == 0
