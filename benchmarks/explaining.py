@@ -12,6 +12,7 @@ from ondeck_core.explaining.parts import parts_of, settled
 from ondeck_core.explaining.plan import Plan, Question, affordable_rows, plan
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import ALIASES_FILE, BACKGROUND_FILE, PRODUCTION, Aliases
+from ondeck_server.models.background import arranged
 from ondeck_server.models.loaded import LoadedVersion, load
 from ondeck_server.settings import ROWS_A_RUN
 
@@ -59,7 +60,7 @@ def explainable(models: Path, name: str, count: int) -> tuple[LoadedVersion, Mat
     version = load(models / name / str(number), name, number)
     drawn = sample(version.task, count + STAND_IN_ROWS).instances
     if version.background is None:
-        version = replace(version, background=settled(version.task.instance, drawn[count:]))
+        version = replace(version, background=arranged(drawn[count:], version.task.features))
     return version, drawn[:count]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ondeck_core.explaining.pairing import alike_side_by_side
 from ondeck_core.explaining.parts import Part, parts_of, present, settled, value_of
 from ondeck_core.explaining.plan import Explained, Plan, Question, affordable_rows, plan
 from ondeck_core.explaining.subsets import Subsets
@@ -108,9 +109,9 @@ def test_with_fewer_rows_brute_force_lies_within_the_standard_errors(model: Mode
 
 def test_a_linear_model_is_explained_exactly_by_any_walk() -> None:
     question = ask(rows(1, seed=5), rows(10, seed=6))
-    explained = answer(question, linear, most_rows=50)[1]
+    made, explained = answer(question, linear, most_rows=50)
     weights = np.arange(1, 1 + FIELDS)
-    moved = weights * (question.instance[0] - question.background[:8].mean(axis=0))
+    moved = weights * (question.instance[0] - question.background[made.game.starts].mean(axis=0))
     np.testing.assert_allclose(explained.contributions[:, 0], moved, atol=1e-4)
 
 
@@ -199,12 +200,25 @@ def test_where_not_even_one_walk_a_row_is_paid_for_fewer_rows_are_the_base() -> 
     question = ask(rows(1, 24, 28), rows(24, 25, 28), parts_numbered(28))
     made, explained = answer(question, tangled, most_rows=300)
     assert made.background_rows == 10
-    expected = tangled(question.background[:10]).astype(np.float64).mean(axis=0)
+    expected = tangled(question.background[made.game.starts]).astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(explained.base_rates, expected, atol=1e-12)
 
 
 def parts_numbered(count: int) -> tuple[Part, ...]:
     return tuple(Part(name=str(number), columns=(number,)) for number in range(count))
+
+
+def test_rows_that_are_alike_come_side_by_side() -> None:
+    inputs = np.array([[0, 5], [9, np.nan], [0.1, 5], [4, 1], [9.1, np.nan], [4, 1]], dtype=np.float32)
+    numbered = np.arange(6, dtype=np.float32)[:, np.newaxis]
+    assert alike_side_by_side(numbered, inputs).ravel().tolist() == [3, 5, 0, 2, 1, 4]
+
+
+@pytest.mark.parametrize("count", [2, 5, 24])
+def test_every_row_keeps_its_place_in_the_background(count: int) -> None:
+    background = rows(count, seed=28)
+    put = alike_side_by_side(background, background)
+    assert sorted(map(tuple, put.tolist())) == sorted(map(tuple, background.tolist()))
 
 
 def test_subsets_begin_with_none_and_end_with_all() -> None:

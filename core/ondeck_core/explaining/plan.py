@@ -19,7 +19,7 @@ from ondeck_core.explaining.walks import Walks, once_each, there_and_back
 from ondeck_core.instances import Matrix
 
 SEED: Final = 1953
-AFFORDABLE: Final = 4500  # units of about 9 us on one core, of which a row costs two and one for each outcome
+AFFORDABLE: Final = 5000  # units of about 9 us on one core, of which a row costs two and one for each outcome
 _FRUITLESS: Final = 2  # so many times the affordable rows are laid out, to see whether they hold few enough that differ
 
 
@@ -27,7 +27,8 @@ _FRUITLESS: Final = 2  # so many times the affordable rows are laid out, to see 
 class Question:
     """What is to be explained: an instance of shape (1, fields), beside a background of shape (n, fields), n >= 2.
 
-    Both are settled. `features` turns rows into the model's input: rows with the same input need one evaluation.
+    Both are settled, and rows of the background that are neighbours had better be alike. `features` turns rows into
+    the model's input: rows with the same input need one evaluation.
     """
 
     instance: Matrix

@@ -56,9 +56,13 @@ def there_and_back(rows: int, parts: int, rounds: int, draw: np.random.Generator
 
 
 def once_each(rows: int, parts: int, draw: np.random.Generator) -> Walks:
-    """Walk once from each row; neighbours go in opposite orders. Of an odd number of rows the last is left out."""
-    pairs = rows // 2
-    return Walks(starts=np.arange(2 * pairs), orders=_orders(pairs, parts, draw))
+    """Walk once from each row; neighbours go in opposite orders. Of an odd number of rows the last is left out.
+
+    Pairs of neighbours come in a random order, so that the first few stand for all.
+    """
+    pairs = draw.permutation(rows // 2)
+    starts = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
+    return Walks(starts=starts, orders=_orders(len(pairs), parts, draw))
 
 
 def _orders(pairs: int, parts: int, draw: np.random.Generator) -> Places:

@@ -100,7 +100,7 @@ def _check_task(manifest: Manifest) -> Task:
 def _background(folder: Path, manifest: Manifest, task: Task) -> Matrix | None:
     if BACKGROUND_FILE not in manifest.files:
         return None
-    return background_rows(_claim(Background, folder / BACKGROUND_FILE), task.instance)
+    return background_rows(_claim(Background, folder / BACKGROUND_FILE), task.features)
 
 
 def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:
