@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures_ports",
     "tests.fixtures_savant",
     "tests.fixtures_server",
+    "tests.fixtures_explaining",
 ]
 
 

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "serve": Entry("ondeck_server.commands:serve", "Serve the models over gRPC."),
     "players": Entry("ondeck_ingest.register.commands:players", "Know who every row is about."),
     "predict": Entry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
+    "explain": Entry("ondeck_cli.explain:explain", "Ask it why: what each field did to a probability."),
     "models": Entry("ondeck_cli.models.group:models", "Look at the model repository, and move it."),
     "ingest": Entry("ondeck_ingest.commands:ingest", "Take Statcast rows into PostgreSQL."),
     "train": Entry("ondeck_trainer.commands:train", "Fit, judge and publish a model."),

@@ -58,6 +58,17 @@ class ModelNotLoadedError(OndeckError):
         super().__init__(f"{model} version {version} is not loaded: {reason}")
 
 
+class NotExplainableError(OndeckError):
+    """The version answers, and cannot explain: nothing lies in it beside which an answer could be explained."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self.model = model
+        self.version = version
+        super().__init__(
+            f"{model} version {version} was published without a background, and cannot explain its answers"
+        )
+
+
 class PlayersNotLoadedError(OndeckError):
     """Who the players are has not been read yet, or cannot be."""
 

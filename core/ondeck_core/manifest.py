@@ -92,7 +92,7 @@ class Background(Claim):
     """Instances (NaN as None) that stand for what is usual, for explanations to start from; none was ever played."""
 
     fields: tuple[str, ...]
-    instances: tuple[tuple[float | None, ...], ...]
+    instances: Annotated[tuple[tuple[float | None, ...], ...], Field(min_length=2)]
 
 
 class FieldProfile(Claim):

@@ -60,6 +60,14 @@ class Predictor:
         check(chosen.version.task.instance, instances, path=path, rows_named=rows_named)
         return self.finish(chosen, instances, await self._batcher(chosen.version).answer(instances))
 
+    async def run(self, version: LoadedVersion, instances: Matrix) -> Matrix:
+        """Turn instances of shape (n, fields), whatever they hold, into probabilities (n, outcomes), and no more.
+
+        Raises:
+            QueueFullError: too many rows wait already.
+        """
+        return (await self._batcher(version).answer(instances))[:, :-1]
+
     def start(self, chosen: Chosen, instance: Matrix, *, path: str) -> asyncio.Future[Matrix]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
         check(chosen.version.task.instance, instance, path=path, rows_named=False)

@@ -75,6 +75,14 @@ def test_the_ranges_in_the_contracts_comments_are_those_that_are_enforced(root: 
 
 def test_every_reason_says_with_which_status_it_comes(root: Path) -> None:
     said = comments(root / "proto" / "ondeck" / "v1" / "error_reason.proto")
-    statuses = ("INVALID_ARGUMENT", "NOT_FOUND", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED")
+    statuses = (
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "FAILED_PRECONDITION",
+        "UNAVAILABLE",
+        "DEADLINE_EXCEEDED",
+        "INTERNAL",
+        "RESOURCE_EXHAUSTED",
+    )
     for name in ErrorReason.keys()[1:]:
         assert any(status in said[f"ErrorReason.{name}"] for status in statuses), name

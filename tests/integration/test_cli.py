@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ondeck_core.tasks import TASKS
 from tests.fixtures_server import RunningServer
 
 BALL = ("--launch-speed", "100", "--launch-angle", "20")
@@ -87,7 +88,7 @@ def test_where_nobody_answers_it_is_said_how_to_start_a_server() -> None:
 def test_models_are_listed_for_people_and_for_programs(running_server: RunningServer) -> None:
     table = ondeck("models", "list", "--target", running_server.target)
     listed = ondeck("models", "list", "--json", "--target", running_server.target)
-    assert [each["name"] for each in json.loads(listed.stdout)] == ["batted_ball", "called_strike"]
+    assert [each["name"] for each in json.loads(listed.stdout)] == sorted(TASKS)
     for each in json.loads(listed.stdout):
         loss = next(score["log_loss"] for score in each["evaluation"]["scores"] if score["predictor"] == "model")
         assert each["name"] in table.stdout
@@ -95,7 +96,20 @@ def test_models_are_listed_for_people_and_for_programs(running_server: RunningSe
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("predict",), ("predict", "batted-ball"), ("ingest",), ("up",), ("train",), ("models",)]
+    "words",
+    [
+        (),
+        ("predict",),
+        ("predict", "batted-ball"),
+        ("explain", "batted-ball"),
+        ("ingest",),
+        ("up",),
+        ("train",),
+        ("models",),
+        ("evaluate",),
+        ("recalibrate",),
+        ("models", "compare"),
+    ],
 )
 def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
     done = ondeck(*words, "--help")

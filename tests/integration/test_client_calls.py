@@ -165,7 +165,7 @@ def cancelled_streams(server: RunningServer) -> float:
 
 def test_models_are_listed_with_what_they_claim(client: Client) -> None:
     listed = {each.name: each for each in client.models()}
-    assert sorted(listed) == ["batted_ball", "called_strike"]
+    assert sorted(listed) == ["batted_ball", "called_strike", "pitch_outcome", "whiff"]
     assert client.model("batted_ball") == listed["batted_ball"]
     assert_loaded(listed["batted_ball"])
 

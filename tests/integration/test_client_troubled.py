@@ -16,6 +16,8 @@ from google.rpc.status_pb2 import Status
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictRequest,
     BatchPredictResponse,
+    ExplainRequest,
+    ExplainResponse,
     OutcomeProbability,
     Prediction,
     PredictRequest,
@@ -56,6 +58,11 @@ class Troubled(PredictionServiceServicer):
     def BatchPredict(  # noqa: N802  the contract's name
         self, request: BatchPredictRequest, context: grpc.ServicerContext
     ) -> BatchPredictResponse:
+        raise NotImplementedError
+
+    def Explain(  # noqa: N802  the contract's name
+        self, request: ExplainRequest, context: grpc.ServicerContext
+    ) -> ExplainResponse:
         raise NotImplementedError
 
     def StreamPredict(  # noqa: N802  the contract's name

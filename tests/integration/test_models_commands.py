@@ -163,14 +163,20 @@ def test_nothing_is_pointed_to_what_is_not_what_it_claims_not_even_by_force(repo
     ("words", "told"),
     [
         (("promote", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
-        (("promote", "home-runs", "1"), "error: no model 'home-runs'; there are: batted_ball, called_strike\n"),
+        (
+            ("promote", "home-runs", "1"),
+            "error: no model 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n",
+        ),
         (("promote", MODEL, "2", "--alias", "best!"), "error: 'best!' is no name for an alias"),
         (("rollback", MODEL), "error: batted_ball: no version is on record as production before version 1\n"),
         (
             ("rollback", MODEL, "--alias", "candidate"),
             "error: no alias 'batted_ball@candidate'; there are: production\n",
         ),
-        (("history", "home-runs"), "error: no model 'home-runs'; there are: batted_ball, called_strike\n"),
+        (
+            ("history", "home-runs"),
+            "error: no model 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n",
+        ),
         (("verify", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
     ],
 )
@@ -201,7 +207,10 @@ def test_the_history_tells_who_moved_what_and_why(repository: Path) -> None:
 def test_every_version_is_verified_and_each_that_does_not_hold_is_told_with_its_reason(repository: Path) -> None:
     whole = models_command(repository, "verify")
     assert (whole.returncode, whole.stderr) == (0, "")
-    assert whole.stdout == "batted_ball 1 holds\nbatted_ball 2 holds\nbatted_ball 3 holds\ncalled_strike 1 holds\n"
+    assert (
+        whole.stdout
+        == "batted_ball 1 holds\nbatted_ball 2 holds\nbatted_ball 3 holds\ncalled_strike 1 holds\npitch_outcome 1 holds\nwhiff 1 holds\n"
+    )
     spoil(repository, 2)
     shutil.rmtree(repository / MODEL / "1")
     broken = models_command(repository, "verify", "batted-ball")

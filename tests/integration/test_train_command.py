@@ -39,4 +39,4 @@ async def test_too_few_days_are_said_with_what_is_there(
 def test_an_unknown_task_is_told_which_there_are() -> None:
     done = train("home-runs")
     assert done.returncode == 1
-    assert done.stderr == "error: no task 'home-runs'; there are: batted_ball, called_strike\n"
+    assert done.stderr == "error: no task 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n"

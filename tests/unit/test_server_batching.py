@@ -94,7 +94,7 @@ async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it(version: Load
         batcher.submit(some(version, 2))
     await first
     assert counted.runs == [4]
-    assert (await batcher.submit(some(version, 5))).shape == (5, 5)
+    assert (await batcher.submit(some(version, 5))).shape == (5, 6)
 
 
 async def test_a_run_that_fails_is_told_to_each_of_its_callers(version: LoadedVersion) -> None:
@@ -102,7 +102,7 @@ async def test_a_run_that_fails_is_told_to_each_of_its_callers(version: LoadedVe
     bad = np.zeros((1, 2), dtype=np.float32)
     answers = await asyncio.gather(batcher.submit(bad), batcher.submit(bad), return_exceptions=True)
     assert all(isinstance(each, Exception) for each in answers)
-    assert (await batcher.submit(some(version, 1))).shape == (1, 5)
+    assert (await batcher.submit(some(version, 1))).shape == (1, 6)
 
 
 def test_a_graph_runs_on_one_thread(version: LoadedVersion) -> None:

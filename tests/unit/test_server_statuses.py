@@ -6,6 +6,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, Re
 from ondeck_core.errors import (
     InvalidInstanceError,
     ModelNotLoadedError,
+    NotExplainableError,
     NotFoundError,
     Violation,
     WrongInstanceError,
@@ -30,6 +31,7 @@ TABLE = [
     (NotFoundError("version", "x/9", ["1"]), grpc.StatusCode.NOT_FOUND, "VERSION_NOT_FOUND", [ResourceInfo]),
     (NotFoundError("alias", "x@y", []), grpc.StatusCode.NOT_FOUND, "ALIAS_NOT_FOUND", [ResourceInfo]),
     (ModelNotLoadedError("x", 2, "broken"), grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_LOADED", [RetryInfo]),
+    (NotExplainableError("x", 2), grpc.StatusCode.FAILED_PRECONDITION, "NOT_EXPLAINABLE", []),
     (QueueFullError("full"), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", [RetryInfo]),
     (DeadlinePassedError("late"), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", []),
     (ZeroDivisionError("secret"), grpc.StatusCode.INTERNAL, "INTERNAL", []),

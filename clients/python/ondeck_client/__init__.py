@@ -10,7 +10,14 @@ from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns, PitchType, Side
 from ondeck.v1.model_service_pb2 import Model, ModelState
 from ondeck.v1.player_service_pb2 import GetPlayerResponse, Player, PlayerAnswer, PlayerId, PlayerName, Role
-from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, FieldViolation, Prediction, StreamAnswer
+from ondeck.v1.prediction_service_pb2 import (
+    BatchPredictResponse,
+    Contribution,
+    ExplainResponse,
+    FieldViolation,
+    Prediction,
+    StreamAnswer,
+)
 from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
 from ondeck_client.errors import correlation_id_of, reason_of, violations_of
@@ -21,7 +28,9 @@ __all__ = [
     "BattedBall",
     "BattedBallColumns",
     "Client",
+    "Contribution",
     "ErrorReason",
+    "ExplainResponse",
     "FieldViolation",
     "GetPlayerResponse",
     "Model",

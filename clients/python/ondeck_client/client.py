@@ -10,7 +10,7 @@ from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerAnswer
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
-from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, Prediction, StreamAnswer
+from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, ExplainResponse, Prediction, StreamAnswer
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
@@ -75,6 +75,23 @@ class Client:
         """
         request = requests.predict_request(requests.model_spec(model, version, alias), instance)
         return self._predictions.Predict(request, **self._manner.of_call(timeout)).prediction
+
+    def explain(  # noqa: PLR0913  as predict, and one word more
+        self,
+        model: str,
+        instance: Instance,
+        *,
+        outcome: str = "",
+        version: int | None = None,
+        alias: str | None = None,
+        timeout: float | None = None,
+    ) -> ExplainResponse:
+        """Ask a model how far each field of one instance moved the probability of an outcome from its base rate.
+
+        `outcome` is the one that is explained; default: the likeliest. The other arguments are those of `predict`.
+        """
+        request = requests.explain_request(requests.model_spec(model, version, alias), instance, outcome)
+        return self._predictions.Explain(request, **self._manner.of_call(timeout))
 
     def batch_predict(
         self,

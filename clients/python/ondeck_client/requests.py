@@ -7,7 +7,12 @@ from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchC
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.player_service_pb2 import PlayerId, PlayerName, PlayerQuestion, ResolvePlayersRequest
-from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
+from ondeck.v1.prediction_service_pb2 import (
+    BatchPredictRequest,
+    ExplainRequest,
+    PredictRequest,
+    StreamPredictRequest,
+)
 
 Instance = Pitch | BattedBall
 Columns = PitchColumns | BattedBallColumns
@@ -35,6 +40,13 @@ def predict_request(spec: ModelSpec, instance: Instance) -> PredictRequest:
     if isinstance(instance, Pitch):
         return PredictRequest(model=spec, pitch=instance)
     return PredictRequest(model=spec, batted_ball=instance)
+
+
+def explain_request(spec: ModelSpec, instance: Instance, outcome: str) -> ExplainRequest:
+    """Ask why a model says what it says of one instance."""
+    if isinstance(instance, Pitch):
+        return ExplainRequest(model=spec, pitch=instance, outcome=outcome)
+    return ExplainRequest(model=spec, batted_ball=instance, outcome=outcome)
 
 
 def batch_request(spec: ModelSpec, columns: Columns) -> BatchPredictRequest:

@@ -10,25 +10,39 @@ from ondeck_core.certainty import spread
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
 from ondeck_core.judgement import Evaluation
-from ondeck_core.manifest import EVALUATION_FILE, GOLDEN_FILE, MODEL_FILE, Golden, Manifest
+from ondeck_core.manifest import (
+    BACKGROUND_FILE,
+    EVALUATION_FILE,
+    GOLDEN_FILE,
+    MODEL_FILE,
+    Background,
+    Golden,
+    Manifest,
+)
 from ondeck_core.tasks import TASKS, Task
+from ondeck_server.models.background import background_rows
 from ondeck_server.models.session import Session
 from ondeck_store.artifacts.claims import read_claim, read_evaluation, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedVersion:
-    """A verified, warm version."""
+    """A verified, warm version; one without a background, shape (rows, fields), answers and cannot explain."""
 
     manifest: Manifest
     evaluation: Evaluation
     task: Task
     session: Session
+    background: Matrix | None = None
 
     def answer(self, instances: Matrix) -> Matrix:
         """Turn instances of shape (n, fields) into probabilities and, in a last column, the spread of the members."""
         probabilities, members = self.session.run(self.task.features.compute(instances))
         return np.column_stack([probabilities, spread(members, probabilities)])
+
+    def probabilities(self, instances: Matrix) -> Matrix:
+        """Turn instances of shape (n, fields) into probabilities of shape (n, outcomes)."""
+        return self.answer(instances)[:, :-1]
 
 
 def load(folder: Path, model: str, version: int) -> LoadedVersion:
@@ -42,7 +56,8 @@ def load(folder: Path, model: str, version: int) -> LoadedVersion:
     task = _check_task(manifest)
     evaluation = read_evaluation(folder)
     session = Session(folder / MODEL_FILE, len(manifest.feature_names), len(manifest.outcomes))
-    loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session)
+    background = _background(folder, manifest, task)
+    loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session, background=background)
     _check_golden(loaded, read_claim(Golden, folder / GOLDEN_FILE))
     session.warm_up(len(manifest.feature_names))
     return loaded
@@ -71,12 +86,18 @@ def _check_task(manifest: Manifest) -> Task:
     return task
 
 
+def _background(folder: Path, manifest: Manifest, task: Task) -> Matrix | None:
+    if BACKGROUND_FILE not in manifest.files:
+        return None
+    return background_rows(read_claim(Background, folder / BACKGROUND_FILE), task.features)
+
+
 def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:
     if golden.fields != loaded.task.instance.names or not golden.instances:
         raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no instances of {loaded.task.instance.message}")
     try:
         instances, expected = np.array(golden.instances, dtype=np.float32), np.array(golden.probabilities)
-        difference = float(np.abs(loaded.answer(instances)[:, :-1] - expected).max())
+        difference = float(np.abs(loaded.probabilities(instances) - expected).max())
     except Exception as broken:  # whatever ONNX Runtime and numpy raise
         raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
     if not difference <= golden.tolerance:

@@ -6,7 +6,12 @@ from typing import Any, Final
 import numpy as np
 
 from ondeck.v1.model_spec_pb2 import ModelSpec
-from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
+from ondeck.v1.prediction_service_pb2 import (
+    BatchPredictRequest,
+    ExplainRequest,
+    PredictRequest,
+    StreamPredictRequest,
+)
 from ondeck_core.errors import InvalidInstanceError, Violation, WrongInstanceError
 from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix, violations
 from ondeck_core.tasks import Task
@@ -31,7 +36,7 @@ def wanted(spec: ModelSpec) -> Wanted:
     return Wanted(model=spec.name, alias=spec.alias if choice == "alias" else None)
 
 
-def instance_of(request: PredictRequest | StreamPredictRequest, task: Task) -> Matrix:
+def instance_of(request: PredictRequest | StreamPredictRequest | ExplainRequest, task: Task) -> Matrix:
     """Read the one instance of a request as a matrix of shape (1, fields).
 
     Raises:

@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictRequest,
     BatchPredictResponse,
+    ExplainRequest,
+    ExplainResponse,
     PredictRequest,
     PredictResponse,
     StreamPredictRequest,
     StreamPredictResponse,
 )
+from ondeck_server.explainer import explain
 from ondeck_server.predictor import Predictor
 from ondeck_server.rpc import answers, convert
 from ondeck_server.rpc.call import Call
+from ondeck_server.rpc.explanations import explanation
 from ondeck_server.rpc.streaming import answer_in_order
 
 
@@ -44,3 +48,9 @@ class PredictionHandlers:
     ) -> AsyncIterator[StreamPredictResponse]:
         """Answer instances as they come, in their order."""
         return answer_in_order(self._predictor, requests)
+
+    async def explain(self, _: Call, request: ExplainRequest) -> ExplainResponse:
+        """Tell how much each field moved the probability of an outcome."""
+        chosen = self._predictor.choose(convert.wanted(request.model))
+        instance = convert.instance_of(request, chosen.version.task)
+        return explanation(await explain(self._predictor, chosen, instance, request.outcome))

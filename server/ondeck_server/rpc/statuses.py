@@ -16,6 +16,7 @@ from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck_core.errors import (
     InvalidInstanceError,
     ModelNotLoadedError,
+    NotExplainableError,
     NotFoundError,
     OndeckError,
     PlayersNotLoadedError,
@@ -119,6 +120,15 @@ def _not_loaded(error: ModelNotLoadedError) -> Outcome:
     )
 
 
+def _not_explainable(error: NotExplainableError) -> Outcome:
+    return Outcome(
+        code=code_pb2.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_NOT_EXPLAINABLE,
+        message=str(error),
+        facts={"model": error.model, "version": str(error.version)},
+    )
+
+
 def _players_not_loaded(error: PlayersNotLoadedError) -> Outcome:
     return Outcome(
         code=code_pb2.UNAVAILABLE,
@@ -151,6 +161,7 @@ _TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
     WrongInstanceError: _wrong_instance,
     NotFoundError: _not_found,
     ModelNotLoadedError: _not_loaded,
+    NotExplainableError: _not_explainable,
     PlayersNotLoadedError: _players_not_loaded,
     QueueFullError: _queue_full,
     DeadlinePassedError: _deadline,

@@ -50,6 +50,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_PLAYER_NOT_FOUND: no player of that id. NOT_FOUND with ResourceInfo."""
     ERROR_REASON_PLAYERS_NOT_LOADED: _ErrorReason.ValueType  # 11
     """ERROR_REASON_PLAYERS_NOT_LOADED: the players are not read yet, or cannot be. UNAVAILABLE with RetryInfo."""
+    ERROR_REASON_NOT_EXPLAINABLE: _ErrorReason.ValueType  # 12
+    """ERROR_REASON_NOT_EXPLAINABLE: the version can predict and not explain: it was published without a
+    background. FAILED_PRECONDITION with the model and the version in ErrorInfo.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what a caller may branch on. It stands, without its prefix, in `google.rpc.ErrorInfo.reason`
@@ -84,4 +88,8 @@ ERROR_REASON_PLAYER_NOT_FOUND: ErrorReason.ValueType  # 10
 """ERROR_REASON_PLAYER_NOT_FOUND: no player of that id. NOT_FOUND with ResourceInfo."""
 ERROR_REASON_PLAYERS_NOT_LOADED: ErrorReason.ValueType  # 11
 """ERROR_REASON_PLAYERS_NOT_LOADED: the players are not read yet, or cannot be. UNAVAILABLE with RetryInfo."""
+ERROR_REASON_NOT_EXPLAINABLE: ErrorReason.ValueType  # 12
+"""ERROR_REASON_NOT_EXPLAINABLE: the version can predict and not explain: it was published without a
+background. FAILED_PRECONDITION with the model and the version in ErrorInfo.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -632,3 +632,147 @@ class FieldViolation(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FieldViolation: _TypeAlias = FieldViolation  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    """ExplainRequest asks one model why it says what it says of one instance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PITCH_FIELD_NUMBER: _builtins.int
+    BATTED_BALL_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """outcome is the outcome whose probability is explained, for example `home_run`. Empty: the likeliest."""
+    @_builtins.property
+    def model(self) -> _model_spec_pb2.ModelSpec:
+        """model names the model to ask. Required. A version that was published without a background is
+        FAILED_PRECONDITION with ERROR_REASON_NOT_EXPLAINABLE.
+        """
+
+    @_builtins.property
+    def pitch(self) -> _instances_pb2.Pitch:
+        """pitch is the instance of a task about pitches."""
+
+    @_builtins.property
+    def batted_ball(self) -> _instances_pb2.BattedBall:
+        """batted_ball is the instance of a task about balls in play."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_spec_pb2.ModelSpec | None = ...,
+        pitch: _instances_pb2.Pitch | None = ...,
+        batted_ball: _instances_pb2.BattedBall | None = ...,
+        outcome: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "pitch", b"pitch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "outcome", b"outcome", "pitch", b"pitch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_instance: _TypeAlias = _typing.Literal["pitch", "batted_ball"]  # noqa: Y015
+    _WhichOneofArgType_instance: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_instance) -> _WhichOneofReturnType_instance | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    """ExplainResponse is the answer to one ExplainRequest.
+
+    The contributions are Shapley values. A row of the version's background becomes the instance, field after field;
+    what the probability moves at each step is credited to the field that changed, and the mean is taken over orders
+    of the fields and over the rows. They add up to probability - base_rate exactly, and the same request to the same
+    version has the same answer.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREDICTION_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    BASE_RATE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    BACKGROUND_ROWS_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """outcome is the outcome that is explained."""
+    base_rate: _builtins.float
+    """base_rate is the mean probability of the outcome over the rows of the background. From 0 to 1."""
+    probability: _builtins.float
+    """probability is the probability of the outcome for this instance. From 0 to 1."""
+    exact: _builtins.bool
+    """exact tells that all orders of the fields were taken into account, not a sample of them."""
+    background_rows: _builtins.int
+    """background_rows is how many rows of the background the base rate and the contributions are means over."""
+    @_builtins.property
+    def prediction(self) -> Global___Prediction:
+        """prediction is what the model says of the instance. Always set."""
+
+    @_builtins.property
+    def contributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contribution]:
+        """contributions has one entry for each field that is set in the instance or in the background, the largest
+        contribution, by size, first.
+        """
+
+    def __init__(
+        self,
+        *,
+        prediction: Global___Prediction | None = ...,
+        outcome: _builtins.str = ...,
+        base_rate: _builtins.float = ...,
+        probability: _builtins.float = ...,
+        contributions: _abc.Iterable[Global___Contribution] | None = ...,
+        exact: _builtins.bool = ...,
+        background_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prediction", b"prediction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "base_rate", b"base_rate", "contributions", b"contributions", "exact", b"exact", "outcome", b"outcome", "prediction", b"prediction", "probability", b"probability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Contribution(_message.Message):
+    """Contribution is what one field of an instance did to a probability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
+    STANDARD_ERROR_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """field is the name of the field in the instance's message, for example `plate_x`. The direction of a ball in
+    play is one field, `spray_angle`, also where hc_x and hc_y give it.
+    """
+    contribution: _builtins.float
+    """contribution is how far the field moved the probability from the base rate. From -1 to 1; 0 where the model does
+    not read the field.
+    """
+    standard_error: _builtins.float
+    """standard_error is that of the contribution, from the sample of orders; 0 where the answer is exact."""
+    value: _builtins.float
+    """value is what the instance says: in the unit of the field, a code as its number. Unset where the field is absent,
+    which can move a probability, too.
+    """
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        contribution: _builtins.float = ...,
+        standard_error: _builtins.float = ...,
+        value: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "contribution", b"contribution", "field", b"field", "standard_error", b"standard_error", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___Contribution: _TypeAlias = Contribution  # noqa: Y015

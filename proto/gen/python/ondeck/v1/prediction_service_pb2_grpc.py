@@ -53,6 +53,11 @@ class PredictionServiceStub:
                 request_serializer=ondeck_dot_v1_dot_prediction__service__pb2.StreamPredictRequest.SerializeToString,
                 response_deserializer=ondeck_dot_v1_dot_prediction__service__pb2.StreamPredictResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/ondeck.v1.PredictionService/Explain',
+                request_serializer=ondeck_dot_v1_dot_prediction__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=ondeck_dot_v1_dot_prediction__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class PredictionServiceServicer:
@@ -85,6 +90,13 @@ class PredictionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -102,6 +114,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.StreamPredict,
                     request_deserializer=ondeck_dot_v1_dot_prediction__service__pb2.StreamPredictRequest.FromString,
                     response_serializer=ondeck_dot_v1_dot_prediction__service__pb2.StreamPredictResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=ondeck_dot_v1_dot_prediction__service__pb2.ExplainRequest.FromString,
+                    response_serializer=ondeck_dot_v1_dot_prediction__service__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -189,6 +206,33 @@ class PredictionService:
             '/ondeck.v1.PredictionService/StreamPredict',
             ondeck_dot_v1_dot_prediction__service__pb2.StreamPredictRequest.SerializeToString,
             ondeck_dot_v1_dot_prediction__service__pb2.StreamPredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ondeck.v1.PredictionService/Explain',
+            ondeck_dot_v1_dot_prediction__service__pb2.ExplainRequest.SerializeToString,
+            ondeck_dot_v1_dot_prediction__service__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class PredictionServiceStub:
     the stream; one response may hold several. An instance that cannot be answered gets an error as its
     answer, and the stream goes on.
     """
+    Explain: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.ExplainRequest, _prediction_service_pb2.ExplainResponse]
+    """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate."""
 
 @_typing.type_check_only
 class PredictionServiceAsyncStub(PredictionServiceStub):
@@ -65,6 +67,8 @@ class PredictionServiceAsyncStub(PredictionServiceStub):
     the stream; one response may hold several. An instance that cannot be answered gets an error as its
     answer, and the stream goes on.
     """
+    Explain: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.ExplainRequest, _prediction_service_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate."""
 
 class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
     """PredictionService answers what happens next.
@@ -99,5 +103,13 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         the stream; one response may hold several. An instance that cannot be answered gets an error as its
         answer, and the stream goes on.
         """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _prediction_service_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prediction_service_pb2.ExplainResponse, _abc.Awaitable[_prediction_service_pb2.ExplainResponse]]:
+        """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate."""
 
 def add_PredictionServiceServicer_to_server(servicer: PredictionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

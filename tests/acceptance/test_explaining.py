@@ -1,0 +1,48 @@
+"""Explanations by the shipped models: how long one takes, and how near the sample of orders comes."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.explaining import explain_each, explainable
+from ondeck_core.explaining.parts import parts_of, settled
+from ondeck_core.explaining.plan import Question, affordable_rows, plan
+from ondeck_core.tasks import TASKS
+
+LONGEST_MS = 60
+FAR_MORE_ROWS = 10_000
+NEGLIGIBLE = 5e-4
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_explaining_one_instance_takes_at_most_60_ms_of_one_core(root: Path, name: str) -> None:
+    version, instances = explainable(root / "onnx_models", name, 60)
+    explain_each(version, instances[:3])
+    measured = explain_each(version, instances, clock=time.process_time)  # of this process, whatever else runs here
+    assert np.percentile(measured.millis, 95) <= LONGEST_MS
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_far_more_orders_tell_the_same_within_the_standard_errors(root: Path, name: str) -> None:
+    version, instances = explainable(root / "onnx_models", name, 6)
+    assert version.background is not None
+    misses = []
+    for row in instances:
+        question = Question(
+            instance=settled(version.task.instance, row[np.newaxis]),
+            background=version.background,
+            parts=parts_of(version.task.instance),
+            features=version.task.features.compute,
+        )
+        usual = plan(question, affordable_rows(len(version.task.outcomes)))
+        same_base = replace(question, background=question.background[np.unique(usual.game.starts)])
+        thorough = plan(same_base, FAR_MORE_ROWS)
+        found, nearer = (each.explain(version.probabilities(each.rows)) for each in (usual, thorough))
+        np.testing.assert_allclose(found.contributions.sum(axis=0), found.probabilities - found.base_rates, atol=1e-9)
+        error = np.hypot(found.standard_errors, nearer.standard_errors) + NEGLIGIBLE
+        misses.append(np.abs(found.contributions - nearer.contributions) / error)
+    assert np.mean(np.concatenate(misses) <= 2) >= 0.9
+    assert np.concatenate(misses).max() < 6

@@ -1,0 +1,99 @@
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from ondeck_client import AsyncClient, BattedBall, Client
+from tests.fixtures_explaining import UNEXPLAINED
+from tests.fixtures_server import RunningServer
+from tests.integration.test_cli import ondeck
+
+BALL = ("--launch-speed", "100", "--launch-angle", "20", "--stand", "r")
+WIDEST = 100
+
+
+@pytest.fixture
+def client(explaining_server: RunningServer) -> Iterator[Client]:
+    with Client(explaining_server.target) as opened:
+        yield opened
+
+
+def drawn(text: str) -> dict[str, float]:
+    """Read the figure at the end of each line that has a bar."""
+    found = re.findall(r"^(\w+(?: rate)?) .*\|\W*? ([+-]?\d\.\d{3})(?: .*)?$", text, re.MULTILINE)
+    return {name: float(figure) for name, figure in found}
+
+
+def test_a_person_sees_the_way_from_the_base_rate_to_the_probability(explaining_server: RunningServer) -> None:
+    done = ondeck("explain", "batted-ball", *BALL, "--outcome", "single", "--target", explaining_server.target)
+    assert done.returncode == 0, done.stderr
+    figures = drawn(done.stdout)
+    assert next(iter(figures)) == "base rate"
+    assert list(figures)[-1] == "probability"
+    assert {"launch_speed", "launch_angle", "spray_angle", "stand"} <= set(figures)
+    moved = sum(figures.values()) - figures["base rate"] - figures["probability"]
+    assert figures["base rate"] + moved == pytest.approx(figures["probability"], abs=0.0005 * len(figures) + 1e-9)
+    assert done.stdout.startswith("why single? ")
+    assert "100 mph" in done.stdout
+    assert re.search(r"^stand +R ", done.stdout, re.MULTILINE)
+    assert re.search(r"^spray_angle +not given ", done.stdout, re.MULTILINE)
+    assert done.stdout.splitlines()[-1].startswith("answered by batted_ball, version 1 (production), ")
+
+
+def test_bars_go_left_for_less_and_right_for_more_and_the_first_is_the_longest(
+    explaining_server: RunningServer,
+) -> None:
+    done = ondeck("explain", "called-strike", "--plate-x", "1", "--plate-z", "2", "--target", explaining_server.target)
+    bars = re.findall(r"(█*)\|(█*) +([+-])", done.stdout)
+    lengths = [max(map(len, (left, right))) for left, right, _ in bars]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] > 0
+    assert not any((left and sign == "+") or (right and sign == "-") for left, right, sign in bars)
+
+
+def test_it_fits_a_narrow_terminal_without_colour_and_without_accents(explaining_server: RunningServer) -> None:
+    words = ("called-strike", "--plate-x", "1", "--plate-z", "2", "--target", explaining_server.target)
+    plain = ondeck("explain", *words, PYTHONIOENCODING="ascii").stdout
+    assert "\x1b" not in plain
+    assert plain.isascii()
+    assert "#|" in plain or "|#" in plain
+    assert max(map(len, plain.splitlines())) <= WIDEST
+    assert not any(line.endswith(" ") for line in plain.splitlines())
+
+
+def test_the_whole_explanation_can_be_had_as_json(explaining_server: RunningServer) -> None:
+    done = ondeck("explain", "batted-ball", *BALL, "--json", "--target", explaining_server.target)
+    answer = json.loads(done.stdout)
+    added = sum(each["contribution"] for each in answer["contributions"])
+    assert answer["base_rate"] + added == pytest.approx(answer["probability"], abs=1e-6)
+    assert answer["prediction"]["answered_by"]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("batted-ball", *BALL, "--outcome", "walk"), 1, "error: --outcome must be one of out, single"),
+        (("batted-ball", *BALL, "--alias", UNEXPLAINED), 1, "was published without a background"),
+        (("called-strike", "--plate-x", "0"), 1, "error: --plate-z is required"),
+        (("home-runs",), 2, "there are: batted_ball"),
+    ],
+)
+def test_what_cannot_be_explained_is_said_in_words(
+    explaining_server: RunningServer, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = ondeck("explain", *words, ONDECK_PORT=explaining_server.target.rpartition(":")[2])
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_both_clients_explain_alike(client: Client, explaining_server: RunningServer) -> None:
+    ball = BattedBall(launch_speed=100, launch_angle=20)
+    response = client.explain("batted_ball", ball, outcome="triple", version=1)
+    async with AsyncClient(explaining_server.target) as ondeck_:
+        awaited = await ondeck_.explain("batted_ball", ball, outcome="triple", version=1)
+    assert (response.outcome, awaited.outcome) == ("triple", "triple")
+    assert response.contributions == awaited.contributions
+    added = sum(each.contribution for each in response.contributions)
+    assert response.base_rate + added == pytest.approx(response.probability, abs=1e-6)

@@ -1,0 +1,258 @@
+"""Explanations beside brute force: every order of the parts, one after the other, in plain Python."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ondeck_core.explaining.pairing import alike_side_by_side
+from ondeck_core.explaining.parts import Part, parts_of, present, settled, value_of
+from ondeck_core.explaining.plan import Explained, Plan, Question, affordable_rows, plan
+from ondeck_core.explaining.subsets import Subsets
+from ondeck_core.explaining.walks import Walks
+from ondeck_core.instances import BATTED_BALL, INSTANCE_TYPES, PITCH, InstanceType, Matrix
+
+Values = NDArray[np.float64]
+Model = Callable[[Matrix], Matrix]
+
+ENOUGH = 100_000
+FIELDS = 6
+ALL_PARTS = tuple(Part(name=f"field_{number}", columns=(number,)) for number in range(FIELDS))
+
+
+def rows(count: int, seed: int, fields: int = FIELDS) -> Matrix:
+    return np.random.default_rng(seed).normal(size=(count, fields)).astype(np.float32)
+
+
+def shares(scores: NDArray[np.floating]) -> Matrix:
+    """Two outcomes of which the first has this score, between 0 and 1."""
+    first = (1 / (1 + np.exp(-scores))).astype(np.float32)
+    return np.stack([first, 1 - first], axis=1)
+
+
+def linear(instances: Matrix) -> Matrix:
+    return np.stack([instances @ np.arange(1, 1 + instances.shape[1]), -instances[:, 0]], axis=1).astype(np.float32)
+
+
+def interacting(instances: Matrix) -> Matrix:
+    return shares(2 * instances[:, 0] * instances[:, 1] + instances[:, 2] * instances[:, 3] * instances[:, 4])
+
+
+def tangled(instances: Matrix) -> Matrix:
+    """A small random network: no field is like another, and none acts alone."""
+    draw = np.random.default_rng(99)
+    hidden = np.tanh(np.nan_to_num(instances) @ draw.normal(size=(instances.shape[1], 8)))
+    return shares(1.5 * hidden @ draw.normal(size=8))
+
+
+MODELS = [linear, interacting, tangled]
+
+
+def ask(instance: Matrix, background: Matrix, parts: tuple[Part, ...] = ALL_PARTS) -> Question:
+    return Question(instance=instance, background=background, parts=parts, features=np.copy)
+
+
+def answer(question: Question, model: Model, most_rows: int, seed: int = 1) -> tuple[Plan, Explained]:
+    made = plan(question, most_rows, seed)
+    return made, made.explain(model(made.rows))
+
+
+def by_brute_force(question: Question, model: Model) -> Values:
+    """Credit every step of every order from every row of the background, one row at a time."""
+    credited, walks = np.zeros((len(question.parts), model(question.instance).shape[1])), 0
+    for start in question.background:
+        for order in itertools.permutations(range(len(question.parts))):
+            row, before = start.copy(), model(start[np.newaxis]).astype(np.float64)[0]
+            for number in order:
+                columns = list(question.parts[number].columns)
+                row[columns] = question.instance[0, columns]
+                after = model(row[np.newaxis]).astype(np.float64)[0]
+                credited[number] += after - before
+                before = after
+            walks += 1
+    return credited / walks
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("most_rows", [ENOUGH, 200, 60, 30])
+def test_contributions_add_up_to_the_difference(model: Model, most_rows: int) -> None:
+    made, explained = answer(ask(rows(1, seed=1), rows(12, seed=2)), model, most_rows)
+    difference = explained.probabilities - explained.base_rates
+    np.testing.assert_allclose(explained.contributions.sum(axis=0), difference, atol=1e-12)
+    np.testing.assert_array_equal(explained.probabilities, model(rows(1, seed=1)).astype(np.float64)[0])
+    assert made.exact == (most_rows == ENOUGH)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_with_rows_enough_every_contribution_is_that_of_brute_force(model: Model) -> None:
+    question = ask(rows(1, seed=3), rows(3, seed=4))
+    made, explained = answer(question, model, ENOUGH)
+    assert made.exact
+    np.testing.assert_allclose(explained.contributions, by_brute_force(question, model), atol=1e-6)
+    assert not explained.standard_errors.any()
+
+
+@pytest.mark.parametrize("model", [interacting, tangled])
+def test_with_fewer_rows_brute_force_lies_within_the_standard_errors(model: Model) -> None:
+    misses = []
+    for seed in range(30):
+        question = ask(rows(1, seed=seed), rows(8, seed=seed + 100))
+        made, explained = answer(question, model, most_rows=150, seed=seed)
+        assert not made.exact
+        exact = answer(question, model, ENOUGH)[1].contributions
+        misses += list(np.abs(explained.contributions - exact) / (explained.standard_errors + 1e-9))
+    assert np.mean(np.array(misses) <= 2) >= 0.95
+    assert np.mean(np.array(misses) <= 4) >= 0.999
+
+
+def test_a_linear_model_is_explained_exactly_by_any_walk() -> None:
+    question = ask(rows(1, seed=5), rows(10, seed=6))
+    made, explained = answer(question, linear, most_rows=50)
+    weights = np.arange(1, 1 + FIELDS)
+    moved = weights * (question.instance[0] - question.background[made.game.starts].mean(axis=0))
+    np.testing.assert_allclose(explained.contributions[:, 0], moved, atol=1e-4)
+
+
+@pytest.mark.parametrize("most_rows", [ENOUGH, 200, 40])
+def test_a_field_that_the_model_does_not_read_is_credited_nothing(most_rows: int) -> None:
+    explained = answer(ask(rows(1, seed=7), rows(12, seed=8)), interacting, most_rows)[1]
+    assert explained.contributions[5].tolist() == [0, 0]
+    assert explained.standard_errors[5].tolist() == [0, 0]
+
+
+def test_fields_that_do_the_same_are_credited_the_same() -> None:
+    background, instance = rows(6, seed=9), rows(1, seed=10)
+    background[:, 1], instance[:, 1] = background[:, 0], instance[:, 0]
+
+    def symmetric(instances: Matrix) -> Matrix:
+        return shares(instances[:, 0] * instances[:, 1] * instances[:, 2])
+
+    contributions = answer(ask(instance, background), symmetric, ENOUGH)[1].contributions
+    np.testing.assert_allclose(contributions[0], contributions[1], atol=1e-12)
+
+
+def test_a_field_absent_in_the_instance_and_in_the_background_plays_no_part() -> None:
+    instance, background = rows(1, seed=11), rows(6, seed=12)
+    instance[:, 3] = background[:, 3] = np.nan
+    made, explained = answer(ask(instance, background), tangled, ENOUGH)
+    assert made.playing.tolist() == [0, 1, 2, 4, 5]
+    assert explained.contributions[3].tolist() == [0, 0]
+
+
+def test_that_a_field_is_absent_can_move_a_probability() -> None:
+    instance, background = rows(1, seed=13), rows(6, seed=14)
+    instance[:, 0] = np.nan
+    assert answer(ask(instance, background), tangled, ENOUGH)[1].contributions[0].any()
+
+
+@pytest.mark.parametrize("most_rows", [ENOUGH, 200, 40])
+def test_the_same_question_has_the_same_answer(most_rows: int) -> None:
+    question = ask(rows(1, seed=15), rows(12, seed=16))
+    once, again = (answer(question, tangled, most_rows)[1] for _ in range(2))
+    np.testing.assert_array_equal(once.contributions, again.contributions)
+
+
+def test_an_instance_that_is_a_row_of_the_background_is_no_different_from_it() -> None:
+    background = rows(1, seed=17)
+    made, explained = answer(ask(background, np.repeat(background, 4, axis=0)), tangled, ENOUGH)
+    assert len(made.rows) == 1
+    assert not explained.contributions.any()
+    np.testing.assert_array_equal(explained.probabilities, explained.base_rates)
+
+
+@pytest.mark.parametrize("fields", [4, 12, 28])
+@pytest.mark.parametrize("most_rows", [1500, 640, 300])
+def test_no_more_rows_are_evaluated_than_are_paid_for_and_none_twice(fields: int, most_rows: int) -> None:
+    parts = tuple(Part(name=str(number), columns=(number,)) for number in range(fields))
+    made = plan(ask(rows(1, 18, fields), rows(32, 19, fields), parts), most_rows)
+    assert len(made.rows) <= most_rows
+    assert len(np.unique(made.rows, axis=0)) == len(made.rows)
+    assert made.exact == (fields == 4 and most_rows > 480)
+
+
+def test_rows_that_the_model_cannot_tell_apart_are_evaluated_once() -> None:
+    blind = Question(
+        instance=rows(1, seed=20), background=rows(8, seed=21), parts=ALL_PARTS, features=lambda r: r[:, :2].copy()
+    )
+    assert len(plan(blind, ENOUGH).rows) == 1 + 8 * 3
+
+
+def test_every_row_of_the_background_begins_the_same_number_of_walks() -> None:
+    made = plan(ask(rows(1, 22, 28), rows(24, 23, 28), parts_numbered(28)), 3000)
+    assert isinstance(made.game, Walks)
+    assert set(np.bincount(made.game.starts).tolist()) == {2 * (3000 // (1 + 24 + 2 * 24 * 27))}
+    assert (made.game.orders[::2] == made.game.orders[1::2, ::-1]).all()
+    assert made.background_rows == 24
+
+
+@pytest.mark.parametrize("rows_behind", [2, 3, 25, 31])
+def test_a_background_may_have_any_number_of_rows_from_two(rows_behind: int) -> None:
+    made, explained = answer(ask(rows(1, 26, 28), rows(rows_behind, 27, 28), parts_numbered(28)), tangled, 1500)
+    assert len(made.rows) <= 1500
+    assert rows_behind - 1 <= made.background_rows <= rows_behind
+    difference = explained.probabilities - explained.base_rates
+    np.testing.assert_allclose(explained.contributions.sum(axis=0), difference, atol=1e-12)
+
+
+def test_where_not_even_one_walk_a_row_is_paid_for_fewer_rows_are_the_base() -> None:
+    question = ask(rows(1, 24, 28), rows(24, 25, 28), parts_numbered(28))
+    made, explained = answer(question, tangled, most_rows=300)
+    assert made.background_rows == 10
+    expected = tangled(question.background[made.game.starts]).astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(explained.base_rates, expected, atol=1e-12)
+
+
+def parts_numbered(count: int) -> tuple[Part, ...]:
+    return tuple(Part(name=str(number), columns=(number,)) for number in range(count))
+
+
+def test_rows_that_are_alike_come_side_by_side() -> None:
+    inputs = np.array([[0, 5], [9, np.nan], [0.1, 5], [4, 1], [9.1, np.nan], [4, 1]], dtype=np.float32)
+    numbered = np.arange(6, dtype=np.float32)[:, np.newaxis]
+    assert alike_side_by_side(numbered, inputs).ravel().tolist() == [3, 5, 0, 2, 1, 4]
+
+
+@pytest.mark.parametrize("count", [2, 5, 24])
+def test_every_row_keeps_its_place_in_the_background(count: int) -> None:
+    background = rows(count, seed=28)
+    put = alike_side_by_side(background, background)
+    assert sorted(map(tuple, put.tolist())) == sorted(map(tuple, background.tolist()))
+
+
+def test_subsets_begin_with_none_and_end_with_all() -> None:
+    replaced = Subsets(starts=np.arange(1), parts=3).replaced[0]
+    assert (replaced[0].sum(), replaced[-1].sum(), len(replaced)) == (0, 3, 8)
+
+
+def test_more_outcomes_make_a_row_dearer() -> None:
+    assert affordable_rows(2) > affordable_rows(5) > affordable_rows(9) >= 400
+
+
+@pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
+def test_every_column_belongs_to_one_part_that_bears_a_fields_name(instance: InstanceType) -> None:
+    parts = parts_of(instance)
+    assert sorted(column for part in parts for column in part.columns) == list(range(len(instance.fields)))
+    assert {part.name for part in parts} <= set(instance.names)
+
+
+def test_the_direction_is_one_part_however_it_is_given() -> None:
+    by_angle, by_place = (
+        BATTED_BALL.matrix({name: np.array([value]) for name, value in given.items()}, 1)
+        for given in ({"spray_angle": 45.0}, {"hc_x": 175.42, "hc_y": 148.27})
+    )
+    part = next(each for each in parts_of(BATTED_BALL) if each.name == "spray_angle")
+    assert [present(part, row).tolist() for row in (by_angle, by_place)] == [[True], [True]]
+    assert value_of(part, BATTED_BALL, by_angle[0]) == 45
+    assert value_of(part, BATTED_BALL, by_place[0]) == pytest.approx(45)
+    assert value_of(part, BATTED_BALL, BATTED_BALL.matrix({}, 1)[0]) is None
+
+
+@pytest.mark.parametrize("code", [0.0, 99.0, np.nan])
+def test_a_code_that_is_not_known_is_absent(code: float) -> None:
+    row = settled(PITCH, PITCH.matrix({"stand": np.array([code]), "plate_x": np.array([0.0])}, 1))
+    parts = {part.name: part for part in parts_of(PITCH)}
+    assert value_of(parts["stand"], PITCH, row[0]) is None
+    assert value_of(parts["plate_x"], PITCH, row[0]) == 0
+    assert not present(parts["stand"], row)[0]
