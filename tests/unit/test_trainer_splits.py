@@ -29,7 +29,7 @@ def test_the_served_fit_learns_from_every_day_and_is_calibrated_on_the_newest() 
 def test_a_month_can_be_named() -> None:
     found = split(SEASON, date(2022, 7, 1))
     assert (found.judge.first_day, found.judge.last_day) == (date(2022, 7, 1), date(2022, 7, 31))
-    assert found.calibrate.first_day == date(2022, 6, 1)
+    assert (found.calibrate.first_day, found.calibrate.last_day) == (date(2022, 6, 15), date(2022, 6, 30))
 
 
 def test_the_order_in_which_days_come_does_not_matter() -> None:
@@ -42,7 +42,7 @@ def test_the_order_in_which_days_come_does_not_matter() -> None:
         ([], None, "stored are 0 days"),
         (list(days(date(2022, 4, 7), date(2022, 4, 12))), None, "stored are 6 days, 2022-04-07 to 2022-04-12"),
         (list(days(date(2022, 4, 1), date(2022, 4, 30))), None, "none before"),
-        (list(days(date(2022, 4, 1), date(2022, 5, 31))), None, "too little to fit and to calibrate"),
+        (list(days(date(2022, 4, 20), date(2022, 5, 31))), None, "11 days before 2022-05-01 are too few to fit"),
         (SEASON, date(2023, 5, 1), "no days with games from 2023-05-01"),
     ],
 )

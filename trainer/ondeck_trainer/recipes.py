@@ -24,8 +24,7 @@ RECIPES: Final[dict[str, Recipe]] = {
         "second_network": Neural(hidden=(96, 48), stages=_LONG, pull=0.03, seed=4),
     },
     "called_strike": {
-        "boosting": Boosting(rounds=280, leaves=63, rate=0.05, share=0.3, pull=20.0, seed=1),
-        "second_boosting": Boosting(rounds=150, leaves=31, rate=0.1, share=0.3, pull=20.0, seed=2),
+        "boosting": Boosting(rounds=340, leaves=63, rate=0.045, share=0.25, least_rows=100, pull=20.0, seed=1),
         "network": Neural(
             hidden=(128, 64), stages=_LONG, pull=0.1, blind_to=_but("release", "kind", "park", "bases"), seed=3
         ),

@@ -10,6 +10,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_core.manifest import Window
 
 FULL_MONTH: Final = 15  # days with games
+CALIBRATION: Final = 16  # days with games: enough rows for the last layer, the others are for the members
 _A_DAY: Final = timedelta(days=1)
 
 
@@ -19,7 +20,7 @@ class TooFewDaysError(OndeckError):
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which days serve which end. The served fit moves on: it is calibrated where the judged one was judged."""
+    """Which days serve which end. The served fit moves on to the newest days."""
 
     fit: Window
     calibrate: Window
@@ -29,7 +30,7 @@ class Split:
 
 
 def split(days: Sequence[date], judge_from: date | None = None) -> Split:
-    """Split days with games: judge the month from `judge_from` (or the last full one), calibrate on the one before.
+    """Split days with games: judge the month from `judge_from` (or the last full one), calibrate on 16 days before.
 
     Raises:
         TooFewDaysError: there is no full month, or too little before it.
@@ -40,16 +41,16 @@ def split(days: Sequence[date], judge_from: date | None = None) -> Split:
     earlier = [day for day in ordered if day < begin]
     if not judged or not earlier:
         raise TooFewDaysError(f"no days with games from {begin} on to judge, or none before; {_there_are(ordered)}")
-    turn = _begin_of_calibration(earlier)
-    fit, calibrate = [day for day in earlier if day < turn], [day for day in earlier if day >= turn]
-    if not fit:
-        raise TooFewDaysError(f"one month before {begin} is too little to fit and to calibrate; {_there_are(ordered)}")
+    if len(earlier) <= CALIBRATION:
+        raise TooFewDaysError(
+            f"{len(earlier)} days before {begin} are too few to fit and to calibrate; {_there_are(ordered)}"
+        )
     return Split(
-        fit=_window(fit),
-        calibrate=_window(calibrate),
+        fit=_window(earlier[:-CALIBRATION]),
+        calibrate=_window(earlier[-CALIBRATION:]),
         judge=_window(judged),
-        served_fit=_window(earlier),
-        served_calibrate=_window([day for day in ordered if day >= begin]),
+        served_fit=_window(ordered[:-CALIBRATION]),
+        served_calibrate=_window(ordered[-CALIBRATION:]),
     )
 
 
@@ -59,10 +60,6 @@ def _last_full_month(days: Sequence[date]) -> date:
     if not full:
         raise TooFewDaysError(f"no month has games on {FULL_MONTH} days; {_there_are(days)}")
     return max(full)
-
-
-def _begin_of_calibration(days: Sequence[date]) -> date:
-    return days[-1].replace(day=1)
 
 
 def _month_after(day: date) -> date:
