@@ -18,6 +18,7 @@ from ondeck_core.categories import InfieldAlignment, OutfieldAlignment, Park, Pi
 from ondeck_core.errors import InvalidInstanceError, Violation
 
 Matrix = NDArray[np.float32]
+_MANY_FIELDS: Final = 12  # at fault: of more, each is named once, since a refusal must fit into headers
 REPORTED_ROWS: Final = 3  # of those in which a field is at fault; the others are counted
 
 
@@ -174,10 +175,11 @@ def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named:
         (field.name, np.flatnonzero(_illegal(field, column)), partial(_complaint, field, column))
         for field, column in zip(instance.fields, matrix.T, strict=True)
     ] + [(name, np.flatnonzero(clash), partial(_same, text)) for name, clash, text in _contradictions(instance, matrix)]
+    told = _named if sum(bool(len(rows)) for _, rows, _ in faults) <= _MANY_FIELDS else _counted
     return [
         violation
         for name, rows, complaint in faults
-        for violation in _named(f"{path}.{name}", rows, complaint, rows_named=rows_named)
+        for violation in told(f"{path}.{name}", rows, complaint, rows_named=rows_named)
     ]
 
 
@@ -188,6 +190,14 @@ def _named(
         yield Violation(f"{field}[{row}]" if rows_named else field, complaint(row))
     if len(rows) > REPORTED_ROWS:
         yield Violation(field, f"is wrong in another {len(rows) - REPORTED_ROWS} rows")
+
+
+def _counted(
+    field: str, rows: NDArray[np.intp], complaint: Callable[[int], str], *, rows_named: bool
+) -> Iterator[Violation]:
+    if len(rows):
+        others = f" (and {len(rows) - 1} rows more)" if rows_named and len(rows) > 1 else ""
+        yield Violation(field, complaint(int(rows[0])) + others)
 
 
 def _illegal(field: Field, column: NDArray[np.float32]) -> NDArray[np.bool_]:

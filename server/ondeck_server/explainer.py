@@ -12,7 +12,7 @@ from ondeck_core.instances import Matrix, violations
 from ondeck_core.tasks import Task
 from ondeck_server.models.loaded import LoadedVersion
 from ondeck_server.models.manager import Chosen
-from ondeck_server.predictor import Answer, Predictor
+from ondeck_server.predictor import Answer, Predictor, probabilities_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +55,11 @@ async def explain(predictor: Predictor, chosen: Chosen, instance: Matrix, outcom
     question = _question(version, instance)
     _check(task, instance, outcome)
     planned = plan(question, affordable_rows(len(task.outcomes)))
-    probabilities = await predictor.run(version, planned.rows)
-    explained = planned.explain(probabilities)
+    ran = await predictor.run(version, planned.rows)
+    explained = planned.explain(probabilities_of(ran))
     asked = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
     return Explanation(
-        answer=predictor.finish(chosen, instance, probabilities[:1]),
+        answer=predictor.finish(chosen, instance, ran[:1]),
         outcome=task.outcomes[asked],
         base_rate=float(explained.base_rates[asked]),
         probability=float(explained.probabilities[asked]),

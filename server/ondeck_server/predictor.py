@@ -61,12 +61,12 @@ class Predictor:
         return self.finish(chosen, instances, await self._batcher(chosen.version).answer(instances))
 
     async def run(self, version: LoadedVersion, instances: Matrix) -> Matrix:
-        """Turn instances of shape (n, fields), whatever they hold, into probabilities (n, outcomes), and no more.
+        """Turn instances of shape (n, fields), whatever they hold, into what `finish` takes, and no more.
 
         Raises:
             QueueFullError: too many rows wait already.
         """
-        return (await self._batcher(version).answer(instances))[:, :-1]
+        return await self._batcher(version).answer(instances)
 
     def start(self, chosen: Chosen, instance: Matrix, *, path: str) -> asyncio.Future[Matrix]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
@@ -75,7 +75,7 @@ class Predictor:
 
     def finish(self, chosen: Chosen, instances: Matrix, ran: Matrix) -> Answer:
         """Make the answer of what came out of a run: probabilities and, in the last column, the members' spread."""
-        probabilities, apart = ran[:, :-1], ran[:, -1]
+        probabilities, apart = probabilities_of(ran), ran[:, -1]
         self._rows.labels(chosen.version.manifest.model, str(chosen.version.manifest.version)).inc(len(instances))
         figures = _figures(chosen.version.task, probabilities, instances)
         return Answer(
@@ -95,6 +95,11 @@ class Predictor:
         if batcher is None:
             batcher = self._batchers[id(version)] = Batcher(version, self._max_waiting_rows)
         return batcher
+
+
+def probabilities_of(ran: Matrix) -> Matrix:
+    """Take the probabilities of shape (n, outcomes) out of what came out of a run."""
+    return ran[:, :-1]
 
 
 def _figures(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:

@@ -291,7 +291,7 @@ def test_a_batch_whose_answer_is_too_large_is_refused_before_it_is_run(
         predictions.BatchPredict(BatchPredictRequest(model=spec("batted_ball"), batted_balls=columns), timeout=60)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert refusal(refused.value)[1] == ["batted_balls"]
-    assert "has 600000 rows; the answer to more than 524160" in str(refused.value.details())
+    assert "has 600000 rows; the answer to more than 381" in str(refused.value.details())
     assert rows_answered(running_server) == before
 
 

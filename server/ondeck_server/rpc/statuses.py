@@ -26,7 +26,7 @@ from ondeck_core.errors import (
 from ondeck_server.batching import QueueFullError
 
 DOMAIN: Final = "ondeck"
-LARGEST_DETAIL: Final = 3072  # bytes; gRPC gives 8 KiB to all headers of an answer, and details travel as base64
+LARGEST_DETAIL: Final = 3392  # bytes; gRPC gives 8 KiB to all headers of an answer, and details travel as base64
 INTERNAL_TEXT: Final = "internal error; the server's log has the rest under the correlation id"
 _PREFIX: Final = "ERROR_REASON_"
 _SOON: Final = Duration(nanos=100_000_000)
