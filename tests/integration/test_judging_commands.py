@@ -1,0 +1,146 @@
+"""`ondeck evaluate`, `ondeck recalibrate` and `ondeck models compare`, on files, with no database at hand."""
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from threadpoolctl import threadpool_limits
+
+from ondeck_cli.models.comparing import compare_
+from ondeck_core.errors import ArtifactRefusedError, NotFoundError, SourceRefusedError
+from ondeck_core.judgement import Evaluation
+from ondeck_core.tasks import TASKS
+from ondeck_trainer.dataset import dataset_of
+from ondeck_trainer.judging import NoLaterDaysError
+from ondeck_trainer.judging_commands import evaluate, recalibrate
+from ondeck_trainer.recalibrating import TooFewRowsError
+from ondeck_trainer.rows import NothingStoredError, rows_of_files
+from ondeck_trainer.served import open_version
+from tests.made_up import as_csv, made_up_cells
+
+FIGURES = ("log_loss", "brier", "ece", "auc", "accuracy", "rows")
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up days after all that the small models were fitted on."""
+    folder = tmp_path_factory.mktemp("later")
+    for half, first in enumerate((date(2022, 9, 1), date(2022, 9, 8))):
+        (folder / f"half{half}.csv").write_bytes(as_csv(made_up_cells(first, days=7, games=3, seed=5)))
+    return folder
+
+
+@pytest.fixture
+def models(small_repository: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_repository, tmp_path / "models"))
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONDECK_HOME", str(tmp_path / "home"))
+
+
+def run(command: object, *words: str | Path) -> Result:
+    with threadpool_limits(1):
+        return CliRunner().invoke(command, list(map(str, words)))  # type: ignore[arg-type]  # a click command
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_version_is_judged_on_files_with_every_figure_at_the_top(models: Path, later: Path, name: str) -> None:
+    done = run(evaluate, name.replace("_", "-"), later, "--models", models, "--json")
+    assert done.exit_code == 0, done.exception
+    told = json.loads(done.stdout)
+    wanted = (*FIGURES, *(("hit_log_loss", "hit_accuracy") if name == "batted_ball" else ()))
+    assert {figure for figure in wanted if not isinstance(told[figure], float | int)} == set()
+    assert told["anchors"]["constant"]["log_loss"] > 0
+    assert (told["version"], told["served_fit"], told["fitted_days"]) == (1, True, False)
+    assert {each["by"] for each in told["slices"]} >= {"month", "park", "count"}
+    assert [each["stated"] for each in told["prediction_sets"]] == [0.8, 0.9]
+    assert told["intervals"]["log_loss"]["low"] <= told["log_loss"] <= told["intervals"]["log_loss"]["high"]
+    assert told["intervals"]["ece"]["high"] > 0
+
+
+def test_the_figures_are_those_of_the_served_graph_on_those_rows(models: Path, later: Path) -> None:
+    told = json.loads(run(evaluate, "whiff", later, "--models", models, "--json").stdout)
+    rows = dataset_of(TASKS["whiff"], rows_of_files([later], TASKS["whiff"]))
+    labels, given = rows.labels, open_version(models, TASKS["whiff"]).graph.probabilities(rows.features)
+    assert told["rows"] == len(labels)
+    assert told["log_loss"] == pytest.approx(-np.log(given[np.arange(len(labels)), labels]).mean(), rel=1e-6)
+
+
+def test_the_report_is_written_with_its_picture_and_what_has_shifted(models: Path, later: Path, tmp_path: Path) -> None:
+    done = run(evaluate, "batted_ball", later, "--models", models)
+    folder = tmp_path / "home" / "evaluations" / "batted_ball" / "1" / "2022-09-01_2022-09-14"
+    assert f"written to {folder}" in done.stdout
+    written = Evaluation.model_validate_json((folder / "evaluation.json").read_bytes())
+    assert f"{written.log_loss:.4f}" in done.stdout
+    card = (folder / "card.md").read_text()
+    assert "![What was predicted against what happened](reliability.svg)" in card
+    assert "| `launch_speed` |" in card
+    assert (folder / "reliability.svg").read_text().startswith("<?xml")
+
+
+def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_path: Path) -> None:
+    fitted = tmp_path / "fitted.csv"
+    fitted.write_bytes(as_csv(made_up_cells(date(2022, 8, 29), days=7, games=3, seed=5)))
+    told = json.loads(run(evaluate, "whiff", fitted, "--models", models, "--json").stdout)
+    assert told["judged"]["first_day"] == "2022-09-01"
+    all_of_them = run(evaluate, "whiff", fitted, "--models", models, "--json", "--include-fitted")
+    flagged = json.loads(all_of_them.stdout)
+    assert (flagged["judged"]["first_day"], flagged["fitted_days"]) == ("2022-08-29", True)
+    assert flagged["rows"] > told["rows"]
+    none = run(evaluate, "whiff", fitted, "--models", models, "--until", "2022-08-31")
+    assert isinstance(none.exception, NoLaterDaysError)
+    assert "--include-fitted" in str(none.exception)
+
+
+def test_what_cannot_be_judged_is_refused_in_words(models: Path, later: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.csv"
+    page.write_text("<html><body>busy</body></html>")
+    refused = run(evaluate, "whiff", page, "--models", models).exception
+    assert isinstance(refused, SourceRefusedError)
+    assert "page.csv: it is an HTML page" in str(refused)
+    spring = tmp_path / "spring.csv"
+    spring.write_bytes(as_csv(made_up_cells(date(2022, 9, 1), days=1)).replace(b'"R"', b'"S"').replace(b",R,", b",S,"))
+    assert isinstance(run(evaluate, "whiff", spring, "--models", models).exception, NothingStoredError)
+    unknown = run(evaluate, "whiff", later, "--models", models, "--version", "9").exception
+    assert isinstance(unknown, NotFoundError)
+    (models / "whiff" / "1" / "profile.json").write_text("{}")
+    edited = run(evaluate, "whiff", later, "--models", models).exception
+    assert isinstance(edited, ArtifactRefusedError)
+    assert "profile.json is not the file that was published" in str(edited)
+
+
+def test_recalibrating_publishes_a_version_that_differs_in_its_last_layer_alone(models: Path, later: Path) -> None:
+    done = run(
+        recalibrate, "called_strike", later, "--since", "2022-09-01", "--until", "2022-09-10", "--models", models
+    )
+    assert done.exit_code == 0, done.exception
+    assert "no alias points to it yet" in done.stdout
+    before, after = (open_version(models, TASKS["called_strike"], number) for number in (1, 2))
+    assert after.manifest.recalibrated_from == 1
+    assert str(after.manifest.training.calibrated) == "2022-09-01 to 2022-09-10"
+    assert after.manifest.training.fitted == before.manifest.training.fitted
+    rows = np.random.default_rng(1).normal(size=(50, len(before.manifest.feature_names))).astype(np.float32)
+    np.testing.assert_array_equal(before.graph.members(rows), after.graph.members(rows))
+    assert np.abs(before.graph.probabilities(rows) - after.graph.probabilities(rows)).max() > 0
+
+
+def test_too_few_recent_rows_are_refused(models: Path, later: Path) -> None:
+    words = ("called_strike", later, "--since", "2022-09-14", "--models", models)
+    assert isinstance(run(recalibrate, *words).exception, TooFewRowsError)
+
+
+def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Path, later: Path) -> None:
+    run(recalibrate, "called_strike", later, "--since", "2022-09-01", "--until", "2022-09-10", "--models", models)
+    done = run(compare_, "called-strike", "2", "1", later, "--models", models)
+    assert done.exit_code == 0, done.exception
+    assert "judged on 2022-09-11 to 2022-09-14" in done.stdout
+    assert "log loss" in done.stdout
+    same = run(compare_, "called-strike", "1", "1", later, "--models", models)
+    assert "+0.00000" in same.stdout
+    assert "these rows cannot tell which is better" in same.stdout

@@ -1,0 +1,49 @@
+"""Fitting elsewhere: by processes of this machine, and by the workers of a Dask cluster."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+import pytest
+from distributed import LocalCluster
+from threadpoolctl import threadpool_limits
+
+from ondeck_core.tasks import TASKS
+from ondeck_trainer.dataset import dataset_of
+from ondeck_trainer.ensemble import fit_members
+from ondeck_trainer.workers import NoClusterError, Workers
+from tests.fixtures_models import SMALL
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    with LocalCluster(  # type: ignore[no-untyped-call]  # it ships no types
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as started:
+        yield started.scheduler_address
+
+
+def test_members_are_fitted_by_the_workers_of_a_cluster_and_are_the_same(
+    cluster: str, made_up_season: pl.DataFrame
+) -> None:
+    rows = dataset_of(TASKS["whiff"], made_up_season)
+    told: list[str] = []
+    there = fit_members(rows, SMALL, Workers(dask=cluster), told.append)
+    with threadpool_limits(1):
+        here = fit_members(rows, SMALL, Workers(), told.append)
+    assert told == ["fitted boosting", "fitted network"] * 2
+    for name, member in here.items():
+        np.testing.assert_allclose(there[name].logs(rows.features), member.logs(rows.features), atol=1e-5)
+
+
+def test_the_work_is_done_in_other_processes(cluster: str) -> None:
+    for workers in (Workers(dask=cluster), Workers(jobs=2)):
+        done = workers.run([(os.getpid, ())] * 4, names=["a", "b", "c", "d"], say=lambda _: None)
+        assert os.getpid() not in done
+
+
+def test_a_cluster_that_is_not_there_is_said_so(free_port: int) -> None:
+    address = f"tcp://127.0.0.1:{free_port}"
+    with pytest.raises(NoClusterError, match=f"no Dask scheduler answers at {address}"):
+        Workers(dask=address).run([(os.getpid, ())], names=["a"], say=print)

@@ -1,0 +1,77 @@
+"""Prediction sets beside those of MAPIE, and on rows that their thresholds never saw."""
+
+import numpy as np
+import pytest
+from mapie.classification import SplitConformalClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from ondeck_core.certainty import confidence, prediction_sets, spread
+from ondeck_trainer.conformal import COVERAGES, thresholds
+from ondeck_trainer.dataset import Labels
+from ondeck_trainer.ensemble import Probabilities
+
+DRAW = np.random.default_rng(12)
+
+
+def rows(shares: tuple[float, ...], count: int = 20_000) -> tuple[Probabilities, Labels]:
+    """Honest probabilities, and labels drawn by them."""
+    given = DRAW.dirichlet(np.array(shares) * 4, count)
+    return given, (DRAW.random((count, 1)) > given.cumsum(axis=1)).sum(axis=1)
+
+
+class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A classifier whose features are its probabilities, as MAPIE wants one."""
+
+    def __init__(self) -> None:
+        self.classes_ = np.arange(3)
+        self.fitted_ = True
+
+    def fit(self, *_: object) -> "Given":
+        return self
+
+    def predict_proba(self, features: Probabilities) -> Probabilities:
+        return features
+
+    def predict(self, features: Probabilities) -> Labels:
+        labels: Labels = features.argmax(axis=1)
+        return labels
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+def test_the_sets_are_those_of_mapie_where_no_outcome_is_rare(coverage: float) -> None:
+    given, labels = rows((0.4, 0.35, 0.25))
+    later, _ = rows((0.4, 0.35, 0.25), 5000)
+    theirs = SplitConformalClassifier(Given(), confidence_level=coverage, conformity_score="lac", prefit=True)
+    _, sets = theirs.conformalize(given, labels).predict_set(later)
+    ours = prediction_sets(later.astype(np.float32), thresholds(given, labels, coverage))
+    assert (ours != sets[:, :, 0]).any(axis=1).sum() <= 2  # one may lie on the threshold
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+def test_what_happens_is_held_as_often_as_stated_and_what_is_rare_as_often_as_the_rest(coverage: float) -> None:
+    shares = (0.66, 0.3, 0.04)
+    found = thresholds(*rows(shares), coverage)
+    later, labels = rows(shares)
+    held = prediction_sets(later.astype(np.float32), found)[np.arange(len(later)), labels]
+    assert held.mean() == pytest.approx(coverage, abs=0.01)
+    assert held[labels == 2].mean() == pytest.approx(coverage, abs=0.05)
+
+
+def test_too_few_rows_of_a_rare_outcome_put_it_into_every_set() -> None:
+    given, labels = rows((0.5, 0.5), 1000)
+    rare = np.column_stack([given * 0.99, np.full(len(given), 0.01)])
+    labels[:3] = 2
+    assert thresholds(rare, labels, 0.9)[2] == 0.0
+
+
+def test_confidence_is_one_for_certainty_and_nought_for_a_guess() -> None:
+    given = np.array([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3], [0.8, 0.1, 0.1]], dtype=np.float32)
+    certain, guess, between = confidence(given).tolist()
+    assert certain == pytest.approx(1)
+    assert guess == pytest.approx(0, abs=1e-6)
+    assert between == pytest.approx(1 - (-0.8 * np.log(0.8) - 0.2 * np.log(0.1)) / np.log(3))
+
+
+def test_the_spread_is_how_far_members_are_apart_on_the_likeliest_outcome() -> None:
+    members = np.array([[[0.7, 0.3], [0.4, 0.6]], [[0.2, 0.8], [0.2, 0.8]]], dtype=np.float32)
+    assert spread(members, members.mean(axis=1)) == pytest.approx([0.3, 0.0], abs=1e-6)
