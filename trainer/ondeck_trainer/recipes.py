@@ -20,16 +20,15 @@ def _but(*groups: str) -> tuple[int, ...]:
 RECIPES: Final[dict[str, Recipe]] = {
     "batted_ball": {
         "boosting": Boosting(rounds=200, leaves=24, rate=0.055, least_rows=60, pull=5.0, seed=1),
-        "network": Neural(hidden=(128, 64), stages=_LONG, pull=0.1, seed=3),
-        "second_network": Neural(hidden=(96, 48), stages=_LONG, pull=0.03, seed=4),
+        "network": Neural(hidden=(96, 48), stages=_LONG, pull=0.03, seed=4),
     },
     "called_strike": {
-        "boosting": Boosting(rounds=340, leaves=63, rate=0.045, share=0.25, least_rows=100, pull=20.0, seed=1),
+        "boosting": Boosting(rounds=240, leaves=63, rate=0.06, share=0.25, least_rows=100, pull=20.0, seed=1),
         "network": Neural(
             hidden=(128, 64), stages=_LONG, pull=0.1, blind_to=_but("release", "kind", "park", "bases"), seed=3
         ),
         "second_network": Neural(
-            hidden=(192, 64), stages=_LONG, pull=0.2, blind_to=_but("release", "kind", "park", "bases"), seed=4
+            hidden=(128, 64), stages=_LONG, pull=0.1, blind_to=_but("release", "park", "bases"), seed=4
         ),
     },
     "whiff": {

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from ondeck_core.features.categorical import Column, is_right, toward_right
+from ondeck_core.categories import InfieldAlignment, OutfieldAlignment
+from ondeck_core.features.categorical import Column, code_or_nothing, is_right, toward_right
 from ondeck_core.features.feature_set import Columns, Feature, FeatureSet
 from ondeck_core.features.flight import flight
 from ondeck_core.features.geometry import spray_angle
@@ -54,19 +55,14 @@ def _where_to(ball: Columns, spray: Column) -> Columns:
 
 
 def _defence(ball: Columns) -> Columns:
-    infield, outfield = (_known(ball[f"{part}_fielding_alignment"]) for part in ("if", "of"))
     return {
-        "infield": infield,
-        "outfield": outfield,
+        "infield": code_or_nothing(ball["if_fielding_alignment"], InfieldAlignment),
+        "outfield": code_or_nothing(ball["of_fielding_alignment"], OutfieldAlignment),
         "outs": ball["outs_when_up"],
         "on_1b": ball["on_1b"],
         "on_2b": ball["on_2b"],
         "on_3b": ball["on_3b"],
     }
-
-
-def _known(code: Column) -> Column:
-    return np.where(code > 0, code, np.nan)
 
 
 def _feature(name: str, unit: str, description: str) -> Feature:

@@ -31,6 +31,11 @@ def known_codes(code: Column, codes: type[IntEnum]) -> NDArray[np.intp]:
     return np.where(known, code, 0).astype(np.intp)
 
 
+def code_or_nothing(code: Column, codes: type[IntEnum]) -> Column:
+    """The code itself where it is known, else NaN."""
+    return np.where((code > 0) & (code < len(codes)), code, np.nan)
+
+
 def pitch_is(code: NDArray[np.intp], kinds: frozenset[PitchType]) -> Column:
     """1 where the pitch is of one of these kinds, 0 where it is of another, NaN where its type is not known."""
     return _table(kinds)[code]

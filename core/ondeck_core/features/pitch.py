@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from ondeck_core.categories import BREAKING, FASTBALLS, OFFSPEED, PitchType
+from ondeck_core.categories import BREAKING, FASTBALLS, OFFSPEED, Park, PitchType
 from ondeck_core.features import trajectory
-from ondeck_core.features.categorical import Column, known_codes, pitch_is, toward_right
+from ondeck_core.features.categorical import Column, code_or_nothing, known_codes, pitch_is, toward_right
 from ondeck_core.features.feature_set import Columns, Feature, FeatureSet
 from ondeck_core.features.geometry import PLATE_HALF_WIDTH_FT, edge_distance, outside
 from ondeck_core.instances import PITCH
@@ -109,12 +109,8 @@ def _situation(pitch: Columns, stands: Column, throws: Column) -> Columns:
         "bats_right": (stands + 1) / 2,
         "throws_right": (throws + 1) / 2,
         "same_side": stands * throws,
-        "park": _known(pitch["park"]),
+        "park": code_or_nothing(pitch["park"], Park),
     }
-
-
-def _known(code: Column) -> Column:
-    return np.where(code > 0, code, np.nan)
 
 
 def _kind(pitch: Columns) -> Columns:
