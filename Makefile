@@ -44,6 +44,8 @@ gen: setup ## rebuild what is generated: the stubs in proto/gen, the tables in R
 train: setup ## fit, judge and publish every model from the stored rows
 	$(BIN)/ondeck train batted_ball
 	$(BIN)/ondeck train called_strike
+	$(BIN)/ondeck train whiff
+	$(BIN)/ondeck train pitch_outcome
 
 bench: setup ## measure the server beside bare ONNX Runtime, and ingest beside a bare COPY
 	$(BIN)/python -m benchmarks.run

@@ -1,4 +1,4 @@
-"""`make bench`: the server beside bare ONNX Runtime, explanations, ingest beside a bare COPY, and who is meant."""
+"""`make bench`: the server beside bare ONNX Runtime, graphs, explanations, ingest beside a bare COPY, who is meant."""
 
 import platform
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import explaining, ingest, players, season, serving
+from benchmarks import explaining, graphs, ingest, players, season, serving
 from benchmarks.rows import ROOT
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     for task in ("batted_ball", "called_strike"):
         title, rows = serving.measure(task, ROOT / "onnx_models")
         console.print(table(title, serving.COLUMNS, rows))
-    for measured in (explaining, ingest, season, players):
+    for measured in (graphs, explaining, ingest, season, players):
         title, rows = measured.measure()
         console.print(table(title, measured.COLUMNS, rows))
 

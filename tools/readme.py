@@ -6,10 +6,11 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from ondeck_core.judgement import Evaluation, Score
+from ondeck_core.judgement import scores as judged_scores
 from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, PRODUCTION
 from ondeck_ingest.settings import IngestSettings
 from ondeck_server.settings import ServerSettings
@@ -37,15 +38,14 @@ def scores() -> str:
     ]
     for aliases in sorted((ROOT / "onnx_models").glob(f"*/{ALIASES_FILE}")):
         version = json.loads(aliases.read_text())["aliases"][PRODUCTION]
-        evaluation = json.loads((aliases.parent / str(version) / EVALUATION_FILE).read_text())
-        lines += [_score(aliases.parent.name, evaluation, each) for each in evaluation["scores"]]
+        evaluation = Evaluation.model_validate_json((aliases.parent / str(version) / EVALUATION_FILE).read_bytes())
+        lines += [_score(aliases.parent.name, evaluation, each) for each in judged_scores(evaluation)]
     return "\n".join(lines)
 
 
-def _score(model: str, evaluation: dict[str, Any], each: dict[str, Any]) -> str:
-    judged = evaluation["judged"]
-    what = f"| `{model}` | {judged['first_day']} to {judged['last_day']} | {each['question']} | {each['predictor']} | "
-    figures = (each[name] for name in ("log_loss", "brier", "ece", "auc", "accuracy"))
+def _score(model: str, evaluation: Evaluation, each: Score) -> str:
+    what = f"| `{model}` | {evaluation.judged} | {each.question} | {each.predictor} | "
+    figures = (each.log_loss, each.brier, each.ece, each.auc, each.accuracy)
     return what + " | ".join("" if figure is None else f"{figure:.4f}" for figure in figures) + " |"
 
 

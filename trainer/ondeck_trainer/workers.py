@@ -54,7 +54,7 @@ def _cluster(address: str) -> Iterator[None]:
     except ImportError:
         raise NoClusterError("a Dask cluster needs the extra: pip install 'ondeck-trainer[dask]'") from None
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout="10s")  # type: ignore[no-untyped-call]  # it ships no types
     except OSError as unreachable:
         raise NoClusterError(f"no Dask scheduler answers at {address} ({unreachable})") from unreachable
     with client:
