@@ -7,7 +7,17 @@
 """
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
-from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns, PitchType, Side
+from ondeck.v1.instances_pb2 import (
+    BattedBall,
+    BattedBallColumns,
+    InfieldAlignment,
+    OutfieldAlignment,
+    Park,
+    Pitch,
+    PitchColumns,
+    PitchType,
+    Side,
+)
 from ondeck.v1.model_service_pb2 import Model, ModelState
 from ondeck.v1.player_service_pb2 import GetPlayerResponse, Player, PlayerAnswer, PlayerId, PlayerName, Role
 from ondeck.v1.prediction_service_pb2 import (
@@ -33,8 +43,11 @@ __all__ = [
     "ExplainResponse",
     "FieldViolation",
     "GetPlayerResponse",
+    "InfieldAlignment",
     "Model",
     "ModelState",
+    "OutfieldAlignment",
+    "Park",
     "Pitch",
     "PitchColumns",
     "PitchType",
