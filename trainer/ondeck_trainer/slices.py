@@ -33,7 +33,10 @@ def slices(given: Probabilities, rows: Dataset) -> tuple[Slice, ...]:
 def _band(task: str) -> pl.Expr:
     column, edges = _BANDS.get(task, _BANDS[""])
     names = [f"below {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges))]
-    return pl.col(column).cut([*map(float, edges)], labels=[*names, f"above {edges[-1]}"]).alias("speed_band")
+    band: pl.Expr = pl.when(pl.col(column).is_not_null()).then(pl.lit(f"from {edges[-1]}"))
+    for edge, name in zip(reversed(edges), reversed(names), strict=True):
+        band = pl.when(pl.col(column) < edge).then(pl.lit(name)).otherwise(band)
+    return band.alias("speed_band")
 
 
 def _slice(by: str, value: str, given: Probabilities, labels: Labels) -> Slice:

@@ -1,0 +1,69 @@
+"""A last layer fitted to two weeks does better on the days that follow: shown on real months."""
+
+import time
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ondeck_core.manifest import Window
+from ondeck_core.tasks import TASKS
+from ondeck_trainer.dataset import Dataset, dataset_of
+from ondeck_trainer.judging import compare
+from ondeck_trainer.members import Boosting, Recipe
+from ondeck_trainer.publishing import Fitted, publish_ensemble
+from ondeck_trainer.recalibrating import recalibrate
+from ondeck_trainer.served import Served, open_version
+from ondeck_trainer.splits import split
+from ondeck_trainer.training import Plan, fit_recipe, judge_recipe
+
+pytestmark = pytest.mark.realdata
+
+TASK = TASKS["called_strike"]
+SPRING: Recipe = {"boosting": Boosting(rounds=120, leaves=31, rate=0.1, share=0.3, seed=1)}
+PAIRS = [
+    (date(2024, 6, 17), date(2024, 6, 30), date(2024, 7, 31)),
+    (date(2024, 7, 19), date(2024, 8, 1), date(2024, 8, 31)),
+    (date(2024, 8, 18), date(2024, 8, 31), date(2024, 9, 30)),
+]
+
+
+@pytest.fixture(scope="module")
+def season(real_season: pl.DataFrame) -> Dataset:
+    return dataset_of(TASK, real_season)
+
+
+@pytest.fixture(scope="module")
+def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """A version that learned from March to May alone."""
+    plan = Plan(models=tmp_path_factory.mktemp("spring"), seed=1, recipe=SPRING)
+    days = split(season.rows["game_date"].to_list(), date(2024, 6, 1))
+    trained = fit_recipe(season, days.fit, days.calibrate, plan, print)
+    fitted = Fitted(
+        ensemble=trained.ensemble,
+        training=trained.training,
+        prediction_sets=trained.prediction_sets,
+        evaluation=judge_recipe(season, trained, days),
+    )
+    publish_ensemble(fitted, rows=season, models=plan.models, parity_rows=20_000)
+    return open_version(plan.models, TASK, 1)
+
+
+def test_two_weeks_of_later_rows_make_the_days_after_better_calibrated_in_seconds(
+    season: Dataset, of_spring: Served
+) -> None:
+    models: Path = of_spring.folder.parent.parent
+    before, after, gained = [], [], []
+    for first, last, until in PAIRS:
+        begin = time.process_time()
+        made = recalibrate(of_spring, season.between(Window(first_day=first, last_day=last)), models)
+        assert time.process_time() - begin <= 20
+        newer = open_version(models, TASK, made.manifest.version)
+        rows = season.rows.filter(season.rows["game_date"].is_between(last, until, closed="right"))
+        found = compare(newer, of_spring, rows)
+        gained.append(found.log_loss)
+        before.append(found.second.ece or 0.0)
+        after.append(found.first.ece or 0.0)
+    assert sum(after) < 0.85 * sum(before)
+    assert sum(gained) < 0
