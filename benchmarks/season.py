@@ -1,19 +1,19 @@
 """A season into an empty database, by the command that people use: how long, how much memory, beside a bare COPY."""
 
 import asyncio
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
+import psutil
 
 from benchmarks.ingest import BARE, bare_rate
 from benchmarks.rows import REAL
@@ -24,6 +24,7 @@ from ondeck_store.settings import StoreSettings
 COLUMNS = ("", "rows", "s", "rows/s", "of the bare COPY", "peak memory, MB")
 ROUNDS = 2
 SIMULATED_DAYS = 180
+LOOK_EVERY = 0.05  # s
 
 TAKEN = "ondeck ingest files, start to end"
 AGAIN = "the same again: nothing changes"
@@ -59,14 +60,23 @@ def _round(folder: Path) -> tuple[Run, Run, float]:
 def _run(folder: Path, home: Path) -> Run:
     command = [sys.executable, "-m", "ondeck_cli", "ingest", "files", str(folder), "--home", str(home)]
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None  # noqa: S101  it was asked for above
-    last = process.stdout.read().splitlines()[-1]
-    _, code, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begin
-    if code:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        peak = _peak_memory(process)
+        seconds = time.perf_counter() - begin
+        last = process.communicate()[0].splitlines()[-1]
+    if process.returncode:
         raise RuntimeError(f"the command failed: {last}")
-    return Run(rows=int(last.split()[0]), seconds=seconds, megabytes=usage.ru_maxrss / 1024)
+    return Run(rows=int(last.split()[0]), seconds=seconds, megabytes=peak / 2**20)
+
+
+def _peak_memory(process: subprocess.Popen[str]) -> int:
+    """Watch a process to its end; what the system counts for it would hold the memory of this one, too."""
+    watched, peak = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            peak = max(peak, watched.memory_info().rss)
+        time.sleep(LOOK_EVERY)
+    return peak
 
 
 async def _bare(home: Path) -> float:

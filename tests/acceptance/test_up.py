@@ -82,7 +82,9 @@ def models(root: Path) -> Path:
 async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_path: Path, models: Path) -> None:
     home = tmp_path / "home"
     with up(home, models, "--simulate", "--seconds", "3", *ANY_PORT) as running:
-        target = running.wait_for(r"serving batted_ball 1, called_strike 1 on (\S+);")[1]
+        target = running.wait_for(
+            r"serving batted_ball \d+, called_strike \d+, pitch_outcome \d+, whiff \d+ on (\S+);"
+        )[1]
         running.wait_for(r"ondeck predict batted-ball .* --target " + re.escape(target))
         stored = int(running.wait_for(r"\[ingest\] simulated: (\d+) rows in: \1 stored, 0 unchanged, 0 quarantined")[1])
         running.wait_for(

@@ -10,8 +10,7 @@ import onnxruntime as ort
 
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import INPUT, MEMBERS, MODEL_FILE, OUTPUT, PRODUCTION, Manifest, Profile
-from ondeck_core.manifest import PROFILE_FILE as PROFILE
+from ondeck_core.manifest import INPUT, MEMBERS, MODEL_FILE, OUTPUT, PRODUCTION, PROFILE_FILE, Manifest, Profile
 from ondeck_core.tasks import Task
 from ondeck_store.artifacts import repository
 from ondeck_store.artifacts.claims import read_manifest
@@ -69,7 +68,7 @@ def open_version(models: Path, task: Task, version: int | None = None) -> Served
         folder=folder,
         task=task,
         manifest=manifest,
-        profile=Profile.model_validate_json(files[PROFILE]),
+        profile=Profile.model_validate_json(files[PROFILE_FILE]),
         graph=Graph(files[MODEL_FILE]),
     )
 

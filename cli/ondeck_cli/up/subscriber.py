@@ -1,6 +1,7 @@
 """A subscriber of the simulated game: asks the running server about each taken pitch as it is stored."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_client import AsyncClient, Pitch
 from ondeck_core.instances import PITCH
+from ondeck_core.statcast.instances import instances_of
 from ondeck_core.tasks import CALLED_STRIKE_TASK
 from ondeck_store.simulated import read_simulated
 
@@ -35,7 +37,7 @@ async def follow(engine: AsyncEngine, target: str, game_pk: int, tell: Callable[
 
 async def _told(client: AsyncClient, rows: pl.DataFrame) -> str:
     taken = rows.filter(CALLED_STRIKE_TASK.population)
-    asked = [(str(number), as_pitch(row)) for number, row in enumerate(taken.iter_rows(named=True))]
+    asked = [(str(number), pitch) for number, pitch in enumerate(pitches_of(taken))]
     answers = [answer async for answer in client.stream(CALLED_STRIKE_TASK.name, asked)]
     expected = sum(answer.prediction.called_strike.strike_probability for answer in answers)
     called = taken.filter(pl.col("description") == "called_strike").height
@@ -45,11 +47,11 @@ async def _told(client: AsyncClient, rows: pl.DataFrame) -> str:
     )
 
 
-def as_pitch(row: dict[str, Any]) -> Pitch:
-    """Ask about a stored pitch: Statcast's names are the contract's; what is empty stays unset."""
-    known = {field: row[field.name] for field in PITCH.fields if row[field.name] is not None}
-    given: dict[str, Any] = {
-        field.name: value if field.codes is None else field.codes.__members__.get(value, 0)
-        for field, value in known.items()
-    }
-    return Pitch(**given)
+def pitches_of(rows: pl.DataFrame) -> list[Pitch]:
+    """Ask about stored pitches as the trainers learn from them; what is not known stays unset."""
+    return [Pitch(**_given(values)) for values in instances_of(rows, PITCH).tolist()]
+
+
+def _given(values: list[float]) -> dict[str, Any]:
+    known = ((field, value) for field, value in zip(PITCH.fields, values, strict=True) if not math.isnan(value))
+    return {field.name: int(value) if field.whole or field.codes else value for field, value in known}
