@@ -6,6 +6,7 @@ from typing import Final
 from ondeck_core.judgement import Evaluation, Figures, scores
 from ondeck_core.manifest import EVALUATION_FILE, PARITY_FILE, RELIABILITY_FILE, Manifest, Parity
 from ondeck_core.tasks import Task
+from ondeck_trainer.tried import TRIED
 
 _CARD: Final = """\
 # {manifest.model}, version {manifest.version}
@@ -36,7 +37,7 @@ fitted on with optional fields blanked, so that it can be asked with gaps.
 Weights and calibration were fitted on days later than those the members were fitted on; the figures are of days later
 still. A member that weighs less than 0.03 is not shipped. Source: `{evaluation_file}`.
 
-## The graph beside scikit-learn (served fit)
+{tried}## The graph beside scikit-learn (served fit)
 
 Largest difference of a probability over {parity.rows:,} rows, {parity.rows_with_nan:,} of them with gaps:
 {parity.largest_difference:.1e} (at most {parity.tolerance:.0e} is published). Source: `{parity_file}`.
@@ -87,6 +88,7 @@ def card(task: Task, manifest: Manifest, evaluation: Evaluation, parity: Parity)
         outcomes=", ".join(f"`{outcome}`" for outcome in manifest.outcomes),
         judgement=judgement(evaluation),
         recalibrated=_recalibrated(manifest),
+        tried=f"## What was tried\n\n{TRIED[task.name]}\n" if task.name in TRIED else "",
         members=_rows((each.member, *_four(each.weight, each.alone, each.adds)) for each in evaluation.ablation),
         evaluation_file=EVALUATION_FILE,
         parity_file=PARITY_FILE,
