@@ -240,7 +240,7 @@ def test_bytes_that_are_no_request_end_a_stream_as_the_callers_mistake(channel: 
 def test_whatever_is_wrong_the_refusal_fits_into_the_headers_of_an_answer(
     predictions: PredictionServiceStub,
 ) -> None:
-    wild: dict[str, Any] = {field.name: [999.0] * 500 for field in PITCH.fields if field.codes is None}
+    wild: dict[str, Any] = {field.name: [9999.0] * 500 for field in PITCH.fields if field.codes is None}
     requests: list[tuple[Any, Any, grpc.StatusCode]] = [
         (
             predictions.BatchPredict,

@@ -130,7 +130,7 @@ def test_a_version_that_is_not_what_it_claims_is_refused_and_the_rest_serves(cop
         assert check(channel, "models/batted_ball") == NOT_SERVING
         assert check(channel, "") == NOT_SERVING
         assert check(channel, "models/called_strike") == SERVING
-        broken, _ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
+        broken, *_ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
         assert broken.state == ModelState.MODEL_STATE_REFUSED
         assert broken.state_reason.startswith(reason)
         assert page(f"{server.admin}/readyz") == (503, "models/batted_ball does not serve\n")
@@ -152,7 +152,7 @@ def test_a_half_written_version_is_no_version(copied: Path) -> None:
 def test_a_version_without_an_alias_is_present_and_not_loaded(copied: Path) -> None:
     (copied / "batted_ball" / ALIASES_FILE).unlink()
     with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
-        present, _ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
+        present, *_ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
         assert present.state == ModelState.MODEL_STATE_PRESENT
         request = PredictRequest(model=ModelSpec(name="batted_ball", version=1), batted_ball=BALL.batted_ball)
         with pytest.raises(grpc.RpcError) as refused:
