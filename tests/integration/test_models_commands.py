@@ -65,7 +65,7 @@ def test_a_folder_is_listed_for_people_and_for_programs(repository: Path) -> Non
         ("batted_ball", 1, ["production"]),
         ("batted_ball", 2, []),
         ("batted_ball", 3, []),
-        ("called_strike", 1, ["production"]),
+        *((name, 1, ["production"]) for name in ("called_strike", "pitch_outcome", "whiff")),
     ]
     for each in listed:
         row = next(

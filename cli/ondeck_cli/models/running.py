@@ -20,7 +20,7 @@ def tell_running(target: str, *, as_json: bool) -> None:
             data=[MessageToDict(each, preserving_proto_field_name=True) for each in found]
         )
     else:
-        Console(width=100, highlight=False).print(_table(found))
+        Console(width=112, highlight=False).print(_table(found))
         for each in found:
             if each.state_reason:
                 click.echo(f"{each.name} {each.version} {_state(each)}: {each.state_reason}")
