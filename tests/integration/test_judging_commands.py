@@ -17,7 +17,7 @@ from ondeck_core.tasks import TASKS
 from ondeck_trainer.dataset import dataset_of
 from ondeck_trainer.judging import NoLaterDaysError
 from ondeck_trainer.judging_commands import evaluate, recalibrate
-from ondeck_trainer.recalibrating import TooFewRowsError
+from ondeck_trainer.recalibrating import NotLaterError, TooFewRowsError
 from ondeck_trainer.rows import NothingStoredError, rows_of_files
 from ondeck_trainer.served import open_version
 from tests.made_up import as_csv, made_up_cells
@@ -133,6 +133,14 @@ def test_recalibrating_publishes_a_version_that_differs_in_its_last_layer_alone(
 def test_too_few_recent_rows_are_refused(models: Path, later: Path) -> None:
     words = ("called_strike", later, "--since", "2022-09-14", "--models", models)
     assert isinstance(run(recalibrate, *words).exception, TooFewRowsError)
+
+
+def test_days_that_the_members_were_fitted_on_are_not_calibrated_on(models: Path, tmp_path: Path) -> None:
+    fitted = tmp_path / "fitted.csv"
+    fitted.write_bytes(as_csv(made_up_cells(date(2022, 7, 1), days=14, games=3, seed=5)))
+    refused = run(recalibrate, "called_strike", fitted, "--since", "2022-07-01", "--models", models).exception
+    assert isinstance(refused, NotLaterError)
+    assert "were fitted on 2022-06-01 to 2022-08-15; give later days" in str(refused)
 
 
 def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Path, later: Path) -> None:

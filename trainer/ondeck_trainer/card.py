@@ -6,7 +6,7 @@ from typing import Final
 from ondeck_core.judgement import Evaluation, Figures, scores
 from ondeck_core.manifest import EVALUATION_FILE, PARITY_FILE, RELIABILITY_FILE, Manifest, Parity
 from ondeck_core.tasks import Task
-from ondeck_trainer.tried import TRIED
+from ondeck_trainer.tried import AIMS, TRIED
 
 _CARD: Final = """\
 # {manifest.model}, version {manifest.version}
@@ -88,11 +88,18 @@ def card(task: Task, manifest: Manifest, evaluation: Evaluation, parity: Parity)
         outcomes=", ".join(f"`{outcome}`" for outcome in manifest.outcomes),
         judgement=judgement(evaluation),
         recalibrated=_recalibrated(manifest),
-        tried=f"## What was tried\n\n{TRIED[task.name]}\n" if task.name in TRIED else "",
+        tried=_tried(task, evaluation),
         members=_rows((each.member, *_four(each.weight, each.alone, each.adds)) for each in evaluation.ablation),
         evaluation_file=EVALUATION_FILE,
         parity_file=PARITY_FILE,
     )
+
+
+def _tried(task: Task, evaluation: Evaluation) -> str:
+    aim = AIMS.get(task.name)
+    if aim is None or evaluation.log_loss is None or evaluation.log_loss <= aim:
+        return ""
+    return f"## What was tried\n\n{TRIED[task.name]}\n"
 
 
 def _recalibrated(manifest: Manifest) -> str:

@@ -1,5 +1,6 @@
 """A published version, judged on rows through its served graph; and two of them, side by side."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -7,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ondeck_core.errors import OndeckError
-from ondeck_core.judgement import Evaluation, Interval
+from ondeck_core.judgement import Evaluation, Figures, Interval
 from ondeck_core.manifest import Manifest, Window
 from ondeck_trainer import metrics
 from ondeck_trainer.bootstrap import Games, interval
@@ -58,9 +59,13 @@ def judge(served: Served, rows: pl.DataFrame, *, beside: Served | None = None) -
     """Judge a version on rows of the contract, beside the version that serves if that is another."""
     dataset = dataset_of(served.task, rows)
     others = {} if beside is None else {"production": figures_of(answers(beside, dataset), dataset)}
+    return _judged(served, dataset, answers(served, dataset), others)
+
+
+def _judged(served: Served, dataset: Dataset, given: Probabilities, others: Mapping[str, Figures]) -> Evaluation:
     manifest = served.manifest
     return evaluate(
-        answers(served, dataset),
+        given,
         dataset,
         Judged(
             fitted=manifest.training.fitted,
@@ -71,7 +76,7 @@ def judge(served: Served, rows: pl.DataFrame, *, beside: Served | None = None) -
             version=manifest.version,
             others=others,
             shift=shift(served.profile, served.task.instance, dataset.instances),
-            fitted_days=bool(rows["game_date"].is_between(*_learned(manifest)).any()),
+            fitted_days=bool(dataset.rows["game_date"].is_between(*_learned(manifest)).any()),
         ),
     )
 
@@ -83,7 +88,7 @@ def compare(first: Served, second: Served, rows: pl.DataFrame) -> Difference:
     ours, theirs = answers(first, dataset), answers(second, dataset)
     apart = metrics.losses(ours, dataset.labels) - metrics.losses(theirs, dataset.labels)
     ece = [games.calibration_draws(each, dataset.labels) for each in (ours, theirs)]
-    one, other = judge(first, rows), judge(second, rows)
+    one, other = _judged(first, dataset, ours, {}), _judged(second, dataset, theirs, {})
     return Difference(
         rows=len(dataset),
         games=games.count,
@@ -103,7 +108,8 @@ def answers(served: Served, dataset: Dataset) -> Probabilities:
 
 
 def _learned(manifest: Manifest) -> tuple[date, date]:
-    return manifest.training.fitted.first_day, manifest.training.calibrated.last_day
+    training = manifest.training
+    return training.fitted.first_day, max(training.fitted.last_day, training.calibrated.last_day)
 
 
 def _words(manifest: Manifest) -> str:

@@ -36,6 +36,10 @@ from ondeck_trainer.training import fit_sets
 LEAST_ROWS: Final = 2000
 
 
+class NotLaterError(OndeckError):
+    """The members were fitted on some of these days; what they say of them is too sure to calibrate on."""
+
+
 class TooFewRowsError(OndeckError):
     """The recent rows are too few to calibrate on."""
 
@@ -66,10 +70,16 @@ def recalibrate(served: Served, recent: Dataset, models: Path) -> Recalibrated:
 
     Raises:
         TooFewRowsError: there are fewer than 2,000 rows.
+        NotLaterError: the members were fitted on some of the days.
         ParityError: the new graph does not answer as it should; nothing is published.
     """
     if len(recent) < LEAST_ROWS:
         raise TooFewRowsError(f"{len(recent):,} rows are too few to calibrate on; {LEAST_ROWS:,} are asked for")
+    fitted = served.manifest.training.fitted
+    if recent.rows["game_date"].is_between(fitted.first_day, fitted.last_day).any():
+        raise NotLaterError(
+            f"the members of version {served.manifest.version} were fitted on {fitted}; give later days"
+        )
     model = onnx.load_from_string((served.folder / MODEL_FILE).read_bytes())
     weights = _weights(model)
     calibration = fit_calibration(_pooled(served.graph, weights, recent.features), recent.labels)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+AIMS: Final = {"called_strike": 0.1335}  # log loss; the text is told of a version that is above it
 TRIED: Final = {
     "called_strike": """\
 Aimed at: log loss 0.1335 and accuracy 0.943 on September 2024. Not reached; the figures above say how far it got, and
