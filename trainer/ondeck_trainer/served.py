@@ -1,6 +1,5 @@
 """A published version, opened as the server opens it: checked, then asked through its graph."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import INPUT, MEMBERS, MODEL_FILE, OUTPUT, PRODUCTION, PROFILE_FILE, Manifest, Profile
 from ondeck_core.tasks import Task
 from ondeck_store.artifacts import repository
-from ondeck_store.artifacts.claims import read_manifest
+from ondeck_store.artifacts.claims import read_files, read_manifest
 from ondeck_trainer.ensemble import Probabilities
 
 _SLICE: Final = 8192
@@ -63,7 +62,7 @@ def open_version(models: Path, task: Task, version: int | None = None) -> Served
     manifest = read_manifest(folder, task.name, int(folder.name))
     if manifest.feature_fingerprint != task.features.fingerprint:
         raise ArtifactRefusedError(f"{folder} was made for other features ({manifest.feature_set})")
-    files = {name: _published(folder / name, digest) for name, digest in manifest.files.items()}
+    files = read_files(folder, manifest)
     return Served(
         folder=folder,
         task=task,
@@ -82,12 +81,3 @@ def _number(models: Path, task: Task, version: int | None) -> int:
     if version not in known:
         raise NotFoundError("version", f"{task.name}/{version}", [str(each) for each in known])
     return version
-
-
-def _published(path: Path, digest: str) -> bytes:
-    if not path.is_file():
-        raise ArtifactRefusedError(f"{path} is missing")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ArtifactRefusedError(f"{path} is not the file that was published: its SHA-256 differs")
-    return content

@@ -1,6 +1,5 @@
 """A version that may answer: opened only after everything that its manifest claims has been seen to hold."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from ondeck_core.manifest import (
 from ondeck_core.tasks import TASKS, Task
 from ondeck_server.models.background import background_rows
 from ondeck_server.models.session import Session
-from ondeck_store.artifacts.claims import read_claim, read_evaluation, read_manifest
+from ondeck_store.artifacts.claims import read_claim, read_evaluation, read_files, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +65,7 @@ def load(folder: Path, model: str, version: int) -> LoadedVersion:
 def _check_files(folder: Path, manifest: Manifest) -> None:
     for name in {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE} - set(manifest.files):
         raise ArtifactRefusedError(f"its manifest does not name {name}")
-    for name, claimed in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactRefusedError(f"{name} is missing")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != claimed:
-            raise ArtifactRefusedError(f"{name} is not the file that was published: its SHA-256 differs")
+    read_files(folder, manifest)
 
 
 def _check_task(manifest: Manifest) -> Task:

@@ -1,5 +1,6 @@
 """What a version claims, read; what cannot be read is refused in words."""
 
+import hashlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,25 @@ def read_manifest(folder: Path, model: str, version: int) -> Manifest:
 def read_evaluation(folder: Path) -> Evaluation:
     """Read how a version was judged."""
     return read_claim(Evaluation, folder / EVALUATION_FILE)
+
+
+def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Read every file that a manifest names.
+
+    Raises:
+        ArtifactRefusedError: one is missing, or is not the file that was published.
+    """
+    return {name: _published(folder, name, digest) for name, digest in manifest.files.items()}
+
+
+def _published(folder: Path, name: str, digest: str) -> bytes:
+    try:
+        content = (folder / name).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise ArtifactRefusedError(f"{name} is missing") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ArtifactRefusedError(f"{name} is not the file that was published: its SHA-256 differs")
+    return content
 
 
 def read_claim(kind: type[C], path: Path) -> C:
