@@ -18,6 +18,9 @@ from ondeck_store.settings import read_settings
 @click.option("--home", type=click.Path(path_type=Path), help="Home folder, for its database of players (ONDECK_HOME).")
 @click.option("--database-url", help="A PostgreSQL server with the players (ONDECK_DATABASE_URL).")
 @click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
+@click.option(
+    "--versions", help="Versions to load beside those with an alias, as latest:2 or whiff=all (ONDECK_VERSIONS)."
+)
 def serve(**flags: object) -> None:
     """Serve the models over gRPC, with health, reflection and admin pages, until SIGTERM."""
     uvloop.run(run(read_settings(ServerSettings, **flags), _tell))

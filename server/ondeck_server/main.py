@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -18,8 +19,12 @@ from prometheus_client import CollectorRegistry
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_core.errors import OndeckError
 from ondeck_server.admin import admin_pages
+from ondeck_server.batching.batcher import Manners
 from ondeck_server.health import health_names, tell, tell_one
-from ondeck_server.models.manager import Models, State
+from ondeck_server.models.manager import Models
+from ondeck_server.models.policy import State
+from ondeck_server.loading_rules import rules_of
+from ondeck_server.models.watching import kept_current
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
 from ondeck_server.rpc.adapter import Adapter
@@ -61,7 +66,9 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
     """
     stop = _stop_signal()
     registry = CollectorRegistry()
-    models = await asyncio.to_thread(Models, settings.models)
+    models = open_models(settings, registry)
+    await models.look()
+    await models.settle()
     names = health_names(SERVICES, models.serving())
     health = health_aio.HealthServicer()
     draining = asyncio.Event()
@@ -75,6 +82,7 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
         stack.callback(draining.set)
         await tell(health, {**names, PLAYERS.full_name: False})
         await stack.enter_async_context(players.kept_fresh())
+        await stack.enter_async_context(kept_current(models, settings.look_seconds))
         started(
             Started(
                 address=address_of(settings.host, port),
@@ -85,6 +93,16 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
         )
         await stop.wait()
         log.info("draining", notice_seconds=settings.notice_seconds, seconds=settings.drain_seconds)
+
+
+def open_models(settings: ServerSettings, registry: CollectorRegistry) -> Models:
+    """Make what looks at the repository; it has not looked yet."""
+    manners = Manners(
+        max_waiting_rows=settings.max_waiting_rows,
+        budget_seconds=settings.batch_budget_ms / 1000,
+        long_runs=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
+    )
+    return Models(settings.models, rules_of(settings.versions), manners, registry)
 
 
 def _stop_signal() -> asyncio.Event:
@@ -136,7 +154,7 @@ async def _grpc(
         ]
     )
     adapter = Adapter(registry)
-    predictor = Predictor(models, settings.max_waiting_rows, registry)
+    predictor = Predictor(models, registry)
     server.add_generic_rpc_handlers(
         (
             adapter.serve(PREDICTION, PredictionHandlers(predictor, settings.max_message_mb * MEBIBYTE)),

@@ -1,13 +1,12 @@
 """Settings of the server."""
 
 from pathlib import Path
-from typing import Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.loading_rules import FORM, rules_of
 from ondeck_store.settings import StoreSettings
-
-ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds, in which nobody else is answered
 
 
 class ServerSettings(StoreSettings):
@@ -28,3 +27,19 @@ class ServerSettings(StoreSettings):
     max_waiting_rows: int = Field(
         default=100_000, ge=ROWS_A_RUN, description="rows of one model that may wait for a run"
     )
+    batch_budget_ms: float = Field(
+        default=0, ge=0, le=1000, description="milliseconds that a row may wait for company; 0: it never waits"
+    )
+    versions: str = Field(default="latest:1", description=f"versions to load beside those with an alias: {FORM}")
+    look_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=86400,
+        description="seconds between two looks at the model repository that nobody asked for",
+    )
+
+    @field_validator("versions")
+    @classmethod
+    def _rules(cls, text: str) -> str:
+        rules_of(text)
+        return text
