@@ -21,9 +21,9 @@ from ondeck_core.errors import OndeckError
 from ondeck_server.admin import admin_pages
 from ondeck_server.batching.batcher import Manners
 from ondeck_server.health import health_names, tell, tell_one
+from ondeck_server.loading_rules import rules_of
 from ondeck_server.models.manager import Models
 from ondeck_server.models.policy import State
-from ondeck_server.loading_rules import rules_of
 from ondeck_server.models.watching import kept_current
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_server.batching.batcher import Manners
+from ondeck_server.loading_rules import Rules
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import Meant, Version, Wanted
 from ondeck_server.models.loaded import load
@@ -17,7 +18,6 @@ from ondeck_server.models.measures import Measures
 from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
 from ondeck_server.models.served import Lease, Served
 from ondeck_server.models.source import Aspired, Key, Repository, Seen, aspire
-from ondeck_server.loading_rules import Rules
 
 log = structlog.get_logger()
 
