@@ -1,0 +1,169 @@
+"""One of the processes that answer calls. A supervisor starts it, and tells it over a socket pair what to do.
+
+`python -m ondeck_server.worker FD`: FD is this process's end of the pair. When the other end is gone, so is the reason
+to be here.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+
+import structlog
+import uvloop
+from grpc_health.v1.health import aio as health_aio
+from prometheus_client import CollectorRegistry
+
+from ondeck_core.errors import OndeckError
+from ondeck_server.assembly import Parts, report_of, taking_calls
+from ondeck_server.channelz import seen
+from ondeck_server.health import tell
+from ondeck_server.models.manager import Models
+from ondeck_server.players import Players
+from ondeck_server.settings import ServerSettings
+from ondeck_server.talk import (
+    TO_WORKER,
+    Draining,
+    Failed,
+    FromSupervisor,
+    Listen,
+    Look,
+    Retire,
+    Seen,
+    Start,
+    Talk,
+    Whole,
+    open_talk,
+)
+from ondeck_store.logs import configure_logs
+
+FAILED = 1
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """One run of a worker: it settles, listens when it is told to, and ends when it is told to or left alone."""
+
+    def __init__(self, talk: Talk[FromSupervisor], start: Start) -> None:
+        self._talk = talk
+        self._port = start.port
+        self._settings = ServerSettings.model_validate(start.settings)
+        self._health = health_aio.HealthServicer()
+        self._players = Players(self._settings, changed=self._report)
+        self._models: Models | None = None
+        self._listen = asyncio.Event()
+        self._retire = asyncio.Event()
+        self._listening = False
+
+    async def run(self) -> None:
+        """Work until told to retire, or until the supervisor is gone.
+
+        Raises:
+            CannotListenError: the port cannot be listened on.
+            ArtifactRefusedError: the repository itself cannot be read.
+        """
+        self._on_signals()
+        obeying = asyncio.create_task(self._obey())
+        try:
+            await self._serve()
+        finally:
+            obeying.cancel()
+            with suppress(asyncio.CancelledError):
+                await obeying
+
+    async def _serve(self) -> None:
+        self._models = await asyncio.to_thread(Models, self._settings.models)
+        parts = Parts(
+            settings=self._settings,
+            models=self._models,
+            players=self._players,
+            health=self._health,
+            registry=CollectorRegistry(),
+        )
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._players.kept_fresh())
+            await self._report()
+            await _first_of(self._listen, self._retire)
+            if not self._retire.is_set():
+                await stack.enter_async_context(taking_calls(parts, self._port))
+                self._listening = True
+                await self._report()
+            await self._retire.wait()
+            self._listening = False
+            await self._report()
+
+    async def _obey(self) -> None:
+        try:
+            async for message in self._talk.heard():
+                await self._do(message)
+        finally:
+            self._retire.set()
+        log.error("the supervisor is gone")
+        await self._health.enter_graceful_shutdown()
+
+    async def _do(self, message: FromSupervisor) -> None:
+        match message:
+            case Listen():
+                self._listen.set()
+            case Whole(serving=serving):
+                await tell(self._health, dict(serving))
+            case Draining():
+                await self._health.enter_graceful_shutdown()
+            case Retire():
+                self._retire.set()
+            case Look(number=number):
+                self._talk.say(Seen(number=number, channelz=seen()))
+            case Start():
+                pass
+
+    async def _report(self) -> None:
+        if self._models is not None:
+            self._talk.say(report_of(self._models, self._players, listening=self._listening))
+
+    def _on_signals(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; the supervisor decides
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as above
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._retire.set)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+async def work(end: socket.socket) -> int:
+    """Work for the supervisor at the other end; gives the exit code of the process."""
+    talk = await open_talk(end, TO_WORKER)
+    try:
+        return await _work(talk)
+    finally:
+        await talk.close()
+
+
+async def _work(talk: Talk[FromSupervisor]) -> int:
+    start = await anext(talk.heard(), None)
+    if not isinstance(start, Start):
+        return FAILED
+    configure_logs(start.logging.level, start.logging.form)
+    structlog.contextvars.bind_contextvars(worker=os.getpid())
+    try:
+        await Worker(talk, start).run()
+    except OndeckError as refused:
+        talk.say(Failed(reason=str(refused)))
+        return FAILED
+    return 0
+
+
+def main(run: Callable[[socket.socket], int]) -> None:
+    """Take the socket pair's end that the command line names."""
+    sys.exit(run(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main(lambda end: uvloop.run(work(end)))
