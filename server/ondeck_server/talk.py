@@ -23,11 +23,12 @@ class Logging(_Message):
 
 
 class Start(_Message):
-    """To a worker, first of all: its settings, and the port that is held for it."""
+    """To a worker, first of all: its settings, the port that is held for it, and the folder of its measures."""
 
     kind: Literal["start"] = "start"
     settings: Mapping[str, JsonValue]
     port: int
+    measures: str
     logging: Logging
     wishes: Mapping[str, bool]
 

@@ -6,6 +6,7 @@ to be here.
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -50,7 +51,7 @@ class Worker:
 
     def __init__(self, talk: Talk[FromSupervisor], start: Start) -> None:
         self._talk = talk
-        self._port = start.port
+        self._start = start
         self._settings = ServerSettings.model_validate(start.settings)
         self._health = health_aio.HealthServicer()
         self._players = Players(self._settings, changed=self._report)
@@ -89,7 +90,7 @@ class Worker:
             await self._report()
             await _first_of(self._listen, self._retire)
             if not self._retire.is_set():
-                await stack.enter_async_context(taking_calls(parts, self._port))
+                await stack.enter_async_context(taking_calls(parts, self._start.port))
                 self._listening = True
                 await self._report()
             await self._retire.wait()
@@ -104,6 +105,7 @@ class Worker:
             self._retire.set()
         log.error("the supervisor is gone")
         await self._health.enter_graceful_shutdown()
+        shutil.rmtree(self._start.measures, ignore_errors=True)  # nobody else is left to do so; open files stay usable
 
     async def _do(self, message: FromSupervisor) -> None:
         match message:

@@ -91,8 +91,10 @@ class Crew:
 
     async def end(self) -> None:
         """Let calls in flight finish, and end every worker."""
-        for worker in self._workers.values():
-            self._retire(worker) if worker.phase is Phase.LISTENING else worker.kill()
+        for worker in self._in(Phase.LISTENING):
+            self._retire(worker)
+        for worker in self._in(Phase.STARTING, Phase.TOLD):
+            worker.kill()
         await self._all_gone(self._grace + policy.KILL_AFTER)
 
     async def kill(self) -> None:
@@ -155,12 +157,14 @@ class Crew:
         log.info("worker retiring", worker=worker.pid, seconds=self._grace)
 
     async def _hear(self, worker: Worker) -> None:
-        async for message in worker.talk.heard():
-            self._take(worker, message)
+        try:
+            async for message in worker.talk.heard():
+                self._take(worker, message)
+                self._changed.set()
+        finally:
+            await worker.talk.close()
+            self._gone(worker, await worker.process.wait())
             self._changed.set()
-        self._gone(worker, await worker.process.wait())
-        self._changed.set()
-        await worker.talk.close()
 
     def _take(self, worker: Worker, message: FromWorker) -> None:
         match message:

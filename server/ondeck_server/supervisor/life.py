@@ -45,7 +45,9 @@ async def serve(settings: ServerSettings, logging: Logging, started: Callable[[S
         port = stack.enter_context(held_port(settings.host, settings.port))
         kept = stack.enter_context(measures())
         full = asyncio.Event()
-        start = Start(settings=settings.model_dump(mode="json"), port=port, logging=logging, wishes={})
+        start = Start(
+            settings=settings.model_dump(mode="json"), port=port, measures=str(kept.folder), logging=logging, wishes={}
+        )
         crew = Crew(start, wanted=settings.processes, grace=settings.drain_seconds, measures=kept, full=full.set)
         pages = Pages(unready=crew.unready, measures=kept.page, channelz=crew.channelz)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))

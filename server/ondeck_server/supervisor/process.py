@@ -4,9 +4,10 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 from ondeck_server.supervisor.policy import Member, Phase
@@ -31,7 +32,8 @@ class Worker:
     phase: Phase = Phase.STARTING
     report: Report | None = None
     failed: str = ""
-    _looks: dict[int, "asyncio.Future[Mapping[str, Any]]"] = field(default_factory=dict)
+    _looks: dict[int, "asyncio.Future[Mapping[str, Any]]"] = field(default_factory=dict, repr=False)
+    _numbers: Iterator[int] = field(default_factory=count, repr=False)
 
     @property
     def pid(self) -> int:
@@ -60,13 +62,15 @@ class Worker:
 
     async def look(self) -> dict[str, Any]:
         """Ask what channelz sees in it; where there is no answer in time, that is the answer."""
-        number = len(self._looks)
+        number = next(self._numbers)
         answer = self._looks[number] = asyncio.get_running_loop().create_future()
         self.say(Look(number=number))
         try:
             return {"pid": self.pid, **await asyncio.wait_for(answer, LOOK_SECONDS)}
         except TimeoutError:
             return {"pid": self.pid, "error": f"no answer within {LOOK_SECONDS:g} s"}
+        finally:
+            del self._looks[number]
 
     def saw(self, number: int, channelz: Mapping[str, Any]) -> None:
         """Take the answer to a look."""
