@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.cores import cores
 from ondeck_server.loading_rules import FORM, rules_of
 from ondeck_store.settings import StoreSettings
 
@@ -16,6 +17,9 @@ class ServerSettings(StoreSettings):
     host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="address to listen on; 0.0.0.0: every one")
     port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0: any free one")
     admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free one")
+    processes: int = Field(
+        default_factory=cores, ge=1, le=1024, description="processes that answer calls; unset: one for each core"
+    )
     notice_seconds: float = Field(
         default=1, ge=0, le=600, description="seconds between saying NOT_SERVING at shutdown and taking no more calls"
     )
