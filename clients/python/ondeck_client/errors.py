@@ -21,6 +21,7 @@ from ondeck.v1.prediction_service_pb2 import FieldViolation
 _DETAILS: Final = "grpc-status-details-bin"
 _CORRELATION: Final = "x-correlation-id"
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
+_ENDED_WHILE_SENDING: Final = "Internal error from Core"
 _DOMAIN: Final = "ondeck"
 _PREFIX: Final = "ERROR_REASON_"
 
@@ -71,6 +72,17 @@ def retry_delay_of(error: grpc.RpcError) -> float | None:
 def code_of(error: grpc.RpcError) -> grpc.StatusCode | None:
     """Tell the status of a failed call; None where no call failed."""
     return error.code() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else None
+
+
+def may_pass(error: grpc.RpcError) -> bool:
+    """Tell whether another try may succeed.
+
+    Besides UNAVAILABLE, that is what grpc.aio says, instead of the true status, of a call that ends just while it
+    sends (grpc/grpc#36066): another try will tell.
+    """
+    if code_of(error) is grpc.StatusCode.UNAVAILABLE:
+        return True
+    return isinstance(error, grpc.aio.AioRpcError) and error.details() == _ENDED_WHILE_SENDING
 
 
 def _status(error: grpc.RpcError) -> Status:

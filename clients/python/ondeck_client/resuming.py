@@ -12,7 +12,7 @@ import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
 from ondeck_client.channel import TRIES
-from ondeck_client.errors import code_of, retry_delay_of
+from ondeck_client.errors import may_pass, retry_delay_of
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
@@ -143,7 +143,7 @@ class Resuming:
         Raises:
             grpc.RpcError: the error itself: it is none that another try could mend, or there were too many.
         """
-        if not isinstance(error, LeftUnansweredError) and code_of(error) is not grpc.StatusCode.UNAVAILABLE:
+        if not isinstance(error, LeftUnansweredError) and not may_pass(error):
             raise error
         self.unanswered.send_again()
         if not self.unanswered:
