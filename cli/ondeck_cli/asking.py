@@ -26,7 +26,7 @@ def asking(target: str | None) -> Iterator[Client]:
         NoAnswerError: whatever gRPC error the block meets, in words.
     """
     where = target or default_target(read_settings(ServerSettings))
-    with Client(where) as client:
+    with Client(where, health=None) as client:  # who asks wants to hear why a server does not serve
         try:
             yield client
         except grpc.RpcError as failed:

@@ -30,9 +30,11 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
-from ondeck_client.errors import correlation_id_of, reason_of, violations_of
+from ondeck_client.errors import correlation_id_of, reason_of, retry_delay_of, violations_of
+from ondeck_client.resuming import AnsweredOutOfOrderError, LeftUnansweredError, Persistence
 
 __all__ = [
+    "AnsweredOutOfOrderError",
     "AsyncClient",
     "BatchPredictResponse",
     "BattedBall",
@@ -44,10 +46,12 @@ __all__ = [
     "FieldViolation",
     "GetPlayerResponse",
     "InfieldAlignment",
+    "LeftUnansweredError",
     "Model",
     "ModelState",
     "OutfieldAlignment",
     "Park",
+    "Persistence",
     "Pitch",
     "PitchColumns",
     "PitchType",
@@ -61,5 +65,6 @@ __all__ = [
     "StreamAnswer",
     "correlation_id_of",
     "reason_of",
+    "retry_delay_of",
     "violations_of",
 ]
