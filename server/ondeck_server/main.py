@@ -9,30 +9,32 @@ from typing import Final
 
 import grpc
 import structlog
-from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import aio as health_aio
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 from prometheus_client import CollectorRegistry
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_core.errors import OndeckError
 from ondeck_server.admin import admin_pages
-from ondeck_server.health import health_names, tell, tell_one
+from ondeck_server.health import Health, Standing, board
 from ondeck_server.models.manager import Models, State
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
 from ondeck_server.rpc.adapter import Adapter
+from ondeck_server.rpc.health_messages import HEALTH
+from ondeck_server.rpc.health_service import HealthHandlers
 from ondeck_server.rpc.model_service import ModelHandlers
 from ondeck_server.rpc.player_service import PlayerHandlers
 from ondeck_server.rpc.prediction_service import PredictionHandlers
+from ondeck_server.rpc.reflected import one_pool
 from ondeck_server.settings import ServerSettings
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 PLAYERS: Final = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"]
 SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
-HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+SERVED: Final[tuple[ServiceDescriptor, ...]] = (PREDICTION, MODELS, PLAYERS, HEALTH, REFLECTION)
 MEBIBYTE: Final = 1 << 20
 
 log = structlog.get_logger()
@@ -62,18 +64,18 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
     stop = _stop_signal()
     registry = CollectorRegistry()
     models = await asyncio.to_thread(Models, settings.models)
-    names = health_names(SERVICES, models.serving())
-    health = health_aio.HealthServicer()
+    health = Health()
     draining = asyncio.Event()
-    players = Players(settings, changed=lambda: tell_one(health, PLAYERS.full_name, serves=True))
+    players = Players(settings, changed=lambda: _tell(health, models, players_known=True))
     async with AsyncExitStack() as stack:
         unready = _unready(models, draining)
         admin_port = await stack.enter_async_context(_admin(settings, unready, registry))
         port = await stack.enter_async_context(_grpc(settings, models, players, health, registry))
+        stack.callback(health.dismiss)
         stack.push_async_callback(asyncio.sleep, settings.notice_seconds)
-        stack.push_async_callback(health.enter_graceful_shutdown)
+        stack.callback(health.leave)
         stack.callback(draining.set)
-        await tell(health, {**names, PLAYERS.full_name: False})
+        await _tell(health, models, players_known=False)
         await stack.enter_async_context(players.kept_fresh())
         started(
             Started(
@@ -93,6 +95,19 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+async def _tell(health: Health, models: Models, *, players_known: bool) -> None:
+    answering = {key: version.state is State.LOADED for key, version in models.versions.items()}
+    wanted = {line.model: line.aliases for line in models.lines.values()}
+    standing = Standing(
+        services=SERVICES,
+        apart={PLAYERS.full_name: players_known},
+        answering=answering,
+        wanted=wanted,
+        actual=wanted,
+    )
+    health.tell(board(standing))
 
 
 def _unready(models: Models, draining: asyncio.Event) -> Callable[[], list[str]]:
@@ -125,7 +140,7 @@ async def _grpc(
     settings: ServerSettings,
     models: Models,
     players: Players,
-    health: health_aio.HealthServicer,
+    health: Health,
     registry: CollectorRegistry,
 ) -> AsyncIterator[int]:
     server = grpc.aio.server(
@@ -142,10 +157,10 @@ async def _grpc(
             adapter.serve(PREDICTION, PredictionHandlers(predictor, settings.max_message_mb * MEBIBYTE)),
             adapter.serve(MODELS, ModelHandlers(models)),
             adapter.serve(PLAYERS, PlayerHandlers(players)),
+            adapter.serve(HEALTH, HealthHandlers(health)),
         )
     )
-    add_HealthServicer_to_server(health, server)
-    reflection.enable_server_reflection((*SERVICES, PLAYERS.full_name, HEALTH, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection([each.full_name for each in SERVED], server, one_pool(SERVED))
     port = _bind(server, settings)
     await server.start()
     try:

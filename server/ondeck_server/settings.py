@@ -1,9 +1,10 @@
 """Settings of the server."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 from ondeck_store.settings import StoreSettings
 
@@ -28,3 +29,18 @@ class ServerSettings(StoreSettings):
     max_waiting_rows: int = Field(
         default=100_000, ge=ROWS_A_RUN, description="rows of one model that may wait for a run"
     )
+    rows_per_second_per_peer: float = Field(
+        default=0,
+        ge=0,
+        description="rows a second that one caller, by identity or else address, may ask of one process; 0: no limit",
+    )
+    operators: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="identities, as client certificates show them, that may move aliases and load and unload models, "
+        "separated by commas; none: everyone may",
+    )
+
+    @field_validator("operators", mode="before")
+    @classmethod
+    def _separated(cls, operators: object) -> object:
+        return [each.strip() for each in operators.split(",")] if isinstance(operators, str) else operators

@@ -46,7 +46,9 @@ class Adapter:
         words: dict[str, Any] = {"response_serializer": GetMessageClass(method.output_type).SerializeToString}
         name, read = f"/{method.containing_service.full_name}/{method.name}", _reader(method)
         if method.client_streaming and method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._stream(name, read, handle), **words)
+            return grpc.stream_stream_rpc_method_handler(self._stream(name, _each(read, handle)), **words)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream(name, _one(read, handle)), **words)
         return grpc.unary_unary_rpc_method_handler(self._unary(name, read, handle), **words)
 
     def _unary(self, name: str, read: Read, handle: Callable[[Call, Any], Awaitable[Message]]) -> Callable[..., Any]:
@@ -67,15 +69,13 @@ class Adapter:
 
         return unary
 
-    def _stream(
-        self, name: str, read: Read, handle: Callable[[Call, AsyncIterator[Any]], AsyncIterator[Message]]
-    ) -> Callable[..., Any]:
-        async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
+    def _stream(self, name: str, handle: Callable[[Call, Any], AsyncIterator[Message]]) -> Callable[..., Any]:
+        async def stream(asked: Any, context: Context) -> AsyncIterator[Message]:  # noqa: ANN401  bytes, one or many
             begin = time.perf_counter()
             call = _begin(name, context)
             try:
                 _admit(call)
-                async for answer in handle(call, (read(request) async for request in requests)):
+                async for answer in handle(call, asked):
                     yield answer
             except Exception as error:  # noqa: BLE001  every error becomes a status here
                 await self._fail(call, context, error, begin)
@@ -112,6 +112,14 @@ def _reader(method: MethodDescriptor) -> Read:
             raise UnreadableRequestError(f"the request is no {method.input_type.full_name}: {broken}") from broken
 
     return read
+
+
+def _each(read: Read, handle: Callable[..., AsyncIterator[Message]]) -> Callable[[Call, Any], AsyncIterator[Message]]:
+    return lambda call, requests: handle(call, (read(request) async for request in requests))
+
+
+def _one(read: Read, handle: Callable[..., AsyncIterator[Message]]) -> Callable[[Call, Any], AsyncIterator[Message]]:
+    return lambda call, request: handle(call, read(request))
 
 
 def _begin(method: str, context: Context) -> Call:
