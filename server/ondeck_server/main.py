@@ -18,8 +18,10 @@ from ondeck_core.errors import OndeckError
 from ondeck_server.admin import admin_pages
 from ondeck_server.health import Health, Standing, board
 from ondeck_server.models.manager import Models, State
+from ondeck_server.operators import Operators
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
+from ondeck_server.rates import Rates
 from ondeck_server.rpc.adapter import Adapter
 from ondeck_server.rpc.health_messages import HEALTH
 from ondeck_server.rpc.health_service import HealthHandlers
@@ -105,7 +107,7 @@ async def _tell(health: Health, models: Models, *, players_known: bool) -> None:
         apart={PLAYERS.full_name: players_known},
         answering=answering,
         wanted=wanted,
-        actual=wanted,
+        actual=models.actual,
     )
     health.tell(board(standing))
 
@@ -151,11 +153,12 @@ async def _grpc(
         ]
     )
     adapter = Adapter(registry)
+    rates = Rates(rows_per_second=settings.rows_per_second_per_peer)
     predictor = Predictor(models, settings.max_waiting_rows, registry)
     server.add_generic_rpc_handlers(
         (
-            adapter.serve(PREDICTION, PredictionHandlers(predictor, settings.max_message_mb * MEBIBYTE)),
-            adapter.serve(MODELS, ModelHandlers(models)),
+            adapter.serve(PREDICTION, PredictionHandlers(predictor, settings.max_message_mb * MEBIBYTE, rates)),
+            adapter.serve(MODELS, ModelHandlers(models, settings.models, Operators(settings.operators))),
             adapter.serve(PLAYERS, PlayerHandlers(players)),
             adapter.serve(HEALTH, HealthHandlers(health)),
         )

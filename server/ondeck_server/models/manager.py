@@ -96,6 +96,15 @@ class Models:
             raise ModelNotLoadedError(version.model, version.number, reason)
         return Chosen(version=version.loaded, alias=alias)
 
+    @property
+    def actual(self) -> dict[str, dict[str, int]]:
+        """Tell for each model which version each alias answers with; one that answers with none is left out."""
+        return {model: self._answering(line) for model, line in self.lines.items()}
+
+    def _answering(self, line: Line) -> dict[str, int]:
+        loaded = {number for (model, number), each in self.versions.items() if model == line.model and each.loaded}
+        return {alias: number for alias, number in line.aliases.items() if number in loaded}
+
     def serving(self) -> dict[str, bool]:
         """Tell for each model with a production alias whether that version answers."""
         return {

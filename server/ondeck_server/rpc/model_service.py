@@ -1,5 +1,8 @@
 """The handlers of `ondeck.v1.ModelService`."""
 
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from ondeck.v1.model_service_pb2 import (
@@ -7,49 +10,86 @@ from ondeck.v1.model_service_pb2 import (
     Feature,
     GetModelRequest,
     GetModelResponse,
+    ListAliasMovesRequest,
+    ListAliasMovesResponse,
     ListModelsRequest,
     ListModelsResponse,
     Model,
     ModelEvaluation,
     ModelScore,
     ModelState,
+    MoveAliasRequest,
+    MoveAliasResponse,
+    RollbackModelRequest,
+    RollbackModelResponse,
 )
 from ondeck_core.judgement import Evaluation, Score, scores
 from ondeck_core.manifest import Manifest, Window
+from ondeck_core.names import canonical
 from ondeck_core.tasks import TASKS
+from ondeck_server import moving
 from ondeck_server.models.manager import Models, State, Version
-from ondeck_server.rpc import convert
+from ondeck_server.operators import Operators
+from ondeck_server.rpc import alias_moves, convert
 from ondeck_server.rpc.call import Call
 
-_STATES: Final = {
-    State.PRESENT: ModelState.MODEL_STATE_PRESENT,
-    State.LOADED: ModelState.MODEL_STATE_LOADED,
-    State.REFUSED: ModelState.MODEL_STATE_REFUSED,
-}
+_STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state in State}
 
 
 class ModelHandlers:
-    """Tells about models; one method for each rpc."""
+    """Tells about models and moves their aliases; one method for each rpc."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, repository: Path, operators: Operators) -> None:
         self._models = models
+        self._repository = repository
+        self._operators = operators
 
     async def list_models(self, _: Call, __: ListModelsRequest) -> ListModelsResponse:
         """List every version of every model."""
-        return ListModelsResponse(models=[model(each) for _, each in sorted(self._models.versions.items())])
+        return ListModelsResponse(models=[self._told(each) for _, each in sorted(self._models.versions.items())])
 
     async def get_model(self, _: Call, request: GetModelRequest) -> GetModelResponse:
         """Tell about one version."""
         version, _alias = self._models.find(convert.wanted(request.model))
-        return GetModelResponse(model=model(version))
+        return GetModelResponse(model=self._told(version))
+
+    async def move_alias(self, call: Call, request: MoveAliasRequest) -> MoveAliasResponse:
+        """Point an alias to a version."""
+        self._operators.admit(call)
+        alias_moves.check(request)
+        decision = alias_moves.decision_of(call, request.why, forced=request.force)
+        name, alias = canonical(request.model), alias_moves.alias_of(request)
+        moved = await asyncio.to_thread(moving.promote, self._repository, name, alias, request.version, decision)
+        return MoveAliasResponse(move=None if moved is None else alias_moves.alias_move(moved))
+
+    async def rollback_model(self, call: Call, request: RollbackModelRequest) -> RollbackModelResponse:
+        """Point an alias to the version that served before."""
+        self._operators.admit(call)
+        alias_moves.check(request)
+        decision = alias_moves.decision_of(call, request.why)
+        name, alias = canonical(request.model), alias_moves.alias_of(request)
+        moved = await asyncio.to_thread(moving.roll_back, self._repository, name, alias, decision)
+        return RollbackModelResponse(move=alias_moves.alias_move(moved))
+
+    async def list_alias_moves(self, _: Call, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+        """List what moved the aliases of a model."""
+        alias_moves.check(request)
+        moves = await asyncio.to_thread(moving.history, self._repository, canonical(request.model))
+        return alias_moves.page(moves, request)
+
+    def _told(self, version: Version) -> Model:
+        line = self._models.lines.get(version.model)
+        wanted = line.aliases if line else {}
+        return model(version, wanted=wanted, actual=self._models.actual.get(version.model, {}))
 
 
-def model(version: Version) -> Model:
+def model(version: Version, *, wanted: Mapping[str, int], actual: Mapping[str, int]) -> Model:
     """Write a version as its manifest describes it; one without a readable manifest has its name and state."""
     described = Model(
         name=version.model,
         version=version.number,
-        aliases=version.aliases,
+        aliases=_leading_to(version.number, actual),
+        wanted_aliases=_leading_to(version.number, wanted),
         state=_STATES[version.state],
         state_reason=version.reason,
     )
@@ -58,6 +98,10 @@ def model(version: Version) -> Model:
     if version.evaluation is not None:
         described.evaluation.CopyFrom(_evaluation(version.evaluation))
     return described
+
+
+def _leading_to(number: int, aliases: Mapping[str, int]) -> list[str]:
+    return sorted(alias for alias, target in aliases.items() if target == number)
 
 
 def _claims(manifest: Manifest) -> Model:

@@ -24,8 +24,11 @@ from ondeck_core.errors import (
     WrongInstanceError,
 )
 from ondeck_server.batching import QueueFullError
+from ondeck_server.moving import NotBetterError, VersionRefusedError
 from ondeck_server.operators import NotIdentifiedError, NotOperatorError
 from ondeck_server.rates import RateExceededError
+from ondeck_store.artifacts.locking import FolderClosedError
+from ondeck_store.artifacts.moving import MoveRefusedError
 
 DOMAIN: Final = "ondeck"
 LARGEST_DETAIL: Final = 3392  # bytes; gRPC gives 8 KiB to all headers of an answer, and details travel as base64
@@ -172,6 +175,36 @@ def _not_operator(error: NotOperatorError) -> Outcome:
     return Outcome(code=code_pb2.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_NOT_OPERATOR, message=str(error))
 
 
+def _version_refused(error: VersionRefusedError) -> Outcome:
+    return _not_this_version(error, ErrorReason.ERROR_REASON_VERSION_REFUSED)
+
+
+def _not_better(error: NotBetterError) -> Outcome:
+    return _not_this_version(error, ErrorReason.ERROR_REASON_NOT_BETTER)
+
+
+def _not_this_version(error: VersionRefusedError | NotBetterError, reason: "ErrorReason.ValueType") -> Outcome:
+    return Outcome(
+        code=code_pb2.FAILED_PRECONDITION,
+        reason=reason,
+        message=str(error),
+        facts={"model": error.model, "version": str(error.version)},
+    )
+
+
+def _move_refused(error: MoveRefusedError) -> Outcome:
+    return Outcome(code=code_pb2.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_MOVE_REFUSED, message=str(error))
+
+
+def _repository_closed(error: FolderClosedError) -> Outcome:
+    return Outcome(
+        code=code_pb2.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_REPOSITORY_CLOSED,
+        message=str(error),
+        details=(RetryInfo(retry_delay=_LATER),),
+    )
+
+
 def _deadline(error: DeadlinePassedError) -> Outcome:
     return Outcome(
         code=code_pb2.DEADLINE_EXCEEDED,
@@ -192,5 +225,9 @@ _TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
     RateExceededError: _rate_exceeded,
     NotIdentifiedError: _not_identified,
     NotOperatorError: _not_operator,
+    VersionRefusedError: _version_refused,
+    NotBetterError: _not_better,
+    MoveRefusedError: _move_refused,
+    FolderClosedError: _repository_closed,
     DeadlinePassedError: _deadline,
 }

@@ -1,7 +1,7 @@
 """A stream of instances: asked as they come, answered in order, as many at a time as are ready."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -36,15 +36,16 @@ class _Failed:
     outcome: Outcome
 
 
+Admit = Callable[[int], None]
 _Entry = _Asked | _Failed | None  # None: the caller has sent everything
 
 
 async def answer_in_order(
-    predictor: Predictor, requests: AsyncIterator[StreamPredictRequest]
+    predictor: Predictor, requests: AsyncIterator[StreamPredictRequest], admit: Admit
 ) -> AsyncIterator[StreamPredictResponse]:
     """Answer requests in their order; an instance that cannot be answered gets its error, and the stream goes on."""
     entries: asyncio.Queue[_Entry] = asyncio.Queue(IN_FLIGHT)
-    reading = asyncio.create_task(_read(predictor, requests, entries))
+    reading = asyncio.create_task(_read(predictor, requests, entries, admit))
     try:
         while (ready := await _ready(entries))[0] is not None:
             yield StreamPredictResponse(answers=[await _answer(predictor, each) for each in ready if each is not None])
@@ -59,21 +60,25 @@ async def answer_in_order(
 
 
 async def _read(
-    predictor: Predictor, requests: AsyncIterator[StreamPredictRequest], entries: asyncio.Queue[_Entry]
+    predictor: Predictor,
+    requests: AsyncIterator[StreamPredictRequest],
+    entries: asyncio.Queue[_Entry],
+    admit: Admit,
 ) -> None:
     try:
         async for request in requests:
-            await entries.put(_ask(predictor, request))
+            await entries.put(_ask(predictor, request, admit))
     finally:
         await entries.put(None)
 
 
-def _ask(predictor: Predictor, request: StreamPredictRequest) -> _Asked | _Failed:
+def _ask(predictor: Predictor, request: StreamPredictRequest, admit: Admit) -> _Asked | _Failed:
     try:
         if len(request.id) > LONGEST_ID:
             raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
         chosen = predictor.choose(convert.wanted(request.model))
         instance = convert.instance_of(request, chosen.version.task)
+        admit(len(instance))
         running = predictor.start(chosen, instance, path=chosen.version.task.instance.path)
     except Exception as error:  # noqa: BLE001  it becomes this instance's answer
         return _Failed(id=request.id, outcome=outcome_of(error))
