@@ -1,6 +1,10 @@
 """A judgement: how a version did on days later than all that it was fitted or tuned on, beside its references."""
 
+from typing import Final
+
 from ondeck_core.manifest import Claim, Name, Window
+
+CONSTANT: Final = "constant"  # the anchor that knows only how often each outcome happens
 
 
 class Figures(Claim):

@@ -7,33 +7,37 @@ from dataclasses import dataclass
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import aio as health_aio
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 from prometheus_client import CollectorRegistry
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_server.addresses import CannotListenError, address_of
 from ondeck_server.batching.batcher import Manners
-from ondeck_server.health import health_names
+from ondeck_server.health import Health, Standing, board
 from ondeck_server.loading_rules import rules_of
 from ondeck_server.models.manager import Models
 from ondeck_server.models.policy import State
+from ondeck_server.operators import Operators
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
+from ondeck_server.rates import Rates
 from ondeck_server.rpc.adapter import Adapter
+from ondeck_server.rpc.health_messages import HEALTH
+from ondeck_server.rpc.health_service import HealthHandlers
 from ondeck_server.rpc.model_service import ModelHandlers
 from ondeck_server.rpc.player_service import PlayerHandlers
 from ondeck_server.rpc.prediction_service import PredictionHandlers
+from ondeck_server.rpc.reflected import one_pool
 from ondeck_server.settings import ServerSettings
 from ondeck_server.talk import Report
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 PLAYERS: Final = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"]
+REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
-HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+SERVED: Final[tuple[ServiceDescriptor, ...]] = (PREDICTION, MODELS, PLAYERS, HEALTH, REFLECTION)
 MEBIBYTE: Final = 1 << 20
 
 
@@ -44,7 +48,7 @@ class Parts:
     settings: ServerSettings
     models: Models
     players: Players
-    health: health_aio.HealthServicer
+    health: Health
     registry: CollectorRegistry
 
 
@@ -75,6 +79,7 @@ async def taking_calls(parts: Parts, port: int) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        parts.health.dismiss()
         await server.stop(parts.settings.drain_seconds)
 
 
@@ -83,15 +88,28 @@ def report_of(models: Models, players: Players, *, listening: bool) -> Report:
     serving = models.serving()
     missing = [f"models/{model} does not serve" for model, serves in serving.items() if not serves]
     versions = models.versions.values()
+    standing = standing_of(models, players)
     return Report(
         settled=True,
         listening=listening,
-        serving={**health_names(SERVICES, serving), PLAYERS.full_name: players.ready},
+        serving=board(standing),
         missing=tuple(missing if serving else ["no model has a production version"]),
         loaded=tuple(f"{each.model} {each.number}" for each in versions if each.state is State.LOADED),
         refused={f"{each.model} {each.number}": each.reason for each in versions if each.state is State.REFUSED},
-        wanted={model: dict(line.aliases) for model, line in models.repository.lines.items()},
+        wanted=standing.wanted,
+        actual=standing.actual,
+    )
+
+
+def standing_of(models: Models, players: Players) -> Standing:
+    """Tell what health is made of."""
+    return Standing(
+        services=SERVICES,
+        apart={PLAYERS.full_name: players.ready},
+        answering={key: version.state is State.LOADED for key, version in models.versions.items()},
+        wanted={model: line.aliases for model, line in models.repository.lines.items()},
         actual=models.actual,
+        unloaded=models.unloaded,
     )
 
 
@@ -105,14 +123,15 @@ def _server(parts: Parts) -> grpc.aio.Server:
         ]
     )
     adapter = Adapter(parts.registry)
+    rates = Rates(rows_per_second=parts.settings.rows_per_second_per_peer)
     predictor = Predictor(parts.models, parts.registry)
     server.add_generic_rpc_handlers(
         (
-            adapter.serve(PREDICTION, PredictionHandlers(predictor, longest)),
-            adapter.serve(MODELS, ModelHandlers(parts.models)),
+            adapter.serve(PREDICTION, PredictionHandlers(predictor, longest, rates)),
+            adapter.serve(MODELS, ModelHandlers(parts.models, Operators(parts.settings.operators))),
             adapter.serve(PLAYERS, PlayerHandlers(parts.players)),
+            adapter.serve(HEALTH, HealthHandlers(parts.health)),
         )
     )
-    add_HealthServicer_to_server(parts.health, server)
-    reflection.enable_server_reflection((*SERVICES, PLAYERS.full_name, HEALTH, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection([each.full_name for each in SERVED], server, one_pool(SERVED))
     return server

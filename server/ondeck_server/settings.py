@@ -1,8 +1,10 @@
 """Settings of the server."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 from ondeck_server.batching.batcher import ROWS_A_RUN
 from ondeck_server.cores import cores
@@ -47,3 +49,19 @@ class ServerSettings(StoreSettings):
     def _rules(cls, text: str) -> str:
         rules_of(text)
         return text
+
+    rows_per_second_per_peer: float = Field(
+        default=0,
+        ge=0,
+        description="rows a second that one caller, by identity or else address, may ask of one process; 0: no limit",
+    )
+    operators: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="identities, as client certificates show them, that may move aliases and load and unload models, "
+        "separated by commas; none: everyone may",
+    )
+
+    @field_validator("operators", mode="before")
+    @classmethod
+    def _separated(cls, operators: object) -> object:
+        return [each.strip() for each in operators.split(",")] if isinstance(operators, str) else operators

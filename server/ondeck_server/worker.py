@@ -15,13 +15,12 @@ from contextlib import AsyncExitStack, suppress
 
 import structlog
 import uvloop
-from grpc_health.v1.health import aio as health_aio
 from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import OndeckError
 from ondeck_server.assembly import Parts, open_models, report_of, taking_calls
 from ondeck_server.channelz import seen
-from ondeck_server.health import tell
+from ondeck_server.health import Health
 from ondeck_server.models.watching import kept_current
 from ondeck_server.players import Players
 from ondeck_server.settings import ServerSettings
@@ -53,7 +52,7 @@ class Worker:
         self._talk = talk
         self._start = start
         self._settings = ServerSettings.model_validate(start.settings)
-        self._health = health_aio.HealthServicer()
+        self._health = Health()
         self._players = Players(self._settings, changed=self._report)
         self._registry = CollectorRegistry()
         self._models = open_models(self._settings, self._registry)
@@ -112,7 +111,7 @@ class Worker:
         finally:
             self._retire.set()
         log.error("the supervisor is gone")
-        await self._health.enter_graceful_shutdown()
+        self._health.leave()
         shutil.rmtree(self._start.measures, ignore_errors=True)  # nobody else is left to do so; open files stay usable
 
     async def _do(self, message: FromSupervisor) -> None:
@@ -120,11 +119,11 @@ class Worker:
             case Listen():
                 self._listen.set()
             case Whole(serving=serving, wishes=wishes):
-                await tell(self._health, dict(serving))
+                self._health.tell(serving)
                 for model, loaded in wishes.items():
                     self._wish(model, loaded)
             case Draining():
-                await self._health.enter_graceful_shutdown()
+                self._health.leave()
             case Retire():
                 self._retire.set()
             case Look(number=number):

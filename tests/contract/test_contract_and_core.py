@@ -83,6 +83,8 @@ def test_every_reason_says_with_which_status_it_comes(root: Path) -> None:
         "DEADLINE_EXCEEDED",
         "INTERNAL",
         "RESOURCE_EXHAUSTED",
+        "UNAUTHENTICATED",
+        "PERMISSION_DENIED",
     )
     for name in ErrorReason.keys()[1:]:
         assert any(status in said[f"ErrorReason.{name}"] for status in statuses), name

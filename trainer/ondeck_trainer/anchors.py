@@ -10,7 +10,6 @@ from ondeck_core.judgement import Figures
 from ondeck_trainer import metrics
 from ondeck_trainer.dataset import Dataset
 
-CONSTANT: Final = "constant"
 RULE_BOOK: Final = "rulebook_zone"
 ANCHOR_STEP: Final = 0.001  # xBA is published to three digits: nought means less than this, not never
 

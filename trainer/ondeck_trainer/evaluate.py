@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondeck_core.figures import batted_ball_figures
-from ondeck_core.judgement import Ablation, Evaluation, Figures, Interval, Shift
+from ondeck_core.judgement import CONSTANT, Ablation, Evaluation, Figures, Interval, Shift
 from ondeck_core.manifest import PredictionSets, Window
 from ondeck_trainer import metrics
-from ondeck_trainer.anchors import CONSTANT, anchors
+from ondeck_trainer.anchors import anchors
 from ondeck_trainer.bootstrap import Games
 from ondeck_trainer.coverage import coverage
 from ondeck_trainer.dataset import Dataset

@@ -10,6 +10,7 @@ import numpy as np
 from ondeck_core.errors import OndeckError
 from ondeck_core.judgement import Evaluation
 from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
+from ondeck_core.promotion import Verdict, judge
 from ondeck_store.artifacts import repository
 from ondeck_store.artifacts.moving import Decision, move_alias
 from ondeck_store.artifacts.who import login_name
@@ -20,7 +21,6 @@ from ondeck_trainer.ensemble import Ensemble, Probabilities, combine, fit_member
 from ondeck_trainer.evaluate import Judged, evaluate
 from ondeck_trainer.export import export
 from ondeck_trainer.gaps import with_gaps
-from ondeck_trainer.gate import Verdict, judge
 from ondeck_trainer.members import Recipe
 from ondeck_trainer.parity import LEAST_ROWS
 from ondeck_trainer.publishing import Fitted, Published, publish_ensemble

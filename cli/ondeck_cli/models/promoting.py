@@ -4,11 +4,11 @@ import click
 
 from ondeck_cli.models.acting import WHY, check_claims, decided, in_words
 from ondeck_cli.models.options import check_there, line_named, repository_of, shelved
-from ondeck_cli.models.weighing import verdict_on, why_moved
 from ondeck_core.errors import OndeckError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_core.names import canonical
 from ondeck_store.artifacts.moving import holding_aliases
+from ondeck_store.artifacts.weighing import verdict_on, why_moved
 
 
 class PromotionRefusedError(OndeckError):

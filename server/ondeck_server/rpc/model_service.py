@@ -1,5 +1,6 @@
 """The handlers of `ondeck.v1.ModelService`."""
 
+import asyncio
 from typing import Final
 
 from ondeck.v1.model_service_pb2 import (
@@ -7,36 +8,41 @@ from ondeck.v1.model_service_pb2 import (
     Feature,
     GetModelRequest,
     GetModelResponse,
+    ListAliasMovesRequest,
+    ListAliasMovesResponse,
     ListModelsRequest,
     ListModelsResponse,
     Model,
     ModelEvaluation,
     ModelScore,
     ModelState,
+    MoveAliasRequest,
+    MoveAliasResponse,
+    RollbackModelRequest,
+    RollbackModelResponse,
 )
 from ondeck_core.judgement import Evaluation, Score, scores
 from ondeck_core.manifest import Manifest, Window
+from ondeck_core.names import canonical
 from ondeck_core.tasks import TASKS
+from ondeck_server import moving
 from ondeck_server.models.catalog import Version
 from ondeck_server.models.manager import Models
 from ondeck_server.models.policy import State
-from ondeck_server.rpc import convert
+from ondeck_server.operators import Operators
+from ondeck_server.rpc import alias_moves, convert
 from ondeck_server.rpc.call import Call
 
-_STATES: Final = {
-    State.PRESENT: ModelState.MODEL_STATE_PRESENT,
-    State.LOADED: ModelState.MODEL_STATE_LOADED,
-    State.REFUSED: ModelState.MODEL_STATE_REFUSED,
-    State.LOADING: ModelState.MODEL_STATE_LOADING,
-    State.UNLOADING: ModelState.MODEL_STATE_UNLOADING,
-}
+_STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state in State}
 
 
 class ModelHandlers:
-    """Tells about models; one method for each rpc."""
+    """Tells about models and moves their aliases; one method for each rpc."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, operators: Operators) -> None:
         self._models = models
+        self._repository = models.repository.folder
+        self._operators = operators
 
     async def list_models(self, _: Call, __: ListModelsRequest) -> ListModelsResponse:
         """List every version of every model."""
@@ -45,6 +51,30 @@ class ModelHandlers:
     async def get_model(self, _: Call, request: GetModelRequest) -> GetModelResponse:
         """Tell about one version."""
         return GetModelResponse(model=model(self._models.find(convert.wanted(request.model))))
+
+    async def move_alias(self, call: Call, request: MoveAliasRequest) -> MoveAliasResponse:
+        """Point an alias to a version."""
+        self._operators.admit(call)
+        alias_moves.check(request)
+        decision = alias_moves.decision_of(call, request.why, forced=request.force)
+        name, alias = canonical(request.model), alias_moves.alias_of(request)
+        moved = await asyncio.to_thread(moving.promote, self._repository, name, alias, request.version, decision)
+        return MoveAliasResponse(move=None if moved is None else alias_moves.alias_move(moved))
+
+    async def rollback_model(self, call: Call, request: RollbackModelRequest) -> RollbackModelResponse:
+        """Point an alias to the version that served before."""
+        self._operators.admit(call)
+        alias_moves.check(request)
+        decision = alias_moves.decision_of(call, request.why)
+        name, alias = canonical(request.model), alias_moves.alias_of(request)
+        moved = await asyncio.to_thread(moving.roll_back, self._repository, name, alias, decision)
+        return RollbackModelResponse(move=alias_moves.alias_move(moved))
+
+    async def list_alias_moves(self, _: Call, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+        """List what moved the aliases of a model."""
+        alias_moves.check(request)
+        moves = await asyncio.to_thread(moving.history, self._repository, canonical(request.model))
+        return alias_moves.page(moves, request)
 
 
 def model(version: Version) -> Model:

@@ -14,18 +14,20 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck_server.explainer import explain
 from ondeck_server.predictor import Asked, Predictor
+from ondeck_server.rates import Rates
 from ondeck_server.rpc import answers, convert
 from ondeck_server.rpc.call import Call
 from ondeck_server.rpc.explanations import explanation
-from ondeck_server.rpc.streaming import answer_in_order
+from ondeck_server.rpc.streaming import Asking, answer_in_order
 
 
 class PredictionHandlers:
     """Answers predictions; one method for each rpc."""
 
-    def __init__(self, predictor: Predictor, max_message_bytes: int) -> None:
+    def __init__(self, predictor: Predictor, max_message_bytes: int, rates: Rates) -> None:
         self._predictor = predictor
         self._max_message_bytes = max_message_bytes
+        self._rates = rates
 
     async def predict(self, call: Call, request: PredictRequest) -> PredictResponse:
         """Answer one instance."""
@@ -34,6 +36,7 @@ class PredictionHandlers:
             asked = Asked(
                 instances=convert.instance_of(request, task), path=task.instance.path, within=call.time_left()
             )
+            self._rates.admit(call, 1)
             return PredictResponse(prediction=answers.prediction(await self._predictor.predict(lease, asked)))
 
     async def batch_predict(self, call: Call, request: BatchPredictRequest) -> BatchPredictResponse:
@@ -46,16 +49,18 @@ class PredictionHandlers:
                 rows_named=True,
                 within=call.time_left(),
             )
+            self._rates.admit(call, len(asked.instances))
             return answers.batch(await self._predictor.predict(lease, asked))
 
     def stream_predict(
         self, call: Call, requests: AsyncIterator[StreamPredictRequest]
     ) -> AsyncGenerator[StreamPredictResponse, None]:
         """Answer instances as they come, in their order."""
-        return answer_in_order(self._predictor, call, requests)
+        return answer_in_order(Asking(self._predictor, self._rates, call), requests)
 
     async def explain(self, call: Call, request: ExplainRequest) -> ExplainResponse:
         """Tell how much each field moved the probability of an outcome."""
         with self._predictor.lease(convert.wanted(request.model)) as lease:
             instance = convert.instance_of(request, lease.version.task)
+            self._rates.admit(call, 1)
             return explanation(await explain(self._predictor, lease, instance, request.outcome, call.time_left()))

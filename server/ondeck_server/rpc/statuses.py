@@ -9,7 +9,7 @@ from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import code_pb2
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
@@ -24,6 +24,11 @@ from ondeck_core.errors import (
     WrongInstanceError,
 )
 from ondeck_server.batching.queue import QueueFullError, TooLateError
+from ondeck_server.moving import NotBetterError, VersionRefusedError
+from ondeck_server.operators import NotIdentifiedError, NotOperatorError
+from ondeck_server.rates import RateExceededError
+from ondeck_store.artifacts.locking import FolderClosedError
+from ondeck_store.artifacts.moving import MoveRefusedError
 
 DOMAIN: Final = "ondeck"
 LARGEST_DETAIL: Final = 3392  # bytes; gRPC gives 8 KiB to all headers of an answer, and details travel as base64
@@ -147,6 +152,59 @@ def _queue_full(error: QueueFullError) -> Outcome:
     )
 
 
+def _rate_exceeded(error: RateExceededError) -> Outcome:
+    allowed = f"{error.limit:g} rows a second for each caller"
+    violation = QuotaFailure.Violation(subject=error.subject, description=allowed)
+    return Outcome(
+        code=code_pb2.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_RATE_EXCEEDED,
+        message=str(error),
+        details=(RetryInfo(retry_delay=_duration(error.wait_seconds)), QuotaFailure(violations=[violation])),
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+
+
+def _not_identified(error: NotIdentifiedError) -> Outcome:
+    return Outcome(code=code_pb2.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_NOT_IDENTIFIED, message=str(error))
+
+
+def _not_operator(error: NotOperatorError) -> Outcome:
+    return Outcome(code=code_pb2.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_NOT_OPERATOR, message=str(error))
+
+
+def _version_refused(error: VersionRefusedError) -> Outcome:
+    return _not_this_version(error, ErrorReason.ERROR_REASON_VERSION_REFUSED)
+
+
+def _not_better(error: NotBetterError) -> Outcome:
+    return _not_this_version(error, ErrorReason.ERROR_REASON_NOT_BETTER)
+
+
+def _not_this_version(error: VersionRefusedError | NotBetterError, reason: "ErrorReason.ValueType") -> Outcome:
+    return Outcome(
+        code=code_pb2.FAILED_PRECONDITION,
+        reason=reason,
+        message=str(error),
+        facts={"model": error.model, "version": str(error.version)},
+    )
+
+
+def _move_refused(error: MoveRefusedError) -> Outcome:
+    return Outcome(code=code_pb2.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_MOVE_REFUSED, message=str(error))
+
+
+def _repository_closed(error: FolderClosedError) -> Outcome:
+    return Outcome(
+        code=code_pb2.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_REPOSITORY_CLOSED,
+        message=str(error),
+        details=(RetryInfo(retry_delay=_LATER),),
+    )
+
+
 def _deadline(error: DeadlinePassedError | TooLateError) -> Outcome:
     return Outcome(
         code=code_pb2.DEADLINE_EXCEEDED,
@@ -164,6 +222,13 @@ _TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
     NotExplainableError: _not_explainable,
     PlayersNotLoadedError: _players_not_loaded,
     QueueFullError: _queue_full,
+    RateExceededError: _rate_exceeded,
+    NotIdentifiedError: _not_identified,
+    NotOperatorError: _not_operator,
+    VersionRefusedError: _version_refused,
+    NotBetterError: _not_better,
+    MoveRefusedError: _move_refused,
+    FolderClosedError: _repository_closed,
     DeadlinePassedError: _deadline,
     TooLateError: _deadline,
 }

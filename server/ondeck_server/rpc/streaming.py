@@ -12,6 +12,7 @@ from ondeck_core.instances import Matrix
 from ondeck_server.batching.queue import Ran
 from ondeck_server.models.served import Lease
 from ondeck_server.predictor import Asked, Predictor
+from ondeck_server.rates import Rates
 from ondeck_server.rpc import answers, convert
 from ondeck_server.rpc.call import Call
 from ondeck_server.rpc.statuses import Outcome, outcome_of
@@ -41,15 +42,57 @@ class _Failed:
 _Entry = _Asked | _Failed | None  # None: the caller has sent everything
 
 
+class Asking:
+    """Begins and ends the answers of one stream."""
+
+    def __init__(self, predictor: Predictor, rates: Rates, call: Call) -> None:
+        self._predictor = predictor
+        self._rates = rates
+        self._call = call
+
+    def begin(self, request: StreamPredictRequest) -> _Asked | _Failed:
+        """Have an instance run; what is wrong with it becomes its answer."""
+        try:
+            if len(request.id) > LONGEST_ID:
+                raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
+            lease = self._predictor.lease(convert.wanted(request.model))
+        except Exception as error:  # noqa: BLE001  it becomes this instance's answer
+            return _Failed(id=request.id, outcome=outcome_of(error))
+        try:
+            return self._begin(request, lease)
+        except Exception as error:  # noqa: BLE001  as above
+            lease.release()
+            return _Failed(id=request.id, outcome=outcome_of(error))
+
+    def _begin(self, request: StreamPredictRequest, lease: Lease) -> _Asked:
+        task = lease.version.task
+        instance = convert.instance_of(request, task)
+        self._rates.admit(self._call, len(instance))
+        asked = Asked(instances=instance, path=task.instance.path, within=self._call.time_left())
+        return _Asked(id=request.id, lease=lease, instance=instance, running=self._predictor.start(lease, asked))
+
+    async def end(self, entry: _Asked | _Failed) -> StreamAnswer:
+        """Wait for what ran, and write the answer."""
+        if isinstance(entry, _Failed):
+            return StreamAnswer(id=entry.id, error=answers.stream_error(entry.outcome))
+        with entry.lease:
+            try:
+                ran = await entry.running
+            except Exception as error:  # noqa: BLE001  it becomes this instance's answer
+                return StreamAnswer(id=entry.id, error=answers.stream_error(outcome_of(error)))
+            answer = self._predictor.finish(entry.lease, entry.instance, ran)
+            return StreamAnswer(id=entry.id, prediction=answers.prediction(answer))
+
+
 async def answer_in_order(
-    predictor: Predictor, call: Call, requests: AsyncIterator[StreamPredictRequest]
+    asking: Asking, requests: AsyncIterator[StreamPredictRequest]
 ) -> AsyncGenerator[StreamPredictResponse, None]:
     """Answer requests in their order; an instance that cannot be answered gets its error, and the stream goes on."""
     entries: asyncio.Queue[_Entry] = asyncio.Queue(IN_FLIGHT)
-    reading = asyncio.create_task(_read(predictor, call, requests, entries))
+    reading = asyncio.create_task(_read(asking, requests, entries))
     try:
         while (ready := await _ready(entries))[0] is not None:
-            yield StreamPredictResponse(answers=[await _answer(predictor, each) for each in ready if each is not None])
+            yield StreamPredictResponse(answers=[await asking.end(each) for each in ready if each is not None])
             if ready[-1] is None:
                 break
         await reading
@@ -60,31 +103,12 @@ async def answer_in_order(
         _let_go(entries)
 
 
-async def _read(
-    predictor: Predictor, call: Call, requests: AsyncIterator[StreamPredictRequest], entries: asyncio.Queue[_Entry]
-) -> None:
+async def _read(asking: Asking, requests: AsyncIterator[StreamPredictRequest], entries: asyncio.Queue[_Entry]) -> None:
     try:
         async for request in requests:
-            await entries.put(_ask(predictor, call, request))
+            await entries.put(asking.begin(request))
     finally:
         await entries.put(None)
-
-
-def _ask(predictor: Predictor, call: Call, request: StreamPredictRequest) -> _Asked | _Failed:
-    try:
-        if len(request.id) > LONGEST_ID:
-            raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
-        lease = predictor.lease(convert.wanted(request.model))
-    except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-        return _Failed(id=request.id, outcome=outcome_of(error))
-    try:
-        task = lease.version.task
-        instance = convert.instance_of(request, task)
-        asked = Asked(instances=instance, path=task.instance.path, within=call.time_left())
-        return _Asked(id=request.id, lease=lease, instance=instance, running=predictor.start(lease, asked))
-    except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-        lease.release()
-        return _Failed(id=request.id, outcome=outcome_of(error))
 
 
 async def _ready(entries: asyncio.Queue[_Entry]) -> list[_Entry]:
@@ -93,18 +117,6 @@ async def _ready(entries: asyncio.Queue[_Entry]) -> list[_Entry]:
     while taken[-1] is not None and not entries.empty():
         taken.append(entries.get_nowait())
     return taken
-
-
-async def _answer(predictor: Predictor, entry: _Asked | _Failed) -> StreamAnswer:
-    if isinstance(entry, _Failed):
-        return StreamAnswer(id=entry.id, error=answers.stream_error(entry.outcome))
-    with entry.lease:
-        try:
-            ran = await entry.running
-        except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-            return StreamAnswer(id=entry.id, error=answers.stream_error(outcome_of(error)))
-        answer = predictor.finish(entry.lease, entry.instance, ran)
-        return StreamAnswer(id=entry.id, prediction=answers.prediction(answer))
 
 
 def _let_go(entries: asyncio.Queue[_Entry]) -> None:

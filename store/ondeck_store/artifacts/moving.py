@@ -75,7 +75,7 @@ class HeldAliases:
             NotFoundError: there is no such version.
             MoveRefusedError: that is no name for an alias.
         """
-        if not _NAME.fullmatch(alias):
+        if not is_alias(alias):
             raise MoveRefusedError(f"{alias!r} is no name for an alias: lower-case letters, digits and _ make one")
         there = versions(self._models, self._model)
         if version not in there:
@@ -104,6 +104,11 @@ class HeldAliases:
         durable.replace(self._models / self._model / ALIASES_FILE, content.encode())
         audit.settle(self._models, self._model)
         return move
+
+
+def is_alias(name: str) -> bool:
+    """Tell whether an alias may be named so."""
+    return _NAME.fullmatch(name) is not None
 
 
 @contextmanager

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1condeck/v1/error_reason.proto\x12\tondeck.v1*\xbd\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_WRONG_INSTANCE\x10\x02\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x03\x12\"\n\x1e\x45RROR_REASON_VERSION_NOT_FOUND\x10\x04\x12 \n\x1c\x45RROR_REASON_ALIAS_NOT_FOUND\x10\x05\x12!\n\x1d\x45RROR_REASON_MODEL_NOT_LOADED\x10\x06\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x07\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x08\x12\x1b\n\x17\x45RROR_REASON_QUEUE_FULL\x10\t\x12!\n\x1d\x45RROR_REASON_PLAYER_NOT_FOUND\x10\n\x12#\n\x1f\x45RROR_REASON_PLAYERS_NOT_LOADED\x10\x0b\x12 \n\x1c\x45RROR_REASON_NOT_EXPLAINABLE\x10\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1condeck/v1/error_reason.proto\x12\tondeck.v1*\xc3\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_WRONG_INSTANCE\x10\x02\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x03\x12\"\n\x1e\x45RROR_REASON_VERSION_NOT_FOUND\x10\x04\x12 \n\x1c\x45RROR_REASON_ALIAS_NOT_FOUND\x10\x05\x12!\n\x1d\x45RROR_REASON_MODEL_NOT_LOADED\x10\x06\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x07\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x08\x12\x1b\n\x17\x45RROR_REASON_QUEUE_FULL\x10\t\x12!\n\x1d\x45RROR_REASON_PLAYER_NOT_FOUND\x10\n\x12#\n\x1f\x45RROR_REASON_PLAYERS_NOT_LOADED\x10\x0b\x12 \n\x1c\x45RROR_REASON_NOT_EXPLAINABLE\x10\x0c\x12\"\n\x1e\x45RROR_REASON_SERVICE_NOT_FOUND\x10\r\x12\x1e\n\x1a\x45RROR_REASON_RATE_EXCEEDED\x10\x0e\x12\x1f\n\x1b\x45RROR_REASON_NOT_IDENTIFIED\x10\x0f\x12\x1d\n\x19\x45RROR_REASON_NOT_OPERATOR\x10\x10\x12 \n\x1c\x45RROR_REASON_VERSION_REFUSED\x10\x11\x12\x1b\n\x17\x45RROR_REASON_NOT_BETTER\x10\x12\x12\x1d\n\x19\x45RROR_REASON_MOVE_REFUSED\x10\x13\x12\"\n\x1e\x45RROR_REASON_REPOSITORY_CLOSED\x10\x14\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ondeck.v1.error_reason_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=44
-  _globals['_ERRORREASON']._serialized_end=489
+  _globals['_ERRORREASON']._serialized_end=751
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,32 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_NOT_EXPLAINABLE: the version can predict and not explain: it was published without a
     background. FAILED_PRECONDITION with the model and the version in ErrorInfo.
     """
+    ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 13
+    """ERROR_REASON_SERVICE_NOT_FOUND: health is told under no such name. NOT_FOUND with ResourceInfo."""
+    ERROR_REASON_RATE_EXCEEDED: _ErrorReason.ValueType  # 14
+    """ERROR_REASON_RATE_EXCEEDED: the caller asks for more rows a second than one caller may. RESOURCE_EXHAUSTED with
+    RetryInfo and QuotaFailure.
+    """
+    ERROR_REASON_NOT_IDENTIFIED: _ErrorReason.ValueType  # 15
+    """ERROR_REASON_NOT_IDENTIFIED: only operators may do this, and the caller has shown no client certificate.
+    UNAUTHENTICATED.
+    """
+    ERROR_REASON_NOT_OPERATOR: _ErrorReason.ValueType  # 16
+    """ERROR_REASON_NOT_OPERATOR: only operators may do this, and the caller is none. PERMISSION_DENIED."""
+    ERROR_REASON_VERSION_REFUSED: _ErrorReason.ValueType  # 17
+    """ERROR_REASON_VERSION_REFUSED: the version does not hold what it claims, and no alias is moved onto it.
+    FAILED_PRECONDITION with the model and the version in ErrorInfo.
+    """
+    ERROR_REASON_NOT_BETTER: _ErrorReason.ValueType  # 18
+    """ERROR_REASON_NOT_BETTER: the version is not better than the one in production; `force` overrules.
+    FAILED_PRECONDITION with the model and the version in ErrorInfo.
+    """
+    ERROR_REASON_MOVE_REFUSED: _ErrorReason.ValueType  # 19
+    """ERROR_REASON_MOVE_REFUSED: the alias cannot be moved so: there is nothing to roll back to. FAILED_PRECONDITION."""
+    ERROR_REASON_REPOSITORY_CLOSED: _ErrorReason.ValueType  # 20
+    """ERROR_REASON_REPOSITORY_CLOSED: the model's folder cannot be written now: another program is writing there for
+    long, or the server may not. UNAVAILABLE with RetryInfo.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what a caller may branch on. It stands, without its prefix, in `google.rpc.ErrorInfo.reason`
@@ -91,5 +117,31 @@ ERROR_REASON_PLAYERS_NOT_LOADED: ErrorReason.ValueType  # 11
 ERROR_REASON_NOT_EXPLAINABLE: ErrorReason.ValueType  # 12
 """ERROR_REASON_NOT_EXPLAINABLE: the version can predict and not explain: it was published without a
 background. FAILED_PRECONDITION with the model and the version in ErrorInfo.
+"""
+ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 13
+"""ERROR_REASON_SERVICE_NOT_FOUND: health is told under no such name. NOT_FOUND with ResourceInfo."""
+ERROR_REASON_RATE_EXCEEDED: ErrorReason.ValueType  # 14
+"""ERROR_REASON_RATE_EXCEEDED: the caller asks for more rows a second than one caller may. RESOURCE_EXHAUSTED with
+RetryInfo and QuotaFailure.
+"""
+ERROR_REASON_NOT_IDENTIFIED: ErrorReason.ValueType  # 15
+"""ERROR_REASON_NOT_IDENTIFIED: only operators may do this, and the caller has shown no client certificate.
+UNAUTHENTICATED.
+"""
+ERROR_REASON_NOT_OPERATOR: ErrorReason.ValueType  # 16
+"""ERROR_REASON_NOT_OPERATOR: only operators may do this, and the caller is none. PERMISSION_DENIED."""
+ERROR_REASON_VERSION_REFUSED: ErrorReason.ValueType  # 17
+"""ERROR_REASON_VERSION_REFUSED: the version does not hold what it claims, and no alias is moved onto it.
+FAILED_PRECONDITION with the model and the version in ErrorInfo.
+"""
+ERROR_REASON_NOT_BETTER: ErrorReason.ValueType  # 18
+"""ERROR_REASON_NOT_BETTER: the version is not better than the one in production; `force` overrules.
+FAILED_PRECONDITION with the model and the version in ErrorInfo.
+"""
+ERROR_REASON_MOVE_REFUSED: ErrorReason.ValueType  # 19
+"""ERROR_REASON_MOVE_REFUSED: the alias cannot be moved so: there is nothing to roll back to. FAILED_PRECONDITION."""
+ERROR_REASON_REPOSITORY_CLOSED: ErrorReason.ValueType  # 20
+"""ERROR_REASON_REPOSITORY_CLOSED: the model's folder cannot be written now: another program is writing there for
+long, or the server may not. UNAVAILABLE with RetryInfo.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -35,9 +35,9 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_REFUSED: _ModelState.ValueType  # 3
     """MODEL_STATE_REFUSED: the version did not pass its checks; state_reason says why."""
     MODEL_STATE_LOADING: _ModelState.ValueType  # 4
-    """MODEL_STATE_LOADING: the version is being opened and verified."""
+    """MODEL_STATE_LOADING: the version is being read, verified and warmed, and does not answer yet."""
     MODEL_STATE_UNLOADING: _ModelState.ValueType  # 5
-    """MODEL_STATE_UNLOADING: the version answers those who asked already, and nobody else."""
+    """MODEL_STATE_UNLOADING: the version is asked for no more, and still answers those who asked before."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """ModelState tells whether a version can answer."""
@@ -51,9 +51,9 @@ MODEL_STATE_LOADED: ModelState.ValueType  # 2
 MODEL_STATE_REFUSED: ModelState.ValueType  # 3
 """MODEL_STATE_REFUSED: the version did not pass its checks; state_reason says why."""
 MODEL_STATE_LOADING: ModelState.ValueType  # 4
-"""MODEL_STATE_LOADING: the version is being opened and verified."""
+"""MODEL_STATE_LOADING: the version is being read, verified and warmed, and does not answer yet."""
 MODEL_STATE_UNLOADING: ModelState.ValueType  # 5
-"""MODEL_STATE_UNLOADING: the version answers those who asked already, and nobody else."""
+"""MODEL_STATE_UNLOADING: the version is asked for no more, and still answers those who asked before."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
@@ -146,6 +146,246 @@ class GetModelResponse(_message.Message):
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
 
 @_typing.final
+class MoveAliasRequest(_message.Message):
+    """MoveAliasRequest asks that an alias point to a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """model is the name of the model. Required."""
+    alias: _builtins.str
+    """alias is the alias to move; it need not exist yet. Empty: `production`. A lower-case letter, then lower-case
+    letters, digits and `_`, at most 64 in all.
+    """
+    version: _builtins.int
+    """version is the number of the version that it shall point to. Required; at least 1."""
+    why: _builtins.str
+    """why is kept in the history, for those who read it later. Required. At most 1000 characters."""
+    force: _builtins.bool
+    """force overrules the figures of a version that is not better, never its claims; the history keeps that it did."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        version: _builtins.int = ...,
+        why: _builtins.str = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "force", b"force", "model", b"model", "version", b"version", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveAliasRequest: _TypeAlias = MoveAliasRequest  # noqa: Y015
+
+@_typing.final
+class MoveAliasResponse(_message.Message):
+    """MoveAliasResponse is the answer to MoveAliasRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def move(self) -> Global___AliasMove:
+        """move is what was done; unset where the alias pointed to the version already."""
+
+    def __init__(
+        self,
+        *,
+        move: Global___AliasMove | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveAliasResponse: _TypeAlias = MoveAliasResponse  # noqa: Y015
+
+@_typing.final
+class RollbackModelRequest(_message.Message):
+    """RollbackModelRequest asks that what served before serve again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """model is the name of the model. Required."""
+    alias: _builtins.str
+    """alias is the alias to put back. Empty: `production`."""
+    why: _builtins.str
+    """why is kept in the history, for those who read it later. Required. At most 1000 characters."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "model", b"model", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackModelRequest: _TypeAlias = RollbackModelRequest  # noqa: Y015
+
+@_typing.final
+class RollbackModelResponse(_message.Message):
+    """RollbackModelResponse is the answer to RollbackModelRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def move(self) -> Global___AliasMove:
+        """move is what was done. Always set."""
+
+    def __init__(
+        self,
+        *,
+        move: Global___AliasMove | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackModelResponse: _TypeAlias = RollbackModelResponse  # noqa: Y015
+
+@_typing.final
+class ListAliasMovesRequest(_message.Message):
+    """ListAliasMovesRequest asks for the history of a model's aliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """model is the name of the model. Required."""
+    alias: _builtins.str
+    """alias is the one whose moves are wanted. Empty: every one."""
+    page_size: _builtins.int
+    """page_size is how many are wanted at once. From 1 to 1000; 0: 100."""
+    page_token: _builtins.str
+    """page_token is the next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "model", b"model", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasMovesRequest: _TypeAlias = ListAliasMovesRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasMovesResponse(_message.Message):
+    """ListAliasMovesResponse is the answer to ListAliasMovesRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token asks for the next page; empty where there is none."""
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasMove]:
+        """moves are the latest that are left, the latest first."""
+
+    def __init__(
+        self,
+        *,
+        moves: _abc.Iterable[Global___AliasMove] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves", b"moves", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasMovesResponse: _TypeAlias = ListAliasMovesResponse  # noqa: Y015
+
+@_typing.final
+class AliasMove(_message.Message):
+    """AliasMove is one move of an alias, as it is on record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    FORCED_FIELD_NUMBER: _builtins.int
+    ROLLBACK_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is of this move alone."""
+    when: _builtins.str
+    """when is the moment of the move, as RFC 3339 in UTC."""
+    who: _builtins.str
+    """who moved it: the identity of a caller, or its address, or the login name of whoever ran a command."""
+    model: _builtins.str
+    """model is the name of the model."""
+    alias: _builtins.str
+    """alias is the alias that moved."""
+    from_version: _builtins.int
+    """from_version is where it pointed before; unset where it was new."""
+    to_version: _builtins.int
+    """to_version is where it points since."""
+    why: _builtins.str
+    """why says why, in the words of whoever moved it, and what the figures said."""
+    forced: _builtins.bool
+    """forced tells that it was moved though the figures spoke against it."""
+    rollback: _builtins.bool
+    """rollback tells that it went back to what served before."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        when: _builtins.str = ...,
+        who: _builtins.str = ...,
+        model: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        from_version: _builtins.int | None = ...,
+        to_version: _builtins.int = ...,
+        why: _builtins.str = ...,
+        forced: _builtins.bool = ...,
+        rollback: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "from_version", b"from_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "alias", b"alias", "forced", b"forced", "from_version", b"from_version", "id", b"id", "model", b"model", "rollback", b"rollback", "to_version", b"to_version", "when", b"when", "who", b"who", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__from_version: _TypeAlias = _typing.Literal["from_version"]  # noqa: Y015
+    _WhichOneofArgType__from_version: _TypeAlias = _typing.Literal["_from_version", b"_from_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__from_version) -> _WhichOneofReturnType__from_version | None: ...
+
+Global___AliasMove: _TypeAlias = AliasMove  # noqa: Y015
+
+@_typing.final
 class Model(_message.Message):
     """Model is one version of a model and what its manifest claims."""
 
@@ -175,7 +415,9 @@ class Model(_message.Message):
     state: Global___ModelState.ValueType
     """state tells whether the version can answer."""
     state_reason: _builtins.str
-    """state_reason says why a version was refused, or what is amiss with one that answers; empty otherwise."""
+    """state_reason says why a version was refused, or why it is not loaded, where there is more to say than the state
+    does; empty otherwise.
+    """
     task: _builtins.str
     """task is what the model predicts, for example `called_strike`."""
     instance: _builtins.str
@@ -186,7 +428,7 @@ class Model(_message.Message):
     """training_rows counts those rows."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """aliases are the names that point to this version now, sorted."""
+        """aliases are the names that this version answers to now, sorted."""
 
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -206,8 +448,8 @@ class Model(_message.Message):
 
     @_builtins.property
     def wanted_aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """wanted_aliases are the names that ought to point to this version, sorted: what the repository says. A name moves
-        once the version is loaded, verified and warm; until then it stays where it was.
+        """wanted_aliases are the names that shall point to this version, sorted: as the repository has them. The server
+        applies each once the version is loaded, verified and warm.
         """
 
     def __init__(

@@ -26,7 +26,13 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence.
+    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
+    aliases from version to version.
+
+    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
+    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
+    until then Model.wanted_aliases is ahead of Model.aliases.
     """
 
     def __init__(self, channel):
@@ -45,10 +51,31 @@ class ModelServiceStub:
                 request_serializer=ondeck_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=ondeck_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.MoveAlias = channel.unary_unary(
+                '/ondeck.v1.ModelService/MoveAlias',
+                request_serializer=ondeck_dot_v1_dot_model__service__pb2.MoveAliasRequest.SerializeToString,
+                response_deserializer=ondeck_dot_v1_dot_model__service__pb2.MoveAliasResponse.FromString,
+                _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/ondeck.v1.ModelService/RollbackModel',
+                request_serializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
+                _registered_method=True)
+        self.ListAliasMoves = channel.unary_unary(
+                '/ondeck.v1.ModelService/ListAliasMoves',
+                request_serializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesRequest.SerializeToString,
+                response_deserializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence.
+    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
+    aliases from version to version.
+
+    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
+    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
+    until then Model.wanted_aliases is ahead of Model.aliases.
     """
 
     def ListModels(self, request, context):
@@ -60,6 +87,30 @@ class ModelServiceServicer:
 
     def GetModel(self, request, context):
         """GetModel tells about one version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveAlias(self, request, context):
+        """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
+        with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
+        FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackModel(self, request, context):
+        """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
+        back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliasMoves(self, request, context):
+        """ListAliasMoves lists what moved the aliases of a model, the latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +129,21 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=ondeck_dot_v1_dot_model__service__pb2.GetModelRequest.FromString,
                     response_serializer=ondeck_dot_v1_dot_model__service__pb2.GetModelResponse.SerializeToString,
             ),
+            'MoveAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveAlias,
+                    request_deserializer=ondeck_dot_v1_dot_model__service__pb2.MoveAliasRequest.FromString,
+                    response_serializer=ondeck_dot_v1_dot_model__service__pb2.MoveAliasResponse.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
+                    response_serializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelResponse.SerializeToString,
+            ),
+            'ListAliasMoves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasMoves,
+                    request_deserializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesRequest.FromString,
+                    response_serializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'ondeck.v1.ModelService', rpc_method_handlers)
@@ -87,7 +153,13 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence.
+    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
+    aliases from version to version.
+
+    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
+    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
+    until then Model.wanted_aliases is ahead of Model.aliases.
     """
 
     @staticmethod
@@ -134,6 +206,87 @@ class ModelService:
             '/ondeck.v1.ModelService/GetModel',
             ondeck_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
             ondeck_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ondeck.v1.ModelService/MoveAlias',
+            ondeck_dot_v1_dot_model__service__pb2.MoveAliasRequest.SerializeToString,
+            ondeck_dot_v1_dot_model__service__pb2.MoveAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ondeck.v1.ModelService/RollbackModel',
+            ondeck_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+            ondeck_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliasMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ondeck.v1.ModelService/ListAliasMoves',
+            ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesRequest.SerializeToString,
+            ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence."""
+    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
+    aliases from version to version.
+
+    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
+    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
+    until then Model.wanted_aliases is ahead of Model.aliases.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,19 +44,55 @@ class ModelServiceStub:
     """ListModels lists every version of every model in the repository, by model and version."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]
     """GetModel tells about one version."""
+    MoveAlias: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.MoveAliasRequest, _model_service_pb2.MoveAliasResponse]
+    """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
+    with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
+    FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+    """
+    RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]
+    """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
+    back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+    """
+    ListAliasMoves: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasMovesRequest, _model_service_pb2.ListAliasMovesResponse]
+    """ListAliasMoves lists what moved the aliases of a model, the latest first."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """ModelService tells which models there are and what each of their versions claims, with its evidence."""
+    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
+    aliases from version to version.
+
+    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
+    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
+    until then Model.wanted_aliases is ahead of Model.aliases.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels lists every version of every model in the repository, by model and version."""
     GetModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]  # type: ignore[assignment]
     """GetModel tells about one version."""
+    MoveAlias: _aio.UnaryUnaryMultiCallable[_model_service_pb2.MoveAliasRequest, _model_service_pb2.MoveAliasResponse]  # type: ignore[assignment]
+    """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
+    with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
+    FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+    """
+    RollbackModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]  # type: ignore[assignment]
+    """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
+    back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+    """
+    ListAliasMoves: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasMovesRequest, _model_service_pb2.ListAliasMovesResponse]  # type: ignore[assignment]
+    """ListAliasMoves lists what moved the aliases of a model, the latest first."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ModelService tells which models there are and what each of their versions claims, with its evidence."""
+    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
+    aliases from version to version.
+
+    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
+    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
+    until then Model.wanted_aliases is ahead of Model.aliases.
+    """
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -66,5 +109,34 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.GetModelResponse, _abc.Awaitable[_model_service_pb2.GetModelResponse]]:
         """GetModel tells about one version."""
+
+    @_abc_1.abstractmethod
+    def MoveAlias(
+        self,
+        request: _model_service_pb2.MoveAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.MoveAliasResponse, _abc.Awaitable[_model_service_pb2.MoveAliasResponse]]:
+        """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
+        with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
+        FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackModel(
+        self,
+        request: _model_service_pb2.RollbackModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.RollbackModelResponse, _abc.Awaitable[_model_service_pb2.RollbackModelResponse]]:
+        """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
+        back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAliasMoves(
+        self,
+        request: _model_service_pb2.ListAliasMovesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListAliasMovesResponse, _abc.Awaitable[_model_service_pb2.ListAliasMovesResponse]]:
+        """ListAliasMoves lists what moved the aliases of a model, the latest first."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,7 +1,7 @@
 import pytest
 
 from ondeck_core.judgement import Evaluation
-from ondeck_trainer.gate import judge, skill
+from ondeck_core.promotion import judge, skill
 from tests.made_up_judgement import judgement as evaluation
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ondeck_core.judgement import Evaluation
-from ondeck_trainer.promotion import may_promote
+from ondeck_core.promotion import may_promote
 from tests.made_up_judgement import JULY, JUNE
 from tests.made_up_judgement import judgement as evaluation
 

@@ -4,16 +4,18 @@ from pathlib import Path
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.manifest import PRODUCTION
+from ondeck_core.promotion import Verdict, may_promote
 from ondeck_store.artifacts.repository import evaluation_of
-from ondeck_trainer.gate import Verdict
-from ondeck_trainer.promotion import may_promote
 
 
 def verdict_on(repository: Path, model: str, alias: str, version: int, *, serving: int | None) -> Verdict:
     """Weigh a version for an alias: for production beside what serves; any other name needs no weighing."""
     if alias != PRODUCTION or version == serving:
         return Verdict(passed=True, reason=f"not weighed for {alias}")
-    candidate = evaluation_of(repository, model, version)
+    try:
+        candidate = evaluation_of(repository, model, version)
+    except ArtifactRefusedError as refused:
+        return Verdict(passed=False, reason=f"nothing tells how it was judged: {refused}")
     if serving is None:
         return may_promote(candidate, None)
     try:

@@ -1,0 +1,181 @@
+"""`grpc.health.v1` over the wire: asked by stock clients, and by grpc_health_probe or as it asks."""
+
+import asyncio
+import gc
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.rpc.error_details_pb2 import ErrorInfo, ResourceInfo
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_status import rpc_status
+from prometheus_client import CollectorRegistry
+
+from ondeck_server.health import Health
+from ondeck_server.rpc.adapter import Adapter
+from ondeck_server.rpc.health_messages import HEALTH, HealthListRequest, HealthListResponse
+from ondeck_server.rpc.health_service import HealthHandlers
+from tests.fixtures_server import RunningServer
+
+SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
+NOBODY_THERE: Final = "127.0.0.1:1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A health service that is served, and what it is told."""
+
+    health: Health
+    target: str
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[Told]:
+    health, server = Health(), grpc.aio.server()
+    server.add_generic_rpc_handlers((Adapter(CollectorRegistry()).serve(HEALTH, HealthHandlers(health)),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield Told(health=health, target=f"127.0.0.1:{port}")
+    health.dismiss()
+    await server.stop(1)
+
+
+def health(channel: Any) -> Any:
+    return HealthStub(channel)  # its stubs are untyped
+
+
+async def settled(what: Any, expected: Any) -> None:
+    async with asyncio.timeout(10):
+        while what() != expected:
+            gc.collect()
+            await asyncio.sleep(0.01)
+
+
+def listed(channel: Any) -> Any:
+    return channel.unary_unary(
+        "/grpc.health.v1.Health/List",
+        request_serializer=HealthListRequest.SerializeToString,
+        response_deserializer=HealthListResponse.FromString,
+    )
+
+
+async def test_list_tells_of_every_name(told: Told) -> None:
+    told.health.tell({"": True, "models/ball": False})
+    async with grpc.aio.insecure_channel(told.target) as channel:
+        answer = await listed(channel)(HealthListRequest())
+    assert {name: each.status for name, each in answer.statuses.items()} == {"": SERVING, "models/ball": NOT_SERVING}
+
+
+async def test_a_watch_of_an_unknown_name_says_so_until_it_is_known(told: Told) -> None:
+    async with grpc.aio.insecure_channel(told.target) as channel:
+        call: Any = health(channel).Watch(HealthCheckRequest(service="models/ball"))
+        assert (await call.read()).status == UNKNOWN
+        told.health.tell({"models/ball": False})
+        assert (await call.read()).status == NOT_SERVING
+        told.health.tell({"models/ball": True})
+        assert (await call.read()).status == SERVING
+        told.health.leave()
+        assert (await call.read()).status == NOT_SERVING
+        told.health.dismiss()
+        assert await call.read() is grpc.aio.EOF
+
+
+async def test_a_check_of_an_unknown_name_is_not_found_and_says_which_there_are(told: Told) -> None:
+    told.health.tell({"": True, "models/ball": True})
+    async with grpc.aio.insecure_channel(told.target) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await health(channel).Check(HealthCheckRequest(service="models/bull"))
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    assert "models/ball" in str(refused.value.details())
+    status, info, resource = rpc_status.from_call(refused.value), ErrorInfo(), ResourceInfo()  # type: ignore[arg-type]  # the stubs know the sync error alone
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(resource)
+    assert (info.reason, resource.resource_name) == ("SERVICE_NOT_FOUND", "models/bull")
+
+
+async def test_a_thousand_watches_come_and_go_and_leave_nothing_behind(told: Told) -> None:
+    told.health.tell({"": True})
+    before = len(asyncio.all_tasks())
+    async with grpc.aio.insecure_channel(told.target) as channel:
+        calls: list[Any] = [health(channel).Watch(HealthCheckRequest()) for _ in range(1000)]
+        for call in calls:
+            assert (await call.read()).status == SERVING
+        assert told.health.watchers == 1000
+        told.health.tell({"": False})
+        for call in calls[::2]:
+            assert (await call.read()).status == NOT_SERVING
+        for call in calls:
+            call.cancel()
+        del calls, call
+        await settled(lambda: told.health.watchers, 0)
+        assert (await health(channel).Check(HealthCheckRequest())).status == NOT_SERVING
+    await settled(lambda: len(asyncio.all_tasks()) <= before, expected=True)
+
+
+def test_reflection_tells_of_list_too(running_server: RunningServer) -> None:
+    with grpc.insecure_channel(running_server.target) as channel:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        service = pool.FindServiceByName("grpc.health.v1.Health")  # type: ignore[no-untyped-call]  # the stubs give it no types
+    assert [method.name for method in service.methods] == ["Check", "Watch", "List"]
+
+
+def test_a_version_and_an_alias_have_names_of_their_own(running_server: RunningServer) -> None:
+    with grpc.insecure_channel(running_server.target) as channel:
+        statuses = listed(channel)(HealthListRequest(), timeout=10).statuses
+    assert {statuses[f"models/batted_ball{each}"].status for each in ("", "@production", "/1")} == {SERVING}
+    assert statuses["ondeck.v1.PlayerService"].status == NOT_SERVING
+
+
+def probe(target: str, service: str, *, seconds: float = 5) -> int:
+    """Ask as grpc_health_probe asks, and end with the code that it documents; 1, for wrong flags, asks nothing."""
+    with grpc.insecure_channel(target) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=seconds)
+        except grpc.FutureTimeoutError:
+            return 2  # no connection
+        try:
+            answer = health(channel).Check(HealthCheckRequest(service=service), timeout=seconds)
+        except grpc.RpcError:
+            return 3  # the call failed, or took too long
+        return 0 if answer.status == SERVING else 4
+
+
+PROBED = [
+    ("", 0),
+    ("ondeck.v1.PredictionService", 0),
+    ("models/batted_ball", 0),
+    ("models/batted_ball@production", 0),
+    ("models/batted_ball/1", 0),
+    ("ondeck.v1.PlayerService", 4),
+    ("models/home_runs", 3),
+]
+
+
+@pytest.mark.parametrize(("service", "code"), PROBED)
+def test_a_probe_ends_with_its_documented_code(running_server: RunningServer, service: str, code: int) -> None:
+    assert probe(running_server.target, service) == code
+
+
+def test_a_probe_of_nobody_ends_with_its_documented_code() -> None:
+    assert probe(NOBODY_THERE, "", seconds=0.5) == 2
+
+
+@pytest.mark.parametrize(("service", "code"), [*PROBED, (None, 2), ("no such flag", 1)])
+def test_grpc_health_probe_itself_ends_with_these_codes(
+    running_server: RunningServer, service: str | None, code: int
+) -> None:
+    program = shutil.which("grpc_health_probe")
+    if program is None:
+        pytest.skip("grpc_health_probe is not installed; its requests are reproduced above")
+    target = NOBODY_THERE if service is None else running_server.target
+    words = ["-no-such-flag"] if code == 1 else [f"-addr={target}", f"-service={service or ''}", "-connect-timeout=2s"]
+    assert subprocess.run([program, *words], timeout=30, check=False).returncode == code

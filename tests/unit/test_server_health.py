@@ -1,0 +1,143 @@
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from ondeck_server.health import Health, Standing, all_agree, board
+
+SERVICES = ("ondeck.v1.PredictionService", "inference.GRPCInferenceService")
+
+
+def standing(**changes: Any) -> Standing:
+    """One model, `ball`, of two versions; 1 is in production and answers."""
+    known: dict[str, Any] = {
+        "services": SERVICES,
+        "answering": {("ball", 1): True, ("ball", 2): False},
+        "wanted": {"ball": {"production": 1}},
+        "actual": {"ball": {"production": 1}},
+    }
+    return Standing(**{**known, **changes})
+
+
+def test_every_name_has_its_word() -> None:
+    told = board(standing(apart={"ondeck.v1.PlayerService": False}, wanted={"ball": {"production": 1, "candidate": 2}}))
+    assert told == {
+        "": True,
+        "ondeck.v1.PredictionService": True,
+        "inference.GRPCInferenceService": True,
+        "ondeck.v1.PlayerService": False,
+        "models/ball": True,
+        "models/ball@production": True,
+        "models/ball@candidate": False,
+        "models/ball/1": True,
+        "models/ball/2": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "whole"),
+    [
+        ({}, True),
+        ({"answering": {}, "wanted": {}, "actual": {}}, False),
+        ({"wanted": {"ball": {"candidate": 1}}, "actual": {"ball": {"candidate": 1}}}, False),
+        ({"unloaded": {"ball"}}, False),
+        ({"answering": {("ball", 1): False}}, False),
+        ({"actual": {}}, False),
+        ({"wanted": {"ball": {"production": 1}, "strike": {"production": 1}}}, False),
+        ({"wanted": {"ball": {"production": 1}, "strike": {"candidate": 1}}}, True),
+        ({"wanted": {"ball": {"production": 1}, "strike": {"production": 1}}, "unloaded": {"strike"}}, True),
+    ],
+    ids=[
+        "its one model answers",
+        "there is no model",
+        "no model is required",
+        "all were unloaded on purpose",
+        "production does not answer",
+        "production leads nowhere yet",
+        "one of two does not answer",
+        "one of two is not required",
+        "one of two was unloaded on purpose",
+    ],
+)
+def test_the_whole_serves_if_a_model_is_required_and_all_that_are_serve(changes: dict[str, Any], whole: bool) -> None:  # noqa: FBT001
+    told = board(standing(**changes))
+    assert {told[name] for name in ("", *SERVICES)} == {whole}
+
+
+def test_a_newer_version_that_fails_turns_nothing_off() -> None:
+    told = board(standing(wanted={"ball": {"production": 2}}))
+    assert (told[""], told["models/ball"], told["models/ball@production"], told["models/ball/2"]) == (
+        True,
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_name_serves_where_all_processes_say_so() -> None:
+    here = {"": True, "models/ball": True, "models/ball/2": True}
+    assert all_agree(here, None) == here
+    assert all_agree(here, {"": True, "models/ball": False, "models/strike": True}) == {
+        "": True,
+        "models/ball": False,
+        "models/ball/2": False,
+        "models/strike": False,
+    }
+
+
+async def test_a_watch_gives_the_word_now_and_each_other_word_after_it() -> None:
+    health = Health()
+    async with aclosing(health.watch("models/ball")) as words:
+        assert await anext(words) is None
+        health.tell({"models/ball": False, "": True})
+        assert await anext(words) is False
+        health.tell({"models/ball": False, "": False})
+        health.tell({"models/ball": True, "": False})
+        assert await anext(words) is True
+        health.tell({"": False})
+        assert await anext(words) is None
+    assert health.watchers == 0
+
+
+async def test_who_looks_seldom_sees_the_newest_alone() -> None:
+    health = Health()
+    async with aclosing(health.watch("")) as words:
+        assert await anext(words) is None
+        for round_ in range(100):
+            health.tell({"": round_ % 2 == 0})
+        health.tell({"": True})
+        assert await anext(words) is True
+        waiting = asyncio.ensure_future(anext(words))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_a_farewell_sticks() -> None:
+    health = Health()
+    health.tell({"": True, "models/ball": True})
+    health.leave()
+    assert health.told == {"": False, "models/ball": False}
+    health.tell({"": True, "models/strike": True})
+    assert health.told == {"": False, "models/strike": False}
+
+
+async def test_every_watch_ends_when_the_watchers_are_dismissed() -> None:
+    health = Health()
+    health.tell({"": True})
+    seen: list[bool | None] = []
+
+    async def look() -> None:
+        seen.extend([word async for word in health.watch("")])
+
+    looking = asyncio.ensure_future(look())
+    await asyncio.sleep(0)
+    health.leave()
+    await asyncio.sleep(0)
+    health.dismiss()
+    await asyncio.wait_for(looking, 1)
+    assert seen == [True, False]
+    assert health.watchers == 0

@@ -1,0 +1,118 @@
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondeck_server import rates
+from ondeck_server.callers import name_of
+from ondeck_server.operators import NotIdentifiedError, NotOperatorError, Operators
+from ondeck_server.rates import MOST_CALLERS, RateExceededError, Rates
+
+
+@dataclass(frozen=True)
+class Caller:
+    peer: str = "ipv4:10.0.0.7:50512"
+    identity: str = ""
+
+
+class Clock:
+    """Time as a test sets it, in seconds."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def kept(limit: float) -> tuple[Rates, Clock]:
+    clock = Clock()
+    return Rates(rows_per_second=limit, clock=clock), clock
+
+
+@pytest.mark.parametrize(
+    ("caller", "name"),
+    [
+        (Caller(), "ipv4:10.0.0.7"),
+        (Caller("ipv6:%5B::1%5D:50512"), "ipv6:%5B::1%5D"),
+        (Caller("unix:/run/ondeck.sock"), "unix:/run/ondeck.sock"),
+        (Caller("unix:"), "unix:"),
+        (Caller(identity="scout"), "scout"),
+    ],
+)
+def test_a_caller_is_known_by_identity_or_else_by_address(caller: Caller, name: str) -> None:
+    assert name_of(caller) == name
+
+
+def test_without_a_rate_nobody_waits() -> None:
+    unlimited, _ = kept(0)
+    for _ in range(10):
+        unlimited.admit(Caller(), 1_000_000)
+
+
+def test_a_second_of_rows_may_be_owed_and_no_more() -> None:
+    limited, clock = kept(10)
+    for _ in range(11):
+        limited.admit(Caller(), 1)
+    with pytest.raises(RateExceededError) as refused:
+        limited.admit(Caller(), 1)
+    assert refused.value.wait_seconds == pytest.approx(0.1)
+    clock.now = 0.11
+    limited.admit(Caller(), 1)
+
+
+def test_a_batch_of_any_size_is_taken_and_paid_off_before_the_next() -> None:
+    limited, clock = kept(10)
+    limited.admit(Caller(), 100)
+    with pytest.raises(RateExceededError, match=r"10 rows a second; try again in 9\.00 s"):
+        limited.admit(Caller(), 1)
+    clock.now = 9
+    limited.admit(Caller(), 1)
+
+
+def test_one_caller_does_not_pay_for_another() -> None:
+    limited, _ = kept(1)
+    limited.admit(Caller(), 100)
+    limited.admit(Caller(peer="ipv4:10.0.0.8:50512"), 1)
+    with pytest.raises(RateExceededError):
+        limited.admit(Caller(peer="ipv4:10.0.0.7:50999"), 1)
+
+
+def test_those_who_owe_most_are_remembered_when_there_are_too_many() -> None:
+    limited, _ = kept(1)
+    limited.admit(Caller(identity="greedy"), 100)
+    for number in range(MOST_CALLERS + 10):
+        limited.admit(Caller(identity=str(number)), 1)
+    with pytest.raises(RateExceededError):
+        limited.admit(Caller(identity="greedy"), 1)
+    assert len(limited._paid) <= MOST_CALLERS
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 3), st.integers(1, 50)), min_size=1, max_size=60),
+    st.floats(0.5, 100),
+)
+def test_never_more_rows_than_the_rate_gives_and_one_call_more(asked: list[tuple[float, int]], rate: float) -> None:
+    limited, clock = kept(rate)
+    taken = 0
+    for pause, rows in asked:
+        clock.now += pause
+        try:
+            limited.admit(Caller(), rows)
+        except RateExceededError:
+            continue
+        taken += rows
+        assert taken - rows <= (clock.now + rates.BURST_SECONDS) * rate * (1 + 1e-9)
+
+
+def test_where_nobody_is_named_everyone_is_an_operator() -> None:
+    Operators(()).admit(Caller())
+
+
+def test_operators_pass_and_others_are_told_what_to_do() -> None:
+    operators = Operators(["deploy"])
+    operators.admit(Caller(identity="deploy"))
+    with pytest.raises(NotOperatorError, match=r"'scout' may not do this; .*ONDECK_OPERATORS"):
+        operators.admit(Caller(identity="scout"))
+    with pytest.raises(NotIdentifiedError, match="client certificate"):
+        operators.admit(Caller())
