@@ -16,9 +16,10 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
-from ondeck_core.errors import OndeckError
+from ondeck_server import transport
 from ondeck_server.admin import admin_pages
 from ondeck_server.health import health_names, tell, tell_one
+from ondeck_server.listening import address_of, cannot_listen
 from ondeck_server.models.manager import Models, State
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
@@ -38,10 +39,6 @@ MEBIBYTE: Final = 1 << 20
 log = structlog.get_logger()
 
 
-class CannotListenError(OndeckError):
-    """Something else listens where the server should, or the address is none of this machine."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """Where a server listens, and what it serves."""
@@ -57,6 +54,7 @@ async def serve(settings: ServerSettings, started: Callable[[Started], None]) ->
 
     Raises:
         CannotListenError: a port is in use, or the host is none of this machine.
+        CertificatesRefusedError: what should secure the connections cannot.
         ArtifactRefusedError: the repository itself cannot be read.
     """
     stop = _stop_signal()
@@ -116,7 +114,7 @@ async def _admin(
             port = await stack.enter_async_context(pages)
         except OSError as failed:
             where = address_of(settings.host, settings.admin_port)
-            raise _cannot_listen(where, f" ({failed.strerror})", "ONDECK_ADMIN_PORT or --admin-port") from failed
+            raise cannot_listen(where, f" ({failed.strerror})", "ONDECK_ADMIN_PORT or --admin-port") from failed
         yield port
 
 
@@ -128,13 +126,7 @@ async def _grpc(
     health: health_aio.HealthServicer,
     registry: CollectorRegistry,
 ) -> AsyncIterator[int]:
-    server = grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", settings.max_message_mb * MEBIBYTE),
-            ("grpc.max_send_message_length", settings.max_message_mb * MEBIBYTE),
-        ]
-    )
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0), *transport.options(settings)])
     adapter = Adapter(registry)
     predictor = Predictor(models, settings.max_waiting_rows, registry)
     server.add_generic_rpc_handlers(
@@ -146,29 +138,9 @@ async def _grpc(
     )
     add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection((*SERVICES, PLAYERS.full_name, HEALTH, reflection.SERVICE_NAME), server)
-    port = _bind(server, settings)
+    port = transport.bind(server, settings)
     await server.start()
     try:
         yield port
     finally:
         await server.stop(settings.drain_seconds)
-
-
-def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
-    where = address_of(settings.host, settings.port)
-    try:
-        return server.add_insecure_port(where)
-    except RuntimeError as failed:
-        raise _cannot_listen(where, "", "ONDECK_PORT or --port") from failed
-
-
-def _cannot_listen(where: str, reason: str, choice: str) -> CannotListenError:
-    return CannotListenError(
-        f"cannot listen on {where}{reason}; choose another port with {choice}, "
-        "or an address of this machine with ONDECK_HOST or --host"
-    )
-
-
-def address_of(host: str, port: int) -> str:
-    """Write a host and a port as one address; IPv6 in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

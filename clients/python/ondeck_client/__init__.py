@@ -31,6 +31,7 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
 from ondeck_client.errors import correlation_id_of, reason_of, violations_of
+from ondeck_client.security import tls
 
 __all__ = [
     "AsyncClient",
@@ -61,5 +62,6 @@ __all__ = [
     "StreamAnswer",
     "correlation_id_of",
     "reason_of",
+    "tls",
     "violations_of",
 ]
