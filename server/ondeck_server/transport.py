@@ -59,6 +59,7 @@ def _keepalive(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.keepalive_time_ms", _ms(settings.keepalive_seconds)),
         ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_seconds)),
+        ("grpc.http2.ping_timeout_ms", _ms(settings.keepalive_timeout_seconds)),  # it is this one that closes
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),  # no limit to the server's own
         ("grpc.http2.min_ping_interval_without_data_ms", _ms(settings.ping_seconds)),

@@ -52,3 +52,9 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def settled(seconds: float, expected: float, read: Callable[[], float]) -> float:
+    """Give what is read once it is what is expected, or what it is when the time is over."""
+    within(seconds, lambda: read() == expected)
+    return read()
