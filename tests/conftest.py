@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures_savant",
     "tests.fixtures_server",
     "tests.fixtures_explaining",
+    "tests.fixtures_tls",
 ]
 
 

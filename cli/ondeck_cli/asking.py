@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import grpc
 
-from ondeck_client import Client, ErrorReason, correlation_id_of, reason_of, violations_of
+from ondeck_cli.reached import Reached
+from ondeck_client import Client, ErrorReason, correlation_id_of, reason_of, tls, violations_of
 from ondeck_core.errors import OndeckError
 from ondeck_server.settings import ServerSettings
 from ondeck_store.settings import read_settings
@@ -19,18 +20,32 @@ class NoAnswerError(OndeckError):
 
 
 @contextmanager
-def asking(target: str | None) -> Iterator[Client]:
-    """Connect to a server for as long as the block; `target` None: as ONDECK_HOST and ONDECK_PORT say.
+def asking(server: Reached) -> Iterator[Client]:
+    """Connect to a server for as long as the block.
 
     Raises:
         NoAnswerError: whatever gRPC error the block meets, in words.
     """
-    where = target or default_target(read_settings(ServerSettings))
-    with Client(where, health=None) as client:  # who asks wants to hear why a server does not serve
+    where = server.target or default_target(read_settings(ServerSettings))
+    with Client(where, credentials=credentials_for(server), health=None) as client:  # who asks wants to hear why not
         try:
             yield client
         except grpc.RpcError as failed:
             raise NoAnswerError(in_words(failed, where)) from failed
+
+
+def credentials_for(server: Reached) -> grpc.ChannelCredentials | None:
+    """Make what secures the connection; None: nothing does.
+
+    Raises:
+        NoAnswerError: a file cannot be read, or one is missing that another needs.
+    """
+    if server.ca is None and server.certificate is None and server.key is None:
+        return None
+    try:
+        return tls(server.ca, server.certificate, server.key)
+    except (OSError, ValueError) as failed:
+        raise NoAnswerError(f"the connection cannot be secured: {failed}") from failed
 
 
 def default_target(settings: ServerSettings) -> str:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from ondeck_cli.asking import asking
+from ondeck_cli.reached import server_of, server_options
 from ondeck_client import BattedBall, Client, Pitch
 from ondeck_core.errors import NotFoundError
 from ondeck_core.instances import Field, InstanceType
@@ -65,7 +66,7 @@ def command_of(task: Task, question: Question[M]) -> click.Command:
             ["--version"], type=click.IntRange(1, 2**31 - 1), help="Version to ask; default: the one in production."
         ),
         click.Option(["--alias"], help="Alias of the version to ask."),
-        click.Option(["--target"], help="Server to ask, as host:port (ONDECK_HOST, ONDECK_PORT)."),
+        *server_options(),
         click.Option(["--json"], is_flag=True, help="Print the whole answer as JSON."),
     ]
     return click.Command(
@@ -97,7 +98,7 @@ def _ask(task: Task, question: Question[M], given: Given) -> None:
     if given["version"] is not None and given["alias"] is not None:
         raise click.UsageError("a version is named by --version or by --alias, not by both")
     instance = MESSAGES[task.instance.message](**_values(task.instance, given))
-    with asking(given["target"]) as client:
+    with asking(server_of(given["target"], given)) as client:
         answer = question.ask(client, task, instance, given)
     if given["json"]:
         click.echo(as_json(answer))

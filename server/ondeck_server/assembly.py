@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from prometheus_client import CollectorRegistry
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
-from ondeck_server.addresses import CannotListenError, address_of
+from ondeck_server import transport
 from ondeck_server.batching.batcher import Manners
 from ondeck_server.health import Health, Standing, board
 from ondeck_server.loading_rules import rules_of
@@ -31,6 +31,7 @@ from ondeck_server.rpc.prediction_service import PredictionHandlers
 from ondeck_server.rpc.reflected import one_pool
 from ondeck_server.settings import ServerSettings
 from ondeck_server.talk import Report
+from ondeck_server.transport import MEBIBYTE
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
@@ -38,7 +39,6 @@ PLAYERS: Final = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"]
 REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
 SERVED: Final[tuple[ServiceDescriptor, ...]] = (PREDICTION, MODELS, PLAYERS, HEALTH, REFLECTION)
-MEBIBYTE: Final = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +68,10 @@ async def taking_calls(parts: Parts, port: int) -> AsyncIterator[None]:
 
     Raises:
         CannotListenError: the port cannot be listened on.
+        CertificatesRefusedError: what should secure the connections cannot.
     """
     server = _server(parts)
-    where = address_of(parts.settings.host, port)
-    try:
-        server.add_insecure_port(where)
-    except RuntimeError as failed:
-        raise CannotListenError(where, "ONDECK_PORT or --port") from failed
+    transport.bind(server, parts.settings, port)
     await server.start()
     try:
         yield
@@ -115,13 +112,7 @@ def standing_of(models: Models, players: Players) -> Standing:
 
 def _server(parts: Parts) -> grpc.aio.Server:
     longest = parts.settings.max_message_mb * MEBIBYTE
-    server = grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", 1),
-            ("grpc.max_receive_message_length", longest),
-            ("grpc.max_send_message_length", longest),
-        ]
-    )
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 1), *transport.options(parts.settings)])
     adapter = Adapter(parts.registry)
     rates = Rates(rows_per_second=parts.settings.rows_per_second_per_peer)
     predictor = Predictor(parts.models, parts.registry)

@@ -1,7 +1,7 @@
 """Settings of the server."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -27,6 +27,49 @@ class ServerSettings(StoreSettings):
     )
     drain_seconds: float = Field(default=10, ge=0, le=600, description="seconds that calls in flight get at shutdown")
     max_message_mb: int = Field(default=16, ge=1, le=512, description="largest message taken, in MiB")
+    max_streams: int = Field(
+        default=1000, ge=1, le=1_000_000, description="calls that one connection may have open; more wait in the client"
+    )
+    window_kb: int = Field(
+        default=256, ge=64, le=65536, description="KiB of a call that a client may send ahead of their being read"
+    )
+    keepalive_seconds: float = Field(
+        default=120, ge=1, le=86400, description="seconds of silence after which a connection is pinged"
+    )
+    keepalive_timeout_seconds: float = Field(
+        default=20,
+        ge=0.1,
+        le=3600,
+        description="seconds without an answer to a ping after which a connection is closed",
+    )
+    ping_seconds: float = Field(
+        default=10, ge=0, le=7200, description="least seconds between pings of a client; one in more haste is sent away"
+    )
+    connection_age_seconds: float = Field(
+        default=1800,
+        ge=0,
+        le=86400,
+        description="seconds after which a connection takes no more calls, so that clients spread anew; 0: no limit",
+    )
+    connection_grace_seconds: float = Field(
+        default=0, ge=0, le=86400, description="seconds that calls then get to finish; 0: as many as they need"
+    )
+    connection_idle_seconds: float = Field(
+        default=3600, ge=0, le=86400, description="seconds without a call after which a connection is closed; 0: never"
+    )
+    compression: Literal["none", "gzip"] = Field(
+        default="none", description="how answers are compressed (none, gzip); it costs more time than it saves nearby"
+    )
+    compression_kb: int = Field(
+        default=64, ge=0, le=65536, description="KiB from which on an answer is compressed, where answers are"
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="file of the server's certificate chain, PEM; unset: connections are not secured"
+    )
+    tls_key: Path | None = Field(default=None, description="file of the certificate's private key, PEM, no password")
+    tls_client_ca: Path | None = Field(
+        default=None, description="file of the authorities, PEM, one of which must have signed a client's certificate"
+    )
     players_refresh_seconds: float = Field(
         default=300, gt=0, le=86400, description="seconds between two looks for new players in the database"
     )

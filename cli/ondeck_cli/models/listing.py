@@ -6,27 +6,31 @@ from rich.table import Table
 
 from ondeck_cli.models.options import leading_nowhere, repository_of, shelved
 from ondeck_cli.models.shelf import Shelved, as_data, on_the_shelf
+from ondeck_cli.reached import secured, server_of
 from ondeck_store.artifacts.repository import read_repository
 
 
 @click.command("list")
 @click.option("--target", help="Ask this server, as host:port, what it has loaded; default: read the folder.")
+@secured
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @shelved
 def list_(target: str | None, *, as_json: bool, **flags: object) -> None:
     """List the versions of the repository and how each was judged, or those of a running server and their states."""
     if target is None:
+        if any(flags[name] is not None for name in ("ca", "certificate", "key")):
+            raise click.UsageError("--ca, --certificate and --key secure a connection; they need --target")
         _tell_folder(flags, as_json=as_json)
     elif flags["models"] is not None:
         raise click.UsageError("--models reads a folder, --target asks a server; give one of them")
     else:
         from ondeck_cli.models.running import tell_running  # noqa: PLC0415  a folder is read without gRPC
 
-        tell_running(target, as_json=as_json)
+        tell_running(server_of(target, flags), as_json=as_json)
 
 
 def _tell_folder(flags: dict[str, object], *, as_json: bool) -> None:
-    repository = repository_of(flags)
+    repository = repository_of({"models": flags["models"]})
     lines = read_repository(repository)
     found = [each for line in lines for each in on_the_shelf(repository, line)]
     if as_json:

@@ -6,14 +6,15 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_cli.asking import asking
+from ondeck_cli.reached import Reached
 from ondeck_client import Model, ModelState
 
 _PREFIX = "MODEL_STATE_"
 
 
-def tell_running(target: str, *, as_json: bool) -> None:
+def tell_running(server: Reached, *, as_json: bool) -> None:
     """Print the models of a running server: versions, states, and how each was judged."""
-    with asking(target) as client:
+    with asking(server) as client:
         found = client.models()
     if as_json:
         Console(soft_wrap=True).print_json(

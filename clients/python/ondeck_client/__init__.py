@@ -32,6 +32,7 @@ from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
 from ondeck_client.errors import correlation_id_of, reason_of, retry_delay_of, violations_of
 from ondeck_client.resuming import AnsweredOutOfOrderError, LeftUnansweredError, Persistence
+from ondeck_client.security import tls
 
 __all__ = [
     "AnsweredOutOfOrderError",
@@ -66,5 +67,6 @@ __all__ = [
     "correlation_id_of",
     "reason_of",
     "retry_delay_of",
+    "tls",
     "violations_of",
 ]

@@ -35,7 +35,7 @@ class Client:
 
     Args:
         target: where the server is, for example `127.0.0.1:50051` or `dns:///ondeck.example:50051`.
-        credentials: how to secure the connection; None: not at all.
+        credentials: how to secure the connection, for example `tls(ca="ca.pem")`; None: not at all.
         timeout: seconds that a call may take unless it says otherwise.
         wait_for_ready: whether a call waits, within its time, for a server that is not there yet.
         health: the health name that a replica must serve under to be asked, for example `models/batted_ball`; "", the

@@ -1,0 +1,149 @@
+"""The server's certificates: read, held against each other, and read again once they are renewed."""
+
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from ondeck_core.errors import OndeckError
+from ondeck_server.settings import ServerSettings
+
+log = structlog.get_logger()
+
+
+class CertificatesRefusedError(OndeckError):
+    """A file that secures the connections is missing, or is not what it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Where the certificates are; with `client_ca`, a client needs one that it signed."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+
+    def each(self) -> Iterator[tuple[str, Path]]:
+        """Name each file by its setting."""
+        yield "ONDECK_TLS_CERTIFICATE", self.certificate
+        yield "ONDECK_TLS_KEY", self.key
+        if self.client_ca is not None:
+            yield "ONDECK_TLS_CLIENT_CA", self.client_ca
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """What the files hold, as PEM."""
+
+    certificate: bytes
+    key: bytes
+    client_ca: bytes | None
+
+
+def files_of(settings: ServerSettings) -> Files | None:
+    """Tell which files secure the connections; None: nothing does.
+
+    Raises:
+        CertificatesRefusedError: some of the settings are there, and others that belong to them are not.
+    """
+    certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
+    if certificate is not None and key is not None:
+        return Files(certificate=certificate, key=key, client_ca=client_ca)
+    if certificate is None and key is None and client_ca is None:
+        return None
+    lacking = [
+        name for name, path in (("ONDECK_TLS_CERTIFICATE", certificate), ("ONDECK_TLS_KEY", key)) if path is None
+    ]
+    raise CertificatesRefusedError(f"TLS needs a certificate and its key; unset: {' and '.join(lacking)}")
+
+
+def read_certificates(files: Files) -> Certificates:
+    """Read the files, and see that they can secure a connection.
+
+    Raises:
+        CertificatesRefusedError: one cannot; the text names its setting.
+    """
+    held = {name: _read(name, path) for name, path in files.each()}
+    for name in held.keys() - {"ONDECK_TLS_KEY"}:
+        _see_certificates(name, dict(files.each())[name], held[name])
+    _see_pair(files)
+    return Certificates(
+        certificate=held["ONDECK_TLS_CERTIFICATE"],
+        key=held["ONDECK_TLS_KEY"],
+        client_ca=held.get("ONDECK_TLS_CLIENT_CA"),
+    )
+
+
+class Renewal:
+    """Notices that the files have changed, and never trades certificates that work for some that do not."""
+
+    def __init__(self, files: Files) -> None:
+        """Read the files for the first time.
+
+        Raises:
+            CertificatesRefusedError: they cannot secure a connection.
+        """
+        self._files = files
+        self._seen = self._marks()
+        self.first = self._last = read_certificates(files)
+        self._one_at_a_time = threading.Lock()
+
+    def renewed(self) -> Certificates | None:
+        """Give the certificates if they are others than before, else None; never raises."""
+        with self._one_at_a_time:
+            marks = self._marks()
+            if marks == self._seen:
+                return None
+            try:
+                found = read_certificates(self._files)
+            except CertificatesRefusedError as refused:
+                log.warning("renewed certificates are refused; the old ones stay", reason=str(refused))
+                self._seen = marks
+                return None
+            if marks != self._marks():  # they are being written just now
+                return None
+            self._seen = marks
+            changed = found != self._last
+            self._last = found
+            return found if changed else None
+
+    def _marks(self) -> list[tuple[int, int, int] | None]:
+        return [_mark(path) for _, path in self._files.each()]
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _read(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as failed:
+        raise CertificatesRefusedError(f"{name}={path}: cannot be read ({failed.strerror})") from failed
+
+
+def _see_certificates(name: str, path: Path, held: bytes) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=held.decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError) as failed:
+        raise CertificatesRefusedError(f"{name}={path}: holds no certificate in PEM") from failed
+
+
+def _see_pair(files: Files) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key, password=lambda: "")
+    except ssl.SSLError as failed:
+        mismatch = failed.reason == "KEY_VALUES_MISMATCH"
+        wrong = (
+            "is not the key of ONDECK_TLS_CERTIFICATE" if mismatch else "holds no private key, without password, in PEM"
+        )
+        raise CertificatesRefusedError(f"ONDECK_TLS_KEY={files.key}: {wrong}") from failed
+    except OSError as failed:  # gone, or changed, since it was read
+        raise CertificatesRefusedError(f"ONDECK_TLS_KEY={files.key}: cannot be read ({failed.strerror})") from failed

@@ -1,0 +1,94 @@
+"""What travels compressed, which way, and what does not."""
+
+import gzip
+import struct
+import zlib
+
+import grpc
+import pytest
+
+from ondeck.v1.instances_pb2 import BattedBallColumns
+from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, BatchPredictResponse, PredictResponse
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from tests.conformance.calls import BALL, BATCH_PREDICT, PREDICT, SECONDS, SPEC
+from tests.conformance.measures import memory
+from tests.conformance.wire import Answer, framed, wired
+from tests.fixtures_server import RunningServer
+
+EXHAUSTED, INTERNAL, UNIMPLEMENTED = 8, 13, 12
+ACCEPTS_GZIP = ("grpc-accept-encoding", "identity,deflate,gzip")
+COLUMNS = BattedBallColumns(launch_speed=[100.0] * 1000, launch_angle=[20.0] * 1000)
+BATCH = BatchPredictRequest(model=SPEC, batted_balls=COLUMNS).SerializeToString()
+
+
+def opened(answer: Answer) -> tuple[bool, bytes]:
+    """Take a message out of the five bytes before it: was it compressed, and what is it?"""
+    compressed, length = struct.unpack(">?I", answer.data[:5])
+    assert length == len(answer.data) - 5
+    return compressed, answer.data[5:]
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_questions_are_understood(channel: grpc.Channel, compression: grpc.Compression) -> None:
+    predictions = PredictionServiceStub(channel)
+    plain = predictions.BatchPredict(BatchPredictRequest.FromString(BATCH), timeout=SECONDS)
+    asked = predictions.BatchPredict(BatchPredictRequest.FromString(BATCH), timeout=SECONDS, compression=compression)
+    assert list(asked.probabilities) == list(plain.probabilities)
+
+
+def test_a_compressed_question_may_be_asked_of_a_server_that_does_not_compress(running_server: RunningServer) -> None:
+    with wired(running_server.target) as wire:
+        asked = framed(gzip.compress(BALL.SerializeToString()), compressed=True)
+        answer = wire.ask(asked, PREDICT, ("grpc-encoding", "gzip"), ACCEPTS_GZIP)
+    compressed, message = opened(answer)
+    assert (answer.status, compressed) == (0, False)
+    assert PredictResponse.FromString(message).prediction.outcomes
+    assert answer.headers.get("grpc-encoding", "identity") == "identity"
+    assert "gzip" in answer.headers["grpc-accept-encoding"]
+
+
+def test_an_encoding_that_nobody_knows_is_unimplemented_and_those_known_are_named(
+    running_server: RunningServer,
+) -> None:
+    with wired(running_server.target) as wire:
+        answer = wire.ask(framed(b"?", compressed=True), PREDICT, ("grpc-encoding", "snappy"))
+        assert answer.status == UNIMPLEMENTED
+        assert "gzip" in answer.headers["grpc-accept-encoding"]
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+
+
+@pytest.mark.parametrize("encoding", [(), (("grpc-encoding", "identity"),), (("grpc-encoding", "gzip"),)])
+def test_a_message_that_is_not_compressed_as_it_claims_fails_its_call_and_no_other(
+    running_server: RunningServer, encoding: tuple[tuple[str, str], ...]
+) -> None:
+    with wired(running_server.target) as wire:
+        assert wire.ask(framed(b"not compressed", compressed=True), PREDICT, *encoding).status == INTERNAL
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+
+
+def bomb(mebibytes: int) -> bytes:
+    """Compress zeros, a mebibyte at a time."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = bytes(1 << 20)
+    return b"".join([*(packer.compress(zeros) for _ in range(mebibytes)), packer.flush()])
+
+
+def test_what_is_small_only_while_compressed_is_refused(strict_server: RunningServer) -> None:
+    before = memory(strict_server)
+    with wired(strict_server.target) as wire:
+        answer = wire.ask(framed(bomb(200), compressed=True), PREDICT, ("grpc-encoding", "gzip"))
+        assert answer.status == EXHAUSTED
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+    assert memory(strict_server) - before < 100
+
+
+def test_large_answers_are_compressed_for_who_takes_it_and_small_ones_for_nobody(
+    strict_server: RunningServer,
+) -> None:
+    with wired(strict_server.target) as wire:
+        large = wire.ask(framed(BATCH), BATCH_PREDICT, ACCEPTS_GZIP)
+        unable = wire.ask(framed(BATCH), BATCH_PREDICT)
+        small = wire.ask(framed(BALL.SerializeToString()), PREDICT, ACCEPTS_GZIP)
+    assert [opened(each)[0] for each in (large, unable, small)] == [True, False, False]
+    message = gzip.decompress(opened(large)[1])
+    assert BatchPredictResponse.FromString(message) == BatchPredictResponse.FromString(opened(unable)[1])

@@ -1,0 +1,70 @@
+"""A call ends when its time is over, wherever it is by then."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from ondeck.v1.instances_pb2 import BattedBallColumns
+from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, StreamPredictRequest
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from tests.conformance.calls import BALL, PREDICT, SECONDS, SPEC, STREAM_PREDICT, answers, asked, within
+from tests.conformance.measures import counted
+from tests.conformance.wire import framed, wired
+from tests.fixtures_server import RunningServer
+
+EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
+ROWS = 20_000
+
+
+def columns(rows: int) -> BatchPredictRequest:
+    return BatchPredictRequest(
+        model=SPEC, batted_balls=BattedBallColumns(launch_speed=[100.0] * rows, launch_angle=[20.0] * rows)
+    )
+
+
+@pytest.mark.parametrize("timeout", ["1n", "1u", "0m"])
+def test_a_call_whose_time_is_over_before_it_begins_is_told_so(running_server: RunningServer, timeout: str) -> None:
+    with wired(running_server.target) as wire:
+        answer = wire.ask(framed(BALL.SerializeToString()), PREDICT, ("grpc-timeout", timeout))
+        assert answer.status == EXCEEDED.value[0] or answer.reset is not None
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+
+
+def test_a_call_whose_time_ends_while_it_runs_ends_then(channel: grpc.Channel) -> None:
+    begin = time.monotonic()
+    with pytest.raises(grpc.RpcError) as failed:
+        PredictionServiceStub(channel).BatchPredict(columns(ROWS), timeout=0.02)
+    assert failed.value.code() is EXCEEDED
+    assert time.monotonic() - begin < SECONDS
+    assert answers(channel)
+
+
+def test_a_stream_ends_when_its_time_is_over_and_the_server_knows(
+    running_server: RunningServer, channel: grpc.Channel
+) -> None:
+    before = counted(running_server, STREAM_PREDICT)
+    closed = threading.Event()
+
+    def one_and_no_end() -> Iterator[StreamPredictRequest]:
+        yield asked(1)
+        closed.wait(SECONDS)
+
+    call = PredictionServiceStub(channel).StreamPredict(one_and_no_end(), timeout=2)
+    with pytest.raises(grpc.RpcError) as failed:
+        assert [each.id for answer in call for each in answer.answers] == ["1"]
+    closed.set()
+    assert failed.value.code() is EXCEEDED
+    assert within(SECONDS, lambda: counted(running_server, STREAM_PREDICT) == before + 1)
+
+
+def test_a_call_without_a_deadline_is_answered(channel: grpc.Channel) -> None:
+    assert PredictionServiceStub(channel).Predict(BALL).prediction.outcomes
+
+
+def test_a_time_that_cannot_be_read_does_no_harm(running_server: RunningServer) -> None:
+    with wired(running_server.target) as wire:
+        wire.ask(framed(BALL.SerializeToString()), PREDICT, ("grpc-timeout", "soon"))
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0

@@ -1,0 +1,134 @@
+"""What one caller may take: sizes of messages, calls of a connection, pings."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from h2.events import PingReceived, RemoteSettingsChanged
+from h2.settings import SettingCodes
+
+from ondeck.v1.instances_pb2 import BattedBallColumns
+from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from tests.conformance.calls import BALL, PREDICT, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked
+from tests.conformance.wire import framed, wired
+from tests.fixtures_server import RunningServer
+
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+ENHANCE_YOUR_CALM, REFUSED_STREAM = 11, 7
+MEBIBYTE = 1 << 20
+MOST = 4  # calls of one connection, as the server was told
+
+
+def batch(rows: int) -> BatchPredictRequest:
+    return BatchPredictRequest(
+        model=SPEC, batted_balls=BattedBallColumns(launch_speed=[100.0] * rows, launch_angle=[20.0] * rows)
+    )
+
+
+def test_a_message_that_is_too_large_is_refused_and_the_connection_goes_on(strict_server: RunningServer) -> None:
+    with alone(strict_server.target) as channel:
+        with pytest.raises(grpc.RpcError) as failed:
+            PredictionServiceStub(channel).BatchPredict(batch(MEBIBYTE // 8), timeout=SECONDS)
+        assert failed.value.code() is EXHAUSTED
+        assert answers(channel)
+
+
+def test_a_declared_length_that_is_too_large_is_refused_before_it_comes(strict_server: RunningServer) -> None:
+    with wired(strict_server.target) as wire:
+        assert wire.ask(b"\0\xff\xff\xff\xff" + b"only this", PREDICT).status == EXHAUSTED.value[0]
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+
+
+def test_a_question_whose_answer_would_be_too_large_is_refused_in_words(strict_server: RunningServer) -> None:
+    with alone(strict_server.target) as channel:
+        with pytest.raises(grpc.RpcError) as failed:
+            PredictionServiceStub(channel).BatchPredict(batch(80_000), timeout=SECONDS)
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert answers(channel)
+
+
+def test_a_clients_own_limit_is_its_own_affair(strict_server: RunningServer) -> None:
+    with alone(strict_server.target, ("grpc.max_receive_message_length", 1000)) as channel:
+        with pytest.raises(grpc.RpcError) as failed:
+            PredictionServiceStub(channel).BatchPredict(batch(1000), timeout=SECONDS)
+        assert failed.value.code() is EXHAUSTED
+        assert answers(channel)
+
+
+def test_an_empty_message_is_a_message(strict_server: RunningServer) -> None:
+    with alone(strict_server.target) as channel:
+        with pytest.raises(grpc.RpcError) as failed:
+            PredictionServiceStub(channel).Predict(PredictRequest(), timeout=SECONDS)
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_one_call_more_than_a_connection_may_have_waits_in_the_client(strict_server: RunningServer) -> None:
+    let_go = threading.Event()
+
+    def one_and_wait() -> Iterator[StreamPredictRequest]:
+        yield asked(1)
+        let_go.wait(2 * SECONDS)
+
+    with alone(strict_server.target) as channel:
+        predictions = PredictionServiceStub(channel)
+        held = [predictions.StreamPredict(one_and_wait()) for _ in range(MOST)]
+        assert all(next(call).answers for call in held)
+        with pytest.raises(grpc.RpcError) as failed:
+            predictions.Predict(BALL, timeout=1)
+        assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        held[0].cancel()
+        assert answers(channel)
+        let_go.set()
+
+
+def test_a_client_that_does_not_wait_has_its_call_refused(strict_server: RunningServer) -> None:
+    with wired(strict_server.target) as wire:
+        told = next(each for each in wire.events(SECONDS) if isinstance(each, RemoteSettingsChanged))
+        assert told.changed_settings[SettingCodes.MAX_CONCURRENT_STREAMS].new_value == MOST
+        wire.http.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1000
+        wire.http.remote_settings.acknowledge()
+        held = [wire.open(STREAM_PREDICT) for _ in range(MOST)]
+        assert wire.answer(wire.open(STREAM_PREDICT)).reset == REFUSED_STREAM
+        for stream in held:
+            wire.http.end_stream(stream)
+            wire.flush()
+            assert wire.answer(stream).status == 0
+
+
+def test_a_client_that_pings_too_often_is_sent_away(strict_server: RunningServer) -> None:
+    with wired(strict_server.target) as wire:
+        for _ in range(10):
+            wire.http.ping(b"are you?")
+        wire.flush()
+        list(wire.events(SECONDS))
+        assert (wire.goaway, wire.ended) == (ENHANCE_YOUR_CALM, True)
+
+
+def test_a_client_that_pings_as_often_as_it_may_stays(running_server: RunningServer) -> None:
+    with wired(running_server.target) as wire:
+        for _ in range(2):
+            wire.http.ping(b"are you?")
+            wire.flush()
+            list(wire.events(0.2))
+        assert wire.goaway is None
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+
+
+def test_the_server_pings_a_silent_connection_and_keeps_it_while_it_answers(strict_server: RunningServer) -> None:
+    begin = time.monotonic()
+    with wired(strict_server.target) as wire:
+        pings = (each for each in wire.events(SECONDS) if isinstance(each, PingReceived))
+        assert [next(pings) for _ in range(3)]
+        assert time.monotonic() - begin > 1.5
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+
+
+def test_a_connection_whose_other_end_is_gone_is_closed(strict_server: RunningServer) -> None:
+    with wired(strict_server.target) as wire:
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+        wire.socket.settimeout(SECONDS)
+        while wire.socket.recv(65536):  # and never acknowledges a ping
+            pass

@@ -1,0 +1,95 @@
+"""Streams: each side may end its half, a reader sets the pace, and thousands are open at a time."""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from ondeck.v1.prediction_service_pb2 import StreamPredictRequest
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from tests.conformance.calls import OWN_CONNECTION, SECONDS, SPEC, alone, answers, asked, within
+from tests.conformance.measures import memory
+from tests.fixtures_server import RunningServer
+
+SMALL_WINDOW = ("grpc.http2.bdp_probe", 0)  # else the client makes room for more and more answers
+CONNECTIONS, STREAMS_OF_EACH = 20, 100
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_who_has_sent_everything_gets_every_answer_and_then_the_end(channel: grpc.Channel, count: int) -> None:
+    call = PredictionServiceStub(channel).StreamPredict(map(asked, range(count)), timeout=SECONDS)
+    assert [each.id for answer in call for each in answer.answers] == [str(number) for number in range(count)]
+    assert call.code() is grpc.StatusCode.OK
+
+
+def test_an_answer_comes_before_the_next_question(channel: grpc.Channel) -> None:
+    answered = threading.Semaphore(1)
+
+    def one_by_one() -> Iterator[StreamPredictRequest]:
+        for number in range(20):
+            assert answered.acquire(timeout=SECONDS)
+            yield asked(number)
+
+    found = []
+    for answer in PredictionServiceStub(channel).StreamPredict(one_by_one(), timeout=SECONDS):
+        found += [each.id for each in answer.answers]
+        answered.release()
+    assert found == [str(number) for number in range(20)]
+
+
+def test_what_cannot_be_answered_leaves_the_stream_open(channel: grpc.Channel) -> None:
+    questions = [asked(0), StreamPredictRequest(id="1", model=SPEC), asked(2)]
+    call = PredictionServiceStub(channel).StreamPredict(iter(questions), timeout=SECONDS)
+    found = [(each.id, each.HasField("error")) for answer in call for each in answer.answers]
+    assert found == [("0", False), ("1", True), ("2", False)]
+    assert call.code() is grpc.StatusCode.OK
+
+
+def test_a_reader_who_does_not_read_is_not_read_from(running_server: RunningServer) -> None:
+    before = memory(running_server)
+    readers, most = 3, 60_000
+    sent = [0] * readers
+
+    def questions(reader: int) -> Iterator[StreamPredictRequest]:
+        for number in range(most):
+            sent[reader] = number
+            yield asked(number)
+
+    def stands_still() -> bool:
+        seen = list(sent)
+        time.sleep(1)
+        return seen == sent
+
+    with alone(running_server.target, SMALL_WINDOW) as stalled, alone(running_server.target) as other:
+        calls = [PredictionServiceStub(stalled).StreamPredict(questions(reader)) for reader in range(readers)]
+        assert within(3 * SECONDS, stands_still)
+        assert max(sent) < most / 2
+        assert memory(running_server) - before < 64
+        assert answers(other)
+        found = (each.id for answer in calls[0] for each in answer.answers)
+        assert list(itertools.islice(found, 1000)) == [str(number) for number in range(1000)]
+        for call in calls:
+            call.cancel()
+
+
+async def test_two_thousand_streams_are_open_at_a_time_and_each_is_answered(running_server: RunningServer) -> None:
+    channels = [grpc.aio.insecure_channel(running_server.target, [OWN_CONNECTION]) for _ in range(CONNECTIONS)]
+    try:
+        calls = [
+            PredictionServiceStub(channel).StreamPredict(timeout=4 * SECONDS)
+            for channel in channels
+            for _ in range(STREAMS_OF_EACH)
+        ]
+        for turn in ("first", "second"):  # in the second, all are known to be open
+            await asyncio.gather(*(call.write(asked(number)) for number, call in enumerate(calls)))
+            found = await asyncio.gather(*(call.read() for call in calls))
+            ids = [each.id for answer in found for each in getattr(answer, "answers", ())]
+            assert (turn, ids) == (turn, [str(number) for number in range(len(calls))])
+        await asyncio.gather(*(call.done_writing() for call in calls))
+        assert {await call.code() for call in calls} == {grpc.StatusCode.OK}
+    finally:
+        await asyncio.gather(*(channel.close() for channel in channels))

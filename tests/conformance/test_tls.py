@@ -1,0 +1,201 @@
+"""Who may connect, what each side knows of the other, and how a certificate is renewed."""
+
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from prometheus_client import CollectorRegistry
+
+from ondeck.v1.model_service_pb2 import DESCRIPTOR as MODEL_SERVICE
+from ondeck.v1.model_service_pb2 import GetModelRequest
+from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
+from ondeck_cli.asking import NoAnswerError, credentials_for
+from ondeck_cli.reached import Reached
+from ondeck_core.errors import NotFoundError
+from ondeck_server import transport
+from ondeck_server.rpc.adapter import Adapter
+from ondeck_server.rpc.call import Call
+from ondeck_server.settings import ServerSettings
+from tests.conformance.calls import SECONDS, answers
+from tests.fixtures_server import RunningServer, serving
+from tests.fixtures_tls import Authority, Pair
+
+
+@pytest.fixture(scope="module")
+def own(authority: Authority) -> Pair:
+    return authority.sign("127.0.0.1", "localhost")
+
+
+@pytest.fixture(scope="module")
+def secured_server(small_repository: Path, own: Pair) -> Iterator[RunningServer]:
+    with serving(small_repository, tls_certificate=own.certificate, tls_key=own.key) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def asking_server(small_repository: Path, own: Pair, authority: Authority) -> Iterator[RunningServer]:
+    """One that asks its clients for a certificate."""
+    with serving(
+        small_repository, tls_certificate=own.certificate, tls_key=own.key, tls_client_ca=authority.file
+    ) as server:
+        yield server
+
+
+def refused(channel: grpc.Channel) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as failed:
+        answers(channel)
+    return failed.value.code()
+
+
+def test_a_client_that_trusts_the_authority_is_answered(secured_server: RunningServer, authority: Authority) -> None:
+    with grpc.secure_channel(secured_server.target, authority.credentials()) as channel:
+        assert answers(channel)
+
+
+def test_a_client_that_does_not_secure_the_connection_gets_no_answer(secured_server: RunningServer) -> None:
+    with grpc.insecure_channel(secured_server.target) as channel:
+        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_client_that_trusts_another_authority_gets_no_answer(
+    secured_server: RunningServer, strange_authority: Authority
+) -> None:
+    with grpc.secure_channel(secured_server.target, strange_authority.credentials()) as channel:
+        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_secured_client_gets_no_answer_where_nothing_is_secured(
+    running_server: RunningServer, authority: Authority
+) -> None:
+    with grpc.secure_channel(running_server.target, authority.credentials()) as channel:
+        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_client_with_a_certificate_of_the_authority_is_answered(
+    asking_server: RunningServer, authority: Authority
+) -> None:
+    with grpc.secure_channel(asking_server.target, authority.credentials(authority.sign("scout.example"))) as channel:
+        assert answers(channel)
+
+
+def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(
+    asking_server: RunningServer, authority: Authority
+) -> None:
+    with grpc.secure_channel(asking_server.target, authority.credentials()) as channel:
+        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(
+    asking_server: RunningServer, authority: Authority, strange_authority: Authority
+) -> None:
+    stranger = strange_authority.sign("scout.example")
+    with grpc.secure_channel(asking_server.target, authority.credentials(stranger)) as channel:
+        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+
+
+class WhoAmI:
+    """Handlers of every rpc of a service; each tells who asks, as the name of a model that is not there."""
+
+    def __getattr__(self, _: str) -> object:
+        async def tell(call: Call, _: Message) -> Message:
+            raise NotFoundError("model", call.identity or "nobody", [])
+
+        return tell
+
+
+@pytest.mark.parametrize(
+    ("names", "common_name", "identity"),
+    [
+        (("scout.example",), "Scout", "scout.example"),
+        (("scout@example.org",), None, "scout@example.org"),
+        ((), None, "nobody"),
+    ],
+)
+async def test_a_handler_sees_who_calls(
+    authority: Authority, own: Pair, names: tuple[str, ...], common_name: str | None, identity: str
+) -> None:
+    settings = ServerSettings(
+        port=0,
+        tls_certificate=own.certificate,
+        tls_key=own.key,
+        tls_client_ca=authority.file if names else None,
+    )
+    server = grpc.aio.server(options=transport.options(settings))
+    service = MODEL_SERVICE.services_by_name["ModelService"]
+    server.add_generic_rpc_handlers((Adapter(CollectorRegistry()).serve(service, WhoAmI()),))
+    port = transport.bind(server, settings, 0)
+    await server.start()
+    try:
+        shown = authority.sign(*names, common_name=common_name) if names else None
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", authority.credentials(shown)) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await ModelServiceStub(channel).GetModel(GetModelRequest(), timeout=SECONDS)
+        assert identity in str(failed.value.details())
+    finally:
+        await server.stop(0)
+
+
+def serial(target: str, authority: Authority) -> bytes:
+    """Tell which certificate the server shows to a new connection."""
+    host, _, port = target.rpartition(":")
+    return ssl.get_server_certificate((host, int(port)), ca_certs=str(authority.file)).encode()
+
+
+def moved_over(new: Path, old: Path) -> None:
+    os.replace(new, old)  # noqa: PTH105  as a renewal does: at once
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never(
+    small_repository: Path, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "first")
+    first = authority.sign("127.0.0.1")
+    with (
+        serving(small_repository, tls_certificate=first.certificate, tls_key=first.key) as server,
+        grpc.secure_channel(server.target, authority.credentials()) as kept,
+    ):
+        assert answers(kept)
+        before = serial(server.target, authority)
+        elsewhere = Authority(tmp_path / "second")
+        second = elsewhere.sign("127.0.0.1")
+        moved_over(second.certificate, first.certificate)  # and not yet its key
+        assert serial(server.target, authority) == before
+        moved_over(second.key, first.key)
+        with grpc.secure_channel(server.target, elsewhere.credentials()) as channel:
+            assert answers(channel)
+        first.certificate.write_text("nonsense")
+        with grpc.secure_channel(server.target, elsewhere.credentials()) as channel:
+            assert answers(channel)
+        assert answers(kept)
+
+
+def test_the_command_line_and_the_client_speak_to_a_server_that_asks_who_they_are(
+    asking_server: RunningServer, authority: Authority
+) -> None:
+    shown = authority.sign("scout.example")
+    words = [
+        "predict",
+        "batted-ball",
+        "--launch-speed",
+        "100",
+        "--launch-angle",
+        "20",
+        "--target",
+        asking_server.target,
+    ]
+    secured = ["--ca", authority.file, "--certificate", shown.certificate, "--key", shown.key]
+    command = [sys.executable, "-m", "ondeck_cli", *map(str, [*words, *secured])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "answered by batted_ball" in done.stdout
+
+
+def test_a_key_without_its_certificate_is_refused_in_words(authority: Authority, own: Pair) -> None:
+    server = Reached(target=None, ca=authority.file, certificate=None, key=own.key)
+    with pytest.raises(NoAnswerError, match="a certificate needs its key, and a key its certificate"):
+        credentials_for(server)

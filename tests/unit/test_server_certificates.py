@@ -1,0 +1,104 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ondeck_server.certificates import CertificatesRefusedError, Renewal, files_of, read_certificates
+from ondeck_server.settings import ServerSettings
+from tests.fixtures_tls import Authority, Pair
+
+
+@pytest.fixture
+def signing(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def pair(signing: Authority) -> Pair:
+    return signing.sign("server.example")
+
+
+def settings(pair: Pair, client_ca: Path | None = None) -> ServerSettings:
+    return ServerSettings(tls_certificate=pair.certificate, tls_key=pair.key, tls_client_ca=client_ca)
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"),
+    [
+        ({"tls_certificate"}, "unset: ONDECK_TLS_KEY"),
+        ({"tls_key"}, "unset: ONDECK_TLS_CERTIFICATE"),
+        ({"tls_client_ca"}, "unset: ONDECK_TLS_CERTIFICATE and ONDECK_TLS_KEY"),
+    ],
+)
+def test_half_of_what_tls_needs_is_refused_by_name(given: set[str], lacking: str) -> None:
+    words: dict[str, Any] = {name: Path("x.pem") for name in given}
+    with pytest.raises(CertificatesRefusedError, match=lacking):
+        files_of(ServerSettings(**words))
+
+
+def test_without_certificates_nothing_is_secured() -> None:
+    assert files_of(ServerSettings()) is None
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def made_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+WRONG: dict[str, Callable[[Pair, Authority], object]] = {
+    r"ONDECK_TLS_CERTIFICATE=.*: cannot be read \(No such file or directory\)": lambda pair, _: gone(pair.certificate),
+    r"ONDECK_TLS_CERTIFICATE=.*: holds no certificate in PEM": lambda pair, _: pair.certificate.write_bytes(b"\xff?"),
+    r"ONDECK_TLS_CERTIFICATE=.*: holds no certificate": lambda pair, _: pair.certificate.write_bytes(
+        pair.key.read_bytes()
+    ),
+    r"ONDECK_TLS_KEY=.*: cannot be read": lambda pair, _: made_a_folder(pair.key),
+    r"ONDECK_TLS_KEY=.*: holds no private key, without password, in PEM": lambda pair, _: pair.key.write_text("?"),
+    r"ONDECK_TLS_KEY=.*: is not the key of ONDECK_TLS_CERTIFICATE": lambda pair, signing: pair.key.write_bytes(
+        signing.sign("other.example").key.read_bytes()
+    ),
+    r"ONDECK_TLS_CLIENT_CA=.*: holds no certificate": lambda _, signing: signing.file.write_text(""),
+}
+
+
+@pytest.mark.parametrize("complaint", WRONG)
+def test_a_file_that_cannot_secure_anything_is_refused_by_name(signing: Authority, pair: Pair, complaint: str) -> None:
+    WRONG[complaint](pair, signing)
+    files = files_of(settings(pair, signing.file))
+    assert files is not None
+    with pytest.raises(CertificatesRefusedError, match=complaint):
+        read_certificates(files)
+
+
+def renewal_of(pair: Pair) -> Renewal:
+    files = files_of(settings(pair))
+    assert files is not None
+    return Renewal(files)
+
+
+def test_files_that_did_not_change_are_not_read_again(pair: Pair) -> None:
+    renewal = renewal_of(pair)
+    assert renewal.renewed() is None
+    pair.key.touch()
+    assert renewal.renewed() is None
+
+
+def test_certificates_are_taken_once_both_halves_are_there(pair: Pair, signing: Authority) -> None:
+    renewal, other = renewal_of(pair), signing.sign("new.example")
+    pair.certificate.write_bytes(other.certificate.read_bytes())
+    assert renewal.renewed() is None
+    pair.key.write_bytes(other.key.read_bytes())
+    found = renewal.renewed()
+    assert found is not None
+    assert found.certificate == other.certificate.read_bytes()
+    assert renewal.renewed() is None
+
+
+def test_files_that_vanish_leave_the_old_certificates(pair: Pair) -> None:
+    renewal = renewal_of(pair)
+    pair.key.unlink()
+    assert renewal.renewed() is None
