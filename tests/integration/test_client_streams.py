@@ -205,14 +205,14 @@ async def test_another_status_is_raised_on_asyncio() -> None:
 
 
 def test_a_server_that_breaks_call_after_call_is_given_up_with_its_last_error() -> None:
-    breaking = Breaking(endings=[Ending(answers=2), *[Ending(answers=0, unanswered=1)] * 99])
+    breaking = Breaking(endings=[Ending(answers=2, unanswered=1), *[Ending(answers=0, unanswered=1)] * 99])
     with listening(breaking) as target, pytest.raises(grpc.RpcError, match="the server is told to break"):
         heard(target, Shelf(count=5), Persistence(breaks=6))
     assert len(breaking.asked) == 7
 
 
 async def test_on_asyncio_it_is_given_up_too() -> None:
-    breaking = Breaking(endings=[Ending(answers=2), *[Ending(answers=0, unanswered=1)] * 99])
+    breaking = Breaking(endings=[Ending(answers=2, unanswered=1), *[Ending(answers=0, unanswered=1)] * 99])
     with listening(breaking) as target, pytest.raises(grpc.RpcError):
         await heard_awaited(target, Shelf(count=5), Persistence(breaks=6))
     assert len(breaking.asked) == 7

@@ -1,5 +1,6 @@
 """The client against servers in trouble: a tiny real gRPC server whose part is to fail, or to be late."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 from google.protobuf.any_pb2 import Any as Packed
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ondeck.v1.prediction_service_pb2 import (
@@ -26,7 +28,16 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamPredictResponse,
 )
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceServicer, add_PredictionServiceServicer_to_server
-from ondeck_client import AsyncClient, BattedBall, Client, ErrorReason, correlation_id_of, reason_of, violations_of
+from ondeck_client import (
+    AsyncClient,
+    BattedBall,
+    Client,
+    ErrorReason,
+    correlation_id_of,
+    reason_of,
+    retry_delay_of,
+    violations_of,
+)
 
 BALL = BattedBall(launch_speed=100, launch_angle=20)
 ANSWER = PredictResponse(prediction=Prediction(outcomes=[OutcomeProbability(outcome="out", probability=1)]))
@@ -40,6 +51,8 @@ class Troubled(PredictionServiceServicer):
     failures: int = 0
     seconds: float = 0
     details: bytes = b""
+    pushback: str = ""
+    times: list[float] = field(default_factory=list)
     times_left: list[float | None] = field(default_factory=list)
 
     def Predict(  # noqa: N802  the contract's name
@@ -47,11 +60,15 @@ class Troubled(PredictionServiceServicer):
         request: PredictRequest,  # noqa: ARG002  the contract's signature
         context: grpc.ServicerContext,
     ) -> PredictResponse:
+        self.times.append(time.monotonic())
         self.times_left.append(context.time_remaining())
         time.sleep(self.seconds)
         if len(self.times_left) <= self.failures:
-            if self.details:
-                context.set_trailing_metadata((("grpc-status-details-bin", self.details),))
+            told: dict[str, str | bytes] = {
+                "grpc-status-details-bin": self.details,
+                "grpc-retry-pushback-ms": self.pushback,
+            }
+            context.set_trailing_metadata(tuple((key, value) for key, value in told.items() if value))
             context.abort(self.code, "in trouble")
         return ANSWER
 
@@ -91,7 +108,7 @@ def code_of(error: object) -> grpc.StatusCode:
 
 def test_a_call_is_tried_again_while_the_server_is_unavailable() -> None:
     troubled = Troubled(failures=2)
-    with listening(troubled) as target, Client(target) as client:
+    with listening(troubled) as target, Client(target, health=None) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
     assert len(troubled.times_left) == 3
 
@@ -99,17 +116,34 @@ def test_a_call_is_tried_again_while_the_server_is_unavailable() -> None:
 async def test_the_async_client_tries_again_too() -> None:
     troubled = Troubled(failures=2)
     with listening(troubled) as target:
-        async with AsyncClient(target) as client:
+        async with AsyncClient(target, health=None) as client:
             assert await client.predict("batted_ball", BALL) == ANSWER.prediction
     assert len(troubled.times_left) == 3
 
 
 def test_four_tries_are_all_there_are() -> None:
     troubled = Troubled(failures=99)
-    with listening(troubled) as target, Client(target) as client, pytest.raises(grpc.RpcError) as failed:
+    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
     assert len(troubled.times_left) == 4
+
+
+def test_a_server_that_asks_for_time_gets_it() -> None:
+    troubled = Troubled(failures=1, pushback="700")
+    with listening(troubled) as target, Client(target, health=None) as client:
+        assert client.predict("batted_ball", BALL) == ANSWER.prediction
+    first, second = troubled.times
+    assert 0.7 <= second - first < 5
+
+
+def test_a_server_that_wants_no_other_try_gets_none() -> None:
+    troubled = Troubled(failures=1, pushback="-1")
+    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+        client.predict("batted_ball", BALL)
+    assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
+    assert retry_delay_of(failed.value) == math.inf
+    assert len(troubled.times) == 1
 
 
 @pytest.mark.parametrize(
@@ -125,7 +159,7 @@ def test_four_tries_are_all_there_are() -> None:
 )
 def test_no_other_status_is_tried_again(code: grpc.StatusCode) -> None:
     troubled = Troubled(code=code, failures=2)
-    with listening(troubled) as target, Client(target) as client, pytest.raises(grpc.RpcError) as failed:
+    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is code
     assert len(troubled.times_left) == 1
@@ -133,7 +167,7 @@ def test_no_other_status_is_tried_again(code: grpc.StatusCode) -> None:
 
 def test_every_call_carries_a_deadline_and_a_call_may_set_its_own() -> None:
     troubled = Troubled()
-    with listening(troubled) as target, Client(target, timeout=7) as client:
+    with listening(troubled) as target, Client(target, health=None, timeout=7) as client:
         client.predict("batted_ball", BALL)
         client.predict("batted_ball", BALL, timeout=3)
     assert [left is not None and round(left) for left in troubled.times_left] == [7, 3]
@@ -142,7 +176,7 @@ def test_every_call_carries_a_deadline_and_a_call_may_set_its_own() -> None:
 def test_a_late_answer_is_a_deadline_exceeded() -> None:
     with (
         listening(Troubled(seconds=1)) as target,
-        Client(target, timeout=0.1) as client,
+        Client(target, health=None, timeout=0.1) as client,
         pytest.raises(grpc.RpcError) as late,
     ):
         client.predict("batted_ball", BALL)
@@ -172,6 +206,18 @@ def test_a_client_that_waits_for_ready_meets_a_server_that_starts_later(free_por
     assert answers == [ANSWER.prediction]
 
 
+@pytest.mark.parametrize(("pushback", "expected"), [("", 1.5), ("250", 0.25), ("-1", math.inf), ("soon", math.inf)])
+def test_when_to_try_again_is_read_from_what_the_server_says(pushback: str, expected: float) -> None:
+    packed = Packed()
+    packed.Pack(RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000)))
+    details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    troubled = Troubled(code=code, failures=1, details=details, pushback=pushback)
+    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+        client.predict("batted_ball", BALL)
+    assert retry_delay_of(failed.value) == expected
+
+
 @pytest.mark.parametrize(
     ("domain", "reason", "expected"),
     [
@@ -185,6 +231,6 @@ def test_a_reason_counts_if_it_is_ours_and_known(domain: str, reason: str, expec
     packed.Pack(ErrorInfo(reason=reason, domain=domain))
     details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
     troubled = Troubled(code=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, details=details)
-    with listening(troubled) as target, Client(target) as client, pytest.raises(grpc.RpcError) as failed:
+    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert reason_of(failed.value) == expected

@@ -88,9 +88,7 @@ class AsyncStream:
         return None
 
     def _heard(self, answers: Sequence[StreamAnswer]) -> Sequence[StreamAnswer]:
-        had_room = self._unanswered.room
-        self._resuming.heard(answers)
-        if not had_room:
+        if self._resuming.heard(answers):
             self._changed.set()
         return answers
 

@@ -130,10 +130,12 @@ class Resuming:
     unanswered: Unanswered
     progress: Progress = field(default_factory=Progress)
 
-    def heard(self, answers: Sequence[StreamAnswer]) -> None:
-        """Take note of answers."""
+    def heard(self, answers: Sequence[StreamAnswer]) -> bool:
+        """Take note of answers; tell whether half of the room is free again, so that it pays to read on."""
+        before = len(self.unanswered)
         self.unanswered.answered(answers)
         self.progress = GOING_WELL
+        return len(self.unanswered) <= self.unanswered.most // 2 < before
 
     def pause_after(self, error: grpc.RpcError, now: float, spread: float) -> float:
         """Take note that the call is over; tell how many seconds to wait before the next one is opened.

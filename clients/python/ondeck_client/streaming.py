@@ -83,9 +83,7 @@ class Stream:
 
     def _heard(self, answers: Sequence[StreamAnswer]) -> Sequence[StreamAnswer]:
         with self._changed:
-            had_room = self._unanswered.room
-            self._resuming.heard(answers)
-            if not had_room:
+            if self._resuming.heard(answers):
                 self._changed.notify_all()
         return answers
 

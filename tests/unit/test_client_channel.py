@@ -1,0 +1,59 @@
+"""What the client tells gRPC of itself, before any call."""
+
+import json
+from itertools import chain
+
+import pytest
+from markdown_it import MarkdownIt
+
+from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
+from ondeck_client.channel import REPEATABLE, channel_options, service_config
+from tests.conftest import ROOT
+
+SERVICES = {
+    service.full_name: service
+    for file in (prediction_service_pb2, model_service_pb2, player_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+}
+NOT_REPEATED = {"StreamPredict", "MoveAlias", "RollbackModel"}  # resumes by itself; change something
+GRPC_SERVERS_PERMIT_MS = 300_000  # a ping each; one that comes sooner, twice, ends the connection
+
+
+def test_each_rpc_is_named_as_one_that_may_be_repeated_or_known_as_one_that_may_not() -> None:
+    for name, service in SERVICES.items():
+        methods = {method.name for method in service.methods}
+        repeated = set(REPEATABLE[name])
+        assert repeated <= methods
+        assert methods - repeated <= NOT_REPEATED
+        assert not repeated & NOT_REPEATED
+
+
+def test_no_service_is_repeated_as_a_whole() -> None:
+    config = json.loads(service_config(""))
+    names = list(chain.from_iterable(each["name"] for each in config["methodConfig"]))
+    assert {each["service"] for each in names} == set(SERVICES)
+    assert all(each["method"] for each in names)
+
+
+@pytest.mark.parametrize(
+    ("health", "expected"), [("", {"serviceName": ""}), ("models/whiff", {"serviceName": "models/whiff"}), (None, None)]
+)
+def test_health_is_checked_under_the_name_that_is_chosen(health: str | None, expected: object) -> None:
+    assert json.loads(service_config(health)).get("healthCheckConfig") == expected
+
+
+def test_the_client_pings_no_more_often_than_a_server_permits() -> None:
+    options = dict(channel_options(1 << 20, "", ()))
+    assert options["grpc.keepalive_time_ms"] >= GRPC_SERVERS_PERMIT_MS
+    assert options["grpc.keepalive_timeout_ms"] < options["grpc.keepalive_time_ms"]
+
+
+def test_what_the_caller_sets_wins() -> None:
+    options = dict(channel_options(1 << 20, "", [("grpc.keepalive_time_ms", 600_000)]))
+    assert options["grpc.keepalive_time_ms"] == 600_000
+
+
+def test_the_service_config_to_paste_is_the_clients_own() -> None:
+    page = (ROOT / "docs" / "how-to" / "balance-over-replicas.md").read_text()
+    pasted = [token.content for token in MarkdownIt().parse(page) if token.type == "fence" and token.info == "json"]
+    assert [json.loads(each) for each in pasted] == [json.loads(service_config("models/batted_ball"))]
