@@ -31,6 +31,7 @@ PLAYERS: Final = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"]
 SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
 HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 MEBIBYTE: Final = 1 << 20
+NO_LIMIT: Final = (1 << 31) - 1  # as gRPC's core says it, in milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ def _server(parts: Parts) -> grpc.aio.Server:
     server = grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 1),
+            ("grpc.max_connection_age_ms", round(parts.settings.connection_age_seconds * 1000) or NO_LIMIT),
             ("grpc.max_receive_message_length", longest),
             ("grpc.max_send_message_length", longest),
         ]

@@ -26,6 +26,12 @@ class ServerSettings(StoreSettings):
     )
     drain_seconds: float = Field(default=10, ge=0, le=600, description="seconds that calls in flight get at shutdown")
     max_message_mb: int = Field(default=16, ge=1, le=512, description="largest message taken, in MiB")
+    connection_age_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=86400,
+        description="seconds after which a connection takes no more calls, so that clients spread anew; 0: no limit",
+    )
     players_refresh_seconds: float = Field(
         default=300, gt=0, le=86400, description="seconds between two looks for new players in the database"
     )

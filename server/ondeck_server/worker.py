@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import OndeckError
 from ondeck_server.assembly import Parts, report_of, taking_calls
-from ondeck_server.channelz import seen
+from ondeck_server.channelz import anybody_connected, seen
+from ondeck_server.door import all_left, patience, shut
 from ondeck_server.health import tell
 from ondeck_server.models.manager import Models
 from ondeck_server.players import Players
@@ -39,6 +40,7 @@ from ondeck_server.talk import (
     Whole,
     open_talk,
 )
+from ondeck_server.waiting import first_of
 from ondeck_store.logs import configure_logs
 
 FAILED = 1
@@ -58,6 +60,7 @@ class Worker:
         self._models: Models | None = None
         self._listen = asyncio.Event()
         self._retire = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._listening = False
 
     async def run(self) -> None:
@@ -88,7 +91,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.kept_fresh())
             await self._report()
-            await _first_of(self._listen, self._retire)
+            await first_of(self._listen, self._retire)
             if not self._retire.is_set():
                 await stack.enter_async_context(taking_calls(parts, self._start.port))
                 self._listening = True
@@ -96,12 +99,23 @@ class Worker:
             await self._retire.wait()
             self._listening = False
             await self._report()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Let connections leave by themselves, unless there is no time for that."""
+        shut(self._start.port)
+        left = asyncio.create_task(all_left(anybody_connected))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience(self._settings.connection_age_seconds)):
+                await first_of(left, self._hurry)
+        left.cancel()
 
     async def _obey(self) -> None:
         try:
             async for message in self._talk.heard():
                 await self._do(message)
         finally:
+            self._hurry.set()
             self._retire.set()
         log.error("the supervisor is gone")
         await self._health.enter_graceful_shutdown()
@@ -115,7 +129,9 @@ class Worker:
                 await tell(self._health, dict(serving))
             case Draining():
                 await self._health.enter_graceful_shutdown()
-            case Retire():
+            case Retire(hurry=hurry):
+                if hurry:
+                    self._hurry.set()
                 self._retire.set()
             case Look(number=number):
                 self._talk.say(Seen(number=number, channelz=seen()))
@@ -130,13 +146,6 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; the supervisor decides
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as above
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._retire.set)
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
 
 
 async def work(end: socket.socket) -> int:
