@@ -19,6 +19,7 @@ import pytest
 
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import BattedBall, Client
+from ondeck_server.supervisor.process import EXPERIMENTS
 from tests.fixtures_server import RunningServer, serving
 from tests.integration.test_server_life import BALL, NOT_SERVING, SERVING, check, page, watch
 
@@ -221,3 +222,19 @@ def test_workers_that_always_die_at_start_are_given_up_with_their_exit_code(root
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: the server's workers end before they take calls, the last with exit code 7" in done.stderr
     assert json.loads(done.stderr.splitlines()[2])["event"] == "worker died"
+
+
+def test_grpcio_knows_the_experiments_that_workers_switch_off() -> None:
+    start = "import asyncio, grpc\nasync def main(): grpc.aio.server()\nasyncio.run(main())"
+    told = {
+        name: subprocess.run(
+            [sys.executable, "-c", start],
+            env={**os.environ, "GRPC_EXPERIMENTS": name},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        ).stderr
+        for name in (EXPERIMENTS["GRPC_EXPERIMENTS"], "-no_such")
+    }
+    assert ["Unknown experiment" in each for each in told.values()] == [False, True]
