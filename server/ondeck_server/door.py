@@ -25,7 +25,7 @@ def patience(connection_age_seconds: float) -> float:
 
 
 def shut(port: int) -> None:
-    """Listen on a port no more, in this process; its connections stay."""
+    """Listen on a port no more, in this process; its connections stay. grpcio logs a failed accept4 of it, once."""
     for listener in _listeners(port):
         with listener, suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)

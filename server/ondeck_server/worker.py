@@ -103,6 +103,8 @@ class Worker:
 
     async def _leave(self) -> None:
         """Let connections leave by themselves, unless there is no time for that."""
+        if self._hurry.is_set():
+            return
         shut(self._start.port)
         left = asyncio.create_task(all_left(anybody_connected))
         with suppress(TimeoutError):
