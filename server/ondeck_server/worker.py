@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 import structlog
@@ -173,10 +172,12 @@ async def _work(talk: Talk[FromSupervisor]) -> int:
     return 0
 
 
-def main(run: Callable[[socket.socket], int]) -> None:
-    """Take the socket pair's end that the command line names."""
-    sys.exit(run(socket.socket(fileno=int(sys.argv[1]))))
+def main() -> None:
+    """Work at the socket pair's end that the command line names, and be gone: to free it all first takes seconds."""
+    code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1]))))
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    main(lambda end: uvloop.run(work(end)))
+    main()

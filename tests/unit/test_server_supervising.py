@@ -198,7 +198,7 @@ def test_every_group_above_a_process_is_looked_at() -> None:
 def written(folder: Path, name: str, value: float) -> None:
     kept = MmapedDict(str(folder / name))  # type: ignore[no-untyped-call]  # it has no types
     metric = "seen" if name.startswith("counter") else "depth"
-    key = mmap_key(metric, "seen_total" if metric == "seen" else metric, (), (), "Help.")  # type: ignore[no-untyped-call]  # as above
+    key = mmap_key(metric, "seen_total" if metric == "seen" else metric, [], [], "Help.")
     kept.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]  # as above
     kept.close()  # type: ignore[no-untyped-call]  # as above
 
