@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-START_SECONDS = 60
+START_SECONDS = 150
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,11 +31,21 @@ def seen() -> dict[str, Any]:
     return {"server": [_server(server) for server in servers.server]}
 
 
+def anybody_connected() -> bool:
+    """Tell whether a server of this process has a connection."""
+    servers = _ask(ChannelzServicer.GetServers, channelz_pb2.GetServersRequest())
+    return any(_sockets(server, at_most=1).socket_ref for server in servers.server)
+
+
 def _server(server: Any) -> dict[str, Any]:  # noqa: ANN401  its messages have no types
-    request = channelz_pb2.GetServerSocketsRequest(server_id=server.ref.server_id, max_results=MOST_SOCKETS)
-    connected = _ask(ChannelzServicer.GetServerSockets, request)
+    connected = _sockets(server, at_most=MOST_SOCKETS)
     sockets = [found for each in connected.socket_ref if (found := _socket(each.socket_id)) is not None]
     return {**MessageToDict(server), "socket": sockets, "allSocketsListed": connected.end}
+
+
+def _sockets(server: Any, *, at_most: int) -> Any:  # noqa: ANN401  as above
+    request = channelz_pb2.GetServerSocketsRequest(server_id=server.ref.server_id, max_results=at_most)
+    return _ask(ChannelzServicer.GetServerSockets, request)
 
 
 def _socket(socket_id: int) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ class ServerSettings(StoreSettings):
         default=10, ge=0, le=7200, description="least seconds between pings of a client; one in more haste is sent away"
     )
     connection_age_seconds: float = Field(
-        default=1800,
+        default=60,
         ge=0,
         le=86400,
         description="seconds after which a connection takes no more calls, so that clients spread anew; 0: no limit",

@@ -54,9 +54,13 @@ class Draining(_Message):
 
 
 class Retire(_Message):
-    """To a worker: take no new connection, let calls in flight finish, and end."""
+    """To a worker: take no new connection, let calls in flight finish, and end.
+
+    In a hurry it does not wait for connections to leave by themselves first.
+    """
 
     kind: Literal["retire"] = "retire"
+    hurry: bool
 
 
 class Look(_Message):

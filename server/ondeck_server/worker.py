@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 import structlog
@@ -19,7 +18,8 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import OndeckError
 from ondeck_server.assembly import Parts, open_models, report_of, taking_calls
-from ondeck_server.channelz import seen
+from ondeck_server.channelz import anybody_connected, seen
+from ondeck_server.door import all_left, patience, shut
 from ondeck_server.health import Health
 from ondeck_server.models.watching import kept_current
 from ondeck_server.players import Players
@@ -38,6 +38,7 @@ from ondeck_server.talk import (
     Whole,
     open_talk,
 )
+from ondeck_server.waiting import first_of
 from ondeck_store.logs import configure_logs
 
 FAILED = 1
@@ -58,6 +59,7 @@ class Worker:
         self._models = open_models(self._settings, self._registry)
         self._listen = asyncio.Event()
         self._retire = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._listening = False
         self._settled = False
 
@@ -95,7 +97,7 @@ class Worker:
             self._settled = True
             self._tell()
             self._models.tell(self._tell)
-            await _first_of(self._listen, self._retire)
+            await first_of(self._listen, self._retire)
             if not self._retire.is_set():
                 await stack.enter_async_context(taking_calls(parts, self._start.port))
                 self._listening = True
@@ -103,12 +105,25 @@ class Worker:
             await self._retire.wait()
             self._listening = False
             self._tell()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Let connections leave by themselves, unless there is no time for that."""
+        if self._hurry.is_set():
+            return
+        shut(self._start.port)
+        left = asyncio.create_task(all_left(anybody_connected))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience(self._settings.connection_age_seconds)):
+                await first_of(left, self._hurry)
+        left.cancel()
 
     async def _obey(self) -> None:
         try:
             async for message in self._talk.heard():
                 await self._do(message)
         finally:
+            self._hurry.set()
             self._retire.set()
         log.error("the supervisor is gone")
         self._health.leave()
@@ -124,7 +139,9 @@ class Worker:
                     self._wish(model, loaded)
             case Draining():
                 self._health.leave()
-            case Retire():
+            case Retire(hurry=hurry):
+                if hurry:
+                    self._hurry.set()
                 self._retire.set()
             case Look(number=number):
                 self._talk.say(Seen(number=number, channelz=seen()))
@@ -146,13 +163,6 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; the supervisor decides
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as above
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._retire.set)
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
 
 
 async def work(end: socket.socket) -> int:
@@ -178,10 +188,12 @@ async def _work(talk: Talk[FromSupervisor]) -> int:
     return 0
 
 
-def main(run: Callable[[socket.socket], int]) -> None:
-    """Take the socket pair's end that the command line names."""
-    sys.exit(run(socket.socket(fileno=int(sys.argv[1]))))
+def main() -> None:
+    """Work at the socket pair's end that the command line names, and be gone: to free it all first takes seconds."""
+    code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1]))))
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    main(lambda end: uvloop.run(work(end)))
+    main()

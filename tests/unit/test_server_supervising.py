@@ -8,6 +8,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from ondeck_server.addresses import CannotListenError
 from ondeck_server.cores import fewest, folders, limit_of_v1, limit_of_v2
+from ondeck_server.door import patience, shut
 from ondeck_server.supervisor.measures import measures
 from ondeck_server.supervisor.pid_files import Running, pid_file, running
 from ondeck_server.supervisor.policy import (
@@ -240,6 +241,22 @@ def test_a_held_port_is_free_for_workers_and_for_nobody_else(host: str) -> None:
         worker.listen()
         with pytest.raises(CannotListenError, match=f":{port}; choose another port"), held_port(host, port):
             pass
+
+
+def test_a_shut_door_lets_nobody_in_and_whoever_is_in_may_stay() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = listener.getsockname()
+        with socket.create_connection(where) as outside, listener.accept()[0] as inside:
+            shut(where[1])
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(where)
+            outside.sendall(b"still here")
+            assert inside.recv(100) == b"still here"
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(0, 0), (60, 67)])
+def test_a_retiring_worker_waits_as_long_as_its_youngest_connection_may_live(age: float, seconds: float) -> None:
+    assert patience(age) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])

@@ -8,6 +8,8 @@ from typing import Any
 import structlog
 
 from ondeck_core.errors import OndeckError
+from ondeck_server.door import patience
+from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor import policy
 from ondeck_server.supervisor.measures import FOLDER_VARIABLE, Measures
 from ondeck_server.supervisor.policy import Phase
@@ -25,12 +27,11 @@ class CannotServeError(OndeckError):
 class Crew:
     """The workers; `start` is what each is told first, `full` is called once, when as many as wanted take calls."""
 
-    def __init__(
-        self, start: Start, *, wanted: int, grace: float, measures: Measures, full: Callable[[], None]
-    ) -> None:
+    def __init__(self, start: Start, settings: ServerSettings, measures: Measures, full: Callable[[], None]) -> None:
         self._start = start
-        self._wanted = wanted
-        self._grace = grace
+        self._wanted = settings.processes
+        self._grace = settings.drain_seconds
+        self._patience = patience(settings.connection_age_seconds)
         self._measures = measures
         self._full = full
         self._workers: dict[int, Worker] = {}
@@ -91,8 +92,8 @@ class Crew:
 
     async def end(self) -> None:
         """Let calls in flight finish, and end every worker."""
-        for worker in self._in(Phase.LISTENING):
-            self._retire(worker)
+        for worker in self._in(Phase.LISTENING, Phase.RETIRING):
+            self._retire(worker, hurry=True)
         for worker in self._in(Phase.STARTING, Phase.TOLD):
             worker.kill()
         await self._all_gone(self._grace + policy.KILL_AFTER)
@@ -117,7 +118,7 @@ class Crew:
             wanted=self._wanted,
             generation=self._generation,
             start_at=self._start_at,
-            grace=self._grace,
+            grace=self._patience + self._grace,
         )
 
     async def _act(self, action: policy.Action) -> None:
@@ -127,7 +128,7 @@ class Crew:
             case policy.Listen(number=number):
                 self._listen(self._workers[number])
             case policy.Retire(number=number):
-                self._retire(self._workers[number])
+                self._retire(self._workers[number], hurry=False)
             case policy.Kill(number=number, why=why):
                 log.warning("worker killed", worker=self._workers[number].pid, reason=why)
                 self._workers[number].kill()
@@ -151,10 +152,10 @@ class Crew:
         joined = [*self.reports, *([worker.report] if worker.report else [])]
         worker.say(self._whole(serving_of(joined)), Listen())
 
-    def _retire(self, worker: Worker) -> None:
+    def _retire(self, worker: Worker, *, hurry: bool) -> None:
         worker.enter(Phase.RETIRING)
-        worker.say(Retire())
-        log.info("worker retiring", worker=worker.pid, seconds=self._grace)
+        worker.say(Retire(hurry=hurry))
+        log.info("worker retiring", worker=worker.pid, hurry=hurry)
 
     async def _hear(self, worker: Worker) -> None:
         try:

@@ -19,6 +19,7 @@ from ondeck_server.supervisor.measures import measures
 from ondeck_server.supervisor.pid_files import pid_file
 from ondeck_server.supervisor.port import held_port
 from ondeck_server.talk import Logging, Start
+from ondeck_server.waiting import first_of
 
 log = structlog.get_logger()
 
@@ -48,17 +49,17 @@ async def serve(settings: ServerSettings, logging: Logging, started: Callable[[S
         start = Start(
             settings=settings.model_dump(mode="json"), port=port, measures=str(kept.folder), logging=logging, wishes={}
         )
-        crew = Crew(start, wanted=settings.processes, grace=settings.drain_seconds, measures=kept, full=full.set)
+        crew = Crew(start, settings, kept, full.set)
         pages = Pages(unready=crew.unready, measures=kept.page, channelz=crew.channelz)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
         stack.push_async_callback(crew.kill)
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, crew.replace)
         working = asyncio.create_task(crew.run())
-        await _first_of(stop, full, working)
+        await first_of(stop, full, working)
         if full.is_set():
             started(_started(settings, port, admin_port, crew))
-        await _first_of(stop, working)
+        await first_of(stop, working)
         crew.stop()
         await working
         log.info("draining", notice_seconds=settings.notice_seconds, seconds=settings.drain_seconds)
@@ -74,14 +75,6 @@ def _started(settings: ServerSettings, port: int, admin_port: int, crew: Crew) -
         serving=tuple(dict.fromkeys(version for report in crew.reports for version in report.loaded)),
         missing=tuple(crew.unready()),
     )
-
-
-async def _first_of(*awaited: "asyncio.Event | asyncio.Task[None]") -> None:
-    waits = [asyncio.create_task(each.wait()) for each in awaited if isinstance(each, asyncio.Event)]
-    tasks = [each for each in awaited if isinstance(each, asyncio.Task)]
-    await asyncio.wait([*waits, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
 
 
 def _stop_signal() -> asyncio.Event:
