@@ -15,15 +15,18 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from inference import grpc_service_pb2
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_core.errors import OndeckError
 from ondeck_server.admin import admin_pages
+from ondeck_server.graphs import Graphs
 from ondeck_server.health import health_names, tell, tell_one
 from ondeck_server.models.manager import Models, State
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
 from ondeck_server.rpc.adapter import Adapter
 from ondeck_server.rpc.model_service import ModelHandlers
+from ondeck_server.rpc.open_inference.service import OpenInferenceHandlers
 from ondeck_server.rpc.player_service import PlayerHandlers
 from ondeck_server.rpc.prediction_service import PredictionHandlers
 from ondeck_server.settings import ServerSettings
@@ -31,7 +34,8 @@ from ondeck_server.settings import ServerSettings
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 PLAYERS: Final = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"]
-SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
+OPEN_INFERENCE: Final = grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+SERVICES: Final = (PREDICTION.full_name, MODELS.full_name, OPEN_INFERENCE.full_name)
 HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 MEBIBYTE: Final = 1 << 20
 
@@ -142,6 +146,9 @@ async def _grpc(
             adapter.serve(PREDICTION, PredictionHandlers(predictor, settings.max_message_mb * MEBIBYTE)),
             adapter.serve(MODELS, ModelHandlers(models)),
             adapter.serve(PLAYERS, PlayerHandlers(players)),
+            adapter.serve(
+                OPEN_INFERENCE, OpenInferenceHandlers(models, Graphs(settings.max_waiting_rows), models.ready)
+            ),
         )
     )
     add_HealthServicer_to_server(health, server)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ondeck_core.certainty import spread
-from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.errors import ArtifactRefusedError, NoTaskError
 from ondeck_core.instances import Matrix
 from ondeck_core.judgement import Evaluation
 from ondeck_core.manifest import (
@@ -16,22 +16,32 @@ from ondeck_core.manifest import (
     MODEL_FILE,
     Background,
     Golden,
+    GraphGolden,
+    GraphManifest,
     Manifest,
 )
 from ondeck_core.tasks import TASKS, Task
 from ondeck_server.models.background import background_rows
+from ondeck_server.models.own_answers import check_own_answers
 from ondeck_server.models.session import Session
-from ondeck_store.artifacts.claims import read_claim, read_evaluation, read_files, read_manifest
+from ondeck_store.artifacts.claims import read_any_manifest, read_claim, read_evaluation, read_files, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedVersion:
-    """A verified, warm version; one without a background, shape (rows, fields), answers and cannot explain."""
+class LoadedGraph:
+    """A verified, warm version; whoever knows no more of it can ask it tensors."""
+
+    manifest: Manifest | GraphManifest
+    session: Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedVersion(LoadedGraph):
+    """One of a task of ours; without a background, shape (rows, fields), it answers and cannot explain."""
 
     manifest: Manifest
     evaluation: Evaluation
     task: Task
-    session: Session
     background: Matrix | None = None
 
     def answer(self, instances: Matrix) -> Matrix:
@@ -44,26 +54,55 @@ class LoadedVersion:
         return self.answer(instances)[:, :-1]
 
 
+def of_task(loaded: LoadedGraph) -> LoadedVersion:
+    """Take a version as one of a task.
+
+    Raises:
+        NoTaskError: it is a graph alone.
+    """
+    if isinstance(loaded, LoadedVersion):
+        return loaded
+    raise NoTaskError(loaded.manifest.model)
+
+
+def load_any(folder: Path, model: str, version: int) -> LoadedGraph:
+    """Open a version, be it of a task or a graph alone.
+
+    Raises:
+        ArtifactRefusedError: something is not as the manifest claims; the text says what.
+    """
+    manifest = read_any_manifest(folder, model, version)
+    return _load_graph(folder, manifest) if isinstance(manifest, GraphManifest) else load(folder, model, version)
+
+
 def load(folder: Path, model: str, version: int) -> LoadedVersion:
-    """Open a version.
+    """Open a version of a task.
 
     Raises:
         ArtifactRefusedError: something is not as the manifest claims; the text says what.
     """
     manifest = read_manifest(folder, model, version)
-    _check_files(folder, manifest)
+    _check_files(folder, manifest, {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE})
     task = _check_task(manifest)
     evaluation = read_evaluation(folder)
-    session = Session(folder / MODEL_FILE, len(manifest.feature_names), len(manifest.outcomes))
+    session = Session(folder / MODEL_FILE, manifest.inputs, manifest.outputs)
     background = _background(folder, manifest, task)
     loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session, background=background)
     _check_golden(loaded, read_claim(Golden, folder / GOLDEN_FILE))
-    session.warm_up(len(manifest.feature_names))
+    session.warm_up()
     return loaded
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
-    for name in {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE} - set(manifest.files):
+def _load_graph(folder: Path, manifest: GraphManifest) -> LoadedGraph:
+    _check_files(folder, manifest, {MODEL_FILE, GOLDEN_FILE})
+    session = Session(folder / MODEL_FILE, manifest.inputs, manifest.outputs)
+    check_own_answers(session, read_claim(GraphGolden, folder / GOLDEN_FILE))
+    session.warm_up()
+    return LoadedGraph(manifest=manifest, session=session)
+
+
+def _check_files(folder: Path, manifest: Manifest | GraphManifest, needed: set[str]) -> None:
+    for name in needed - set(manifest.files):
         raise ArtifactRefusedError(f"its manifest does not name {name}")
     read_files(folder, manifest)
 

@@ -1,17 +1,19 @@
 """Which versions there are, which of them answer, and which one a caller means."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Self
 
 import structlog
 
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.judgement import Evaluation
-from ondeck_core.manifest import PRODUCTION, Manifest
+from ondeck_core.manifest import PRODUCTION, GraphManifest, Manifest
 from ondeck_core.names import canonical
-from ondeck_server.models.loaded import LoadedVersion, load
-from ondeck_store.artifacts.claims import read_evaluation, read_manifest
+from ondeck_server.models.loaded import LoadedGraph, LoadedVersion, load_any, of_task
+from ondeck_store.artifacts.claims import read_any_manifest, read_evaluation
 from ondeck_store.artifacts.repository import Line, read_repository
 
 log = structlog.get_logger()
@@ -34,9 +36,9 @@ class Version:
     state: State
     aliases: tuple[str, ...]
     reason: str = ""
-    manifest: Manifest | None = None
+    manifest: Manifest | GraphManifest | None = None
     evaluation: Evaluation | None = None
-    loaded: LoadedVersion | None = None
+    loaded: LoadedGraph | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +58,28 @@ class Chosen:
     alias: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """A hold on a version that answers."""
+
+    version: LoadedGraph
+    alias: str
+
+    def release(self) -> None:
+        """Let go of it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 class Models:
     """The versions of a repository. Those that an alias points to are loaded; a refused one keeps nobody else down."""
 
     def __init__(self, models: Path) -> None:
+        self._folder = models
         self.lines = {line.model: line for line in read_repository(models)}
         self.versions = {
             (line.model, number): _open(models, line, number)
@@ -84,7 +104,30 @@ class Models:
         return self._numbered(line, line.aliases[alias]), alias
 
     def choose(self, wanted: Wanted) -> Chosen:
-        """Find the version that is meant and can answer.
+        """Find the version of a task that is meant and can answer; errors as `lease`, and NoTaskError."""
+        with self.lease(wanted) as lease:
+            return Chosen(version=of_task(lease.version), alias=lease.alias)
+
+    async def wish(self, model: str, *, loaded: bool) -> None:
+        """Have the newest version of a model loaded, or all of them let go of.
+
+        Raises:
+            NotFoundError: there is no such model.
+        """
+        line = self.lines.get(canonical(model))
+        if line is None:
+            raise NotFoundError("model", model, sorted(self.lines))
+        if loaded:
+            number = line.aliases.get(PRODUCTION, max(line.versions))
+            opened = await asyncio.to_thread(_open, self._folder, line, number, wanted=True)
+            self.versions[line.model, number] = opened
+            return
+        for number in line.versions:
+            version = self.versions[line.model, number]
+            self.versions[line.model, number] = replace(version, state=State.PRESENT, loaded=None, reason="unloaded")
+
+    def lease(self, wanted: Wanted) -> Lease:
+        """Hold the version that is meant and can answer.
 
         Raises:
             NotFoundError: there is no such model, version or alias.
@@ -94,7 +137,7 @@ class Models:
         if version.loaded is None:
             reason = version.reason or "no alias points to it"
             raise ModelNotLoadedError(version.model, version.number, reason)
-        return Chosen(version=version.loaded, alias=alias)
+        return Lease(version=version.loaded, alias=alias)
 
     def serving(self) -> dict[str, bool]:
         """Tell for each model with a production alias whether that version answers."""
@@ -105,6 +148,11 @@ class Models:
             if PRODUCTION in line.aliases
         }
 
+    def ready(self) -> bool:
+        """Tell whether there are models to serve, and all of them do."""
+        serving = self.serving()
+        return bool(serving) and all(serving.values())
+
     def _numbered(self, line: Line, number: int) -> Version:
         version = self.versions.get((line.model, number))
         if version is None:
@@ -112,13 +160,13 @@ class Models:
         return version
 
 
-def _open(models: Path, line: Line, number: int) -> Version:
+def _open(models: Path, line: Line, number: int, *, wanted: bool = False) -> Version:
     folder = models / line.model / str(number)
     aliases = tuple(sorted(alias for alias, target in line.aliases.items() if target == number))
     try:
-        loaded = load(folder, line.model, number) if aliases else None
-        manifest = loaded.manifest if loaded else read_manifest(folder, line.model, number)
-        evaluation = loaded.evaluation if loaded else read_evaluation(folder)
+        loaded = load_any(folder, line.model, number) if aliases or wanted else None
+        manifest = loaded.manifest if loaded else read_any_manifest(folder, line.model, number)
+        evaluation = read_evaluation(folder) if isinstance(manifest, Manifest) else None
     except ArtifactRefusedError as refused:
         log.warning("version refused", model=line.model, version=number, reason=str(refused))
         return Version(model=line.model, number=number, state=State.REFUSED, aliases=aliases, reason=str(refused))

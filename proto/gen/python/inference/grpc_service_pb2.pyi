@@ -559,8 +559,9 @@ class ModelInferRequest(_message.Message):
     """id comes back in the answer; it means nothing to the server."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
-        """parameters: `timeout` (microseconds that the request may wait for its run) and `priority` (1 is the first; 0, or
-        none, is the usual one). Others that mean something to Triton are refused by name.
+        """parameters: `timeout` (microseconds that the request may wait for its run; 0: as long as its deadline allows) and
+        `priority` (1 goes first; 0, or none, is the last). Those of sequences are refused by name, for no model here keeps
+        anything from one request to the next; others change nothing.
         """
 
     @_builtins.property
@@ -648,7 +649,7 @@ class ModelInferResponse(_message.Message):
 
         @_builtins.property
         def contents(self) -> Global___InferTensorContents:
-            """contents is empty: the elements are in raw_output_contents, as Triton gives them."""
+            """contents holds the elements, where the request had its own in contents; empty otherwise."""
 
         def __init__(
             self,
@@ -700,7 +701,7 @@ class ModelInferResponse(_message.Message):
     """id is that of the request."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
-        """parameters is empty."""
+        """parameters: in a stream, `triton_final_response` is true, for each request has one answer; empty otherwise."""
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferResponse.InferOutputTensor]:
@@ -708,7 +709,9 @@ class ModelInferResponse(_message.Message):
 
     @_builtins.property
     def raw_output_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """raw_output_contents holds the elements of each output as they lie in memory, little-endian, row by row."""
+        """raw_output_contents holds the elements of each output as they lie in memory, little-endian, row by row, where the
+        request had its own in raw_input_contents, or an output is FP16; empty otherwise.
+        """
 
     def __init__(
         self,
@@ -1238,7 +1241,7 @@ class RepositoryIndexResponse(_message.Message):
         version: _builtins.str
         """version is the number of the version."""
         state: _builtins.str
-        """state is LOADING, READY, UNLOADING or UNAVAILABLE; empty: nobody asked for it yet."""
+        """state is LOADING, READY, UNLOADING or UNAVAILABLE."""
         reason: _builtins.str
         """reason says why a version is UNAVAILABLE."""
         def __init__(

@@ -1,0 +1,72 @@
+"""Which version a caller of the Open Inference Protocol means: a number, an alias, or nothing at all."""
+
+from collections.abc import Mapping
+from typing import Protocol, Self
+
+from ondeck_core.errors import InvalidInstanceError, Violation
+from ondeck_core.manifest import PRODUCTION
+from ondeck_core.names import canonical
+from ondeck_server.models.loaded import LoadedGraph
+from ondeck_server.models.manager import State, Version, Wanted
+from ondeck_store.artifacts.repository import Line
+
+
+class Lease(Protocol):
+    """A hold on a version that answers; it stays loaded until the block ends, or the hold is released."""
+
+    @property
+    def version(self) -> LoadedGraph:
+        """The version held."""
+
+    def release(self) -> None:
+        """Let go of it; as does the end of a block."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Repository(Protocol):
+    """The models of a server, as this protocol needs them."""
+
+    @property
+    def lines(self) -> Mapping[str, Line]:
+        """Tell the versions and the aliases of each model."""
+
+    @property
+    def versions(self) -> Mapping[tuple[str, int], Version]:
+        """Tell each version and its state."""
+
+    def find(self, wanted: Wanted) -> tuple[Version, str]:
+        """Find the version that is meant, loaded or not; raises NotFoundError."""
+
+    def lease(self, wanted: Wanted) -> Lease:
+        """Hold the version that is meant; raises NotFoundError, ModelNotLoadedError."""
+
+    async def wish(self, model: str, *, loaded: bool) -> None:
+        """Have a model loaded, or let go of, and wait until it is; raises NotFoundError."""
+
+
+def wanted(models: Repository, name: str, version: str) -> Wanted:
+    """Read which version is meant: by number, by alias, else production, else the newest that is loaded.
+
+    Raises:
+        InvalidInstanceError: no model is named.
+    """
+    if version:
+        return Wanted(model=name, version=int(version)) if _is_number(version) else Wanted(model=name, alias=version)
+    if not name:
+        raise InvalidInstanceError([Violation("model_name", "is required, for example 'batted_ball'")])
+    line = models.lines.get(canonical(name))
+    if line is None or PRODUCTION in line.aliases or not line.versions:
+        return Wanted(model=name)
+    return Wanted(model=name, version=max(loaded_versions(models, line), default=max(line.versions)))
+
+
+def loaded_versions(models: Repository, line: Line) -> list[int]:
+    """Number the versions of a model that answer, in their order."""
+    return [number for number in line.versions if models.versions[line.model, number].state is State.LOADED]
+
+
+def _is_number(version: str) -> bool:
+    return version.isascii() and version.isdigit()
