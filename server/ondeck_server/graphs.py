@@ -66,7 +66,7 @@ class Graph:
         self._limit = max_waiting_rows
         self._waiting: list[_Waiting] = []
         self._waiting_rows = 0
-        self._mixed = False
+        self._plain = True  # none of those who wait has a priority or a limit
         self._scheduled = False
 
     def start(self, features: Matrix, *, priority: int = LAST, seconds: float | None = None) -> asyncio.Future[Outputs]:
@@ -100,18 +100,21 @@ class Graph:
         until = float("inf") if seconds is None else loop.time() + seconds
         self._waiting.append(_Waiting(features, answer, priority, _now(), until))
         self._waiting_rows += len(features)
-        self._mixed = self._mixed or priority != LAST
+        if priority != LAST or seconds is not None:
+            self._plain = False
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._run, loop)
         return answer
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._plain:
+            self._waiting = _in_time(self._waiting, loop.time())
         batch = self._take()
         self._scheduled = bool(self._waiting)
         if self._scheduled:
             loop.call_soon(self._run, loop)
-        present = _in_time([each for each in batch if not each.answer.done()], loop.time())
+        present = [each for each in batch if not each.answer.done()]
         if not present:
             return
         begun = _now()
@@ -128,8 +131,11 @@ class Graph:
         self._count(present, len(features), (begun, ready, ran, _now()))
 
     def _take(self) -> list[_Waiting]:
-        if self._mixed:
-            self._waiting.sort(key=_priority)
+        if self._waiting_rows <= ROWS_A_RUN:
+            batch, self._waiting = self._waiting, []
+            self._waiting_rows = 0
+            self._plain = True
+            return batch
         rows, count = 0, 0
         for each in self._waiting:
             if count and rows + len(each.features) > ROWS_A_RUN:
@@ -137,7 +143,6 @@ class Graph:
             rows, count = rows + len(each.features), count + 1
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self._waiting_rows -= rows
-        self._mixed = self._mixed and bool(self._waiting)
         return batch
 
     def _count(self, present: list[_Waiting], rows: int, moments: tuple[int, int, int, int]) -> None:
@@ -146,7 +151,7 @@ class Graph:
         tally.rows += rows
         tally.runs += 1
         tally.ran += requests
-        tally.queue += requests * begun - sum(each.since for each in present)
+        tally.queue += requests * begun - sum([each.since for each in present])
         tally.compute_input += requests * (ready - begun)
         tally.compute_infer += requests * (ran - ready)
         tally.compute_output += requests * (given - ran)
@@ -173,11 +178,12 @@ class Graphs:
         return graph.tally if graph else Tally()
 
 
-def _in_time(present: list[_Waiting], now: float) -> list[_Waiting]:
-    late = [each for each in present if each.until < now]
-    for each in late:
-        each.answer.set_exception(WaitedTooLongError("the request waited longer than its timeout allows"))
-    return [each for each in present if each.until >= now] if late else present
+def _in_time(waiting: list[_Waiting], now: float) -> list[_Waiting]:
+    """Tell those off who waited too long, and put the others in the order of their priorities."""
+    for each in waiting:
+        if each.until < now and not each.answer.done():
+            each.answer.set_exception(WaitedTooLongError("the request waited longer than its timeout allows"))
+    return sorted(waiting, key=_priority)  # stable: those of one priority keep their order
 
 
 def _give(present: list[_Waiting], outputs: Outputs) -> None:

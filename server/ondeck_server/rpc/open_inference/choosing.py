@@ -1,14 +1,17 @@
 """Which version a caller of the Open Inference Protocol means: a number, an alias, or nothing at all."""
 
 from collections.abc import Mapping
-from typing import Protocol, Self
+from functools import lru_cache
+from typing import Final, Protocol, Self
 
-from ondeck_core.errors import InvalidInstanceError, Violation
+from ondeck_core.errors import LONGEST_NAME, InvalidInstanceError, NotFoundError, Violation
 from ondeck_core.manifest import PRODUCTION
 from ondeck_core.names import canonical
 from ondeck_server.models.loaded import LoadedGraph
 from ondeck_server.models.manager import State, Version, Wanted
 from ondeck_store.artifacts.repository import Line
+
+_REMEMBERED: Final = 1024  # names and versions as callers write them
 
 
 class Lease(Protocol):
@@ -52,14 +55,18 @@ def wanted(models: Repository, name: str, version: str) -> Wanted:
 
     Raises:
         InvalidInstanceError: no model is named.
+        NotFoundError: one is named so lengthily that there cannot be any.
     """
+    if len(name) > LONGEST_NAME or len(version) > LONGEST_NAME:
+        raise NotFoundError("model", f"{name}/{version}" if len(name) <= LONGEST_NAME else name)
     if version:
-        return Wanted(model=name, version=int(version)) if _is_number(version) else Wanted(model=name, alias=version)
+        return _explicit(name, version)
     if not name:
         raise InvalidInstanceError([Violation("model_name", "is required, for example 'batted_ball'")])
-    line = models.lines.get(canonical(name))
+    model = _production(name)
+    line = models.lines.get(model.model)
     if line is None or PRODUCTION in line.aliases or not line.versions:
-        return Wanted(model=name)
+        return model
     return Wanted(model=name, version=max(loaded_versions(models, line), default=max(line.versions)))
 
 
@@ -68,5 +75,12 @@ def loaded_versions(models: Repository, line: Line) -> list[int]:
     return [number for number in line.versions if models.versions[line.model, number].state is State.LOADED]
 
 
-def _is_number(version: str) -> bool:
-    return version.isascii() and version.isdigit()
+@lru_cache(_REMEMBERED)
+def _explicit(name: str, version: str) -> Wanted:
+    number = int(version) if version.isascii() and version.isdigit() else None
+    return Wanted(model=name, version=number, alias=version if number is None else None)
+
+
+@lru_cache(_REMEMBERED)
+def _production(name: str) -> Wanted:
+    return Wanted(model=canonical(name))

@@ -53,7 +53,10 @@ class Inferring:
         """Answer a request that has so many seconds left."""
         asked = self._ask(request, seconds)
         try:
-            return await self._answer(asked)
+            return self._answer(asked, await asked.outputs)
+        except BaseException:
+            _fail(asked.tally, asked.since)
+            raise
         finally:
             asked.lease.release()
 
@@ -88,8 +91,9 @@ class Inferring:
         if isinstance(entry, _Failed):
             return failed_in_stream(entry.request, entry.message)
         try:
-            return in_stream(await self._answer(entry))
+            return in_stream(self._answer(entry, await entry.outputs))
         except Exception as error:  # noqa: BLE001  it becomes this request's answer
+            _fail(entry.tally, entry.since)
             return failed_in_stream(entry.request, outcome_of(error).message)
         finally:
             entry.lease.release()
@@ -114,13 +118,8 @@ class Inferring:
             raise
         return _Asked(request, version, places, outputs, tally, since, lease)
 
-    async def _answer(self, asked: _Asked) -> ModelInferResponse:
-        tally = asked.tally
-        try:
-            response = self._answers.answer(asked.request, asked.version, await asked.outputs, asked.places)
-        except BaseException:
-            _fail(tally, asked.since)
-            raise
+    def _answer(self, asked: _Asked, outputs: Outputs) -> ModelInferResponse:
+        response, tally = self._answers.answer(asked.request, asked.version, outputs, asked.places), asked.tally
         tally.succeeded += 1
         tally.success += _now() - asked.since
         tally.last = time.time_ns() // 1_000_000

@@ -1,6 +1,5 @@
 """The inputs of a request, read: one FP32 tensor, in raw bytes or typed, and the outputs that are wanted."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from ondeck_core.manifest import FP32, Tensor
 
 MOST_ROWS: Final = 65_536  # of one request
 _FLOAT: Final = np.dtype("<f4")
+_BYTES: Final = _FLOAT.itemsize
 _RANK: Final = 2
 _SHARED_MEMORY: Final = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
 _REFUSED: Final = {
@@ -33,25 +33,23 @@ def features_of(request: ModelInferRequest, takes: Tensor) -> Matrix:
     inputs, raw = request.inputs, request.raw_input_contents
     if len(inputs) != 1:
         raise _invalid("inputs", f"the model takes one tensor, {takes.name}, got {len(inputs)}")
-    tensor = inputs[0]
-    shape = tuple(tensor.shape)
+    tensor, width = inputs[0], takes.shape[1]
+    shape = tensor.shape
     if (
-        tensor.name != takes.name
+        len(shape) != _RANK
+        or shape[1] != width
+        or not 0 < (rows := shape[0]) <= MOST_ROWS
+        or tensor.name != takes.name
         or tensor.datatype != FP32
-        or len(shape) != _RANK
-        or shape[1] != takes.shape[1]
-        or not 0 < shape[0] <= MOST_ROWS
     ):
         raise InvalidInstanceError(_header_violations(tensor, takes))
-    if tensor.parameters:
-        _refuse("inputs[0].parameters", tensor.parameters)
     if len(raw) == 1 and not tensor.HasField("contents"):
         content = raw[0]
-        if len(content) != 4 * shape[0] * shape[1]:
-            text = f"must have {4 * shape[0] * shape[1]} bytes for FP32 of shape {list(shape)}, has {len(content)}"
+        if len(content) != _BYTES * rows * width:
+            text = f"must have {_BYTES * rows * width} bytes for FP32 of shape {[rows, width]}, has {len(content)}"
             raise _invalid("raw_input_contents[0]", text)
-        return np.frombuffer(content, _FLOAT).reshape(shape)
-    return _typed(request, tensor, shape)
+        return np.frombuffer(content, _FLOAT).reshape(rows, width)
+    return _typed(request, tensor, rows, width)
 
 
 def positions(request: ModelInferRequest, gives: Sequence[Tensor]) -> list[int]:
@@ -117,7 +115,8 @@ def _header_violations(tensor: ModelInferRequest.InferInputTensor, takes: Tensor
     return found
 
 
-def _typed(request: ModelInferRequest, tensor: ModelInferRequest.InferInputTensor, shape: tuple[int, ...]) -> Matrix:
+def _typed(request: ModelInferRequest, tensor: ModelInferRequest.InferInputTensor, rows: int, width: int) -> Matrix:
+    _refuse("inputs[0].parameters", tensor.parameters)
     if request.raw_input_contents:
         if tensor.HasField("contents"):
             raise _invalid("inputs[0].contents", "must be empty where raw_input_contents holds the elements")
@@ -127,11 +126,11 @@ def _typed(request: ModelInferRequest, tensor: ModelInferRequest.InferInputTenso
     others = [field.name for field, _ in tensor.contents.ListFields() if field.name != "fp32_contents"]
     if others:
         raise _invalid(f"inputs[0].contents.{others[0]}", "must be empty: FP32 is in fp32_contents")
-    values, wanted = tensor.contents.fp32_contents, math.prod(shape)
+    values, wanted = tensor.contents.fp32_contents, rows * width
     if len(values) != wanted:
-        text = f"must have {wanted} elements for shape {list(shape)}, has {len(values)}"
+        text = f"must have {wanted} elements for shape {[rows, width]}, has {len(values)}"
         raise _invalid("inputs[0].contents.fp32_contents", text)
-    return np.fromiter(values, np.float32, wanted).reshape(shape)
+    return np.fromiter(values, np.float32, wanted).reshape(rows, width)
 
 
 def _invalid(field: str, description: str) -> InvalidInstanceError:
