@@ -118,9 +118,9 @@ class Graph:
         if not present:
             return
         begun = _now()
-        features = present[0].features if len(present) == 1 else np.concatenate([each.features for each in present])
-        ready = _now()
         try:
+            features = present[0].features if len(present) == 1 else np.concatenate([each.features for each in present])
+            ready = _now()
             outputs = self.session.infer(features)
         except Exception as broken:  # noqa: BLE001  whatever it is, each caller is told, and the loop goes on
             for each in present:
