@@ -1,9 +1,10 @@
 """Small graphs that no task of ours knows, as somebody else might bring them."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 WIDTH: Final = 4
@@ -21,7 +22,7 @@ def scoring() -> bytes:
         helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
         helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
     ]
-    outputs = {
+    outputs: dict[str, tuple[int, Shape]] = {
         "label": (TensorProto.INT64, ["rows"]),
         "scores": (TensorProto.FLOAT, ["rows", 2]),
         "probabilities": (TensorProto.FLOAT, ["rows", 2]),
@@ -51,7 +52,7 @@ def summing_up() -> bytes:
 
 
 def _graph(nodes: list[NodeProto], outputs: dict[str, tuple[int, Shape]], takes: Shape = ("rows", WIDTH)) -> bytes:
-    kept = {"weights": _WEIGHTS, "rows": np.array([0], dtype=np.int64)}
+    kept: dict[str, NDArray[Any]] = {"weights": _WEIGHTS, "rows": np.array([0], dtype=np.int64)}
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,

@@ -30,10 +30,11 @@ from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.prediction_service_pb2 import PredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import MODEL_FILE
+from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS
 from ondeck_server.adding import publish_graph
 from ondeck_server.models.loaded import load, load_any
+from ondeck_store.artifacts.repository import aliases
 from ondeck_trainer.golden import make_up_instances
 from tests.conftest import ROOT
 from tests.fixtures_server import RunningServer, serving
@@ -45,10 +46,10 @@ Seen = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def models(small_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our tasks beside a graph in production, and beside one that has no alias."""
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped models beside a graph in production, and beside one that has no alias."""
     models = tmp_path_factory.mktemp("open_inference") / "models"
-    shutil.copytree(small_repository, models)
+    shutil.copytree(ROOT / "onnx_models", models)
     command = [sys.executable, "-m", "ondeck_cli", "models", "add", MODEL, str(models.parent / "scoring.onnx")]
     (models.parent / "scoring.onnx").write_bytes(scoring())
     subprocess.run([*command, "--models", str(models), "--alias", "production"], check=True, capture_output=True)
@@ -141,9 +142,8 @@ def test_metadata_names_one_fp32_input_and_probabilities_first(seen: Seen) -> No
     features = len(TASKS["batted_ball"].features.names)
     assert state["of_a_task"]["inputs"] == [{"name": "features", "datatype": "FP32", "shape": ["-1", str(features)]}]
     assert [each["name"] for each in state["of_a_task"]["outputs"]] == ["probabilities", "members"]
-    assert [each["dims"] for each in state["config"]["output"]] == [["2"], [], ["2"]] or "dims" not in state["config"][
-        "output"
-    ][1]
+    config = state["config"]
+    assert [each.get("dims", []) for each in config["input"] + config["output"]] == [[str(WIDTH)], ["2"], [], ["2"]]
 
 
 def test_an_answer_is_what_the_graph_gives(seen: Seen, expected: Matrix) -> None:
@@ -236,20 +236,22 @@ def test_a_model_of_a_task_takes_its_features_nan_where_absent(
     features = task.features.compute(instances)
     assert np.isnan(features).any()
     answer = service.ModelInfer(typed(features, task.name, "features"))
-    expected = load(models / task.name / "1", task.name, 1).probabilities(instances)
+    number = aliases(models, task.name)[PRODUCTION]
+    expected = load(models / task.name / str(number), task.name, number).probabilities(instances)
     np.testing.assert_allclose(answer.outputs[0].contents.fp32_contents, expected.ravel(), atol=1e-6)
 
 
 def refusal(call: Callable[..., Any], request: Any) -> tuple[grpc.StatusCode, str, list[str]]:
     with pytest.raises(grpc.RpcError) as told:
         call(request, timeout=10)
-    status = rpc_status.from_call(told.value)
+    error: Any = told.value
+    status = rpc_status.from_call(error)
     assert status is not None
     info, bad = ErrorInfo(), BadRequest()
     for detail in status.details:
         detail.Unpack(info)
         detail.Unpack(bad)
-    return told.value.code(), info.reason, [each.field for each in bad.field_violations]
+    return error.code(), info.reason, [each.field for each in bad.field_violations]
 
 
 def test_a_refusal_names_the_field(service: GRPCInferenceServiceStub) -> None:
