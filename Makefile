@@ -10,7 +10,7 @@ PYTHON ?= $(shell for candidate in python3.12 python3.11 python3.13 python3; do 
 	&& { echo "$$candidate"; break; }; done)
 PACKAGES := proto core store ingest trainer server clients/python cli
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PROTOS := $(wildcard proto/ondeck/v1/*.proto)
+PROTOS := $(wildcard proto/inference/*.proto proto/ondeck/v1/*.proto)
 GEN := proto/gen/python
 TYPED := core/ondeck_core store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
 	clients/python/ondeck_client cli/ondeck_cli tests benchmarks tools

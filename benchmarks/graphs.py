@@ -10,6 +10,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS, Task
 from ondeck_server.models.session import Session
+from ondeck_store.artifacts.claims import read_manifest
 from ondeck_store.artifacts.repository import aliases
 from ondeck_trainer.golden import make_up_instances
 
@@ -24,10 +25,11 @@ def measure() -> tuple[str, list[tuple[str, ...]]]:
 
 
 def _line(task: Task) -> tuple[str, ...]:
-    line = ROOT / "onnx_models" / task.name
-    graph = line / str(aliases(ROOT / "onnx_models", task.name)[PRODUCTION]) / MODEL_FILE
+    version = aliases(ROOT / "onnx_models", task.name)[PRODUCTION]
+    folder = ROOT / "onnx_models" / task.name / str(version)
+    graph, manifest = folder / MODEL_FILE, read_manifest(folder, task.name, version)
     features = task.features.compute(make_up_instances(task.instance, ROWS, seed=6))
-    session = Session(graph.read_bytes(), features.shape[1], len(task.outcomes))
+    session = Session(graph.read_bytes(), manifest.inputs, manifest.outputs)
     timed = (f"{_median(session, features, size):.1f}" for size in RUNS)
     return (task.name, *timed, f"{graph.stat().st_size / 1e6:.1f}")
 

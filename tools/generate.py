@@ -12,6 +12,7 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 COMMITTED = PROTO / "gen" / "python"
+ROOTS = ("inference", "ondeck")
 
 
 def generate(into: Path) -> None:
@@ -19,10 +20,11 @@ def generate(into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     outputs = [f"--{kind}_out={into}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    sources = [str(source.relative_to(PROTO)) for source in sorted(PROTO.glob("ondeck/**/*.proto"))]
+    sources = [str(source.relative_to(PROTO)) for root in ROOTS for source in sorted(PROTO.glob(f"{root}/**/*.proto"))]
     if protoc.main(["protoc", f"--proto_path={PROTO}", *outputs, *sources]) != 0:
         sys.exit("protoc failed; its messages stand above")
-    (into / "ondeck" / "v1" / "py.typed").touch()
+    for folder in {(into / source).parent for source in sources}:
+        (folder / "py.typed").touch()
 
 
 def files(folder: Path) -> set[str]:

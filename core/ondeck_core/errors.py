@@ -39,6 +39,15 @@ class WrongInstanceError(OndeckError):
         super().__init__(f"{field}: {self.violation.description}")
 
 
+class NoTaskError(WrongInstanceError):
+    """The model is a graph that no task of ours knows, so instances mean nothing to it."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            "model.name", model, "tensors, and is served through the Open Inference Protocol alone", "an instance"
+        )
+
+
 class NotFoundError(OndeckError):
     """No such model, version, alias or player; `known` lists those that there are, unless they are too many."""
 

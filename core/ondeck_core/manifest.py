@@ -2,8 +2,8 @@
 
 `<repository>/<model>/<version>/` holds `model.onnx`, `golden.json`, `background.json`, `profile.json`,
 `evaluation.json`, `parity.json`, `card.md` with `reliability.svg` and, written last, `manifest.json`, which names the
-others with their SHA-256. `<repository>/<model>/aliases.json` stands
-beside the versions.
+others with their SHA-256. A graph that no task of ours knows has `model.onnx`, `golden.json` and `manifest.json` alone.
+`<repository>/<model>/aliases.json` stands beside the versions.
 """
 
 from datetime import date, datetime
@@ -25,6 +25,7 @@ PRODUCTION: Final = "production"
 INPUT: Final = "features"
 OUTPUT: Final = "probabilities"
 MEMBERS: Final = "members"
+FP32: Final = "FP32"
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -111,6 +112,14 @@ class Profile(Claim):
     fields: dict[str, FieldProfile]
 
 
+class Tensor(Claim):
+    """One tensor that a graph takes or gives: its type as the Open Inference Protocol names it, -1 for the rows."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
 class Manifest(Claim):
     """What a version claims. `files` maps each file of the folder, but this one, to its SHA-256.
 
@@ -139,6 +148,55 @@ class Manifest(Claim):
     def digest(self) -> str:
         """SHA-256 of the graph: what `answered_by` names."""
         return self.files[MODEL_FILE]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the graph takes."""
+        return (Tensor(name=INPUT, datatype=FP32, shape=(-1, len(self.feature_names))),)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What the graph gives: `probabilities`, and what each member says."""
+        outcomes, members = len(self.outcomes), len(self.members)
+        return (
+            Tensor(name=OUTPUT, datatype=FP32, shape=(-1, outcomes)),
+            Tensor(name=MEMBERS, datatype=FP32, shape=(-1, members, outcomes)),
+        )
+
+
+class GraphManifest(Claim):
+    """What a version claims that is a graph and no more: no task of ours knows it, so only tensors can be asked of it.
+
+    It takes one FP32 tensor of shape [-1, n], NaN allowed; `outputs` are those that are served, `probabilities` first
+    where there is one. `files` maps each file of the folder, but this one, to its SHA-256.
+    """
+
+    format: Literal[1] = 1
+    kind: Literal["graph"] = "graph"
+    model: Name
+    version: int = Field(ge=1)
+    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=1)]
+    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    libraries: dict[str, str]
+    created: datetime
+    files: dict[str, Digest]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the graph."""
+        return self.files[MODEL_FILE]
+
+
+class GraphGolden(Claim):
+    """Made-up rows with the answers that the graph itself gave when it was added: one flat row of each output for each.
+
+    They show that the graph answers wherever it is loaded as it did then, and nothing about whether it is right.
+    """
+
+    answers: Literal["the graph's own"] = "the graph's own"
+    tolerance: float
+    rows: tuple[tuple[float, ...], ...]
+    outputs: dict[str, tuple[tuple[float | None, ...], ...]]
 
 
 class Aliases(Claim):

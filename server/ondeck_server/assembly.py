@@ -11,6 +11,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from prometheus_client import CollectorRegistry
 
+from inference import grpc_service_pb2
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_server import transport
 from ondeck_server.batching.batcher import Manners
@@ -26,19 +27,22 @@ from ondeck_server.rpc.adapter import Adapter
 from ondeck_server.rpc.health_messages import HEALTH
 from ondeck_server.rpc.health_service import HealthHandlers
 from ondeck_server.rpc.model_service import ModelHandlers
+from ondeck_server.rpc.open_inference.service import OpenInferenceHandlers
 from ondeck_server.rpc.player_service import PlayerHandlers
 from ondeck_server.rpc.prediction_service import PredictionHandlers
 from ondeck_server.rpc.reflected import one_pool
 from ondeck_server.settings import ServerSettings
 from ondeck_server.talk import Report
 from ondeck_server.transport import MEBIBYTE
+from ondeck_server.wishes import Tell, Wishes
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 PLAYERS: Final = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"]
 REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
-SERVICES: Final = (PREDICTION.full_name, MODELS.full_name)
-SERVED: Final[tuple[ServiceDescriptor, ...]] = (PREDICTION, MODELS, PLAYERS, HEALTH, REFLECTION)
+OPEN_INFERENCE: Final = grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+SERVICES: Final = (PREDICTION.full_name, MODELS.full_name, OPEN_INFERENCE.full_name)
+SERVED: Final[tuple[ServiceDescriptor, ...]] = (PREDICTION, MODELS, PLAYERS, OPEN_INFERENCE, HEALTH, REFLECTION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class Parts:
     players: Players
     health: Health
     registry: CollectorRegistry
+    tell_wish: Tell
 
 
 def open_models(settings: ServerSettings, registry: CollectorRegistry) -> Models:
@@ -114,15 +119,23 @@ def _server(parts: Parts) -> grpc.aio.Server:
     longest = parts.settings.max_message_mb * MEBIBYTE
     server = grpc.aio.server(options=[("grpc.so_reuseport", 1), *transport.options(parts.settings)])
     adapter = Adapter(parts.registry)
+    operators = Operators(parts.settings.operators)
     rates = Rates(rows_per_second=parts.settings.rows_per_second_per_peer)
     predictor = Predictor(parts.models, parts.registry)
     server.add_generic_rpc_handlers(
         (
+            adapter.serve(OPEN_INFERENCE, _open_inference(parts, operators, rates)),
             adapter.serve(PREDICTION, PredictionHandlers(predictor, longest, rates)),
-            adapter.serve(MODELS, ModelHandlers(parts.models, Operators(parts.settings.operators))),
+            adapter.serve(MODELS, ModelHandlers(parts.models, operators)),
             adapter.serve(PLAYERS, PlayerHandlers(parts.players)),
             adapter.serve(HEALTH, HealthHandlers(parts.health)),
         )
     )
     reflection.enable_server_reflection([each.full_name for each in SERVED], server, one_pool(SERVED))
     return server
+
+
+def _open_inference(parts: Parts, operators: Operators, rates: Rates) -> OpenInferenceHandlers:
+    told = parts.health
+    wishes = Wishes(parts.models, operators, parts.tell_wish, lambda: told.told)
+    return OpenInferenceHandlers(parts.models, wishes, lambda: told.told.get("", False), rates)

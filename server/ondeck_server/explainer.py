@@ -11,7 +11,7 @@ from ondeck_core.explaining.plan import Explained, Question, affordable_rows, pl
 from ondeck_core.instances import Matrix, violations
 from ondeck_core.tasks import Task
 from ondeck_server.models.loaded import LoadedVersion
-from ondeck_server.models.served import Lease
+from ondeck_server.models.served import TaskLease
 from ondeck_server.predictor import Answer, Predictor
 
 
@@ -44,7 +44,7 @@ class Explanation:
 
 
 async def explain(
-    predictor: Predictor, lease: Lease, instance: Matrix, outcome: str, within: float | None = None
+    predictor: Predictor, lease: TaskLease, instance: Matrix, outcome: str, within: float | None = None
 ) -> Explanation:
     """Explain an instance of shape (1, fields) by a version; `outcome` "" is the likeliest.
 
@@ -62,7 +62,7 @@ async def explain(
     explained = planned.explain(ran[0])
     asked = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
     return Explanation(
-        answer=predictor.finish(lease, instance, tuple(part[:1] for part in ran)),
+        answer=predictor.finish(lease, instance, [part[:1] for part in ran]),
         outcome=task.outcomes[asked],
         base_rate=float(explained.base_rates[asked]),
         probability=float(explained.probabilities[asked]),

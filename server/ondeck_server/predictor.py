@@ -14,7 +14,7 @@ from ondeck_core.tasks import Task
 from ondeck_server.batching.queue import Ran
 from ondeck_server.models.catalog import Wanted
 from ondeck_server.models.manager import Models
-from ondeck_server.models.served import Lease
+from ondeck_server.models.served import TaskLease
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Answer:
     `confidence` are of shape (n,).
     """
 
-    lease: Lease
+    lease: TaskLease
     probabilities: Matrix
     figures: dict[str, Matrix]
     sets: dict[float, NDArray[np.bool_]]
@@ -58,11 +58,11 @@ class Predictor:
         self._models = models
         self._rows = Counter("ondeck_rows", "Rows answered.", ("model", "version"), registry=registry)
 
-    def lease(self, wanted: Wanted) -> Lease:
-        """Take a lease on the version that a caller means; errors as `Models.lease`."""
-        return self._models.lease(wanted)
+    def lease(self, wanted: Wanted) -> TaskLease:
+        """Take a lease on the version that a caller means; errors as `Models.task_lease`."""
+        return self._models.task_lease(wanted)
 
-    async def predict(self, lease: Lease, asked: Asked) -> Answer:
+    async def predict(self, lease: TaskLease, asked: Asked) -> Answer:
         """Answer instances.
 
         Raises:
@@ -71,23 +71,23 @@ class Predictor:
             TooLateError: those that wait take longer than the caller has time.
         """
         _check(lease, asked)
-        return self.finish(lease, asked.instances, await lease.served.instances.answer(asked.instances, asked.within))
+        return self.finish(lease, asked.instances, await lease.batcher.answer(asked.instances, asked.within))
 
-    async def run(self, lease: Lease, instances: Matrix, within: float | None) -> Ran:
+    async def run(self, lease: TaskLease, instances: Matrix, within: float | None) -> Ran:
         """Turn instances of shape (n, fields), whatever they hold, into what `finish` takes, and no more.
 
         Raises:
             QueueFullError: too many rows wait already.
             TooLateError: those that wait take longer than the caller has time.
         """
-        return await lease.served.instances.answer(instances, within)
+        return await lease.batcher.answer(instances, within)
 
-    def start(self, lease: Lease, asked: Asked) -> asyncio.Future[Ran]:
+    def start(self, lease: TaskLease, asked: Asked) -> asyncio.Future[Ran]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
         _check(lease, asked)
-        return lease.served.instances.submit(asked.instances, asked.within)
+        return lease.batcher.submit(asked.instances, asked.within)
 
-    def finish(self, lease: Lease, instances: Matrix, ran: Ran) -> Answer:
+    def finish(self, lease: TaskLease, instances: Matrix, ran: Ran) -> Answer:
         """Make the answer of what came out of a run: probabilities and the members' spread."""
         probabilities, apart = ran
         manifest = lease.version.manifest
@@ -102,7 +102,7 @@ class Predictor:
         )
 
 
-def _check(lease: Lease, asked: Asked) -> None:
+def _check(lease: TaskLease, asked: Asked) -> None:
     check(lease.version.task.instance, asked.instances, path=asked.path, rows_named=asked.rows_named)
 
 

@@ -36,6 +36,7 @@ from ondeck_server.talk import (
     Start,
     Talk,
     Whole,
+    Wish,
     open_talk,
 )
 from ondeck_server.waiting import first_of
@@ -90,6 +91,7 @@ class Worker:
             players=self._players,
             health=self._health,
             registry=self._registry,
+            tell_wish=lambda model, loaded: self._talk.say(Wish(model=model, loaded=loaded)),
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.kept_fresh())

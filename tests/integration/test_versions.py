@@ -47,7 +47,7 @@ async def until(models: Models, holds: Callable[[], bool]) -> None:
 
 
 def answering(models: Models) -> int:
-    with models.lease(NOW) as lease:
+    with models.task_lease(NOW) as lease:
         return lease.version.manifest.version
 
 
@@ -61,10 +61,10 @@ async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_follo
         await until(models, lambda: models.actual[MODEL][PRODUCTION] == 2)
         assert answering(models) == 2
         await until(models, lambda: models.versions[OLD].state is State.PRESENT)
-        instances = make_up_instances(models.lease(NOW).version.task.instance, 50, seed=3)
+        instances = make_up_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
         old = await opened_models(folder, "all")
-        before = old.lease(Wanted(model=MODEL, version=1)).version.probabilities(instances)
-        after = old.lease(Wanted(model=MODEL, version=2)).version.probabilities(instances)
+        before = old.task_lease(Wanted(model=MODEL, version=1)).version.probabilities(instances)
+        after = old.task_lease(Wanted(model=MODEL, version=2)).version.probabilities(instances)
         np.testing.assert_allclose(after, shifted(before, SHIFT), atol=1e-5)
 
 
@@ -96,7 +96,7 @@ async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves
     assert refused.reason == "model.onnx is not the file that was published: its SHA-256 differs"
     assert models.versions[OLD].aliases == (PRODUCTION,)
     with pytest.raises(ModelNotLoadedError, match="its SHA-256 differs"):
-        models.lease(Wanted(model=MODEL, version=2))
+        models.task_lease(Wanted(model=MODEL, version=2))
 
 
 async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folder: Path) -> None:
@@ -135,7 +135,7 @@ async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: 
 async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     models = await opened_models(folder)
-    held = models.lease(NOW)
+    held = models.task_lease(NOW)
     promote(folder, 2)
     await models.look()
     await asyncio.sleep(0.05)
@@ -143,7 +143,7 @@ async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     assert held.version.probabilities(make_up_instances(held.version.task.instance, 1, seed=3)).shape[0] == 1
     session = weakref.ref(held.version.session)
     with pytest.raises(ModelNotLoadedError, match="unloading"):
-        models.lease(Wanted(model=MODEL, version=1))
+        models.task_lease(Wanted(model=MODEL, version=1))
     held.release()
     del held
     await models.settle()
@@ -157,7 +157,7 @@ async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
     models.wish(MODEL, loaded=False)
     await models.settle()
     with pytest.raises(ModelNotLoadedError, match="unloaded on request"):
-        models.lease(NOW)
+        models.task_lease(NOW)
     assert models.serving() == {MODEL: False}
     models.wish(MODEL, loaded=True)
     await models.settle()
@@ -176,4 +176,4 @@ async def test_what_there_is_not_is_not_found(folder: Path) -> None:
     models = await opened_models(folder)
     for wanted in (Wanted(model="nothing"), Wanted(model=MODEL, version=9), Wanted(model=MODEL, alias="best")):
         with pytest.raises(NotFoundError):
-            models.lease(wanted)
+            models.task_lease(wanted)

@@ -71,7 +71,7 @@ async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order
     callers: Sequence[tuple[int, str, Priority | None]], pace: Pace | None, budget: float
 ) -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(budget_seconds=budget), pace, graph.clock)
+    batcher = Batcher(graph.run, manners(budget_seconds=budget), pace=pace, clock=graph.clock)
     asked: list[tuple[Matrix, asyncio.Task[Ran]]] = []
     most_rows = 0
     for rows, how, priority in callers:
@@ -111,7 +111,7 @@ async def test_what_is_cancelled_before_its_run_is_not_run() -> None:
 
 async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_run() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(), Pace(), graph.clock)
+    batcher = Batcher(graph.run, manners(), clock=graph.clock)
     batcher._pace = Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)])
     ahead = batcher.submit(numbered(30))
     with pytest.raises(TooLateError, match="31 ms of runs are ahead, 20 ms are left"):
@@ -123,7 +123,7 @@ async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_ru
 
 async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_run() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(), SLOW, graph.clock)
+    batcher = Batcher(graph.run, manners(), pace=SLOW, clock=graph.clock)
     with pytest.raises(TooLateError):
         await batcher.answer(numbered(3 * ROWS_A_RUN), 0.5)
     assert not graph.runs
@@ -131,7 +131,7 @@ async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_
 
 async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(), Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)]))
+    batcher = Batcher(graph.run, manners(), pace=Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)]))
     bulk = batcher.submit(numbered(200), None, BULK)
     small = batcher.submit(numbered(1), 0.01, INTERACTIVE)
     assert_own(await small, numbered(1))
@@ -179,7 +179,9 @@ async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
             go_on.wait(30)
         return (rows,)
 
-    batcher = Batcher(run, manners(), Pace([Timed(rows=1, seconds=1e-4), Timed(rows=256, seconds=2 * INLINE_SECONDS)]))
+    batcher = Batcher(
+        run, manners(), pace=Pace([Timed(rows=1, seconds=1e-4), Timed(rows=256, seconds=2 * INLINE_SECONDS)])
+    )
     large = asyncio.create_task(batcher.answer(numbered(2 * ROWS_A_RUN)))
     while not running.is_set():  # noqa: ASYNC110  it is set in another thread
         await asyncio.sleep(0.001)
@@ -224,7 +226,7 @@ def version(small_repository: Path) -> LoadedVersion:
 
 
 async def test_a_real_version_answers_in_batches_as_it_does_alone(version: LoadedVersion) -> None:
-    batcher = Batcher(version.answer, manners(), version.pace)
+    batcher = Batcher(version.answer, manners(), pace=version.pace)
     instances = make_up_instances(version.task.instance, 600, 5)
     small = [batcher.submit(instances[at : at + 1]) for at in range(20)]
     large = await batcher.answer(instances)

@@ -11,7 +11,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
 from ondeck_server.explainer import explain
 from ondeck_server.models.catalog import Wanted
-from ondeck_server.models.served import Lease
+from ondeck_server.models.served import TaskLease
 from ondeck_server.predictor import Asked, Predictor
 from ondeck_trainer.golden import make_up_instances
 from tests.opened import opened_models
@@ -23,7 +23,7 @@ async def predictor(explaining_repository: Path) -> Predictor:
 
 
 @pytest.fixture
-def lease(predictor: Predictor) -> Lease:
+def lease(predictor: Predictor) -> TaskLease:
     return predictor.lease(Wanted(model="called_strike"))
 
 
@@ -32,13 +32,13 @@ def instance() -> Matrix:
     return make_up_instances(TASKS["called_strike"].instance, 2, seed=1)[:1]
 
 
-def beside(lease: Lease, background: Matrix) -> Lease:
+def beside(lease: TaskLease, background: Matrix) -> TaskLease:
     lease.version = replace(lease.version, background=background)
     return lease
 
 
 async def test_others_are_answered_while_an_explanation_is_under_way(
-    predictor: Predictor, lease: Lease, instance: Matrix
+    predictor: Predictor, lease: TaskLease, instance: Matrix
 ) -> None:
     explaining = asyncio.create_task(explain(predictor, lease, instance, ""))
     await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_others_are_answered_while_an_explanation_is_under_way(
 
 
 async def test_where_few_fields_differ_the_answer_is_exact(
-    predictor: Predictor, lease: Lease, instance: Matrix
+    predictor: Predictor, lease: TaskLease, instance: Matrix
 ) -> None:
     background = np.repeat(instance, 3, axis=0)
     background[:, 0] += [0.5, 1, 1.5]
@@ -63,7 +63,7 @@ async def test_where_few_fields_differ_the_answer_is_exact(
 
 
 async def test_what_an_instance_and_its_background_share_is_listed_with_nothing_to_its_credit(
-    predictor: Predictor, lease: Lease, instance: Matrix
+    predictor: Predictor, lease: TaskLease, instance: Matrix
 ) -> None:
     explained = await explain(predictor, beside(lease, np.repeat(instance, 2, axis=0)), instance, "ball")
     assert explained.base_rate == explained.probability

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_server.models.loaded import load
+from ondeck_server.models.loaded import load_any
 from ondeck_store.artifacts.moves import Move
 from ondeck_store.artifacts.moving import Decision
 from ondeck_store.artifacts.who import login_name
@@ -27,7 +27,7 @@ def check_claims(repository: Path, model: str, version: int) -> None:
         ArtifactRefusedError: it is not what it claims; no server would answer with it.
     """
     try:
-        load(repository / model / str(version), model, version)
+        load_any(repository / model / str(version), model, version)
     except ArtifactRefusedError as refused:
         raise ArtifactRefusedError(f"{model} {version} does not hold what it claims: {refused}") from refused
 

@@ -6,6 +6,7 @@ from ondeck_cli.lazy import Entry, LazyGroup
 
 COMMANDS: Final = {
     "list": Entry("ondeck_cli.models.listing:list_", "List versions, and how each was judged."),
+    "add": Entry("ondeck_server.adding:add", "Put a graph of somebody else's into the repository."),
     "compare": Entry("ondeck_cli.models.comparing:compare_", "Judge two versions on the same later rows."),
     "promote": Entry("ondeck_cli.models.promoting:promote", "Put a version into production, if it is better."),
     "rollback": Entry("ondeck_cli.models.rolling_back:rollback", "Put back the version that served before."),

@@ -6,8 +6,8 @@ from typing import Any
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.judgement import Evaluation, scores
-from ondeck_core.manifest import MODEL_FILE, Manifest
-from ondeck_store.artifacts.claims import read_evaluation, read_manifest
+from ondeck_core.manifest import MODEL_FILE, GraphManifest, Manifest
+from ondeck_store.artifacts.claims import read_any_manifest, read_evaluation
 from ondeck_store.artifacts.repository import Line
 
 
@@ -19,7 +19,7 @@ class Shelved:
     version: int
     aliases: tuple[str, ...]
     graph_bytes: int | None
-    manifest: Manifest | None = None
+    manifest: Manifest | GraphManifest | None = None
     evaluation: Evaluation | None = None
     reason: str = ""
 
@@ -58,7 +58,8 @@ def _shelved(folder: Path, line: Line, version: int) -> Shelved:
     graph = folder / MODEL_FILE
     size = graph.stat().st_size if graph.is_file() else None
     try:
-        manifest, evaluation = read_manifest(folder, line.model, version), read_evaluation(folder)
+        manifest = read_any_manifest(folder, line.model, version)
+        evaluation = read_evaluation(folder) if isinstance(manifest, Manifest) else None
     except ArtifactRefusedError as refused:
         return Shelved(model=line.model, version=version, aliases=aliases, graph_bytes=size, reason=str(refused))
     return Shelved(

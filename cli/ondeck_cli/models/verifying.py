@@ -7,7 +7,7 @@ import click
 
 from ondeck_cli.models.options import check_there, leading_nowhere, line_named, repository_of, shelved
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_server.models.loaded import load
+from ondeck_server.models.loaded import load_any
 from ondeck_store.artifacts.repository import Line, read_repository
 
 
@@ -38,7 +38,7 @@ def _refused(repository: Path, wanted: Iterable[tuple[Line, int]]) -> list[str]:
     refused = []
     for line, version in wanted:
         try:
-            load(repository / line.model / str(version), line.model, version)
+            load_any(repository / line.model / str(version), line.model, version)
         except ArtifactRefusedError as broken:
             refused.append(f"{line.model} {version} does not hold: {broken}")
         else:

@@ -15,10 +15,12 @@ import numpy as np
 from ondeck_core.instances import Matrix
 from ondeck_server.batching.pace import Pace, Timed
 from ondeck_server.batching.queue import Priority, Ran, TooLateError, Waiting, WaitingRows
+from ondeck_server.batching.tally import Tally
 
 ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise
 INLINE_SECONDS: Final = 0.002  # a longer run leaves the loop to others; `benchmarks/batching.py` measures the limit
+_NANOSECONDS: Final = 1e9
 
 Run: TypeAlias = Callable[[Matrix], Ran]
 
@@ -41,15 +43,21 @@ class Batcher:
     """Shares the runs of one graph among its callers, on the event loop that it is used on."""
 
     def __init__(
-        self, run: Run, manners: Manners, pace: Pace | None = None, clock: Callable[[], float] = time.perf_counter
+        self,
+        run: Run,
+        manners: Manners,
+        tally: Tally | None = None,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._run = run
         self._manners = manners
+        self._tally = tally or Tally()
         self._pace = pace or Pace()
         self._clock = clock
         self._waiting = WaitingRows(manners.max_waiting_rows)
         self._next: asyncio.Handle | None = None
-        self._away: asyncio.Future[Ran | Exception] | None = None
+        self._away: asyncio.Future[tuple[Ran | Exception, float]] | None = None
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
         """Refuse rows that cannot be answered `within` so many seconds, or for which there is no room.
@@ -72,24 +80,30 @@ class Batcher:
         self.admit(len(rows), within, priority)
         return self._enqueue(rows, priority)
 
+    def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Ran]:
+        """Have any number of rows run without waiting for it; raises as `admit`, at once."""
+        if len(rows) <= ROWS_A_RUN:
+            return self.submit(rows, within, priority)
+        self.admit(len(rows), within, priority)
+        return asyncio.get_running_loop().create_task(self._in_parts(rows, priority))
+
     async def answer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Ran:
         """Have any number of rows run, a run at a time, so that others get their turn in between; raises as `admit`."""
-        chosen = priority or priority_of(len(rows))
-        if len(rows) <= ROWS_A_RUN:
-            return await self.submit(rows, within, chosen)
-        self.admit(len(rows), within, chosen)
+        return await self.start(rows, within, priority or priority_of(len(rows)))
+
+    async def _in_parts(self, rows: Matrix, priority: Priority) -> Ran:
         with self._waiting.promised(len(rows)) as promise:
             chunks = []
             for at in range(0, len(rows), ROWS_A_RUN):
                 chunk = rows[at : at + ROWS_A_RUN]
                 promise.keep(len(chunk))
-                chunks.append(await self._enqueue(chunk, chosen))
-        return tuple(np.concatenate(parts) for parts in zip(*chunks, strict=True))
+                chunks.append(await self._enqueue(chunk, priority))
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
     def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Ran]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Ran] = loop.create_future()
-        self._waiting.put(Waiting(rows=rows, answer=answer), priority)
+        self._waiting.put(Waiting(rows=rows, answer=answer, since=self._clock()), priority)
         if self._next is None:
             self._schedule(loop)
         elif isinstance(self._next, asyncio.TimerHandle) and self._waiting.rows >= ROWS_A_RUN:
@@ -118,24 +132,27 @@ class Batcher:
         return 0 if priority is Priority.BULK else self._pace.rows_within(INLINE_SECONDS)
 
     def _start(self, batch: list[Waiting], loop: asyncio.AbstractEventLoop) -> None:
+        begin = self._clock()
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
+        self._count(batch, len(rows), begin)
         if self._away is not None or self._pace.seconds(len(rows)) <= INLINE_SECONDS:
             self._finish(batch, self._attempt(rows))
         else:
             self._away = loop.run_in_executor(self._manners.long_runs, self._attempt, rows)
             self._away.add_done_callback(lambda done: self._back(batch, done, loop))
 
-    def _attempt(self, rows: Matrix) -> Ran | Exception:
+    def _attempt(self, rows: Matrix) -> tuple[Ran | Exception, float]:
         begin = self._clock()
         try:
-            return self._run(rows)
+            return self._run(rows), self._clock() - begin
         except Exception as broken:  # noqa: BLE001  whatever it is, each caller is told, and the loop goes on
-            return broken
-        finally:
-            self._pace.learn(Timed(rows=len(rows), seconds=self._clock() - begin))
+            return broken, self._clock() - begin
 
     def _back(
-        self, batch: list[Waiting], done: "asyncio.Future[Ran | Exception]", loop: asyncio.AbstractEventLoop
+        self,
+        batch: list[Waiting],
+        done: "asyncio.Future[tuple[Ran | Exception, float]]",
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._away = None
         if not done.cancelled():
@@ -143,14 +160,25 @@ class Batcher:
         if self._waiting.rows and self._next is None:
             self._schedule(loop)
 
-    @staticmethod
-    def _finish(batch: list[Waiting], ran: Ran | Exception) -> None:
-        at = 0
+    def _finish(self, batch: list[Waiting], attempt: tuple[Ran | Exception, float]) -> None:
+        ran, seconds = attempt
+        begin, at = self._clock(), 0
         for each in batch:
             end = at + len(each.rows)
             if not each.given_up:
                 if isinstance(ran, Exception):
                     each.answer.set_exception(ran)
                 else:
-                    each.answer.set_result(ran if len(batch) == 1 else tuple(part[at:end] for part in ran))
+                    each.answer.set_result(ran if len(batch) == 1 else [part[at:end] for part in ran])
             at = end
+        self._pace.learn(Timed(rows=at, seconds=seconds))
+        self._tally.compute_infer += int(len(batch) * seconds * _NANOSECONDS)
+        self._tally.compute_output += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)
+
+    def _count(self, batch: list[Waiting], rows: int, begin: float) -> None:
+        tally, calls = self._tally, len(batch)
+        tally.rows += rows
+        tally.runs += 1
+        tally.ran += calls
+        tally.queue += int((calls * begin - sum([each.since for each in batch])) * _NANOSECONDS)
+        tally.compute_input += int(calls * (self._clock() - begin) * _NANOSECONDS)

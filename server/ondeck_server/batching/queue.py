@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
 
 from ondeck_core.errors import OndeckError
 from ondeck_core.instances import Matrix
 
-Ran: TypeAlias = tuple[Matrix, ...]
+Ran: TypeAlias = Sequence[NDArray[Any]]
 
 
 class QueueFullError(OndeckError):
@@ -29,12 +31,13 @@ class Priority(Enum):
     BULK = "bulk"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, slots=True)
 class Waiting:
-    """Rows of shape (n, columns) of one caller, and what will tell him."""
+    """Rows of shape (n, columns) of one caller, what will tell him, and since when he waits."""
 
     rows: Matrix
     answer: asyncio.Future[Ran]
+    since: float
 
     @property
     def given_up(self) -> bool:

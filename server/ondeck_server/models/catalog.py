@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.judgement import Evaluation
-from ondeck_core.manifest import PRODUCTION, Manifest
+from ondeck_core.manifest import PRODUCTION, GraphManifest, Manifest
 from ondeck_core.names import canonical
 from ondeck_server.models.policy import Standing, State
 from ondeck_server.models.source import Aliases, Key, Seen
@@ -24,7 +24,7 @@ class Version:
     aliases: tuple[str, ...]
     wanted_aliases: tuple[str, ...] = ()
     reason: str = ""
-    manifest: Manifest | None = None
+    manifest: Manifest | GraphManifest | None = None
     evaluation: Evaluation | None = None
 
 

@@ -10,13 +10,14 @@ from prometheus_client import CollectorRegistry
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_server.batching.batcher import Manners
+from ondeck_server.batching.tally import Tally
 from ondeck_server.loading_rules import Rules
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import Meant, Version, Wanted
-from ondeck_server.models.loaded import load
+from ondeck_server.models.loaded import load_any
 from ondeck_server.models.measures import Measures
 from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
-from ondeck_server.models.served import Lease, Served
+from ondeck_server.models.served import Lease, Served, TaskLease
 from ondeck_server.models.source import Aspired, Key, Repository, Seen, aspire
 
 log = structlog.get_logger()
@@ -29,6 +30,7 @@ class Models:
         self.repository = Repository(folder)
         self.actual: dict[str, dict[str, int]] = {}
         self.unloaded: frozenset[str] = frozenset()
+        self.tallies: dict[Key, Tally] = {}
         self._rules = rules
         self._manners = manners
         self._measures = Measures(registry)
@@ -40,7 +42,15 @@ class Models:
         self._changed = asyncio.Event()
 
     def lease(self, wanted: Wanted) -> Lease:
-        """Take a lease on the version that is meant.
+        """Take a lease on the version that is meant; errors as `served`."""
+        return Lease(*self.served(wanted))
+
+    def task_lease(self, wanted: Wanted) -> TaskLease:
+        """Take a lease on the version that is meant, of one of our tasks; errors as `served`, and NoTaskError."""
+        return TaskLease(*self.served(wanted))
+
+    def served(self, wanted: Wanted) -> tuple[Served, str]:
+        """Find the version that is meant, and the alias through which it was.
 
         Raises:
             NotFoundError: there is no such model, version or alias.
@@ -50,7 +60,7 @@ class Models:
         served = self._served.get(meant.key)
         if served is None:
             raise self._not_loaded(meant)
-        return served.lease(meant.alias)
+        return served, meant.alias
 
     def find(self, wanted: Wanted) -> Version:
         """Describe the version that is meant, loaded or not.
@@ -135,14 +145,14 @@ class Models:
         model, number = key
         stamp = self.repository.seen[key].stamp
         try:
-            version = await asyncio.to_thread(load, self.repository.folder_of(key), model, number)
+            version = await asyncio.to_thread(load_any, self.repository.folder_of(key), model, number)
         except Exception as error:
             known = isinstance(error, ArtifactRefusedError)
             reason = str(error) if known else f"cannot be loaded: {type(error).__name__}: {error}"
             log.warning("version refused", model=model, version=number, reason=reason, exc_info=not known)
             self._stand(key, State.REFUSED, reason, stamp)
         else:
-            self._served[key] = Served(version, self._manners)
+            self._served[key] = Served(version, self._manners, self.tallies.setdefault(key, Tally()))
             log.info("version loaded", model=model, version=number, digest=version.manifest.digest)
             self._stand(key, State.LOADED, stamp=stamp)
 
@@ -170,7 +180,7 @@ class Models:
         """Tell what a version claims; one whose folder has gone, as when it was loaded."""
         seen, served = self.repository.seen.get(key), self._served.get(key)
         if seen is None and served is not None:
-            return Seen(stamp=(), manifest=served.version.manifest, evaluation=served.version.evaluation)
+            return Seen(stamp=(), manifest=served.loaded.manifest)
         return seen
 
     def _expect(self, key: Key) -> None:

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.judgement import Evaluation
-from ondeck_core.manifest import Manifest
+from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_server.loading_rules import Rules
-from ondeck_store.artifacts.claims import read_evaluation, read_manifest
+from ondeck_store.artifacts.claims import read_any_manifest, read_evaluation
 from ondeck_store.artifacts.repository import Line, read_repository
 
 Key: TypeAlias = tuple[str, int]  # a model and the number of a version
@@ -22,7 +22,7 @@ class Seen:
     """A version as it lies in the repository; `unreadable` says why it has no manifest or no evaluation."""
 
     stamp: Stamp
-    manifest: Manifest | None = None
+    manifest: Manifest | GraphManifest | None = None
     evaluation: Evaluation | None = None
     unreadable: str = ""
 
@@ -82,8 +82,9 @@ class Repository:
         if before is not None and before.stamp == stamp:
             return before
         try:
-            manifest = read_manifest(folder, model, number)
-            return Seen(stamp=stamp, manifest=manifest, evaluation=read_evaluation(folder))
+            manifest = read_any_manifest(folder, model, number)
+            evaluation = read_evaluation(folder) if isinstance(manifest, Manifest) else None
+            return Seen(stamp=stamp, manifest=manifest, evaluation=evaluation)
         except ArtifactRefusedError as refused:
             return Seen(stamp=stamp, unreadable=str(refused))
 

@@ -22,7 +22,7 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck_core.figures import FIGURES
 from ondeck_core.tasks import Task
-from ondeck_server.models.served import Lease
+from ondeck_server.models.served import TaskLease
 from ondeck_server.predictor import Answer
 from ondeck_server.rpc.statuses import Outcome
 
@@ -89,7 +89,7 @@ def _bits(outcomes: int) -> NDArray[np.int64]:
     return 1 << np.arange(outcomes)
 
 
-def answered_by(lease: Lease) -> AnsweredBy:
+def answered_by(lease: TaskLease) -> AnsweredBy:
     """Name what gave an answer."""
     manifest = lease.version.manifest
     return AnsweredBy(model=manifest.model, version=manifest.version, alias=lease.alias, digest=manifest.digest)

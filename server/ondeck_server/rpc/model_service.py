@@ -22,7 +22,7 @@ from ondeck.v1.model_service_pb2 import (
     RollbackModelResponse,
 )
 from ondeck_core.judgement import Evaluation, Score, scores
-from ondeck_core.manifest import Manifest, Window
+from ondeck_core.manifest import GraphManifest, Manifest, Window
 from ondeck_core.names import canonical
 from ondeck_core.tasks import TASKS
 from ondeck_server import moving
@@ -94,7 +94,9 @@ def model(version: Version) -> Model:
     return described
 
 
-def _claims(manifest: Manifest) -> Model:
+def _claims(manifest: Manifest | GraphManifest) -> Model:
+    if isinstance(manifest, GraphManifest):
+        return Model(digest=manifest.digest)
     task = TASKS.get(manifest.task)
     features = task.features.features if task else ()
     return Model(

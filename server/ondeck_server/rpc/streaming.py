@@ -1,8 +1,8 @@
-"""A stream of instances: asked as they come, answered in order, as many at a time as are ready."""
+"""A stream of instances: what each is asked of, and how it is answered."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,119 +10,92 @@ from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest,
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.instances import Matrix
 from ondeck_server.batching.queue import Ran
-from ondeck_server.models.served import Lease
+from ondeck_server.models.served import TaskLease
 from ondeck_server.predictor import Asked, Predictor
 from ondeck_server.rates import Rates
 from ondeck_server.rpc import answers, convert
 from ondeck_server.rpc.call import Call
-from ondeck_server.rpc.statuses import Outcome, outcome_of
+from ondeck_server.rpc.in_order import Begun, answered_in_order
+from ondeck_server.rpc.statuses import outcome_of
 
-IN_FLIGHT: Final = 256  # instances of one stream; a caller who sends more waits
 LONGEST_ID: Final = 128
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
+@dataclass(kw_only=True, slots=True)
+class _Running:
     """An instance on its way through a run."""
 
     id: str
-    lease: Lease
+    predictor: Predictor
+    lease: TaskLease
     instance: Matrix
-    running: asyncio.Future[Ran]
+    ran: asyncio.Future[Ran]
+
+    async def answer(self) -> StreamAnswer:
+        with self.lease:
+            try:
+                answer = self.predictor.finish(self.lease, self.instance, await self.ran)
+            except Exception as error:  # noqa: BLE001  it becomes this instance's answer
+                return _refusal(self.id, error)
+            return StreamAnswer(id=self.id, prediction=answers.prediction(answer))
+
+    def drop(self) -> None:
+        self.ran.cancel()
+        self.lease.release()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Failed:
-    """An instance that will not be answered."""
+@dataclass(kw_only=True, slots=True)
+class _Refused:
+    """An instance that will not be answered, and what its caller is told."""
 
-    id: str
-    outcome: Outcome
+    told: StreamAnswer
 
+    async def answer(self) -> StreamAnswer:
+        return self.told
 
-_Entry = _Asked | _Failed | None  # None: the caller has sent everything
+    def drop(self) -> None:
+        """Nothing is held."""
 
 
 class Asking:
-    """Begins and ends the answers of one stream."""
+    """Begins the answers of one stream."""
 
     def __init__(self, predictor: Predictor, rates: Rates, call: Call) -> None:
         self._predictor = predictor
         self._rates = rates
         self._call = call
 
-    def begin(self, request: StreamPredictRequest) -> _Asked | _Failed:
+    def begin(self, request: StreamPredictRequest) -> Begun[StreamAnswer]:
         """Have an instance run; what is wrong with it becomes its answer."""
         try:
             if len(request.id) > LONGEST_ID:
                 raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
             lease = self._predictor.lease(convert.wanted(request.model))
         except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-            return _Failed(id=request.id, outcome=outcome_of(error))
+            return _Refused(told=_refusal(request.id, error))
         try:
             return self._begin(request, lease)
         except Exception as error:  # noqa: BLE001  as above
             lease.release()
-            return _Failed(id=request.id, outcome=outcome_of(error))
+            return _Refused(told=_refusal(request.id, error))
 
-    def _begin(self, request: StreamPredictRequest, lease: Lease) -> _Asked:
+    def _begin(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
         task = lease.version.task
         instance = convert.instance_of(request, task)
         self._rates.admit(self._call, len(instance))
         asked = Asked(instances=instance, path=task.instance.path, within=self._call.time_left())
-        return _Asked(id=request.id, lease=lease, instance=instance, running=self._predictor.start(lease, asked))
-
-    async def end(self, entry: _Asked | _Failed) -> StreamAnswer:
-        """Wait for what ran, and write the answer."""
-        if isinstance(entry, _Failed):
-            return StreamAnswer(id=entry.id, error=answers.stream_error(entry.outcome))
-        with entry.lease:
-            try:
-                ran = await entry.running
-            except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-                return StreamAnswer(id=entry.id, error=answers.stream_error(outcome_of(error)))
-            answer = self._predictor.finish(entry.lease, entry.instance, ran)
-            return StreamAnswer(id=entry.id, prediction=answers.prediction(answer))
+        ran = self._predictor.start(lease, asked)
+        return _Running(id=request.id, predictor=self._predictor, lease=lease, instance=instance, ran=ran)
 
 
 async def answer_in_order(
     asking: Asking, requests: AsyncIterator[StreamPredictRequest]
 ) -> AsyncGenerator[StreamPredictResponse, None]:
     """Answer requests in their order; an instance that cannot be answered gets its error, and the stream goes on."""
-    entries: asyncio.Queue[_Entry] = asyncio.Queue(IN_FLIGHT)
-    reading = asyncio.create_task(_read(asking, requests, entries))
-    try:
-        while (ready := await _ready(entries))[0] is not None:
-            yield StreamPredictResponse(answers=[await asking.end(each) for each in ready if each is not None])
-            if ready[-1] is None:
-                break
-        await reading
-    finally:
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
-        _let_go(entries)
+    async with aclosing(answered_in_order(requests, asking.begin)) as ready:
+        async for together in ready:
+            yield StreamPredictResponse(answers=together)
 
 
-async def _read(asking: Asking, requests: AsyncIterator[StreamPredictRequest], entries: asyncio.Queue[_Entry]) -> None:
-    try:
-        async for request in requests:
-            await entries.put(asking.begin(request))
-    finally:
-        await entries.put(None)
-
-
-async def _ready(entries: asyncio.Queue[_Entry]) -> list[_Entry]:
-    """Wait for one entry and take all that are there with it; None can only come last."""
-    taken = [await entries.get()]
-    while taken[-1] is not None and not entries.empty():
-        taken.append(entries.get_nowait())
-    return taken
-
-
-def _let_go(entries: asyncio.Queue[_Entry]) -> None:
-    """Drop what nobody will read, before it is run."""
-    while not entries.empty():
-        entry = entries.get_nowait()
-        if isinstance(entry, _Asked):
-            entry.running.cancel()
-            entry.lease.release()
+def _refusal(id_: str, error: Exception) -> StreamAnswer:
+    return StreamAnswer(id=id_, error=answers.stream_error(outcome_of(error)))

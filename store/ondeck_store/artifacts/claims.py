@@ -4,18 +4,36 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.judgement import Evaluation
-from ondeck_core.manifest import EVALUATION_FILE, MANIFEST_FILE, Manifest
+from ondeck_core.manifest import EVALUATION_FILE, MANIFEST_FILE, GraphManifest, Manifest
 
 C = TypeVar("C", bound=BaseModel)
 
 
+class _Kind(BaseModel):
+    """The one word of a manifest that says which kind it is; that of a task does not say so."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: str = "task"
+
+
 def read_manifest(folder: Path, model: str, version: int) -> Manifest:
-    """Read what a version claims; it must be of this model and number."""
-    manifest = read_claim(Manifest, folder / MANIFEST_FILE)
+    """Read what a version of one of our tasks claims; it must be of this model and number."""
+    manifest = read_any_manifest(folder, model, version)
+    if isinstance(manifest, GraphManifest):
+        raise ArtifactRefusedError("it is a graph without a task, served through the Open Inference Protocol alone")
+    return manifest
+
+
+def read_any_manifest(folder: Path, model: str, version: int) -> Manifest | GraphManifest:
+    """Read what a version claims, be it of a task or a graph alone; it must be of this model and number."""
+    path = folder / MANIFEST_FILE
+    alone = read_claim(_Kind, path).kind == "graph"
+    manifest = read_claim(GraphManifest, path) if alone else read_claim(Manifest, path)
     if (manifest.model, manifest.version) != (model, version):
         raise ArtifactRefusedError(f"its manifest is of {manifest.model} version {manifest.version}")
     return manifest
@@ -26,7 +44,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     return read_claim(Evaluation, folder / EVALUATION_FILE)
 
 
-def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+def read_files(folder: Path, manifest: Manifest | GraphManifest) -> dict[str, bytes]:
     """Read every file that a manifest names.
 
     Raises:

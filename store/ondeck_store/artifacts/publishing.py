@@ -5,15 +5,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
-from ondeck_core.manifest import MANIFEST_FILE, Manifest
+from ondeck_core.manifest import MANIFEST_FILE, GraphManifest, Manifest
 from ondeck_store.artifacts import durable
 from ondeck_store.artifacts.audit import history
 from ondeck_store.artifacts.locking import alone_in
 from ondeck_store.artifacts.repository import versions
 
-Sign = Callable[[Mapping[str, str]], Manifest]
+M = TypeVar("M", Manifest, GraphManifest)
+Signing: TypeAlias = Callable[[Mapping[str, str]], M]
+Sign: TypeAlias = Signing[Manifest]
 UNFINISHED: Final = ".publishing-"
 
 
@@ -23,7 +25,7 @@ def next_version(models: Path, model: str) -> int:
     return max([0, *versions(models, model), *once]) + 1
 
 
-def publish(models: Path, files: Mapping[str, bytes], sign: Sign) -> tuple[Path, Manifest]:
+def publish(models: Path, files: Mapping[str, bytes], sign: Signing[M]) -> tuple[Path, M]:
     """Write a version under a temporary name, its manifest last, and let it appear by one rename.
 
     `sign` makes the manifest, given the SHA-256 of each file. A version that is there is never written
@@ -43,7 +45,7 @@ def _clear(home: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _appear(home: Path, files: Mapping[str, bytes], manifest: Manifest) -> Path:
+def _appear(home: Path, files: Mapping[str, bytes], manifest: Manifest | GraphManifest) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=home))
     version = home / str(manifest.version)
     try:

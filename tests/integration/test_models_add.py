@@ -1,0 +1,117 @@
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ondeck_core.errors import ArtifactRefusedError, OndeckError
+from ondeck_core.manifest import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, GraphGolden
+from ondeck_server.adding import GraphRefusedError, publish_graph
+from ondeck_server.models.loaded import load_any
+from ondeck_store.artifacts.claims import read_any_manifest, read_manifest
+from ondeck_store.artifacts.repository import aliases, versions
+from tests.made_up_graphs import WIDTH, looking_at_neighbours, scoring, summing_up, with_rows_fixed
+
+
+def ondeck(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ondeck_cli", "models", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_graph_becomes_the_next_version_and_says_what_it_takes_and_gives(tmp_path: Path) -> None:
+    graph, models = tmp_path / "scoring.onnx", tmp_path / "models"
+    graph.write_bytes(scoring())
+    first = ondeck("add", "my-scores", str(graph), "--models", str(models))
+    assert first.stdout.splitlines() == [
+        f"my_scores version 1: takes x FP32 [-1, {WIDTH}]",
+        "gives probabilities FP32 [-1, 2], label INT64 [-1], scores FP32 [-1, 2]",
+    ]
+    words = ("--output", "probabilities", "--alias", "production", "--why", "fewer outputs")
+    second = ondeck("add", "my_scores", str(graph), "--models", str(models), *words)
+    assert second.stdout.splitlines() == [
+        f"my_scores version 2: takes x FP32 [-1, {WIDTH}]",
+        "gives probabilities FP32 [-1, 2]",
+        "my_scores: production is version 2",
+    ]
+    assert (versions(models, "my_scores"), aliases(models, "my_scores")) == ([1, 2], {"production": 2})
+    assert ondeck("verify", "--models", str(models)).stdout == "my_scores 1 holds\nmy_scores 2 holds\n"
+    listed = json.loads(ondeck("list", "--json", "--models", str(models)).stdout)
+    assert [(each["version"], each["reason"], len(each["digest"])) for each in listed] == [(1, None, 64), (2, None, 64)]
+
+
+def test_a_graph_is_promoted_without_being_weighed(tmp_path: Path) -> None:
+    for _ in range(2):
+        publish_graph(tmp_path, "scores", scoring())
+    for version in (1, 2):
+        done = ondeck("promote", "scores", str(version), "--models", str(tmp_path))
+        assert done.returncode == 0, done.stderr
+    assert aliases(tmp_path, "scores") == {"production": 2}
+
+
+def test_golden_rows_hold_the_graphs_own_answers_and_say_so(tmp_path: Path) -> None:
+    manifest = publish_graph(tmp_path, "scores", scoring())
+    golden = GraphGolden.model_validate_json((tmp_path / "scores" / "1" / GOLDEN_FILE).read_bytes())
+    loaded = load_any(tmp_path / "scores" / "1", "scores", 1)
+    probabilities = loaded.session.infer(np.array(golden.rows, dtype=np.float32))[0]
+    np.testing.assert_allclose(np.array(golden.outputs["probabilities"], np.float64), probabilities, atol=1e-6)
+    assert golden.answers == "the graph's own"
+    assert set(manifest.files) == {MODEL_FILE, GOLDEN_FILE}
+
+
+@pytest.mark.parametrize(
+    ("graph", "told"),
+    [
+        (with_rows_fixed(), "rows free"),
+        (summing_up(), "rows must come first"),
+        (looking_at_neighbours(), "one at a time"),
+        (b"no graph", "is not a graph that can be run"),
+    ],
+)
+def test_a_graph_whose_rows_cannot_share_a_run_is_refused(tmp_path: Path, graph: bytes, told: str) -> None:
+    with pytest.raises(OndeckError, match=told):
+        publish_graph(tmp_path, "scores", graph)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "told"),
+    [
+        ("Scores!", (), "no name for a model"),
+        ("batted_ball", (), "choose another name"),
+        ("scores", ("classes",), "gives no classes; it gives label, scores, probabilities"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], told: str) -> None:
+    with pytest.raises(GraphRefusedError, match=told):
+        publish_graph(tmp_path, name, scoring(), outputs)
+
+
+def test_a_graph_that_answers_otherwise_than_it_did_is_not_loaded(tmp_path: Path) -> None:
+    publish_graph(tmp_path, "scores", scoring())
+    folder = tmp_path / "scores" / "1"
+    golden = GraphGolden.model_validate_json((folder / GOLDEN_FILE).read_bytes())
+    moved = golden.outputs["probabilities"][::-1]
+    changed = golden.model_copy(update={"outputs": golden.outputs | {"probabilities": moved}})
+    (folder / GOLDEN_FILE).write_text(changed.model_dump_json())
+    with pytest.raises(ArtifactRefusedError, match="SHA-256"):
+        load_any(folder, "scores", 1)
+    sign_again(folder)
+    with pytest.raises(ArtifactRefusedError, match="golden rows come out different"):
+        load_any(folder, "scores", 1)
+
+
+def sign_again(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest["files"][GOLDEN_FILE] = hashlib.sha256((folder / GOLDEN_FILE).read_bytes()).hexdigest()
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+
+
+def test_who_wants_a_task_is_told_that_there_is_none(tmp_path: Path) -> None:
+    publish_graph(tmp_path, "scores", scoring())
+    folder = tmp_path / "scores" / "1"
+    assert read_any_manifest(folder, "scores", 1).model == "scores"
+    with pytest.raises(ArtifactRefusedError, match="Open Inference Protocol alone"):
+        read_manifest(folder, "scores", 1)

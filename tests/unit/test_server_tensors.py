@@ -1,0 +1,159 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference.grpc_service_pb2 import ModelInferRequest
+from ondeck_core.errors import InvalidInstanceError
+from ondeck_core.instances import Matrix
+from ondeck_core.manifest import FP32, Tensor
+from ondeck_server.rpc.open_inference.tensors import MOST_ROWS, features_of, positions, waiting
+
+NAN = float("nan")
+TAKES = Tensor(name="x", datatype=FP32, shape=(-1, 3))
+GIVES = (
+    Tensor(name="probabilities", datatype=FP32, shape=(-1, 2)),
+    Tensor(name="label", datatype="INT64", shape=(-1,)),
+)
+ROWS = np.array([[1, 2, NAN], [4, 5, 6]], dtype=np.float32)
+LAST = 9
+
+
+def raw(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
+    described = {"name": "x", "datatype": FP32, "shape": rows.shape} | tensor
+    request = ModelInferRequest(model_name="m", raw_input_contents=[rows.tobytes()])
+    request.inputs.add(**described)
+    return request
+
+
+def typed(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
+    request = raw(rows, **tensor)
+    request.inputs[0].contents.fp32_contents.extend(rows.ravel().tolist())
+    del request.raw_input_contents[:]
+    return request
+
+
+def refused(request: ModelInferRequest) -> list[str]:
+    with pytest.raises(InvalidInstanceError) as told:
+        features_of(request, TAKES)
+    return [each.field for each in told.value.violations]
+
+
+def test_raw_and_typed_elements_are_the_same_rows_nan_included() -> None:
+    np.testing.assert_array_equal(features_of(raw(), TAKES), ROWS)
+    np.testing.assert_array_equal(features_of(typed(), TAKES), ROWS)
+    assert features_of(typed(), TAKES).dtype == np.float32
+
+
+def changed(request: ModelInferRequest, **fields: Any) -> ModelInferRequest:
+    request.MergeFrom(ModelInferRequest(**fields))
+    return request
+
+
+MIXED = raw()
+MIXED.inputs[0].contents.fp32_contents.append(1)
+OTHER_FIELD = typed()
+OTHER_FIELD.inputs[0].contents.int_contents.append(1)
+NOTHING = raw()
+del NOTHING.raw_input_contents[:]
+SHARED = raw()
+SHARED.inputs[0].parameters["shared_memory_region"].string_param = "region"
+del SHARED.raw_input_contents[:]
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [
+        (ModelInferRequest(model_name="m"), ["inputs"]),
+        (changed(raw(), inputs=[ModelInferRequest.InferInputTensor(name="y")]), ["inputs"]),
+        (raw(name="features"), ["inputs[0].name"]),
+        (raw(datatype="FP64"), ["inputs[0].datatype"]),
+        (raw(datatype="INT32", name="z"), ["inputs[0].name", "inputs[0].datatype"]),
+        (raw(shape=(6,)), ["inputs[0].shape"]),
+        (raw(shape=(3, 2)), ["inputs[0].shape"]),
+        (raw(shape=(0, 3)), ["inputs[0].shape"]),
+        (raw(shape=(-1, 3)), ["inputs[0].shape"]),
+        (raw(shape=(MOST_ROWS + 1, 3)), ["inputs[0].shape"]),
+        (raw(shape=(1, 3)), ["raw_input_contents[0]"]),
+        (typed(shape=(1, 3)), ["inputs[0].contents.fp32_contents"]),
+        (changed(raw(), raw_input_contents=[b""]), ["raw_input_contents"]),
+        (MIXED, ["inputs[0].contents"]),
+        (OTHER_FIELD, ["inputs[0].contents.int_contents"]),
+        (NOTHING, ["inputs[0].contents.fp32_contents"]),
+        (SHARED, ["inputs[0].parameters.shared_memory_region"]),
+    ],
+)
+def test_what_the_model_does_not_take_is_refused_by_its_field(request_: ModelInferRequest, fields: list[str]) -> None:
+    assert refused(request_) == fields
+
+
+def wanting(*names: str) -> ModelInferRequest:
+    request = raw()
+    for name in names:
+        request.outputs.add(name=name)
+    return request
+
+
+def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:
+    assert positions(wanting(), GIVES) == [0, 1]
+    assert positions(wanting("label"), GIVES) == [1]
+    assert positions(wanting("label", "probabilities"), GIVES) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "field"),
+    [(("labels",), "outputs[0].name"), (("label", "label"), "outputs[1].name"), (("",), "outputs[0].name")],
+)
+def test_an_output_that_there_is_not_or_that_is_named_twice_is_refused(names: tuple[str, ...], field: str) -> None:
+    with pytest.raises(InvalidInstanceError) as told:
+        positions(wanting(*names), GIVES)
+    assert [each.field for each in told.value.violations] == [field]
+
+
+@pytest.mark.parametrize("parameter", ["classification", "shared_memory_region"])
+def test_what_an_output_cannot_be_is_refused_by_name(parameter: str) -> None:
+    request = wanting("label")
+    request.outputs[0].parameters[parameter].int64_param = 2
+    with pytest.raises(InvalidInstanceError) as told:
+        positions(request, GIVES)
+    assert [each.field for each in told.value.violations] == [f"outputs[0].parameters.{parameter}"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, (LAST, None)),
+        ({"priority": ("uint64_param", 1)}, (1, None)),
+        ({"priority": ("uint64_param", 0)}, (LAST, None)),
+        ({"priority": ("uint64_param", 2**60)}, (LAST, None)),
+        ({"timeout": ("int64_param", 1500)}, (LAST, 0.0015)),
+        ({"timeout": ("int64_param", 0)}, (LAST, None)),
+        ({"content_type": ("string_param", "np")}, (LAST, None)),
+    ],
+)
+def test_priority_and_timeout_are_read_and_what_means_nothing_changes_nothing(
+    parameters: dict[str, tuple[str, Any]], expected: tuple[int, float | None]
+) -> None:
+    request = raw()
+    for name, (kind, value) in parameters.items():
+        setattr(request.parameters[name], kind, value)
+    assert waiting(request, LAST) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [
+        ("priority", "string_param", "high"),
+        ("priority", "int64_param", -1),
+        ("timeout", "double_param", 1.0),
+        ("timeout", "int64_param", -5),
+        ("sequence_id", "int64_param", 3),
+        ("sequence_start", "bool_param", True),
+    ],
+)
+def test_a_parameter_that_cannot_be_taken_is_refused_by_name(name: str, kind: str, value: Any) -> None:
+    request = raw()
+    setattr(request.parameters[name], kind, value)
+    with pytest.raises(InvalidInstanceError) as told:
+        waiting(request, LAST)
+    assert [each.field for each in told.value.violations] == [f"parameters.{name}"]
