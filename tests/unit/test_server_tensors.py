@@ -16,7 +16,6 @@ GIVES = (
     Tensor(name="label", datatype="INT64", shape=(-1,)),
 )
 ROWS = np.array([[1, 2, NAN], [4, 5, 6]], dtype=np.float32)
-LAST = 9
 
 
 def raw(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
@@ -122,22 +121,22 @@ def test_what_an_output_cannot_be_is_refused_by_name(parameter: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
-        ({}, (LAST, None)),
-        ({"priority": ("uint64_param", 1)}, (1, None)),
-        ({"priority": ("uint64_param", 0)}, (LAST, None)),
-        ({"priority": ("uint64_param", 2**60)}, (LAST, None)),
-        ({"timeout": ("int64_param", 1500)}, (LAST, 0.0015)),
-        ({"timeout": ("int64_param", 0)}, (LAST, None)),
-        ({"content_type": ("string_param", "np")}, (LAST, None)),
+        ({}, (False, None)),
+        ({"priority": ("uint64_param", 1)}, (True, None)),
+        ({"priority": ("uint64_param", 0)}, (False, None)),
+        ({"priority": ("uint64_param", 2**60)}, (False, None)),
+        ({"timeout": ("int64_param", 1500)}, (False, 0.0015)),
+        ({"timeout": ("int64_param", 0)}, (False, None)),
+        ({"content_type": ("string_param", "np")}, (False, None)),
     ],
 )
 def test_priority_and_timeout_are_read_and_what_means_nothing_changes_nothing(
-    parameters: dict[str, tuple[str, Any]], expected: tuple[int, float | None]
+    parameters: dict[str, tuple[str, Any]], expected: tuple[bool, float | None]
 ) -> None:
     request = raw()
     for name, (kind, value) in parameters.items():
         setattr(request.parameters[name], kind, value)
-    assert waiting(request, LAST) == expected
+    assert waiting(request) == expected
 
 
 @pytest.mark.parametrize(
@@ -155,5 +154,5 @@ def test_a_parameter_that_cannot_be_taken_is_refused_by_name(name: str, kind: st
     request = raw()
     setattr(request.parameters[name], kind, value)
     with pytest.raises(InvalidInstanceError) as told:
-        waiting(request, LAST)
+        waiting(request)
     assert [each.field for each in told.value.violations] == [f"parameters.{name}"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from ondeck_core.instances import Matrix
 from ondeck_server.batching.pace import Pace, Timed
-from ondeck_server.batching.queue import Priority, Ran, TooLateError, Waiting, WaitingRows
+from ondeck_server.batching.queue import Priority, Promise, Ran, TooLateError, Waiting, WaitingRows
 from ondeck_server.batching.tally import Tally
 
 ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
@@ -85,19 +85,21 @@ class Batcher:
         if len(rows) <= ROWS_A_RUN:
             return self.submit(rows, within, priority)
         self.admit(len(rows), within, priority)
-        return asyncio.get_running_loop().create_task(self._in_parts(rows, priority))
+        promise = self._waiting.promise(len(rows))
+        parts = asyncio.get_running_loop().create_task(self._in_parts(rows, priority, promise))
+        parts.add_done_callback(lambda _: promise.end())
+        return parts
 
     async def answer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Ran:
         """Have any number of rows run, a run at a time, so that others get their turn in between; raises as `admit`."""
         return await self.start(rows, within, priority or priority_of(len(rows)))
 
-    async def _in_parts(self, rows: Matrix, priority: Priority) -> Ran:
-        with self._waiting.promised(len(rows)) as promise:
-            chunks = []
-            for at in range(0, len(rows), ROWS_A_RUN):
-                chunk = rows[at : at + ROWS_A_RUN]
-                promise.keep(len(chunk))
-                chunks.append(await self._enqueue(chunk, priority))
+    async def _in_parts(self, rows: Matrix, priority: Priority, promise: Promise) -> Ran:
+        chunks = []
+        for at in range(0, len(rows), ROWS_A_RUN):
+            chunk = rows[at : at + ROWS_A_RUN]
+            promise.keep(len(chunk))
+            chunks.append(await self._enqueue(chunk, priority))
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
     def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Ran]:

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
@@ -46,7 +45,7 @@ class Waiting:
 
 
 class Promise:
-    """How many rows of a call are still to come."""
+    """How many rows of a call are still to come; whoever made it ends it, too."""
 
     def __init__(self, waiting: "WaitingRows", rows: int) -> None:
         self._waiting = waiting
@@ -56,6 +55,10 @@ class Promise:
         """Say that so many are put now."""
         self.rows -= rows
         self._waiting.kept(rows)
+
+    def end(self) -> None:
+        """Say that no more will come."""
+        self.keep(self.rows)
 
 
 class WaitingRows:
@@ -72,15 +75,10 @@ class WaitingRows:
         """Count all that wait, and those of admitted calls that will come."""
         return sum(self._rows.values()) + self._promised
 
-    @contextmanager
-    def promised(self, rows: int) -> "Iterator[Promise]":
-        """Count rows that will be put later, a part at a time, for as long as the block."""
-        promise = Promise(self, rows)
+    def promise(self, rows: int) -> Promise:
+        """Count rows that will be put later, a part at a time."""
         self._promised += rows
-        try:
-            yield promise
-        finally:
-            self._promised -= promise.rows
+        return Promise(self, rows)
 
     def ahead_of(self, priority: Priority) -> int:
         """Count the rows that run before a newcomer of this priority."""
