@@ -23,14 +23,14 @@ def prediction_sets(probabilities: Matrix, thresholds: ArrayLike) -> NDArray[np.
 
 def confidence(probabilities: Matrix) -> Column:
     """One minus the entropy of the outcomes as a share of the largest it can be: 1 is certain, 0 knows nothing."""
-    held = np.clip(probabilities, 1e-12, 1.0)
+    held = np.minimum(np.maximum(probabilities, 1e-12), 1.0)
     entropy = -(held * np.log(held)).sum(axis=1) / np.log(probabilities.shape[1])
-    sure: Column = np.clip(1 - entropy, 0, 1).astype(np.float32)
+    sure: Column = np.minimum(np.maximum(1 - entropy, 0), 1).astype(np.float32)
     return sure
 
 
 def spread(members: Matrix, probabilities: Matrix) -> Column:
     """Largest less smallest probability that the members give to the likeliest outcome; 0 where all agree."""
     likeliest = members[np.arange(len(members)), :, probabilities.argmax(axis=1)]
-    apart: Column = np.ptp(likeliest, axis=1).astype(np.float32)
+    apart: Column = likeliest.max(axis=1) - likeliest.min(axis=1)
     return apart

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property, partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,15 @@ class Field:
         return f"{kind} from {self.low:g} to {self.high:g}{unit}"
 
 
+class Limits(NamedTuple):
+    """What the columns of a matrix may hold, each of shape (fields,). A column of codes may hold anything."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    required: NDArray[np.bool_]
+    whole: NDArray[np.bool_]
+
+
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
     """A named tuple of fields; `message` is its name in the contract, `path` the field that carries it."""
@@ -62,6 +71,17 @@ class InstanceType:
     def index(self, name: str) -> int:
         """Column of the field called `name`."""
         return self.names.index(name)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What each column may hold."""
+        measured = np.array([field.codes is None for field in self.fields])
+        return Limits(
+            low=np.where(measured, [field.low for field in self.fields], -np.inf).astype(np.float32),
+            high=np.where(measured, [field.high for field in self.fields], np.inf).astype(np.float32),
+            required=measured & [field.required for field in self.fields],
+            whole=measured & [field.whole for field in self.fields],
+        )
 
     def matrix(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Matrix:
         """Lay out columns by name as a matrix of shape (rows, fields); a column not given is absent."""
@@ -146,9 +166,7 @@ INSTANCE_TYPES: Final = (PITCH, BATTED_BALL)
 
 def legal(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
     """Tell for each row of a matrix of shape (n, fields) whether it may be asked about; no texts, no raising."""
-    ok = np.ones(len(matrix), dtype=np.bool_)
-    for position, field in enumerate(instance.fields):
-        ok &= ~_illegal(field, matrix[:, position])
+    ok: NDArray[np.bool_] = ~np.logical_or.reduce(_illegal(instance, matrix), axis=1)
     for _, clash, _ in _contradictions(instance, matrix):
         ok &= ~clash
     return ok
@@ -160,9 +178,8 @@ def check(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool
     Raises:
         InvalidInstanceError: with what is wrong.
     """
-    found = violations(instance, matrix, path=path, rows_named=rows_named)
-    if found:
-        raise InvalidInstanceError(found)
+    if not legal(instance, matrix).all():
+        raise InvalidInstanceError(violations(instance, matrix, path=path, rows_named=rows_named))
 
 
 def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> list[Violation]:
@@ -172,8 +189,8 @@ def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named:
     of many rows with the same fault the first few are named and the others counted.
     """
     faults = [
-        (field.name, np.flatnonzero(_illegal(field, column)), partial(_complaint, field, column))
-        for field, column in zip(instance.fields, matrix.T, strict=True)
+        (field.name, np.flatnonzero(illegal), partial(_complaint, field, column))
+        for field, illegal, column in zip(instance.fields, _illegal(instance, matrix).T, matrix.T, strict=True)
     ] + [(name, np.flatnonzero(clash), partial(_same, text)) for name, clash, text in _contradictions(instance, matrix)]
     told = _named if sum(bool(len(rows)) for _, rows, _ in faults) <= _MANY_FIELDS else _counted
     return [
@@ -200,15 +217,11 @@ def _counted(
         yield Violation(field, complaint(int(rows[0])) + others)
 
 
-def _illegal(field: Field, column: NDArray[np.float32]) -> NDArray[np.bool_]:
-    if field.codes is not None:
-        return np.zeros(len(column), dtype=np.bool_)  # an unknown code counts as not known
-    absent = np.isnan(column)
-    with np.errstate(invalid="ignore"):
-        bad = (column < field.low) | (column > field.high)
-        if field.whole:
-            bad |= np.isfinite(column) & (column != np.floor(column))
-    return (bad & ~absent) | (absent if field.required else np.zeros_like(absent))
+def _illegal(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
+    """Tell which cells hold what no row may hold; where a cell is absent, no comparison holds."""
+    low, high, required, whole = instance.limits
+    out_of_range: NDArray[np.bool_] = (matrix < low) | (matrix > high)
+    return out_of_range | (whole & (matrix > np.floor(matrix))) | (required & np.isnan(matrix))
 
 
 def _complaint(field: Field, column: NDArray[np.float32], row: int) -> str:
@@ -226,8 +239,7 @@ def _contradictions(instance: InstanceType, matrix: Matrix) -> Sequence[tuple[st
     """Name the fields that contradict others: (field, rows at fault, what would be right)."""
     if instance is PITCH:
         top, bottom = (matrix[:, instance.index(name)] for name in ("sz_top", "sz_bot"))
-        with np.errstate(invalid="ignore"):
-            return [("sz_top", top <= bottom, "must be above sz_bot")]
+        return [("sz_top", top <= bottom, "must be above sz_bot")]
     if instance is BATTED_BALL:
         x, y, angle = (~np.isnan(matrix[:, instance.index(n)]) for n in ("hc_x", "hc_y", "spray_angle"))
         return [

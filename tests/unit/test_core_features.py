@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from ondeck_core.categories import PitchType, Side
 from ondeck_core.features.feature_set import FeatureSet
@@ -37,6 +38,7 @@ def test_no_feature_tells_what_was_known_only_afterwards(task: Task) -> None:
     assert [name for name in task.features.names if any(word in name for word in AFTER_THE_EVENT)] == []
 
 
+@settings(deadline=None)  # the first flight takes long
 @given(angle=st.floats(-60, 60), near=st.floats(20, 150), far=st.floats(20, 150))
 def test_hit_coordinates_give_the_direction_and_nothing_else(angle: float, near: float, far: float) -> None:
     turn = np.radians(angle)
@@ -84,12 +86,36 @@ def test_a_pitch_type_that_is_not_known_is_absent_not_another(kind: float, flags
     assert [pitch[name] for name in ("is_fastball", "is_breaking", "is_offspeed")] == pytest.approx(flags, nan_ok=True)
 
 
+def bits(features: Matrix) -> list[list[int]]:
+    """What is stored, to the last bit; one absent value is as good as another."""
+    stored: list[list[int]] = np.where(np.isnan(features), np.float32(np.nan), features).view(np.uint32).tolist()
+    return stored
+
+
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_a_row_has_the_same_features_alone_and_in_a_batch(task: Task) -> None:
     instances = some_instances(task, 257, seed=1)
-    together = task.features.compute(instances)
     alone = np.vstack([task.features.compute(instances[i : i + 1]) for i in range(len(instances))])
-    np.testing.assert_array_equal(together, alone)
+    assert bits(task.features.compute(instances)) == bits(alone)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # of cells that no caller may send
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_even_of_rows_that_nobody_may_ask_about(task: Task, data: st.DataObject) -> None:
+    extremes = st.sampled_from([np.nan, 0.0, -0.0, 1.0, 2.0, 99.0, -45.0, 3e38, -3e38, 1e-45, np.inf, -np.inf])
+    instances = data.draw(arrays(np.float32, (7, len(task.instance.fields)), elements=extremes.map(np.float32)))
+    alone = np.vstack([task.features.compute(instances[i : i + 1]) for i in range(len(instances))])
+    assert bits(task.features.compute(instances)) == bits(alone)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_many_rows_have_the_features_of_their_parts_and_no_rows_have_none(task: Task) -> None:
+    instances = some_instances(task, 5000, seed=3)
+    parts = [task.features.compute(instances[at : at + 100]) for at in range(0, 5000, 100)]
+    assert bits(task.features.compute(instances)) == bits(np.vstack(parts))
+    assert task.features.compute(instances[:0]).shape == (0, len(task.features.names))
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
-from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType, check, legal
+from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType, check, legal, violations
 
 STRIKE = {"plate_x": 0.0, "plate_z": 2.5}
 HOMER = {"launch_speed": 108.0, "launch_angle": 27.0}
@@ -63,6 +66,17 @@ def test_a_refusal_names_each_field_and_what_would_be_right(
         check(instance, matrix, path=instance.path, rows_named=False)
     assert {violation.field: violation.description for violation in refused.value.violations} == complaints
     assert legal(instance, matrix).tolist() == [False]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("instance", [PITCH, BATTED_BALL])
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_exactly_the_rows_that_are_not_legal_have_violations(instance: InstanceType, data: st.DataObject) -> None:
+    cell = st.sampled_from([np.nan, 0.0, 1.0, 2.0, 2.5, 4.0, -1.0, 1e30, np.inf, -np.inf]).map(np.float32)
+    matrix = data.draw(arrays(np.float32, (3, len(instance.fields)), elements=cell, fill=st.just(np.float32(1.0))))
+    refused = [bool(violations(instance, matrix[i : i + 1], path="row", rows_named=False)) for i in range(len(matrix))]
+    assert legal(instance, matrix).tolist() == [not each for each in refused]
 
 
 def test_a_refusal_of_many_rows_names_the_row() -> None:

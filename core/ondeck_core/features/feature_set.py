@@ -60,16 +60,15 @@ class FeatureSet:
 
     def compute(self, instances: Matrix) -> Matrix:
         """Turn instances of shape (n, fields) into the model's input of shape (n, features); NaN is absent."""
-        if len(instances) <= _ROWS_AT_ONCE:
-            return self._compute(instances)
-        starts = range(0, len(instances), _ROWS_AT_ONCE)
-        return np.concatenate([self._compute(instances[start : start + _ROWS_AT_ONCE]) for start in starts])
+        features = np.empty((len(instances), len(self.names)), dtype=np.float32)
+        for start in range(0, len(instances), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            features[rows] = np.array(self._derived(instances[rows])).T
+        return features
 
-    def _compute(self, instances: Matrix) -> Matrix:
+    def _derived(self, instances: Matrix) -> tuple[Column, ...]:
         """Compute a lone row with numbers where many rows take columns: numpy does the same to both, only faster."""
         fields = instances.T.astype(np.float64, order="C")
         columns = dict(zip(self.instance.names, fields[:, 0] if len(instances) == 1 else fields, strict=True))
         with np.errstate(invalid="ignore", divide="ignore"):
-            derived = self.derive(columns)
-        features = np.array(self._in_order(derived)).astype(np.float32)
-        return np.ascontiguousarray(features.reshape(len(self.names), len(instances)).T)
+            return self._in_order(self.derive(columns))

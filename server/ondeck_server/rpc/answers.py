@@ -1,6 +1,8 @@
 """Values to messages: answers as a caller gets them."""
 
 import math
+from functools import lru_cache
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -34,28 +36,23 @@ _ROOM: Final = 4096  # for all of an answer that is not its rows
 
 def prediction(answer: Answer) -> Prediction:
     """Write the answer to one instance."""
-    outcomes = [
-        OutcomeProbability(outcome=outcome, probability=probability)
-        for outcome, probability in zip(answer.task.outcomes, answer.probabilities[0].tolist(), strict=True)
-    ]
-    written = Prediction(
-        outcomes=outcomes,
+    outcomes = answer.task.outcomes
+    figures = {name: value for name, values in answer.figures.items() if not math.isnan(value := float(values[0]))}
+    return Prediction(
+        outcomes=[
+            OutcomeProbability(outcome=outcome, probability=probability)
+            for outcome, probability in zip(outcomes, answer.probabilities[0].tolist(), strict=True)
+        ],
         answered_by=answered_by(answer.lease),
         prediction_sets=[
-            PredictionSet(
-                coverage=coverage, outcomes=[answer.task.outcomes[index] for index in np.flatnonzero(inside[0])]
-            )
+            PredictionSet(coverage=coverage, outcomes=list(compress(outcomes, inside[0].tolist())))
             for coverage, inside in answer.sets.items()
         ],
         spread=float(answer.spread[0]),
         confidence=float(answer.confidence[0]),
+        batted_ball=BattedBallFigures(**figures) if answer.task.name == "batted_ball" else None,
+        called_strike=CalledStrikeFigures(**figures) if answer.task.name == "called_strike" else None,
     )
-    figures = {name: float(values[0]) for name, values in answer.figures.items() if not math.isnan(values[0])}
-    if answer.task.name == "batted_ball":
-        written.batted_ball.CopyFrom(BattedBallFigures(**figures))
-    elif answer.task.name == "called_strike":
-        written.called_strike.CopyFrom(CalledStrikeFigures(**figures))
-    return written
 
 
 def batch(answer: Answer) -> BatchPredictResponse:
@@ -92,7 +89,12 @@ def _bits(outcomes: int) -> NDArray[np.int64]:
 def answered_by(lease: TaskLease) -> AnsweredBy:
     """Name what gave an answer."""
     manifest = lease.version.manifest
-    return AnsweredBy(model=manifest.model, version=manifest.version, alias=lease.alias, digest=manifest.digest)
+    return _answered_by(manifest.model, manifest.version, lease.alias, manifest.digest)
+
+
+@lru_cache
+def _answered_by(model: str, version: int, alias: str, digest: str) -> AnsweredBy:
+    return AnsweredBy(model=model, version=version, alias=alias, digest=digest)
 
 
 def stream_error(outcome: Outcome) -> StreamError:
