@@ -111,7 +111,7 @@ async def test_every_call_with_one_answer_that_is_cancelled_is_counted_once(
     columns = BattedBallColumns(launch_speed=[100.0] * rows, launch_angle=[20.0] * rows)
     before = counted(running_server, BATCH_PREDICT)
     calls = [predictions.BatchPredict(BatchPredictRequest(model=SPEC, batted_balls=columns)) for _ in range(50)]
-    assert await calls[0]  # so all of them have reached the server, or soon will
+    await calls[0]  # so all of them have reached the server, or soon will
     for call in calls[1:]:
         call.cancel()
     ended = [await call.code() for call in calls]
