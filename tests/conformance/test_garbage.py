@@ -223,7 +223,7 @@ def test_no_bytes_are_an_error_of_the_server(open_channel: grpc.Channel, method:
         st.binary(max_size=200), mutated(BALL.SerializeToString()), mutated(asked(1).SerializeToString())
     )
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(bodies)
     def tried(body: bytes) -> None:
         assert ask(body) in HONEST

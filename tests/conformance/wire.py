@@ -51,6 +51,7 @@ class Wire:
         self.goaway: int | None = None
         self.ended = False
         self._come: deque[Event] = deque()
+        self._unheard = b""
         self.http.initiate_connection()
         self.flush()
 
@@ -122,10 +123,14 @@ class Wire:
                 yield self._come.popleft()
 
     def _take(self, received: bytes) -> None:
-        try:
-            self._come += self.http.receive_data(received) if received else []
-        except ProtocolError:  # h2 hears nothing more after a farewell
-            self.ended = True
+        """Hear frame by frame: after a farewell h2 hears nothing more, and forgets what came with it."""
+        self._unheard += received
+        while len(self._unheard) >= (size := 9 + int.from_bytes(self._unheard[:3] or b"?" * 9)):
+            frame, self._unheard = self._unheard[:size], self._unheard[size:]
+            try:
+                self._come += self.http.receive_data(frame)
+            except ProtocolError:
+                self.ended = True
 
     def _acknowledge(self) -> None:
         for event in self._come:
