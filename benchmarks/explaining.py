@@ -12,9 +12,9 @@ from ondeck_core.explaining.parts import parts_of, settled
 from ondeck_core.explaining.plan import Plan, Question, affordable_rows, plan
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import ALIASES_FILE, BACKGROUND_FILE, PRODUCTION, Aliases
+from ondeck_server.batching.batcher import ROWS_A_RUN
 from ondeck_server.models.background import arranged
 from ondeck_server.models.loaded import LoadedVersion, load
-from ondeck_server.settings import ROWS_A_RUN
 
 COLUMNS = ("", "p50 ms", "p95 ms", "rows run", "exact", "background rows", "largest standard error, median")
 INSTANCES = 200

@@ -27,7 +27,7 @@ def _line(task: Task) -> tuple[str, ...]:
     line = ROOT / "onnx_models" / task.name
     graph = line / str(aliases(ROOT / "onnx_models", task.name)[PRODUCTION]) / MODEL_FILE
     features = task.features.compute(make_up_instances(task.instance, ROWS, seed=6))
-    session = Session(graph, features.shape[1], len(task.outcomes))
+    session = Session(graph.read_bytes(), features.shape[1], len(task.outcomes))
     timed = (f"{_median(session, features, size):.1f}" for size in RUNS)
     return (task.name, *timed, f"{graph.stat().st_size / 1e6:.1f}")
 

@@ -1,5 +1,7 @@
 """Models to serve in tests: small ones of made-up rows, and the real recipe on real months."""
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -52,13 +54,19 @@ def made_up_season() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def small_repository(tmp_path_factory: pytest.TempPathFactory, made_up_season: pl.DataFrame) -> Path:
-    """Both tasks, fitted small on made-up rows and published."""
+def small_repository(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Every task, fitted small on made-up rows and published; ONDECK_SMALL_MODELS names a folder that keeps them."""
     models = tmp_path_factory.mktemp("small_models")
-    with threadpool_limits(1):  # for so few rows threads would wait for each other, long if others use the cores
-        for task in TASKS.values():
-            train(dataset_of(task, made_up_season), small_plan(models), print)
-    return models
+    kept = Path(os.environ["ONDECK_SMALL_MODELS"]) if "ONDECK_SMALL_MODELS" in os.environ else None
+    if kept is None or not kept.is_dir():
+        season = request.getfixturevalue("made_up_season")
+        with threadpool_limits(1):  # for so few rows threads would wait for each other, long if others use the cores
+            for task in TASKS.values():
+                train(dataset_of(task, season), small_plan(models), print)
+        if kept is not None:
+            shutil.copytree(models, kept)
+        return models
+    return Path(shutil.copytree(kept, models, dirs_exist_ok=True))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,16 +30,18 @@ class RunningServer:
 def serving(models: Path, *words: str, notice_seconds: float = 0, **settings: object) -> Iterator[RunningServer]:
     """Run `ondeck serve` over a repository for as long as the block; `settings` are ONDECK_... in small letters."""
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", "0", "--admin-port", "0"]
-    command += ["--home", str(models / "nowhere")]  # no database, unless `words` name one
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ONDECK_NOTICE_SECONDS": str(notice_seconds)}
-    environment |= {f"ONDECK_{name.upper()}": str(value) for name, value in settings.items()}
-    process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True, env=environment)
-    try:
-        yield _announced(process)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+    command += ["--processes", "1"]
+    with tempfile.TemporaryDirectory() as home:  # no database in there, unless `words` name one
+        command += ["--home", home]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ONDECK_NOTICE_SECONDS": str(notice_seconds)}
+        environment |= {f"ONDECK_{name.upper()}": str(value) for name, value in settings.items()}
+        process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True, env=environment)
+        try:
+            yield _announced(process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
 
 
 def _announced(process: "subprocess.Popen[str]") -> RunningServer:

@@ -27,7 +27,8 @@ def asking(server: Reached) -> Iterator[Client]:
         NoAnswerError: whatever gRPC error the block meets, in words.
     """
     where = server.target or default_target(read_settings(ServerSettings))
-    with Client(where, credentials=credentials_for(server)) as client:
+    # who asks wants to hear why a server does not serve: no health
+    with Client(where, credentials=credentials_for(server), health=None) as client:
         try:
             yield client
         except grpc.RpcError as failed:

@@ -7,14 +7,15 @@ from typing import Final
 import click
 
 from ondeck_cli.lazy import Entry, LazyGroup
-from ondeck_cli.logs import FORMATS, LEVELS, configure_logs
 from ondeck_core.errors import OndeckError
+from ondeck_store.logs import FORMATS, LEVELS, configure_logs
 
 INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
     "up": Entry("ondeck_cli.up.command:up", "Run everything on this machine."),
     "serve": Entry("ondeck_server.commands:serve", "Serve the models over gRPC."),
+    "reload": Entry("ondeck_server.commands:reload", "Replace a running server's processes, one at a time."),
     "players": Entry("ondeck_ingest.register.commands:players", "Know who every row is about."),
     "predict": Entry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
     "explain": Entry("ondeck_cli.explain:explain", "Ask it why: what each field did to a probability."),

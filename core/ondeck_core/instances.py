@@ -8,7 +8,7 @@ the same wherever it is scored.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -54,7 +54,7 @@ class InstanceType:
     columns_path: str
     fields: tuple[Field, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the fields, in the order of the columns."""
         return tuple(field.name for field in self.fields)

@@ -1,31 +1,51 @@
-"""The admin pages, over HTTP: is the process alive, is it ready, what does it measure."""
+"""The admin pages, over HTTP: is the server alive, is it ready, what does it measure, who is connected."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-Unready = Callable[[], list[str]]
+from ondeck_server.addresses import CannotListenError, address_of
+
+_CHOICE: Final = "ONDECK_ADMIN_PORT or --admin-port"
 Page = Callable[[web.Request], Awaitable[web.Response]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """What the pages show: what keeps the server from being ready, its measures, and what channelz sees."""
+
+    unready: Callable[[], list[str]]
+    measures: Callable[[], bytes]
+    channelz: Callable[[], Awaitable[dict[str, Any]]]
+
+
 @asynccontextmanager
-async def admin_pages(host: str, port: int, unready: Unready, registry: CollectorRegistry) -> AsyncIterator[int]:
-    """Serve /livez, /readyz and /metrics for as long as the block; `unready` lists what keeps the server from it."""
+async def admin_pages(host: str, port: int, pages: Pages) -> AsyncIterator[int]:
+    """Serve /livez, /readyz, /metrics and /channelz for as long as the block; gives the port.
+
+    Raises:
+        CannotListenError: the port is in use, or the host is none of this machine.
+    """
     app = web.Application()
     app.add_routes(
         [
             web.get("/livez", _livez),
-            web.get("/readyz", _readyz(unready)),
-            web.get("/metrics", _metrics(registry)),
+            web.get("/readyz", _readyz(pages)),
+            web.get("/metrics", _metrics(pages)),
+            web.get("/channelz", _channelz(pages)),
         ]
     )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as failed:
+            raise CannotListenError(address_of(host, port), _CHOICE, failed.strerror) from failed
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
@@ -35,9 +55,9 @@ async def _livez(_: web.Request) -> web.Response:
     return web.Response(text="alive\n")
 
 
-def _readyz(unready: Unready) -> Page:
+def _readyz(pages: Pages) -> Page:
     async def readyz(_: web.Request) -> web.Response:
-        reasons = unready()
+        reasons = pages.unready()
         return web.Response(
             text="".join(f"{reason}\n" for reason in reasons) or "ready\n", status=503 if reasons else 200
         )
@@ -45,8 +65,15 @@ def _readyz(unready: Unready) -> Page:
     return readyz
 
 
-def _metrics(registry: CollectorRegistry) -> Page:
+def _metrics(pages: Pages) -> Page:
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        return web.Response(body=pages.measures(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     return metrics
+
+
+def _channelz(pages: Pages) -> Page:
+    async def channelz(_: web.Request) -> web.Response:
+        return web.json_response(await pages.channelz())
+
+    return channelz

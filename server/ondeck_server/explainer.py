@@ -11,8 +11,8 @@ from ondeck_core.explaining.plan import Explained, Question, affordable_rows, pl
 from ondeck_core.instances import Matrix, violations
 from ondeck_core.tasks import Task
 from ondeck_server.models.loaded import LoadedVersion
-from ondeck_server.models.manager import Chosen
-from ondeck_server.predictor import Answer, Predictor, probabilities_of
+from ondeck_server.models.served import Lease
+from ondeck_server.predictor import Answer, Predictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +43,26 @@ class Explanation:
     background_rows: int
 
 
-async def explain(predictor: Predictor, chosen: Chosen, instance: Matrix, outcome: str) -> Explanation:
+async def explain(
+    predictor: Predictor, lease: Lease, instance: Matrix, outcome: str, within: float | None = None
+) -> Explanation:
     """Explain an instance of shape (1, fields) by a version; `outcome` "" is the likeliest.
 
     Raises:
         NotExplainableError: the version has no background.
         InvalidInstanceError: the instance cannot be asked about, or the task has no such outcome.
         QueueFullError: too many rows wait already.
+        TooLateError: what it takes to explain takes longer than `within` so many seconds.
     """
-    version, task = chosen.version, chosen.version.task
+    version, task = lease.version, lease.version.task
     question = _question(version, instance)
     _check(task, instance, outcome)
     planned = plan(question, affordable_rows(len(task.outcomes)))
-    ran = await predictor.run(version, planned.rows)
-    explained = planned.explain(probabilities_of(ran))
+    ran = await predictor.run(lease, planned.rows, within)
+    explained = planned.explain(ran[0])
     asked = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
     return Explanation(
-        answer=predictor.finish(chosen, instance, ran[:1]),
+        answer=predictor.finish(lease, instance, tuple(part[:1] for part in ran)),
         outcome=task.outcomes[asked],
         base_rate=float(explained.base_rates[asked]),
         probability=float(explained.probabilities[asked]),

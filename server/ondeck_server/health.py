@@ -17,12 +17,7 @@ def health_names(services: tuple[str, ...], serving: dict[str, bool]) -> dict[st
     }
 
 
-async def tell_one(servicer: aio.HealthServicer, name: str, *, serves: bool) -> None:
-    """Make the health service say this of one name."""
-    await servicer.set(name, SERVING if serves else NOT_SERVING)
-
-
 async def tell(servicer: aio.HealthServicer, names: dict[str, bool]) -> None:
     """Make the health service say this."""
     for name, serves in names.items():
-        await tell_one(servicer, name, serves=serves)
+        await servicer.set(name, SERVING if serves else NOT_SERVING)

@@ -53,6 +53,11 @@ class Players:
             raise PlayersNotLoadedError("the players are not read yet; the server's log says if they cannot be")
         return self._known
 
+    @property
+    def ready(self) -> bool:
+        """Whether they have been read."""
+        return self._known is not None
+
     def resolver(self) -> Resolver:
         """Make a resolver for questions that are asked now; errors as `known`."""
         now = datetime.now(UTC)

@@ -11,9 +11,23 @@ from ondeck_core.certainty import confidence, prediction_sets
 from ondeck_core.figures import batted_ball_figures, called_strike_figures
 from ondeck_core.instances import Matrix, check
 from ondeck_core.tasks import Task
-from ondeck_server.batching import Batcher
-from ondeck_server.models.loaded import LoadedVersion
-from ondeck_server.models.manager import Chosen, Models, Wanted
+from ondeck_server.batching.queue import Ran
+from ondeck_server.models.catalog import Wanted
+from ondeck_server.models.manager import Models
+from ondeck_server.models.served import Lease
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Instances of shape (n, fields) that a caller asks about, and the seconds that he has, None: all the time.
+
+    `path` and `rows_named` say how a refusal names a field.
+    """
+
+    instances: Matrix
+    path: str
+    rows_named: bool = False
+    within: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +38,7 @@ class Answer:
     `confidence` are of shape (n,).
     """
 
-    chosen: Chosen
+    lease: Lease
     probabilities: Matrix
     figures: dict[str, Matrix]
     sets: dict[float, NDArray[np.bool_]]
@@ -34,72 +48,62 @@ class Answer:
     @property
     def task(self) -> Task:
         """What was predicted."""
-        return self.chosen.version.task
+        return self.lease.version.task
 
 
 class Predictor:
     """Answers from the loaded versions of a repository."""
 
-    def __init__(self, models: Models, max_waiting_rows: int, registry: CollectorRegistry) -> None:
-        self.models = models
+    def __init__(self, models: Models, registry: CollectorRegistry) -> None:
+        self._models = models
         self._rows = Counter("ondeck_rows", "Rows answered.", ("model", "version"), registry=registry)
-        self._max_waiting_rows = max_waiting_rows
-        self._batchers: dict[int, Batcher] = {}
 
-    def choose(self, wanted: Wanted) -> Chosen:
-        """Find the version that a caller means; errors as `Models.choose`."""
-        return self.models.choose(wanted)
+    def lease(self, wanted: Wanted) -> Lease:
+        """Take a lease on the version that a caller means; errors as `Models.lease`."""
+        return self._models.lease(wanted)
 
-    async def predict(self, chosen: Chosen, instances: Matrix, *, path: str, rows_named: bool) -> Answer:
-        """Answer instances of shape (n, fields); `path` and `rows_named` say how a refusal names a field.
+    async def predict(self, lease: Lease, asked: Asked) -> Answer:
+        """Answer instances.
 
         Raises:
             InvalidInstanceError: at least one row cannot be asked about; none is answered.
             QueueFullError: too many rows wait already.
+            TooLateError: those that wait take longer than the caller has time.
         """
-        check(chosen.version.task.instance, instances, path=path, rows_named=rows_named)
-        return self.finish(chosen, instances, await self._batcher(chosen.version).answer(instances))
+        _check(lease, asked)
+        return self.finish(lease, asked.instances, await lease.served.instances.answer(asked.instances, asked.within))
 
-    async def run(self, version: LoadedVersion, instances: Matrix) -> Matrix:
+    async def run(self, lease: Lease, instances: Matrix, within: float | None) -> Ran:
         """Turn instances of shape (n, fields), whatever they hold, into what `finish` takes, and no more.
 
         Raises:
             QueueFullError: too many rows wait already.
+            TooLateError: those that wait take longer than the caller has time.
         """
-        return await self._batcher(version).answer(instances)
+        return await lease.served.instances.answer(instances, within)
 
-    def start(self, chosen: Chosen, instance: Matrix, *, path: str) -> asyncio.Future[Matrix]:
+    def start(self, lease: Lease, asked: Asked) -> asyncio.Future[Ran]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
-        check(chosen.version.task.instance, instance, path=path, rows_named=False)
-        return self._batcher(chosen.version).submit(instance)
+        _check(lease, asked)
+        return lease.served.instances.submit(asked.instances, asked.within)
 
-    def finish(self, chosen: Chosen, instances: Matrix, ran: Matrix) -> Answer:
-        """Make the answer of what came out of a run: probabilities and, in the last column, the members' spread."""
-        probabilities, apart = probabilities_of(ran), ran[:, -1]
-        self._rows.labels(chosen.version.manifest.model, str(chosen.version.manifest.version)).inc(len(instances))
-        figures = _figures(chosen.version.task, probabilities, instances)
+    def finish(self, lease: Lease, instances: Matrix, ran: Ran) -> Answer:
+        """Make the answer of what came out of a run: probabilities and the members' spread."""
+        probabilities, apart = ran
+        manifest = lease.version.manifest
+        self._rows.labels(manifest.model, str(manifest.version)).inc(len(instances))
         return Answer(
-            chosen=chosen,
+            lease=lease,
             probabilities=probabilities,
-            figures=figures,
-            sets={
-                each.coverage: prediction_sets(probabilities, each.thresholds)
-                for each in chosen.version.manifest.prediction_sets
-            },
+            figures=_figures(lease.version.task, probabilities, instances),
+            sets={each.coverage: prediction_sets(probabilities, each.thresholds) for each in manifest.prediction_sets},
             spread=apart,
             confidence=confidence(probabilities),
         )
 
-    def _batcher(self, version: LoadedVersion) -> Batcher:
-        batcher = self._batchers.get(id(version))
-        if batcher is None:
-            batcher = self._batchers[id(version)] = Batcher(version, self._max_waiting_rows)
-        return batcher
 
-
-def probabilities_of(ran: Matrix) -> Matrix:
-    """Take the probabilities of shape (n, outcomes) out of what came out of a run."""
-    return ran[:, :-1]
+def _check(lease: Lease, asked: Asked) -> None:
+    check(lease.version.task.instance, asked.instances, path=asked.path, rows_named=asked.rows_named)
 
 
 def _figures(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:

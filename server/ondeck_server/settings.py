@@ -1,13 +1,14 @@
 """Settings of the server."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.cores import cores
+from ondeck_server.loading_rules import FORM, rules_of
 from ondeck_store.settings import StoreSettings
-
-ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds, in which nobody else is answered
 
 
 class ServerSettings(StoreSettings):
@@ -17,6 +18,9 @@ class ServerSettings(StoreSettings):
     host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="address to listen on; 0.0.0.0: every one")
     port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0: any free one")
     admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free one")
+    processes: int = Field(
+        default_factory=cores, ge=1, le=1024, description="processes that answer calls; unset: one for each core"
+    )
     notice_seconds: float = Field(
         default=1, ge=0, le=600, description="seconds between saying NOT_SERVING at shutdown and taking no more calls"
     )
@@ -74,3 +78,19 @@ class ServerSettings(StoreSettings):
     max_waiting_rows: int = Field(
         default=100_000, ge=ROWS_A_RUN, description="rows of one model that may wait for a run"
     )
+    batch_budget_ms: float = Field(
+        default=0, ge=0, le=1000, description="milliseconds that a row may wait for company; 0: it never waits"
+    )
+    versions: str = Field(default="latest:1", description=f"versions to load beside those with an alias: {FORM}")
+    look_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=86400,
+        description="seconds between two looks at the model repository that nobody asked for",
+    )
+
+    @field_validator("versions")
+    @classmethod
+    def _rules(cls, text: str) -> str:
+        rules_of(text)
+        return text

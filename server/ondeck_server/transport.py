@@ -4,8 +4,8 @@ from typing import Final
 
 import grpc
 
+from ondeck_server.addresses import CannotListenError, address_of
 from ondeck_server.certificates import Certificates, Renewal, files_of
-from ondeck_server.listening import address_of, cannot_listen
 from ondeck_server.settings import ServerSettings
 
 MEBIBYTE: Final = 1 << 20
@@ -37,14 +37,14 @@ def least_compressed(settings: ServerSettings) -> int:
     return settings.compression_kb * KIBIBYTE if settings.compression == "gzip" else 0
 
 
-def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
-    """Let a server listen where the settings say, secured as they say; return its port.
+def bind(server: grpc.aio.Server, settings: ServerSettings, port: int) -> int:
+    """Let a server listen on a port, secured as the settings say; return the port, which 0 leaves to the system.
 
     Raises:
         CannotListenError: the port is in use, or the host is none of this machine.
         CertificatesRefusedError: a file of the certificates is missing, or is not what it should be.
     """
-    where = address_of(settings.host, settings.port)
+    where = address_of(settings.host, port)
     files = files_of(settings)
     credentials = None if files is None else _credentials(Renewal(files))
     try:
@@ -52,7 +52,7 @@ def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
             return server.add_insecure_port(where)
         return server.add_secure_port(where, credentials)
     except RuntimeError as failed:
-        raise cannot_listen(where, "", "ONDECK_PORT or --port") from failed
+        raise CannotListenError(where, "ONDECK_PORT or --port") from failed
 
 
 def _keepalive(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -63,7 +63,7 @@ def test_a_code_that_nobody_knows_is_answered_as_one_that_is_not_given(
 
 def test_a_row_of_which_nothing_is_known_gets_a_finite_answer(version: LoadedVersion) -> None:
     nothing = np.full((1, len(version.task.instance.fields)), np.nan, dtype=np.float32)
-    assert np.isfinite(version.answer(nothing)).all()
+    assert np.isfinite(version.probabilities(nothing)).all()
 
 
 def test_no_feature_is_made_of_what_is_known_only_afterwards(version: LoadedVersion) -> None:

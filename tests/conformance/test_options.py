@@ -28,7 +28,7 @@ async def listening(settings: ServerSettings) -> AsyncIterator[str]:
     server = grpc.aio.server(options=transport.options(settings))
     handlers: Handlers = {"Say": grpc.unary_unary_rpc_method_handler(echo)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
-    port = transport.bind(server, settings)
+    port = transport.bind(server, settings, 0)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"
@@ -45,7 +45,7 @@ async def test_a_call_has_the_window_that_is_set_and_is_not_probed() -> None:
             pings = [each for each in wire.events(1) if isinstance(each, PingReceived)]
             return begun.changed_settings[SettingCodes.INITIAL_WINDOW_SIZE].new_value, len(pings)
 
-    async with listening(ServerSettings(port=0, window_kb=512)) as target:
+    async with listening(ServerSettings(window_kb=512)) as target:
         assert await asyncio.to_thread(told, target) == (512 * KIBIBYTE, 0)
 
 
@@ -55,7 +55,7 @@ async def test_a_connection_without_calls_is_closed_after_its_time_and_not_befor
             answered = wire.ask(framed(b"here"), "/test.Echo/Say").status
             return answered, len([each for each in wire.events(2) if isinstance(each, ConnectionTerminated)])
 
-    async with listening(ServerSettings(port=0, connection_idle_seconds=0.5)) as target:
+    async with listening(ServerSettings(connection_idle_seconds=0.5)) as target:
         assert await asyncio.to_thread(told, target) == (0, 1)
-    async with listening(ServerSettings(port=0, connection_idle_seconds=0)) as target:
+    async with listening(ServerSettings(connection_idle_seconds=0)) as target:
         assert await asyncio.to_thread(told, target) == (0, 0)

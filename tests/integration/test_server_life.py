@@ -150,9 +150,9 @@ def test_a_half_written_version_is_no_version(copied: Path) -> None:
         assert check(channel, "") == SERVING
 
 
-def test_a_version_without_an_alias_is_present_and_not_loaded(copied: Path) -> None:
+def test_a_version_that_neither_an_alias_nor_a_rule_names_is_present_and_not_loaded(copied: Path) -> None:
     (copied / "batted_ball" / ALIASES_FILE).unlink()
-    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+    with serving(copied, "--versions", "aliases") as server, grpc.insecure_channel(server.target) as channel:
         present, *_ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
         assert present.state == ModelState.MODEL_STATE_PRESENT
         request = PredictRequest(model=ModelSpec(name="batted_ball", version=1), batted_ball=BALL.batted_ball)

@@ -1,16 +1,221 @@
 import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.instances import Matrix
-from ondeck_server.batching import Batcher, QueueFullError
+from ondeck_server.batching.batcher import INLINE_SECONDS, ROWS_A_RUN, Batcher
+from ondeck_server.batching.pace import Pace, Timed
+from ondeck_server.batching.queue import Priority, QueueFullError, Ran, TooLateError
 from ondeck_server.models.loaded import LoadedVersion, load
-from ondeck_server.settings import ROWS_A_RUN
 from ondeck_trainer.golden import make_up_instances
+from tests.opened import manners
+
+BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
+SLOW = Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)])  # a millisecond a row
+
+
+class Doubling:
+    """A graph that doubles its rows and counts them; `clock` moves on by a millisecond a row."""
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+        self.now = 0.0
+
+    def run(self, rows: Matrix) -> Ran:
+        self.runs.append(len(rows))
+        self.now += 0.001 * len(rows)
+        return rows * 2, rows[:, 0]
+
+    def clock(self) -> float:
+        return self.now
+
+
+def numbered(rows: int, start: int = 0) -> Matrix:
+    return np.arange(start, start + rows, dtype=np.float32).reshape(-1, 1)
+
+
+def assert_own(ran: Ran, asked: Matrix) -> None:
+    np.testing.assert_array_equal(ran[0], asked * 2)
+    np.testing.assert_array_equal(ran[1], asked[:, 0])
+
+
+async def test_callers_of_one_turn_share_one_run() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners())
+    answers = await asyncio.gather(*(batcher.submit(numbered(1, at)) for at in range(10)))
+    assert graph.runs == [10]
+    for at, ran in enumerate(answers):
+        assert_own(ran, numbered(1, at))
+
+
+CALLERS = st.lists(
+    st.tuples(
+        st.integers(1, 3 * ROWS_A_RUN),
+        st.sampled_from(["wait", "cancel at once", "cancel later", "come later", "in too little time", "in time"]),
+        st.sampled_from([None, *Priority]),
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(callers=CALLERS, pace=st.sampled_from([None, SLOW]), budget=st.sampled_from([0, 0.002]))
+async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order(
+    callers: Sequence[tuple[int, str, Priority | None]], pace: Pace | None, budget: float
+) -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(budget_seconds=budget), pace, graph.clock)
+    asked: list[tuple[Matrix, asyncio.Task[Ran]]] = []
+    most_rows = 0
+    for rows, how, priority in callers:
+        if how == "come later":
+            await asyncio.sleep(0)
+        instances = numbered(rows, start=most_rows)
+        within = {"in too little time": -1.0, "in time": 1e9}.get(how)
+        task = asyncio.create_task(batcher.answer(instances, within, priority))
+        if how == "in too little time":
+            with pytest.raises(TooLateError):
+                await task
+            continue
+        most_rows += rows
+        if how == "cancel later":
+            await asyncio.sleep(0)
+        if how.startswith("cancel"):
+            task.cancel()
+        else:
+            asked.append((instances, task))
+    for instances, task in asked:
+        assert_own(await task, instances)
+    async with asyncio.timeout(10):
+        while batcher._waiting.rows:  # noqa: ASYNC110  the batcher tells nobody that all have gone
+            await asyncio.sleep(0.001)
+    assert sum(len(instances) for instances, _ in asked) <= sum(graph.runs) <= most_rows
+    assert max(graph.runs, default=0) <= ROWS_A_RUN
+
+
+async def test_what_is_cancelled_before_its_run_is_not_run() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners())
+    kept, left = batcher.submit(numbered(3)), batcher.submit(numbered(40))
+    left.cancel()
+    assert_own(await kept, numbered(3))
+    assert graph.runs == [3]
+
+
+async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_run() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(), Pace(), graph.clock)
+    batcher._pace = Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)])
+    ahead = batcher.submit(numbered(30))
+    with pytest.raises(TooLateError, match="31 ms of runs are ahead, 20 ms are left"):
+        batcher.submit(numbered(1), 0.020)
+    in_time = batcher.submit(numbered(1), 0.040)
+    await asyncio.gather(ahead, in_time)
+    assert sum(graph.runs) == 31
+
+
+async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_run() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(), SLOW, graph.clock)
+    with pytest.raises(TooLateError):
+        await batcher.answer(numbered(3 * ROWS_A_RUN), 0.5)
+    assert not graph.runs
+
+
+async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(), Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)]))
+    bulk = batcher.submit(numbered(200), None, BULK)
+    small = batcher.submit(numbered(1), 0.01, INTERACTIVE)
+    assert_own(await small, numbered(1))
+    assert_own(await bulk, numbered(200))
+    assert graph.runs == [1, 200]
+
+
+def test_the_pace_is_learned_from_runs() -> None:
+    pace = Pace([Timed(rows=1, seconds=0.002), Timed(rows=101, seconds=0.102)])
+    assert pace.seconds(50) == pytest.approx(0.051)
+    for _ in range(100):
+        pace.learn(Timed(rows=10, seconds=0.022))
+    assert pace.seconds(50) == pytest.approx(0.102, rel=0.01)
+    assert pace.rows_within(0.102) in {49, 50}
+
+
+async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(max_waiting_rows=5))
+    first = batcher.submit(numbered(4))
+    with pytest.raises(QueueFullError, match="4 rows wait already, 5 may"):
+        batcher.submit(numbered(2))
+    await first
+    assert graph.runs == [4]
+    assert_own(await batcher.submit(numbered(5)), numbered(5))
+
+
+async def test_a_large_call_fills_the_queue_with_all_of_its_rows() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(max_waiting_rows=3 * ROWS_A_RUN))
+    large = asyncio.create_task(batcher.answer(numbered(3 * ROWS_A_RUN)))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFullError):
+        batcher.submit(numbered(1))
+    await large
+    assert_own(await batcher.submit(numbered(1)), numbered(1))
+
+
+async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def run(rows: Matrix) -> Ran:
+        if len(rows) == ROWS_A_RUN:
+            running.set()
+            go_on.wait(30)
+        return (rows,)
+
+    batcher = Batcher(run, manners(), Pace([Timed(rows=1, seconds=1e-4), Timed(rows=256, seconds=2 * INLINE_SECONDS)]))
+    large = asyncio.create_task(batcher.answer(numbered(2 * ROWS_A_RUN)))
+    while not running.is_set():  # noqa: ASYNC110  it is set in another thread
+        await asyncio.sleep(0.001)
+    for _ in range(3):
+        assert (await batcher.submit(numbered(1)))[0].shape == (1, 1)
+    assert not large.done()
+    go_on.set()
+    assert (await large)[0].shape == (2 * ROWS_A_RUN, 1)
+
+
+async def test_a_row_waits_for_company_if_it_may() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(budget_seconds=0.05))
+    first = batcher.submit(numbered(1))
+    await asyncio.sleep(0.005)
+    await asyncio.gather(first, batcher.submit(numbered(2)))
+    assert graph.runs == [3]
+
+
+async def test_a_full_run_does_not_wait_for_company() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(budget_seconds=30))
+    await asyncio.wait_for(asyncio.gather(batcher.submit(numbered(1)), batcher.submit(numbered(ROWS_A_RUN - 1))), 10)
+    assert graph.runs == [ROWS_A_RUN]
+
+
+async def test_a_run_that_fails_is_told_to_each_of_its_callers_and_the_next_goes_on() -> None:
+    def run(rows: Matrix) -> Ran:
+        if len(rows) == 2:
+            raise ArithmeticError("a graph that cannot take two")
+        return (rows,)
+
+    batcher = Batcher(run, manners())
+    answers = await asyncio.gather(batcher.submit(numbered(1)), batcher.submit(numbered(1)), return_exceptions=True)
+    assert [type(each) for each in answers] == [ArithmeticError] * 2
+    assert (await batcher.submit(numbered(1)))[0].shape == (1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -18,91 +223,15 @@ def version(small_repository: Path) -> LoadedVersion:
     return load(small_repository / "batted_ball" / "1", "batted_ball", 1)
 
 
-class Counting:
-    """A version that counts its runs."""
-
-    def __init__(self, version: LoadedVersion) -> None:
-        self.version = version
-        self.runs: list[int] = []
-
-    def answer(self, instances: Matrix) -> Matrix:
-        self.runs.append(len(instances))
-        return self.version.answer(instances)
-
-
-def counting(version: LoadedVersion, limit: int = 10**6) -> tuple[Counting, Batcher]:
-    counted = Counting(version)
-    return counted, Batcher(counted, limit)  # type: ignore[arg-type]  # answers as a version does
-
-
-def some(version: LoadedVersion, rows: int, seed: int = 5) -> Matrix:
-    return make_up_instances(version.task.instance, rows, seed)
-
-
-async def test_callers_of_one_turn_share_one_run(version: LoadedVersion) -> None:
-    counted, batcher = counting(version)
-    rows = some(version, 10)
-    answers = await asyncio.gather(*(batcher.submit(rows[i : i + 1]) for i in range(10)))
-    assert counted.runs == [10]
-    np.testing.assert_allclose(np.vstack(answers), version.answer(rows), atol=1e-6)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    callers=st.lists(
-        st.tuples(st.integers(1, 40), st.sampled_from(["wait", "cancel", "later"])), min_size=1, max_size=12
-    )
-)
-async def test_each_caller_gets_his_own_rows_in_his_own_order(
-    version: LoadedVersion, callers: list[tuple[int, str]]
-) -> None:
-    counted, batcher = counting(version)
-    asked: list[tuple[Matrix, asyncio.Future[Matrix]]] = []
-    kept_rows = 0
-    for number, (rows, how) in enumerate(callers):
-        if how == "later":
-            await asyncio.sleep(0)
-        instances = some(version, rows, seed=number)
-        answer = batcher.submit(instances)
-        if how == "cancel":
-            answer.cancel()
-        else:
-            asked.append((instances, answer))
-            kept_rows += rows
-    for instances, answer in asked:
-        np.testing.assert_allclose(await answer, version.answer(instances), atol=1e-6)
-    await asyncio.sleep(0)
-    assert sum(counted.runs) == kept_rows  # what was cancelled before its run was not run
-
-
-async def test_a_large_call_is_cut_so_that_others_get_their_turn(version: LoadedVersion) -> None:
-    counted, batcher = counting(version)
-    large = some(version, 3 * ROWS_A_RUN)
-    whole = asyncio.create_task(batcher.answer(large))
-    await asyncio.sleep(0)
-    small = await batcher.submit(large[:1])
-    assert not whole.done()
-    assert max(counted.runs) <= ROWS_A_RUN
-    np.testing.assert_allclose(small, version.answer(large[:1]), atol=1e-6)
-    np.testing.assert_allclose(await whole, version.answer(large), atol=1e-6)
-
-
-async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it(version: LoadedVersion) -> None:
-    counted, batcher = counting(version, limit=5)
-    first = batcher.submit(some(version, 4))
-    with pytest.raises(QueueFullError, match="4 rows wait already, 5 may"):
-        batcher.submit(some(version, 2))
-    await first
-    assert counted.runs == [4]
-    assert (await batcher.submit(some(version, 5))).shape == (5, 6)
-
-
-async def test_a_run_that_fails_is_told_to_each_of_its_callers(version: LoadedVersion) -> None:
-    _, batcher = counting(version)
-    bad = np.zeros((1, 2), dtype=np.float32)
-    answers = await asyncio.gather(batcher.submit(bad), batcher.submit(bad), return_exceptions=True)
-    assert all(isinstance(each, Exception) for each in answers)
-    assert (await batcher.submit(some(version, 1))).shape == (1, 6)
+async def test_a_real_version_answers_in_batches_as_it_does_alone(version: LoadedVersion) -> None:
+    batcher = Batcher(version.answer, manners(), version.pace)
+    instances = make_up_instances(version.task.instance, 600, 5)
+    small = [batcher.submit(instances[at : at + 1]) for at in range(20)]
+    large = await batcher.answer(instances)
+    alone = version.answer(instances)
+    for batched, expected in zip(large, alone, strict=True):
+        np.testing.assert_allclose(batched, expected, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate([(await each)[0] for each in small]), alone[0][:20], atol=1e-6)
 
 
 def test_a_graph_runs_on_one_thread(version: LoadedVersion) -> None:

@@ -4,24 +4,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
 from ondeck_server.explainer import explain
-from ondeck_server.models.manager import Chosen, Models, Wanted
-from ondeck_server.predictor import Predictor
+from ondeck_server.models.catalog import Wanted
+from ondeck_server.models.served import Lease
+from ondeck_server.predictor import Asked, Predictor
 from ondeck_trainer.golden import make_up_instances
+from tests.opened import opened_models
 
 
-@pytest.fixture(scope="module")
-def predictor(explaining_repository: Path) -> Predictor:
-    return Predictor(Models(explaining_repository), 100_000, CollectorRegistry())
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def predictor(explaining_repository: Path) -> Predictor:
+    return Predictor(await opened_models(explaining_repository), CollectorRegistry())
 
 
-@pytest.fixture(scope="module")
-def chosen(predictor: Predictor) -> Chosen:
-    return predictor.choose(Wanted(model="called_strike"))
+@pytest.fixture
+def lease(predictor: Predictor) -> Lease:
+    return predictor.lease(Wanted(model="called_strike"))
 
 
 @pytest.fixture
@@ -29,16 +32,17 @@ def instance() -> Matrix:
     return make_up_instances(TASKS["called_strike"].instance, 2, seed=1)[:1]
 
 
-def beside(chosen: Chosen, background: Matrix) -> Chosen:
-    return replace(chosen, version=replace(chosen.version, background=background))
+def beside(lease: Lease, background: Matrix) -> Lease:
+    lease.version = replace(lease.version, background=background)
+    return lease
 
 
 async def test_others_are_answered_while_an_explanation_is_under_way(
-    predictor: Predictor, chosen: Chosen, instance: Matrix
+    predictor: Predictor, lease: Lease, instance: Matrix
 ) -> None:
-    explaining = asyncio.create_task(explain(predictor, chosen, instance, ""))
+    explaining = asyncio.create_task(explain(predictor, lease, instance, ""))
     await asyncio.sleep(0)
-    await predictor.predict(chosen, instance, path="pitch", rows_named=False)
+    await predictor.predict(lease, Asked(instances=instance, path="pitch"))
     assert not explaining.done()
     explained = await explaining
     added = sum(each.contribution for each in explained.contributions)
@@ -46,12 +50,12 @@ async def test_others_are_answered_while_an_explanation_is_under_way(
 
 
 async def test_where_few_fields_differ_the_answer_is_exact(
-    predictor: Predictor, chosen: Chosen, instance: Matrix
+    predictor: Predictor, lease: Lease, instance: Matrix
 ) -> None:
     background = np.repeat(instance, 3, axis=0)
     background[:, 0] += [0.5, 1, 1.5]
     background[:, 1] += 0.5
-    explained = await explain(predictor, beside(chosen, background), instance, "called_strike")
+    explained = await explain(predictor, beside(lease, background), instance, "called_strike")
     moved = {each.field for each in explained.contributions if each.contribution}
     assert explained.exact
     assert moved <= {"plate_x", "plate_z"}
@@ -59,9 +63,9 @@ async def test_where_few_fields_differ_the_answer_is_exact(
 
 
 async def test_what_an_instance_and_its_background_share_is_listed_with_nothing_to_its_credit(
-    predictor: Predictor, chosen: Chosen, instance: Matrix
+    predictor: Predictor, lease: Lease, instance: Matrix
 ) -> None:
-    explained = await explain(predictor, beside(chosen, np.repeat(instance, 2, axis=0)), instance, "ball")
+    explained = await explain(predictor, beside(lease, np.repeat(instance, 2, axis=0)), instance, "ball")
     assert explained.base_rate == explained.probability
     assert {each.contribution for each in explained.contributions} == {0.0}
     assert {"plate_x", "sz_top", "stand"} <= {each.field for each in explained.contributions}

@@ -11,7 +11,7 @@ from ondeck_core.errors import (
     Violation,
     WrongInstanceError,
 )
-from ondeck_server.batching import QueueFullError
+from ondeck_server.batching.queue import QueueFullError
 from ondeck_server.rpc.statuses import DOMAIN, INTERNAL_TEXT, DeadlinePassedError, outcome_of
 
 TABLE = [

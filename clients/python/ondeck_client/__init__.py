@@ -30,10 +30,12 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
-from ondeck_client.errors import correlation_id_of, reason_of, violations_of
+from ondeck_client.errors import correlation_id_of, reason_of, retry_delay_of, violations_of
+from ondeck_client.resuming import AnsweredOutOfOrderError, LeftUnansweredError, Persistence
 from ondeck_client.security import tls
 
 __all__ = [
+    "AnsweredOutOfOrderError",
     "AsyncClient",
     "BatchPredictResponse",
     "BattedBall",
@@ -45,10 +47,12 @@ __all__ = [
     "FieldViolation",
     "GetPlayerResponse",
     "InfieldAlignment",
+    "LeftUnansweredError",
     "Model",
     "ModelState",
     "OutfieldAlignment",
     "Park",
+    "Persistence",
     "Pitch",
     "PitchColumns",
     "PitchType",
@@ -62,6 +66,7 @@ __all__ = [
     "StreamAnswer",
     "correlation_id_of",
     "reason_of",
+    "retry_delay_of",
     "tls",
     "violations_of",
 ]

@@ -1,6 +1,6 @@
 """The client for programs on asyncio: the same methods, awaited."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -10,11 +10,19 @@ from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerAnswer
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
-from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, ExplainResponse, Prediction, StreamAnswer
+from ondeck.v1.prediction_service_pb2 import (
+    BatchPredictResponse,
+    ExplainResponse,
+    Prediction,
+    StreamAnswer,
+    StreamPredictRequest,
+)
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
+from ondeck_client.aio_streaming import AsyncStream, Call
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
-from ondeck_client.requests import Asked, Columns, Instance, Outgoing, Question
+from ondeck_client.requests import Asked, Columns, Instance, Question
+from ondeck_client.resuming import Persistence, resuming
 
 
 class AsyncClient:
@@ -31,10 +39,11 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         wait_for_ready: bool = False,
+        health: str | None = "",
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        chosen = channel_options(max_message_bytes, options)
+        chosen = channel_options(max_message_bytes, health, options)
         self._channel = (
             grpc.aio.insecure_channel(target, chosen)
             if credentials is None
@@ -85,7 +94,7 @@ class AsyncClient:
         request = requests.batch_request(requests.model_spec(model, version, alias), columns)
         return await self._predictions.BatchPredict(request, **self._manner.of_call(timeout))
 
-    def stream(
+    def stream(  # noqa: PLR0913  as predict, and one word more
         self,
         model: str,
         instances: Iterable[Asked] | AsyncIterable[Asked],
@@ -93,12 +102,15 @@ class AsyncClient:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
+        persistence: Persistence | None = None,
     ) -> AsyncGenerator[StreamAnswer, None]:
         """Ask about instances as they come, each with an id of yours; answers come in their order.
 
-        `timeout` is for the whole stream; None, the default, lets it go on for ever.
+        All is as `ondeck_client.Client.stream` says, but that `instances` may be an asynchronous iterable, which a
+        task of its own reads. To leave early, `aclose` the generator: Python itself does so only when it gets to it.
         """
-        return self._answers(Outgoing(spec=requests.model_spec(model, version, alias)), instances, timeout)
+        asked = requests.stream_requests(requests.model_spec(model, version, alias), instances)
+        return AsyncStream(self._open, asked, resuming(persistence), timeout).answers()
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:  # noqa: ASYNC109  as above
         """List every version of every model."""
@@ -142,18 +154,5 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _answers(
-        self,
-        outgoing: Outgoing,
-        instances: Iterable[Asked] | AsyncIterable[Asked],
-        timeout: float | None,  # noqa: ASYNC109  as above
-    ) -> AsyncGenerator[StreamAnswer, None]:
-        asked = outgoing.each_awaited(instances) if isinstance(instances, AsyncIterable) else outgoing.each(instances)
-        call = self._predictions.StreamPredict(asked, **self._manner.of_stream(timeout))
-        try:
-            async for response in call:
-                for answer in response.answers:
-                    yield answer
-        finally:
-            call.cancel()
-        outgoing.raise_error()
+    def _open(self, asked: AsyncIterator[StreamPredictRequest], left: float | None) -> Call:
+        return self._predictions.StreamPredict(asked, **self._manner.of_stream(left))

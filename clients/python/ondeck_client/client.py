@@ -1,6 +1,6 @@
 """The client for programs with threads, or with none."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -10,11 +10,19 @@ from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerAnswer
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
-from ondeck.v1.prediction_service_pb2 import BatchPredictResponse, ExplainResponse, Prediction, StreamAnswer
+from ondeck.v1.prediction_service_pb2 import (
+    BatchPredictResponse,
+    ExplainResponse,
+    Prediction,
+    StreamAnswer,
+    StreamPredictRequest,
+)
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
-from ondeck_client.requests import Asked, Columns, Instance, Outgoing, Question
+from ondeck_client.requests import Asked, Columns, Instance, Question
+from ondeck_client.resuming import Persistence, resuming
+from ondeck_client.streaming import Call, Stream
 
 
 class Client:
@@ -30,6 +38,8 @@ class Client:
         credentials: how to secure the connection, for example `tls(ca="ca.pem")`; None: not at all.
         timeout: seconds that a call may take unless it says otherwise.
         wait_for_ready: whether a call waits, within its time, for a server that is not there yet.
+        health: the health name that a replica must serve under to be asked, for example `models/batted_ball`; "", the
+            default: the whole server; None: replicas are asked whatever their health.
         max_message_bytes: largest message sent or taken; the server has its own limit, too.
         options: further gRPC channel options; they win over those that the client sets.
     """
@@ -41,10 +51,11 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         wait_for_ready: bool = False,
+        health: str | None = "",
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        chosen = channel_options(max_message_bytes, options)
+        chosen = channel_options(max_message_bytes, health, options)
         self._channel = (
             grpc.insecure_channel(target, chosen)
             if credentials is None
@@ -109,7 +120,7 @@ class Client:
         request = requests.batch_request(requests.model_spec(model, version, alias), columns)
         return self._predictions.BatchPredict(request, **self._manner.of_call(timeout))
 
-    def stream(
+    def stream(  # noqa: PLR0913  as predict, and one word more
         self,
         model: str,
         instances: Iterable[Asked],
@@ -117,6 +128,7 @@ class Client:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
+        persistence: Persistence | None = None,
     ) -> Generator[StreamAnswer, None, None]:
         """Ask about instances as they come, each with an id of yours; answers come in their order.
 
@@ -124,8 +136,14 @@ class Client:
         with the instances, or when the generator is closed. `instances` is iterated in another thread; what it raises
         is raised here, after the answers to what it gave before. `timeout` is for the whole stream; None, the
         default, lets it go on for ever.
+
+        When the call breaks with UNAVAILABLE (a server that stops, restarts or is lost), another is opened, and what
+        has no answer is asked again: each instance is answered once, in its order. `persistence` says for how long
+        that is tried before the last error is raised, and how many instances may be without an answer; more are not
+        read before.
         """
-        return self._answers(Outgoing(spec=requests.model_spec(model, version, alias)), instances, timeout)
+        asked = requests.stream_requests(requests.model_spec(model, version, alias), instances)
+        return Stream(self._open, asked, resuming(persistence), timeout).answers()
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """List every version of every model."""
@@ -163,13 +181,5 @@ class Client:
     ) -> None:
         self.close()
 
-    def _answers(
-        self, outgoing: Outgoing, instances: Iterable[Asked], timeout: float | None
-    ) -> Generator[StreamAnswer, None, None]:
-        call = self._predictions.StreamPredict(outgoing.each(instances), **self._manner.of_stream(timeout))
-        try:
-            for response in call:
-                yield from response.answers
-        finally:
-            call.cancel()
-        outgoing.raise_error()
+    def _open(self, asked: Iterator[StreamPredictRequest], left: float | None) -> Call:
+        return self._predictions.StreamPredict(asked, **self._manner.of_stream(left))

@@ -1,7 +1,7 @@
 """Requests, built alike for both clients."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from typing import overload
 
 from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns
 from ondeck.v1.model_service_pb2 import GetModelRequest
@@ -80,34 +80,16 @@ def _question(asked: Question) -> PlayerQuestion:
     return PlayerQuestion(name=PlayerName(name=asked) if isinstance(asked, str) else asked)
 
 
-@dataclass(kw_only=True)
-class Outgoing:
-    """The requests of one stream.
-
-    An error of the caller's own iterable ends them, and stays in `error`: gRPC would swallow it. What was asked
-    before is still answered.
-    """
-
-    spec: ModelSpec
-    error: Exception | None = None
-
-    def each(self, instances: Iterable[Asked]) -> Iterator[StreamPredictRequest]:
-        """Make a request of each instance."""
-        try:
-            for asked in instances:
-                yield stream_request(self.spec, asked)
-        except Exception as error:  # noqa: BLE001  raised again by the client that reads the answers
-            self.error = error
-
-    async def each_awaited(self, instances: AsyncIterable[Asked]) -> AsyncIterator[StreamPredictRequest]:
-        """Make a request of each instance as it comes."""
-        try:
-            async for asked in instances:
-                yield stream_request(self.spec, asked)
-        except Exception as error:  # noqa: BLE001  raised again by the client that reads the answers
-            self.error = error
-
-    def raise_error(self) -> None:
-        """Raise what the caller's iterable raised, if it did."""
-        if self.error is not None:
-            raise self.error
+@overload
+def stream_requests(spec: ModelSpec, instances: Iterable[Asked]) -> Iterator[StreamPredictRequest]: ...
+@overload
+def stream_requests(
+    spec: ModelSpec, instances: Iterable[Asked] | AsyncIterable[Asked]
+) -> Iterator[StreamPredictRequest] | AsyncIterator[StreamPredictRequest]: ...
+def stream_requests(
+    spec: ModelSpec, instances: Iterable[Asked] | AsyncIterable[Asked]
+) -> Iterator[StreamPredictRequest] | AsyncIterator[StreamPredictRequest]:
+    """Make a request of each instance as it comes."""
+    if isinstance(instances, AsyncIterable):
+        return (stream_request(spec, asked) async for asked in instances)
+    return (stream_request(spec, asked) for asked in instances)

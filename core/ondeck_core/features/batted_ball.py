@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from ondeck_core.categories import InfieldAlignment, OutfieldAlignment
-from ondeck_core.features.categorical import Column, code_or_nothing, is_right, toward_right
+from ondeck_core.categories import InfieldAlignment, OutfieldAlignment, Park
+from ondeck_core.features.categorical import Column, code_or_nothing, is_right, known_codes
 from ondeck_core.features.feature_set import Columns, Feature, FeatureSet
 from ondeck_core.features.flight import flight
 from ondeck_core.features.geometry import spray_angle
@@ -26,23 +26,24 @@ def derive(ball: Columns) -> Columns:
 
 
 def _contact(ball: Columns, spray: Column) -> Columns:
-    climb = np.radians(ball["launch_angle"])
+    climb, bats_right = np.radians(ball["launch_angle"]), is_right(ball["stand"])
     return {
         "launch_speed": ball["launch_speed"],
         "launch_angle": ball["launch_angle"],
         "spray_angle": spray,
-        "pull_angle": -toward_right(ball["stand"]) * spray,
+        "pull_angle": (1 - 2 * bats_right) * spray,
         "off_centre": np.abs(spray),
         "rise_speed": ball["launch_speed"] * np.sin(climb),
         "ground_speed": ball["launch_speed"] * np.cos(climb),
-        "bats_right": is_right(ball["stand"]),
+        "bats_right": bats_right,
         "throws_right": is_right(ball["p_throws"]),
     }
 
 
 def _where_to(ball: Columns, spray: Column) -> Columns:
     carry, hang = flight(ball["launch_speed"], ball["launch_angle"])
-    high, far = altitude(ball["park"]), fence(ball["park"], spray)
+    park = known_codes(ball["park"], Park)
+    high, far = altitude(park), fence(park, spray)
     carry_here = carry * (1 + _FURTHER_A_FOOT * high)
     return {
         "carry": carry,

@@ -8,12 +8,11 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Column = NDArray[np.float64]
+from ondeck_core.features.grid import Column, Grid
 
-_SPEEDS: Final = np.arange(0.0, 131.0, 2.0)  # mph
-_ANGLES: Final = np.arange(-90.0, 91.0, 2.0)  # degrees
+_SPEEDS: Final = Grid(low=0.0, high=130.0, step=2.0)  # mph
+_ANGLES: Final = Grid(low=-90.0, high=90.0, step=2.0)  # degrees
 _MPH: Final = 1.46667  # ft/s
 _GRAVITY: Final = 32.17  # ft/s2
 _DRAG: Final = 0.00195  # 1/ft
@@ -25,27 +24,25 @@ _LONGEST: Final = 8.0  # s
 
 def flight(launch_speed: Column, launch_angle: Column) -> tuple[Column, Column]:
     """Distance (ft) and time (s) until the ball comes down, at sea level; NaN where either is absent."""
-    carry, hang = _tables()
-    speed, left = _place(launch_speed, _SPEEDS)
-    angle, low = _place(launch_angle, _ANGLES)
-    return _between(carry, left, low, speed, angle), _between(hang, left, low, speed, angle)
-
-
-def _place(value: Column, grid: Column) -> tuple[Column, NDArray[np.intp]]:
-    at = (np.clip(value, grid[0], grid[-1]) - grid[0]) / (grid[1] - grid[0])
-    left = np.minimum(np.where(np.isnan(at), 0, at).astype(np.intp), len(grid) - 2)
-    return at - left, left
-
-
-def _between(table: Column, i: NDArray[np.intp], j: NDArray[np.intp], x: Column, y: Column) -> Column:
-    low = (1 - y) * table[i, j] + y * table[i, j + 1]
-    high = (1 - y) * table[i + 1, j] + y * table[i + 1, j + 1]
-    return (1 - x) * low + x * high
+    faster, speed = _SPEEDS.place(launch_speed)
+    higher, angle = _ANGLES.place(launch_angle)
+    slower, lower = 1 - faster, 1 - higher
+    carry, hang = (
+        slower * (lower * slow_low + higher * slow_high) + faster * (lower * fast_low + higher * fast_high)
+        for slow_low, slow_high, fast_low, fast_high in _cells().take(speed * _ANGLES.cells + angle, axis=-1)
+    )
+    return carry, hang
 
 
 @cache
-def _tables() -> tuple[Column, Column]:
-    speed, angle = np.meshgrid(_SPEEDS * _MPH, np.radians(_ANGLES), indexing="ij")
+def _cells() -> Column:
+    """Carry and hang time (2) at the four corners (4) of each cell, angle after angle for each speed."""
+    corners = [[of[:-1, :-1], of[:-1, 1:], of[1:, :-1], of[1:, 1:]] for of in _integrated()]
+    return np.array(corners).reshape(2, 4, -1)
+
+
+def _integrated() -> tuple[Column, Column]:
+    speed, angle = np.meshgrid(_SPEEDS.points * _MPH, np.radians(_ANGLES.points), indexing="ij")
     along, up = speed * np.cos(angle), speed * np.sin(angle)
     distance, height = np.zeros_like(along), np.full_like(along, _CONTACT_HEIGHT)
     carry, hang = np.zeros_like(along), np.zeros_like(along)

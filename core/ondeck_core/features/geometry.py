@@ -18,9 +18,17 @@ def spray_angle(hc_x: Column, hc_y: Column) -> Column:
     return np.degrees(np.arctan2(hc_x - HOME_X, HOME_Y - hc_y))
 
 
-def outside(value: Column, low: Column | float, high: Column | float) -> Column:
-    """Signed distance of `value` to the interval [low, high]: positive outside, negative inside."""
-    return np.maximum(low - value, value - high)
+def beyond_zone(plate_x: Column, plate_z: Column, sz_top: Column, sz_bot: Column) -> tuple[Column, Column, Column]:
+    """Tell how far the ball's centre is beyond the nearer side of the plate, above the zone, below it: feet."""
+    return np.abs(plate_x) - PLATE_HALF_WIDTH_FT, plate_z - sz_top, sz_bot - plate_z
+
+
+def edge_of(across: Column, above: Column, below: Column) -> Column:
+    """Turn what `beyond_zone` gives into the signed distance that `edge_distance` gives."""
+    upright = np.maximum(below, above)
+    outside = np.hypot(np.maximum(across, 0.0), np.maximum(upright, 0.0))
+    inside = np.fmin(np.maximum(across, upright), 0.0)
+    return outside + inside - BALL_RADIUS_FT
 
 
 def edge_distance(plate_x: Column, plate_z: Column, sz_top: Column, sz_bot: Column) -> Column:
@@ -28,7 +36,4 @@ def edge_distance(plate_x: Column, plate_z: Column, sz_top: Column, sz_bot: Colu
 
     A ball that touches the zone is a strike by the rule, so a rule-book strike is a distance of 0 or less.
     """
-    across = outside(plate_x, -PLATE_HALF_WIDTH_FT, PLATE_HALF_WIDTH_FT)
-    upright = outside(plate_z, sz_bot, sz_top)
-    beyond = np.hypot(np.maximum(across, 0), np.maximum(upright, 0))
-    return np.where((across > 0) | (upright > 0), beyond, np.maximum(across, upright)) - BALL_RADIUS_FT
+    return edge_of(*beyond_zone(plate_x, plate_z, sz_top, sz_bot))

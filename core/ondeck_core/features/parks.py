@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from ondeck_core.categories import Park
-from ondeck_core.features.categorical import Column, known_codes
+from ondeck_core.features.categorical import Codes
+from ondeck_core.features.grid import Column, Grid
 
 # Park, its altitude in feet, then the distances in feet at spray angles of -45, -40 ... 45 degrees.
 _TABLE: Final = """
@@ -49,23 +50,20 @@ NATIONALS_PARK              7  344 352 364 373 374 378 384 386 399 404 390 380 3
 SUTTER_HEALTH_PARK         26  340 350 360 370 380 388 394 401 407 413 407 401 394 388 379 368 357 346 335
 STEINBRENNER_FIELD         40  340 359 371 378 389 403 415 423 426 425 419 408 391 374 360 350 343 339 330
 """
-_STEP: Final = 5.0
-_LINE: Final = 45.0
+_ANGLES: Final = Grid(low=-45.0, high=45.0, step=5.0)  # degrees
 
 
-def altitude(park: Column) -> Column:
+def altitude(park: Codes) -> Column:
     """Height above the sea: feet, NaN where the park is not known."""
-    high: Column = _altitudes()[known_codes(park, Park)]
+    high: Column = _altitudes()[park]
     return high
 
 
-def fence(park: Column, spray_angle: Column) -> Column:
+def fence(park: Codes, spray_angle: Column) -> Column:
     """Distance to the end of the outfield in a direction: feet; NaN where the park or the direction is not known."""
-    table, place = _fences(), (np.clip(spray_angle, -_LINE, _LINE) + _LINE) / _STEP
-    known = ~np.isnan(place)
-    left = np.minimum(np.where(known, place, 0).astype(np.intp), table.shape[1] - 2)
-    share, code = place - left, known_codes(park, Park)
-    distance: Column = (1 - share) * table[code, left] + share * table[code, left + 1]
+    right, cell = _ANGLES.place(spray_angle)
+    at = park * len(_ANGLES.points) + cell
+    distance: Column = (1 - right) * _fences()[at] + right * _fences()[at + 1]
     return distance
 
 
@@ -76,7 +74,8 @@ def _altitudes() -> Column:
 
 @cache
 def _fences() -> Column:
-    return np.array([numbers[1:] for numbers in _sites()])
+    """List the distances of one park after the other."""
+    return np.array([numbers[1:] for numbers in _sites()]).ravel()
 
 
 def _sites() -> list[list[float]]:

@@ -9,34 +9,48 @@ import numpy as np
 
 from ondeck_core.categories import BREAKING, FASTBALLS, OFFSPEED, Park, PitchType
 from ondeck_core.features import trajectory
-from ondeck_core.features.categorical import Column, code_or_nothing, known_codes, pitch_is, toward_right
+from ondeck_core.features.categorical import Column, code_or_nothing, pitch_kinds, toward_right
 from ondeck_core.features.feature_set import Columns, Feature, FeatureSet
-from ondeck_core.features.geometry import PLATE_HALF_WIDTH_FT, edge_distance, outside
+from ondeck_core.features.geometry import beyond_zone, edge_of
+from ondeck_core.features.trajectory import Approach
 from ondeck_core.instances import PITCH
 
 _SOFTNESS_FT: Final = 0.12  # a tenth of a foot or so is what separates a strike from a ball
 _OWN_COLUMN: Final = tuple(PitchType[name] for name in ["FF", "SI", "FC", "CH", "FS", "CU", "KC", "SL", "ST", "SV"])
+_KINDS: Final = {
+    "is_fastball": FASTBALLS,
+    "is_breaking": BREAKING,
+    "is_offspeed": OFFSPEED,
+    **{f"is_{kind.name.lower()}": frozenset({kind}) for kind in _OWN_COLUMN},
+}
+_TYPES_OF_KINDS: Final = tuple(_KINDS.values())
 _BALLS_A_WALK: Final = 4
 
 
 def derive(pitch: Columns) -> Columns:
     """Compute the features from the fields of `Pitch`."""
     stands, throws = toward_right(pitch["stand"]), toward_right(pitch["p_throws"])
+    path = trajectory.approach(
+        (pitch["vx0"], pitch["vy0"], pitch["vz0"]),
+        (pitch["ax"], pitch["ay"], pitch["az"]),
+    )
     return {
-        **_place(pitch, stands),
-        **_flight(pitch, stands, throws),
+        **_place(pitch, stands, path),
+        **_flight(pitch, stands, throws, path),
         **_release(pitch, throws),
         **_situation(pitch, stands, throws),
-        **_kind(pitch),
+        **dict(zip(_KINDS, pitch_kinds(pitch["pitch_type"], _TYPES_OF_KINDS), strict=True)),
     }
 
 
-def _place(pitch: Columns, stands: Column) -> Columns:
-    x, z, top, bottom = (pitch[name] for name in ("plate_x", "plate_z", "sz_top", "sz_bot"))
-    edge = edge_distance(x, z, top, bottom)
-    across, above, below = outside(x, -PLATE_HALF_WIDTH_FT, PLATE_HALF_WIDTH_FT), z - top, bottom - z
-    with np.errstate(invalid="ignore", divide="ignore"):
-        height = (z - bottom) / (top - bottom)
+def _place(pitch: Columns, stands: Column, path: Approach) -> Columns:
+    x, z, top, bottom = pitch["plate_x"], pitch["plate_z"], pitch["sz_top"], pitch["sz_bot"]
+    back_x, back_z = trajectory.at_plate_back(x, z, path)
+    beyond = beyond_zone(np.array([x, back_x]), np.array([z, back_z]), top, bottom)
+    edge, back_edge = edge_of(*beyond)
+    across, above, below = (front[0] for front in beyond)
+    soft_edge, soft_across, soft_above, soft_below = np.tanh(np.array([edge, across, above, below]) / _SOFTNESS_FT)
+    height = (z - bottom) / (top - bottom)
     return {
         "plate_x": x,
         "plate_z": z,
@@ -49,20 +63,18 @@ def _place(pitch: Columns, stands: Column) -> Columns:
         "height_in_zone": height,
         "toward_batter": -stands * x,
         "height_by_side": stands * height,
-        "soft_edge": np.tanh(edge / _SOFTNESS_FT),
-        "soft_across": np.tanh(across / _SOFTNESS_FT),
-        "soft_above": np.tanh(above / _SOFTNESS_FT),
-        "soft_below": np.tanh(below / _SOFTNESS_FT),
+        "soft_edge": soft_edge,
+        "soft_across": soft_across,
+        "soft_above": soft_above,
+        "soft_below": soft_below,
+        "back_x": back_x,
+        "back_z": back_z,
+        "back_edge": back_edge,
     }
 
 
-def _flight(pitch: Columns, stands: Column, throws: Column) -> Columns:
-    path = trajectory.approach(
-        (pitch["vx0"], pitch["vy0"], pitch["vz0"]),
-        (pitch["ax"], pitch["ay"], pitch["az"]),
-    )
+def _flight(pitch: Columns, stands: Column, throws: Column, path: Approach) -> Columns:
     sideways = trajectory.sideways_angle(path)
-    back_x, back_z = trajectory.at_plate_back(pitch["plate_x"], pitch["plate_z"], path)
     return {
         "release_speed": pitch["release_speed"],
         "pfx_x": pitch["pfx_x"],
@@ -72,11 +84,8 @@ def _flight(pitch: Columns, stands: Column, throws: Column) -> Columns:
         "vertical_approach": trajectory.downward_angle(path),
         "horizontal_approach": sideways,
         "approach_toward_batter": -stands * sideways,
-        "plate_speed": -path.vy,
+        "plate_speed": path.speed,
         "flight_time": path.seconds,
-        "back_x": back_x,
-        "back_z": back_z,
-        "back_edge": edge_distance(back_x, back_z, pitch["sz_top"], pitch["sz_bot"]),
     }
 
 
@@ -113,14 +122,6 @@ def _situation(pitch: Columns, stands: Column, throws: Column) -> Columns:
     }
 
 
-def _kind(pitch: Columns) -> Columns:
-    code = known_codes(pitch["pitch_type"], PitchType)
-    groups = {"is_fastball": FASTBALLS, "is_breaking": BREAKING, "is_offspeed": OFFSPEED}
-    return {name: pitch_is(code, kinds) for name, kinds in groups.items()} | {
-        f"is_{kind.name.lower()}": pitch_is(code, frozenset({kind})) for kind in _OWN_COLUMN
-    }
-
-
 GROUPS: Final = {
     "release": (
         "release_to_arm_side",
@@ -131,7 +132,7 @@ GROUPS: Final = {
         "spin_upright",
         "arm_angle",
     ),
-    "kind": ("is_fastball", "is_breaking", "is_offspeed", *(f"is_{kind.name.lower()}" for kind in _OWN_COLUMN)),
+    "kind": tuple(_KINDS),
     "park": ("park",),
     "bases": ("on_1b", "on_2b", "on_3b", "times_through", "pitch_number"),
 }  # features that a member may do without, by what they tell of

@@ -1,7 +1,10 @@
 """A version that may answer: opened only after everything that its manifest claims has been seen to hold."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -19,53 +22,75 @@ from ondeck_core.manifest import (
     Manifest,
 )
 from ondeck_core.tasks import TASKS, Task
+from ondeck_server.batching.pace import Pace, Timed
 from ondeck_server.models.background import background_rows
 from ondeck_server.models.session import Session
-from ondeck_store.artifacts.claims import read_claim, read_evaluation, read_files, read_manifest
+from ondeck_store.artifacts.claims import claim_of, read_files, read_manifest
+
+WARM_UP_ROWS: Final = (1, 8, 64, 256)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedVersion:
-    """A verified, warm version; one without a background, shape (rows, fields), answers and cannot explain."""
+    """A verified, warm version; one without a background, shape (rows, fields), answers and cannot explain.
+
+    `pace` is how long rows took at warm-up, from the instance to the answer.
+    """
 
     manifest: Manifest
     evaluation: Evaluation
     task: Task
     session: Session
     background: Matrix | None = None
+    pace: Pace = field(default_factory=Pace)
 
-    def answer(self, instances: Matrix) -> Matrix:
-        """Turn instances of shape (n, fields) into probabilities and, in a last column, the spread of the members."""
+    def answer(self, instances: Matrix) -> tuple[Matrix, Matrix]:
+        """Turn instances of shape (n, fields) into probabilities (n, outcomes) and the members' spread (n,)."""
         probabilities, members = self.session.run(self.task.features.compute(instances))
-        return np.column_stack([probabilities, spread(members, probabilities)])
+        return probabilities, spread(members, probabilities)
 
     def probabilities(self, instances: Matrix) -> Matrix:
         """Turn instances of shape (n, fields) into probabilities of shape (n, outcomes)."""
-        return self.answer(instances)[:, :-1]
+        return self.answer(instances)[0]
 
 
 def load(folder: Path, model: str, version: int) -> LoadedVersion:
-    """Open a version.
+    """Open a version; what is run is what was verified, whatever happens to the files meanwhile.
 
     Raises:
         ArtifactRefusedError: something is not as the manifest claims; the text says what.
     """
     manifest = read_manifest(folder, model, version)
-    _check_files(folder, manifest)
+    files = _files(folder, manifest)
     task = _check_task(manifest)
-    evaluation = read_evaluation(folder)
-    session = Session(folder / MODEL_FILE, len(manifest.feature_names), len(manifest.outcomes))
-    background = _background(folder, manifest, task)
-    loaded = LoadedVersion(manifest=manifest, evaluation=evaluation, task=task, session=session, background=background)
-    _check_golden(loaded, read_claim(Golden, folder / GOLDEN_FILE))
-    session.warm_up(len(manifest.feature_names))
-    return loaded
+    loaded = LoadedVersion(
+        manifest=manifest,
+        evaluation=claim_of(Evaluation, files[EVALUATION_FILE], EVALUATION_FILE),
+        task=task,
+        session=Session(files[MODEL_FILE], len(manifest.feature_names), len(manifest.outcomes)),
+        background=_background(files, task),
+    )
+    golden = claim_of(Golden, files[GOLDEN_FILE], GOLDEN_FILE)
+    _check_golden(loaded, golden)
+    return replace(loaded, pace=_warm_up(loaded, np.array(golden.instances, dtype=np.float32)))
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
+def _warm_up(loaded: LoadedVersion, instances: Matrix) -> Pace:
+    """Run at each usual size, twice, so that no caller pays for the first time; the second is timed."""
+    return Pace([_timed(loaded, np.resize(instances, (rows, instances.shape[1]))) for rows in WARM_UP_ROWS])
+
+
+def _timed(loaded: LoadedVersion, instances: Matrix) -> Timed:
+    loaded.answer(instances)
+    begin = time.perf_counter()
+    loaded.answer(instances)
+    return Timed(rows=len(instances), seconds=time.perf_counter() - begin)
+
+
+def _files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     for name in {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE} - set(manifest.files):
         raise ArtifactRefusedError(f"its manifest does not name {name}")
-    read_files(folder, manifest)
+    return read_files(folder, manifest)
 
 
 def _check_task(manifest: Manifest) -> Task:
@@ -80,10 +105,10 @@ def _check_task(manifest: Manifest) -> Task:
     return task
 
 
-def _background(folder: Path, manifest: Manifest, task: Task) -> Matrix | None:
-    if BACKGROUND_FILE not in manifest.files:
+def _background(files: Mapping[str, bytes], task: Task) -> Matrix | None:
+    if BACKGROUND_FILE not in files:
         return None
-    return background_rows(read_claim(Background, folder / BACKGROUND_FILE), task.features)
+    return background_rows(claim_of(Background, files[BACKGROUND_FILE], BACKGROUND_FILE), task.features)
 
 
 def _check_golden(loaded: LoadedVersion, golden: Golden) -> None:

@@ -1,133 +1,191 @@
-"""Which versions there are, which of them answer, and which one a caller means."""
+"""The manager: does what the policy says, off the serving path, and hands out leases on what answers."""
 
-from dataclasses import dataclass
-from enum import Enum
+import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
-from ondeck_core.judgement import Evaluation
-from ondeck_core.manifest import PRODUCTION, Manifest
-from ondeck_core.names import canonical
-from ondeck_server.models.loaded import LoadedVersion, load
-from ondeck_store.artifacts.claims import read_evaluation, read_manifest
-from ondeck_store.artifacts.repository import Line, read_repository
+from ondeck_core.manifest import PRODUCTION
+from ondeck_server.batching.batcher import Manners
+from ondeck_server.loading_rules import Rules
+from ondeck_server.models import catalog
+from ondeck_server.models.catalog import Meant, Version, Wanted
+from ondeck_server.models.loaded import load
+from ondeck_server.models.measures import Measures
+from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
+from ondeck_server.models.served import Lease, Served
+from ondeck_server.models.source import Aspired, Key, Repository, Seen, aspire
 
 log = structlog.get_logger()
 
 
-class State(Enum):
-    """Whether a version can answer."""
-
-    PRESENT = "present"
-    LOADED = "loaded"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    """One version of a model as this server has it; `manifest` is None where it cannot be read."""
-
-    model: str
-    number: int
-    state: State
-    aliases: tuple[str, ...]
-    reason: str = ""
-    manifest: Manifest | None = None
-    evaluation: Evaluation | None = None
-    loaded: LoadedVersion | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Whom a caller asks: a model, and a version of it by number or by alias; neither means `production`."""
-
-    model: str
-    version: int | None = None
-    alias: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """A version that answers, and the alias through which it was chosen ("" if by number)."""
-
-    version: LoadedVersion
-    alias: str
-
-
 class Models:
-    """The versions of a repository. Those that an alias points to are loaded; a refused one keeps nobody else down."""
+    """The versions of a repository, as one process serves them."""
 
-    def __init__(self, models: Path) -> None:
-        self.lines = {line.model: line for line in read_repository(models)}
-        self.versions = {
-            (line.model, number): _open(models, line, number)
-            for line in self.lines.values()
-            for number in line.versions
-        }
+    def __init__(self, folder: Path, rules: Rules, manners: Manners, registry: CollectorRegistry) -> None:
+        self.repository = Repository(folder)
+        self.actual: dict[str, dict[str, int]] = {}
+        self.unloaded: frozenset[str] = frozenset()
+        self._rules = rules
+        self._manners = manners
+        self._measures = Measures(registry)
+        self._standings: dict[Key, Standing] = {}
+        self._reasons: dict[Key, str] = {}
+        self._served: dict[Key, Served] = {}
+        self._working: set[asyncio.Task[None]] = set()
+        self._told: list[Callable[[], None]] = []
+        self._changed = asyncio.Event()
 
-    def find(self, wanted: Wanted) -> tuple[Version, str]:
-        """Find the version that is meant, loaded or not, and the alias through which it was.
-
-        Raises:
-            NotFoundError: there is no such model, version or alias.
-        """
-        line = self.lines.get(canonical(wanted.model))
-        if line is None:
-            raise NotFoundError("model", wanted.model, sorted(self.lines))
-        if wanted.version is not None:
-            return self._numbered(line, wanted.version), ""
-        alias = wanted.alias or PRODUCTION
-        if alias not in line.aliases:
-            raise NotFoundError("alias", f"{line.model}@{alias}", sorted(line.aliases))
-        return self._numbered(line, line.aliases[alias]), alias
-
-    def choose(self, wanted: Wanted) -> Chosen:
-        """Find the version that is meant and can answer.
+    def lease(self, wanted: Wanted) -> Lease:
+        """Take a lease on the version that is meant.
 
         Raises:
             NotFoundError: there is no such model, version or alias.
             ModelNotLoadedError: the version is there and does not answer.
         """
-        version, alias = self.find(wanted)
-        if version.loaded is None:
-            reason = version.reason or "no alias points to it"
-            raise ModelNotLoadedError(version.model, version.number, reason)
-        return Chosen(version=version.loaded, alias=alias)
+        meant = catalog.meant(wanted, self.repository.lines, self.actual)
+        served = self._served.get(meant.key)
+        if served is None:
+            raise self._not_loaded(meant)
+        return served.lease(meant.alias)
+
+    def find(self, wanted: Wanted) -> Version:
+        """Describe the version that is meant, loaded or not.
+
+        Raises:
+            NotFoundError: there is no such model, version or alias.
+        """
+        meant = catalog.meant(wanted, self.repository.lines, self.actual)
+        self._expect(meant.key)
+        return self._describe(meant.key)
+
+    @property
+    def versions(self) -> dict[Key, Version]:
+        """Describe every version, by model and number."""
+        return {key: self._describe(key) for key in sorted({*self.repository.seen, *self._served})}
 
     def serving(self) -> dict[str, bool]:
-        """Tell for each model with a production alias whether that version answers."""
-        return {
-            model: (model, line.aliases[PRODUCTION]) in self.versions
-            and self.versions[model, line.aliases[PRODUCTION]].state is State.LOADED
-            for model, line in self.lines.items()
-            if PRODUCTION in line.aliases
-        }
+        """Tell for each model with a production alias whether it answers."""
+        wanted = {model for model, line in self.repository.lines.items() if PRODUCTION in line.aliases}
+        now = {model for model, aliases in self.actual.items() if PRODUCTION in aliases}
+        return {model: model in now for model in sorted(wanted | now)}
 
-    def _numbered(self, line: Line, number: int) -> Version:
-        version = self.versions.get((line.model, number))
-        if version is None:
-            raise NotFoundError("version", f"{line.model}/{number}", [str(known) for known in line.versions])
-        return version
+    def tell(self, told: Callable[[], None]) -> None:
+        """Have somebody told, without arguments, whenever something has changed."""
+        self._told.append(told)
 
+    async def look(self) -> None:
+        """See what ought to be, and begin to make it so; raises as `Repository.look`."""
+        await asyncio.to_thread(self.repository.look)
+        self._act()
+        self._tell()
 
-def _open(models: Path, line: Line, number: int) -> Version:
-    folder = models / line.model / str(number)
-    aliases = tuple(sorted(alias for alias, target in line.aliases.items() if target == number))
-    try:
-        loaded = load(folder, line.model, number) if aliases else None
-        manifest = loaded.manifest if loaded else read_manifest(folder, line.model, number)
-        evaluation = loaded.evaluation if loaded else read_evaluation(folder)
-    except ArtifactRefusedError as refused:
-        log.warning("version refused", model=line.model, version=number, reason=str(refused))
-        return Version(model=line.model, number=number, state=State.REFUSED, aliases=aliases, reason=str(refused))
-    return Version(
-        model=line.model,
-        number=number,
-        state=State.LOADED if loaded else State.PRESENT,
-        aliases=aliases,
-        manifest=manifest,
-        evaluation=evaluation,
-        loaded=loaded,
-    )
+    async def settle(self) -> None:
+        """Wait until all is as it ought to be, or cannot be."""
+        while self._working:
+            await asyncio.wait(tuple(self._working))
+
+    def wish(self, model: str, *, loaded: bool) -> None:
+        """Have a whole model unloaded, or loaded again as its rule and aliases say; what was refused is tried anew."""
+        self.unloaded = self.unloaded - {model} if loaded else self.unloaded | {model}
+        for key, standing in list(self._standings.items()):
+            if key[0] == model and standing.state is State.REFUSED:
+                self._stand(key, State.PRESENT)
+        self._act()
+        self._tell()
+
+    def _act(self) -> None:
+        while action := next_action(self._aspired(), self._standings, self.actual):
+            self._do(action)
+
+    def _aspired(self) -> Aspired:
+        stamps = {key: seen.stamp for key, seen in self.repository.seen.items()}
+        return aspire(self.repository.lines, stamps, self._rules, self.unloaded)
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Point(model=model, alias=alias, number=number):
+                self.actual.setdefault(model, {})[alias] = number
+                log.info("alias points", model=model, alias=alias, version=number)
+            case Drop(model=model, alias=alias):
+                del self.actual[model][alias]
+                log.info("alias dropped", model=model, alias=alias)
+            case Load(key=key):
+                self._stand(key, State.LOADING)
+                self._work(self._load(key))
+            case Unload(key=key):
+                self._stand(key, State.UNLOADING)
+                self._work(self._unload(key, self._served.pop(key)))
+
+    def _work(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            self._act()
+            self._tell()
+
+    async def _load(self, key: Key) -> None:
+        model, number = key
+        stamp = self.repository.seen[key].stamp
+        try:
+            version = await asyncio.to_thread(load, self.repository.folder_of(key), model, number)
+        except Exception as error:
+            known = isinstance(error, ArtifactRefusedError)
+            reason = str(error) if known else f"cannot be loaded: {type(error).__name__}: {error}"
+            log.warning("version refused", model=model, version=number, reason=reason, exc_info=not known)
+            self._stand(key, State.REFUSED, reason, stamp)
+        else:
+            self._served[key] = Served(version, self._manners)
+            log.info("version loaded", model=model, version=number, digest=version.manifest.digest)
+            self._stand(key, State.LOADED, stamp=stamp)
+
+    async def _unload(self, key: Key, served: Served) -> None:
+        await served.idle()
+        log.info("version unloaded", model=key[0], version=key[1])
+        self._stand(key, State.PRESENT)
+
+    def _stand(self, key: Key, state: State, reason: str = "", stamp: tuple[tuple[str, int, int], ...] = ()) -> None:
+        self._standings[key] = Standing(state=state, stamp=stamp)
+        self._reasons[key] = reason
+        self._measures.stands(key, state)
+
+    def _tell(self) -> None:
+        for told in self._told:
+            told()
+
+    def _describe(self, key: Key) -> Version:
+        wanted = {model: line.aliases for model, line in self.repository.lines.items()}
+        standing = self._standings.get(key, Standing(state=State.PRESENT))
+        reason = self._reasons.get(key, "")
+        return catalog.version(key, self._seen(key), standing, reason, (self.actual, wanted))
+
+    def _seen(self, key: Key) -> Seen | None:
+        """Tell what a version claims; one whose folder has gone, as when it was loaded."""
+        seen, served = self.repository.seen.get(key), self._served.get(key)
+        if seen is None and served is not None:
+            return Seen(stamp=(), manifest=served.version.manifest, evaluation=served.version.evaluation)
+        return seen
+
+    def _expect(self, key: Key) -> None:
+        if key not in self.repository.seen and key not in self._served:
+            line = self.repository.lines.get(key[0])
+            raise NotFoundError(
+                "version", f"{key[0]}/{key[1]}", [str(known) for known in line.versions] if line else []
+            )
+
+    def _not_loaded(self, meant: Meant) -> ModelNotLoadedError:
+        self._expect(meant.key)
+        version = self._describe(meant.key)
+        return ModelNotLoadedError(version.model, version.number, version.reason or self._why(version))
+
+    def _why(self, version: Version) -> str:
+        if version.model in self.unloaded:
+            return "the model was unloaded on request"
+        return version.state.value if version.state is not State.PRESENT else "no alias points to it, nor does a rule"

@@ -1,16 +1,13 @@
 """A graph, opened: float32 features in, probabilities and what each member says out, one thread."""
 
-from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnxruntime as ort
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import INPUT, MEMBERS, OUTPUT
+from ondeck_core.manifest import INPUT, MEMBERS, MODEL_FILE, OUTPUT
 
-_WARM_UP_ROWS: Final = (1, 8, 64, 1024)
 _ERRORS_ONLY: Final = 3
 _BOTH: Final = [OUTPUT, MEMBERS]
 
@@ -18,14 +15,14 @@ _BOTH: Final = [OUTPUT, MEMBERS]
 class Session:
     """One ONNX Runtime session on one thread; the operating system has the other cores for other processes."""
 
-    def __init__(self, graph: Path, features: int, outcomes: int) -> None:
+    def __init__(self, graph: bytes, features: int, outcomes: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         try:
-            self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as broken:
-            raise ArtifactRefusedError(f"{graph.name} is not a graph that can be run: {broken}") from broken
+            raise ArtifactRefusedError(f"{MODEL_FILE} is not a graph that can be run: {broken}") from broken
         _expect(self._session.get_inputs(), {INPUT: features})
         _expect(self._session.get_outputs(), {OUTPUT: outcomes, MEMBERS: outcomes})
 
@@ -33,11 +30,6 @@ class Session:
         """Turn features (n, features) into probabilities (n, outcomes) and those of members (n, members, outcomes)."""
         probabilities, members = self._session.run(_BOTH, {INPUT: features})
         return probabilities, members
-
-    def warm_up(self, features: int) -> None:
-        """Run once at each usual size, so that no caller pays for the first time."""
-        for rows in _WARM_UP_ROWS:
-            self.run(np.zeros((rows, features), dtype=np.float32))
 
 
 def _expect(ends: list[ort.NodeArg], widths: dict[str, int]) -> None:

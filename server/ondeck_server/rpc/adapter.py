@@ -1,9 +1,9 @@
 """grpcio as the transport: the one place that knows it. Handlers get a `Call` and values, and raise what happened."""
 
 import asyncio
-import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -11,29 +11,28 @@ import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
 from ondeck_server.rpc.call import Call
+from ondeck_server.rpc.grpcio_call import CORRELATION, Context, GrpcioCall
+from ondeck_server.rpc.meter import Meter, Meters
 from ondeck_server.rpc.statuses import DeadlinePassedError, UnreadableRequestError, outcome_of
 
-CORRELATION: Final = "x-correlation-id"
 DETAILS: Final = "grpc-status-details-bin"
-LONGEST_CORRELATION_ID: Final = 128
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 log = structlog.get_logger()
 
 Read: TypeAlias = Callable[[bytes], Message]
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Answers: TypeAlias = AsyncGenerator[Message, None]
 
 
 class Adapter:
     """Puts handler objects behind the services of the contract, and measures every call."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._calls = Counter("ondeck_calls", "Calls ended.", ("method", "code"), registry=registry)
-        self._seconds = Histogram("ondeck_call_seconds", "Seconds a call took.", ("method",), registry=registry)
+        self._meters = Meters(registry)
 
     def serve(self, service: ServiceDescriptor, handlers: object) -> grpc.GenericRpcHandler:
         """Connect every rpc of a service with the method of `handlers` that has its name in snake case."""
@@ -45,60 +44,94 @@ class Adapter:
     def _handler(self, method: MethodDescriptor, handle: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
         words: dict[str, Any] = {"response_serializer": GetMessageClass(method.output_type).SerializeToString}
         name, read = f"/{method.containing_service.full_name}/{method.name}", _reader(method)
-        if method.client_streaming and method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._stream(name, read, handle), **words)
-        return grpc.unary_unary_rpc_method_handler(self._unary(name, read, handle), **words)
+        meter = self._meters.of(name)
+        if method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(_stream(name, read, handle, meter), **words)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(_one_to_many(name, read, handle, meter), **words)
+        return grpc.unary_unary_rpc_method_handler(_unary(name, read, handle, meter), **words)
 
-    def _unary(self, name: str, read: Read, handle: Callable[[Call, Any], Awaitable[Message]]) -> Callable[..., Any]:
-        async def unary(request: bytes, context: Context) -> Message | None:
-            begin = time.perf_counter()
-            call = _begin(name, context)
-            try:
-                _admit(call)
-                answer = await handle(call, read(request))
-            except Exception as error:  # noqa: BLE001  every error becomes a status here
-                await self._fail(call, context, error, begin)
-                return None
-            except asyncio.CancelledError:
-                self._count(name, grpc.StatusCode.CANCELLED, begin)
-                raise
-            self._count(name, grpc.StatusCode.OK, begin)
-            return answer
 
-        return unary
+def _unary(name: str, read: Read, handle: Callable[[Call, Any], Awaitable[Message]], meter: Meter) -> Any:  # noqa: ANN401  as grpcio wants it
+    async def unary(request: bytes, context: Context) -> Message | None:
+        begin = time.perf_counter()
+        call = _begin(name, context)
+        try:
+            _admit(call)
+            answer = await handle(call, read(request))
+        except Exception as error:  # noqa: BLE001  every error becomes a status here
+            await _fail(call, context, error, meter, begin)
+            return None
+        except asyncio.CancelledError:
+            meter.ended(_gone(call), begin)
+            raise
+        meter.ended(grpc.StatusCode.OK, begin)
+        return answer
 
-    def _stream(
-        self, name: str, read: Read, handle: Callable[[Call, AsyncIterator[Any]], AsyncIterator[Message]]
-    ) -> Callable[..., Any]:
-        async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
-            begin = time.perf_counter()
-            call = _begin(name, context)
-            try:
-                _admit(call)
-                async for answer in handle(call, (read(request) async for request in requests)):
+    return unary
+
+
+def _stream(name: str, read: Read, handle: Callable[[Call, AsyncIterator[Any]], Answers], meter: Meter) -> Any:  # noqa: ANN401  as grpcio wants it
+    async def stream(requests: AsyncIterator[bytes], context: Context) -> None:
+        call = _begin(name, context)
+        await _write_all(call, context, handle(call, (read(request) async for request in requests)), meter)
+
+    return stream
+
+
+def _one_to_many(name: str, read: Read, handle: Callable[[Call, Any], Answers], meter: Meter) -> Any:  # noqa: ANN401  as grpcio wants it
+    async def one_to_many(request: bytes, context: Context) -> None:
+        call = _begin(name, context)
+
+        async def answers() -> Answers:
+            async with aclosing(handle(call, read(request))) as given:
+                async for answer in given:
                     yield answer
-            except Exception as error:  # noqa: BLE001  every error becomes a status here
-                await self._fail(call, context, error, begin)
-                return
-            except (asyncio.CancelledError, GeneratorExit):
-                self._count(name, grpc.StatusCode.CANCELLED, begin)
-                raise
-            self._count(name, grpc.StatusCode.OK, begin)
 
-        return stream
+        await _write_all(call, context, answers(), meter)
 
-    async def _fail(self, call: Call, context: Context, error: Exception, begin: float) -> None:
-        outcome = outcome_of(error)
-        code = _CODES[outcome.code]
-        if code is grpc.StatusCode.INTERNAL:
-            log.error("call failed", method=call.method, correlation_id=call.correlation_id, exc_info=error)
-        self._count(call.method, code, begin)
-        trailing = ((DETAILS, outcome.status().SerializeToString()), (CORRELATION, call.correlation_id))
-        await context.abort(code, outcome.message, trailing)
+    return one_to_many
 
-    def _count(self, method: str, code: grpc.StatusCode, begin: float) -> None:
-        self._calls.labels(method, code.name).inc()
-        self._seconds.labels(method).observe(time.perf_counter() - begin)
+
+async def _write_all(call: GrpcioCall, context: Context, answers: Answers, meter: Meter) -> None:
+    """Write answers until there are no more.
+
+    Handlers are no asynchronous generators towards grpcio: a call cancelled while one of its answers is on the way
+    would leave them suspended, and what they hold, until the garbage collector comes by.
+    """
+    begin = time.perf_counter()
+    try:
+        _admit(call)
+        async for answer in answers:
+            await context.write(answer)
+    except Exception as error:  # noqa: BLE001  every error becomes a status here
+        await _fail(call, context, error, meter, begin)
+    except asyncio.CancelledError:
+        meter.ended(_gone(call), begin)
+        raise
+    else:
+        meter.ended(grpc.StatusCode.OK, begin)
+    finally:
+        await answers.aclose()
+
+
+async def _fail(call: GrpcioCall, context: Context, error: Exception, meter: Meter, begin: float) -> None:
+    if call.cancelled():  # it was the caller who broke it off: there is nobody to tell
+        meter.ended(_gone(call), begin)
+        return
+    outcome = outcome_of(error)
+    code = _CODES[outcome.code]
+    if code is grpc.StatusCode.INTERNAL:
+        log.error("call failed", method=call.method, correlation_id=call.correlation_id, exc_info=error)
+    meter.ended(code, begin)
+    trailing = ((DETAILS, outcome.status().SerializeToString()), (CORRELATION, call.correlation_id))
+    await context.abort(code, outcome.message, trailing)
+
+
+def _gone(call: GrpcioCall) -> grpc.StatusCode:
+    """Tell why a call ended that its caller no longer waits for."""
+    left = call.time_left()
+    return grpc.StatusCode.CANCELLED if left is None or left > 0 else grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def _reader(method: MethodDescriptor) -> Read:
@@ -114,19 +147,10 @@ def _reader(method: MethodDescriptor) -> Read:
     return read
 
 
-def _begin(method: str, context: Context) -> Call:
-    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    given = metadata.get(CORRELATION, "")
-    correlation_id = given if 0 < len(given) <= LONGEST_CORRELATION_ID else secrets.token_hex(8)
-    context.set_trailing_metadata(((CORRELATION, correlation_id),))
-    return Call(
-        method=method,
-        correlation_id=correlation_id,
-        metadata=metadata,
-        peer=context.peer(),
-        time_left=context.time_remaining,
-        cancelled=context.cancelled,
-    )
+def _begin(method: str, context: Context) -> GrpcioCall:
+    call = GrpcioCall(method, context)
+    context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
+    return call
 
 
 def _admit(call: Call) -> None:

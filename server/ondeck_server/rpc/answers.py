@@ -22,7 +22,7 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck_core.figures import FIGURES
 from ondeck_core.tasks import Task
-from ondeck_server.models.manager import Chosen
+from ondeck_server.models.served import Lease
 from ondeck_server.predictor import Answer
 from ondeck_server.rpc.statuses import Outcome
 
@@ -40,7 +40,7 @@ def prediction(answer: Answer) -> Prediction:
     ]
     written = Prediction(
         outcomes=outcomes,
-        answered_by=answered_by(answer.chosen),
+        answered_by=answered_by(answer.lease),
         prediction_sets=[
             PredictionSet(
                 coverage=coverage, outcomes=[answer.task.outcomes[index] for index in np.flatnonzero(inside[0])]
@@ -63,7 +63,7 @@ def batch(answer: Answer) -> BatchPredictResponse:
     response = BatchPredictResponse(
         outcomes=answer.task.outcomes,
         probabilities=answer.probabilities.ravel().tolist(),
-        answered_by=answered_by(answer.chosen),
+        answered_by=answered_by(answer.lease),
         prediction_sets=[
             PredictionSetColumn(coverage=coverage, outcomes=(inside @ _bits(inside.shape[1])).tolist())
             for coverage, inside in answer.sets.items()
@@ -89,10 +89,10 @@ def _bits(outcomes: int) -> NDArray[np.int64]:
     return 1 << np.arange(outcomes)
 
 
-def answered_by(chosen: Chosen) -> AnsweredBy:
+def answered_by(lease: Lease) -> AnsweredBy:
     """Name what gave an answer."""
-    manifest = chosen.version.manifest
-    return AnsweredBy(model=manifest.model, version=manifest.version, alias=chosen.alias, digest=manifest.digest)
+    manifest = lease.version.manifest
+    return AnsweredBy(model=manifest.model, version=manifest.version, alias=lease.alias, digest=manifest.digest)
 
 
 def stream_error(outcome: Outcome) -> StreamError:

@@ -17,7 +17,9 @@ from ondeck.v1.model_service_pb2 import (
 from ondeck_core.judgement import Evaluation, Score, scores
 from ondeck_core.manifest import Manifest, Window
 from ondeck_core.tasks import TASKS
-from ondeck_server.models.manager import Models, State, Version
+from ondeck_server.models.catalog import Version
+from ondeck_server.models.manager import Models
+from ondeck_server.models.policy import State
 from ondeck_server.rpc import convert
 from ondeck_server.rpc.call import Call
 
@@ -25,6 +27,8 @@ _STATES: Final = {
     State.PRESENT: ModelState.MODEL_STATE_PRESENT,
     State.LOADED: ModelState.MODEL_STATE_LOADED,
     State.REFUSED: ModelState.MODEL_STATE_REFUSED,
+    State.LOADING: ModelState.MODEL_STATE_LOADING,
+    State.UNLOADING: ModelState.MODEL_STATE_UNLOADING,
 }
 
 
@@ -36,12 +40,11 @@ class ModelHandlers:
 
     async def list_models(self, _: Call, __: ListModelsRequest) -> ListModelsResponse:
         """List every version of every model."""
-        return ListModelsResponse(models=[model(each) for _, each in sorted(self._models.versions.items())])
+        return ListModelsResponse(models=[model(each) for each in self._models.versions.values()])
 
     async def get_model(self, _: Call, request: GetModelRequest) -> GetModelResponse:
         """Tell about one version."""
-        version, _alias = self._models.find(convert.wanted(request.model))
-        return GetModelResponse(model=model(version))
+        return GetModelResponse(model=model(self._models.find(convert.wanted(request.model))))
 
 
 def model(version: Version) -> Model:
@@ -50,6 +53,7 @@ def model(version: Version) -> Model:
         name=version.model,
         version=version.number,
         aliases=version.aliases,
+        wanted_aliases=version.wanted_aliases,
         state=_STATES[version.state],
         state_reason=version.reason,
     )

@@ -23,7 +23,7 @@ from ondeck_core.errors import (
     Violation,
     WrongInstanceError,
 )
-from ondeck_server.batching import QueueFullError
+from ondeck_server.batching.queue import QueueFullError, TooLateError
 
 DOMAIN: Final = "ondeck"
 LARGEST_DETAIL: Final = 3392  # bytes; gRPC gives 8 KiB to all headers of an answer, and details travel as base64
@@ -147,7 +147,7 @@ def _queue_full(error: QueueFullError) -> Outcome:
     )
 
 
-def _deadline(error: DeadlinePassedError) -> Outcome:
+def _deadline(error: DeadlinePassedError | TooLateError) -> Outcome:
     return Outcome(
         code=code_pb2.DEADLINE_EXCEEDED,
         reason=ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
@@ -165,4 +165,5 @@ _TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
     PlayersNotLoadedError: _players_not_loaded,
     QueueFullError: _queue_full,
     DeadlinePassedError: _deadline,
+    TooLateError: _deadline,
 }

@@ -52,9 +52,20 @@ def read_claim(kind: type[C], path: Path) -> C:
         ArtifactRefusedError: it is missing, or does not hold what it should.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         raise ArtifactRefusedError(f"{path.name} is missing") from None
+    return claim_of(kind, content, path.name)
+
+
+def claim_of(kind: type[C], content: bytes, name: str) -> C:
+    """Read what a file of that name holds.
+
+    Raises:
+        ArtifactRefusedError: it does not hold what it should.
+    """
+    try:
+        return kind.model_validate_json(content)
     except ValidationError as wrong:
         first = wrong.errors()[0]
-        raise ArtifactRefusedError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ArtifactRefusedError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

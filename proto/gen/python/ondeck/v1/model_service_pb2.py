@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from ondeck.v1 import model_spec_pb2 as ondeck_dot_v1_dot_model__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dondeck/v1/model_service.proto\x12\tondeck.v1\x1a\x1aondeck/v1/model_spec.proto\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.ondeck.v1.Model\"6\n\x0fGetModelRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\"3\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.ondeck.v1.Model\"\xe6\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.ondeck.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x06 \x01(\t\x12\x0c\n\x04task\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x10\n\x08outcomes\x18\t \x03(\t\x12\x13\n\x0b\x66\x65\x61ture_set\x18\n \x01(\t\x12$\n\x08\x66\x65\x61tures\x18\x0b \x03(\x0b\x32\x12.ondeck.v1.Feature\x12-\n\x0ftraining_window\x18\x0c \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x15\n\rtraining_rows\x18\r \x01(\x04\x12.\n\nevaluation\x18\x0e \x01(\x0b\x32\x1a.ondeck.v1.ModelEvaluation\":\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"0\n\tDayWindow\x12\x11\n\tfirst_day\x18\x01 \x01(\t\x12\x10\n\x08last_day\x18\x02 \x01(\t\"\xa6\x01\n\x0fModelEvaluation\x12$\n\x06\x66itted\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12$\n\x06judged\x18\x02 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x12\n\nserved_fit\x18\x04 \x01(\x08\x12%\n\x06scores\x18\x05 \x03(\x0b\x32\x15.ondeck.v1.ModelScore\"\xcb\x01\n\nModelScore\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x11\n\tpredictor\x18\x02 \x01(\t\x12\x15\n\x08log_loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x62rier\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03\x65\x63\x65\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03\x61uc\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01H\x04\x88\x01\x01\x42\x0b\n\t_log_lossB\x08\n\x06_brierB\x06\n\x04_eceB\x06\n\x04_aucB\x0b\n\t_accuracy*s\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_PRESENT\x10\x01\x12\x16\n\x12MODEL_STATE_LOADED\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x32\x9e\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.ondeck.v1.ListModelsRequest\x1a\x1d.ondeck.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.ondeck.v1.GetModelRequest\x1a\x1b.ondeck.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dondeck/v1/model_service.proto\x12\tondeck.v1\x1a\x1aondeck/v1/model_spec.proto\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.ondeck.v1.Model\"6\n\x0fGetModelRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\"3\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.ondeck.v1.Model\"\xfe\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.ondeck.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x06 \x01(\t\x12\x0c\n\x04task\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x10\n\x08outcomes\x18\t \x03(\t\x12\x13\n\x0b\x66\x65\x61ture_set\x18\n \x01(\t\x12$\n\x08\x66\x65\x61tures\x18\x0b \x03(\x0b\x32\x12.ondeck.v1.Feature\x12-\n\x0ftraining_window\x18\x0c \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x15\n\rtraining_rows\x18\r \x01(\x04\x12.\n\nevaluation\x18\x0e \x01(\x0b\x32\x1a.ondeck.v1.ModelEvaluation\x12\x16\n\x0ewanted_aliases\x18\x0f \x03(\t\":\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"0\n\tDayWindow\x12\x11\n\tfirst_day\x18\x01 \x01(\t\x12\x10\n\x08last_day\x18\x02 \x01(\t\"\xa6\x01\n\x0fModelEvaluation\x12$\n\x06\x66itted\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12$\n\x06judged\x18\x02 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x12\n\nserved_fit\x18\x04 \x01(\x08\x12%\n\x06scores\x18\x05 \x03(\x0b\x32\x15.ondeck.v1.ModelScore\"\xcb\x01\n\nModelScore\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x11\n\tpredictor\x18\x02 \x01(\t\x12\x15\n\x08log_loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x62rier\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03\x65\x63\x65\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03\x61uc\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01H\x04\x88\x01\x01\x42\x0b\n\t_log_lossB\x08\n\x06_brierB\x06\n\x04_eceB\x06\n\x04_aucB\x0b\n\t_accuracy*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_PRESENT\x10\x01\x12\x16\n\x12MODEL_STATE_LOADED\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x12\x17\n\x13MODEL_STATE_LOADING\x10\x04\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x05\x32\x9e\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.ondeck.v1.ListModelsRequest\x1a\x1d.ondeck.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.ondeck.v1.GetModelRequest\x1a\x1b.ondeck.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ondeck.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=1104
-  _globals['_MODELSTATE']._serialized_end=1219
+  _globals['_MODELSTATE']._serialized_start=1129
+  _globals['_MODELSTATE']._serialized_end=1296
   _globals['_LISTMODELSREQUEST']._serialized_start=72
   _globals['_LISTMODELSREQUEST']._serialized_end=91
   _globals['_LISTMODELSRESPONSE']._serialized_start=93
@@ -43,15 +43,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_start=205
   _globals['_GETMODELRESPONSE']._serialized_end=256
   _globals['_MODEL']._serialized_start=259
-  _globals['_MODEL']._serialized_end=617
-  _globals['_FEATURE']._serialized_start=619
-  _globals['_FEATURE']._serialized_end=677
-  _globals['_DAYWINDOW']._serialized_start=679
-  _globals['_DAYWINDOW']._serialized_end=727
-  _globals['_MODELEVALUATION']._serialized_start=730
-  _globals['_MODELEVALUATION']._serialized_end=896
-  _globals['_MODELSCORE']._serialized_start=899
-  _globals['_MODELSCORE']._serialized_end=1102
-  _globals['_MODELSERVICE']._serialized_start=1222
-  _globals['_MODELSERVICE']._serialized_end=1380
+  _globals['_MODEL']._serialized_end=641
+  _globals['_FEATURE']._serialized_start=643
+  _globals['_FEATURE']._serialized_end=701
+  _globals['_DAYWINDOW']._serialized_start=703
+  _globals['_DAYWINDOW']._serialized_end=751
+  _globals['_MODELEVALUATION']._serialized_start=754
+  _globals['_MODELEVALUATION']._serialized_end=920
+  _globals['_MODELSCORE']._serialized_start=923
+  _globals['_MODELSCORE']._serialized_end=1126
+  _globals['_MODELSERVICE']._serialized_start=1299
+  _globals['_MODELSERVICE']._serialized_end=1457
 # @@protoc_insertion_point(module_scope)

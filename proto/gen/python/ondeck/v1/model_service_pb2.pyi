@@ -34,6 +34,10 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     """MODEL_STATE_LOADED: the version is verified, warm and answers."""
     MODEL_STATE_REFUSED: _ModelState.ValueType  # 3
     """MODEL_STATE_REFUSED: the version did not pass its checks; state_reason says why."""
+    MODEL_STATE_LOADING: _ModelState.ValueType  # 4
+    """MODEL_STATE_LOADING: the version is being opened and verified."""
+    MODEL_STATE_UNLOADING: _ModelState.ValueType  # 5
+    """MODEL_STATE_UNLOADING: the version answers those who asked already, and nobody else."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """ModelState tells whether a version can answer."""
@@ -46,6 +50,10 @@ MODEL_STATE_LOADED: ModelState.ValueType  # 2
 """MODEL_STATE_LOADED: the version is verified, warm and answers."""
 MODEL_STATE_REFUSED: ModelState.ValueType  # 3
 """MODEL_STATE_REFUSED: the version did not pass its checks; state_reason says why."""
+MODEL_STATE_LOADING: ModelState.ValueType  # 4
+"""MODEL_STATE_LOADING: the version is being opened and verified."""
+MODEL_STATE_UNLOADING: ModelState.ValueType  # 5
+"""MODEL_STATE_UNLOADING: the version answers those who asked already, and nobody else."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
@@ -157,6 +165,7 @@ class Model(_message.Message):
     TRAINING_WINDOW_FIELD_NUMBER: _builtins.int
     TRAINING_ROWS_FIELD_NUMBER: _builtins.int
     EVALUATION_FIELD_NUMBER: _builtins.int
+    WANTED_ALIASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is the name of the model."""
     version: _builtins.int
@@ -166,7 +175,7 @@ class Model(_message.Message):
     state: Global___ModelState.ValueType
     """state tells whether the version can answer."""
     state_reason: _builtins.str
-    """state_reason says why a version was refused; empty otherwise."""
+    """state_reason says why a version was refused, or what is amiss with one that answers; empty otherwise."""
     task: _builtins.str
     """task is what the model predicts, for example `called_strike`."""
     instance: _builtins.str
@@ -177,7 +186,7 @@ class Model(_message.Message):
     """training_rows counts those rows."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """aliases are the names that point to this version, sorted."""
+        """aliases are the names that point to this version now, sorted."""
 
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -194,6 +203,12 @@ class Model(_message.Message):
     @_builtins.property
     def evaluation(self) -> Global___ModelEvaluation:
         """evaluation is how a fit of the same recipe did on days that it had never seen."""
+
+    @_builtins.property
+    def wanted_aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """wanted_aliases are the names that ought to point to this version, sorted: what the repository says. A name moves
+        once the version is loaded, verified and warm; until then it stays where it was.
+        """
 
     def __init__(
         self,
@@ -212,10 +227,11 @@ class Model(_message.Message):
         training_window: Global___DayWindow | None = ...,
         training_rows: _builtins.int = ...,
         evaluation: Global___ModelEvaluation | None = ...,
+        wanted_aliases: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "training_window", b"training_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "features", b"features", "instance", b"instance", "name", b"name", "outcomes", b"outcomes", "state", b"state", "state_reason", b"state_reason", "task", b"task", "training_rows", b"training_rows", "training_window", b"training_window", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "features", b"features", "instance", b"instance", "name", b"name", "outcomes", b"outcomes", "state", b"state", "state_reason", b"state_reason", "task", b"task", "training_rows", b"training_rows", "training_window", b"training_window", "version", b"version", "wanted_aliases", b"wanted_aliases"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

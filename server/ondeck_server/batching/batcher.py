@@ -1,0 +1,156 @@
+"""Concurrent callers share one run: whatever came in during one turn of the event loop goes through the graph at once.
+
+Nobody waits for company, unless the operator allows some time for it: a run starts as soon as the loop comes round.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from ondeck_core.instances import Matrix
+from ondeck_server.batching.pace import Pace, Timed
+from ondeck_server.batching.queue import Priority, Ran, TooLateError, Waiting, WaitingRows
+
+ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
+INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise
+INLINE_SECONDS: Final = 0.002  # a longer run leaves the loop to others; `benchmarks/batching.py` measures the limit
+
+Run: TypeAlias = Callable[[Matrix], Ran]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How the rows of every version are batched; `budget_seconds` may be waited for company."""
+
+    max_waiting_rows: int
+    budget_seconds: float
+    long_runs: Executor
+
+
+def priority_of(rows: int) -> Priority:
+    """Tell who goes first if nobody says."""
+    return Priority.INTERACTIVE if rows <= INTERACTIVE_ROWS else Priority.BULK
+
+
+class Batcher:
+    """Shares the runs of one graph among its callers, on the event loop that it is used on."""
+
+    def __init__(
+        self, run: Run, manners: Manners, pace: Pace | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._run = run
+        self._manners = manners
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._waiting = WaitingRows(manners.max_waiting_rows)
+        self._next: asyncio.Handle | None = None
+        self._away: asyncio.Future[Ran | Exception] | None = None
+
+    def admit(self, rows: int, within: float | None, priority: Priority) -> None:
+        """Refuse rows that cannot be answered `within` so many seconds, or for which there is no room.
+
+        Raises:
+            QueueFullError: too many rows wait already.
+            TooLateError: those that wait take longer than that.
+        """
+        self._waiting.check_room(rows)
+        if within is None:
+            return
+        needed = self._pace.seconds(self._waiting.ahead_of(priority) + rows)
+        if needed > within:
+            raise TooLateError(f"{needed * 1000:.0f} ms of runs are ahead, {max(within, 0) * 1000:.0f} ms are left")
+
+    def submit(
+        self, rows: Matrix, within: float | None = None, priority: Priority = Priority.INTERACTIVE
+    ) -> asyncio.Future[Ran]:
+        """Have rows of shape (n, columns) run, n at most ROWS_A_RUN; raises as `admit`, and then runs nothing."""
+        self.admit(len(rows), within, priority)
+        return self._enqueue(rows, priority)
+
+    async def answer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Ran:
+        """Have any number of rows run, a run at a time, so that others get their turn in between; raises as `admit`."""
+        chosen = priority or priority_of(len(rows))
+        if len(rows) <= ROWS_A_RUN:
+            return await self.submit(rows, within, chosen)
+        self.admit(len(rows), within, chosen)
+        with self._waiting.promised(len(rows)) as promise:
+            chunks = []
+            for at in range(0, len(rows), ROWS_A_RUN):
+                chunk = rows[at : at + ROWS_A_RUN]
+                promise.keep(len(chunk))
+                chunks.append(await self._enqueue(chunk, chosen))
+        return tuple(np.concatenate(parts) for parts in zip(*chunks, strict=True))
+
+    def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Ran]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Ran] = loop.create_future()
+        self._waiting.put(Waiting(rows=rows, answer=answer), priority)
+        if self._next is None:
+            self._schedule(loop)
+        elif isinstance(self._next, asyncio.TimerHandle) and self._waiting.rows >= ROWS_A_RUN:
+            self._next.cancel()
+            self._schedule(loop)
+        return answer
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        budget = self._manners.budget_seconds
+        now = not budget or self._waiting.rows >= ROWS_A_RUN
+        self._next = loop.call_soon(self._turn) if now else loop.call_later(budget, self._turn)
+
+    def _turn(self) -> None:
+        self._next = None
+        loop = asyncio.get_running_loop()
+        for priority in Priority:
+            if batch := self._waiting.take(priority, self._room(priority)):
+                self._start(batch, loop)
+        if any(self._waiting.next_fits(each, self._room(each)) for each in Priority):
+            self._schedule(loop)
+
+    def _room(self, priority: Priority) -> int:
+        """Tell how many rows may run now; beside a long run, only what is short, and nothing of bulk."""
+        if self._away is None:
+            return ROWS_A_RUN
+        return 0 if priority is Priority.BULK else self._pace.rows_within(INLINE_SECONDS)
+
+    def _start(self, batch: list[Waiting], loop: asyncio.AbstractEventLoop) -> None:
+        rows = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
+        if self._away is not None or self._pace.seconds(len(rows)) <= INLINE_SECONDS:
+            self._finish(batch, self._attempt(rows))
+        else:
+            self._away = loop.run_in_executor(self._manners.long_runs, self._attempt, rows)
+            self._away.add_done_callback(lambda done: self._back(batch, done, loop))
+
+    def _attempt(self, rows: Matrix) -> Ran | Exception:
+        begin = self._clock()
+        try:
+            return self._run(rows)
+        except Exception as broken:  # noqa: BLE001  whatever it is, each caller is told, and the loop goes on
+            return broken
+        finally:
+            self._pace.learn(Timed(rows=len(rows), seconds=self._clock() - begin))
+
+    def _back(
+        self, batch: list[Waiting], done: "asyncio.Future[Ran | Exception]", loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._away = None
+        if not done.cancelled():
+            self._finish(batch, done.result())
+        if self._waiting.rows and self._next is None:
+            self._schedule(loop)
+
+    @staticmethod
+    def _finish(batch: list[Waiting], ran: Ran | Exception) -> None:
+        at = 0
+        for each in batch:
+            end = at + len(each.rows)
+            if not each.given_up:
+                if isinstance(ran, Exception):
+                    each.answer.set_exception(ran)
+                else:
+                    each.answer.set_result(ran if len(batch) == 1 else tuple(part[at:end] for part in ran))
+            at = end

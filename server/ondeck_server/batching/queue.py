@@ -1,0 +1,118 @@
+"""Who waits for a run, and who is in the next one: decided without running anything."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from ondeck_core.errors import OndeckError
+from ondeck_core.instances import Matrix
+
+Ran: TypeAlias = tuple[Matrix, ...]
+
+
+class QueueFullError(OndeckError):
+    """So many rows wait already that these would wait too long."""
+
+
+class TooLateError(OndeckError):
+    """The rows that wait already take longer than the caller has time."""
+
+
+class Priority(Enum):
+    """Who goes first: in the order that they stand here."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Waiting:
+    """Rows of shape (n, columns) of one caller, and what will tell him."""
+
+    rows: Matrix
+    answer: asyncio.Future[Ran]
+
+    @property
+    def given_up(self) -> bool:
+        """Tell whether the caller has gone away."""
+        return self.answer.done()
+
+
+class Promise:
+    """How many rows of a call are still to come."""
+
+    def __init__(self, waiting: "WaitingRows", rows: int) -> None:
+        self._waiting = waiting
+        self.rows = rows
+
+    def keep(self, rows: int) -> None:
+        """Say that so many are put now."""
+        self.rows -= rows
+        self._waiting.kept(rows)
+
+
+class WaitingRows:
+    """Rows that wait, at most `limit`; in each priority first come, first served."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._by_priority: dict[Priority, deque[Waiting]] = {priority: deque() for priority in Priority}
+        self._rows = dict.fromkeys(Priority, 0)
+        self._promised = 0
+
+    @property
+    def rows(self) -> int:
+        """Count all that wait, and those of admitted calls that will come."""
+        return sum(self._rows.values()) + self._promised
+
+    @contextmanager
+    def promised(self, rows: int) -> "Iterator[Promise]":
+        """Count rows that will be put later, a part at a time, for as long as the block."""
+        promise = Promise(self, rows)
+        self._promised += rows
+        try:
+            yield promise
+        finally:
+            self._promised -= promise.rows
+
+    def ahead_of(self, priority: Priority) -> int:
+        """Count the rows that run before a newcomer of this priority."""
+        return self._rows[Priority.INTERACTIVE] if priority is Priority.INTERACTIVE else self.rows
+
+    def check_room(self, rows: int) -> None:
+        """Refuse rows for which there is no room.
+
+        Raises:
+            QueueFullError: there is none.
+        """
+        if self.rows + rows > self._limit:
+            raise QueueFullError(f"{self.rows} rows wait already, {self._limit} may; try again shortly")
+
+    def kept(self, rows: int) -> None:
+        """Count promised rows no longer: they are put now."""
+        self._promised -= rows
+
+    def put(self, waiting: Waiting, priority: Priority) -> None:
+        """Let rows wait."""
+        self._by_priority[priority].append(waiting)
+        self._rows[priority] += len(waiting.rows)
+
+    def next_fits(self, priority: Priority, room: int) -> bool:
+        """Tell whether somebody waits who fits into a run of so many rows."""
+        waiting = self._by_priority[priority]
+        return bool(waiting) and len(waiting[0].rows) <= room
+
+    def take(self, priority: Priority, room: int) -> list[Waiting]:
+        """Take those who fit into the next run, in their order; who has given up is dropped."""
+        taken: list[Waiting] = []
+        while self.next_fits(priority, room):
+            first = self._by_priority[priority].popleft()
+            self._rows[priority] -= len(first.rows)
+            if not first.given_up:
+                taken.append(first)
+                room -= len(first.rows)
+        return taken

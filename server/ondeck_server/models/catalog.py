@@ -1,0 +1,86 @@
+"""Which versions there are, as callers are told of them, and which one a caller means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ondeck_core.errors import NotFoundError
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import PRODUCTION, Manifest
+from ondeck_core.names import canonical
+from ondeck_server.models.policy import Standing, State
+from ondeck_server.models.source import Aliases, Key, Seen
+from ondeck_store.artifacts.repository import Line
+
+CHANGED: str = "its files have changed since it was loaded; a version is immutable, and what was loaded goes on serving"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a model; `aliases` point to it now, `wanted_aliases` ought to; no manifest: it cannot be read."""
+
+    model: str
+    number: int
+    state: State
+    aliases: tuple[str, ...]
+    wanted_aliases: tuple[str, ...] = ()
+    reason: str = ""
+    manifest: Manifest | None = None
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Whom a caller asks: a model, and a version of it by number or by alias; neither means `production`."""
+
+    model: str
+    version: int | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meant:
+    """The version that a caller means, answering or not, and the alias through which he named it ("" by number)."""
+
+    key: Key
+    alias: str
+
+
+def meant(wanted: Wanted, lines: Mapping[str, Line], actual: Aliases) -> Meant:
+    """Find the version that is meant; an alias means the version it points to now, or else the one it ought to.
+
+    Raises:
+        NotFoundError: there is no such model or alias.
+    """
+    model = wanted.model if wanted.model in lines else canonical(wanted.model)
+    line, now = lines.get(model), actual.get(model, {})
+    if line is None and not now:
+        raise NotFoundError("model", wanted.model, sorted(lines))
+    if wanted.version is not None:
+        return Meant(key=(model, wanted.version), alias="")
+    alias = wanted.alias or PRODUCTION
+    number = now.get(alias) or (line.aliases.get(alias) if line else None)
+    if number is None:
+        raise NotFoundError("alias", f"{model}@{alias}", sorted({*now, *(line.aliases if line else ())}))
+    return Meant(key=(model, number), alias=alias)
+
+
+def version(key: Key, seen: Seen | None, standing: Standing, reason: str, pointing: tuple[Aliases, Aliases]) -> Version:
+    """Describe a version; `pointing` are the aliases as they are and as they ought to be."""
+    model, number = key
+    state = State.REFUSED if standing.state is State.PRESENT and seen and seen.unreadable else standing.state
+    changed = state is State.LOADED and (seen is None or seen.stamp != standing.stamp)
+    return Version(
+        model=model,
+        number=number,
+        state=state,
+        aliases=_pointing_to(key, pointing[0]),
+        wanted_aliases=_pointing_to(key, pointing[1]),
+        reason=CHANGED if changed else reason or (seen.unreadable if seen and state is State.REFUSED else ""),
+        manifest=seen.manifest if seen else None,
+        evaluation=seen.evaluation if seen else None,
+    )
+
+
+def _pointing_to(key: Key, aliases: Aliases) -> tuple[str, ...]:
+    model, number = key
+    return tuple(sorted(alias for alias, target in aliases.get(model, {}).items() if target == number))

@@ -1,0 +1,97 @@
+"""The source: what lies in the repository, and which of it ought to be loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.judgement import Evaluation
+from ondeck_core.manifest import Manifest
+from ondeck_server.loading_rules import Rules
+from ondeck_store.artifacts.claims import read_evaluation, read_manifest
+from ondeck_store.artifacts.repository import Line, read_repository
+
+Key: TypeAlias = tuple[str, int]  # a model and the number of a version
+Stamp: TypeAlias = tuple[tuple[str, int, int], ...]  # of each file its name, size and time of change
+Aliases: TypeAlias = Mapping[str, Mapping[str, int]]  # by model and alias
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A version as it lies in the repository; `unreadable` says why it has no manifest or no evaluation."""
+
+    stamp: Stamp
+    manifest: Manifest | None = None
+    evaluation: Evaluation | None = None
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aspired:
+    """What ought to be: which versions there are, which of them loaded, and which aliases point where."""
+
+    stamps: Mapping[Key, Stamp]
+    loaded: frozenset[Key]
+    aliases: Aliases
+
+
+def aspire(lines: Mapping[str, Line], stamps: Mapping[Key, Stamp], rules: Rules, unloaded: frozenset[str]) -> Aspired:
+    """Tell what ought to be; of a model that somebody had `unloaded`, nothing."""
+    wanted = {model: line for model, line in lines.items() if model not in unloaded}
+    return Aspired(
+        stamps=stamps,
+        loaded=frozenset(
+            (model, number)
+            for model, line in wanted.items()
+            for number in rules.of(model).choose(line.versions) | (set(line.aliases.values()) & set(line.versions))
+        ),
+        aliases={model: line.aliases for model, line in wanted.items()},
+    )
+
+
+class Repository:
+    """The folder, looked at again and again; claims are read again only where files have changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lines: Mapping[str, Line] = {}
+        self.seen: Mapping[Key, Seen] = {}
+
+    def look(self) -> None:
+        """See what is there now; blocks.
+
+        Raises:
+            ArtifactRefusedError: the repository cannot be read as a whole; what was seen before stays.
+        """
+        lines = {line.model: line for line in read_repository(self.folder)}
+        seen = {
+            (line.model, number): self._see(line.model, number) for line in lines.values() for number in line.versions
+        }
+        self.lines, self.seen = lines, seen
+
+    def folder_of(self, key: Key) -> Path:
+        """Where a version lies."""
+        model, number = key
+        return self.folder / model / str(number)
+
+    def _see(self, model: str, number: int) -> Seen:
+        folder = self.folder_of((model, number))
+        stamp = stamp_of(folder)
+        before = self.seen.get((model, number))
+        if before is not None and before.stamp == stamp:
+            return before
+        try:
+            manifest = read_manifest(folder, model, number)
+            return Seen(stamp=stamp, manifest=manifest, evaluation=read_evaluation(folder))
+        except ArtifactRefusedError as refused:
+            return Seen(stamp=stamp, unreadable=str(refused))
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """Tell what would change if somebody changed a file of a version; empty where the folder has gone."""
+    try:
+        found = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    except FileNotFoundError:
+        return ()
+    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)

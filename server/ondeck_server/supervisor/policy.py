@@ -1,0 +1,137 @@
+"""What to do next with the workers. Decided here, from what they are and what time it is; done elsewhere."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+START_SECONDS: Final = 300.0  # a worker that has not settled by then never will
+KILL_AFTER: Final = 5.0  # seconds beyond its grace that a worker gets to end
+STEADY: Final = 30.0  # seconds; a worker that lived so long did not die of how it starts
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+FIRST_TRIES: Final = 3  # deaths before the server has ever taken calls; more, and it gives up
+
+
+class Phase(Enum):
+    """How far a worker has come."""
+
+    STARTING = "starting"
+    FIT = "fit"  # settled, and serves whatever the whole serves
+    TOLD = "told"  # to listen
+    LISTENING = "listening"
+    RETIRING = "retiring"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A worker: its number, the generation it was started for, its phase and when that began (seconds)."""
+
+    number: int
+    generation: int
+    phase: Phase
+    since: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """The workers that there are, and what ought to be; no worker is started before `start_at` (seconds)."""
+
+    members: tuple[Member, ...]
+    wanted: int
+    generation: int
+    start_at: float
+    grace: float
+
+    def in_phase(self, *phases: Phase) -> list[Member]:
+        """List the workers in these phases, the oldest first."""
+        found = [member for member in self.members if member.phase in phases]
+        return sorted(found, key=lambda member: (member.generation, member.number))
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start a worker."""
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Tell a worker to take calls."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Retire:
+    """Tell a worker to finish its calls and end."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Kill:
+    """End a worker that will not."""
+
+    number: int
+    why: str
+
+
+Action: TypeAlias = Start | Listen | Retire | Kill
+
+
+def decide(crew: Crew, now: float) -> tuple[Action, ...]:
+    """Tell what brings the crew nearer to what ought to be.
+
+    Workers of an earlier generation are replaced one at a time: a new one takes calls before an old one is told to
+    end, and the next is started after that one has ended.
+    """
+    return (*_kill(crew, now), *(Listen(member.number) for member in crew.in_phase(Phase.FIT)), *_change(crew, now))
+
+
+def next_look(crew: Crew, now: float) -> float | None:
+    """Tell in how many seconds time alone may change what is to be done; None: never."""
+    moments = [_overdue_at(crew, member) for member in crew.members]
+    later = [moment for moment in (*moments, crew.start_at) if moment is not None and moment > now]
+    return min(later) - now if later else None
+
+
+def failures_after(failures: int, lived: float) -> int:
+    """Count the deaths in a row, after that of a worker that had lived so many seconds."""
+    return 0 if lived >= STEADY else failures + 1
+
+
+def pause_after(failures: int) -> float:
+    """Tell how many seconds to wait before the next start: none after a steady worker, then ever longer."""
+    return 0.0 if failures == 0 else float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)))
+
+
+def _change(crew: Crew, now: float) -> tuple[Action, ...]:
+    coming = crew.in_phase(Phase.STARTING, Phase.FIT, Phase.TOLD)
+    listening = crew.in_phase(Phase.LISTENING)
+    if len(listening) > crew.wanted:
+        return (Retire(listening[0].number),)
+    if now < crew.start_at:
+        return ()
+    lacking = crew.wanted - len(listening) - len(coming)
+    if lacking > 0:
+        return (Start(),) * lacking
+    old = [member for member in listening if member.generation < crew.generation]
+    ready_for_the_next = not coming and not crew.in_phase(Phase.RETIRING)
+    return (Start(),) if old and ready_for_the_next else ()
+
+
+def _kill(crew: Crew, now: float) -> tuple[Action, ...]:
+    return tuple(
+        Kill(member.number, f"still {member.phase.value} after {now - member.since:.0f} s")
+        for member in crew.members
+        if (moment := _overdue_at(crew, member)) is not None and moment <= now
+    )
+
+
+def _overdue_at(crew: Crew, member: Member) -> float | None:
+    match member.phase:
+        case Phase.STARTING | Phase.TOLD:
+            return member.since + START_SECONDS
+        case Phase.RETIRING:
+            return member.since + crew.grace + KILL_AFTER
+        case _:
+            return None

@@ -1,0 +1,179 @@
+import asyncio
+import gc
+import shutil
+import weakref
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ondeck_core.errors import ModelNotLoadedError, NotFoundError
+from ondeck_core.manifest import MODEL_FILE, PRODUCTION
+from ondeck_server.models.catalog import CHANGED, Wanted
+from ondeck_server.models.manager import Models
+from ondeck_server.models.policy import State
+from ondeck_server.models.watching import kept_current
+from ondeck_store.artifacts.moving import Decision, move_alias
+from ondeck_trainer.golden import make_up_instances
+from tests.opened import opened_models
+from tests.siblings import publish_sibling, put_half, shifted
+
+MODEL = "batted_ball"
+SHIFT = 0.7
+NOW = Wanted(model=MODEL)
+OLD, NEW = (MODEL, 1), (MODEL, 2)
+
+
+@pytest.fixture
+def folder(small_repository: Path, tmp_path: Path) -> Path:
+    """A repository of one model with one version."""
+    shutil.copytree(small_repository / MODEL, tmp_path / "models" / MODEL)
+    return tmp_path / "models"
+
+
+def promote(folder: Path, number: int, alias: str = PRODUCTION) -> None:
+    move_alias(folder, MODEL, alias, number, Decision(who="a test", why="to see", at=datetime.now(UTC)))
+
+
+async def until(models: Models, holds: Callable[[], bool]) -> None:
+    changed = asyncio.Event()
+    models.tell(changed.set)
+    async with asyncio.timeout(20):
+        while not holds():
+            await changed.wait()
+            changed.clear()
+
+
+def answering(models: Models) -> int:
+    with models.lease(NOW) as lease:
+        return lease.version.manifest.version
+
+
+async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_followed(folder: Path) -> None:
+    models = await opened_models(folder)
+    async with kept_current(models, look_seconds=60):
+        publish_sibling(folder, MODEL, 2, shift=SHIFT)
+        await until(models, lambda: NEW in models.versions and models.versions[NEW].state is State.LOADED)
+        assert answering(models) == 1
+        promote(folder, 2)
+        await until(models, lambda: models.actual[MODEL][PRODUCTION] == 2)
+        assert answering(models) == 2
+        await until(models, lambda: models.versions[OLD].state is State.PRESENT)
+        instances = make_up_instances(models.lease(NOW).version.task.instance, 50, seed=3)
+        old = await opened_models(folder, "all")
+        before = old.lease(Wanted(model=MODEL, version=1)).version.probabilities(instances)
+        after = old.lease(Wanted(model=MODEL, version=2)).version.probabilities(instances)
+        np.testing.assert_allclose(after, shifted(before, SHIFT), atol=1e-5)
+
+
+async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_watches(*_: object, **__: object) -> None:
+        raise OSError("inotify watch limit reached")
+
+    monkeypatch.setattr("ondeck_server.models.watching.awatch", no_watches)
+    models = await opened_models(folder)
+    async with kept_current(models, look_seconds=0.05):
+        publish_sibling(folder, MODEL, 2, shift=SHIFT)
+        promote(folder, 2)
+        await until(models, lambda: models.actual[MODEL][PRODUCTION] == 2)
+
+
+async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves(folder: Path) -> None:
+    publish_sibling(folder, MODEL, 2, shift=SHIFT)
+    (folder / MODEL / "2" / MODEL_FILE).write_bytes(b"no graph")
+    models = await opened_models(folder)
+    promote(folder, 2)
+    await models.look()
+    await models.settle()
+    assert answering(models) == 1
+    assert models.serving() == {MODEL: True}
+    refused = models.versions[NEW]
+    assert (refused.state, refused.aliases, refused.wanted_aliases) == (State.REFUSED, (), (PRODUCTION,))
+    assert refused.reason == "model.onnx is not the file that was published: its SHA-256 differs"
+    assert models.versions[OLD].aliases == (PRODUCTION,)
+    with pytest.raises(ModelNotLoadedError, match="its SHA-256 differs"):
+        models.lease(Wanted(model=MODEL, version=2))
+
+
+async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folder: Path) -> None:
+    models = await opened_models(folder)
+    half = put_half(folder, MODEL, 2)
+    await models.look()
+    await models.settle()
+    assert (models.versions[NEW].state, models.versions[NEW].reason) == (State.REFUSED, "model.onnx is missing")
+    shutil.copy(folder / MODEL / "1" / MODEL_FILE, half / MODEL_FILE)
+    await models.look()
+    await models.settle()
+    assert models.versions[NEW].state is State.LOADED
+
+
+async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Path) -> None:
+    models = await opened_models(folder)
+    (folder / MODEL / "1" / MODEL_FILE).write_bytes(b"edited")
+    await models.look()
+    await models.settle()
+    assert (models.versions[OLD].state, models.versions[OLD].reason) == (State.LOADED, CHANGED)
+    assert answering(models) == 1
+    again = await opened_models(folder)
+    assert again.versions[OLD].state is State.REFUSED
+
+
+async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: Path) -> None:
+    models = await opened_models(folder)
+    shutil.rmtree(folder / MODEL / "1")
+    await models.look()
+    await models.settle()
+    assert answering(models) == 1
+    assert (models.versions[OLD].state, models.versions[OLD].reason) == (State.LOADED, CHANGED)
+    assert models.versions[OLD].manifest is not None
+
+
+async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
+    publish_sibling(folder, MODEL, 2, shift=SHIFT)
+    models = await opened_models(folder)
+    held = models.lease(NOW)
+    promote(folder, 2)
+    await models.look()
+    await asyncio.sleep(0.05)
+    assert models.versions[OLD].state is State.UNLOADING
+    assert held.version.probabilities(make_up_instances(held.version.task.instance, 1, seed=3)).shape[0] == 1
+    session = weakref.ref(held.version.session)
+    with pytest.raises(ModelNotLoadedError, match="unloading"):
+        models.lease(Wanted(model=MODEL, version=1))
+    held.release()
+    del held
+    await models.settle()
+    assert models.versions[OLD].state is State.PRESENT
+    gc.collect()
+    assert session() is None
+
+
+async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
+    models = await opened_models(folder)
+    models.wish(MODEL, loaded=False)
+    await models.settle()
+    with pytest.raises(ModelNotLoadedError, match="unloaded on request"):
+        models.lease(NOW)
+    assert models.serving() == {MODEL: False}
+    models.wish(MODEL, loaded=True)
+    await models.settle()
+    assert answering(models) == 1
+
+
+async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
+    models = await opened_models(folder)
+    (folder / MODEL / "aliases.json").write_text("{")
+    async with kept_current(models, look_seconds=0.02):
+        await asyncio.sleep(0.2)
+    assert answering(models) == 1
+
+
+async def test_what_there_is_not_is_not_found(folder: Path) -> None:
+    models = await opened_models(folder)
+    for wanted in (Wanted(model="nothing"), Wanted(model=MODEL, version=9), Wanted(model=MODEL, alias="best")):
+        with pytest.raises(NotFoundError):
+            models.lease(wanted)

@@ -1,0 +1,152 @@
+"""What a stream of the client asks again, and when it gives up: decided without a clock or a server."""
+
+import math
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
+from ondeck_client import AnsweredOutOfOrderError
+from ondeck_client.resuming import GOING_WELL, Persistence, Progress, Resuming, Unanswered, broken_at, pause
+
+PATIENT = Persistence(seconds=60, breaks=50, unanswered=8)
+
+
+def request(number: int) -> StreamPredictRequest:
+    return StreamPredictRequest(id=str(number))
+
+
+def answers(first: int, count: int) -> list[StreamAnswer]:
+    return [StreamAnswer(id=str(number)) for number in range(first, first + count)]
+
+
+STEPS = st.lists(st.sampled_from(["ask", "send", "answer", "break"]) | st.integers(2, 5), max_size=200)
+
+
+@given(steps=STEPS, count=st.integers(0, 40), most=st.integers(1, 10))
+def test_whatever_breaks_when_each_instance_is_answered_once_and_in_order(
+    steps: list[str | int], count: int, most: int
+) -> None:
+    unanswered = Unanswered(most=most)
+    asked = answered = 0
+    at_server: list[str] = []
+    for step in [*steps, "break", *["ask", "send", "answer"] * (2 * count)]:
+        if step == "ask" and unanswered.room and asked < count:
+            unanswered.ask(request(asked))
+            asked += 1
+        elif step == "send" and unanswered.unsent:
+            at_server.append(unanswered.send().id)
+        elif step == "break":
+            unanswered.send_again()
+            at_server.clear()
+        elif step == "answer" or isinstance(step, int):
+            several = at_server[: 1 if step == "answer" else int(step)]
+            unanswered.answered([StreamAnswer(id=each) for each in several])
+            assert several == [str(number) for number in range(answered, answered + len(several))]
+            answered += len(several)
+            del at_server[: len(several)]
+        assert len(unanswered) == asked - answered <= most
+    assert answered == asked == count
+
+
+def test_what_was_sent_and_not_answered_is_sent_again_in_order() -> None:
+    unanswered = Unanswered(most=10)
+    for number in range(4):
+        unanswered.ask(request(number))
+    assert [unanswered.send().id for _ in range(3)] == ["0", "1", "2"]
+    unanswered.answered(answers(0, 1))
+    unanswered.send_again()
+    assert [unanswered.send().id for _ in range(3)] == ["1", "2", "3"]
+    assert not unanswered.unsent
+
+
+@pytest.mark.parametrize("wrong", ["1", "2", "nobody's", ""])
+def test_an_answer_that_is_not_the_oldest_ones_is_an_error_and_never_taken_for_it(wrong: str) -> None:
+    unanswered = Unanswered(most=10)
+    for number in range(3):
+        unanswered.ask(request(number))
+    unanswered.send()
+    unanswered.send()
+    with pytest.raises(AnsweredOutOfOrderError, match="was not expected"):
+        unanswered.answered([StreamAnswer(id=wrong)])
+
+
+def test_a_second_answer_to_the_same_instance_is_an_error() -> None:
+    unanswered = Unanswered(most=10)
+    unanswered.ask(request(0))
+    unanswered.ask(request(0))
+    unanswered.send()
+    with pytest.raises(AnsweredOutOfOrderError):
+        unanswered.answered([*answers(0, 1), *answers(0, 1)])
+
+
+def test_nothing_more_is_asked_than_may_be_without_an_answer() -> None:
+    unanswered = Unanswered(most=1)
+    unanswered.ask(request(0))
+    assert not unanswered.room
+    unanswered.send()
+    assert not unanswered.room
+    unanswered.answered(answers(0, 1))
+    assert unanswered.room
+
+
+def pauses(progress: Progress, *, spread: float, every: float = 0) -> list[float]:
+    """Break until it is given up, each time `every` seconds after the pause."""
+    found: list[float] = []
+    now = 100.0
+    while True:
+        progress = broken_at(progress, now)
+        waits = pause(progress, PATIENT, now, None, spread)
+        if waits is None:
+            return found
+        found.append(waits)
+        now += waits + every
+
+
+def test_pauses_grow_to_two_seconds_and_end_within_the_patience() -> None:
+    found = pauses(GOING_WELL, spread=1)
+    assert found[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert 58 <= sum(found) <= 60
+
+
+def test_many_streams_do_not_come_back_at_once() -> None:
+    assert pauses(GOING_WELL, spread=0)[:4] == [0.05, 0.1, 0.2, 0.4]
+
+
+def test_a_server_that_breaks_each_call_late_is_given_up_by_time_and_one_that_does_so_at_once_by_number() -> None:
+    assert len(pauses(GOING_WELL, spread=1, every=25)) == 3
+    assert len(pauses(GOING_WELL, spread=0)) == PATIENT.breaks
+
+
+def test_a_stream_that_was_never_answered_is_tried_four_times_as_any_call() -> None:
+    assert len(pauses(Progress(), spread=1)) == 3
+
+
+@pytest.mark.parametrize(("told", "expected"), [(0.0, 0.0), (7.5, 7.5), (60.0, 60.0), (60.1, None), (math.inf, None)])
+def test_what_the_server_says_counts_unless_it_is_longer_than_the_patience(told: float, expected: float | None) -> None:
+    assert pause(broken_at(GOING_WELL, 5), PATIENT, 5, told, 0.5) == expected
+
+
+@given(
+    breaks=st.integers(1, 10_000),
+    seconds=st.floats(0, 1e6),
+    told=st.none() | st.floats(0, 1e6),
+    spread=st.floats(0, 1),
+)
+def test_a_pause_never_ends_after_the_patience(breaks: int, seconds: float, told: float | None, spread: float) -> None:
+    waits = pause(Progress(answered=True, breaks=breaks), PATIENT, seconds, told, spread)
+    assert waits is None or (waits >= 0 and seconds + waits <= PATIENT.seconds and breaks <= PATIENT.breaks)
+
+
+def test_without_patience_a_stream_is_never_opened_again() -> None:
+    assert pause(broken_at(GOING_WELL, 5), Persistence(seconds=0), 5, None, 0.5) is None
+    assert pause(broken_at(GOING_WELL, 5), Persistence(breaks=0), 5, None, 0.5) is None
+
+
+def test_an_error_of_no_call_has_no_code_and_is_not_resumed() -> None:
+    error = grpc.RpcError("odd")
+    resuming = Resuming(persistence=PATIENT, unanswered=Unanswered(most=1))
+    with pytest.raises(grpc.RpcError, match="odd"):
+        resuming.pause_after(error, 0, 0)

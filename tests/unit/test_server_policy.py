@@ -1,0 +1,125 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondeck_server.loading_rules import Rule, rules_of
+from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
+from ondeck_server.models.source import Aliases, Aspired, Key, aspire
+from ondeck_store.artifacts.repository import Line
+
+WHIFF = "whiff"
+OLD, NEW = (WHIFF, 1), (WHIFF, 2)
+BEFORE, AFTER = (("manifest.json", 1, 1),), (("manifest.json", 1, 2),)
+
+
+def ought(loaded: set[Key], aliases: dict[str, int], stamps: dict[Key, tuple[tuple[str, int, int], ...]]) -> Aspired:
+    return Aspired(stamps=stamps, loaded=frozenset(loaded), aliases={WHIFF: aliases})
+
+
+def stands(**states: State) -> dict[Key, Standing]:
+    return {{"old": OLD, "new": NEW}[name]: Standing(state=state, stamp=BEFORE) for name, state in states.items()}
+
+
+BOTH = ought({OLD, NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
+ONLY_NEW = ought({NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
+MENDED = ought({NEW}, {"production": 2}, {NEW: AFTER})
+NOTHING = ought(set(), {}, {OLD: BEFORE})
+PRODUCTION_NEW = Point(model=WHIFF, alias="production", number=2)
+PRODUCTION_GONE = Drop(model=WHIFF, alias="production")
+L, R, N, U, P = State.LOADED, State.REFUSED, State.LOADING, State.UNLOADING, State.PRESENT
+
+TABLE: list[tuple[str, Aspired, dict[Key, Standing], Aliases, Action | None]] = [
+    ("what an alias wants is loaded first", BOTH, {}, {}, Load(key=NEW)),
+    ("one at a time", BOTH, stands(new=N), {}, None),
+    ("an alias follows once its version answers", BOTH, stands(new=L), {}, PRODUCTION_NEW),
+    ("then the others are loaded", BOTH, stands(new=L), {WHIFF: {"production": 2}}, Load(key=OLD)),
+    ("and then nothing is to do", BOTH, stands(new=L, old=L), {WHIFF: {"production": 2}}, None),
+    ("the old one serves while the new one loads", ONLY_NEW, stands(old=L, new=N), {WHIFF: {"production": 1}}, None),
+    ("and if the new one is refused", ONLY_NEW, stands(old=L, new=R), {WHIFF: {"production": 1}}, None),
+    ("what was refused is tried again once its files change", MENDED, stands(new=R), {}, Load(key=NEW)),
+    ("what nobody wants goes", ONLY_NEW, stands(old=L, new=L), {WHIFF: {"production": 2}}, Unload(key=OLD)),
+    ("once", ONLY_NEW, stands(old=U, new=L), {WHIFF: {"production": 2}}, None),
+    ("an alias taken away points nowhere", NOTHING, stands(old=L), {WHIFF: {"production": 1}}, PRODUCTION_GONE),
+    ("and its version goes", NOTHING, stands(old=L), {WHIFF: {}}, Unload(key=OLD)),
+    ("what has gone may come again", BOTH, stands(old=L, new=P), {}, Load(key=NEW)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("promise", "aspired", "standings", "actual", "action"), TABLE, ids=[row[0] for row in TABLE])
+def test_the_policy(
+    promise: str, aspired: Aspired, standings: dict[Key, Standing], actual: Aliases, action: Action | None
+) -> None:
+    assert next_action(aspired, standings, actual) == action, promise
+
+
+NUMBERS = st.integers(1, 4)
+LINES = st.builds(
+    lambda versions, aliases: Line(model=WHIFF, versions=tuple(sorted(versions)), aliases=aliases),
+    st.sets(NUMBERS),
+    st.dictionaries(st.sampled_from(["production", "candidate"]), NUMBERS),
+)
+
+
+@given(lines=st.lists(LINES, min_size=1, max_size=5), bad=st.sets(NUMBERS), rules=st.sampled_from(["latest:1", "all"]))
+def test_an_alias_never_leaves_a_version_that_answers_but_for_another_and_all_comes_to_rest(
+    lines: list[Line], bad: set[int], rules: str
+) -> None:
+    standings: dict[Key, Standing] = {}
+    actual: dict[str, dict[str, int]] = {}
+    for line in lines:
+        stamps = {(WHIFF, number): BEFORE for number in line.versions}
+        aspired = aspire({WHIFF: line}, stamps, rules_of(rules), frozenset())
+        for _ in range(50):
+            action = next_action(aspired, standings, actual)
+            if action is None:
+                break
+            match action:
+                case Point(model=model, alias=alias, number=number):
+                    assert standings[model, number].state is L
+                    actual.setdefault(model, {})[alias] = number
+                case Drop(model=model, alias=alias):
+                    assert alias not in line.aliases
+                    del actual[model][alias]
+                case Load(key=key):
+                    standings[key] = Standing(state=R if key[1] in bad else L, stamp=BEFORE)
+                case Unload(key=key):
+                    assert key[1] not in actual.get(WHIFF, {}).values()
+                    standings[key] = Standing(state=P)
+        else:
+            pytest.fail("it never comes to rest")
+        for alias, number in line.aliases.items():
+            if number in line.versions and number not in bad:
+                assert actual[WHIFF][alias] == number
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "chosen"),
+    [
+        ("latest:1", "whiff", {9}),
+        ("latest:2", "whiff", {4, 9}),
+        ("all", "whiff", {3, 4, 9}),
+        ("aliases", "whiff", set()),
+        ("latest:1, whiff=3+4", "whiff", {3, 4}),
+        ("latest:1, whiff=3+8", "whiff", {3}),
+        ("aliases,whiff=all", "batted_ball", set()),
+        ("whiff=all", "batted_ball", {9}),
+    ],
+)
+def test_a_rule_chooses_versions(text: str, model: str, chosen: set[int]) -> None:
+    assert rules_of(text).of(model).choose((3, 4, 9)) == chosen
+
+
+@pytest.mark.parametrize("text", ["", "latest", "latest:x", "Whiff=all", "whiff=", "all;all"])
+def test_what_is_no_rule_is_refused_with_what_would_be_one(text: str) -> None:
+    with pytest.raises(ValueError, match="latest:N, all, aliases"):
+        rules_of(text)
+
+
+def test_a_model_that_was_unloaded_on_request_wants_nothing() -> None:
+    line = Line(model=WHIFF, versions=(1,), aliases={"production": 1})
+    aspired = aspire({WHIFF: line}, {OLD: BEFORE}, rules_of("all"), frozenset({WHIFF}))
+    assert (aspired.loaded, dict(aspired.aliases)) == (frozenset(), {})
+
+
+def test_the_newest_of_none_is_none() -> None:
+    assert Rule(latest=3).choose(()) == frozenset()

@@ -1,0 +1,249 @@
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+from ondeck_server.addresses import CannotListenError
+from ondeck_server.cores import fewest, folders, limit_of_v1, limit_of_v2
+from ondeck_server.supervisor.measures import measures
+from ondeck_server.supervisor.pid_files import Running, pid_file, running
+from ondeck_server.supervisor.policy import (
+    KILL_AFTER,
+    START_SECONDS,
+    STEADY,
+    Action,
+    Crew,
+    Kill,
+    Listen,
+    Member,
+    Phase,
+    Retire,
+    Start,
+    decide,
+    failures_after,
+    next_look,
+    pause_after,
+)
+from ondeck_server.supervisor.port import held_port
+from ondeck_server.supervisor.whole import fits, missing_of, serving_of
+from ondeck_server.talk import Report
+
+NOW = 1000.0
+GRACE = 10.0
+STARTING, FIT, TOLD, LISTENING, RETIRING = Phase
+
+
+def crew(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, start_at: float = 0) -> Crew:
+    """A crew of members by phase and generation, numbered from 0, all of them since now."""
+    return Crew(
+        members=tuple(
+            Member(number=number, generation=generation, phase=phase, since=NOW)
+            for number, (phase, generation) in enumerate(members)
+        ),
+        wanted=wanted,
+        generation=generation,
+        start_at=start_at,
+        grace=GRACE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("standing", "expected"),
+    [
+        (crew(), [Start(), Start()]),
+        (crew((STARTING, 0), (STARTING, 0)), []),
+        (crew((FIT, 0), (STARTING, 0)), [Listen(0)]),
+        (crew((TOLD, 0), (FIT, 0)), [Listen(1)]),
+        (crew((LISTENING, 0), (LISTENING, 0)), []),
+        (crew((LISTENING, 0)), [Start()]),
+        (crew((LISTENING, 0), (STARTING, 0)), []),
+        (crew((LISTENING, 0), start_at=NOW + 1), []),
+        (crew((LISTENING, 0), (RETIRING, 0)), [Start()]),
+    ],
+    ids=str,
+)
+def test_there_are_as_many_workers_as_wanted_and_each_listens_once_it_is_fit(
+    standing: Crew, expected: Sequence[Action]
+) -> None:
+    assert list(decide(standing, NOW)) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ([(LISTENING, 0), (LISTENING, 0)], [Start()]),
+        ([(LISTENING, 0), (LISTENING, 0), (STARTING, 1)], []),
+        ([(LISTENING, 0), (LISTENING, 0), (FIT, 1)], [Listen(2)]),
+        ([(LISTENING, 0), (LISTENING, 0), (TOLD, 1)], []),
+        ([(LISTENING, 0), (LISTENING, 0), (LISTENING, 1)], [Retire(0)]),
+        ([(RETIRING, 0), (LISTENING, 0), (LISTENING, 1)], []),
+        ([(LISTENING, 0), (LISTENING, 1)], [Start()]),
+        ([(LISTENING, 1), (LISTENING, 1), (LISTENING, 0)], [Retire(2)]),
+        ([(LISTENING, 1), (LISTENING, 1)], []),
+        ([(LISTENING, 1), (LISTENING, 0)], [Start()]),
+    ],
+)
+def test_a_new_worker_takes_calls_before_an_old_one_retires_and_one_at_a_time(
+    members: list[tuple[Phase, int]], expected: Sequence[Action]
+) -> None:
+    assert list(decide(crew(*members, generation=1), NOW)) == list(expected)
+
+
+def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_wanted() -> None:
+    members = {0: (LISTENING, 0), 1: (LISTENING, 0), 2: (LISTENING, 0)}
+    numbers, started = 3, 0
+    for _ in range(100):
+        standing = Crew(
+            members=tuple(Member(number=n, generation=g, phase=p, since=NOW) for n, (p, g) in members.items()),
+            wanted=3,
+            generation=1,
+            start_at=0,
+            grace=GRACE,
+        )
+        actions = decide(standing, NOW)
+        if not actions:
+            waiting = {n: (p, g) for n, (p, g) in members.items() if p is not LISTENING}
+            if not waiting:
+                break
+            for number, (phase, generation) in waiting.items():  # the world moves on by a step
+                if phase is RETIRING:
+                    del members[number]
+                else:
+                    members[number] = ({STARTING: FIT, TOLD: LISTENING}[phase], generation)
+        for action in actions:
+            match action:
+                case Start():
+                    members[numbers], numbers, started = (STARTING, 1), numbers + 1, started + 1
+                case Listen(number):
+                    members[number] = (TOLD, members[number][1])
+                case Retire(number):
+                    members[number] = (RETIRING, members[number][1])
+        assert sum(phase is LISTENING for phase, _ in members.values()) >= 3
+        assert len(members) <= 4
+    assert (started, list(members.values())) == (3, [(LISTENING, 1)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("phase", "seconds"), [(STARTING, START_SECONDS), (TOLD, START_SECONDS), (RETIRING, GRACE + KILL_AFTER)]
+)
+def test_a_worker_that_takes_too_long_is_killed_then_and_not_before(phase: Phase, seconds: float) -> None:
+    standing = crew((phase, 0), wanted=1, start_at=NOW * 2)
+    assert decide(standing, NOW + seconds - 1) == ()
+    assert next_look(standing, NOW + seconds - 1) == pytest.approx(1)
+    assert decide(standing, NOW + seconds) == (Kill(0, f"still {phase.value} after {seconds:.0f} s"),)
+
+
+def test_where_nothing_waits_for_time_nobody_looks_again_until_something_happens() -> None:
+    assert next_look(crew((LISTENING, 0), (LISTENING, 0)), NOW) is None
+    assert next_look(crew((LISTENING, 0), start_at=NOW + 3), NOW) == pytest.approx(3)
+
+
+def test_workers_that_keep_dying_are_started_ever_more_slowly_and_a_steady_one_at_once() -> None:
+    failures, pauses = 0, []
+    for _ in range(9):
+        failures = failures_after(failures, lived=1)
+        pauses.append(pause_after(failures))
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert pause_after(failures_after(failures, lived=STEADY)) == 0
+
+
+def report(*, settled: bool = True, missing: tuple[str, ...] = (), **serving: bool) -> Report:
+    return Report(settled=settled, listening=True, serving=serving, missing=missing, loaded=())
+
+
+def test_a_name_serves_only_if_every_worker_serves_it() -> None:
+    assert serving_of([report(a=True, b=True), report(a=True, b=False, c=True)]) == {"a": True, "b": False, "c": False}
+    assert serving_of([]) == {}
+
+
+def test_a_worker_joins_once_it_has_settled_and_takes_nothing_from_the_whole() -> None:
+    assert fits(report(a=True, b=False), {"a": True, "b": False})
+    assert fits(report(a=False), {})
+    assert not fits(report(a=False, b=True), {"a": True})
+    assert not fits(report(b=True), {"a": True})
+    assert not fits(report(settled=False, a=True), {"a": True})
+
+
+def test_what_is_missing_is_told_once_and_a_server_without_workers_is_not_ready() -> None:
+    assert missing_of([report(missing=("x", "y")), report(missing=("y", "z"))]) == ["x", "y", "z"]
+    assert missing_of([]) == ["no worker takes calls"]
+
+
+@pytest.mark.parametrize(
+    ("runnable", "limits", "expected"),
+    [(8, [], 8), (8, [None, 2.0], 2), (8, [2.5, 4.0], 3), (2, [64.0], 2), (4, [0.25], 1)],
+)
+def test_cores_are_those_one_may_run_on_or_fewer_where_there_is_a_limit(
+    runnable: int, limits: list[float | None], expected: int
+) -> None:
+    assert fewest(runnable, limits) == expected
+
+
+def test_limits_are_read_as_both_versions_of_cgroups_write_them() -> None:
+    assert [limit_of_v2(text) for text in ("max 100000\n", "150000 100000\n")] == [None, 1.5]
+    assert [limit_of_v1(*text) for text in (("-1\n", "100000\n"), ("200000\n", "100000\n"))] == [None, 2]
+
+
+def test_every_group_above_a_process_is_looked_at() -> None:
+    root = Path("/cg")
+    assert list(folders("0::/a/b\n", root))[:3] == [root / "a" / "b", root / "a", root]
+    found = list(folders("4:memory:/m\n3:cpu,cpuacct:/a\n", root))
+    assert found == [root / "cpu,cpuacct" / "a", root / "cpu,cpuacct", root / "cpu" / "a", root / "cpu"]
+
+
+def written(folder: Path, name: str, value: float) -> None:
+    kept = MmapedDict(str(folder / name))  # type: ignore[no-untyped-call]  # it has no types
+    metric = "seen" if name.startswith("counter") else "depth"
+    key = mmap_key(metric, "seen_total" if metric == "seen" else metric, (), (), "Help.")  # type: ignore[no-untyped-call]  # as above
+    kept.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]  # as above
+    kept.close()  # type: ignore[no-untyped-call]  # as above
+
+
+def test_what_a_dead_worker_counted_stays_and_its_gauges_vanish() -> None:
+    with measures() as kept:
+        for pid, value in ((7, 3.0), (17, 4.0), (8, 5.0)):
+            written(kept.folder, f"counter_{pid}.db", value)
+            written(kept.folder, f"gauge_livesum_{pid}.db", value)
+        kept.forget(7)
+        kept.forget(17)
+        lines = kept.page().decode().splitlines()
+        assert {path.name for path in kept.folder.iterdir()} == {
+            "counter_8.db",
+            "counter_gone.db",
+            "gauge_livesum_8.db",
+        }
+    assert ("seen_total 12.0" in lines, "depth 5.0" in lines) == (True, True)
+    assert not kept.folder.exists()
+
+
+def test_a_running_server_is_found_by_its_file_and_a_file_left_behind_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "serve-50052.pid").write_text(f"{os.getpid()}\n")
+    with pid_file(tmp_path, 50051):
+        assert running(tmp_path) == [Running(pid=os.getpid(), port=50051)]
+    assert running(tmp_path) == []
+
+
+def test_a_home_that_cannot_be_written_keeps_nobody_from_serving(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pid_file(tmp_path / "home", 50051):
+        pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104  held, for a moment
+def test_a_held_port_is_free_for_workers_and_for_nobody_else(host: str) -> None:
+    with held_port(host, 0) as port, socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as worker:
+        worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        worker.bind((host, port))
+        worker.listen()
+        with pytest.raises(CannotListenError, match=f":{port}; choose another port"), held_port(host, port):
+            pass
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_a_host_that_is_none_of_this_machine_is_refused(host: str) -> None:
+    for port in (0, 50051):
+        with pytest.raises(CannotListenError, match=host), held_port(host, port):
+            pass
