@@ -107,7 +107,7 @@ async def test_a_connection_that_breaks_ends_its_streams(running_server: Running
 async def test_every_call_with_one_answer_that_is_cancelled_is_counted_once(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
-    rows = 5000
+    rows = 1000  # of which the queue has room for more than are asked
     columns = BattedBallColumns(launch_speed=[100.0] * rows, launch_angle=[20.0] * rows)
     before = counted(running_server, BATCH_PREDICT)
     calls = [predictions.BatchPredict(BatchPredictRequest(model=SPEC, batted_balls=columns)) for _ in range(50)]

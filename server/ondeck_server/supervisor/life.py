@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from ondeck_server.addresses import address_of
-from ondeck_server.certificates import check_certificates
 from ondeck_server.admin import Pages, admin_pages
+from ondeck_server.certificates import check_certificates
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.crew import Crew
 from ondeck_server.supervisor.measures import measures
