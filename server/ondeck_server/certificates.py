@@ -60,6 +60,17 @@ def files_of(settings: ServerSettings) -> Files | None:
     raise CertificatesRefusedError(f"TLS needs a certificate and its key; unset: {' and '.join(lacking)}")
 
 
+def check_certificates(settings: ServerSettings) -> None:
+    """See that what should secure the connections can.
+
+    Raises:
+        CertificatesRefusedError: it cannot; the text names the setting.
+    """
+    files = files_of(settings)
+    if files is not None:
+        read_certificates(files)
+
+
 def read_certificates(files: Files) -> Certificates:
     """Read the files, and see that they can secure a connection.
 

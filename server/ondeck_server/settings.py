@@ -55,7 +55,10 @@ class ServerSettings(StoreSettings):
         default=0, ge=0, le=86400, description="seconds that calls then get to finish; 0: as many as they need"
     )
     connection_idle_seconds: float = Field(
-        default=3600, ge=0, le=86400, description="seconds without a call after which a connection is closed; 0: never"
+        default=0,
+        ge=0,
+        le=86400,
+        description="seconds without a call after which a connection is cut, even if one begins just then; 0: never",
     )
     compression: Literal["none", "gzip"] = Field(
         default="none", description="how answers are compressed (none, gzip); it costs more time than it saves nearby"

@@ -75,7 +75,7 @@ async def test_a_stream_cancelled_while_the_server_waits_for_it_is_counted_promp
 async def test_a_stream_whose_reader_stalls_and_then_goes_is_counted_promptly(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
-    before = counted(running_server, STREAM_PREDICT, CANCELLED)
+    before, failed = (counted(running_server, STREAM_PREDICT, code) for code in (CANCELLED, "INTERNAL"))
     calls = [predictions.StreamPredict() for _ in range(10)]
 
     async def stuff(call: Stream) -> None:
@@ -87,6 +87,7 @@ async def test_a_stream_whose_reader_stalls_and_then_goes_is_counted_promptly(
             await asyncio.wait_for(stuff(call), 0.3)
         call.cancel()
     assert await counted_soon(running_server, before + 10, STREAM_PREDICT, CANCELLED) == before + 10
+    assert counted(running_server, STREAM_PREDICT, "INTERNAL") == failed
 
 
 async def test_a_connection_that_breaks_ends_its_streams(running_server: RunningServer) -> None:
@@ -107,7 +108,7 @@ async def test_a_connection_that_breaks_ends_its_streams(running_server: Running
 async def test_every_call_with_one_answer_that_is_cancelled_is_counted_once(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
-    rows = 5000
+    rows = 1000  # of which the queue has room for more than are asked
     columns = BattedBallColumns(launch_speed=[100.0] * rows, launch_angle=[20.0] * rows)
     before = counted(running_server, BATCH_PREDICT)
     calls = [predictions.BatchPredict(BatchPredictRequest(model=SPEC, batted_balls=columns)) for _ in range(50)]

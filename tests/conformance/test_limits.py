@@ -12,7 +12,7 @@ from h2.settings import SettingCodes
 from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BALL, PREDICT, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked
+from tests.conformance.calls import BALL, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked
 from tests.conformance.wire import framed, wired
 from tests.fixtures_server import RunningServer
 
@@ -34,12 +34,6 @@ def test_a_message_that_is_too_large_is_refused_and_the_connection_goes_on(stric
             PredictionServiceStub(channel).BatchPredict(batch(MEBIBYTE // 8), timeout=SECONDS)
         assert failed.value.code() is EXHAUSTED
         assert answers(channel)
-
-
-def test_a_declared_length_that_is_too_large_is_refused_before_it_comes(strict_server: RunningServer) -> None:
-    with wired(strict_server.target) as wire:
-        assert wire.ask(b"\0\xff\xff\xff\xff" + b"only this", PREDICT).status == EXHAUSTED.value[0]
-        assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
 def test_a_question_whose_answer_would_be_too_large_is_refused_in_words(strict_server: RunningServer) -> None:

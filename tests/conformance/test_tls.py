@@ -121,7 +121,6 @@ async def test_a_handler_sees_who_calls(
     authority: Authority, own: Pair, names: tuple[str, ...], common_name: str | None, identity: str
 ) -> None:
     settings = ServerSettings(
-        port=0,
         tls_certificate=own.certificate,
         tls_key=own.key,
         tls_client_ca=authority.file if names else None,
@@ -199,3 +198,14 @@ def test_a_key_without_its_certificate_is_refused_in_words(authority: Authority,
     server = Reached(target=None, ca=authority.file, certificate=None, key=own.key)
     with pytest.raises(NoAnswerError, match="a certificate needs its key, and a key its certificate"):
         credentials_for(server)
+
+
+def test_a_server_that_cannot_secure_its_connections_does_not_start_and_says_why(
+    small_repository: Path, own: Pair
+) -> None:
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(small_repository), "--port", "0"]
+    environment = {**os.environ, "ONDECK_TLS_CERTIFICATE": str(own.certificate), "ONDECK_TLS_KEY": "/nowhere/key.pem"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.returncode == 1
+    assert "ONDECK_TLS_KEY=/nowhere/key.pem: cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr

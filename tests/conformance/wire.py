@@ -3,6 +3,7 @@
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamReset, TrailersReceived
+from h2.exceptions import ProtocolError
 
 from tests.conformance.calls import PREDICT, SECONDS
 
@@ -45,9 +47,11 @@ class Wire:
 
     def __init__(self, target: str) -> None:
         self.socket = connected(target)
-        self.http = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self.http = H2Connection(H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
         self.goaway: int | None = None
         self.ended = False
+        self._come: deque[Event] = deque()
+        self._unheard = b""
         self.http.initiate_connection()
         self.flush()
 
@@ -65,9 +69,23 @@ class Wire:
     def ask(self, body: bytes, path: str = PREDICT, *headers: tuple[str, str]) -> Answer:
         """Make a call, and wait for all of its answer."""
         stream = self.open(path, *headers)
-        self.http.send_data(stream, body, end_stream=True)
-        self.flush()
+        self.say(stream, body, end=True)
         return self.answer(stream)
+
+    def say(self, stream: int, body: bytes, *, end: bool = False) -> None:
+        """Send a part of a call, as fast as the server makes room for it."""
+        at, waited = 0, time.monotonic() + SECONDS
+        while at < len(body) and not self.ended and time.monotonic() < waited:
+            room = min(self.http.local_flow_control_window(stream), self.http.max_outbound_frame_size, len(body) - at)
+            if room > 0:
+                self.http.send_data(stream, body[at : at + room])
+                self.flush()
+                at += room
+            else:
+                next(self.events(1), None)
+        if end:
+            self.http.end_stream(stream)
+            self.flush()
 
     def answer(self, stream: int, seconds: float = SECONDS) -> Answer:
         """Wait for the end of a call."""
@@ -88,6 +106,8 @@ class Wire:
     def events(self, seconds: float) -> Iterator[Event]:
         """Give what comes in, and acknowledge it, until the connection or the time ends."""
         end = time.monotonic() + seconds
+        while self._come:
+            yield self._come.popleft()
         while not self.ended and (left := end - time.monotonic()) > 0:
             self.socket.settimeout(left)
             try:
@@ -97,15 +117,27 @@ class Wire:
             except ConnectionError:
                 received = b""
             self.ended = not received
-            for event in self.http.receive_data(received) if received else []:
-                if isinstance(event, DataReceived) and event.flow_controlled_length:
-                    self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                if isinstance(event, ConnectionTerminated):
-                    self.goaway = int(event.error_code or 0)
-                yield event
+            self._take(received)
             self._acknowledge()
+            while self._come:
+                yield self._come.popleft()
+
+    def _take(self, received: bytes) -> None:
+        """Hear frame by frame: after a farewell h2 hears nothing more, and forgets what came with it."""
+        self._unheard += received
+        while len(self._unheard) >= (size := 9 + int.from_bytes(self._unheard[:3] or b"?" * 9)):
+            frame, self._unheard = self._unheard[:size], self._unheard[size:]
+            try:
+                self._come += self.http.receive_data(frame)
+            except ProtocolError:
+                self.ended = True
 
     def _acknowledge(self) -> None:
+        for event in self._come:
+            if isinstance(event, DataReceived) and event.flow_controlled_length:
+                self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            if isinstance(event, ConnectionTerminated):
+                self.goaway = int(event.error_code or 0)
         try:
             self.flush()
         except ConnectionError:

@@ -13,6 +13,7 @@ import structlog
 
 from ondeck_server.addresses import address_of
 from ondeck_server.admin import Pages, admin_pages
+from ondeck_server.certificates import check_certificates
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.crew import Crew
 from ondeck_server.supervisor.measures import measures
@@ -38,9 +39,11 @@ async def serve(settings: ServerSettings, logging: Logging, started: Callable[[S
     """Serve until SIGTERM or SIGINT; `started` is told once, when every worker takes calls.
 
     Raises:
+        CertificatesRefusedError: what should secure the connections cannot.
         CannotListenError: a port is in use, or the host is none of this machine.
         CannotServeError: no worker could be started; the text is what it said.
     """
+    check_certificates(settings)
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
         port = stack.enter_context(held_port(settings.host, settings.port))

@@ -1,0 +1,119 @@
+"""How connections end: of age, or with the server, and no call is lost by it."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from h2.events import ConnectionTerminated
+
+from ondeck.v1.prediction_service_pb2 import PredictResponse, StreamPredictRequest
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from ondeck_client import Client
+from tests.conformance.calls import BALL, INSTANCE, SECONDS, alone, answers, asked, within
+from tests.conformance.wire import wired
+from tests.fixtures_server import RunningServer, serving
+
+AGE = 1
+NO_ERROR = 0
+REFUSED = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}  # the second: it came while grpcio was stopping
+EXIT_SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def short_lived(small_repository: Path) -> Iterator[RunningServer]:
+    """A server whose connections grow a second old, and whose calls may finish then."""
+    with serving(small_repository, connection_age_seconds=AGE) as server:
+        yield server
+
+
+def test_an_old_connection_is_told_so(short_lived: RunningServer) -> None:
+    with wired(short_lived.target) as wire:
+        told = [each.error_code for each in wire.events(4 * AGE) if isinstance(each, ConnectionTerminated)]
+        assert told[0] == NO_ERROR
+
+
+def test_a_stream_outlives_the_age_of_its_connection(short_lived: RunningServer) -> None:
+    old = threading.Event()
+
+    def two() -> Iterator[StreamPredictRequest]:
+        yield asked(1)
+        old.wait(3 * AGE)
+        yield asked(2)
+
+    with alone(short_lived.target) as channel:
+        call = PredictionServiceStub(channel).StreamPredict(two(), timeout=SECONDS)
+        assert [each.id for answer in call for each in answer.answers] == ["1", "2"]
+        assert call.code() is grpc.StatusCode.OK
+
+
+async def test_no_call_is_lost_while_connections_come_and_go(short_lived: RunningServer) -> None:
+    async def ask(predictions: PredictionServiceStub, until: float) -> int:
+        count = 0
+        while asyncio.get_running_loop().time() < until:
+            found: object = await predictions.Predict(BALL, timeout=SECONDS)  # type: ignore[misc]  # of an async stub
+            assert isinstance(found, PredictResponse)
+            count += 1
+            await asyncio.sleep(0.01)
+        return count
+
+    until = asyncio.get_running_loop().time() + 4 * AGE
+    async with grpc.aio.insecure_channel(short_lived.target) as channel:
+        counts = await asyncio.gather(*(ask(PredictionServiceStub(channel), until) for _ in range(4)))
+    assert min(counts) > 1
+
+
+def test_connections_that_grow_too_old_cut_what_is_left_where_there_is_a_limit(small_repository: Path) -> None:
+    with (
+        serving(small_repository, connection_age_seconds=AGE, connection_grace_seconds=AGE) as server,
+        alone(server.target) as channel,
+    ):
+        gone = threading.Event()
+
+        def one_and_no_end() -> Iterator[StreamPredictRequest]:
+            yield asked(1)
+            gone.wait(SECONDS)
+
+        call = PredictionServiceStub(channel).StreamPredict(one_and_no_end())
+        assert next(call).answers
+        with pytest.raises(grpc.RpcError) as cut:
+            next(call)
+        gone.set()
+        assert cut.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert answers(channel)
+
+
+def test_a_server_that_is_told_to_end_finishes_what_it_has_and_takes_no_more(small_repository: Path) -> None:
+    go_on = threading.Event()
+
+    def two() -> Iterator[StreamPredictRequest]:
+        yield asked(1)
+        go_on.wait(SECONDS)
+        yield asked(2)
+
+    with serving(small_repository, drain_seconds=EXIT_SECONDS) as server, alone(server.target) as channel:
+        call = PredictionServiceStub(channel).StreamPredict(two(), timeout=EXIT_SECONDS)
+        found = [each.id for each in next(call).answers]
+        server.process.send_signal(signal.SIGTERM)
+        assert within(SECONDS, lambda: not takes_calls(server))
+        go_on.set()
+        found += [each.id for answer in call for each in answer.answers]
+        assert (found, call.code()) == (["1", "2"], grpc.StatusCode.OK)
+        assert server.process.wait(EXIT_SECONDS) == 0
+
+
+def takes_calls(server: RunningServer) -> bool:
+    with alone(server.target) as channel:
+        try:
+            return answers(channel)
+        except grpc.RpcError as refused:
+            assert refused.code() in REFUSED  # noqa: PT017  any other code would be a lie
+            return False
+
+
+def test_the_client_of_the_project_rides_over_the_age_of_its_connections(short_lived: RunningServer) -> None:
+    with Client(short_lived.target) as ondeck:
+        assert not within(3 * AGE, lambda: not ondeck.predict("batted_ball", INSTANCE).outcomes)

@@ -1,0 +1,45 @@
+"""The services that every gRPC tool knows: health and reflection."""
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.conformance.calls import PREDICTION, SECONDS
+
+SERVING = HealthCheckResponse.SERVING
+OFFERED = {
+    "ondeck.v1.PredictionService",
+    "ondeck.v1.ModelService",
+    "ondeck.v1.PlayerService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1alpha.ServerReflection",
+}
+
+
+@pytest.mark.parametrize("name", ["", PREDICTION, "models/batted_ball"])
+def test_health_is_told_at_once_and_watched(channel: grpc.Channel, name: str) -> None:
+    health, request = HealthStub(channel), HealthCheckRequest(service=name)
+    assert health.Check(request, timeout=SECONDS).status == SERVING  # type: ignore[attr-defined]
+    watch = health.Watch(request, timeout=SECONDS)  # type: ignore[attr-defined]
+    assert next(watch).status == SERVING
+    watch.cancel()
+
+
+def test_a_name_that_nobody_knows_is_not_found_or_watched_until_it_is(channel: grpc.Channel) -> None:
+    health, request = HealthStub(channel), HealthCheckRequest(service="models/home_runs")
+    with pytest.raises(grpc.RpcError) as failed:
+        health.Check(request, timeout=SECONDS)  # type: ignore[attr-defined]
+    assert failed.value.code() is grpc.StatusCode.NOT_FOUND
+    watch = health.Watch(request, timeout=SECONDS)  # type: ignore[attr-defined]
+    assert next(watch).status == HealthCheckResponse.SERVICE_UNKNOWN
+    watch.cancel()
+
+
+def test_reflection_lists_what_there_is_and_describes_it(channel: grpc.Channel) -> None:
+    database = ProtoReflectionDescriptorDatabase(channel)
+    assert set(database.get_services()) >= OFFERED
+    service = DescriptorPool(database).FindServiceByName(PREDICTION)  # type: ignore[no-untyped-call]
+    assert {"Predict", "BatchPredict", "StreamPredict", "Explain"} <= {each.name for each in service.methods}
