@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -26,12 +27,22 @@ class RunningServer:
 
 
 @contextmanager
-def serving(models: Path, *words: str, notice_seconds: float = 0) -> Iterator[RunningServer]:
-    """Run `ondeck serve` over a repository for as long as the block."""
+def serving(
+    models: Path,
+    *words: str,
+    notice_seconds: float = 0,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    log: Path | None = None,
+) -> Iterator[RunningServer]:
+    """Run `ondeck serve` over a repository for as long as the block, with more settings, and its log in a file."""
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", "0", "--admin-port", "0"]
     command += ["--home", str(models / "nowhere")]  # no database, unless `words` name one
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ONDECK_NOTICE_SECONDS": str(notice_seconds)}
-    process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True, env=environment)
+    environment |= {f"ONDECK_{name.upper()}": value for name, value in settings.items()}
+    with log.open("w") if log else nullcontext() as stderr:
+        process = subprocess.Popen(
+            [*command, *words], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+        )
     try:
         yield _announced(process)
     finally:

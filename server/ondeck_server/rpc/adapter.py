@@ -7,22 +7,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
-import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from ondeck_server.rpc.call import Call
-from ondeck_server.rpc.statuses import DeadlinePassedError, UnreadableRequestError, outcome_of
+from ondeck_server.rpc.statuses import DeadlinePassedError, UnreadableRequestError, told
 
 CORRELATION: Final = "x-correlation-id"
 DETAILS: Final = "grpc-status-details-bin"
 LONGEST_CORRELATION_ID: Final = 128
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-
-log = structlog.get_logger()
 
 Read: TypeAlias = Callable[[bytes], Message]
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -88,10 +85,8 @@ class Adapter:
         return stream
 
     async def _fail(self, call: Call, context: Context, error: Exception, begin: float) -> None:
-        outcome = outcome_of(error)
+        outcome = told(error, call)
         code = _CODES[outcome.code]
-        if code is grpc.StatusCode.INTERNAL:
-            log.error("call failed", method=call.method, correlation_id=call.correlation_id, exc_info=error)
         self._count(call.method, code, begin)
         trailing = ((DETAILS, outcome.status().SerializeToString()), (CORRELATION, call.correlation_id))
         await context.abort(code, outcome.message, trailing)

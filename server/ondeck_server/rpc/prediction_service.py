@@ -51,7 +51,7 @@ class PredictionHandlers:
         self, call: Call, requests: AsyncIterator[StreamPredictRequest]
     ) -> AsyncIterator[StreamPredictResponse]:
         """Answer instances as they come, in their order."""
-        return answer_in_order(self._predictor, requests, lambda rows: self._rates.admit(call, rows))
+        return answer_in_order(self._predictor, requests, call, self._rates)
 
     async def explain(self, call: Call, request: ExplainRequest) -> ExplainResponse:
         """Tell how much each field moved the probability of an outcome."""

@@ -1,7 +1,7 @@
 """A stream of instances: asked as they come, answered in order, as many at a time as are ready."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -11,8 +11,10 @@ from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.instances import Matrix
 from ondeck_server.models.manager import Chosen
 from ondeck_server.predictor import Predictor
+from ondeck_server.rates import Rates
 from ondeck_server.rpc import answers, convert
-from ondeck_server.rpc.statuses import Outcome, outcome_of
+from ondeck_server.rpc.call import Call
+from ondeck_server.rpc.statuses import Outcome, told
 
 IN_FLIGHT: Final = 256  # instances of one stream; a caller who sends more waits
 LONGEST_ID: Final = 128
@@ -36,19 +38,20 @@ class _Failed:
     outcome: Outcome
 
 
-Admit = Callable[[int], None]
 _Entry = _Asked | _Failed | None  # None: the caller has sent everything
 
 
 async def answer_in_order(
-    predictor: Predictor, requests: AsyncIterator[StreamPredictRequest], admit: Admit
+    predictor: Predictor, requests: AsyncIterator[StreamPredictRequest], call: Call, rates: Rates
 ) -> AsyncIterator[StreamPredictResponse]:
     """Answer requests in their order; an instance that cannot be answered gets its error, and the stream goes on."""
     entries: asyncio.Queue[_Entry] = asyncio.Queue(IN_FLIGHT)
-    reading = asyncio.create_task(_read(predictor, requests, entries, admit))
+    reading = asyncio.create_task(_read(predictor, requests, entries, call, rates))
     try:
         while (ready := await _ready(entries))[0] is not None:
-            yield StreamPredictResponse(answers=[await _answer(predictor, each) for each in ready if each is not None])
+            yield StreamPredictResponse(
+                answers=[await _answer(predictor, call, each) for each in ready if each is not None]
+            )
             if ready[-1] is None:
                 break
         await reading
@@ -63,25 +66,26 @@ async def _read(
     predictor: Predictor,
     requests: AsyncIterator[StreamPredictRequest],
     entries: asyncio.Queue[_Entry],
-    admit: Admit,
+    call: Call,
+    rates: Rates,
 ) -> None:
     try:
         async for request in requests:
-            await entries.put(_ask(predictor, request, admit))
+            await entries.put(_ask(predictor, request, call, rates))
     finally:
         await entries.put(None)
 
 
-def _ask(predictor: Predictor, request: StreamPredictRequest, admit: Admit) -> _Asked | _Failed:
+def _ask(predictor: Predictor, request: StreamPredictRequest, call: Call, rates: Rates) -> _Asked | _Failed:
     try:
         if len(request.id) > LONGEST_ID:
             raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
         chosen = predictor.choose(convert.wanted(request.model))
         instance = convert.instance_of(request, chosen.version.task)
-        admit(len(instance))
+        rates.admit(call, len(instance))
         running = predictor.start(chosen, instance, path=chosen.version.task.instance.path)
     except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-        return _Failed(id=request.id, outcome=outcome_of(error))
+        return _Failed(id=request.id, outcome=told(error, call))
     return _Asked(id=request.id, chosen=chosen, instance=instance, probabilities=running)
 
 
@@ -93,13 +97,13 @@ async def _ready(entries: asyncio.Queue[_Entry]) -> list[_Entry]:
     return taken
 
 
-async def _answer(predictor: Predictor, entry: _Asked | _Failed) -> StreamAnswer:
+async def _answer(predictor: Predictor, call: Call, entry: _Asked | _Failed) -> StreamAnswer:
     if isinstance(entry, _Failed):
         return StreamAnswer(id=entry.id, error=answers.stream_error(entry.outcome))
     try:
         probabilities = await entry.probabilities
     except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-        return StreamAnswer(id=entry.id, error=answers.stream_error(outcome_of(error)))
+        return StreamAnswer(id=entry.id, error=answers.stream_error(told(error, call)))
     answer = predictor.finish(entry.chosen, entry.instance, probabilities)
     return StreamAnswer(id=entry.id, prediction=answers.prediction(answer))
 
