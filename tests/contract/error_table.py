@@ -81,7 +81,6 @@ BALLS: Final = {"launch_speed": [100.0] * 256, "launch_angle": [20.0] * 256}
 CROWD: Final = {"model": {"name": MODEL}, "batted_balls": BALLS}
 GARBAGE: Final = b"\xff\xff\xff"
 
-ROWS: Final = tuple(Row)
 NOBODY_ASKS: Final = "no model is asked"
 NO_ROWS: Final = "no row waits for a run"
 FROM_MEMORY: Final = "answers with what is in memory"
@@ -94,6 +93,7 @@ ANY_STATE: Final = "tells of a model in any state"
 ON_DISK: Final = "needs no loaded model: works on what is on the disk"
 GRPCS_OWN: Final = "grpcio's own service: it tells errors as answers, and touches nothing of ours"
 
+NOWHERE: Final[dict[Row, Cell]] = dict.fromkeys(Row, GRPCS_OWN)
 UNREADABLE: Final = Provoked(request=GARBAGE, reason="INVALID_FIELD", says="the request is no ")
 LATE: Final = Provoked(reason="", says="", seconds=-1)  # for the word of the server itself: tests/conformance
 LATE_STREAM: Final = Provoked(request=None, reason="", says="", seconds=0.3)
@@ -246,5 +246,5 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         Row.LATE: Provoked(reason="", says="", seconds=0.3),
     },
     "grpc.health.v1.Health/List": TELLING,
-    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": dict.fromkeys(ROWS, GRPCS_OWN),
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": NOWHERE,
 }

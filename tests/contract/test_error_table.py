@@ -1,6 +1,5 @@
 """Every rpc that is served, walked through every row of the error table, over the wire."""
 
-import json
 import secrets
 import shutil
 import time
@@ -29,7 +28,7 @@ from ondeck_store.artifacts.audit import AUDIT_FILE
 from ondeck_store.database import Database
 from tests.contract.error_table import PROMISES, TABLE, UNREADABLE_ALIASES, Provoked, Row
 from tests.fixtures_server import RunningServer, serving
-from tests.made_up_trouble import MODEL, troubled
+from tests.made_up_trouble import MODEL, claim, troubled
 
 PROVOKED: Final = [
     (rpc, row, cell) for rpc, cells in TABLE.items() for row, cell in cells.items() if isinstance(cell, Provoked)
@@ -54,17 +53,19 @@ Servers = Callable[[str], Asked]
 @pytest.fixture(scope="module")
 def repository(small_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = Path(shutil.copytree(small_repository, tmp_path_factory.mktemp("trouble") / "models"))
-    shutil.copytree(models / MODEL / "1", models / UNREADABLE_ALIASES / "1")
+    claim(Path(shutil.copytree(models / MODEL / "1", models / UNREADABLE_ALIASES / "1")), model=UNREADABLE_ALIASES)
     return troubled(models)
 
 
 @pytest.fixture(scope="module")
 def servers(
-    repository: Path, opened_database: Database, store_home: Path, tmp_path_factory: pytest.TempPathFactory
+    repository: Path,
+    opened_database: Database,  # noqa: ARG001  it has to be there for a server to read the players from it
+    store_home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Servers]:
     """Start each server when it is first asked for."""
-    assert opened_database
-    folder, running = tmp_path_factory.mktemp("logs"), dict[str, Asked]()
+    folder, running = tmp_path_factory.mktemp("servers"), dict[str, Asked]()
     ways: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
         "troubled": ((), {}),
         "strict": ((), {"rows_per_second_per_peer": "0.5", "operators": "deploy"}),
@@ -78,9 +79,10 @@ def servers(
             if name not in running:
                 words, settings = ways[name]
                 log = folder / f"{name}.log"
-                started = stack.enter_context(serving(repository, *words, settings=settings, log=log))
+                models = Path(shutil.copytree(repository, folder / name))
+                started = stack.enter_context(serving(models, *words, settings=settings, log=log))
                 running[name] = _asked(stack, started, log)
-                _tear(repository)
+                _tear(models)
             return running[name]
 
         yield server
@@ -186,7 +188,12 @@ def _many(streaming: bool) -> str:  # noqa: FBT001  as a descriptor has it
 def _sent(method: MethodDescriptor, cell: Provoked) -> Any:
     if not method.client_streaming:
         return _written(method, cell.request)
-    return repeat(_written(method, {}), 0) if cell.request is None else iter([_written(method, cell.request)])
+    return _silence() if cell.request is None else iter([_written(method, cell.request)])
+
+
+def _silence() -> Iterator[bytes]:
+    time.sleep(1)
+    yield from ()
 
 
 def _written(method: MethodDescriptor, request: Any) -> bytes:
@@ -218,7 +225,7 @@ def _of_stream(error: Any) -> Status:
 
 
 def _status(refused: Any) -> Status:
-    trailing = {key: value for key, value in refused.trailing_metadata() or ()}
+    trailing = dict(refused.trailing_metadata() or ())
     if "grpc-status-details-bin" not in trailing:
         return Status(code=refused.code().value[0], message=refused.details())
     told = Status.FromString(trailing["grpc-status-details-bin"])
@@ -281,4 +288,3 @@ def await_in_log(log: Path, correlation_id: str) -> None:
 def test_no_trouble_has_stopped_a_server(servers: Servers) -> None:
     answered = ask(servers("troubled"), "grpc.health.v1.Health/Check", Provoked(reason="", says=""), "after all")
     assert answered is None
-    assert json.dumps(sorted(TABLE))

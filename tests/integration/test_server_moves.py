@@ -97,7 +97,7 @@ def test_moves_are_listed_page_by_page_the_latest_first(stub: Any) -> None:
         if not token:
             break
     assert paged == list(whole)
-    code, _ = refused(stub.ListAliasMoves, ListAliasMovesRequest(model=MODEL, page_token="x"))
+    code, _ = refused(stub.ListAliasMoves, ListAliasMovesRequest(model=MODEL, page_token="x"))  # noqa: S106  a place in a list
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
