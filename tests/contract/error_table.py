@@ -103,7 +103,7 @@ def asked(server: str = "troubled", *, name: str = MODEL, again: int = 1, crowd:
     """Ask a model about a ball."""
     told = {word: rest.pop(word) for word in ("reason", "says", "fields") if word in rest}
     choice = {word: rest.pop(word) for word in ("version", "alias") if word in rest}
-    request = {"model": {"name": name, **choice}, **rest}
+    request: dict[str, Any] = {"model": {"name": name, **choice}, **rest}
     return Provoked(request=request, server=server, again=again, crowd=crowd, **told)
 
 

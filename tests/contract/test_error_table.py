@@ -4,10 +4,8 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +33,8 @@ PROVOKED: Final = [
 ]
 KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (BadRequest, ResourceInfo, RetryInfo, QuotaFailure)}
 ROUNDS: Final = 40
-CALLERS: Final = 24
+CALLERS: Final = 100
+CROWDED: Final = "ondeck.v1.PredictionService/BatchPredict"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,19 +149,15 @@ def provoke(asked: Asked, rpc: str, cell: Provoked, correlation_id: str) -> Stat
 
 
 def in_a_crowd(asked: Asked, rpc: str, cell: Provoked) -> Status:
-    crowd = Provoked(request=cell.crowd, reason="", says="")
-    with ThreadPoolExecutor(2 * CALLERS) as callers:
-        for _ in range(ROUNDS):
-            others = [
-                callers.submit(ask, asked, "ondeck.v1.PredictionService/BatchPredict", crowd, "crowd")
-                for _ in range(CALLERS)
-            ]
-            ours = list(callers.map(ask, repeat(asked), repeat(rpc), repeat(cell), ["crowd"] * CALLERS))
-            for told in ours:
-                if told is not None:
-                    return told
-            for each in others:
-                each.result()
+    batches: Any = asked.channel.unary_unary(f"/{CROWDED}")
+    sent = _written(asked.methods[CROWDED], cell.crowd)
+    for _ in range(ROUNDS):
+        others: list[Any] = [batches.future(sent, timeout=cell.seconds) for _ in range(CALLERS)]
+        told = ask(asked, rpc, cell, "in a crowd")
+        for each in others:
+            each.exception()
+        if told is not None:
+            return told
     pytest.fail(f"{rpc} was never refused")
 
 
