@@ -17,6 +17,8 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
@@ -81,6 +83,8 @@ def servers(
                 models = Path(shutil.copytree(repository, folder / name))
                 started = stack.enter_context(serving(models, *words, settings=settings, log=log))
                 running[name] = _asked(stack, started, log)
+                if "--home" in words:
+                    _await_players(running[name])
                 _tear(models)
             return running[name]
 
@@ -94,6 +98,13 @@ def _asked(stack: ExitStack, server: RunningServer, log: Path) -> Asked:
     services: list[Any] = [pool.FindServiceByName(name) for name in database.get_services()]  # type: ignore[no-untyped-call]  # the stubs give it no types
     methods = {f"{service.full_name}/{method.name}": method for service in services for method in service.methods}
     return Asked(channel=channel, methods=methods, log=log)
+
+
+def _await_players(asked: Asked) -> None:
+    stub: Any = HealthStub(asked.channel)
+    for told in stub.Watch(HealthCheckRequest(service="ondeck.v1.PlayerService"), timeout=60):
+        if told.status == HealthCheckResponse.SERVING:
+            return
 
 
 def _tear(repository: Path) -> None:
