@@ -160,16 +160,28 @@ def provoke(asked: Asked, rpc: str, cell: Provoked, correlation_id: str) -> Stat
 
 
 def in_a_crowd(asked: Asked, rpc: str, cell: Provoked) -> Status:
-    batches: Any = asked.channel.unary_unary(f"/{CROWDED}")
-    sent = _written(asked.methods[CROWDED], cell.crowd)
     for _ in range(ROUNDS):
-        others: list[Any] = [batches.future(sent, timeout=cell.seconds) for _ in range(CALLERS)]
+        crowd = [
+            each
+            for _ in range(CALLERS)
+            for each in (_begun(asked, CROWDED, cell.crowd), _begun(asked, rpc, cell.request))
+        ]
         told = ask(asked, rpc, cell, "in a crowd")
-        for each in others:
+        refused = [_status(each.exception()) for each in crowd[1::2] if each is not None and each.exception()]
+        for each in crowd[::2]:
             each.exception()
-        if told is not None:
-            return told
+        if told is not None or refused:
+            return told or refused[0]
     pytest.fail(f"{rpc} was never refused")
+
+
+def _begun(asked: Asked, rpc: str, request: Any) -> Any:
+    """Begin a call without waiting for its answer; None: a stream is not begun so."""
+    method = asked.methods[rpc]
+    if method.client_streaming:
+        return None
+    call: Any = asked.channel.unary_unary(f"/{rpc}")
+    return call.future(_written(method, request), timeout=30)
 
 
 def ask(asked: Asked, rpc: str, cell: Provoked, correlation_id: str) -> Status | None:
