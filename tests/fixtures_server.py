@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +27,24 @@ class RunningServer:
 
 
 @contextmanager
-def serving(models: Path, *words: str, notice_seconds: float = 0, **settings: object) -> Iterator[RunningServer]:
-    """Run `ondeck serve` over a repository for as long as the block; `settings` are ONDECK_... in small letters."""
+def serving(
+    models: Path, *words: str, notice_seconds: float = 0, log: Path | None = None, **settings: object
+) -> Iterator[RunningServer]:
+    """Run `ondeck serve` over a repository for as long as the block, its log in a file.
+
+    `settings` are ONDECK_... in small letters.
+    """
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", "0", "--admin-port", "0"]
-    command += ["--processes", "1"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ONDECK_NOTICE_SECONDS": str(notice_seconds)}
+    environment |= {"ONDECK_PROCESSES": "1"} | {
+        f"ONDECK_{name.upper()}": str(value) for name, value in settings.items()
+    }
     with tempfile.TemporaryDirectory() as home:  # no database in there, unless `words` name one
         command += ["--home", home]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ONDECK_NOTICE_SECONDS": str(notice_seconds)}
-        environment |= {f"ONDECK_{name.upper()}": str(value) for name, value in settings.items()}
-        process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True, env=environment)
+        with log.open("w") if log else nullcontext() as stderr:
+            process = subprocess.Popen(
+                [*command, *words], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+            )
         try:
             yield _announced(process)
         finally:

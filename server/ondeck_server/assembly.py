@@ -118,7 +118,7 @@ def standing_of(models: Models, players: Players) -> Standing:
 def _server(parts: Parts) -> grpc.aio.Server:
     longest = parts.settings.max_message_mb * MEBIBYTE
     server = grpc.aio.server(options=[("grpc.so_reuseport", 1), *transport.options(parts.settings)])
-    adapter = Adapter(parts.registry)
+    adapter = Adapter(parts.registry, transport.least_compressed(parts.settings))
     operators = Operators(parts.settings.operators)
     rates = Rates(rows_per_second=parts.settings.rows_per_second_per_peer)
     predictor = Predictor(parts.models, parts.registry)

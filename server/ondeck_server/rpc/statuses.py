@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
+import structlog
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -27,6 +28,7 @@ from ondeck_server.batching.queue import QueueFullError, TooLateError
 from ondeck_server.moving import NotBetterError, VersionRefusedError
 from ondeck_server.operators import NotIdentifiedError, NotOperatorError
 from ondeck_server.rates import RateExceededError
+from ondeck_server.rpc.call import Call
 from ondeck_store.artifacts.locking import FolderClosedError
 from ondeck_store.artifacts.moving import MoveRefusedError
 
@@ -36,6 +38,8 @@ INTERNAL_TEXT: Final = "internal error; the server's log has the rest under the 
 _PREFIX: Final = "ERROR_REASON_"
 _SOON: Final = Duration(nanos=100_000_000)
 _LATER: Final = Duration(seconds=5)
+
+log = structlog.get_logger()
 
 
 class UnreadableRequestError(OndeckError):
@@ -82,6 +86,14 @@ def outcome_of(error: Exception) -> Outcome:
         if isinstance(error, kind):
             return describe(error)
     return Outcome(code=code_pb2.INTERNAL, reason=ErrorReason.ERROR_REASON_INTERNAL, message=INTERNAL_TEXT)
+
+
+def told(error: Exception, call: Call) -> Outcome:
+    """Tell how a caller learns of an error, and the log of one that is a fault of the server."""
+    outcome = outcome_of(error)
+    if outcome.code == code_pb2.INTERNAL:
+        log.error("call failed", method=call.method, correlation_id=call.correlation_id, exc_info=error)
+    return outcome
 
 
 def _invalid(error: InvalidInstanceError) -> Outcome:

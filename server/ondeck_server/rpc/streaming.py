@@ -16,7 +16,7 @@ from ondeck_server.rates import Rates
 from ondeck_server.rpc import answers, convert
 from ondeck_server.rpc.call import Call
 from ondeck_server.rpc.in_order import Begun, answered_in_order
-from ondeck_server.rpc.statuses import outcome_of
+from ondeck_server.rpc.statuses import told
 
 LONGEST_ID: Final = 128
 
@@ -26,6 +26,7 @@ class _Running:
     """An instance on its way through a run."""
 
     id: str
+    call: Call
     predictor: Predictor
     lease: TaskLease
     instance: Matrix
@@ -36,7 +37,7 @@ class _Running:
             try:
                 answer = self.predictor.finish(self.lease, self.instance, await self.ran)
             except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-                return _refusal(self.id, error)
+                return _refusal(self.id, error, self.call)
             return StreamAnswer(id=self.id, prediction=answers.prediction(answer))
 
     def drop(self) -> None:
@@ -48,10 +49,10 @@ class _Running:
 class _Refused:
     """An instance that will not be answered, and what its caller is told."""
 
-    told: StreamAnswer
+    refusal: StreamAnswer
 
     async def answer(self) -> StreamAnswer:
-        return self.told
+        return self.refusal
 
     def drop(self) -> None:
         """Nothing is held."""
@@ -72,12 +73,12 @@ class Asking:
                 raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
             lease = self._predictor.lease(convert.wanted(request.model))
         except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-            return _Refused(told=_refusal(request.id, error))
+            return _Refused(refusal=_refusal(request.id, error, self._call))
         try:
             return self._begin(request, lease)
         except Exception as error:  # noqa: BLE001  as above
             lease.release()
-            return _Refused(told=_refusal(request.id, error))
+            return _Refused(refusal=_refusal(request.id, error, self._call))
 
     def _begin(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
         task = lease.version.task
@@ -85,7 +86,9 @@ class Asking:
         self._rates.admit(self._call, len(instance))
         asked = Asked(instances=instance, path=task.instance.path, within=self._call.time_left())
         ran = self._predictor.start(lease, asked)
-        return _Running(id=request.id, predictor=self._predictor, lease=lease, instance=instance, ran=ran)
+        return _Running(
+            id=request.id, call=self._call, predictor=self._predictor, lease=lease, instance=instance, ran=ran
+        )
 
 
 async def answer_in_order(
@@ -97,5 +100,5 @@ async def answer_in_order(
             yield StreamPredictResponse(answers=together)
 
 
-def _refusal(id_: str, error: Exception) -> StreamAnswer:
-    return StreamAnswer(id=id_, error=answers.stream_error(outcome_of(error)))
+def _refusal(id_: str, error: Exception, call: Call) -> StreamAnswer:
+    return StreamAnswer(id=id_, error=answers.stream_error(told(error, call)))

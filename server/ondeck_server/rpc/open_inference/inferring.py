@@ -17,7 +17,7 @@ from ondeck_server.rpc.in_order import Begun, answered_in_order
 from ondeck_server.rpc.open_inference.answers import Answers, failed_in_stream, in_stream
 from ondeck_server.rpc.open_inference.choosing import wanted
 from ondeck_server.rpc.open_inference.tensors import features_of, positions, waiting
-from ondeck_server.rpc.statuses import outcome_of
+from ondeck_server.rpc.statuses import told
 
 _now = time.perf_counter_ns
 
@@ -27,6 +27,7 @@ class _Asked:
     """A request on its way through a run, and the hold on its version until it is answered."""
 
     request: ModelInferRequest
+    call: Call
     answers: Answers
     places: list[int] | None
     ran: asyncio.Future[Ran]
@@ -50,7 +51,7 @@ class _Asked:
                 return in_stream(self.written(await self.ran))
             except Exception as error:  # noqa: BLE001  it becomes this request's answer
                 _count_failure(self.lease, self.since)
-                return failed_in_stream(self.request, outcome_of(error).message)
+                return failed_in_stream(self.request, told(error, self.call).message)
 
     def drop(self) -> None:
         """Give it up."""
@@ -60,10 +61,10 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Refused:
-    told: ModelStreamInferResponse
+    refusal: ModelStreamInferResponse
 
     async def answer(self) -> ModelStreamInferResponse:
-        return self.told
+        return self.refusal
 
     def drop(self) -> None:
         """Nothing is held."""
@@ -97,7 +98,7 @@ class Inferring:
             try:
                 return self._ask(request, call)
             except Exception as error:  # noqa: BLE001  it becomes this request's answer
-                return _Refused(failed_in_stream(request, outcome_of(error).message))
+                return _Refused(failed_in_stream(request, told(error, call).message))
 
         async with aclosing(answered_in_order(requests, begin)) as ready:
             async for together in ready:
@@ -122,7 +123,7 @@ class Inferring:
             _count_failure(lease, since)
             lease.release()
             raise
-        return _Asked(request, self._answers, places, ran, since, lease)
+        return _Asked(request, call, self._answers, places, ran, since, lease)
 
 
 def _count_failure(lease: Lease, since: int) -> None:

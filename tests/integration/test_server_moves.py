@@ -1,0 +1,110 @@
+"""Aliases moved by rpc: through the gate, on record, and never onto what does not hold."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+
+from ondeck.v1.model_service_pb2 import (
+    GetModelRequest,
+    ListAliasMovesRequest,
+    MoveAliasRequest,
+    RollbackModelRequest,
+)
+from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
+from ondeck.v1.model_spec_pb2 import ModelSpec
+from ondeck_store.artifacts.locking import LOCK_FILE
+from ondeck_store.artifacts.repository import aliases
+from tests.fixtures_server import serving
+from tests.made_up_trouble import BROKEN, GOOD, MODEL, NO_BETTER, UNNAMED, troubled
+
+
+@pytest.fixture(scope="module")
+def models(small_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return troubled(Path(shutil.copytree(small_repository, tmp_path_factory.mktemp("moved") / "models")))
+
+
+@pytest.fixture(scope="module")
+def stub(models: Path) -> Iterator[Any]:
+    with serving(models) as server, grpc.insecure_channel(server.target) as channel:
+        yield ModelServiceStub(channel)
+
+
+def move(version: int, **more: Any) -> MoveAliasRequest:
+    return MoveAliasRequest(**{"model": MODEL, "version": version, "why": "a test", **more})
+
+
+def refused(call: Any, request: Any) -> tuple[grpc.StatusCode, ErrorInfo]:
+    with pytest.raises(grpc.RpcError) as raised:
+        call(request, timeout=30)
+    error: Any = raised.value
+    status, info = rpc_status.from_call(error), ErrorInfo()
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    return error.code(), info
+
+
+def test_a_version_that_is_wanted_and_refused_tells_so(stub: Any) -> None:
+    broken, good = (
+        stub.GetModel(GetModelRequest(model=ModelSpec(name=MODEL, version=number))).model for number in (BROKEN, GOOD)
+    )
+    assert (list(broken.wanted_aliases), list(broken.aliases)) == (["candidate"], [])
+    assert (list(good.wanted_aliases), list(good.aliases)) == (["production"], ["production"])
+    assert "not the file that was published" in broken.state_reason
+
+
+def test_a_move_is_made_once_and_is_on_record_with_who_and_why(stub: Any, models: Path) -> None:
+    made = stub.MoveAlias(move(UNNAMED, alias="spare")).move
+    assert (made.model, made.alias, made.to_version, made.HasField("from_version")) == (MODEL, "spare", UNNAMED, False)
+    assert (made.who, made.why) == ("ipv4:127.0.0.1", "a test; not weighed for spare")
+    assert not stub.MoveAlias(move(UNNAMED, alias="spare")).HasField("move")
+    assert aliases(models, MODEL)["spare"] == UNNAMED
+    assert stub.ListAliasMoves(ListAliasMovesRequest(model=MODEL, alias="spare")).moves == [made]
+
+
+def test_production_needs_better_figures_or_force_and_can_be_put_back(stub: Any, models: Path) -> None:
+    code, info = refused(stub.MoveAlias, move(NO_BETTER))
+    assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOT_BETTER")
+    assert aliases(models, MODEL)["production"] == GOOD
+    forced = stub.MoveAlias(move(NO_BETTER, force=True)).move
+    assert (forced.forced, forced.from_version, forced.to_version) == (True, GOOD, NO_BETTER)
+    assert forced.why.startswith("a test; forced, though log loss")
+    back = stub.RollbackModel(RollbackModelRequest(model="Batted-Ball", why="worse")).move
+    assert (back.rollback, back.from_version, back.to_version) == (True, NO_BETTER, GOOD)
+    assert aliases(models, MODEL)["production"] == GOOD
+
+
+def test_nothing_forces_an_alias_onto_what_does_not_hold(stub: Any, models: Path) -> None:
+    code, info = refused(stub.MoveAlias, move(BROKEN, force=True))
+    assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_REFUSED")
+    assert dict(info.metadata) == {"model": MODEL, "version": str(BROKEN)}
+    assert aliases(models, MODEL)["production"] == GOOD
+
+
+def test_moves_are_listed_page_by_page_the_latest_first(stub: Any) -> None:
+    whole = stub.ListAliasMoves(ListAliasMovesRequest(model=MODEL)).moves
+    assert [each.when for each in whole] == sorted((each.when for each in whole), reverse=True)
+    paged, token = [], ""
+    while True:
+        page = stub.ListAliasMoves(ListAliasMovesRequest(model=MODEL, page_size=1, page_token=token))
+        paged += page.moves
+        token = page.next_page_token
+        if not token:
+            break
+    assert paged == list(whole)
+    code, _ = refused(stub.ListAliasMoves, ListAliasMovesRequest(model=MODEL, page_token="x"))  # noqa: S106  a place in a list
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_folder_that_cannot_be_written_is_unavailable(stub: Any, models: Path) -> None:
+    lock = models / "called_strike" / LOCK_FILE
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    request = RollbackModelRequest(model="called_strike", why="a test")
+    code, info = refused(stub.RollbackModel, request)
+    assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "REPOSITORY_CLOSED")

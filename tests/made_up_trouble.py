@@ -1,0 +1,75 @@
+"""A repository with everything in it that an operator fears, made of one good version."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Final
+
+import onnx
+from onnx import TensorProto, helper
+
+from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, OUTPUT
+
+MODEL: Final = "batted_ball"
+GOOD, NO_BETTER, BROKEN, FRAGILE, UNNAMED = 1, 2, 3, 4, 5
+FATAL_SPEED: Final = 61.125  # mph; no golden row has it, and float32 holds it exactly
+
+
+def troubled(repository: Path) -> Path:
+    """Put beside the good version of a model one that is no better, one that is broken and one that fails in a run.
+
+    `production` is good, `candidate` broken, `fragile` fails where the ball leaves the bat at FATAL_SPEED; UNNAMED is
+    good and no alias leads to it.
+    """
+    folder = repository / MODEL
+    for number in (NO_BETTER, BROKEN, FRAGILE, UNNAMED):
+        _copied(folder, number)
+    (folder / str(BROKEN) / MODEL_FILE).write_bytes(b"no graph")
+    _sign(folder / str(FRAGILE), fragile((folder / str(GOOD) / MODEL_FILE).read_bytes()))
+    aliases = {"aliases": {"production": GOOD, "candidate": BROKEN, "fragile": FRAGILE}}
+    (folder / ALIASES_FILE).write_text(json.dumps(aliases))
+    return repository
+
+
+def fragile(graph: bytes) -> bytes:
+    """Have a graph look beyond the end of a list where the first feature is FATAL_SPEED."""
+    model = onnx.load_model_from_string(graph)
+    for node in model.graph.node:
+        node.output[:] = ["answered" if name == OUTPUT else name for name in node.output]
+        node.input[:] = ["answered" if name == OUTPUT else name for name in node.input]
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor("speed_column", TensorProto.INT64, [1], [0]),
+            helper.make_tensor("fatal_speed", TensorProto.FLOAT, [1], [FATAL_SPEED]),
+            helper.make_tensor("only_one", TensorProto.FLOAT, [1], [1.0]),
+        ]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", ["features", "speed_column"], ["speed"], axis=1),
+            helper.make_node("Equal", ["speed", "fatal_speed"], ["is_fatal"]),
+            helper.make_node("Cast", ["is_fatal"], ["fatal"], to=TensorProto.INT64),
+            helper.make_node("ReduceMax", ["fatal"], ["place"], keepdims=0),
+            helper.make_node("Gather", ["only_one", "place"], ["one"]),
+            helper.make_node("Mul", ["answered", "one"], [OUTPUT]),
+        ]
+    )
+    return bytes(model.SerializeToString())
+
+
+def _copied(folder: Path, number: int) -> None:
+    copy = Path(shutil.copytree(folder / str(GOOD), folder / str(number)))
+    claim(copy, version=number)
+
+
+def _sign(folder: Path, graph: bytes) -> None:
+    (folder / MODEL_FILE).write_bytes(graph)
+    files = json.loads((folder / MANIFEST_FILE).read_text())["files"]
+    claim(folder, files={**files, MODEL_FILE: hashlib.sha256(graph).hexdigest()})
+
+
+def claim(folder: Path, **claims: object) -> None:
+    """Change what a version claims."""
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, **claims}))
