@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,16 +69,19 @@ class Inferring:
             await reading
         finally:
             reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
+            await asyncio.gather(reading, return_exceptions=True)
             _let_go(entries)
 
     async def _read(self, requests: AsyncIterator[ModelInferRequest], entries: asyncio.Queue[_Entry]) -> None:
+        broken: Exception | None = None
         try:
             async for request in requests:
-                await entries.put(self._asked_or_failed(request))
-        finally:
-            await entries.put(None)
+                await _put(entries, self._asked_or_failed(request))
+        except Exception as error:  # noqa: BLE001  it is told once what came before it is answered
+            broken = error
+        await entries.put(None)  # not where this task is cancelled: nobody would take it
+        if broken is not None:
+            raise broken
 
     def _asked_or_failed(self, request: ModelInferRequest) -> _Asked | _Failed:
         try:
@@ -131,10 +133,21 @@ def _fail(tally: Tally, since: int) -> None:
     tally.fail += _now() - since
 
 
+async def _put(entries: asyncio.Queue[_Entry], entry: _Entry) -> None:
+    try:
+        await entries.put(entry)
+    except asyncio.CancelledError:
+        _drop(entry)
+        raise
+
+
 def _let_go(entries: asyncio.Queue[_Entry]) -> None:
-    """Drop what nobody will read, before it is run."""
     while not entries.empty():
-        entry = entries.get_nowait()
-        if isinstance(entry, _Asked):
-            entry.outputs.cancel()
-            entry.lease.release()
+        _drop(entries.get_nowait())
+
+
+def _drop(entry: _Entry) -> None:
+    """Give up what nobody will read, before it is run."""
+    if isinstance(entry, _Asked):
+        entry.outputs.cancel()
+        entry.lease.release()
