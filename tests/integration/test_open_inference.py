@@ -202,7 +202,7 @@ def test_what_cannot_be_done_is_refused_with_its_status(seen: Seen, what: str, s
 def test_a_model_is_let_go_of_and_loaded_again(seen: Seen) -> None:
     repository = seen["repository"]
     assert repository["before"][f"{MODEL}/1"] == ["READY", ""]
-    assert repository["before"]["unasked/1"][0] == "UNAVAILABLE"
+    assert repository["before"]["unasked/1"] == ["READY", ""]
     index, ready, asked = repository["unloaded"]
     assert (index[f"{MODEL}/1"][0], ready, asked[0]) == ("UNAVAILABLE", False, "StatusCode.UNAVAILABLE")
     index, ready, asked = repository["loaded"]

@@ -1,0 +1,110 @@
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from inference.grpc_service_pb2 import ModelInferRequest
+from ondeck_core.errors import InvalidInstanceError
+from ondeck_server.adding import publish_graph
+from ondeck_server.models.manager import Models
+from ondeck_server.rates import Rates
+from ondeck_server.rpc.in_order import IN_FLIGHT
+from ondeck_server.rpc.open_inference.inferring import Inferring
+from tests.made_up_graphs import WIDTH, scoring
+from tests.opened import opened_models
+
+MODEL = "scoring"
+
+
+class Patient:
+    """A caller without a deadline."""
+
+    method = "/inference.GRPCInferenceService/ModelInfer"
+    correlation_id = "one"
+    metadata: Mapping[str, str] = MappingProxyType({})
+    peer = "ipv4:127.0.0.1:50000"
+    identity = ""
+
+    def time_left(self) -> float | None:
+        return None
+
+    def cancelled(self) -> bool:
+        return False
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def models(tmp_path: Path) -> Models:
+    publish_graph(tmp_path, MODEL, scoring())
+    return await opened_models(tmp_path)
+
+
+@pytest.fixture
+def inferring(models: Models) -> Inferring:
+    return Inferring(models, Rates(rows_per_second=0))
+
+
+def held(models: Models) -> int:
+    return models._served[MODEL, 1]._leases
+
+
+def request(number: int = 0, model: str = MODEL, width: int = WIDTH) -> ModelInferRequest:
+    asked = ModelInferRequest(model_name=model, id=str(number), raw_input_contents=[bytes(4 * width)])
+    asked.inputs.add(name="x", datatype="FP32", shape=(1, width))
+    return asked
+
+
+async def test_a_hold_ends_with_the_answer_the_refusal_and_the_cancel(models: Models, inferring: Inferring) -> None:
+    await inferring.infer(request(), Patient())
+    with pytest.raises(InvalidInstanceError):
+        await inferring.infer(request(width=WIDTH + 1), Patient())
+    given_up = asyncio.create_task(inferring.infer(request(), Patient()))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    tally = models.tallies[MODEL, 1]
+    assert (held(models), tally.succeeded, tally.failed, tally.rows) == (0, 1, 2, 1)
+
+
+async def test_a_stream_that_is_given_up_ends_at_once_and_holds_nothing(models: Models, inferring: Inferring) -> None:
+    async def endless() -> AsyncIterator[ModelInferRequest]:
+        for number in count():
+            yield request(number)
+
+    answers = inferring.stream(endless(), Patient())
+    assert (await anext(answers)).infer_response.id == "0"
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert held(models) >= IN_FLIGHT  # as many wait as may, and one more would like to
+    async with asyncio.timeout(10):
+        await answers.aclose()
+    assert held(models) == 0
+
+
+async def test_a_request_that_cannot_be_read_ends_the_stream_after_what_came_before(
+    models: Models, inferring: Inferring
+) -> None:
+    async def breaking() -> AsyncIterator[ModelInferRequest]:
+        yield request(0)
+        yield request(1, model="nothing")
+        raise ValueError("no request")
+
+    answers = aiter(inferring.stream(breaking(), Patient()))
+    first, second = await anext(answers), await anext(answers)
+    assert (first.infer_response.id, first.error_message) == ("0", "")
+    assert (second.infer_response.id, "nothing" in second.error_message) == ("1", True)
+    with pytest.raises(ValueError, match="no request"):
+        await anext(answers)
+    assert held(models) == 0
+
+
+async def test_outputs_come_as_they_were_asked_for(inferring: Inferring) -> None:
+    asked = request()
+    asked.outputs.add(name="label")
+    answer = await inferring.infer(asked, Patient())
+    assert [each.name for each in answer.outputs] == ["label"]
+    assert np.frombuffer(answer.raw_output_contents[0], np.int64).tolist() == [0]
