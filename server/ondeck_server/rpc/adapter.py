@@ -164,7 +164,8 @@ def _reader(method: MethodDescriptor) -> Read:
 
 def _begin(method: str, context: Context) -> GrpcioCall:
     call = GrpcioCall(method, context)
-    context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
+    if call.given_id:
+        context.set_trailing_metadata(((CORRELATION, call.given_id),))
     return call
 
 

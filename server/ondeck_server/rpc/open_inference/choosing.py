@@ -31,7 +31,7 @@ def wanted(models: Models, name: str, version: str) -> Wanted:
     line = models.repository.lines.get(model.model)
     if line is None or PRODUCTION in line.aliases or not line.versions:
         return model
-    return Wanted(model=name, version=max(loaded_versions(models, line), default=max(line.versions)))
+    return Wanted(model=name, version=models.newest_answering(model.model) or max(line.versions))
 
 
 def loaded_versions(models: Models, line: Line) -> list[int]:
