@@ -3,15 +3,20 @@
 A request is written as JSON is; `bytes` are sent as they are. What is promised of a row stands in `PROMISES`.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
 import grpc
+import numpy as np
 
+from ondeck_core.tasks import TASKS
+from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.rpc.open_inference.tensors import MOST_ROWS
 from ondeck_server.rpc.statuses import INTERNAL_TEXT
-from tests.made_up_trouble import BROKEN, FATAL_SPEED, MODEL, NO_BETTER
+from tests.made_up_trouble import BROKEN, FATAL_SPEED, HOLLOW, MODEL, NO_BETTER
 
 Status: TypeAlias = grpc.StatusCode
 
@@ -62,6 +67,7 @@ class Provoked:
     """A call that ends so: the request, the server that is asked, the reason, and what the message says to do.
 
     `fields`: the violations in order. `seconds`: the caller's time. `crowd`: many ask at once. `again`: asked so often.
+    `text_alone`: why nothing but the message reaches the caller.
     """
 
     request: Any = field(default_factory=dict)
@@ -70,15 +76,33 @@ class Provoked:
     says: str
     fields: tuple[str, ...] = ()
     seconds: float = 30
-    crowd: Any = None
+    crowd: "Crowd | None" = None
     again: int = 1
+    text_alone: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crowd:
+    """What others ask meanwhile."""
+
+    rpc: str
+    request: Any
 
 
 Cell: TypeAlias = Provoked | str
 BALL: Final = {"launch_speed": 100, "launch_angle": 20}
 FATAL: Final = {"launch_speed": FATAL_SPEED, "launch_angle": 20}
-BALLS: Final = {"launch_speed": [100.0] * 256, "launch_angle": [20.0] * 256}
-CROWD: Final = {"model": {"name": MODEL}, "batted_balls": BALLS}
+
+
+def balls(rows: int) -> dict[str, list[float]]:
+    """Ask about the same ball so often."""
+    return {"launch_speed": [100.0] * rows, "launch_angle": [20.0] * rows}
+
+
+BALLS: Final = balls(ROWS_A_RUN)
+CROWD: Final = Crowd(
+    rpc="ondeck.v1.PredictionService/BatchPredict", request={"model": {"name": MODEL}, "batted_balls": BALLS}
+)
 GARBAGE: Final = b"\xff\xff\xff"
 
 NOBODY_ASKS: Final = "no model is asked"
@@ -95,11 +119,13 @@ GRPCS_OWN: Final = "grpcio's own service: it tells errors as answers, and touche
 
 NOWHERE: Final[dict[Row, Cell]] = dict.fromkeys(Row, GRPCS_OWN)
 UNREADABLE: Final = Provoked(request=GARBAGE, reason="INVALID_FIELD", says="the request is no ")
-LATE: Final = Provoked(reason="", says="", seconds=-1)  # for the word of the server itself: tests/conformance
+LATE: Final = Provoked(reason="", says="", seconds=-1)
 LATE_STREAM: Final = Provoked(request=None, reason="", says="", seconds=0.3)
 
 
-def asked(server: str = "troubled", *, name: str = MODEL, again: int = 1, crowd: Any = None, **rest: Any) -> Provoked:
+def asked(
+    server: str = "troubled", *, name: str = MODEL, again: int = 1, crowd: "Crowd | None" = None, **rest: Any
+) -> Provoked:
     """Ask a model about a ball."""
     told = {word: rest.pop(word) for word in ("reason", "says", "fields") if word in rest}
     choice = {word: rest.pop(word) for word in ("version", "alias") if word in rest}
@@ -125,6 +151,12 @@ def predicting(field_: str, good: Any, fatal: Any, wild: tuple[Any, str]) -> dic
     }
 
 
+MORE_THAN_CAN_BE_DONE: Final = Provoked(
+    request={"model": {"name": MODEL}, "batted_balls": balls(90_000)},
+    reason="DEADLINE_EXCEEDED",
+    says=" ms are left",
+    seconds=0.05,  # the server's word, or the caller's own library is faster
+)
 ONE: Final = predicting("batted_ball", BALL, FATAL, ({**BALL, "launch_speed": 999}, "batted_ball.launch_speed"))
 TELLING: Final[dict[Row, Cell]] = {
     Row.UNREADABLE: UNREADABLE,
@@ -154,6 +186,125 @@ def moving(request: dict[str, Any], **rest: Any) -> Provoked:
     return Provoked(request={"model": MODEL, **WHY, **request}, **rest)
 
 
+FEATURES: Final = len(TASKS[MODEL].features.names)
+IN_MESSAGE: Final = "ModelStreamInferResponse has an error_message, and no field for a status or its details"
+
+
+def tensor(rows: int, first_feature: float = 100) -> dict[str, Any]:
+    """Write rows of the model's features as raw bytes."""
+    features = np.full((rows, FEATURES), np.nan, dtype="<f4")
+    features[:, 0] = first_feature
+    header = {"name": "features", "datatype": "FP32", "shape": [rows, FEATURES]}
+    return {"inputs": [header], "raw_input_contents": [b64encode(features.tobytes()).decode()]}
+
+
+def inferred(*, version: str = "", rows: int = 1, **rest: Any) -> Provoked:
+    """Ask a model about rows of features, unless `request` says otherwise."""
+    request = {"model_name": MODEL, "model_version": version, **tensor(rows), **rest.pop("request", {})}
+    return Provoked(request=request, **rest)
+
+
+INFERRING: Final[dict[Row, Cell]] = {
+    Row.UNREADABLE: UNREADABLE,
+    Row.FIELD: inferred(
+        request={"inputs": [{"name": "balls", "datatype": "FP32", "shape": [1, 1]}]},
+        reason="INVALID_FIELD",
+        says="must be",
+        fields=("inputs[0].name", "inputs[0].shape"),
+    ),
+    Row.MISSING: inferred(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
+    Row.AMBIGUOUS: AS_AN_ANSWER,
+    Row.STATE: NO_DEMANDS,
+    Row.NOT_LOADED: inferred(version=str(BROKEN), reason="MODEL_NOT_LOADED", says="not loaded: "),
+    Row.QUEUE: inferred(
+        server="crowded",
+        reason="QUEUE_FULL",
+        says="try again",
+        crowd=Crowd(
+            rpc="inference.GRPCInferenceService/ModelInfer", request={"model_name": MODEL, **tensor(ROWS_A_RUN)}
+        ),
+    ),
+    Row.RATE: inferred(server="strict", reason="RATE_EXCEEDED", says="try again in ", again=20),
+    Row.LATE: inferred(
+        rows=MOST_ROWS // 16,
+        request={"parameters": {"timeout": {"int64_param": "1"}}},  # microseconds
+        reason="DEADLINE_EXCEEDED",
+        says=" ms are left",
+    ),
+    Row.WHO: ANYONE,
+    Row.NOT_YOURS: ANYONE,
+    Row.FAULT: inferred(version="fragile", request=tensor(1, FATAL_SPEED), reason="INTERNAL", says=INTERNAL_TEXT),
+}
+INFERRING_IN_A_STREAM: Final[dict[Row, Cell]] = {
+    row: replace(cell, text_alone=IN_MESSAGE) if isinstance(cell, Provoked) and row is not Row.UNREADABLE else cell
+    for row, cell in INFERRING.items()
+}
+
+
+DESCRIBING: Final[dict[Row, Cell]] = {
+    **TELLING,
+    Row.FIELD: Provoked(reason="INVALID_FIELD", says="is required", fields=("name",)),
+    Row.MISSING: Provoked(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
+    Row.NOT_LOADED: Provoked(
+        request={"name": MODEL, "version": str(BROKEN)}, reason="MODEL_NOT_LOADED", says="not loaded: "
+    ),
+}
+
+
+def loading(not_loaded: Cell) -> dict[Row, Cell]:
+    """Say how an rpc ends that has a model loaded or unloaded."""
+    one = {"model_name": MODEL}
+    return {
+        **MOVING,
+        Row.FIELD: Provoked(
+            request={"repository_name": "other"}, reason="INVALID_FIELD", says="must be", fields=("repository_name",)
+        ),
+        Row.MISSING: Provoked(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
+        Row.NOT_LOADED: not_loaded,
+        Row.WHO: Provoked(request=one, server="strict", reason="NOT_IDENTIFIED", says="connect with the client"),
+        Row.NOT_YOURS: Provoked(request=one, server="secured", reason="NOT_OPERATOR", says="ONDECK_OPERATORS"),
+        Row.FAULT: "whatever is wrong with a version is why it is not loaded",
+    }
+
+
+OPEN_INFERENCE: Final = {
+    f"inference.GRPCInferenceService/{rpc}": cells
+    for rpc, cells in {
+        "ServerLive": TELLING,
+        "ServerReady": TELLING,
+        "ServerMetadata": TELLING,
+        "ModelReady": {
+            **TELLING,
+            Row.FIELD: "any text is a model that is ready, or one that is not",
+            Row.MISSING: "a model that there is not is not ready: that is the answer",
+            Row.NOT_LOADED: "a version that is not loaded is not ready: that is the answer",
+        },
+        "ModelMetadata": DESCRIBING,
+        "ModelConfig": DESCRIBING,
+        "ModelInfer": INFERRING,
+        "ModelStreamInfer": INFERRING_IN_A_STREAM,
+        "ModelStatistics": {
+            **TELLING,
+            Row.FIELD: "no name means all, and any text is a name or none",
+            Row.MISSING: Provoked(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
+            Row.NOT_LOADED: ANY_STATE,
+        },
+        "RepositoryIndex": {
+            **TELLING,
+            Row.FIELD: Provoked(
+                request={"repository_name": "other"},
+                reason="INVALID_FIELD",
+                says="must be",
+                fields=("repository_name",),
+            ),
+            Row.NOT_LOADED: ANY_STATE,
+        },
+        "RepositoryModelLoad": loading(
+            Provoked(request={"model_name": HOLLOW}, reason="MODEL_NOT_LOADED", says="not loaded: ")
+        ),
+        "RepositoryModelUnload": loading("what is not loaded is as it is asked to be"),
+    }.items()
+}
 TABLE: Final[dict[str, dict[Row, Cell]]] = {
     "ondeck.v1.PredictionService/Predict": ONE,
     "ondeck.v1.PredictionService/BatchPredict": predicting(
@@ -161,7 +312,8 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         BALLS,
         {"launch_speed": [FATAL_SPEED], "launch_angle": [20]},
         ({"launch_speed": [100, 999], "launch_angle": [20, 20]}, "batted_balls.launch_speed[1]"),
-    ),
+    )
+    | {Row.LATE: MORE_THAN_CAN_BE_DONE},
     "ondeck.v1.PredictionService/StreamPredict": {**ONE, Row.LATE: LATE_STREAM},
     "ondeck.v1.PredictionService/Explain": ONE,
     "ondeck.v1.ModelService/ListModels": TELLING,
@@ -234,6 +386,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         ),
         Row.MISSING: "nobody who fits is an answer",
     },
+    **OPEN_INFERENCE,
     "grpc.health.v1.Health/Check": {
         **TELLING,
         Row.FIELD: "any text is a name or none",
