@@ -12,7 +12,7 @@ CALL_SECONDS: Final = 5.0
 async def until_serving(admin: str) -> None:
     """Wait until the whole server says that it is ready; `admin` is the address of its admin pages."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS)) as session:
-        while not await _serves(session, f"{admin}/readyz"):
+        while not await _serves(session, f"{admin}/readyz"):  # noqa: ASYNC110  what is waited for happens in another process
             await asyncio.sleep(POLL_SECONDS)
 
 
