@@ -14,7 +14,6 @@ import numpy as np
 
 from ondeck_core.tasks import TASKS
 from ondeck_server.batching.batcher import ROWS_A_RUN
-from ondeck_server.rpc.open_inference.tensors import MOST_ROWS
 from ondeck_server.rpc.statuses import INTERNAL_TEXT
 from tests.made_up_trouble import BROKEN, FATAL_SPEED, HOLLOW, MODEL, NO_BETTER
 
@@ -226,7 +225,7 @@ INFERRING: Final[dict[Row, Cell]] = {
     ),
     Row.RATE: inferred(server="strict", reason="RATE_EXCEEDED", says="try again in ", again=20),
     Row.LATE: inferred(
-        rows=MOST_ROWS // 16,
+        rows=ROWS_A_RUN,
         request={"parameters": {"timeout": {"int64_param": "1"}}},  # microseconds
         reason="DEADLINE_EXCEEDED",
         says=" ms are left",
