@@ -26,7 +26,8 @@ from ondeck_core.manifest import ALIASES_FILE
 from ondeck_server.batching.batcher import ROWS_A_RUN
 from ondeck_store.artifacts.audit import AUDIT_FILE
 from ondeck_store.database import Database
-from tests.contract.error_table import PROMISES, TABLE, UNREADABLE_ALIASES, Crowd, Provoked, Row
+from tests.contract.error_rows import PROMISES, Crowd, Provoked, Row
+from tests.contract.error_table import TABLE, UNREADABLE_ALIASES
 from tests.fixtures_server import RunningServer, serving
 from tests.fixtures_tls import Authority
 from tests.made_up_trouble import MODEL, claim, hollow, troubled
