@@ -13,6 +13,7 @@ from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, OUTPUT
 
 MODEL: Final = "batted_ball"
 GOOD, NO_BETTER, BROKEN, FRAGILE, UNNAMED = 1, 2, 3, 4, 5
+HOLLOW: Final = "hollow"
 FATAL_SPEED: Final = 61.125  # mph; no golden row has it, and float32 holds it exactly
 
 
@@ -29,6 +30,13 @@ def troubled(repository: Path) -> Path:
     _sign(folder / str(FRAGILE), fragile((folder / str(GOOD) / MODEL_FILE).read_bytes()))
     aliases = {"aliases": {"production": GOOD, "candidate": BROKEN, "fragile": FRAGILE}}
     (folder / ALIASES_FILE).write_text(json.dumps(aliases))
+    return repository
+
+
+def hollow(repository: Path) -> Path:
+    """Put a model beside the others whose only version is broken."""
+    copy = Path(shutil.copytree(repository / MODEL / str(BROKEN), repository / HOLLOW / "1"))
+    claim(copy, model=HOLLOW, version=1)
     return repository
 
 
