@@ -95,6 +95,7 @@ class Worker:
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.kept_fresh())
+            await stack.enter_async_context(self._models.holdings.kept_measured())
             await stack.enter_async_context(kept_current(self._models, self._settings.look_seconds))
             self._settled = True
             self._tell()

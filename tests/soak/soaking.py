@@ -1,0 +1,67 @@
+"""The soak: callers ask and go away, versions are reloaded, and nothing is wrong, hangs or is left behind."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+from tests.fixtures_server import RunningServer
+from tests.soak.held import Held, held_at_rest, memory
+from tests.soak.others import asking
+from tests.soak.reloads import reloads
+
+CALLING: Final = "tests.soak.callers"
+CALLERS: Final = 24
+WARM: Final = 50  # reloads after which memory is to stay what it is
+_MEAN_OF: Final = 10  # samples of memory, for one says little
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """How much is done, at least; `seconds` is what the callers may take for it after the last reload."""
+
+    reloads: int
+    cancels: int
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class Soaked:
+    """What came of it. `memory` holds for each reload what each worker held after it, in MiB."""
+
+    reloads: int = 0
+    seconds: float = 0.0
+    seen: dict[str, Any] = field(default_factory=dict)
+    before: Held
+    after: Held
+    memory: list[list[float]] = field(default_factory=list)
+
+    @property
+    def growth(self) -> float:
+        """Tell by which share the memory of a worker has grown since it was warm, at most."""
+        warm, late = self.memory[WARM : WARM + _MEAN_OF], self.memory[-_MEAN_OF:]
+        return max(
+            fmean(end) / fmean(begin) - 1
+            for begin, end in zip(zip(*warm, strict=True), zip(*late, strict=True), strict=True)
+        )
+
+
+def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
+    """Soak a server that serves a repository of siblings, with the rule `aliases`, so that each flip is a reload."""
+    with asking(CALLING, server.target, models, 1, 1):
+        time.sleep(1)  # what is made once, by the first call, is there from now on
+    rest = held_at_rest(server)
+    soaked = Soaked(before=rest, after=rest)
+    begin = time.monotonic()
+    with asking(CALLING, server.target, models, CALLERS, length.cancels) as callers:
+        with reloads(models, server.target) as reloading:
+            for number in range(length.reloads):
+                reloading.do(number)
+                soaked.memory.append(memory(server))
+        soaked.reloads = length.reloads
+        callers.hear("enough", length.seconds)
+    soaked.seconds = time.monotonic() - begin
+    soaked.seen = callers.seen
+    soaked.after = held_at_rest(server, rest)
+    return soaked
