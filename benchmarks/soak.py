@@ -38,18 +38,22 @@ def main() -> None:
     held = True
     for processes in words.processes:
         with _served(processes) as (server, models):
-            held &= _show(console, f"soak, {processes} process(es)", of_soak(soak(server, models, length), length))
+            held &= _show(
+                console, f"soak, {processes} process(es)", of_soak(soak(server, models, length), length, processes)
+            )
     with _served(2, connection_age_seconds=AGE_SECONDS) as (server, models):
         rolled = roll(server, models, rate=words.rate, flips=words.flips)
         held &= _show(console, "rolling restart and alias flips, 2 processes", of_rolling(rolled, words.flips))
     sys.exit(0 if held else 1)
 
 
-def of_soak(soaked: Soaked, length: Length) -> list[Judged]:
+def of_soak(soaked: Soaked, length: Length, processes: int) -> list[Judged]:
     """Judge a soak."""
     seen, before, after = soaked.seen, soaked.before, soaked.after
+    least = processes * length.reloads
     lines = [
         ("reloads", f"{soaked.reloads}", f"{length.reloads}", soaked.reloads == length.reloads),
+        ("versions loaded by workers", f"{soaked.loads}", f"≥ {least}", soaked.loads >= least),
         ("cancelled calls", f"{seen['cancelled']:,}", f"≥ {length.cancels:,}", seen["cancelled"] >= length.cancels),
         ("answers checked", f"{sum(seen['answers'].values()):,}", "", True),
         ("versions that answered", f"{len(seen['versions'])}", "", True),

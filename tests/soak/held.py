@@ -24,9 +24,9 @@ class Held:
 
 def held(server: RunningServer) -> Held:
     """Read what is held now."""
-    with urllib.request.urlopen(f"{server.admin}/metrics", timeout=20) as response:  # noqa: S310  a page of our own
-        page = response.read().decode()
-    found = {name: int(float(value)) for name, value in re.findall(r"^ondeck_(\w+) (\S+)$", page, re.MULTILINE)}
+    found = {
+        name: int(float(value)) for name, value in re.findall(r"^ondeck_(\w+) (\S+)$", _page(server), re.MULTILINE)
+    }
     return Held(leases=found["leases"], sessions=found["sessions"], tasks=found["tasks"])
 
 
@@ -43,7 +43,18 @@ def held_at_rest(server: RunningServer, wanted: Held | None = None) -> Held:
     return seen
 
 
+def loads(server: RunningServer) -> int:
+    """Count how often a worker has loaded a version."""
+    found = re.findall(r'^ondeck_loads_total\{.*end="loaded".*\} (\S+)$', _page(server), re.MULTILINE)
+    return int(sum(map(float, found)))
+
+
 def memory(server: RunningServer) -> list[float]:
     """Tell how much memory each worker holds, in MiB."""
     workers = psutil.Process(server.process.pid).children()
     return [float(each.memory_info().rss) / (1 << 20) for each in sorted(workers, key=lambda each: each.pid)]
+
+
+def _page(server: RunningServer) -> str:
+    with urllib.request.urlopen(f"{server.admin}/metrics", timeout=20) as response:  # noqa: S310  a page of our own
+        return str(response.read().decode())

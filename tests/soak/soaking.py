@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from tests.fixtures_server import RunningServer
-from tests.soak.held import Held, held_at_rest, memory
+from tests.soak.held import Held, held_at_rest, loads, memory
 from tests.soak.others import asking
 from tests.soak.reloads import reloads
 
@@ -28,9 +28,10 @@ class Length:
 
 @dataclass(kw_only=True)
 class Soaked:
-    """What came of it. `memory` holds for each reload what each worker held after it, in MiB."""
+    """What came of it; `loads` counts those of each worker. `memory` holds for each reload what each worker held after it, in MiB."""
 
     reloads: int = 0
+    loads: int = 0
     seconds: float = 0.0
     seen: dict[str, Any] = field(default_factory=dict)
     before: Held
@@ -53,7 +54,7 @@ def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
         time.sleep(1)  # what is made once, by the first call, is there from now on
     rest = held_at_rest(server)
     soaked = Soaked(before=rest, after=rest)
-    begin = time.monotonic()
+    begin, loaded = time.monotonic(), loads(server)
     with asking(CALLING, server.target, models, CALLERS, length.cancels) as callers:
         with reloads(models, server.target) as reloading:
             for number in range(length.reloads):
@@ -62,6 +63,6 @@ def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
         soaked.reloads = length.reloads
         callers.hear("enough", length.seconds)
     soaked.seconds = time.monotonic() - begin
-    soaked.seen = callers.seen
+    soaked.seen, soaked.loads = callers.seen, loads(server) - loaded
     soaked.after = held_at_rest(server, rest)
     return soaked

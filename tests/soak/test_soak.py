@@ -21,5 +21,6 @@ def test_reloads_and_callers_who_go_away_leave_nothing_wrong_nothing_hanging_and
     assert seen["cancelled"] >= SHORT.cancels
     assert set(seen["answers"]) == {"Predict", "BatchPredict", "StreamPredict", "ModelInfer", "ModelStreamInfer"}
     assert {"1", "2"} < set(seen["versions"])
+    assert soaked.loads >= processes * SHORT.reloads
     assert soaked.after == soaked.before
     assert soaked.after.leases == 0
