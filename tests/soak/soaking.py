@@ -28,7 +28,7 @@ class Length:
 
 @dataclass(kw_only=True)
 class Soaked:
-    """What came of it; `loads` counts those of each worker. `memory` holds for each reload what each worker held after it, in MiB."""
+    """What came of it; `loads` counts those of each worker, `memory` is what each held after each reload, in MiB."""
 
     reloads: int = 0
     loads: int = 0
