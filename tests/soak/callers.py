@@ -2,8 +2,8 @@
 
     python -m tests.soak.callers TARGET MODELS CALLERS CANCELS
 
-They ask in every way there is until standard input ends. A line is printed once CANCELS calls were cancelled, and at
-the end, as JSON, what was counted.
+They say `asking`, ask in every way there is until standard input ends, and print as JSON what they counted; `enough`
+they say once CANCELS calls were cancelled.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -239,6 +239,7 @@ async def run(target: str, models: Path, callers: int, cancels: int) -> Seen:
     channels = [grpc.aio.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(CONNECTIONS)]
     asking = Callers(channels, models, cancels)
     tasks = [asyncio.create_task(asking.ask()) for _ in range(callers)]
+    say("asking")
     await asyncio.to_thread(sys.stdin.read)
     asking.over = True
     await asyncio.gather(*tasks)
@@ -251,7 +252,7 @@ def main() -> None:
     """Run as the command line says."""
     target, models, callers, cancels = sys.argv[1:]
     seen = uvloop.run(run(target, Path(models), int(callers), int(cancels)))
-    say(json.dumps(asdict(seen)))
+    say(json.dumps(vars(seen)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-from tests.fixtures_server import RunningServer
+from tests.fixtures_server import START_SECONDS, RunningServer
 from tests.soak.held import Held, held_at_rest, loads, memory
 from tests.soak.others import asking
 from tests.soak.reloads import reloads
@@ -50,12 +50,14 @@ class Soaked:
 
 def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
     """Soak a server that serves a repository of siblings, with the rule `aliases`, so that each flip is a reload."""
-    with asking(CALLING, server.target, models, 1, 1):
+    with asking(CALLING, server.target, models, 1, 0) as callers:
+        callers.hear("asking", START_SECONDS)
         time.sleep(1)  # what is made once, by the first call, is there from now on
     rest = held_at_rest(server)
     soaked = Soaked(before=rest, after=rest)
     begin, loaded = time.monotonic(), loads(server)
     with asking(CALLING, server.target, models, CALLERS, length.cancels) as callers:
+        callers.hear("asking", START_SECONDS)
         with reloads(models, server.target) as reloading:
             for number in range(length.reloads):
                 reloading.do(number)

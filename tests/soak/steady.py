@@ -3,7 +3,8 @@
     python -m tests.soak.steady TARGET MODELS RATE
 
 So many calls a second go through the client of this project, a fifth as many through a channel that repeats nothing;
-beside them runs one stream of the client's. They ask until standard input ends, and print as JSON what they saw.
+beside them runs one stream of the client's. They say `asking`, ask until standard input ends, and print as
+JSON what they saw.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -136,7 +137,7 @@ async def run(target: str, models: Path, rate: float) -> Seen:
 def main() -> None:
     """Run as the command line says."""
     target, models, rate = sys.argv[1:]
-    say(json.dumps(asdict(uvloop.run(run(target, Path(models), float(rate))))))
+    say(json.dumps(vars(uvloop.run(run(target, Path(models), float(rate))))))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def test_reloads_and_callers_who_go_away_leave_nothing_wrong_nothing_hanging_and
     assert (seen["wrong"], seen["hung"], seen["failed"]) == (0, 0, {}), seen["examples"]
     assert seen["cancelled"] >= SHORT.cancels
     assert set(seen["answers"]) == {"Predict", "BatchPredict", "StreamPredict", "ModelInfer", "ModelStreamInfer"}
-    assert {"1", "2"} < set(seen["versions"])
+    assert {"1", "2"} <= set(seen["versions"])
     assert soaked.loads >= processes * SHORT.reloads
     assert soaked.after == soaked.before
     assert soaked.after.leases == 0
