@@ -15,6 +15,7 @@ from inference.grpc_service_pb2 import RepositoryModelLoadRequest, RepositoryMod
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from ondeck_core.manifest import PRODUCTION
 from ondeck_store.artifacts.moving import Decision, move_alias
+from ondeck_store.artifacts.repository import aliases, versions
 from tests.siblings import publish_sibling
 from tests.soak.callers import STEADY, UNSTEADY
 from tests.soak.known import shift_of
@@ -87,10 +88,15 @@ def reloads(models: Path, target: str) -> Iterator[Reloads]:
         yield Reloads(models, channel)
 
 
-def siblings_of(models: Path, small: Path) -> Path:
-    """Copy a repository, and put a sibling beside the version of the model that is reloaded."""
-    shutil.copytree(small, models)
-    publish_sibling(models, STEADY, _SECOND, shift=shift_of(_SECOND))
+def siblings_of(models: Path, repository: Path) -> Path:
+    """Copy a repository, and let the model that is reloaded have two versions, siblings; the first serves."""
+    shutil.copytree(repository, models)
+    serving = aliases(models, STEADY)[PRODUCTION]
+    for number in {_FIRST, _SECOND} - {serving}:
+        publish_sibling(models, STEADY, number, shift=shift_of(number) - shift_of(serving), of=serving)
+    move_alias(models, STEADY, PRODUCTION, _FIRST, _decision())
+    for number in set(versions(models, STEADY)) - {_FIRST, _SECOND}:
+        shutil.rmtree(models / STEADY / str(number))
     return models
 
 
