@@ -15,7 +15,7 @@ GEN := proto/gen/python
 TYPED := core/ondeck_core store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
 	clients/python/ondeck_client cli/ondeck_cli tests benchmarks tools
 
-.PHONY: help run setup test check gen train bench clean
+.PHONY: help run setup test soak check gen train bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: setup ## start everything on this machine: database, models, gRPC server, i
 
 test: setup ## run the test suite
 	$(BIN)/python -m pytest
+
+soak: setup ## reload, cancel and restart the server for some minutes, and see that nothing is lost, wrong or left behind
+	$(BIN)/python -m benchmarks.soak
 
 check: setup ## the one gate: formats, lints, types, import rule, contract
 	$(BIN)/ruff format --check

@@ -4,20 +4,10 @@ import platform
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import explaining, graphs, ingest, players, season, serving
 from benchmarks.rows import ROOT
-
-
-def table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    """Lay out what was measured."""
-    drawn = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if number == 0 else "right")
-    for row in rows:
-        drawn.add_row(*row)
-    return drawn
+from benchmarks.tables import table
 
 
 def main() -> None:

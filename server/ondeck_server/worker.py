@@ -97,6 +97,7 @@ class Worker:
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.kept_fresh())
+            await stack.enter_async_context(self._models.holdings.kept_measured())
             await stack.enter_async_context(kept_current(self._models, self._settings.look_seconds))
             _leave_to_itself()
             self._settled = True

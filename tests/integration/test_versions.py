@@ -172,6 +172,25 @@ async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_re
     assert (report.serving[""], report.missing) == (False, ("every model was unloaded on request",))
 
 
+async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept(folder: Path) -> None:
+    publish_sibling(folder, MODEL, 2, shift=SHIFT)
+    models = await opened_models(folder)
+    assert models.holdings.sessions == 2
+    with models.task_lease(Wanted(model=MODEL, version=2)) as lease:
+        shutil.rmtree(folder / MODEL / "2")
+        await models.look()
+        assert (models.holdings.leases, NEW in models.tallies) == (1, True)
+        del lease
+    await models.settle()
+    gc.collect()
+    assert (models.holdings.leases, models.holdings.sessions) == (0, 1)
+    assert set(models.tallies) == {OLD}
+    publish_sibling(folder, MODEL, 2, shift=SHIFT)
+    await models.look()
+    await models.settle()
+    assert models.versions[NEW].state is State.LOADED
+
+
 async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
     models = await opened_models(folder)
     models.wish(MODEL, loaded=False)

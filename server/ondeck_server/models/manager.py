@@ -14,6 +14,7 @@ from ondeck_server.batching.tally import Tally
 from ondeck_server.loading_rules import Rules
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import Meant, Version, Wanted
+from ondeck_server.models.holdings import Holdings
 from ondeck_server.models.loaded import load_any
 from ondeck_server.models.measures import Measures
 from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
@@ -31,6 +32,7 @@ class Models:
         self.actual: dict[str, dict[str, int]] = {}
         self.unloaded: frozenset[str] = frozenset()
         self.tallies: dict[Key, Tally] = {}
+        self.holdings = Holdings(registry)
         self._rules = rules
         self._manners = manners
         self._measures = Measures(registry)
@@ -114,6 +116,15 @@ class Models:
     def _act(self) -> None:
         while action := next_action(self._aspired(), self._standings, self.actual):
             self._do(action)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what is known of versions that are neither there nor in service any more."""
+        known = {*self.repository.seen, *self._served}
+        for key, standing in list(self._standings.items()):
+            if key not in known and standing.state in {State.PRESENT, State.REFUSED}:
+                del self._standings[key], self._reasons[key]
+                self.tallies.pop(key, None)
 
     def _aspired(self) -> Aspired:
         stamps = {key: seen.stamp for key, seen in self.repository.seen.items()}
@@ -156,7 +167,9 @@ class Models:
             log.warning("version refused", model=model, version=number, reason=reason, exc_info=not known)
             self._stand(key, State.REFUSED, reason, stamp)
         else:
-            self._served[key] = Served(version, self._manners, self.tallies.setdefault(key, Tally()))
+            served = Served(version, self._manners, self.tallies.setdefault(key, Tally()))
+            self.holdings.opened(served)
+            self._served[key] = served
             log.info("version loaded", model=model, version=number, digest=version.manifest.digest)
             self._stand(key, State.LOADED, stamp=stamp)
 

@@ -33,6 +33,11 @@ class Served:
         assert self._instances is not None  # noqa: S101  a version of a task has one
         return version, self._instances
 
+    @property
+    def leases(self) -> int:
+        """Count the leases that are held."""
+        return self._leases
+
     def held(self) -> None:
         """Count one more lease; only a lease calls this."""
         self._leases += 1

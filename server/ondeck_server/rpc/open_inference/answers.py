@@ -1,6 +1,7 @@
 """Tensors to messages: what a graph gave, as a caller gets it."""
 
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from numpy.typing import NDArray
 
@@ -30,7 +31,7 @@ class Answers:
     """Writes answers. What all of a version's have in common is made once, and copied: that is twice as fast."""
 
     def __init__(self) -> None:
-        self._commons: dict[tuple[str, int], tuple[Session, ModelInferResponse]] = {}
+        self._commons: WeakKeyDictionary[Session, ModelInferResponse] = WeakKeyDictionary()
 
     def answer(
         self, request: ModelInferRequest, version: LoadedGraph, outputs: Outputs, places: list[int] | None
@@ -52,11 +53,9 @@ class Answers:
         return response
 
     def _common(self, version: LoadedGraph) -> ModelInferResponse:
-        key = (version.manifest.model, version.manifest.version)
-        session, common = self._commons.get(key, (None, None))
-        if common is None or session is not version.session:
-            common = _begun(version, version.session.outputs)
-            self._commons[key] = version.session, common
+        common = self._commons.get(version.session)
+        if common is None:
+            common = self._commons[version.session] = _begun(version, version.session.outputs)
         return common
 
 

@@ -1,0 +1,147 @@
+"""A load generator in a process of its own: streams, each over its own connection, that ask at steady times.
+
+    python -m benchmarks.streams TARGET typed|open STREAMS RATE SECONDS REQUESTS_FILE
+
+RATE is that of one stream, requests a second; REQUESTS_FILE is as for `load.py`. It says `connected` once every stream
+has had an answer, waits for a line, asks for so many seconds, and prints one JSON object.
+"""
+
+import asyncio
+import itertools
+import json
+import random
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import uvloop
+
+from benchmarks.load import requests_in
+from inference.grpc_service_pb2 import ModelStreamInferResponse
+from ondeck.v1.prediction_service_pb2 import StreamPredictResponse
+
+OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1),)
+AT_ONCE: Final = 50  # connections that are opened together
+LONGEST_ANSWER: Final = 10.0  # seconds that answers are waited for after the last request
+Response = StreamPredictResponse | ModelStreamInferResponse
+METHODS: Final[dict[str, tuple[str, Any]]] = {
+    "typed": ("/ondeck.v1.PredictionService/StreamPredict", StreamPredictResponse.FromString),
+    "open": ("/inference.GRPCInferenceService/ModelStreamInfer", ModelStreamInferResponse.FromString),
+}
+
+
+@dataclass
+class Tally:
+    """What all streams saw; `late` is how much later than intended a request was sent, at most, in seconds."""
+
+    millis: list[float] = field(default_factory=list)
+    errors: int = 0
+    unanswered: int = 0
+    late: float = 0.0
+    examples: list[str] = field(default_factory=list)
+
+    def failed(self, text: str) -> None:
+        """Count an error."""
+        self.errors += 1
+        if len(self.examples) < 5:
+            self.examples.append(text[:500])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What is asked of whom: so many streams, each with so many requests a second, for so many seconds."""
+
+    target: str
+    kind: str
+    streams: int
+    rate: float
+    seconds: float
+
+
+class Stream:
+    """One connection with one stream."""
+
+    def __init__(self, course: Course, bodies: Iterator[bytes], tally: Tally) -> None:
+        method, read = METHODS[course.kind]
+        self._channel = grpc.aio.insecure_channel(course.target, OPTIONS)
+        self._open: Any = self._channel.stream_stream(method, response_deserializer=read)
+        self._bodies = bodies
+        self._tally = tally
+        self._sent: deque[float] = deque()
+
+    async def connect(self) -> None:
+        """Open the stream, and wait for its first answer."""
+        self._call = self._open()
+        await self._call.write(next(self._bodies))
+        self._count(await self._call.read(), counted=False)
+
+    async def ask(self, begin: float, every: float, seconds: float) -> None:
+        """Ask at steady times, the first of them by chance."""
+        hearing = asyncio.create_task(self._hear())
+        due, end = begin + random.random() * every, begin + seconds  # noqa: S311  no secret
+        try:
+            while due < end and not hearing.done():
+                await asyncio.sleep(due - time.perf_counter())
+                self._tally.late = max(self._tally.late, time.perf_counter() - due)
+                self._sent.append(due)
+                await self._call.write(next(self._bodies))
+                due += every
+            await self._call.done_writing()
+            await asyncio.wait_for(hearing, LONGEST_ANSWER)
+        except (grpc.RpcError, asyncio.InvalidStateError, TimeoutError) as broken:
+            self._tally.failed(f"stream broke: {broken!r}")
+        self._tally.unanswered += len(self._sent)
+
+    async def close(self) -> None:
+        """Let the connection go."""
+        await self._channel.close()
+
+    async def _hear(self) -> None:
+        while (response := await self._call.read()) is not grpc.aio.EOF:
+            self._count(response, counted=True)
+
+    def _count(self, response: Response, *, counted: bool) -> None:
+        now = time.perf_counter()
+        for error in _errors_in(response):
+            if error:
+                self._tally.failed(error)
+            if counted:
+                self._tally.millis.append((now - self._sent.popleft()) * 1000)
+
+
+def _errors_in(response: Response) -> list[str]:
+    """Give for each answer of a message what went wrong, "" for nothing."""
+    if isinstance(response, ModelStreamInferResponse):
+        return [response.error_message]
+    return [str(answer.error) if answer.HasField("error") else "" for answer in response.answers]
+
+
+async def drive(course: Course, bodies: Iterator[bytes]) -> Tally:
+    """Connect, wait for the word, ask."""
+    tally = Tally()
+    opened = [Stream(course, bodies, tally) for _ in range(course.streams)]
+    for at in range(0, course.streams, AT_ONCE):
+        await asyncio.gather(*(each.connect() for each in opened[at : at + AT_ONCE]))
+    print("connected", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    begin = time.perf_counter() + 0.1
+    await asyncio.gather(*(each.ask(begin, 1 / course.rate, course.seconds) for each in opened))
+    await asyncio.gather(*(each.close() for each in opened))
+    return tally
+
+
+def main() -> None:
+    """Run as the command line says and print what was counted."""
+    target, kind, streams, rate, seconds, path = sys.argv[1:]
+    course = Course(target=target, kind=kind, streams=int(streams), rate=float(rate), seconds=float(seconds))
+    tally = uvloop.run(drive(course, itertools.cycle(requests_in(Path(path)))))
+    print(json.dumps(vars(tally)))
+
+
+if __name__ == "__main__":
+    main()

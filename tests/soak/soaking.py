@@ -1,0 +1,70 @@
+"""The soak: callers ask and go away, versions are reloaded, and nothing is wrong, hangs or is left behind."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+from tests.fixtures_server import START_SECONDS, RunningServer
+from tests.soak.held import Held, held_at_rest, loads, memory
+from tests.soak.others import asking
+from tests.soak.reloads import reloads
+
+CALLING: Final = "tests.soak.callers"
+CALLERS: Final = 24
+WARM: Final = 50  # reloads after which memory is to stay what it is
+_MEAN_OF: Final = 10  # samples of memory, for one says little
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """How much is done, at least; `seconds` is what the callers may take for it after the last reload."""
+
+    reloads: int
+    cancels: int
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class Soaked:
+    """What came of it; `loads` counts those of each worker, `memory` is what each held after each reload, in MiB."""
+
+    reloads: int = 0
+    loads: int = 0
+    seconds: float = 0.0
+    seen: dict[str, Any] = field(default_factory=dict)
+    before: Held
+    after: Held
+    memory: list[list[float]] = field(default_factory=list)
+
+    @property
+    def growth(self) -> float:
+        """Tell by which share the memory of a worker has grown since it was warm, at most."""
+        warm, late = self.memory[WARM : WARM + _MEAN_OF], self.memory[-_MEAN_OF:]
+        return max(
+            fmean(end) / fmean(begin) - 1
+            for begin, end in zip(zip(*warm, strict=True), zip(*late, strict=True), strict=True)
+        )
+
+
+def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
+    """Soak a server that serves a repository of siblings, with the rule `aliases`, so that each flip is a reload."""
+    with asking(CALLING, server.target, models, 1, 0) as callers:
+        callers.hear("asking", START_SECONDS)
+        time.sleep(1)  # what is made once, by the first call, is there from now on
+    rest = held_at_rest(server)
+    soaked = Soaked(before=rest, after=rest)
+    begin, loaded = time.monotonic(), loads(server)
+    with asking(CALLING, server.target, models, CALLERS, length.cancels) as callers:
+        callers.hear("asking", START_SECONDS)
+        with reloads(models, server.target) as reloading:
+            for number in range(length.reloads):
+                reloading.do(number)
+                soaked.memory.append(memory(server))
+        soaked.reloads = length.reloads
+        callers.hear("enough", length.seconds)
+    soaked.seconds = time.monotonic() - begin
+    soaked.seen, soaked.loads = callers.seen, loads(server) - loaded
+    soaked.after = held_at_rest(server, rest)
+    return soaked
