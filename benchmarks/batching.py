@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import uvloop
 
+from benchmarks.rows import ROOT
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import PRODUCTION
 from ondeck_core.tasks import TASKS
@@ -17,10 +17,9 @@ from ondeck_server.models.loaded import LoadedVersion, load
 from ondeck_store.artifacts.repository import aliases
 from ondeck_trainer.golden import make_up_instances
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 SIZES: Final = (1, 8, 32, 64, 128, 256)
 REPEATS: Final = 300
-HEADINGS: Final = (
+COLUMNS: Final = (
     "rows of batted_ball in a run",
     "on the spot, us",
     "after a turn, us",
@@ -34,7 +33,7 @@ def measure() -> tuple[str, list[tuple[str, ...]]]:
     models = ROOT / "onnx_models"
     number = aliases(models, "batted_ball")[PRODUCTION]
     version = load(models / "batted_ball" / str(number), "batted_ball", number)
-    return "leaving the loop", [HEADINGS, *uvloop.run(_lines(version))]
+    return "a run on the loop, after a turn of it, in a thread", uvloop.run(_lines(version))
 
 
 async def _lines(version: LoadedVersion) -> list[tuple[str, ...]]:

@@ -20,7 +20,9 @@ from ondeck_server.batching.tally import Tally
 
 ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise
-INLINE_SECONDS: Final = 0.004  # a longer run leaves the loop to others; `benchmarks/batching.py` measures the limit
+INLINE_SECONDS: Final = (
+    0.004  # a longer run leaves the loop to others; `benchmarks/batching.py` measures what that costs
+)
 TURN_SECONDS: Final = 60e-6  # what it costs a call to wait for the loop to come round; measured as INLINE_SECONDS is
 TRY_COMPANY_EVERY: Final = 64  # calls; then it is seen again how many come together
 _MUCH_COMPANY: Final = 8.0  # calls of one run, until it is known better
