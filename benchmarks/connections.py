@@ -46,7 +46,17 @@ SETTLING: Final = 10.0  # seconds of load before memory is looked at for the fir
 LONGEST_START: Final = 120.0
 COLUMNS = (
     "",
-    *("requests/s", "errors", "unanswered", "p50 ms", "p95 ms", "p99 ms", "late ms", "MiB at 10 s", "MiB at the end"),
+    "requests/s",
+    "errors",
+    "unanswered",
+    "p50 ms",
+    "p95 ms",
+    "p99 ms",
+    "late ms",
+    "MiB at 10 s",
+    "MiB at the end",
+    "server's cores",
+    "load's cores",
 )
 
 
@@ -101,9 +111,10 @@ def measure(server: RunningServer, kind: str, load: Load, folder: Path) -> dict[
     for each in begun:
         _tell(each, "go")
     time.sleep(min(SETTLING, load.seconds / 2))
-    early = _memory(server)
-    _sleep_until_nearly_over(load)
-    late = _memory(server)
+    early, busy = _memory(server), _cpu_seconds(server)
+    between = max(0.0, load.seconds - min(SETTLING, load.seconds / 2) - 1)
+    time.sleep(between)
+    late, cores = _memory(server), (_cpu_seconds(server) - busy) / between
     told = [json.loads(each.communicate(timeout=LONGEST_START)[0].splitlines()[-1]) for each in begun]
     millis = np.concatenate([np.array(each["millis"]) for each in told])
     return {
@@ -113,6 +124,7 @@ def measure(server: RunningServer, kind: str, load: Load, folder: Path) -> dict[
         "late": max(each["late"] for each in told),
         "examples": [text for each in told for text in each["examples"]],
         "memory": (early, late),
+        "cores": (cores, sum(each["cpu_seconds"] for each in told) / load.seconds),
     }
 
 
@@ -156,18 +168,20 @@ def _tell(generator: "subprocess.Popen[str]", line: str) -> None:
     generator.stdin.flush()
 
 
-def _sleep_until_nearly_over(load: Load) -> None:
-    time.sleep(max(0.0, load.seconds - min(SETTLING, load.seconds / 2) - 1))
-
-
 def _memory(server: RunningServer) -> float:
-    workers = psutil.Process(server.process.pid).children()
-    return float(sum(each.memory_info().rss for each in workers)) / (1 << 20)
+    return float(sum(each.memory_info().rss for each in _workers(server))) / (1 << 20)
+
+
+def _cpu_seconds(server: RunningServer) -> float:
+    return float(sum(sum(each.cpu_times()[:2]) for each in _workers(server)))
+
+
+def _workers(server: RunningServer) -> list[psutil.Process]:
+    return list(psutil.Process(server.process.pid).children())
 
 
 def _cells(kind: str, measured: dict[str, Any], load: Load) -> tuple[str, ...]:
     millis, (early, late) = measured["millis"], measured["memory"]
-    quantiles = (f"{value:.1f}" for value in np.percentile(millis, (50, 95, 99)))
     for text in measured["examples"]:
         print(text, file=sys.stderr)
     return (
@@ -175,10 +189,11 @@ def _cells(kind: str, measured: dict[str, Any], load: Load) -> tuple[str, ...]:
         f"{len(millis) / load.seconds:,.0f}",
         f"{measured['errors']}",
         f"{measured['unanswered']}",
-        *quantiles,
+        *(f"{value:.1f}" for value in np.percentile(millis, (50, 95, 99))),
         f"{measured['late'] * 1000:.1f}",
         f"{early:.1f}",
         f"{late:.1f} ({late / early - 1:+.1%})",
+        *(f"{cores:.2f}" for cores in measured["cores"]),
     )
 
 

@@ -21,7 +21,7 @@ from benchmarks.rows import ROOT
 from benchmarks.tables import table
 from tests.fixtures_server import RunningServer, serving
 from tests.soak.reloads import siblings_of
-from tests.soak.rolling import AGE_SECONDS, Rolled, roll
+from tests.soak.rolling import AGE_SECONDS, DRAIN_SECONDS, Rolled, roll
 from tests.soak.soaking import WARM, Length, Soaked, soak
 
 MOST_GROWTH = 0.03
@@ -41,7 +41,7 @@ def main() -> None:
             held &= _show(
                 console, f"soak, {processes} process(es)", of_soak(soak(server, models, length), length, processes)
             )
-    with _served(2, connection_age_seconds=AGE_SECONDS) as (server, models):
+    with _served(2, connection_age_seconds=AGE_SECONDS, drain_seconds=DRAIN_SECONDS) as (server, models):
         rolled = roll(server, models, rate=words.rate, flips=words.flips)
         held &= _show(console, "rolling restart and alias flips, 2 processes", of_rolling(rolled, words.flips))
     sys.exit(0 if held else 1)

@@ -43,6 +43,7 @@ class Tally:
     errors: int = 0
     unanswered: int = 0
     late: float = 0.0
+    cpu_seconds: float = 0.0
     examples: list[str] = field(default_factory=list)
 
     def failed(self, text: str) -> None:
@@ -129,8 +130,9 @@ async def drive(course: Course, bodies: Iterator[bytes]) -> Tally:
         await asyncio.gather(*(each.connect() for each in opened[at : at + AT_ONCE]))
     print("connected", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    begin = time.perf_counter() + 0.1
+    begin, busy = time.perf_counter() + 0.1, time.process_time()
     await asyncio.gather(*(each.ask(begin, 1 / course.rate, course.seconds) for each in opened))
+    tally.cpu_seconds = time.process_time() - busy
     await asyncio.gather(*(each.close() for each in opened))
     return tally
 

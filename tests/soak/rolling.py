@@ -14,6 +14,7 @@ from tests.soak.reloads import reloads
 
 LONGEST_SECONDS: Final = 300
 AGE_SECONDS: Final = 2  # of connections: a worker that retires waits for them to leave
+DRAIN_SECONDS: Final = 1  # then streams that go on are cut; the client opens them again
 
 
 @dataclass(kw_only=True)

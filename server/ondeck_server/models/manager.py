@@ -15,8 +15,9 @@ from ondeck_server.loading_rules import Rules
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import Meant, Version, Wanted
 from ondeck_server.models.holdings import Holdings
-from ondeck_server.models.loaded import load_any
+from ondeck_server.models.loaded import LoadedGraph, load_any
 from ondeck_server.models.measures import Measures
+from ondeck_server.models.memory import give_back, let_go
 from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
 from ondeck_server.models.served import Lease, Served, TaskLease
 from ondeck_server.models.source import Aspired, Key, Repository, Seen, aspire
@@ -160,7 +161,7 @@ class Models:
         model, number = key
         stamp = self.repository.seen[key].stamp
         try:
-            version = await asyncio.to_thread(load_any, self.repository.folder_of(key), model, number)
+            version = await asyncio.to_thread(_load, self.repository.folder_of(key), model, number)
         except Exception as error:
             known = isinstance(error, ArtifactRefusedError)
             reason = str(error) if known else f"cannot be loaded: {type(error).__name__}: {error}"
@@ -175,6 +176,9 @@ class Models:
 
     async def _unload(self, key: Key, served: Served) -> None:
         await served.idle()
+        last: list[object] = [served]
+        del served
+        await asyncio.to_thread(let_go, last)
         log.info("version unloaded", model=key[0], version=key[1])
         self._stand(key, State.PRESENT)
 
@@ -216,3 +220,10 @@ class Models:
         if version.model in self.unloaded:
             return "the model was unloaded on request"
         return version.state.value if version.state is not State.PRESENT else "no alias points to it, nor does a rule"
+
+
+def _load(folder: Path, model: str, version: int) -> LoadedGraph:
+    try:
+        return load_any(folder, model, version)
+    finally:
+        give_back()
