@@ -56,10 +56,12 @@ INFERRING: Final[dict[Row, Cell]] = {
     Row.NOT_LOADED: inferred(version=str(BROKEN), reason="MODEL_NOT_LOADED", says="not loaded: "),
     Row.QUEUE: inferred(
         server="crowded",
+        version="slow",
         reason="QUEUE_FULL",
         says="try again",
         crowd=Crowd(
-            rpc="inference.GRPCInferenceService/ModelInfer", request={"model_name": MODEL, **tensor(ROWS_A_RUN)}
+            rpc="inference.GRPCInferenceService/ModelInfer",
+            request={"model_name": MODEL, "model_version": "slow", **tensor(ROWS_A_RUN)},
         ),
     ),
     Row.RATE: inferred(server="strict", reason="RATE_EXCEEDED", says="try again in ", again=20),
