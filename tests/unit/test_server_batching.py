@@ -129,6 +129,13 @@ async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_
     assert not graph.runs
 
 
+async def test_a_large_call_goes_first_where_its_caller_says_so() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners())
+    await asyncio.gather(batcher.answer(numbered(200)), batcher.answer(numbered(ROWS_A_RUN - 1), None, INTERACTIVE))
+    assert graph.runs == [ROWS_A_RUN - 1, 200]
+
+
 async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, manners(), pace=Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)]))

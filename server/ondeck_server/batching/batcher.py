@@ -103,7 +103,7 @@ class Batcher:
 
     async def answer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Ran:
         """Have any number of rows run, a run at a time, so that others get their turn in between; raises as `admit`."""
-        return await self.start(rows, within, priority or priority_of(len(rows)))
+        return await self.start(rows, within, priority_of(len(rows)) if priority is None else priority)
 
     async def _in_parts(self, rows: Matrix, priority: Priority, promise: Promise) -> Ran:
         chunks = []
