@@ -74,7 +74,7 @@ def main() -> None:
     """Measure and print."""
     words = _words()
     load = Load(connections=words.connections, rate=words.rate, seconds=words.seconds, generators=words.generators)
-    console = Console(width=150)
+    console = Console(width=180)
     console.print(
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, Python {platform.python_version()}; "
         f"{load.connections} connections, {load.rate:,.0f} requests/s for {load.seconds:g} s; server and load share "

@@ -18,14 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import grpc
 import uvloop
 
+from benchmarks.frames import CallBrokenError, Connection
 from benchmarks.load import requests_in
 from inference.grpc_service_pb2 import ModelStreamInferResponse
 from ondeck.v1.prediction_service_pb2 import StreamPredictResponse
 
-OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1),)
 AT_ONCE: Final = 50  # connections that are opened together
 LONGEST_ANSWER: Final = 10.0  # seconds that answers are waited for after the last request
 Response = StreamPredictResponse | ModelStreamInferResponse
@@ -68,51 +67,73 @@ class Stream:
     """One connection with one stream."""
 
     def __init__(self, course: Course, bodies: Iterator[bytes], tally: Tally) -> None:
-        method, read = METHODS[course.kind]
-        self._channel = grpc.aio.insecure_channel(course.target, OPTIONS)
-        self._open: Any = self._channel.stream_stream(method, response_deserializer=read)
+        self._course = course
+        self._path, self._read = METHODS[course.kind]
         self._bodies = bodies
         self._tally = tally
         self._sent: deque[float] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._first = self._loop.create_future()
+        self._over = self._loop.create_future()
 
     async def connect(self) -> None:
         """Open the stream, and wait for its first answer."""
-        self._call = self._open()
-        await self._call.write(next(self._bodies))
-        self._count(await self._call.read(), counted=False)
+        host, _, port = self._course.target.rpartition(":")
+        _, self._connection = await self._loop.create_connection(
+            lambda: Connection(self._path, self._answered, self._ended), host.strip("[]"), int(port)
+        )
+        self._connection.send(next(self._bodies))
+        await asyncio.wait_for(self._first, LONGEST_ANSWER)
 
-    async def ask(self, begin: float, every: float, seconds: float) -> None:
-        """Ask at steady times, the first of them by chance."""
-        hearing = asyncio.create_task(self._hear())
-        due, end = begin + random.random() * every, begin + seconds  # noqa: S311  no secret
+    async def ask(self, begin: float) -> None:
+        """Ask at steady times, the first of them by chance, and wait for the last answer."""
+        every = 1 / self._course.rate
+        first = begin + random.random() * every  # noqa: S311  no secret
+        self._plan(first, begin + self._course.seconds)
         try:
-            while due < end and not hearing.done():
-                await asyncio.sleep(due - time.perf_counter())
-                self._tally.late = max(self._tally.late, time.perf_counter() - due)
-                self._sent.append(due)
-                await self._call.write(next(self._bodies))
-                due += every
-            await self._call.done_writing()
-            await asyncio.wait_for(hearing, LONGEST_ANSWER)
-        except (grpc.RpcError, asyncio.InvalidStateError, TimeoutError) as broken:
-            self._tally.failed(f"stream broke: {broken!r}")
+            await asyncio.wait_for(self._over, self._course.seconds + LONGEST_ANSWER)
+        except (CallBrokenError, TimeoutError) as broken:
+            self._tally.failed(f"a stream broke: {broken!r}")
         self._tally.unanswered += len(self._sent)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let the connection go."""
-        await self._channel.close()
+        self._connection.close()
 
-    async def _hear(self) -> None:
-        while (response := await self._call.read()) is not grpc.aio.EOF:
-            self._count(response, counted=True)
+    def _send(self, due: float, end: float) -> None:
+        if self._over.done():
+            return
+        if due >= end:
+            self._connection.half_close()
+            return
+        self._tally.late = max(self._tally.late, time.perf_counter() - due)
+        self._sent.append(due)
+        try:
+            self._connection.send(next(self._bodies))
+        except CallBrokenError as broken:
+            self._ended(broken)
+        self._plan(due + 1 / self._course.rate, end)
 
-    def _count(self, response: Response, *, counted: bool) -> None:
+    def _plan(self, due: float, end: float) -> None:
+        self._loop.call_later(max(0.0, due - time.perf_counter()), self._send, due, end)
+
+    def _answered(self, message: bytes) -> None:
         now = time.perf_counter()
-        for error in _errors_in(response):
+        for error in _errors_in(self._read(message)):
             if error:
                 self._tally.failed(error)
-            if counted:
+            if self._first.done():
                 self._tally.millis.append((now - self._sent.popleft()) * 1000)
+            else:
+                self._first.set_result(None)
+
+    def _ended(self, why: CallBrokenError | None) -> None:
+        if self._over.done():
+            return
+        if why is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(why)
 
 
 def _errors_in(response: Response) -> list[str]:
@@ -131,9 +152,10 @@ async def drive(course: Course, bodies: Iterator[bytes]) -> Tally:
     print("connected", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     begin, busy = time.perf_counter() + 0.1, time.process_time()
-    await asyncio.gather(*(each.ask(begin, 1 / course.rate, course.seconds) for each in opened))
+    await asyncio.gather(*(each.ask(begin) for each in opened))
     tally.cpu_seconds = time.process_time() - busy
-    await asyncio.gather(*(each.close() for each in opened))
+    for each in opened:
+        each.close()
     return tally
 
 

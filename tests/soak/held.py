@@ -1,8 +1,11 @@
 """What a server holds, as it says itself and as the operating system does."""
 
 import re
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -11,6 +14,7 @@ from tests.fixtures_server import RunningServer
 
 _STEADY_FOR = 3.0  # seconds without a change, longer than the server takes to measure anew
 _PATIENCE = 60.0
+_LOOK_EVERY = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +53,41 @@ def loads(server: RunningServer) -> int:
     return int(sum(map(float, found)))
 
 
-def memory(server: RunningServer) -> list[float]:
-    """Tell how much memory each worker holds, in MiB."""
-    workers = psutil.Process(server.process.pid).children()
-    return [float(each.memory_info().rss) / (1 << 20) for each in sorted(workers, key=lambda each: each.pid)]
+class Memory:
+    """How much each worker holds, in MiB; looked at all the time, for in the midst of a reload two versions are open."""
+
+    def __init__(self, server: RunningServer) -> None:
+        children = psutil.Process(server.process.pid).children()
+        self._workers = sorted(children, key=lambda each: each.pid)
+        self._samples: list[list[float]] = []
+
+    def least(self) -> list[float]:
+        """Tell for each worker the least that it held since the last time that this was asked."""
+        self.look()
+        samples, self._samples = self._samples, []
+        return [min(each) for each in zip(*samples, strict=True)]
+
+    def look(self) -> None:
+        """Take a sample."""
+        self._samples.append([float(each.memory_info().rss) / (1 << 20) for each in self._workers])
+
+
+@contextmanager
+def watched_memory(server: RunningServer) -> Iterator[Memory]:
+    """Look at the memory of the workers for as long as the block."""
+    memory, over = Memory(server), threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_EVERY):
+            memory.look()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield memory
+    finally:
+        over.set()
+        looking.join()
 
 
 def _page(server: RunningServer) -> str:

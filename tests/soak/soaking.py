@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from tests.fixtures_server import START_SECONDS, RunningServer
-from tests.soak.held import Held, held_at_rest, loads, memory
+from tests.soak.held import Held, held_at_rest, loads, watched_memory
 from tests.soak.others import asking
 from tests.soak.reloads import reloads
 
@@ -28,7 +28,7 @@ class Length:
 
 @dataclass(kw_only=True)
 class Soaked:
-    """What came of it; `loads` counts those of each worker, `memory` is what each held after each reload, in MiB."""
+    """What came of it; `loads` counts those of each worker, `memory` is what each held between reloads, in MiB."""
 
     reloads: int = 0
     loads: int = 0
@@ -58,10 +58,10 @@ def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
     begin, loaded = time.monotonic(), loads(server)
     with asking(CALLING, server.target, models, CALLERS, length.cancels) as callers:
         callers.hear("asking", START_SECONDS)
-        with reloads(models, server.target) as reloading:
+        with reloads(models, server.target) as reloading, watched_memory(server) as memory:
             for number in range(length.reloads):
                 reloading.do(number)
-                soaked.memory.append(memory(server))
+                soaked.memory.append(memory.least())
         soaked.reloads = length.reloads
         callers.hear("enough", length.seconds)
     soaked.seconds = time.monotonic() - begin
