@@ -85,12 +85,12 @@ class WaitingRows:
         return self._rows[Priority.INTERACTIVE] if priority is Priority.INTERACTIVE else self.rows
 
     def check_room(self, rows: int) -> None:
-        """Refuse rows for which there is no room.
+        """Refuse rows for which there is no room; where nobody waits, a call of any size has it.
 
         Raises:
             QueueFullError: there is none.
         """
-        if self.rows + rows > self._limit:
+        if self.rows and self.rows + rows > self._limit:
             raise QueueFullError(f"{self.rows} rows wait already, {self._limit} may; try again shortly")
 
     def kept(self, rows: int) -> None:
