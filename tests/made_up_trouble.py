@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, OUTPUT
 
 MODEL: Final = "batted_ball"
-GOOD, NO_BETTER, BROKEN, FRAGILE, UNNAMED = 1, 2, 3, 4, 5
+GOOD, NO_BETTER, BROKEN, FRAGILE, UNNAMED, SLOW = 1, 2, 3, 4, 5, 6
+HOLLOW: Final = "hollow"
+WIDE, DEEP = 512, 30  # of what a slow graph multiplies
 FATAL_SPEED: Final = 61.125  # mph; no golden row has it, and float32 holds it exactly
 
 
@@ -32,12 +35,49 @@ def troubled(repository: Path) -> Path:
     return repository
 
 
+def hollow(repository: Path) -> Path:
+    """Put a model beside the others whose only version is broken."""
+    copy = Path(shutil.copytree(repository / MODEL / str(BROKEN), repository / HOLLOW / "1"))
+    claim(copy, model=HOLLOW, version=1)
+    return repository
+
+
+def slowed(repository: Path) -> Path:
+    """Put a version beside the others, `slow`, that answers as the good one does, and takes its time."""
+    folder = repository / MODEL
+    _copied(folder, SLOW)
+    _sign(folder / str(SLOW), slow((folder / str(GOOD) / MODEL_FILE).read_bytes()))
+    aliases = json.loads((folder / ALIASES_FILE).read_text())["aliases"]
+    (folder / ALIASES_FILE).write_text(json.dumps({"aliases": {**aliases, "slow": SLOW}}))
+    return repository
+
+
+def slow(graph: bytes) -> bytes:
+    """Have a graph multiply large matrices of nothing, part of a millisecond a row, and add what comes out."""
+    model = _answering(graph)
+    nothing = np.zeros((WIDE, WIDE), dtype=np.float32)
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor("wide", TensorProto.INT64, [1], [WIDE]),
+            numpy_helper.from_array(nothing, "nothing"),
+        ]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("Shape", ["features"], ["rows"], start=0, end=1),
+            helper.make_node("Concat", ["rows", "wide"], ["shape"], axis=0),
+            helper.make_node("ConstantOfShape", ["shape"], ["product_0"]),
+            *(helper.make_node("MatMul", [f"product_{n}", "nothing"], [f"product_{n + 1}"]) for n in range(DEEP)),
+            helper.make_node("ReduceMax", [f"product_{DEEP}"], ["greatest"], keepdims=0),
+            helper.make_node("Add", ["answered", "greatest"], [OUTPUT]),
+        ]
+    )
+    return bytes(model.SerializeToString())
+
+
 def fragile(graph: bytes) -> bytes:
     """Have a graph look beyond the end of a list where the first feature is FATAL_SPEED."""
-    model = onnx.load_model_from_string(graph)
-    for node in model.graph.node:
-        node.output[:] = ["answered" if name == OUTPUT else name for name in node.output]
-        node.input[:] = ["answered" if name == OUTPUT else name for name in node.input]
+    model = _answering(graph)
     model.graph.initializer.extend(
         [
             helper.make_tensor("speed_column", TensorProto.INT64, [1], [0]),
@@ -56,6 +96,15 @@ def fragile(graph: bytes) -> bytes:
         ]
     )
     return bytes(model.SerializeToString())
+
+
+def _answering(graph: bytes) -> onnx.ModelProto:
+    """Have a graph call its output `answered`, so that something can come after it."""
+    model = onnx.load_model_from_string(graph)
+    for node in model.graph.node:
+        node.output[:] = ["answered" if name == OUTPUT else name for name in node.output]
+        node.input[:] = ["answered" if name == OUTPUT else name for name in node.input]
+    return model
 
 
 def _copied(folder: Path, number: int) -> None:

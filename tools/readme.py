@@ -70,7 +70,7 @@ def _own() -> dict[str, FieldInfo]:
 
 
 def _setting(name: str, field: FieldInfo, whose: str) -> str:
-    default = "unset" if field.default is None or field.default_factory else f"`{field.default}`"
+    default = "unset" if field.default in (None, ()) or field.default_factory else f"`{field.default}`"
     return f"| `{PREFIX}{name.upper()}` | {default} | {field.description} | {whose} |"
 
 

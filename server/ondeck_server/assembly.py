@@ -87,20 +87,27 @@ async def taking_calls(parts: Parts, port: int) -> AsyncIterator[None]:
 
 def report_of(models: Models, players: Players, *, listening: bool) -> Report:
     """Tell the supervisor what a worker has and serves."""
-    serving = models.serving()
-    missing = [f"models/{model} does not serve" for model, serves in serving.items() if not serves]
     versions = models.versions.values()
     standing = standing_of(models, players)
     return Report(
         settled=True,
         listening=listening,
         serving=board(standing),
-        missing=tuple(missing if serving else ["no model has a production version"]),
+        missing=_missing(models),
         loaded=tuple(f"{each.model} {each.number}" for each in versions if each.state is State.LOADED),
         refused={f"{each.model} {each.number}": each.reason for each in versions if each.state is State.REFUSED},
         wanted=standing.wanted,
         actual=standing.actual,
     )
+
+
+def _missing(models: Models) -> tuple[str, ...]:
+    """List what keeps a worker from being ready, in agreement with what health says of the whole."""
+    there = models.serving()
+    required = {model: serves for model, serves in there.items() if model not in models.unloaded}
+    if not required:
+        return ("every model was unloaded on request" if there else "no model has a production version",)
+    return tuple(f"models/{model} does not serve" for model, serves in required.items() if not serves)
 
 
 def standing_of(models: Models, players: Players) -> Standing:

@@ -56,6 +56,7 @@ class Predictor:
 
     def __init__(self, models: Models, registry: CollectorRegistry) -> None:
         self._models = models
+        self._series: dict[tuple[str, int], Counter] = {}
         self._rows = Counter("ondeck_rows", "Rows answered.", ("model", "version"), registry=registry)
 
     def lease(self, wanted: Wanted) -> TaskLease:
@@ -87,11 +88,18 @@ class Predictor:
         _check(lease, asked)
         return lease.batcher.submit(asked.instances, asked.within)
 
+    def _counted(self, model: str, version: int) -> Counter:
+        """Find a series once: to find it by its labels costs more than to count."""
+        found = self._series.get((model, version))
+        if found is None:
+            found = self._series[model, version] = self._rows.labels(model, str(version))
+        return found
+
     def finish(self, lease: TaskLease, instances: Matrix, ran: Ran) -> Answer:
         """Make the answer of what came out of a run: probabilities and the members' spread."""
         probabilities, apart = ran
         manifest = lease.version.manifest
-        self._rows.labels(manifest.model, str(manifest.version)).inc(len(instances))
+        self._counted(manifest.model, manifest.version).inc(len(instances))
         return Answer(
             lease=lease,
             probabilities=probabilities,

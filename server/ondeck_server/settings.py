@@ -104,7 +104,7 @@ class ServerSettings(StoreSettings):
     operators: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="identities, as client certificates show them, that may move aliases and load and unload models, "
-        "separated by commas; none: everyone may",
+        "separated by commas; unset: everyone may",
     )
 
     @field_validator("operators", mode="before")

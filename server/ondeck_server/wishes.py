@@ -33,7 +33,7 @@ class Wishes:
         Raises:
             NotIdentifiedError, NotOperatorError: the caller may not.
             NotFoundError: there is no such model.
-            ModelNotLoadedError: its versions do not pass their checks.
+            ModelNotLoadedError: its versions do not pass their checks, or not every process has followed in time.
         """
         self._operators.admit(caller)
         model = canonical(name)
@@ -44,9 +44,13 @@ class Wishes:
         await self._models.settle()
         if loaded:
             self._expect_loaded(model)
-        async with asyncio.timeout(LONGEST_SECONDS):
-            while not self._all_follow(model, loaded=loaded):  # noqa: ASYNC110  the whole's word comes from elsewhere
-                await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                while not self._all_follow(model, loaded=loaded):  # noqa: ASYNC110  the whole's word comes from elsewhere
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            last = max(self._models.repository.lines[model].versions, default=0)
+            raise ModelNotLoadedError(model, last, "not every process of the server has followed yet") from None
 
     def _expect_loaded(self, model: str) -> None:
         versions = [each for (name, _), each in self._models.versions.items() if name == model]

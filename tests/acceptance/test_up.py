@@ -25,6 +25,7 @@ from ondeck_store.database import open_database
 from ondeck_store.pitches import span_of_days
 from ondeck_store.settings import StoreSettings
 from ondeck_store.simulated import read_simulated, simulated_games
+from tests.fixtures_tls import Authority
 
 PATIENCE = 90
 
@@ -134,6 +135,16 @@ def test_savant_out_of_reach_is_told_and_tried_again_and_the_server_serves_on(tm
             with Client(target) as client:
                 assert client.predict("batted_ball", BattedBall(launch_speed=100, launch_angle=20)).outcomes
             assert running.end() == 0
+
+
+def test_a_server_whose_connections_are_secured_is_known_to_be_up(
+    tmp_path: Path, models: Path, authority: Authority
+) -> None:
+    own = authority.sign("127.0.0.1")
+    secured = {"ONDECK_TLS_CERTIFICATE": str(own.certificate), "ONDECK_TLS_KEY": str(own.key)}
+    with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL="http://127.0.0.1:9", **secured) as running:
+        running.wait_for("Ondeck is up")
+        assert running.end() == 0
 
 
 def test_a_server_that_cannot_start_ends_everything_with_its_reason(tmp_path: Path, models: Path) -> None:

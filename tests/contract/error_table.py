@@ -3,103 +3,48 @@
 A request is written as JSON is; `bytes` are sent as they are. What is promised of a row stands in `PROMISES`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import grpc
-
+from ondeck_server.batching.batcher import ROWS_A_RUN
 from ondeck_server.rpc.statuses import INTERNAL_TEXT
+from tests.contract.error_rows import (
+    ANY_STATE,
+    ANYONE,
+    AS_AN_ANSWER,
+    LATE,
+    LATE_STREAM,
+    MOVING,
+    NO_DEMANDS,
+    NOWHERE,
+    TELLING,
+    UNREADABLE,
+    Cell,
+    Crowd,
+    Provoked,
+    Row,
+)
+from tests.contract.open_inference_errors import OPEN_INFERENCE
 from tests.made_up_trouble import BROKEN, FATAL_SPEED, MODEL, NO_BETTER
 
-Status: TypeAlias = grpc.StatusCode
-
-
-class Row(Enum):
-    """What happened: the rows of the table."""
-
-    UNREADABLE = "the bytes are no request"
-    FIELD = "a field is missing, not finite, out of range, of the wrong instance type"
-    MISSING = "no such model, version, alias, player, service"
-    AMBIGUOUS = "name fits several players"
-    STATE = "what is there does not allow it"
-    NOT_LOADED = "known, but not loaded"
-    QUEUE = "queue full"
-    RATE = "rate full"
-    LATE = "cannot finish in the caller's time"
-    WHO = "who are you"
-    NOT_YOURS = "not yours"
-    FAULT = "anything else"
-
-
-@dataclass(frozen=True)
-class Promise:
-    """The status of a row, and the details beside ErrorInfo."""
-
-    code: Status
-    details: tuple[str, ...] = ()
-
-
-PROMISES: Final[Mapping[Row, Promise]] = {
-    Row.UNREADABLE: Promise(Status.INVALID_ARGUMENT),
-    Row.FIELD: Promise(Status.INVALID_ARGUMENT, ("BadRequest",)),
-    Row.MISSING: Promise(Status.NOT_FOUND, ("ResourceInfo",)),
-    Row.AMBIGUOUS: Promise(Status.FAILED_PRECONDITION),
-    Row.STATE: Promise(Status.FAILED_PRECONDITION),
-    Row.NOT_LOADED: Promise(Status.UNAVAILABLE, ("RetryInfo",)),
-    Row.QUEUE: Promise(Status.RESOURCE_EXHAUSTED, ("RetryInfo",)),
-    Row.RATE: Promise(Status.RESOURCE_EXHAUSTED, ("RetryInfo", "QuotaFailure")),
-    Row.LATE: Promise(Status.DEADLINE_EXCEEDED),
-    Row.WHO: Promise(Status.UNAUTHENTICATED),
-    Row.NOT_YOURS: Promise(Status.PERMISSION_DENIED),
-    Row.FAULT: Promise(Status.INTERNAL),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provoked:
-    """A call that ends so: the request, the server that is asked, the reason, and what the message says to do.
-
-    `fields`: the violations in order. `seconds`: the caller's time. `crowd`: many ask at once. `again`: asked so often.
-    """
-
-    request: Any = field(default_factory=dict)
-    server: str = "troubled"
-    reason: str
-    says: str
-    fields: tuple[str, ...] = ()
-    seconds: float = 30
-    crowd: Any = None
-    again: int = 1
-
-
-Cell: TypeAlias = Provoked | str
 BALL: Final = {"launch_speed": 100, "launch_angle": 20}
 FATAL: Final = {"launch_speed": FATAL_SPEED, "launch_angle": 20}
-BALLS: Final = {"launch_speed": [100.0] * 256, "launch_angle": [20.0] * 256}
-CROWD: Final = {"model": {"name": MODEL}, "batted_balls": BALLS}
-GARBAGE: Final = b"\xff\xff\xff"
-
-NOBODY_ASKS: Final = "no model is asked"
-NO_ROWS: Final = "no row waits for a run"
-FROM_MEMORY: Final = "answers with what is in memory"
-ANYONE: Final = "anyone may"
-NO_FIELDS: Final = "its request has no fields"
-AS_AN_ANSWER: Final = "a name that fits several is an answer of ResolvePlayers, and no other rpc takes names"
-NOTHING_NAMED: Final = "names nothing that could be missing"
-NO_DEMANDS: Final = "asks nothing of what is there"
-ANY_STATE: Final = "tells of a model in any state"
-ON_DISK: Final = "needs no loaded model: works on what is on the disk"
-GRPCS_OWN: Final = "grpcio's own service: it tells errors as answers, and touches nothing of ours"
-
-NOWHERE: Final[dict[Row, Cell]] = dict.fromkeys(Row, GRPCS_OWN)
-UNREADABLE: Final = Provoked(request=GARBAGE, reason="INVALID_FIELD", says="the request is no ")
-LATE: Final = Provoked(reason="", says="", seconds=-1)  # for the word of the server itself: tests/conformance
-LATE_STREAM: Final = Provoked(request=None, reason="", says="", seconds=0.3)
 
 
-def asked(server: str = "troubled", *, name: str = MODEL, again: int = 1, crowd: Any = None, **rest: Any) -> Provoked:
+def balls(rows: int) -> dict[str, list[float]]:
+    """Ask about the same ball so often."""
+    return {"launch_speed": [100.0] * rows, "launch_angle": [20.0] * rows}
+
+
+BALLS: Final = balls(ROWS_A_RUN)
+CROWD: Final = Crowd(
+    rpc="ondeck.v1.PredictionService/BatchPredict",
+    request={"model": {"name": MODEL, "alias": "slow"}, "batted_balls": BALLS},
+)
+
+
+def asked(
+    server: str = "troubled", *, name: str = MODEL, again: int = 1, crowd: "Crowd | None" = None, **rest: Any
+) -> Provoked:
     """Ask a model about a ball."""
     told = {word: rest.pop(word) for word in ("reason", "says", "fields") if word in rest}
     choice = {word: rest.pop(word) for word in ("version", "alias") if word in rest}
@@ -116,7 +61,7 @@ def predicting(field_: str, good: Any, fatal: Any, wild: tuple[Any, str]) -> dic
         Row.AMBIGUOUS: AS_AN_ANSWER,
         Row.STATE: NO_DEMANDS,
         Row.NOT_LOADED: asked(reason="MODEL_NOT_LOADED", says="not loaded: ", version=BROKEN, **{field_: good}),
-        Row.QUEUE: asked("crowded", reason="QUEUE_FULL", says="try again", crowd=CROWD, **{field_: good}),
+        Row.QUEUE: asked("crowded", alias="slow", reason="QUEUE_FULL", says="try again", crowd=CROWD, **{field_: good}),
         Row.RATE: asked("strict", reason="RATE_EXCEEDED", says="try again in ", again=20, **{field_: good}),
         Row.LATE: LATE,
         Row.WHO: ANYONE,
@@ -125,22 +70,13 @@ def predicting(field_: str, good: Any, fatal: Any, wild: tuple[Any, str]) -> dic
     }
 
 
+MORE_THAN_CAN_BE_DONE: Final = Provoked(
+    request={"model": {"name": MODEL, "alias": "slow"}, "batted_balls": balls(90_000)},
+    reason="DEADLINE_EXCEEDED",
+    says=" ms are left",
+    seconds=2,
+)
 ONE: Final = predicting("batted_ball", BALL, FATAL, ({**BALL, "launch_speed": 999}, "batted_ball.launch_speed"))
-TELLING: Final[dict[Row, Cell]] = {
-    Row.UNREADABLE: UNREADABLE,
-    Row.FIELD: NO_FIELDS,
-    Row.MISSING: NOTHING_NAMED,
-    Row.AMBIGUOUS: AS_AN_ANSWER,
-    Row.STATE: NO_DEMANDS,
-    Row.NOT_LOADED: NOBODY_ASKS,
-    Row.QUEUE: NO_ROWS,
-    Row.RATE: NO_ROWS,
-    Row.LATE: LATE,
-    Row.WHO: ANYONE,
-    Row.NOT_YOURS: ANYONE,
-    Row.FAULT: FROM_MEMORY,
-}
-MOVING: Final[dict[Row, Cell]] = {**TELLING, Row.NOT_LOADED: ON_DISK}
 PEOPLE: Final[dict[Row, Cell]] = {
     **TELLING,
     Row.NOT_LOADED: Provoked(reason="PLAYERS_NOT_LOADED", says="the server's log says", request={"text": "Boyd"}),
@@ -161,7 +97,8 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         BALLS,
         {"launch_speed": [FATAL_SPEED], "launch_angle": [20]},
         ({"launch_speed": [100, 999], "launch_angle": [20, 20]}, "batted_balls.launch_speed[1]"),
-    ),
+    )
+    | {Row.LATE: MORE_THAN_CAN_BE_DONE},
     "ondeck.v1.PredictionService/StreamPredict": {**ONE, Row.LATE: LATE_STREAM},
     "ondeck.v1.PredictionService/Explain": ONE,
     "ondeck.v1.ModelService/ListModels": TELLING,
@@ -234,6 +171,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         ),
         Row.MISSING: "nobody who fits is an answer",
     },
+    **OPEN_INFERENCE,
     "grpc.health.v1.Health/Check": {
         **TELLING,
         Row.FIELD: "any text is a name or none",

@@ -27,6 +27,7 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamPredictRequest,
 )
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from ondeck_client import correlation_id_of
 from ondeck_core.instances import PITCH, Matrix
 from ondeck_core.manifest import MANIFEST_FILE, Manifest
 from ondeck_core.tasks import TASKS, Task
@@ -379,13 +380,20 @@ def test_a_stream_that_is_cancelled_leaves_the_server_answering(predictions: Pre
     assert predictions.Predict(PredictRequest(model=spec("batted_ball"), batted_ball=BALL)).prediction.outcomes
 
 
+def failed_id(predictions: PredictionServiceStub) -> str:
+    with pytest.raises(grpc.RpcError) as failed:
+        predictions.Predict(PredictRequest(model=spec("nothing"), batted_ball=BALL))
+    return correlation_id_of(failed.value)
+
+
 def test_a_call_carries_its_correlation_id_back(predictions: PredictionServiceStub) -> None:
     _, call = predictions.Predict.with_call(
         PredictRequest(model=spec("batted_ball"), batted_ball=BALL), metadata=(("x-correlation-id", "mine"),)
     )
     assert ("x-correlation-id", "mine") in [(key, value) for key, value in call.trailing_metadata()]
-    _, call = predictions.Predict.with_call(PredictRequest(model=spec("batted_ball"), batted_ball=BALL))
-    assert len(dict(call.trailing_metadata())["x-correlation-id"]) == 16
+    told = [failed_id(predictions) for _ in range(2)]
+    assert all(told)
+    assert told[0] != told[1]
 
 
 def test_a_client_that_has_only_reflection_gets_the_same_answer(

@@ -11,10 +11,13 @@ import pytest
 
 from ondeck_core.errors import ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
+from ondeck_server.assembly import report_of
 from ondeck_server.models.catalog import CHANGED, Wanted
 from ondeck_server.models.manager import Models
 from ondeck_server.models.policy import State
 from ondeck_server.models.watching import kept_current
+from ondeck_server.players import Players
+from ondeck_server.settings import ServerSettings
 from ondeck_store.artifacts.moving import Decision, move_alias
 from ondeck_trainer.golden import make_up_instances
 from tests.opened import opened_models
@@ -150,6 +153,23 @@ async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     assert models.versions[OLD].state is State.PRESENT
     gc.collect()
     assert session() is None
+
+
+async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_repository: Path) -> None:
+    async def told() -> None:
+        """Nobody listens."""
+
+    players = Players(ServerSettings(), changed=told)
+    shutil.copytree(small_repository / "whiff", folder / "whiff")
+    models = await opened_models(folder)
+    models.wish(MODEL, loaded=False)
+    await models.settle()
+    report = report_of(models, players, listening=True)
+    assert (report.serving[""], report.missing) == (True, ())
+    models.wish("whiff", loaded=False)
+    await models.settle()
+    report = report_of(models, players, listening=True)
+    assert (report.serving[""], report.missing) == (False, ("every model was unloaded on request",))
 
 
 async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept(folder: Path) -> None:

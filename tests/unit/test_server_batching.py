@@ -129,6 +129,13 @@ async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_
     assert not graph.runs
 
 
+async def test_a_large_call_goes_first_where_its_caller_says_so() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners())
+    await asyncio.gather(batcher.answer(numbered(200)), batcher.answer(numbered(ROWS_A_RUN - 1), None, INTERACTIVE))
+    assert graph.runs == [ROWS_A_RUN - 1, 200]
+
+
 async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, manners(), pace=Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)]))
@@ -157,6 +164,12 @@ async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
     await first
     assert graph.runs == [4]
     assert_own(await batcher.submit(numbered(5)), numbered(5))
+
+
+async def test_a_call_larger_than_the_queue_is_taken_where_nobody_waits() -> None:
+    graph = Doubling()
+    batcher = Batcher(graph.run, manners(max_waiting_rows=5))
+    assert_own(await batcher.answer(numbered(7)), numbered(7))
 
 
 async def test_a_large_call_fills_the_queue_with_all_of_its_rows() -> None:
@@ -194,7 +207,7 @@ async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
 
 async def test_a_row_waits_for_company_if_it_may() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(budget_seconds=0.05))
+    batcher = Batcher(graph.run, manners(budget_seconds=2))
     first = batcher.submit(numbered(1))
     await asyncio.sleep(0.005)
     await asyncio.gather(first, batcher.submit(numbered(2)))

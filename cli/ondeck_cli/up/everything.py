@@ -83,7 +83,7 @@ class Everything:
     async def _tell_of(self, database: Database) -> None:
         await self._taking_calls.wait()
         if self._where is not None:
-            await until_serving(self._where.target)
+            await until_serving(self._where.admin)
             click.echo(how_to_ask(self._where, default_target(ServerSettings.model_construct())))
             if self._game_pk is not None:
                 await self._follow(database, self._where.target, self._game_pk)

@@ -1,27 +1,24 @@
-"""Ask a server for its health, in the words of grpc.health.v1, as a probe would."""
+"""Ask a server whether it is ready, by its admin page: that one is the same however calls are secured."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
-import grpc
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import HealthStub
+import aiohttp
 
 POLL_SECONDS: Final = 0.5
 CALL_SECONDS: Final = 5.0
 
 
-async def until_serving(target: str) -> None:
-    """Wait until the whole server at `target` says SERVING."""
-    async with grpc.aio.insecure_channel(target) as channel:
-        while not await _serves(channel):  # noqa: ASYNC110  what is waited for happens in another process
+async def until_serving(admin: str) -> None:
+    """Wait until the whole server says that it is ready; `admin` is the address of its admin pages."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS)) as session:
+        while not await _serves(session, f"{admin}/readyz"):  # noqa: ASYNC110  what is waited for happens in another process
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _serves(channel: grpc.aio.Channel) -> bool:
-    stub: Any = HealthStub(channel)  # its types leave out the methods
+async def _serves(session: aiohttp.ClientSession, page: str) -> bool:
     try:
-        told = await stub.Check(HealthCheckRequest(service=""), timeout=CALL_SECONDS)
-    except grpc.aio.AioRpcError:
+        async with session.get(page) as told:
+            return told.ok
+    except (aiohttp.ClientError, TimeoutError):
         return False
-    return bool(told.status == HealthCheckResponse.SERVING)

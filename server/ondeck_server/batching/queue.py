@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -23,11 +23,11 @@ class TooLateError(OndeckError):
     """The rows that wait already take longer than the caller has time."""
 
 
-class Priority(Enum):
+class Priority(IntEnum):
     """Who goes first: in the order that they stand here."""
 
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
+    INTERACTIVE = 0
+    BULK = 1
 
 
 @dataclass(kw_only=True, eq=False, slots=True)
@@ -66,14 +66,14 @@ class WaitingRows:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._by_priority: dict[Priority, deque[Waiting]] = {priority: deque() for priority in Priority}
-        self._rows = dict.fromkeys(Priority, 0)
+        self._by_priority: tuple[deque[Waiting], ...] = tuple(deque() for _ in Priority)
+        self._rows = [0 for _ in Priority]
         self._promised = 0
 
     @property
     def rows(self) -> int:
         """Count all that wait, and those of admitted calls that will come."""
-        return sum(self._rows.values()) + self._promised
+        return sum(self._rows) + self._promised
 
     def promise(self, rows: int) -> Promise:
         """Count rows that will be put later, a part at a time."""
@@ -85,12 +85,12 @@ class WaitingRows:
         return self._rows[Priority.INTERACTIVE] if priority is Priority.INTERACTIVE else self.rows
 
     def check_room(self, rows: int) -> None:
-        """Refuse rows for which there is no room.
+        """Refuse rows for which there is no room; where nobody waits, a call of any size has it.
 
         Raises:
             QueueFullError: there is none.
         """
-        if self.rows + rows > self._limit:
+        if self.rows and self.rows + rows > self._limit:
             raise QueueFullError(f"{self.rows} rows wait already, {self._limit} may; try again shortly")
 
     def kept(self, rows: int) -> None:

@@ -65,6 +65,10 @@ class Models:
             raise self._not_loaded(meant)
         return served, meant.alias
 
+    def newest_answering(self, model: str) -> int | None:
+        """Number the newest version of a model that answers."""
+        return max((number for name, number in self._served if name == model), default=None)
+
     def find(self, wanted: Wanted) -> Version:
         """Describe the version that is meant, loaded or not.
 

@@ -3,12 +3,16 @@
 import secrets
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 import grpc
 
 CORRELATION: Final = "x-correlation-id"
 LONGEST_CORRELATION_ID: Final = 128
+
+_PROCESS: Final = secrets.token_hex(6)  # random once: to ask the system for every call costs more than a number
+_NUMBERS: Final = count()
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -26,10 +30,17 @@ class GrpcioCall:
         return {key: value for key, value in self._context.invocation_metadata() or () if isinstance(value, str)}
 
     @cached_property
+    def given_id(self) -> str:
+        """The caller's own correlation id; "" where he gave none that can be used."""
+        for key, value in self._context.invocation_metadata() or ():
+            if key == CORRELATION and isinstance(value, str) and 0 < len(value) <= LONGEST_CORRELATION_ID:
+                return value
+        return ""
+
+    @cached_property
     def correlation_id(self) -> str:
         """What the log and the caller know this call by."""
-        given = self.metadata.get(CORRELATION, "")
-        return given if 0 < len(given) <= LONGEST_CORRELATION_ID else secrets.token_hex(8)
+        return self.given_id or f"{_PROCESS}{next(_NUMBERS):08x}"
 
     @cached_property
     def peer(self) -> str:

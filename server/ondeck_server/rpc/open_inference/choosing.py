@@ -14,8 +14,10 @@ from ondeck_store.artifacts.repository import Line
 _REMEMBERED: Final = 1024  # names and versions as callers write them
 
 
-def wanted(models: Models, name: str, version: str) -> Wanted:
+def wanted(models: Models, name: str, version: str, field: str = "name") -> Wanted:
     """Read which version is meant: by number, by alias, else production, else the newest that is loaded.
+
+    `field` is the one of the request that names the model.
 
     Raises:
         InvalidInstanceError: no model is named.
@@ -26,12 +28,12 @@ def wanted(models: Models, name: str, version: str) -> Wanted:
     if version:
         return _explicit(name, version)
     if not name:
-        raise InvalidInstanceError([Violation("model_name", "is required, for example 'batted_ball'")])
+        raise InvalidInstanceError([Violation(field, "is required, for example 'batted_ball'")])
     model = _production(name)
     line = models.repository.lines.get(model.model)
     if line is None or PRODUCTION in line.aliases or not line.versions:
         return model
-    return Wanted(model=name, version=max(loaded_versions(models, line), default=max(line.versions)))
+    return Wanted(model=name, version=models.newest_answering(model.model) or max(line.versions))
 
 
 def loaded_versions(models: Models, line: Line) -> list[int]:

@@ -107,7 +107,7 @@ class Inferring:
 
     def _ask(self, request: ModelInferRequest, call: Call) -> _Asked:
         since = _now()
-        lease = self._models.lease(wanted(self._models, request.model_name, request.model_version))
+        lease = self._models.lease(wanted(self._models, request.model_name, request.model_version, "model_name"))
         session = lease.served.loaded.session
         try:
             features = features_of(request, session.inputs[0])
