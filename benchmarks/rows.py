@@ -32,10 +32,11 @@ def sample(task: Task, rows: int) -> Sample:
         instances = instances_of(month, task.instance)
         kept = instances[legal(task.instance, instances)]
         return Sample(instances=np.random.default_rng(1).permutation(kept)[:rows], origin="real rows of June 2024")
-    return Sample(instances=_drawn(task.instance, rows), origin="rows drawn at random within the legal ranges")
+    return Sample(instances=drawn(task.instance, rows), origin="rows drawn at random within the legal ranges")
 
 
-def _drawn(instance: InstanceType, rows: int) -> Matrix:
+def drawn(instance: InstanceType, rows: int) -> Matrix:
+    """Draw instances within the legal ranges, always the same."""
     draw = np.random.default_rng(1)
     columns = {}
     for field in instance.fields:

@@ -54,7 +54,7 @@ def loads(server: RunningServer) -> int:
 
 
 class Memory:
-    """How much each worker holds, in MiB; looked at all the time: in the midst of a reload two versions are open."""
+    """How much each worker holds, in MiB; looked at all the time, for within a reload two versions are open."""
 
     def __init__(self, server: RunningServer) -> None:
         children = psutil.Process(server.process.pid).children()

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import messages
+from benchmarks.rows import drawn
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
@@ -14,13 +15,12 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import FP32, INPUT
 from ondeck_core.tasks import TASKS
 from ondeck_server.models.loaded import load
-from ondeck_trainer.golden import make_up_instances
 from tests.siblings import shifted
 
 CLOSE: Final = 2e-5  # two answers of one version, in batches of different sizes
 _STEP: Final = 0.25
 _SHIFTS: Final = 8  # so many versions in a row differ from each other
-_DRAWN, _SEED = 256, 20
+_DRAWN = 256
 _CLEAR = 0.05  # least probability of the first outcome, and of all others together: there a shift is seen
 
 
@@ -35,10 +35,10 @@ class Known:
     def __init__(self, models: Path, model: str) -> None:
         self._task = TASKS[model]
         self._spec = ModelSpec(name=model)
-        drawn = make_up_instances(self._task.instance, _DRAWN, _SEED)
-        answers = load(models / model / "1", model, 1).probabilities(drawn)
+        instances = drawn(self._task.instance, _DRAWN)
+        answers = load(models / model / "1", model, 1).probabilities(instances)
         clear = (answers[:, 0] > _CLEAR) & (answers[:, 0] < 1 - _CLEAR)
-        self._instances: Matrix = drawn[clear]
+        self._instances: Matrix = instances[clear]
         self._says = cache(lambda version: shifted(answers[clear], shift_of(version)))
 
     def __len__(self) -> int:

@@ -50,9 +50,6 @@ class Soaked:
 
 def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
     """Soak a server that serves a repository of siblings, with the rule `aliases`, so that each flip is a reload."""
-    with asking(CALLING, server.target, models, 1, 0) as callers:
-        callers.hear("asking", START_SECONDS)
-        time.sleep(1)  # what is made once, by the first call, is there from now on
     rest = held_at_rest(server)
     soaked = Soaked(before=rest, after=rest)
     begin, loaded = time.monotonic(), loads(server)
