@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -42,7 +43,7 @@ class Models:
         self._served: dict[Key, Served] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._told: list[Callable[[], None]] = []
-        self._changed = asyncio.Event()
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="versions")  # from one thread, memory is used anew
 
     def lease(self, wanted: Wanted) -> Lease:
         """Take a lease on the version that is meant; errors as `served`."""
@@ -159,9 +160,9 @@ class Models:
 
     async def _load(self, key: Key) -> None:
         model, number = key
-        stamp = self.repository.seen[key].stamp
+        loop, stamp = asyncio.get_running_loop(), self.repository.seen[key].stamp
         try:
-            version = await asyncio.to_thread(_load, self.repository.folder_of(key), model, number)
+            version = await loop.run_in_executor(self._aside, _load, self.repository.folder_of(key), model, number)
         except Exception as error:
             known = isinstance(error, ArtifactRefusedError)
             reason = str(error) if known else f"cannot be loaded: {type(error).__name__}: {error}"
@@ -178,7 +179,7 @@ class Models:
         await served.idle()
         last: list[object] = [served]
         del served
-        await asyncio.to_thread(let_go, last)
+        await asyncio.get_running_loop().run_in_executor(self._aside, let_go, last)
         log.info("version unloaded", model=key[0], version=key[1])
         self._stand(key, State.PRESENT)
 
