@@ -3,16 +3,19 @@
 from pathlib import Path
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_core.manifest import PRODUCTION
+from ondeck_core.manifest import PRODUCTION, GraphManifest
 from ondeck_core.promotion import Verdict, may_promote
+from ondeck_store.artifacts.claims import read_any_manifest
 from ondeck_store.artifacts.repository import evaluation_of
 
 
 def verdict_on(repository: Path, model: str, alias: str, version: int, *, serving: int | None) -> Verdict:
-    """Weigh a version for an alias: for production beside what serves; any other name needs no weighing."""
+    """Weigh a version for an alias: for production beside what serves; any other name, and a graph, needs none."""
     if alias != PRODUCTION or version == serving:
         return Verdict(passed=True, reason=f"not weighed for {alias}")
     try:
+        if isinstance(read_any_manifest(repository / model / str(version), model, version), GraphManifest):
+            return Verdict(passed=True, reason="not weighed: a graph without a task")
         candidate = evaluation_of(repository, model, version)
     except ArtifactRefusedError as refused:
         return Verdict(passed=False, reason=f"nothing tells how it was judged: {refused}")
