@@ -211,6 +211,19 @@ async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
     assert answering(models) == 1
 
 
+async def test_a_version_that_goes_before_its_load_begins_holds_up_no_other(folder: Path) -> None:
+    models = await opened_models(folder)
+    publish_sibling(folder, MODEL, 2, shift=SHIFT)
+    await models.look()  # its load is due, and has not begun
+    shutil.rmtree(folder / MODEL / "2")
+    models.repository.lines, models.repository.seen = models.repository.read()
+    await models.settle()
+    publish_sibling(folder, MODEL, 3, shift=SHIFT)
+    await models.look()
+    await models.settle()
+    assert models.versions[MODEL, 3].state is State.LOADED
+
+
 async def test_what_there_is_not_is_not_found(folder: Path) -> None:
     models = await opened_models(folder)
     for wanted in (Wanted(model="nothing"), Wanted(model=MODEL, version=9), Wanted(model=MODEL, alias="best")):

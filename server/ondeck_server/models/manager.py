@@ -21,7 +21,7 @@ from ondeck_server.models.measures import Measures
 from ondeck_server.models.memory import give_back, let_go
 from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
 from ondeck_server.models.served import Lease, Served, TaskLease
-from ondeck_server.models.source import Aspired, Key, Repository, Seen, aspire
+from ondeck_server.models.source import Aspired, Key, Repository, Seen, Stamp, aspire
 
 log = structlog.get_logger()
 
@@ -43,6 +43,7 @@ class Models:
         self._served: dict[Key, Served] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._told: list[Callable[[], None]] = []
+        self._looking = asyncio.Lock()
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="versions")  # from one thread, memory is used anew
 
     def lease(self, wanted: Wanted) -> Lease:
@@ -96,8 +97,9 @@ class Models:
         self._told.append(told)
 
     async def look(self) -> None:
-        """See what ought to be, and begin to make it so; raises as `Repository.look`."""
-        await asyncio.to_thread(self.repository.look)
+        """See what ought to be, and begin to make it so; raises as `Repository.read`, and then all stays as it was."""
+        async with self._looking:  # one at a time: an older look must not undo a newer one
+            self.repository.lines, self.repository.seen = await asyncio.to_thread(self.repository.read)
         self._act()
         self._tell()
 
@@ -142,7 +144,7 @@ class Models:
                 log.info("alias dropped", model=model, alias=alias)
             case Load(key=key):
                 self._stand(key, State.LOADING)
-                self._work(self._load(key))
+                self._work(self._load(key, self.repository.seen[key].stamp))
             case Unload(key=key):
                 self._stand(key, State.UNLOADING)
                 self._work(self._unload(key, self._served.pop(key)))
@@ -158,9 +160,9 @@ class Models:
             self._act()
             self._tell()
 
-    async def _load(self, key: Key) -> None:
+    async def _load(self, key: Key, stamp: Stamp) -> None:
         model, number = key
-        loop, stamp = asyncio.get_running_loop(), self.repository.seen[key].stamp
+        loop = asyncio.get_running_loop()
         try:
             version = await loop.run_in_executor(self._aside, _load, self.repository.folder_of(key), model, number)
         except Exception as error:
@@ -183,7 +185,7 @@ class Models:
         log.info("version unloaded", model=key[0], version=key[1])
         self._stand(key, State.PRESENT)
 
-    def _stand(self, key: Key, state: State, reason: str = "", stamp: tuple[tuple[str, int, int], ...] = ()) -> None:
+    def _stand(self, key: Key, state: State, reason: str = "", stamp: Stamp = ()) -> None:
         self._standings[key] = Standing(state=state, stamp=stamp)
         self._reasons[key] = reason
         self._measures.stands(key, state)

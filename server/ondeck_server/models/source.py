@@ -58,17 +58,17 @@ class Repository:
         self.lines: Mapping[str, Line] = {}
         self.seen: Mapping[Key, Seen] = {}
 
-    def look(self) -> None:
-        """See what is there now; blocks.
+    def read(self) -> tuple[Mapping[str, Line], Mapping[Key, Seen]]:
+        """Read what is there now; blocks, and changes nothing here.
 
         Raises:
-            ArtifactRefusedError: the repository cannot be read as a whole; what was seen before stays.
+            ArtifactRefusedError: the repository cannot be read as a whole.
         """
         lines = {line.model: line for line in read_repository(self.folder)}
         seen = {
             (line.model, number): self._see(line.model, number) for line in lines.values() for number in line.versions
         }
-        self.lines, self.seen = lines, seen
+        return lines, seen
 
     def folder_of(self, key: Key) -> Path:
         """Where a version lies."""
