@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CANCELLED = "CANCELLED"
 MANY = 200
 AT_ONCE = 20
+MORE_THAN_THE_WINDOWS_HOLD = 100_000  # messages of a stream: how many are taken in depends on the pace of both ends
 Stream: TypeAlias = grpc.aio.StreamStreamCall[StreamPredictRequest, StreamPredictResponse]
 
 
@@ -80,13 +81,13 @@ async def test_a_stream_whose_reader_stalls_and_then_goes_is_counted_promptly(
     before, failed = (counted(running_server, STREAM_PREDICT, code) for code in (CANCELLED, "INTERNAL"))
     calls = [predictions.StreamPredict() for _ in range(10)]
 
-    async def stuff(call: Stream) -> None:
-        for number in range(3000):
-            await call.write(asked(number))
+    async def stuff_until_it_stalls(call: Stream) -> None:
+        for number in range(MORE_THAN_THE_WINDOWS_HOLD):
+            await asyncio.wait_for(call.write(asked(number)), 0.3)
 
     for call in calls:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(stuff(call), 0.3)
+            await stuff_until_it_stalls(call)
         call.cancel()
     assert await counted_soon(running_server, before + 10, STREAM_PREDICT, CANCELLED) == before + 10
     assert counted(running_server, STREAM_PREDICT, "INTERNAL") == failed
