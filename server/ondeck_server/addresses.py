@@ -1,5 +1,7 @@
 """Where the server listens, in words, and what is said when it cannot."""
 
+import socket
+
 from ondeck_core.errors import OndeckError
 
 
@@ -17,3 +19,13 @@ class CannotListenError(OndeckError):
 def address_of(host: str, port: int) -> str:
     """Write a host and a port as one address; IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    """List the addresses that a host has.
+
+    Raises:
+        OSError: it has none.
+    """
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))

@@ -6,15 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 from prometheus_client import CollectorRegistry
 
 from inference import grpc_service_pb2
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
-from ondeck_server import transport
 from ondeck_server.batching.batcher import Manners
+from ondeck_server.carrier import Carrier, Services, carrier_of
 from ondeck_server.health import Health, Standing, board
 from ondeck_server.loading_rules import rules_of
 from ondeck_server.models.manager import Models
@@ -23,14 +22,13 @@ from ondeck_server.operators import Operators
 from ondeck_server.players import Players
 from ondeck_server.predictor import Predictor
 from ondeck_server.rates import Rates
-from ondeck_server.rpc.adapter import Adapter
 from ondeck_server.rpc.health_messages import HEALTH
 from ondeck_server.rpc.health_service import HealthHandlers
 from ondeck_server.rpc.model_service import ModelHandlers
 from ondeck_server.rpc.open_inference.service import OpenInferenceHandlers
 from ondeck_server.rpc.player_service import PlayerHandlers
 from ondeck_server.rpc.prediction_service import PredictionHandlers
-from ondeck_server.rpc.reflected import one_pool
+from ondeck_server.rpc.reflection_service import ReflectionHandlers
 from ondeck_server.settings import ServerSettings
 from ondeck_server.talk import Report
 from ondeck_server.transport import MEBIBYTE
@@ -68,21 +66,20 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> Models
 
 
 @asynccontextmanager
-async def taking_calls(parts: Parts, port: int) -> AsyncIterator[None]:
+async def taking_calls(parts: Parts, port: int) -> AsyncIterator[Carrier]:
     """Take calls on a port that other workers share, for as long as the block; then drain.
 
     Raises:
         CannotListenError: the port cannot be listened on.
         CertificatesRefusedError: what should secure the connections cannot.
     """
-    server = _server(parts)
-    transport.bind(server, parts.settings, port)
-    await server.start()
+    carrier = carrier_of(_services(parts), parts.settings, parts.registry)
+    await carrier.listen(port)
     try:
-        yield
+        yield carrier
     finally:
         parts.health.dismiss()
-        await server.stop(parts.settings.drain_seconds)
+        await carrier.stop(parts.settings.drain_seconds)
 
 
 def report_of(models: Models, players: Players, *, listening: bool) -> Report:
@@ -122,24 +119,19 @@ def standing_of(models: Models, players: Players) -> Standing:
     )
 
 
-def _server(parts: Parts) -> grpc.aio.Server:
+def _services(parts: Parts) -> Services:
     longest = parts.settings.max_message_mb * MEBIBYTE
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 1), *transport.options(parts.settings)])
-    adapter = Adapter(parts.registry, transport.least_compressed(parts.settings))
     operators = Operators(parts.settings.operators)
     rates = Rates(rows_per_second=parts.settings.rows_per_second_per_peer)
     predictor = Predictor(parts.models, parts.registry)
-    server.add_generic_rpc_handlers(
-        (
-            adapter.serve(OPEN_INFERENCE, _open_inference(parts, operators, rates)),
-            adapter.serve(PREDICTION, PredictionHandlers(predictor, longest, rates)),
-            adapter.serve(MODELS, ModelHandlers(parts.models, operators)),
-            adapter.serve(PLAYERS, PlayerHandlers(parts.players)),
-            adapter.serve(HEALTH, HealthHandlers(parts.health)),
-        )
+    return (
+        (OPEN_INFERENCE, _open_inference(parts, operators, rates)),
+        (PREDICTION, PredictionHandlers(predictor, longest, rates)),
+        (MODELS, ModelHandlers(parts.models, operators)),
+        (PLAYERS, PlayerHandlers(parts.players)),
+        (HEALTH, HealthHandlers(parts.health)),
+        (REFLECTION, ReflectionHandlers(SERVED)),
     )
-    reflection.enable_server_reflection([each.full_name for each in SERVED], server, one_pool(SERVED))
-    return server
 
 
 def _open_inference(parts: Parts, operators: Operators, rates: Rates) -> OpenInferenceHandlers:

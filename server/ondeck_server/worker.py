@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import OndeckError
 from ondeck_server.assembly import Parts, open_models, report_of, taking_calls
-from ondeck_server.channelz import anybody_connected, seen
-from ondeck_server.door import all_left, patience, shut
+from ondeck_server.carrier import Carrier
+from ondeck_server.door import all_left, patience
 from ondeck_server.health import Health
 from ondeck_server.models.watching import kept_current
 from ondeck_server.players import Players
@@ -63,7 +63,7 @@ class Worker:
         self._listen = asyncio.Event()
         self._retire = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._listening = False
+        self._carrier: Carrier | None = None
         self._settled = False
 
     async def run(self) -> None:
@@ -105,20 +105,20 @@ class Worker:
             self._models.tell(self._tell)
             await first_of(self._listen, self._retire)
             if not self._retire.is_set():
-                await stack.enter_async_context(taking_calls(parts, self._start.port))
-                self._listening = True
+                self._carrier = await stack.enter_async_context(taking_calls(parts, self._start.port))
                 self._tell()
             await self._retire.wait()
-            self._listening = False
+            carrier, self._carrier = self._carrier, None
             self._tell()
-            await self._leave()
+            if carrier is not None:
+                await self._leave(carrier)
 
-    async def _leave(self) -> None:
+    async def _leave(self, carrier: Carrier) -> None:
         """Let connections leave by themselves, unless there is no time for that."""
         if self._hurry.is_set():
             return
-        shut(self._start.port)
-        left = asyncio.create_task(all_left(anybody_connected))
+        carrier.shut()
+        left = asyncio.create_task(all_left(carrier.anybody_connected))
         with suppress(TimeoutError):
             async with asyncio.timeout(patience(self._settings.connection_age_seconds)):
                 await first_of(left, self._hurry)
@@ -150,7 +150,7 @@ class Worker:
                     self._hurry.set()
                 self._retire.set()
             case Look(number=number):
-                self._talk.say(Seen(number=number, channelz=seen()))
+                self._talk.say(Seen(number=number, channelz=self._carrier.seen() if self._carrier else {}))
             case Start():
                 pass
 
@@ -163,7 +163,7 @@ class Worker:
 
     def _tell(self) -> None:
         if self._settled:
-            self._talk.say(report_of(self._models, self._players, listening=self._listening))
+            self._talk.say(report_of(self._models, self._players, listening=self._carrier is not None))
 
     def _on_signals(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; the supervisor decides

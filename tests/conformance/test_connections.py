@@ -24,9 +24,9 @@ EXIT_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
-def short_lived(small_repository: Path) -> Iterator[RunningServer]:
+def short_lived(small_repository: Path, transport: str) -> Iterator[RunningServer]:
     """A server whose connections grow a second old, and whose calls may finish then."""
-    with serving(small_repository, connection_age_seconds=AGE) as server:
+    with serving(small_repository, transport=transport, connection_age_seconds=AGE) as server:
         yield server
 
 
@@ -66,9 +66,13 @@ async def test_no_call_is_lost_while_connections_come_and_go(short_lived: Runnin
     assert min(counts) > 1
 
 
-def test_connections_that_grow_too_old_cut_what_is_left_where_there_is_a_limit(small_repository: Path) -> None:
+def test_connections_that_grow_too_old_cut_what_is_left_where_there_is_a_limit(
+    small_repository: Path, transport: str
+) -> None:
     with (
-        serving(small_repository, connection_age_seconds=AGE, connection_grace_seconds=AGE) as server,
+        serving(
+            small_repository, transport=transport, connection_age_seconds=AGE, connection_grace_seconds=AGE
+        ) as server,
         alone(server.target) as channel,
     ):
         gone = threading.Event()
@@ -86,7 +90,9 @@ def test_connections_that_grow_too_old_cut_what_is_left_where_there_is_a_limit(s
         assert answers(channel)
 
 
-def test_a_server_that_is_told_to_end_finishes_what_it_has_and_takes_no_more(small_repository: Path) -> None:
+def test_a_server_that_is_told_to_end_finishes_what_it_has_and_takes_no_more(
+    small_repository: Path, transport: str
+) -> None:
     go_on = threading.Event()
 
     def two() -> Iterator[StreamPredictRequest]:
@@ -94,7 +100,10 @@ def test_a_server_that_is_told_to_end_finishes_what_it_has_and_takes_no_more(sma
         go_on.wait(SECONDS)
         yield asked(2)
 
-    with serving(small_repository, drain_seconds=EXIT_SECONDS) as server, alone(server.target) as channel:
+    with (
+        serving(small_repository, transport=transport, drain_seconds=EXIT_SECONDS) as server,
+        alone(server.target) as channel,
+    ):
         call = PredictionServiceStub(channel).StreamPredict(two(), timeout=EXIT_SECONDS)
         found = [each.id for each in next(call).answers]
         server.process.send_signal(signal.SIGTERM)

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from h2.events import PingReceived, RemoteSettingsChanged
+from h2.events import PingReceived, RemoteSettingsChanged, StreamReset
 from h2.settings import SettingCodes
 
 from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BALL, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked
+from tests.conformance.calls import BALL, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked, serves
 from tests.conformance.wire import framed, wired
 from tests.fixtures_server import RunningServer
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-ENHANCE_YOUR_CALM, REFUSED_STREAM = 11, 7
+PROTOCOL_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 1, 7, 11
 MEBIBYTE = 1 << 20
 MOST = 4  # calls of one connection, as the server was told
 
@@ -85,11 +85,21 @@ def test_a_client_that_does_not_wait_has_its_call_refused(strict_server: Running
         wire.http.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1000
         wire.http.remote_settings.acknowledge()
         held = [wire.open(STREAM_PREDICT) for _ in range(MOST)]
-        assert wire.answer(wire.open(STREAM_PREDICT)).reset == REFUSED_STREAM
-        for stream in held:
+        refused = wire.answer(wire.open(STREAM_PREDICT))
+        assert refused.reset == REFUSED_STREAM or wire.goaway == PROTOCOL_ERROR  # the client was told, and broke it
+        for stream in held if wire.goaway is None else ():
             wire.http.end_stream(stream)
             wire.flush()
             assert wire.answer(stream).status == 0
+    assert serves(strict_server.target)
+
+
+def test_a_caller_whose_call_is_over_is_told_to_say_no_more(strict_server: RunningServer) -> None:
+    with wired(strict_server.target) as wire:
+        stream = wire.open("/ondeck.v1.Nobody/Listens")
+        events = [each for each in wire.events(1) if getattr(each, "stream_id", None) == stream]
+        assert any(isinstance(each, StreamReset) for each in events)
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
 def test_a_client_that_pings_too_often_is_sent_away(strict_server: RunningServer) -> None:

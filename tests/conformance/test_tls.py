@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import grpc
 import pytest
@@ -18,8 +19,7 @@ from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck_cli.asking import NoAnswerError, credentials_for
 from ondeck_cli.reached import Reached
 from ondeck_core.errors import NotFoundError
-from ondeck_server import transport
-from ondeck_server.rpc.adapter import Adapter
+from ondeck_server.carrier import carrier_of
 from ondeck_server.rpc.call import Call
 from ondeck_server.settings import ServerSettings
 from tests.conformance.calls import SECONDS, answers
@@ -33,16 +33,20 @@ def own(authority: Authority) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def secured_server(small_repository: Path, own: Pair) -> Iterator[RunningServer]:
-    with serving(small_repository, tls_certificate=own.certificate, tls_key=own.key) as server:
+def secured_server(small_repository: Path, transport: str, own: Pair) -> Iterator[RunningServer]:
+    with serving(small_repository, transport=transport, tls_certificate=own.certificate, tls_key=own.key) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def asking_server(small_repository: Path, own: Pair, authority: Authority) -> Iterator[RunningServer]:
+def asking_server(small_repository: Path, transport: str, own: Pair, authority: Authority) -> Iterator[RunningServer]:
     """One that asks its clients for a certificate."""
     with serving(
-        small_repository, tls_certificate=own.certificate, tls_key=own.key, tls_client_ca=authority.file
+        small_repository,
+        transport=transport,
+        tls_certificate=own.certificate,
+        tls_key=own.key,
+        tls_client_ca=authority.file,
     ) as server:
         yield server
 
@@ -118,18 +122,22 @@ class WhoAmI:
     ],
 )
 async def test_a_handler_sees_who_calls(
-    authority: Authority, own: Pair, names: tuple[str, ...], common_name: str | None, identity: str
+    authority: Authority,
+    own: Pair,
+    transport: Literal["grpcio", "nghttp2"],
+    names: tuple[str, ...],
+    common_name: str | None,
+    identity: str,
 ) -> None:
     settings = ServerSettings(
         tls_certificate=own.certificate,
         tls_key=own.key,
         tls_client_ca=authority.file if names else None,
+        transport=transport,
     )
-    server = grpc.aio.server(options=transport.options(settings))
     service = MODEL_SERVICE.services_by_name["ModelService"]
-    server.add_generic_rpc_handlers((Adapter(CollectorRegistry()).serve(service, WhoAmI()),))
-    port = transport.bind(server, settings, 0)
-    await server.start()
+    carrier = carrier_of([(service, WhoAmI())], settings, CollectorRegistry())
+    port = await carrier.listen(0)
     try:
         shown = authority.sign(*names, common_name=common_name) if names else None
         async with grpc.aio.secure_channel(f"127.0.0.1:{port}", authority.credentials(shown)) as channel:
@@ -137,7 +145,7 @@ async def test_a_handler_sees_who_calls(
                 await ModelServiceStub(channel).GetModel(GetModelRequest(), timeout=SECONDS)
         assert identity in str(failed.value.details())
     finally:
-        await server.stop(0)
+        await carrier.stop(0)
 
 
 def serial(target: str, authority: Authority) -> bytes:
@@ -151,12 +159,12 @@ def moved_over(new: Path, old: Path) -> None:
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never(
-    small_repository: Path, tmp_path: Path
+    small_repository: Path, transport: str, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path / "first")
     first = authority.sign("127.0.0.1")
     with (
-        serving(small_repository, tls_certificate=first.certificate, tls_key=first.key) as server,
+        serving(small_repository, transport=transport, tls_certificate=first.certificate, tls_key=first.key) as server,
         grpc.secure_channel(server.target, authority.credentials()) as kept,
     ):
         assert answers(kept)

@@ -1,18 +1,12 @@
 """A call that grpcio carries. What few handlers ask for is read when it is asked for: every call pays for the rest."""
 
-import secrets
 from collections.abc import Mapping
 from functools import cached_property
-from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 
-CORRELATION: Final = "x-correlation-id"
-LONGEST_CORRELATION_ID: Final = 128
-
-_PROCESS: Final = secrets.token_hex(6)  # random once: to ask the system for every call costs more than a number
-_NUMBERS: Final = count()
+from ondeck_server.rpc import correlation
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -33,14 +27,14 @@ class GrpcioCall:
     def given_id(self) -> str:
         """The caller's own correlation id; "" where he gave none that can be used."""
         for key, value in self._context.invocation_metadata() or ():
-            if key == CORRELATION and isinstance(value, str) and 0 < len(value) <= LONGEST_CORRELATION_ID:
-                return value
+            if key == correlation.HEADER and correlation.fits(value):
+                return str(value)
         return ""
 
     @cached_property
     def correlation_id(self) -> str:
         """What the log and the caller know this call by."""
-        return self.given_id or f"{_PROCESS}{next(_NUMBERS):08x}"
+        return self.given_id or correlation.new()
 
     @cached_property
     def peer(self) -> str:

@@ -2,7 +2,7 @@
 
 import time
 
-import grpc
+from google.rpc import code_pb2
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 
@@ -25,12 +25,12 @@ class Meter:
         self._method = method
         self._calls = calls
         self._seconds = seconds.labels(method)
-        self._by_code: dict[grpc.StatusCode, Counter] = {}
+        self._by_code: dict[int, Counter] = {}
 
-    def ended(self, code: grpc.StatusCode, begin: float) -> None:
-        """Count a call that ended now and began at `begin`, by `time.perf_counter`."""
+    def ended(self, code: int, begin: float) -> None:
+        """Count a call that ended now, with a status code, and began at `begin`, by `time.perf_counter`."""
         counter = self._by_code.get(code)
         if counter is None:
-            counter = self._by_code[code] = self._calls.labels(self._method, code.name)
+            counter = self._by_code[code] = self._calls.labels(self._method, code_pb2.Code.Name(code))
         counter.inc()
         self._seconds.observe(time.perf_counter() - begin)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from ondeck_server.addresses import CannotListenError, address_of
+from ondeck_server.addresses import CannotListenError, address_of, addresses
 
 _CHOICE: Final = "ONDECK_PORT or --port"
 _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -30,7 +30,7 @@ def held_port(host: str, port: int) -> Iterator[int]:
 def _hold(stack: ExitStack, host: str, port: int) -> int:
     held: list[int] = []
     refused: OSError | None = None
-    for family, address in _addresses(host):
+    for family, address in addresses(host):
         try:
             held.append(_hold_one(stack, family, address, held[0] if held else port))
         except OSError as failed:
@@ -47,11 +47,6 @@ def _hold_one(stack: ExitStack, family: socket.AddressFamily, address: str, port
         _probe(family, address, port)
     bound = stack.enter_context(_bound(family, address, port, reuse_port=True))
     return int(bound.getsockname()[1])
-
-
-def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
 
 
 def _probe(family: socket.AddressFamily, address: str, port: int) -> None:

@@ -1,0 +1,202 @@
+"""What gRPC puts on top of HTTP/2: headers, messages in bytes, requests that wait."""
+
+import asyncio
+import gzip
+import struct
+import zlib
+from collections.abc import Iterable
+
+import pytest
+from google.rpc import code_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondeck_server.rpc.http2.framing import Messages, RefusedError, framed
+from ondeck_server.rpc.http2.head import ending, metadata_of, read_head, seconds_of, size_of
+from ondeck_server.rpc.http2.peers import identity_of
+from ondeck_server.rpc.http2.requests import Requests
+
+LONGEST = 1000
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"),
+    [
+        (b"20m", 0.02),
+        (b"1H", 3600),
+        (b"2M", 120),
+        (b"3S", 3),
+        (b"4u", 4e-6),
+        (b"5n", 5e-9),
+        (b"99999999S", 99_999_999),
+        (b"0m", 0),
+        (b"999999999S", None),
+        (b"-1S", None),
+        (b"1", None),
+        (b"S", None),
+        (b"", None),
+        (b"soon", None),
+        (b"1.5S", None),
+    ],
+)
+def test_a_timeout_is_digits_and_a_unit(timeout: bytes, seconds: float | None) -> None:
+    assert seconds_of(timeout) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_head_holds_what_matters_to_every_call() -> None:
+    head = read_head(
+        [
+            (b":method", b"POST"),
+            (b":path", b"/a.B/C"),
+            (b"content-type", b"application/grpc+proto"),
+            (b"grpc-timeout", b"1S"),
+            (b"grpc-encoding", b"gzip"),
+            (b"grpc-accept-encoding", b"identity,gzip"),
+            (b"x-correlation-id", b"seven"),
+            (b"x-else", b"?"),
+        ]
+    )
+    assert (head.method, head.path, head.content_type) == (b"POST", b"/a.B/C", b"application/grpc+proto")
+    assert (head.timeout, head.encoding, head.accepts, head.correlation) == (1, b"gzip", b"identity,gzip", b"seven")
+
+
+def test_metadata_are_what_the_caller_wrote_as_text() -> None:
+    fields = [
+        (b":path", b"/"),
+        (b"te", b"trailers"),
+        (b"grpc-timeout", b"1S"),
+        (b"content-type", b"application/grpc"),
+        (b"user-agent", b"it"),
+        (b"x-raw-bin", b"AAA"),
+        (b"x-word", b"yes"),
+    ]
+    assert dict(metadata_of(fields)) == {"user-agent": "it", "x-word": "yes"}
+
+
+def test_fields_have_the_size_that_http2_gives_them() -> None:
+    assert size_of([(b"name", b"value"), (b"a", b"")]) == 4 + 5 + 32 + 1 + 32
+
+
+def test_a_status_is_written_so_that_any_text_survives() -> None:
+    fields = dict(ending(3, "100 % näher\n", [("a-bin", b"\0\xff"), ("b", "c")]))
+    assert fields[b"grpc-status"] == b"3"
+    assert fields[b"grpc-message"] == b"100 %25 n%C3%A4her%0A"
+    assert fields[b"a-bin"] == b"AP8"
+    assert fields[b"b"] == b"c"
+
+
+def fed(messages: Messages, data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    found, at = [], 0
+    for cut in (*sorted(cuts), len(data)):
+        found += messages.feed(data[at:cut])
+        at = max(at, cut)
+    return found
+
+
+@given(st.lists(st.binary(max_size=60), max_size=8), st.data())
+def test_messages_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(framed(message) for message in sent)
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=10))
+    messages = Messages(LONGEST)
+    assert fed(messages, stream, cuts) == sent
+    assert messages.between
+
+
+@given(st.lists(st.binary(max_size=60), max_size=5), st.sampled_from([b"gzip", b"deflate"]))
+def test_compressed_messages_come_out_whole(sent: list[bytes], encoding: bytes) -> None:
+    pack = gzip.compress if encoding == b"gzip" else zlib.compress
+    stream = b"".join(struct.pack(">BI", 1, len(pack(each))) + pack(each) for each in sent)
+    assert Messages(LONGEST, encoding).feed(stream) == sent
+
+
+@given(st.binary(max_size=400))
+def test_whatever_comes_is_messages_or_is_refused(noise: bytes) -> None:
+    found: list[bytes] = []
+    code = code_pb2.INTERNAL
+    try:
+        found = Messages(LONGEST, b"gzip").feed(noise)
+    except RefusedError as refused:
+        code = refused.code
+    assert code in {code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED}
+    assert all(len(each) <= LONGEST for each in found)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent", "code"),
+    [
+        (b"identity", struct.pack(">BI", 0, LONGEST + 1), code_pb2.RESOURCE_EXHAUSTED),
+        (b"identity", framed(bytes(LONGEST + 1)), code_pb2.RESOURCE_EXHAUSTED),
+        (b"gzip", b"\1" + framed(gzip.compress(bytes(LONGEST + 1)))[1:], code_pb2.RESOURCE_EXHAUSTED),
+        (b"gzip", b"\1" + framed(gzip.compress(b"yes")[:-9])[1:], code_pb2.INTERNAL),
+        (b"gzip", b"\1" + framed(b"no")[1:], code_pb2.INTERNAL),
+        (b"identity", b"\1" + framed(b"no")[1:], code_pb2.INTERNAL),
+        (b"identity", b"\7" + framed(b"no")[1:], code_pb2.INTERNAL),
+        (b"snappy", b"\1" + framed(b"no")[1:], code_pb2.UNIMPLEMENTED),
+    ],
+)
+def test_what_is_too_long_or_not_what_it_claims_is_refused(encoding: bytes, sent: bytes, code: int) -> None:
+    with pytest.raises(RefusedError) as refused:
+        Messages(LONGEST, encoding).feed(sent)
+    assert refused.value.code == code
+
+
+def test_an_answer_is_compressed_from_its_size_on_and_not_below() -> None:
+    message = b"a" * 100
+    assert framed(message, 101) == framed(message) == b"\0\0\0\0\x64" + message
+    packed = framed(message, 100)
+    assert packed[0] == 1
+    assert gzip.decompress(packed[5:]) == message
+
+
+def test_a_caller_gets_room_as_its_requests_are_read_and_no_sooner() -> None:
+    let: list[int] = []
+
+    async def read() -> list[bytes]:
+        requests: Requests[bytes] = Requests(lambda each: each, 10, let.append)
+        requests.put([b"12345"], 10)
+        assert let == [10]
+        requests.put([b"678901234567890"], 20)
+        assert let == [10]
+        requests.put([], 3)
+        assert let == [10]
+        first = await anext(requests)
+        assert let == [10]
+        second = await anext(requests)
+        assert let == [10, 23]
+        requests.end()
+        return [first, second, *[each async for each in requests]]
+
+    assert asyncio.run(read()) == [b"12345", b"678901234567890"]
+
+
+def test_who_waits_for_a_request_is_woken_by_it_and_by_the_end() -> None:
+    async def read() -> list[bytes]:
+        requests: Requests[bytes] = Requests(lambda each: each, 10, lambda _: None)
+
+        async def all_of_them() -> list[bytes]:
+            return [each async for each in requests]
+
+        reading = asyncio.create_task(all_of_them())
+        await asyncio.sleep(0)
+        requests.put([b"1"], 6)
+        await asyncio.sleep(0)
+        requests.end()
+        return await reading
+
+    assert asyncio.run(read()) == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "identity"),
+    [
+        ({}, ""),
+        ({"subject": ((("commonName", "Scout"),),)}, "Scout"),
+        ({"subject": ((("organizationName", "O"),),)}, ""),
+        (
+            {"subject": ((("commonName", "Scout"),),), "subjectAltName": (("URI", "spiffe://a"), ("DNS", "b"))},
+            "spiffe://a",
+        ),
+    ],
+)
+def test_a_certificate_says_who_its_holder_is(certificate: dict[str, object], identity: str) -> None:
+    assert identity_of(certificate) == identity
