@@ -1,4 +1,4 @@
-"""What it costs to leave the loop, and to wait for it to come round: where the limits of the batcher come from."""
+"""What it costs to leave the loop: where the limit of the batcher comes from."""
 
 import asyncio
 import time
@@ -21,19 +21,18 @@ SIZES: Final = (1, 8, 32, 64, 128, 256)
 REPEATS: Final = 300
 COLUMNS: Final = (
     "rows of batted_ball in a run",
-    "on the spot, us",
-    "after a turn, us",
+    "on the loop, us",
     "in a thread, us",
     "thread costs",
 )
 
 
 def measure() -> tuple[str, list[tuple[str, ...]]]:
-    """Time runs on the loop, after a turn of it, and in a thread, alternating; medians."""
+    """Time runs on the loop and in a thread, alternating; medians."""
     models = ROOT / "onnx_models"
     number = aliases(models, "batted_ball")[PRODUCTION]
     version = load(models / "batted_ball" / str(number), "batted_ball", number)
-    return "a run on the loop, after a turn of it, in a thread", uvloop.run(_lines(version))
+    return "a run on the loop, and in a thread", uvloop.run(_lines(version))
 
 
 async def _lines(version: LoadedVersion) -> list[tuple[str, ...]]:
@@ -45,10 +44,7 @@ async def _lines(version: LoadedVersion) -> list[tuple[str, ...]]:
 async def _line(version: LoadedVersion, rows: Matrix, size: int, thread: ThreadPoolExecutor) -> tuple[str, ...]:
     loop = asyncio.get_running_loop()
 
-    async def on_the_spot(some: Matrix) -> None:
-        version.answer(some)
-
-    async def after_a_turn(some: Matrix) -> None:
+    async def on_the_loop(some: Matrix) -> None:
         done: asyncio.Future[object] = loop.create_future()
         loop.call_soon(lambda: done.set_result(version.answer(some)))
         await done
@@ -56,8 +52,8 @@ async def _line(version: LoadedVersion, rows: Matrix, size: int, thread: ThreadP
     async def in_a_thread(some: Matrix) -> None:
         await loop.run_in_executor(thread, version.answer, some)
 
-    spot, turn, away = await _medians((on_the_spot, after_a_turn, in_a_thread), rows, size)
-    return (str(size), f"{spot:.0f}", f"{turn:.0f}", f"{away:.0f}", f"{100 * (away / spot - 1):.0f} %")
+    here, away = await _medians((on_the_loop, in_a_thread), rows, size)
+    return (str(size), f"{here:.0f}", f"{away:.0f}", f"{100 * (away / here - 1):.0f} %")
 
 
 async def _medians(ways: tuple[Callable[[Matrix], Awaitable[None]], ...], rows: Matrix, size: int) -> tuple[float, ...]:

@@ -1,8 +1,12 @@
 """Where the server listens, in words, and what is said when it cannot."""
 
+import errno
 import socket
+from typing import Final
 
 from ondeck_core.errors import OndeckError
+
+NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # what binding fails with where an address is not ours
 
 
 class CannotListenError(OndeckError):
@@ -29,3 +33,21 @@ def addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
+
+
+def bound(family: socket.AddressFamily, address: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """Bind a socket; with `reuse_port` others may be bound beside it.
+
+    Raises:
+        OSError: it cannot be bound.
+    """
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.bind((address, port))
+    except OSError:
+        opened.close()
+        raise
+    return opened

@@ -20,7 +20,8 @@ class ServerSettings(StoreSettings):
     port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0: any free one")
     admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free one")
     transport: Literal["grpcio", "nghttp2"] = Field(
-        default="grpcio", description="what carries calls (grpcio, nghttp2); ADR 0019 weighs them"
+        default="nghttp2",
+        description="what carries calls (nghttp2, grpcio); the second is the slower and the older one",
     )
     processes: int = Field(
         default_factory=cores, ge=1, le=1024, description="processes that answer calls; unset: one for each core"

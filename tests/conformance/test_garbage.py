@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from tests.conformance.calls import BALL, OWN_CONNECTION, PREDICT, SECONDS, STREAM_PREDICT, asked, serves
 from tests.conformance.measures import memory
-from tests.conformance.wire import connected, framed, wired
+from tests.conformance.wire import GRPC, connected, framed, wired
 from tests.fixtures_server import RunningServer
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -170,6 +170,17 @@ def test_calls_reset_as_soon_as_they_are_made_do_no_harm(unharmed: RunningServer
                 list(wire.events(PATIENCE))
     assert serves(unharmed.target)
     assert time.monotonic() - begun < 3 * SECONDS
+
+
+def test_a_call_that_is_refused_and_reset_in_one_breath_leaves_its_connection(unharmed: RunningServer) -> None:
+    with wired(unharmed.target) as wire:
+        for path in ("/nobody/Nothing", PREDICT):
+            stream = wire.http.get_next_available_stream_id()
+            wire.http.send_headers(stream, ((":method", "POST"), (":scheme", "http"), (":path", path), *GRPC))
+            wire.http.send_data(stream, b"\x07" + GOOD[1:])
+            wire.http.reset_stream(stream, 8)
+        wire.flush()
+        assert wire.ask(GOOD).status == 0
 
 
 RPCS = [

@@ -1,7 +1,6 @@
 """Concurrent callers share one run: whatever came in during one turn of the event loop goes through the graph at once.
 
-Nobody waits for company, unless the operator allows some time for it: a run starts as soon as the loop comes round, or
-on the spot, where what a shared run saves is less than that turn costs.
+Nobody waits for company, unless the operator allows some time for it: a run starts as soon as the loop comes round.
 """
 
 import asyncio
@@ -23,10 +22,6 @@ INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller s
 INLINE_SECONDS: Final = (
     0.004  # a longer run leaves the loop to others; `benchmarks/batching.py` measures what that costs
 )
-TURN_SECONDS: Final = 60e-6  # what it costs a call to wait for the loop to come round; measured as INLINE_SECONDS is
-TRY_COMPANY_EVERY: Final = 64  # calls; then it is seen again how many come together
-_MUCH_COMPANY: Final = 8.0  # calls of one run, until it is known better
-_LATEST: Final = 0.05  # how much the latest run says of the next
 _NANOSECONDS: Final = 1e9
 _IN_ORDER: Final = tuple(Priority)
 
@@ -65,7 +60,6 @@ class Batcher:
         self._clock = clock
         self._waiting = WaitingRows(manners.max_waiting_rows)
         self._next: asyncio.Handle | None = None
-        self._company, self._tries = _MUCH_COMPANY, 0
         self._away: asyncio.Future[tuple[Ran | Exception, float]] | None = None
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
@@ -87,8 +81,6 @@ class Batcher:
     ) -> asyncio.Future[Ran]:
         """Have rows of shape (n, columns) run, n at most ROWS_A_RUN; raises as `admit`, and then runs nothing."""
         self.admit(len(rows), within, priority)
-        if self._idle(len(rows)) and not self._company_pays():
-            return self._at_once(rows)
         return self._enqueue(rows, priority)
 
     def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Ran]:
@@ -112,29 +104,6 @@ class Batcher:
             promise.keep(len(chunk))
             chunks.append(await self._enqueue(chunk, priority))
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-
-    def _idle(self, rows: int) -> bool:
-        """Tell whether nobody waits or runs, so that these rows may run on the spot."""
-        return (
-            self._next is None
-            and self._away is None
-            and not self._manners.budget_seconds
-            and self._pace.seconds(rows) <= INLINE_SECONDS
-        )
-
-    def _company_pays(self) -> bool:
-        """Tell whether to wait for the loop to come round; now and then it is tried, to see who else comes."""
-        self._tries = (self._tries + 1) % TRY_COMPANY_EVERY
-        start = self._pace.start
-        return start is None or not self._tries or start * (1 - 1 / self._company) > TURN_SECONDS
-
-    def _at_once(self, rows: Matrix) -> asyncio.Future[Ran]:
-        answer: asyncio.Future[Ran] = asyncio.get_running_loop().create_future()
-        begin = self._clock()
-        alone = [Waiting(rows=rows, answer=answer, since=begin)]
-        self._count(alone, len(rows), begin)
-        self._finish(alone, self._attempt(rows))
-        return answer
 
     def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Ran]:
         loop = asyncio.get_running_loop()
@@ -169,7 +138,6 @@ class Batcher:
 
     def _start(self, batch: list[Waiting], loop: asyncio.AbstractEventLoop) -> None:
         begin = self._clock()
-        self._company += (len(batch) - self._company) * _LATEST
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
         self._count(batch, len(rows), begin)
         if self._away is not None or self._pace.seconds(len(rows)) <= INLINE_SECONDS:

@@ -22,13 +22,7 @@ class Pace:
 
     def __init__(self, warm_up: Sequence[Timed] = ()) -> None:
         self._start, self._row = _line(warm_up)
-        self._known = bool(warm_up)
         self._correction = 1.0
-
-    @property
-    def start(self) -> float | None:
-        """Seconds that a run takes beside its rows; None: nothing is known yet."""
-        return self._correction * self._start if self._known else None
 
     def seconds(self, rows: int) -> float:
         """Tell how long a run of so many rows will take."""

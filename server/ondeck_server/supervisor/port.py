@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from ondeck_server.addresses import CannotListenError, address_of, addresses
+from ondeck_server.addresses import NOT_HERE, CannotListenError, address_of, addresses, bound
 
 _CHOICE: Final = "ONDECK_PORT or --port"
-_NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 @contextmanager
@@ -34,7 +33,7 @@ def _hold(stack: ExitStack, host: str, port: int) -> int:
         try:
             held.append(_hold_one(stack, family, address, held[0] if held else port))
         except OSError as failed:
-            if failed.errno not in _NOT_HERE:
+            if failed.errno not in NOT_HERE:
                 raise
             refused = failed
     if not held:
@@ -45,24 +44,11 @@ def _hold(stack: ExitStack, host: str, port: int) -> int:
 def _hold_one(stack: ExitStack, family: socket.AddressFamily, address: str, port: int) -> int:
     if port:
         _probe(family, address, port)
-    bound = stack.enter_context(_bound(family, address, port, reuse_port=True))
-    return int(bound.getsockname()[1])
+    held = stack.enter_context(bound(family, address, port, reuse_port=True))
+    return int(held.getsockname()[1])
 
 
 def _probe(family: socket.AddressFamily, address: str, port: int) -> None:
     """Listen for a moment, sharing with nobody: with SO_REUSEPORT a server of the same user would be joined."""
-    with _bound(family, address, port, reuse_port=False) as probe:
+    with bound(family, address, port, reuse_port=False) as probe:
         probe.listen()
-
-
-def _bound(family: socket.AddressFamily, address: str, port: int, *, reuse_port: bool) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        opened.bind((address, port))
-    except OSError:
-        opened.close()
-        raise
-    return opened

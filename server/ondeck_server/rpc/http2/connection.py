@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 import ngh2
@@ -12,6 +11,7 @@ from ondeck_server.rpc.http2.call import Http2Call, Peer
 from ondeck_server.rpc.http2.exchange import Bounds, Exchange, ManyRequests, OneRequest
 from ondeck_server.rpc.http2.head import BEGUN, CONTENT, NOT_GRPC, NOT_POST, Field, Head, ending, read_head, size_of
 from ondeck_server.rpc.http2.keeping import Keeping, Terms
+from ondeck_server.rpc.http2.pen import Pen
 from ondeck_server.rpc.methods import Method
 
 MOST_METADATA: Final = 16_384  # bytes, as gRPC's core takes
@@ -19,7 +19,6 @@ _LARGEST_HEADERS: Final = 1 << 20  # nghttp2 ends the connection of more
 _LARGEST_FRAME: Final = 1 << 16
 _WIDE_OPEN: Final = (1 << 31) - 1  # the window of a connection: each of its calls has its own
 _CLOSING_SECONDS: Final = 2.0  # in which a client should have read the last of it
-_MOST_UNREAD: Final = 1 << 16  # bytes of answers of a call, beyond its window
 _RESETS: Final = (10_000, 1_000)  # at once, and a second: who gives up so often is sent away
 
 
@@ -45,6 +44,7 @@ class Connection(asyncio.Protocol):
         self.calls_begun = 0
         self.peer = Peer(address="", identity="")
         self.keeping: Keeping
+        self._pen: Pen
         self._house = house
         self._peer_of = peer_of
         self._loop = asyncio.get_running_loop()
@@ -58,10 +58,7 @@ class Connection(asyncio.Protocol):
             ),
         )
         self._calls: dict[int, Exchange] = {}
-        self._said_everything: set[int] = set()  # calls whose callers have
-        self._unheard: set[int] = set()  # calls that ended before that
-        self._crowded: dict[int, asyncio.Future[None]] = {}
-        self._flushing = self._held_up = self._lost = False
+        self._closing = False
         self._hear: dict[type[ngh2.Event], Callable[[Any], None]] = {
             ngh2.RequestReceived: self._begun,
             ngh2.DataReceived: self._said,
@@ -91,8 +88,9 @@ class Connection(asyncio.Protocol):
         )
         self._http.set_local_window_size(_WIDE_OPEN)
         self.keeping = Keeping(house.terms, self._http, self)
+        self._pen = Pen(self._http, self._transport, self.keeping.worked, self._take_events)
         self._house.came(self)
-        self.flush_soon()
+        self._pen.flush_soon()
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -104,73 +102,33 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._take_events()
-        self.flush_soon()
+        self._pen.flush_soon()
 
     def pause_writing(self) -> None:
         """Hear that the client reads more slowly than it is written to."""
-        self._held_up = True
+        self._pen.hold_up()
 
     def resume_writing(self) -> None:
         """Hear that it has caught up."""
-        self._held_up = False
-        self.flush_soon()
+        self._pen.go_on()
 
     def connection_lost(self, _: Exception | None) -> None:
         """Let go of everything."""
-        self._lost = True
-        self.keeping.end()
-        self._leave()
+        self._let_go()
         self._house.went(self)
 
-    def begin(self, stream: int, fields: list[Field], *, end: bool = False) -> None:
-        """Send the first headers of an answer."""
-        self.keeping.worked()
-        self._http.send_response(stream, fields, end_stream=end)
-        if end:
-            self._ended(stream)
-        self.flush_soon()
-
-    def say(self, stream: int, data: bytes) -> None:
-        """Send bytes of an answer."""
-        self.keeping.worked()
-        self._http.send_data(stream, data)
-        self.flush_soon()
-
-    def end(self, stream: int, fields: list[Field]) -> None:
-        """Send the last headers of an answer."""
-        self._http.send_trailers(stream, fields)
-        self._ended(stream)
-        self.flush_soon()
-
-    def let(self, stream: int, size: int) -> None:
-        """Let the client send so many bytes more."""
-        if not self._lost:
-            with suppress(ngh2.StreamUnavailableError):
-                self._http.acknowledge_received_data(size, stream)
-            self.flush_soon()
-
-    def full(self, stream: int) -> bool:
-        """Tell whether more of an answer waits than should."""
-        return not self._lost and self._http.queued_body_size(stream) > _MOST_UNREAD
-
-    async def room(self, stream: int) -> None:
-        """Wait until that is no longer so."""
-        self._crowded[stream] = self._loop.create_future()
-        await self._crowded[stream]
-
     def flush_soon(self) -> None:
-        """Write what there is to be written, once for all that happens in this turn of the loop."""
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        """Write soon what there is to be written."""
+        self._pen.flush_soon()
 
     def close(self) -> None:
         """Write what can still be written, and end the connection and all its calls."""
-        if self._lost:
+        if self._closing:
             return
+        self._closing = True
         self._leave()
-        self._write()
-        self._lost = True
+        self._pen.write()
+        self._let_go()
         self._transport.close()
         self._loop.call_later(_CLOSING_SECONDS, self._transport.abort)
 
@@ -178,58 +136,25 @@ class Connection(asyncio.Protocol):
         """End the connection at once."""
         self._transport.abort()
 
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._lost or self._held_up:
-            return
-        self._write()
-        if self._unheard:
-            self._hang_up()
-        if self._crowded:
-            self._make_room()
-        if self.keeping.farewell_said and not self._calls and not self._http.want_write:
-            self._transport.close()
-
-    def _write(self) -> None:
-        try:
-            data = self._http.data_to_send()
-        except ngh2.NGH2Error:  # it has failed before; there is nobody to write to
-            return
-        if data:
-            self._transport.write(data)
-        self._take_events()
-
-    def _ended(self, stream: int) -> None:
-        if stream not in self._said_everything:
-            self._unheard.add(stream)
-
-    def _hang_up(self) -> None:
-        """Tell callers whose calls are over that nobody listens to them any more."""
-        told = [stream for stream in self._unheard if not self._http.queued_body_size(stream)]
-        for stream in told:
-            self._unheard.discard(stream)
-            with suppress(ngh2.StreamUnavailableError):
-                self._http.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
-        if told:
-            self._write()
-
-    def _make_room(self) -> None:
-        for stream in [each for each in self._crowded if not self.full(each)]:
-            waiting = self._crowded.pop(stream)
-            if not waiting.done():
-                waiting.set_result(None)
+    def _let_go(self) -> None:
+        self._closing = True
+        self.keeping.end()
+        self._pen.drop()
+        self._leave()
 
     def _leave(self) -> None:
         for call in list(self._calls.values()):
             call.leave()
         self._calls.clear()
-        self._crowded.clear()
 
     def _take_events(self) -> None:
         for event in self._http.events():
             hear = self._hear.get(type(event))
             if hear is not None:
                 hear(event)
+        if self.keeping.farewell_said and not self._calls and not self._http.want_write and not self._closing:
+            self._closing = True
+            self._transport.close()
 
     def _begun(self, event: ngh2.RequestReceived) -> None:
         fields = event.headers
@@ -238,37 +163,35 @@ class Connection(asyncio.Protocol):
         refusal = _refusal(head, fields, method)
         if refusal is not None or method is None:
             if event.end_stream:
-                self._said_everything.add(stream)
-            self.begin(stream, refusal or [], end=True)
+                self._pen.heard_out(stream)
+            self._pen.begin(stream, refusal or [], end=True)
             return
         self.calls_begun += 1
         kind = ManyRequests if method.many_requests else OneRequest
         call = Http2Call(method.name, self.peer, head, fields, self._loop.time)
-        self._calls[stream] = kind(self, stream, method, call, self._house.bounds)
+        self._calls[stream] = kind(self._pen, stream, method, call, self._house.bounds)
         if event.end_stream:
-            self._said_everything.add(stream)
+            self._pen.heard_out(stream)
             self._calls[stream].take(b"", end=True)
 
     def _said(self, event: ngh2.DataReceived) -> None:
         call = self._calls.get(event.stream_id)
         if event.end_stream:
-            self._said_everything.add(event.stream_id)
+            self._pen.heard_out(event.stream_id)
         if call is None or call.over:
-            self.let(event.stream_id, len(event.data))
+            self._pen.let(event.stream_id, len(event.data))
         else:
             call.take(event.data, end=event.end_stream)
 
     def _said_all(self, event: ngh2.TrailersReceived) -> None:
-        self._said_everything.add(event.stream_id)
+        self._pen.heard_out(event.stream_id)
         call = self._calls.get(event.stream_id)
         if call is not None:
             call.take(b"", end=True)
 
     def _closed(self, event: ngh2.StreamClosed) -> None:
         call = self._calls.pop(event.stream_id, None)
-        self._unheard.discard(event.stream_id)
-        self._said_everything.discard(event.stream_id)
-        self._crowded.pop(event.stream_id, None)
+        self._pen.forget(event.stream_id)
         if call is not None:
             call.leave()
 

@@ -1,11 +1,13 @@
 """Where connections come in, and what they share."""
 
 import asyncio
+import errno
 import socket
-from collections.abc import Iterable, Mapping
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from ondeck_server.addresses import CannotListenError, address_of, addresses
+from ondeck_server.addresses import NOT_HERE, CannotListenError, address_of, addresses, bound
 from ondeck_server.certificates import Renewal, files_of
 from ondeck_server.rpc.http2.connection import Connection
 from ondeck_server.rpc.http2.exchange import Bounds
@@ -41,21 +43,19 @@ class House:
             CannotListenError: the port is in use, or the host is none of this machine.
             CertificatesRefusedError: a file of the certificates is missing, or is not what it should be.
         """
-        files = files_of(self._settings)
+        files, host = files_of(self._settings), self._settings.host
         context = None if files is None else secured(Renewal(files))
-        loop, host = asyncio.get_running_loop(), self._settings.host
         try:
-            for family, address in addresses(host):
-                opened = _bound(family, address, port)
-                port = port or int(opened.getsockname()[1])
-                self._listeners.append(
-                    await loop.create_server(
-                        lambda: Connection(self, peer_of), sock=opened, ssl=context, backlog=_BACKLOG
-                    )
-                )
+            for opened in _opened(host, port):
+                port = int(opened.getsockname()[1])
+                self._listeners.append(await self._listening(opened, context))
         except OSError as failed:
             raise CannotListenError(address_of(host, port), "ONDECK_PORT or --port") from failed
         return port
+
+    async def _listening(self, opened: socket.socket, context: ssl.SSLContext | None) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: Connection(self, peer_of), sock=opened, ssl=context, backlog=_BACKLOG)
 
     def came(self, connection: Connection) -> None:
         """Take in a new connection."""
@@ -120,15 +120,20 @@ def terms_of(settings: ServerSettings) -> Terms:
     )
 
 
-def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family is socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.bind((address, port))
-    except OSError:
-        opened.close()
-        raise
-    return opened
+def _opened(host: str, port: int) -> Iterator[socket.socket]:
+    """Open a socket for every address of a host that this machine has."""
+    refused: OSError | None = None
+    found = 0
+    for family, address in addresses(host):
+        try:
+            opened = bound(family, address, port, reuse_port=True)
+        except OSError as failed:
+            if failed.errno not in NOT_HERE:
+                raise
+            refused = failed
+            continue
+        port = port or int(opened.getsockname()[1])
+        found += 1
+        yield opened
+    if not found:
+        raise refused or OSError(errno.EADDRNOTAVAIL, "no address")

@@ -105,6 +105,7 @@ class Keeping:
 
     def end(self) -> None:
         """Stop all of this."""
+        self._leaving = True
         for timer in self._timers.values():
             timer.cancel()
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ondeck_server.rpc.http2.call import Peer
 
-_IPV4_PARTS = 2  # of an address: host and port; one of IPv6 has more
+_MAPPED: Final = "::ffff:"  # an address of IPv4 that came in where IPv6 is listened for
 
 
 def peer_of(transport: asyncio.BaseTransport) -> Peer:
@@ -29,5 +29,5 @@ def identity_of(certificate: Mapping[str, Any]) -> str:
 def _written(address: tuple[Any, ...]) -> str:
     if not address:
         return "unknown:"
-    host, port = address[:2]
-    return f"ipv4:{host}:{port}" if len(address) == _IPV4_PARTS else f"ipv6:%5B{host}%5D:{port}"
+    host, port = str(address[0]).removeprefix(_MAPPED), address[1]
+    return f"ipv4:{host}:{port}" if ":" not in host else f"ipv6:%5B{host}%5D:{port}"
