@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 import ngh2
 from google.rpc import code_pb2
 
 from ondeck_server.rpc.http2.call import Http2Call, Peer
-from ondeck_server.rpc.http2.exchange import Bounds, Exchange, ManyRequests, OneRequest
+from ondeck_server.rpc.http2.exchange import Bounds, Exchange
 from ondeck_server.rpc.http2.head import BEGUN, CONTENT, NOT_GRPC, NOT_POST, Field, Head, ending, read_head, size_of
 from ondeck_server.rpc.http2.keeping import Keeping, Terms
+from ondeck_server.rpc.http2.kinds import ManyRequests, OneRequest
 from ondeck_server.rpc.http2.pen import Pen
 from ondeck_server.rpc.methods import Method
 
@@ -59,14 +60,6 @@ class Connection(asyncio.Protocol):
         )
         self._calls: dict[int, Exchange] = {}
         self._closing = False
-        self._hear: dict[type[ngh2.Event], Callable[[Any], None]] = {
-            ngh2.RequestReceived: self._begun,
-            ngh2.DataReceived: self._said,
-            ngh2.TrailersReceived: self._said_all,
-            ngh2.StreamClosed: self._closed,
-            ngh2.PingReceived: lambda _: self.keeping.pinged(),
-            ngh2.PingAcknowledged: lambda pong: self.keeping.answered(pong.opaque_data),
-        }
 
     @property
     def calls(self) -> int:
@@ -113,9 +106,10 @@ class Connection(asyncio.Protocol):
         self._pen.go_on()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Let go of everything."""
+        """Let go of everything, and of what points back here: nothing is to wait for the garbage collector."""
         self._let_go()
         self._house.went(self)
+        del self._pen, self.keeping
 
     def flush_soon(self) -> None:
         """Write soon what there is to be written."""
@@ -149,12 +143,25 @@ class Connection(asyncio.Protocol):
 
     def _take_events(self) -> None:
         for event in self._http.events():
-            hear = self._hear.get(type(event))
-            if hear is not None:
-                hear(event)
+            self._hear(event)
         if self.keeping.farewell_said and not self._calls and not self._http.want_write and not self._closing:
             self._closing = True
             self._transport.close()
+
+    def _hear(self, event: ngh2.Event) -> None:
+        match event:
+            case ngh2.DataReceived():
+                self._said(event)
+            case ngh2.RequestReceived():
+                self._begun(event)
+            case ngh2.StreamClosed():
+                self._closed(event)
+            case ngh2.PingReceived():
+                self.keeping.pinged()
+            case ngh2.PingAcknowledged():
+                self.keeping.answered(event.opaque_data)
+            case ngh2.TrailersReceived():
+                self._said_all(event)
 
     def _begun(self, event: ngh2.RequestReceived) -> None:
         fields = event.headers

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -13,9 +14,8 @@ from ondeck_server.rpc import correlation
 from ondeck_server.rpc.http2.call import Http2Call
 from ondeck_server.rpc.http2.framing import Messages, RefusedError, framed
 from ondeck_server.rpc.http2.head import BEGUN, ENDED_WELL, GZIPPED, Field, ending
-from ondeck_server.rpc.http2.requests import Requests
 from ondeck_server.rpc.methods import DETAILS, Method, admit, gone
-from ondeck_server.rpc.statuses import DeadlinePassedError, UnreadableRequestError, told
+from ondeck_server.rpc.statuses import DeadlinePassedError, told
 
 _OVERDUE: Final = "the deadline passed while the call was under way"
 
@@ -51,7 +51,7 @@ class Bounds:
     compress_from: int | None
 
 
-class Exchange:
+class Exchange(ABC):
     """One call, within bounds."""
 
     def __init__(self, line: Line, stream: int, method: Method, call: Http2Call, bounds: Bounds) -> None:
@@ -71,9 +71,9 @@ class Exchange:
         if left is not None:
             self._timer = asyncio.get_running_loop().call_later(left, self._overdue)
 
+    @abstractmethod
     def take(self, data: bytes, *, end: bool) -> None:
         """Take bytes of what the caller asks."""
-        raise NotImplementedError
 
     def leave(self) -> None:
         """Take it that the caller is gone."""
@@ -88,8 +88,9 @@ class Exchange:
             self._tell(refused.code, str(refused), [(correlation.HEADER, self.call.correlation_id)])
             self._stop()
 
+    @abstractmethod
     async def _work(self) -> None:
-        raise NotImplementedError
+        """Answer the call."""
 
     def _start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -102,6 +103,8 @@ class Exchange:
             self.refuse(refused)
         except Exception as error:  # noqa: BLE001  every error becomes a status here
             self._fail(error)
+        finally:
+            self._task = None  # a task that was cancelled keeps its frames: with it, this would wait for the collector
 
     def _send(self, answer: Message) -> None:
         message = self._method.write(answer)
@@ -163,70 +166,3 @@ class Exchange:
     def _stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-
-
-class OneRequest(Exchange):
-    """A call of one request; it runs once the caller has said everything."""
-
-    def __init__(self, line: Line, stream: int, method: Method, call: Http2Call, bounds: Bounds) -> None:
-        super().__init__(line, stream, method, call, bounds)
-        self._request: bytes | None = None
-
-    def take(self, data: bytes, *, end: bool) -> None:
-        """Take bytes of the request."""
-        if self.over:
-            return
-        try:
-            for message in self._messages.feed(data):
-                if self._request is not None:
-                    raise RefusedError(code_pb2.UNIMPLEMENTED, "the call takes one request, and more came")  # noqa: TRY301  one way out
-                self._request = message
-        except RefusedError as refused:
-            self.refuse(refused)
-            return
-        if data:
-            self._line.let(self._stream, len(data))
-        if end:
-            self._start()
-
-    async def _work(self) -> None:
-        answering = self._method.handle(self.call, self._read())
-        if self._method.many_answers:
-            await self._send_all(answering)
-            return
-        self._send(await answering)
-        self._finish()
-
-    def _read(self) -> Message:
-        if self._request is None:
-            raise UnreadableRequestError("the call ended before its request had come")
-        return self._method.read(self._request)
-
-
-class ManyRequests(Exchange):
-    """A call whose requests are answered as they come."""
-
-    def __init__(self, line: Line, stream: int, method: Method, call: Http2Call, bounds: Bounds) -> None:
-        super().__init__(line, stream, method, call, bounds)
-        self._requests: Requests[Message] = Requests(method.read, bounds.window, lambda size: line.let(stream, size))
-        self._start()
-
-    def take(self, data: bytes, *, end: bool) -> None:
-        """Take bytes of the requests."""
-        if self.over:
-            return
-        try:
-            self._requests.put(self._messages.feed(data), len(data))
-            if end and not self._messages.between:
-                raise UnreadableRequestError("the call ended in the middle of a message")  # noqa: TRY301  one way out
-        except RefusedError as refused:
-            self.refuse(refused)
-        except UnreadableRequestError as cut:
-            self._fail(cut)
-            self._stop()
-        else:
-            if end:
-                self._requests.end()
-
-    async def _work(self) -> None:
-        await self._send_all(self._method.handle(self.call, self._requests))

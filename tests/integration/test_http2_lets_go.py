@@ -1,0 +1,71 @@
+"""What a call or a connection held is let go of when it ends: not when the garbage collector comes by."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from prometheus_client import CollectorRegistry
+
+from ondeck_server.health import Health
+from ondeck_server.rpc.health_messages import HEALTH
+from ondeck_server.rpc.health_service import HealthHandlers
+from ondeck_server.rpc.http2.connection import Connection
+from ondeck_server.rpc.http2.exchange import Exchange
+from ondeck_server.rpc.http2.house import House
+from ondeck_server.rpc.meter import Meters
+from ondeck_server.rpc.methods import methods_of
+from ondeck_server.settings import ServerSettings
+
+MANY = 50
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[str]:
+    house = House(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())), ServerSettings())
+    port = await house.listen(0)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await house.stop(0)
+
+
+def there(kind: type) -> int:
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+async def come_and_go(target: str) -> None:
+    """Watch, fail, cancel, and leave in the middle of it."""
+    async with grpc.aio.insecure_channel(target, OWN_CONNECTION) as channel:
+        health = HealthStub(channel)
+        watches = [health.Watch(HealthCheckRequest(service=str(n))) for n in range(MANY)]  # type: ignore[attr-defined]
+        for watch in watches:
+            assert await watch.read() is not grpc.aio.EOF
+        for watch in watches[: MANY // 2]:
+            watch.cancel()
+        for _ in range(MANY):
+            try:
+                await health.Check(HealthCheckRequest(service="?"))  # type: ignore[attr-defined]
+            except grpc.aio.AioRpcError as failed:
+                assert failed.code() is grpc.StatusCode.NOT_FOUND  # noqa: PT017  any other would be another test
+            else:
+                raise AssertionError
+
+
+async def test_nothing_of_a_call_or_a_connection_waits_for_the_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with listening() as target:
+            await come_and_go(target)
+            for _ in range(100):
+                if not there(Connection) and not there(Exchange):
+                    break
+                await asyncio.sleep(0.05)
+            assert (there(Connection), there(Exchange)) == (0, 0)
+    finally:
+        gc.enable()
