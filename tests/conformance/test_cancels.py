@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CANCELLED = "CANCELLED"
 MANY = 200
 AT_ONCE = 20
+STALLED = 3
 MORE_THAN_THE_WINDOWS_HOLD = 100_000  # messages of a stream: how many are taken in depends on the pace of both ends
 Stream: TypeAlias = grpc.aio.StreamStreamCall[StreamPredictRequest, StreamPredictResponse]
 
@@ -79,7 +80,7 @@ async def test_a_stream_whose_reader_stalls_and_then_goes_is_counted_promptly(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
     before, failed = (counted(running_server, STREAM_PREDICT, code) for code in (CANCELLED, "INTERNAL"))
-    calls = [predictions.StreamPredict() for _ in range(10)]
+    calls = [predictions.StreamPredict() for _ in range(STALLED)]
 
     async def stuff_until_it_stalls(call: Stream) -> None:
         for number in range(MORE_THAN_THE_WINDOWS_HOLD):
@@ -89,7 +90,7 @@ async def test_a_stream_whose_reader_stalls_and_then_goes_is_counted_promptly(
         with pytest.raises(TimeoutError):
             await stuff_until_it_stalls(call)
         call.cancel()
-    assert await counted_soon(running_server, before + 10, STREAM_PREDICT, CANCELLED) == before + 10
+    assert await counted_soon(running_server, before + STALLED, STREAM_PREDICT, CANCELLED) == before + STALLED
     assert counted(running_server, STREAM_PREDICT, "INTERNAL") == failed
 
 

@@ -93,7 +93,7 @@ class House:
         """Tell of the connections, in the words that channelz has for them."""
         begun = self._calls_begun + sum(each.calls_begun for each in self._connections)
         sockets = [
-            {"remote": each.peer.address, "data": {"streamsStarted": str(each.calls_begun), "open": each.calls}}
+            {"ref": {"name": each.peer.address}, "data": {"streamsStarted": str(each.calls_begun), "open": each.calls}}
             for each in self._connections
         ]
         return {"server": [{"data": {"callsStarted": str(begun)}, "socket": sockets, "allSocketsListed": True}]}
