@@ -49,7 +49,7 @@ class Keeping:
     """Keeps one connection to its terms."""
 
     def __init__(self, terms: Terms, http: ngh2.Connection, kept: Kept) -> None:
-        self.farewell_said = False
+        self._farewell_said = False
         self._terms = terms
         self._http = http
         self._kept = kept
@@ -110,8 +110,8 @@ class Keeping:
             timer.cancel()
 
     def _say_farewell(self) -> None:
-        if not self.farewell_said:
-            self.farewell_said = True
+        if not self._farewell_said:
+            self._farewell_said = True
             self._http.send_goaway(ngh2.ErrorCode.NO_ERROR)
             self._kept.flush_soon()
 

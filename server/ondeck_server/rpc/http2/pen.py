@@ -122,6 +122,8 @@ class Pen:
         if self._held_up:
             return
         self.write()
+        if self._transport is None:
+            return
         if self._unheard:
             self._hang_up()
         if self._crowded:
