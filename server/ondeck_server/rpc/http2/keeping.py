@@ -72,6 +72,7 @@ class Keeping:
     def worked(self) -> None:
         """Take note that a call was answered: then the client may ping again."""
         self._ping_came_at, self._strikes = -inf, 0
+        self._busy_at = self._loop.time()
 
     def pinged(self) -> None:
         """Take note of a ping; who sends too many is sent away."""
