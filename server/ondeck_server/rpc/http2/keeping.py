@@ -70,7 +70,7 @@ class Keeping:
         self._pinged_at = None
 
     def worked(self) -> None:
-        """Take note that a call was answered: then the client may ping again."""
+        """Take note that a part of an answer left: then the client may ping again."""
         self._ping_came_at, self._strikes = -inf, 0
         self._busy_at = self._loop.time()
 
