@@ -3,16 +3,24 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from h2.events import ConnectionTerminated
+from prometheus_client import CollectorRegistry
 
+from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import PredictResponse, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import Client
+from ondeck_server.carrier import carrier_of
+from ondeck_server.rpc.call import Call
+from ondeck_server.settings import ServerSettings
 from tests.conformance.calls import BALL, INSTANCE, SECONDS, alone, answers, asked, within
 from tests.conformance.wire import wired
 from tests.fixtures_server import RunningServer, serving
@@ -21,6 +29,7 @@ AGE = 1
 NO_ERROR = 0
 REFUSED = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}  # the second: it came while grpcio was stopping
 EXIT_SECONDS = 30
+WORK_SECONDS = 2
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +135,36 @@ def takes_calls(server: RunningServer) -> bool:
 def test_the_client_of_the_project_rides_over_the_age_of_its_connections(short_lived: RunningServer) -> None:
     with Client(short_lived.target) as ondeck:
         assert not within(3 * AGE, lambda: not ondeck.predict("batted_ball", INSTANCE).outcomes)
+
+
+class Slow:
+    """Handlers of every rpc of a service; each takes its time."""
+
+    def __getattr__(self, _: str) -> object:
+        async def work(_: Call, __: Message) -> Message:
+            await asyncio.sleep(WORK_SECONDS)
+            return PredictResponse()
+
+        return work
+
+
+async def test_a_call_that_comes_as_the_server_stops_has_the_time_that_calls_get(
+    transport: Literal["grpcio", "nghttp2"],
+) -> None:
+    service = PREDICTION_SERVICE.services_by_name["PredictionService"]
+    carrier = carrier_of([(service, Slow())], ServerSettings(transport=transport), CollectorRegistry())
+    connected, stopping = threading.Event(), threading.Event()
+
+    def ask(target: str) -> PredictResponse:
+        with alone(target) as channel:
+            grpc.channel_ready_future(channel).result(SECONDS)
+            connected.set()
+            stopping.wait(SECONDS)
+            return PredictionServiceStub(channel).Predict(BALL, timeout=SECONDS)
+
+    asking = asyncio.create_task(asyncio.to_thread(ask, f"127.0.0.1:{await carrier.listen(0)}"))
+    await asyncio.to_thread(connected.wait, SECONDS)
+    stopping.set()
+    time.sleep(0.5)  # noqa: ASYNC251  so that the call has come, and nothing has read it yet
+    await carrier.stop(SECONDS)
+    assert await asking == PredictResponse()

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
-from tests.conformance.calls import BALL, OWN_CONNECTION, PREDICT, SECONDS, STREAM_PREDICT, asked, serves
-from tests.conformance.measures import memory
+from tests.conformance.calls import BALL, OWN_CONNECTION, PREDICT, SECONDS, STREAM_PREDICT, asked, serves, within
+from tests.conformance.measures import counted, memory
 from tests.conformance.wire import GRPC, connected, framed, wired
 from tests.fixtures_server import RunningServer
 
@@ -181,6 +181,20 @@ def test_a_call_that_is_refused_and_reset_in_one_breath_leaves_its_connection(un
             wire.http.reset_stream(stream, 8)
         wire.flush()
         assert wire.ask(GOOD).status == 0
+
+
+def test_who_breaks_the_protocol_is_hung_up_on_and_its_calls_end_with_it(unharmed: RunningServer) -> None:
+    before = counted(unharmed, STREAM_PREDICT)
+    with wired(unharmed.target) as wire:
+        wire.say(wire.open(STREAM_PREDICT), framed(asked(1).SerializeToString()))
+        wire.open("/nobody/Listens")
+        next(wire.events(SECONDS))
+        wire.socket.sendall(frame(4, 0, 0, struct.pack(">HI", 4, 0xFFFFFFFF)))
+        begin = time.monotonic()
+        list(wire.events(SECONDS))
+        assert wire.ended
+        assert time.monotonic() - begin < SECONDS / 2
+        assert within(SECONDS, lambda: counted(unharmed, STREAM_PREDICT) == before + 1)
 
 
 RPCS = [

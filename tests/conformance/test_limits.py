@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from h2.events import PingReceived, RemoteSettingsChanged, StreamReset
+from h2.events import DataReceived, PingReceived, RemoteSettingsChanged, StreamReset
 from h2.settings import SettingCodes
 
 from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BALL, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked, serves
+from tests.conformance.calls import BALL, BATCH_PREDICT, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked, serves
 from tests.conformance.wire import framed, wired
 from tests.fixtures_server import RunningServer
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 PROTOCOL_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 1, 7, 11
 MEBIBYTE = 1 << 20
+PART = 1 << 16  # bytes; what is on the way at a time
 MOST = 4  # calls of one connection, as the server was told
 
 
@@ -117,6 +118,24 @@ def test_a_client_that_pings_as_often_as_it_may_stays(running_server: RunningSer
             wire.http.ping(b"are you?")
             wire.flush()
             list(wire.events(0.2))
+        assert wire.goaway is None
+        assert wire.ask(framed(BALL.SerializeToString())).status == 0
+
+
+def test_a_client_may_ping_for_every_part_of_a_long_answer(strict_server: RunningServer) -> None:
+    with wired(strict_server.target) as wire:
+        stream = wire.open(BATCH_PREDICT)
+        wire.say(stream, framed(batch(20_000).SerializeToString()), end=True)
+        received = pings = 0
+        for event in wire.events(SECONDS):
+            received += len(event.data) if isinstance(event, DataReceived) else 0
+            if received > (pings + 1) * PART:
+                wire.http.ping(b"how far?")
+                wire.flush()
+                pings += 1
+            if getattr(event, "stream_ended", None) is not None:
+                break
+        assert pings > 5
         assert wire.goaway is None
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
 

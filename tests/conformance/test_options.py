@@ -1,6 +1,7 @@
 """What the settings say reaches the wire: each option by what a client sees of it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal, TypeAlias
@@ -57,3 +58,15 @@ async def test_a_connection_without_calls_is_closed_after_its_time_and_not_befor
         assert await asyncio.to_thread(told, target) == (NOT_FOUND, 1)
     async with listening(ServerSettings(transport=transport, connection_idle_seconds=0)) as target:
         assert await asyncio.to_thread(told, target) == (NOT_FOUND, 0)
+
+
+async def test_a_connection_with_short_calls_is_not_without_calls(transport: Transport) -> None:
+    def told(target: str) -> int | None:
+        with wired(target) as wire:
+            for _ in range(40):
+                assert wire.ask(framed(b""), CHECK).status == NOT_FOUND
+                time.sleep(0.05)
+            return wire.goaway
+
+    async with listening(ServerSettings(transport=transport, connection_idle_seconds=0.5)) as target:
+        assert await asyncio.to_thread(told, target) is None

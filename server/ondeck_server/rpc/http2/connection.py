@@ -122,13 +122,17 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._leave()
         self._pen.write()
-        self._let_go()
-        self._transport.close()
-        self._loop.call_later(_CLOSING_SECONDS, self._transport.abort)
+        self._part(_CLOSING_SECONDS)
 
     def abort(self) -> None:
         """End the connection at once."""
         self._transport.abort()
+
+    def _part(self, seconds: float) -> None:
+        """End the connection, once the client has read what was written, within so many seconds."""
+        self._let_go()
+        self._transport.close()
+        self._loop.call_later(seconds, self._transport.abort)
 
     def _let_go(self) -> None:
         self._closing = True
@@ -144,9 +148,8 @@ class Connection(asyncio.Protocol):
     def _take_events(self) -> None:
         for event in self._http.events():
             self._hear(event)
-        if self.keeping.farewell_said and not self._calls and not self._http.want_write and not self._closing:
-            self._closing = True
-            self._transport.close()
+        if not self._closing and not self._http.want_read and not self._http.want_write:  # farewell was said, or worse
+            self._part(self._house.terms.keepalive_timeout)
 
     def _hear(self, event: ngh2.Event) -> None:
         match event:

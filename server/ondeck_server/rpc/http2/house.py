@@ -21,6 +21,7 @@ _KIBIBYTE: Final = 1 << 10
 _MEBIBYTE: Final = 1 << 20
 _BACKLOG: Final = 1024  # connections that may wait to be taken
 _LOOK_EVERY: Final = 0.02
+_QUIET_SECONDS: Final = 1.0  # without a call, after which connections that stay are not waited for
 
 
 class House:
@@ -35,6 +36,7 @@ class House:
         self._connections: set[Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._calls_begun = 0  # on connections that are gone
+        self._is_shut = False
 
     async def listen(self, port: int) -> int:
         """Listen on a port (0: any) of every address of the settings' host; return the port.
@@ -58,8 +60,10 @@ class House:
         return await loop.create_server(lambda: Connection(self, peer_of), sock=opened, ssl=context, backlog=_BACKLOG)
 
     def came(self, connection: Connection) -> None:
-        """Take in a new connection."""
+        """Take in a new connection; one that was still being secured when this was shut is to end, too."""
         self._connections.add(connection)
+        if self._is_shut:
+            connection.keeping.retire()
 
     def went(self, connection: Connection) -> None:
         """Forget one that is gone."""
@@ -68,6 +72,7 @@ class House:
 
     def shut(self) -> None:
         """Listen no more, and let every connection end, as its client is told."""
+        self._is_shut = True
         for listener in self._listeners:
             listener.close()
         for connection in self._connections:
@@ -80,11 +85,13 @@ class House:
     async def stop(self, grace: float) -> None:
         """Shut, give calls so many seconds, and end what is left."""
         self.shut()
-        end = asyncio.get_running_loop().time() + grace
-        while self._connections and asyncio.get_running_loop().time() < end:
-            if not any(connection.calls for connection in self._connections):
-                end = min(end, asyncio.get_running_loop().time() + 1)
+        clock = asyncio.get_running_loop().time
+        busy_at = clock()
+        end = busy_at + grace
+        while self._connections and clock() < min(end, busy_at + _QUIET_SECONDS):
             await asyncio.sleep(_LOOK_EVERY)
+            if any(connection.calls for connection in self._connections):
+                busy_at = clock()
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)

@@ -49,7 +49,7 @@ class Keeping:
     """Keeps one connection to its terms."""
 
     def __init__(self, terms: Terms, http: ngh2.Connection, kept: Kept) -> None:
-        self.farewell_said = False
+        self._farewell_said = False
         self._terms = terms
         self._http = http
         self._kept = kept
@@ -70,8 +70,9 @@ class Keeping:
         self._pinged_at = None
 
     def worked(self) -> None:
-        """Take note that a call was answered: then the client may ping again."""
+        """Take note that a part of an answer left: then the client may ping again."""
         self._ping_came_at, self._strikes = -inf, 0
+        self._busy_at = self._loop.time()
 
     def pinged(self) -> None:
         """Take note of a ping; who sends too many is sent away."""
@@ -110,8 +111,8 @@ class Keeping:
             timer.cancel()
 
     def _say_farewell(self) -> None:
-        if not self.farewell_said:
-            self.farewell_said = True
+        if not self._farewell_said:
+            self._farewell_said = True
             self._http.send_goaway(ngh2.ErrorCode.NO_ERROR)
             self._kept.flush_soon()
 

@@ -12,7 +12,7 @@ _MOST_UNREAD: Final = 1 << 16  # bytes of answers of a call, beyond its window
 
 
 class Pen:
-    """Writes for one connection; `worked` hears of each answer, `wrote` whenever something was written."""
+    """Writes for one connection; `worked` hears whenever a part of an answer leaves, `wrote` whenever anything does."""
 
     def __init__(
         self,
@@ -46,7 +46,6 @@ class Pen:
 
     def say(self, stream: int, data: bytes) -> None:
         """Send bytes of an answer."""
-        self._worked()
         try:
             self._http.send_data(stream, data)
         except ngh2.StreamUnavailableError:  # as above
@@ -109,12 +108,15 @@ class Pen:
         """Write what there is."""
         if self._transport is None:
             return
+        waiting = self._http.queued_body_size()
         try:
             data = self._http.data_to_send()
         except ngh2.NGH2Error:  # the connection has failed; there is nobody to write to
             return
         if data:
             self._transport.write(data)
+        if self._http.queued_body_size() < waiting:
+            self._worked()
         self._wrote()
 
     def _flush(self) -> None:
@@ -122,6 +124,8 @@ class Pen:
         if self._held_up:
             return
         self.write()
+        if self._transport is None:
+            return
         if self._unheard:
             self._hang_up()
         if self._crowded:
