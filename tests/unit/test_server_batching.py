@@ -146,6 +146,27 @@ async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
     assert graph.runs == [1, 200]
 
 
+async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for_no_others() -> None:
+    go_on, begun = threading.Event(), asyncio.Event()
+    loop, now = asyncio.get_running_loop(), [0.0]
+
+    def run(rows: Matrix) -> Ran:
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(10)
+        return rows, rows[:, 0]
+
+    batcher = Batcher(run, manners(), pace=SLOW, clock=lambda: now[0])
+    long = batcher.submit(numbered(200), None, BULK)  # 200 ms
+    await begun.wait()
+    now[0] = 0.05
+    with pytest.raises(TooLateError, match="250 ms of runs are ahead, 240 ms are left"):
+        batcher.submit(numbered(100), 0.24, BULK)
+    later = batcher.submit(numbered(100), 0.26, BULK)
+    soon = batcher.submit(numbered(1), 0.1)  # runs beside it
+    go_on.set()
+    await asyncio.gather(long, later, soon)
+
+
 def test_the_pace_is_learned_from_runs() -> None:
     pace = Pace([Timed(rows=1, seconds=0.002), Timed(rows=101, seconds=0.102)])
     assert pace.seconds(50) == pytest.approx(0.051)

@@ -61,6 +61,7 @@ class Batcher:
         self._waiting = WaitingRows(manners.max_waiting_rows)
         self._next: asyncio.Handle | None = None
         self._away: asyncio.Future[tuple[Ran | Exception, float]] | None = None
+        self._back_at = 0.0
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
         """Refuse rows that cannot be answered `within` so many seconds, or for which there is no room.
@@ -72,7 +73,8 @@ class Batcher:
         self._waiting.check_room(rows)
         if within is None:
             return
-        needed = self._pace.seconds(self._waiting.ahead_of(priority) + rows)
+        ahead = self._waiting.ahead_of(priority) + rows
+        needed = self._pace.seconds(ahead) + self._until_back(ahead, priority)
         if needed > within:
             raise TooLateError(f"{needed * 1000:.0f} ms of runs are ahead, {max(within, 0) * 1000:.0f} ms are left")
 
@@ -136,6 +138,12 @@ class Batcher:
             return ROWS_A_RUN
         return 0 if priority is Priority.BULK else self._pace.rows_within(INLINE_SECONDS)
 
+    def _until_back(self, rows: int, priority: Priority) -> float:
+        """Tell how many seconds a long run that is away keeps so many rows from running."""
+        if self._away is None or rows <= self._room(priority):
+            return 0.0
+        return max(self._back_at - self._clock(), 0.0)
+
     def _start(self, batch: list[Waiting], loop: asyncio.AbstractEventLoop) -> None:
         begin = self._clock()
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
@@ -143,6 +151,7 @@ class Batcher:
         if self._away is not None or self._pace.seconds(len(rows)) <= INLINE_SECONDS:
             self._finish(batch, self._attempt(rows))
         else:
+            self._back_at = begin + self._pace.seconds(len(rows))
             self._away = loop.run_in_executor(self._manners.long_runs, self._attempt, rows)
             self._away.add_done_callback(lambda done: self._back(batch, done, loop))
 
