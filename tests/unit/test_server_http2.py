@@ -64,13 +64,14 @@ def test_metadata_are_what_the_caller_wrote_as_text() -> None:
     fields = [
         (b":path", b"/"),
         (b"te", b"trailers"),
+        (b"team", b"NYY"),
         (b"grpc-timeout", b"1S"),
         (b"content-type", b"application/grpc"),
         (b"user-agent", b"it"),
         (b"x-raw-bin", b"AAA"),
         (b"x-word", b"yes"),
     ]
-    assert dict(metadata_of(fields)) == {"user-agent": "it", "x-word": "yes"}
+    assert dict(metadata_of(fields)) == {"team": "NYY", "user-agent": "it", "x-word": "yes"}
 
 
 def test_fields_have_the_size_that_http2_gives_them() -> None:
