@@ -10,11 +10,20 @@ import pytest
 from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
+from ondeck_server.health import Health
+from ondeck_server.rpc.health_messages import HEALTH
+from ondeck_server.rpc.health_service import HealthHandlers
+from ondeck_server.rpc.http2.call import Http2Call, Peer
+from ondeck_server.rpc.http2.exchange import Bounds
 from ondeck_server.rpc.http2.framing import Messages, RefusedError, framed
-from ondeck_server.rpc.http2.head import ending, metadata_of, read_head, seconds_of, size_of
+from ondeck_server.rpc.http2.head import Field, ending, metadata_of, read_head, seconds_of, size_of
+from ondeck_server.rpc.http2.kinds import ManyRequests, OneRequest
 from ondeck_server.rpc.http2.peers import identity_of
 from ondeck_server.rpc.http2.requests import Requests
+from ondeck_server.rpc.meter import Meters
+from ondeck_server.rpc.methods import methods_of
 
 LONGEST = 1000
 
@@ -64,13 +73,14 @@ def test_metadata_are_what_the_caller_wrote_as_text() -> None:
     fields = [
         (b":path", b"/"),
         (b"te", b"trailers"),
+        (b"team", b"NYY"),
         (b"grpc-timeout", b"1S"),
         (b"content-type", b"application/grpc"),
         (b"user-agent", b"it"),
         (b"x-raw-bin", b"AAA"),
         (b"x-word", b"yes"),
     ]
-    assert dict(metadata_of(fields)) == {"user-agent": "it", "x-word": "yes"}
+    assert dict(metadata_of(fields)) == {"team": "NYY", "user-agent": "it", "x-word": "yes"}
 
 
 def test_fields_have_the_size_that_http2_gives_them() -> None:
@@ -152,7 +162,7 @@ def test_a_caller_gets_room_as_its_requests_are_read_and_no_sooner() -> None:
     let: list[int] = []
 
     async def read() -> list[bytes]:
-        requests: Requests[bytes] = Requests(lambda each: each, 10, let.append)
+        requests: Requests[bytes] = Requests(lambda each: each, 20, let.append)
         requests.put([b"12345"], 10)
         assert let == [10]
         requests.put([b"678901234567890"], 20)
@@ -167,6 +177,64 @@ def test_a_caller_gets_room_as_its_requests_are_read_and_no_sooner() -> None:
         return [first, second, *[each async for each in requests]]
 
     assert asyncio.run(read()) == [b"12345", b"678901234567890"]
+
+
+def test_empty_requests_take_room_too() -> None:
+    let: list[int] = []
+    requests: Requests[bytes] = Requests(lambda each: each, 20, let.append)
+    for _ in range(10):
+        requests.put([b""], 5)
+    assert sum(let) < 20
+
+
+class OpenLine:
+    """A connection whose caller reads everything; `let` counts what it may send beyond its window."""
+
+    def __init__(self) -> None:
+        self.allowed = 0
+
+    def begin(self, stream: int, fields: list[Field], *, end: bool = False) -> None: ...
+
+    def say(self, stream: int, data: bytes) -> None: ...
+
+    def end(self, stream: int, fields: list[Field]) -> None: ...
+
+    def let(self, _: int, size: int) -> None:
+        self.allowed += size
+
+    def full(self, _: int) -> bool:
+        return False
+
+    async def room(self, stream: int) -> None: ...
+
+
+BOUNDS = Bounds(longest_message=LONGEST, window=20, compress_from=None)
+TOO_LONG = struct.pack(">BI", 0, LONGEST + 1)
+UNREAD = framed(bytes(LONGEST))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        (OneRequest, [UNREAD]),
+        (OneRequest, [TOO_LONG]),
+        (OneRequest, [UNREAD, UNREAD]),
+        (ManyRequests, [UNREAD]),
+        (ManyRequests, [TOO_LONG]),
+        (ManyRequests, [UNREAD, TOO_LONG]),
+    ],
+)
+async def test_what_a_call_took_of_its_connection_is_given_back_when_it_ends(
+    kind: type[OneRequest | ManyRequests], sent: list[bytes]
+) -> None:
+    line = OpenLine()
+    method = next(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())))
+    call = Http2Call(method.name, Peer(address="", identity=""), read_head(()), (), asyncio.get_running_loop().time)
+    exchange = kind(line, 1, method, call, BOUNDS)
+    for each in sent:
+        exchange.take(each, end=False)
+    exchange.leave()
+    assert line.allowed == sum(map(len, sent))
 
 
 def test_who_waits_for_a_request_is_woken_by_it_and_by_the_end() -> None:

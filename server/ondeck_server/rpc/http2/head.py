@@ -25,7 +25,8 @@ NOT_POST: Final[list[Field]] = [(b":status", b"405"), (b"content-type", b"text/p
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _LONGEST_TIMEOUT: Final = 8  # digits
 _PLAIN: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
-_OURS: Final = (b":", b"grpc-", b"te", b"content-type")  # what fields begin with that are no metadata
+_OURS: Final = (b":", b"grpc-")  # what fields begin with that are no metadata
+_OURS_TOO: Final = (b"te", b"content-type")
 _OVERHEAD: Final = 32  # bytes of a field beside its name and value, as HTTP/2 counts
 
 
@@ -79,7 +80,7 @@ def size_of(fields: Iterable[Field]) -> int:
 def metadata_of(fields: Iterable[Field]) -> Iterator[tuple[str, str]]:
     """List the caller's text metadata."""
     for name, value in fields:
-        if not name.startswith(_OURS) and not name.endswith(b"-bin"):
+        if not name.startswith(_OURS) and name not in _OURS_TOO and not name.endswith(b"-bin"):
             yield name.decode("ascii", "replace"), value.decode("utf-8", "replace")
 
 

@@ -22,6 +22,8 @@ class OneRequest(Exchange):
         """Take bytes of the request."""
         if self.over:
             return
+        if data:
+            self._line.let(self._stream, len(data))
         try:
             for message in self._messages.feed(data):
                 if self._request is not None:
@@ -30,8 +32,6 @@ class OneRequest(Exchange):
         except RefusedError as refused:
             self.refuse(refused)
             return
-        if data:
-            self._line.let(self._stream, len(data))
         if end:
             self._start()
 
@@ -66,6 +66,7 @@ class ManyRequests(Exchange):
             if end and not self._messages.between:
                 raise UnreadableRequestError("the call ended in the middle of a message")  # noqa: TRY301  one way out
         except RefusedError as refused:
+            self._line.let(self._stream, len(data))
             self.refuse(refused)
         except UnreadableRequestError as cut:
             self._fail(cut)
@@ -76,3 +77,7 @@ class ManyRequests(Exchange):
 
     async def _work(self) -> None:
         await self._send_all(self._method.handle(self.call, self._requests))
+
+    def _close(self, code: int) -> None:
+        super()._close(code)
+        self._requests.drop()

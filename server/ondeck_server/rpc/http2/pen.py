@@ -66,7 +66,7 @@ class Pen:
             return
         try:
             self._http.acknowledge_received_data(size, stream)
-        except ngh2.StreamUnavailableError:  # as above
+        except (ngh2.StreamUnavailableError, ngh2.ConnectionStateError):  # as above, or the connection is about to end
             return
         self.flush_soon()
 

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from ondeck_server.rpc.http2.framing import PREFIX
+
 R = TypeVar("R")
 
 
@@ -23,7 +25,7 @@ class Requests(Generic[R]):
     def put(self, messages: list[bytes], received: int) -> None:
         """Take what so many received bytes completed."""
         self._come.extend(messages)
-        self._size += sum(map(len, messages))
+        self._size += sum(map(_weight, messages))
         if self._size < self._ahead:
             self._let(received)
         else:
@@ -34,6 +36,13 @@ class Requests(Generic[R]):
         """Say that no more will come."""
         self._ended = True
         self._wake()
+
+    def drop(self) -> None:
+        """Give up what nobody will read, and the room that it took."""
+        self._come.clear()
+        if self._owed:
+            self._let(self._owed)
+        self._size = self._owed = 0
 
     def __aiter__(self) -> "Requests[R]":
         """Iterate; once."""
@@ -47,7 +56,7 @@ class Requests(Generic[R]):
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         message = self._come.popleft()
-        self._size -= len(message)
+        self._size -= _weight(message)
         if self._owed and self._size < self._ahead:
             self._let(self._owed)
             self._owed = 0
@@ -56,3 +65,8 @@ class Requests(Generic[R]):
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+def _weight(message: bytes) -> int:
+    """Tell what a message takes of the window; an empty one is not for nothing."""
+    return PREFIX + len(message)
