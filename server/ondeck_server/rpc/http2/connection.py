@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         )
         self._calls: dict[int, Exchange] = {}
         self._closing = False
+        self._aborting: asyncio.TimerHandle | None = None
 
     @property
     def calls(self) -> int:
@@ -109,6 +110,8 @@ class Connection(asyncio.Protocol):
         """Let go of everything, and of what points back here: nothing is to wait for the garbage collector."""
         self._let_go()
         self._house.went(self)
+        if self._aborting is not None:
+            self._aborting.cancel()
         del self._pen, self.keeping
 
     def flush_soon(self) -> None:
@@ -132,7 +135,7 @@ class Connection(asyncio.Protocol):
         """End the connection, once the client has read what was written, within so many seconds."""
         self._let_go()
         self._transport.close()
-        self._loop.call_later(seconds, self._transport.abort)
+        self._aborting = self._loop.call_later(seconds, self._transport.abort)
 
     def _let_go(self) -> None:
         self._closing = True
@@ -149,7 +152,7 @@ class Connection(asyncio.Protocol):
         for event in self._http.events():
             self._hear(event)
         if not self._closing and not self._http.want_read and not self._http.want_write:  # farewell was said, or worse
-            self._part(self._house.terms.keepalive_timeout)
+            self._part(self._house.terms.silence)
 
     def _hear(self, event: ngh2.Event) -> None:
         match event:
