@@ -67,6 +67,11 @@ class Connection(asyncio.Protocol):
         """Count the calls that are open."""
         return len(self._calls)
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether a call is open, or a part of an answer waits for a client that reads slowly."""
+        return bool(self._calls) or self._transport.get_write_buffer_size() > 0
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: tell the client what it may do."""
         self._transport = cast("asyncio.Transport", transport)
