@@ -148,6 +148,25 @@ async def test_a_handler_sees_who_calls(
         await carrier.stop(0)
 
 
+async def test_comments_among_the_certificates_may_be_in_any_language(
+    authority: Authority, own: Pair, transport: Literal["grpcio", "nghttp2"], tmp_path: Path
+) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_bytes("# Főtanúsítvány\n".encode() + authority.file.read_bytes())
+    settings = ServerSettings(
+        tls_certificate=own.certificate, tls_key=own.key, tls_client_ca=authorities, transport=transport
+    )
+    carrier = carrier_of([(MODEL_SERVICE.services_by_name["ModelService"], WhoAmI())], settings, CollectorRegistry())
+    port = await carrier.listen(0)
+    try:
+        shown = authority.credentials(authority.sign("scout.example"))
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", shown) as channel:
+            with pytest.raises(grpc.aio.AioRpcError, match=r"scout\.example"):
+                await ModelServiceStub(channel).GetModel(GetModelRequest(), timeout=SECONDS)
+    finally:
+        await carrier.stop(0)
+
+
 def serial(target: str, authority: Authority) -> bytes:
     """Tell which certificate the server shows to a new connection."""
     host, _, port = target.rpartition(":")

@@ -3,22 +3,32 @@
 import asyncio
 import socket
 import ssl
+import time
 from pathlib import Path
 
+from google.protobuf.message import Message
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, Event
+from h2.settings import SettingCodes
 from prometheus_client import CollectorRegistry
 
+from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
+from ondeck.v1.prediction_service_pb2 import BatchPredictResponse
 from ondeck_server.health import Health
+from ondeck_server.rpc.call import Call
 from ondeck_server.rpc.health_messages import HEALTH
 from ondeck_server.rpc.health_service import HealthHandlers
 from ondeck_server.rpc.http2.house import House
 from ondeck_server.rpc.meter import Meters
 from ondeck_server.rpc.methods import methods_of
 from ondeck_server.settings import ServerSettings
+from tests.conformance.calls import BATCH_PREDICT
+from tests.conformance.wire import framed, wired
 from tests.fixtures_tls import Authority
 
 SECONDS = 20.0
+WIDE = 1 << 30  # bytes of a window
+LONG = BatchPredictResponse(probabilities=[0.5] * 1_500_000)
 
 
 def heard(raw: socket.socket, authority: Authority) -> list[Event]:
@@ -43,3 +53,39 @@ async def test_a_connection_that_is_still_being_secured_when_the_server_leaves_i
         told = await asyncio.to_thread(heard, raw, authority)
         assert any(isinstance(each, ConnectionTerminated) for each in told)
     await house.stop(0)
+
+
+class Talkative:
+    """Handlers of every rpc of a service; each has much to say."""
+
+    def __getattr__(self, _: str) -> object:
+        async def talk(_: Call, __: Message) -> Message:
+            return LONG
+
+        return talk
+
+
+async def test_who_reads_slowly_has_the_grace_of_calls_for_the_rest_of_an_answer() -> None:
+    service = PREDICTION_SERVICE.services_by_name["PredictionService"]
+    house = House(methods_of(service, Talkative(), Meters(CollectorRegistry())), ServerSettings())
+    target = f"127.0.0.1:{await house.listen(0)}"
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def read() -> int:
+        with wired(target) as wire:
+            wire.http.increment_flow_control_window(WIDE)
+            wire.http.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: WIDE})
+            list(wire.events(0.5))
+            wire.say(wire.open(BATCH_PREDICT), framed(b""), end=True)
+            loop.call_soon_threadsafe(asked.set)
+            wire.socket.settimeout(SECONDS)
+            time.sleep(3)
+            return sum(map(len, iter(lambda: wire.socket.recv(65536), b"")))
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    await asked.wait()
+    await asyncio.sleep(0.5)
+    await house.stop(SECONDS)
+    assert not house.anybody_connected()
+    assert await reading > LONG.ByteSize()

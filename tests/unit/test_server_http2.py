@@ -5,14 +5,17 @@ import gzip
 import struct
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
+from google.protobuf.message import Message
 from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from ondeck_server.health import Health
+from ondeck_server.rpc.call import Call
 from ondeck_server.rpc.health_messages import HEALTH
 from ondeck_server.rpc.health_service import HealthHandlers
 from ondeck_server.rpc.http2.call import Http2Call, Peer
@@ -138,6 +141,7 @@ def test_whatever_comes_is_messages_or_is_refused(noise: bytes) -> None:
         (b"identity", framed(bytes(LONGEST + 1)), code_pb2.RESOURCE_EXHAUSTED),
         (b"gzip", b"\1" + framed(gzip.compress(bytes(LONGEST + 1)))[1:], code_pb2.RESOURCE_EXHAUSTED),
         (b"gzip", b"\1" + framed(gzip.compress(b"yes")[:-9])[1:], code_pb2.INTERNAL),
+        (b"gzip", b"\1" + framed(gzip.compress(b"yes") + gzip.compress(b"no"))[1:], code_pb2.INTERNAL),
         (b"gzip", b"\1" + framed(b"no")[1:], code_pb2.INTERNAL),
         (b"identity", b"\1" + framed(b"no")[1:], code_pb2.INTERNAL),
         (b"identity", b"\7" + framed(b"no")[1:], code_pb2.INTERNAL),
@@ -192,8 +196,10 @@ class OpenLine:
 
     def __init__(self) -> None:
         self.allowed = 0
+        self.begun: list[Field] = []
 
-    def begin(self, stream: int, fields: list[Field], *, end: bool = False) -> None: ...
+    def begin(self, _: int, fields: list[Field], *, end: bool = False) -> None:  # noqa: ARG002  as `Line` has it
+        self.begun += fields
 
     def say(self, stream: int, data: bytes) -> None: ...
 
@@ -211,6 +217,11 @@ class OpenLine:
 BOUNDS = Bounds(longest_message=LONGEST, window=20, compress_from=None)
 TOO_LONG = struct.pack(">BI", 0, LONGEST + 1)
 UNREAD = framed(bytes(LONGEST))
+CHECK = next(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())))
+
+
+def called() -> Http2Call:
+    return Http2Call(CHECK.name, Peer(address="", identity=""), read_head(()), (), asyncio.get_running_loop().time)
 
 
 @pytest.mark.parametrize(
@@ -228,13 +239,23 @@ async def test_what_a_call_took_of_its_connection_is_given_back_when_it_ends(
     kind: type[OneRequest | ManyRequests], sent: list[bytes]
 ) -> None:
     line = OpenLine()
-    method = next(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())))
-    call = Http2Call(method.name, Peer(address="", identity=""), read_head(()), (), asyncio.get_running_loop().time)
-    exchange = kind(line, 1, method, call, BOUNDS)
+    exchange = kind(line, 1, CHECK, called(), BOUNDS)
     for each in sent:
         exchange.take(each, end=False)
     exchange.leave()
     assert line.allowed == sum(map(len, sent))
+
+
+async def test_a_call_ends_with_a_status_though_what_it_waits_for_was_given_up() -> None:
+    async def handle(_: Call, __: Message) -> Message:
+        raise asyncio.CancelledError
+
+    line = OpenLine()
+    exchange = OneRequest(line, 1, replace(CHECK, handle=handle), called(), BOUNDS)
+    exchange.take(framed(b""), end=True)
+    await asyncio.sleep(0)
+    assert exchange.over
+    assert (b"grpc-status", b"1") in line.begun
 
 
 def test_who_waits_for_a_request_is_woken_by_it_and_by_the_end() -> None:

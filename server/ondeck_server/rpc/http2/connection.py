@@ -60,11 +60,17 @@ class Connection(asyncio.Protocol):
         )
         self._calls: dict[int, Exchange] = {}
         self._closing = False
+        self._aborting: asyncio.TimerHandle | None = None
 
     @property
     def calls(self) -> int:
         """Count the calls that are open."""
         return len(self._calls)
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether a call is open, or a part of an answer waits for a client that reads slowly."""
+        return bool(self._calls) or self._transport.get_write_buffer_size() > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: tell the client what it may do."""
@@ -109,6 +115,8 @@ class Connection(asyncio.Protocol):
         """Let go of everything, and of what points back here: nothing is to wait for the garbage collector."""
         self._let_go()
         self._house.went(self)
+        if self._aborting is not None:
+            self._aborting.cancel()
         del self._pen, self.keeping
 
     def flush_soon(self) -> None:
@@ -132,7 +140,7 @@ class Connection(asyncio.Protocol):
         """End the connection, once the client has read what was written, within so many seconds."""
         self._let_go()
         self._transport.close()
-        self._loop.call_later(seconds, self._transport.abort)
+        self._aborting = self._loop.call_later(seconds, self._transport.abort)
 
     def _let_go(self) -> None:
         self._closing = True
@@ -149,7 +157,7 @@ class Connection(asyncio.Protocol):
         for event in self._http.events():
             self._hear(event)
         if not self._closing and not self._http.want_read and not self._http.want_write:  # farewell was said, or worse
-            self._part(self._house.terms.keepalive_timeout)
+            self._part(self._house.terms.silence)
 
     def _hear(self, event: ngh2.Event) -> None:
         match event:

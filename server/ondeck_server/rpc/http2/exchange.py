@@ -18,6 +18,7 @@ from ondeck_server.rpc.methods import DETAILS, Method, admit, gone
 from ondeck_server.rpc.statuses import DeadlinePassedError, told
 
 _OVERDUE: Final = "the deadline passed while the call was under way"
+_GIVEN_UP: Final = RefusedError(code_pb2.CANCELLED, "the server gave up what the call waited for")
 
 
 class Line(Protocol):
@@ -103,6 +104,9 @@ class Exchange(ABC):
             self.refuse(refused)
         except Exception as error:  # noqa: BLE001  every error becomes a status here
             self._fail(error)
+        except asyncio.CancelledError:
+            self.refuse(_GIVEN_UP)
+            raise
         finally:
             self._task = None  # a task that was cancelled keeps its frames: with it, this would wait for the collector
 

@@ -79,8 +79,8 @@ class Messages:
             raise RefusedError(code_pb2.INTERNAL, "a message is not compressed as it claims") from broken
         if len(found) > self._longest:
             raise self._too_long(len(found))
-        if not inflating.eof:
-            raise RefusedError(code_pb2.INTERNAL, "a compressed message is cut off")
+        if not inflating.eof or inflating.unused_data:
+            raise RefusedError(code_pb2.INTERNAL, "a compressed message is cut off, or goes on behind its end")
         return found
 
     def _too_long(self, length: int) -> RefusedError:

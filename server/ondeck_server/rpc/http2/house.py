@@ -21,7 +21,7 @@ _KIBIBYTE: Final = 1 << 10
 _MEBIBYTE: Final = 1 << 20
 _BACKLOG: Final = 1024  # connections that may wait to be taken
 _LOOK_EVERY: Final = 0.02
-_QUIET_SECONDS: Final = 1.0  # without a call, after which connections that stay are not waited for
+_QUIET_SECONDS: Final = 1.0  # in which nothing is done, after which connections that stay are not waited for
 
 
 class House:
@@ -90,7 +90,7 @@ class House:
         end = busy_at + grace
         while self._connections and clock() < min(end, busy_at + _QUIET_SECONDS):
             await asyncio.sleep(_LOOK_EVERY)
-            if any(connection.calls for connection in self._connections):
+            if any(connection.busy for connection in self._connections):
                 busy_at = clock()
         for connection in list(self._connections):
             connection.close()

@@ -27,6 +27,11 @@ class Terms:
     grace: float
     idle: float
 
+    @property
+    def silence(self) -> float:
+        """How long nothing need be heard of a client that is there."""
+        return self.keepalive + self.keepalive_timeout
+
 
 class Kept(Protocol):
     """What is kept."""

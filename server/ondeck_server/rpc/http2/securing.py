@@ -32,7 +32,7 @@ def _context(held: Certificates) -> ssl.SSLContext:
     _load(context, held.certificate + b"\n" + held.key)
     if held.client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(cadata=held.client_ca.decode("ascii"))
+        context.load_verify_locations(cadata=held.client_ca.decode("ascii", "ignore"))  # only comments are not ASCII
     return context
 
 
