@@ -6,6 +6,7 @@ import ssl
 import time
 from pathlib import Path
 
+import pytest
 from google.protobuf.message import Message
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, Event
@@ -18,6 +19,7 @@ from ondeck_server.health import Health
 from ondeck_server.rpc.call import Call
 from ondeck_server.rpc.health_messages import HEALTH
 from ondeck_server.rpc.health_service import HealthHandlers
+from ondeck_server.rpc.http2 import connection
 from ondeck_server.rpc.http2.house import House
 from ondeck_server.rpc.meter import Meters
 from ondeck_server.rpc.methods import methods_of
@@ -89,3 +91,20 @@ async def test_who_reads_slowly_has_the_grace_of_calls_for_the_rest_of_an_answer
     await house.stop(SECONDS)
     assert not house.anybody_connected()
     assert await reading > LONG.ByteSize()
+
+
+async def test_a_connection_that_has_lost_its_window_is_told_to_leave_before_it_stalls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "_WIDE_OPEN", 1 << 20)
+    house = House(
+        methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())), ServerSettings(keepalive_seconds=1)
+    )
+    target = f"127.0.0.1:{await house.listen(0)}"
+
+    def told() -> bool:
+        with wired(target) as wire:
+            return any(isinstance(each, ConnectionTerminated) for each in wire.events(SECONDS))
+
+    assert await asyncio.to_thread(told)
+    await house.stop(0)

@@ -154,6 +154,10 @@ def test_what_is_too_long_or_not_what_it_claims_is_refused(encoding: bytes, sent
     assert refused.value.code == code
 
 
+def test_nothing_is_nothing_compressed_or_not() -> None:
+    assert Messages(LONGEST, b"gzip").feed(b"\1\0\0\0\0" + framed(b"")) == [b"", b""]
+
+
 def test_an_answer_is_compressed_from_its_size_on_and_not_below() -> None:
     message = b"a" * 100
     assert framed(message, 101) == framed(message) == b"\0\0\0\0\x64" + message

@@ -61,7 +61,7 @@ class Messages:
         return messages
 
     def _opened(self, flag: int, message: bytes) -> bytes:
-        if not flag:
+        if not flag or (flag == 1 and not message):
             return message
         if flag != 1 or self._encoding == b"identity":
             raise RefusedError(code_pb2.INTERNAL, f"a message has the flag {flag}, and the call no encoding for it")

@@ -13,6 +13,7 @@ _FAREWELL: Final = b"farewell"  # of a ping has eight bytes
 _FAREWELL_SECONDS: Final = 5.0  # for its answer
 _STRIKES: Final = 2  # pings in too much haste that are forgiven
 _TOO_MANY: Final = b"too_many_pings"  # as gRPC's clients know it
+_NARROW: Final = 1 << 28  # bytes that all calls together may still send; what a reset cuts off stays lost
 _JITTER: Final = 0.1  # of an age, so that connections made together do not all end together
 
 
@@ -133,6 +134,8 @@ class Keeping:
             self._pinged_at = now
             self._kept.flush_soon()
         if terms.idle and now - self._busy_at >= terms.idle:
+            self.retire()
+        if self._http.local_window_size < _NARROW:
             self.retire()
         self._later("look", self._every, self._look)
 
