@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 
 from rich.console import Console
 
@@ -87,12 +86,12 @@ def of_rolling(rolled: Rolled, flips: int) -> list[Judged]:
 
 
 def _memory(soaked: Soaked) -> list[Judged]:
-    warm, late = (fmean(soaked.memory[at]) for at in (WARM, -1))
     growth = soaked.growth
     return [
-        (f"MiB of a worker after {WARM} reloads", f"{warm:.1f}", "", True),
-        ("MiB of a worker at the end", f"{late:.1f}", "", True),
+        (f"MiB of the workers after {WARM} reloads", f"{sum(soaked.warm):.1f}", "", True),
+        ("MiB of the workers at the end", f"{sum(soaked.late):.1f}", "", True),
         ("growth between", f"{growth:+.1%}", f"≤ {MOST_GROWTH:.0%}", growth <= MOST_GROWTH),
+        ("that of each", ", ".join(f"{each:+.1%}" for each in soaked.growths), "", True),
     ]
 
 

@@ -14,7 +14,7 @@ from tests.soak.reloads import reloads
 CALLING: Final = "tests.soak.callers"
 CALLERS: Final = 24
 WARM: Final = 50  # reloads after which memory is to stay what it is
-_MEAN_OF: Final = 10  # samples of memory, for one says little
+_MEAN_OF: Final = 25  # samples of memory, for one says little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,28 @@ class Soaked:
     memory: list[list[float]] = field(default_factory=list)
 
     @property
+    def warm(self) -> list[float]:
+        """Tell what each worker held once it was warm, in MiB."""
+        return _means(self.memory[WARM : WARM + _MEAN_OF])
+
+    @property
+    def late(self) -> list[float]:
+        """Tell what each worker held at the end, in MiB."""
+        return _means(self.memory[-_MEAN_OF:])
+
+    @property
     def growth(self) -> float:
-        """Tell by which share the memory of a worker has grown since it was warm, at most."""
-        warm, late = self.memory[WARM : WARM + _MEAN_OF], self.memory[-_MEAN_OF:]
-        return max(
-            fmean(end) / fmean(begin) - 1
-            for begin, end in zip(zip(*warm, strict=True), zip(*late, strict=True), strict=True)
-        )
+        """Tell by which share the memory of all workers has grown between."""
+        return sum(self.late) / sum(self.warm) - 1
+
+    @property
+    def growths(self) -> list[float]:
+        """Tell that of each worker; from sample to sample it moves by some percent either way."""
+        return [late / warm - 1 for warm, late in zip(self.warm, self.late, strict=True)]
+
+
+def _means(samples: list[list[float]]) -> list[float]:
+    return [fmean(of_one) for of_one in zip(*samples, strict=True)]
 
 
 def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
