@@ -37,9 +37,10 @@ def main() -> None:
     held = True
     for processes in words.processes:
         with _served(processes) as (server, models):
-            held &= _show(
-                console, f"soak, {processes} process(es)", of_soak(soak(server, models, length), length, processes)
-            )
+            soaked = soak(server, models, length)
+            held &= _show(console, f"soak, {processes} process(es)", of_soak(soaked, length, processes))
+            for example in soaked.seen["examples"]:
+                console.print(f"not as it should be: {example}", markup=False)
     with _served(2, connection_age_seconds=AGE_SECONDS, drain_seconds=DRAIN_SECONDS) as (server, models):
         rolled = roll(server, models, rate=words.rate, flips=words.flips)
         held &= _show(console, "rolling restart and alias flips, 2 processes", of_rolling(rolled, words.flips))
