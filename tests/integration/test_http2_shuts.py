@@ -29,6 +29,9 @@ from tests.conformance.wire import framed, wired
 from tests.fixtures_tls import Authority
 
 SECONDS = 20.0
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+NO_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+PING, GOAWAY, ACKNOWLEDGED = 6, 7, b"\1"
 WIDE = 1 << 30  # bytes of a window
 LONG = BatchPredictResponse(probabilities=[0.5] * 1_500_000)
 
@@ -107,4 +110,30 @@ async def test_a_connection_that_has_lost_its_window_is_told_to_leave_before_it_
             return any(isinstance(each, ConnectionTerminated) for each in wire.events(SECONDS))
 
     assert await asyncio.to_thread(told)
+    await house.stop(0)
+
+
+def farewell(raw: socket.socket) -> None:
+    """Answer the server's ping, and wait until it has said how far it listens: its second GOAWAY."""
+    raw.sendall(PREFACE + NO_SETTINGS)
+    with raw.makefile("rb") as come:
+        said = 0
+        while said < 2:
+            head = come.read(9)
+            body = come.read(int.from_bytes(head[:3], "big"))
+            said += head[3] == GOAWAY
+            if head[3] == PING:
+                raw.sendall(head[:4] + ACKNOWLEDGED + head[5:] + body)
+
+
+async def test_what_a_client_still_says_after_the_farewell_is_no_error_to_it() -> None:
+    house = House(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())), ServerSettings())
+    with socket.create_connection(("127.0.0.1", await house.listen(0)), timeout=SECONDS) as raw:
+        await asyncio.sleep(0.1)
+        house.shut()
+        await asyncio.to_thread(farewell, raw)
+        for _ in range(3):  # to a socket that is closed, the first would be answered with a reset, and the next fail
+            await asyncio.sleep(0.1)
+            raw.sendall(b"\0\0\x08\x06\0\0\0\0\0anything")
+        assert await asyncio.to_thread(raw.recv, 1) == b""
     await house.stop(0)

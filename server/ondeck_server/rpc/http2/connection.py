@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         )
         self._calls: dict[int, Exchange] = {}
         self._closing = False
-        self._aborting: asyncio.TimerHandle | None = None
+        self._parting: asyncio.TimerHandle | None = None
 
     @property
     def calls(self) -> int:
@@ -93,6 +93,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
+        if self._closing:
+            return
         self.keeping.heard()
         try:
             self._http.receive_data(data)
@@ -115,8 +117,8 @@ class Connection(asyncio.Protocol):
         """Let go of everything, and of what points back here: nothing is to wait for the garbage collector."""
         self._let_go()
         self._house.went(self)
-        if self._aborting is not None:
-            self._aborting.cancel()
+        if self._parting is not None:
+            self._parting.cancel()
         del self._pen, self.keeping
 
     def flush_soon(self) -> None:
@@ -125,22 +127,34 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Write what can still be written, and end the connection and all its calls."""
-        if self._closing:
-            return
-        self._closing = True
-        self._leave()
-        self._pen.write()
+        if not self._closing:
+            self._leave()
+            self._pen.write()
         self._part(_CLOSING_SECONDS)
 
     def abort(self) -> None:
         """End the connection at once."""
         self._transport.abort()
 
+    def _let_part(self) -> None:
+        """Let the client end the connection, as it does once it has read everything; whoever does not is left.
+
+        What it sends meanwhile means nothing any more. To a closed socket it would be an error, and for some clients a
+        reason not to read the last answer.
+        """
+        self._let_go()
+        self._later(_CLOSING_SECONDS, lambda: self._part(self._house.terms.silence))
+
     def _part(self, seconds: float) -> None:
         """End the connection, once the client has read what was written, within so many seconds."""
         self._let_go()
         self._transport.close()
-        self._aborting = self._loop.call_later(seconds, self._transport.abort)
+        self._later(seconds, self._transport.abort)
+
+    def _later(self, seconds: float, do: Callable[[], None]) -> None:
+        if self._parting is not None:
+            self._parting.cancel()
+        self._parting = self._loop.call_later(seconds, do)
 
     def _let_go(self) -> None:
         self._closing = True
@@ -157,7 +171,7 @@ class Connection(asyncio.Protocol):
         for event in self._http.events():
             self._hear(event)
         if not self._closing and not self._http.want_read and not self._http.want_write:  # farewell was said, or worse
-            self._part(self._house.terms.silence)
+            self._let_part()
 
     def _hear(self, event: ngh2.Event) -> None:
         match event:
