@@ -13,6 +13,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_server.callers import Caller, name_of
 
 BURST_SECONDS: Final = 1.0  # of the rate may be owed
+LEAST_WAIT: Final = 0.01  # seconds that a caller is told to wait: less cannot be said in words, or kept to
 MOST_CALLERS: Final = 10_000  # remembered at a time; those who owe least are forgotten first
 
 
@@ -57,7 +58,7 @@ class Rates:
         subject, now = name_of(caller), self.clock()
         paid = self._paid.get(subject, now)
         if seconds := wait(paid, now):
-            raise RateExceededError(subject, self.rows_per_second, seconds)
+            raise RateExceededError(subject, self.rows_per_second, max(seconds, LEAST_WAIT))
         if subject not in self._paid and len(self._paid) >= MOST_CALLERS:
             self._forget(now)
         self._paid[subject] = paid_at(paid, now, rows, self.rows_per_second)

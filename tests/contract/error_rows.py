@@ -96,7 +96,9 @@ GRPCS_OWN: Final = "grpcio's own service: it tells errors as answers, and touche
 NOWHERE: Final[dict[Row, Cell]] = dict.fromkeys(Row, GRPCS_OWN)
 UNREADABLE: Final = Provoked(request=GARBAGE, reason="INVALID_FIELD", says="the request is no ")
 LATE: Final = Provoked(reason="", says="", seconds=-1)  # the caller's own library says it before anything is sent
-LATE_STREAM: Final = Provoked(request=None, reason="", says="", seconds=0.3)
+LATE_STREAM: Final = Provoked(
+    request=None, reason="DEADLINE_EXCEEDED", says="", seconds=0.3
+)  # where the server says it
 TELLING: Final[dict[Row, Cell]] = {
     Row.UNREADABLE: UNREADABLE,
     Row.FIELD: NO_FIELDS,

@@ -181,7 +181,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         **TELLING,
         Row.FIELD: "any text is a name or none",
         Row.MISSING: "a name that there is not is told as SERVICE_UNKNOWN: there may be one later",
-        Row.LATE: Provoked(reason="", says="", seconds=0.3),
+        Row.LATE: Provoked(reason="DEADLINE_EXCEEDED", says="", seconds=0.3),
     },
     "grpc.health.v1.Health/List": TELLING,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": NOWHERE,
