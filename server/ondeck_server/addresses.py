@@ -2,11 +2,12 @@
 
 import errno
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from ondeck_core.errors import OndeckError
 
-NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # what binding fails with where an address is not ours
+_NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # what binding fails with where an address is not ours
 
 
 class CannotListenError(OndeckError):
@@ -33,6 +34,30 @@ def addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
+
+
+def bound_everywhere(
+    host: str, port: int, bind: Callable[[socket.AddressFamily, str, int], socket.socket]
+) -> list[socket.socket]:
+    """Bind every address of a host that this machine has to one port, 0: any that is free.
+
+    Raises:
+        OSError: one of them cannot be bound, or there is none.
+    """
+    found: list[socket.socket] = []
+    refused = OSError(errno.EADDRNOTAVAIL, "no address")
+    for family, address in addresses(host):
+        try:
+            found.append(bind(family, address, port))
+        except OSError as failed:
+            if failed.errno not in _NOT_HERE:
+                raise
+            refused = failed
+        else:
+            port = int(found[0].getsockname()[1])
+    if not found:
+        raise refused
+    return found
 
 
 def bound(family: socket.AddressFamily, address: str, port: int, *, reuse_port: bool) -> socket.socket:

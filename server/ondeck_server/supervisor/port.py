@@ -1,12 +1,11 @@
 """The port that all workers share: free when the server starts, and held for it until it ends."""
 
-import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from ondeck_server.addresses import NOT_HERE, CannotListenError, address_of, addresses, bound
+from ondeck_server.addresses import CannotListenError, address_of, bound, bound_everywhere
 
 _CHOICE: Final = "ONDECK_PORT or --port"
 
@@ -27,25 +26,12 @@ def held_port(host: str, port: int) -> Iterator[int]:
 
 
 def _hold(stack: ExitStack, host: str, port: int) -> int:
-    held: list[int] = []
-    refused: OSError | None = None
-    for family, address in addresses(host):
-        try:
-            held.append(_hold_one(stack, family, address, held[0] if held else port))
-        except OSError as failed:
-            if failed.errno not in NOT_HERE:
-                raise
-            refused = failed
-    if not held:
-        raise refused or OSError(errno.EADDRNOTAVAIL, "no address")
-    return held[0]
+    def hold(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+        if port:
+            _probe(family, address, port)
+        return stack.enter_context(bound(family, address, port, reuse_port=True))
 
-
-def _hold_one(stack: ExitStack, family: socket.AddressFamily, address: str, port: int) -> int:
-    if port:
-        _probe(family, address, port)
-    held = stack.enter_context(bound(family, address, port, reuse_port=True))
-    return int(held.getsockname()[1])
+    return int(bound_everywhere(host, port, hold)[0].getsockname()[1])
 
 
 def _probe(family: socket.AddressFamily, address: str, port: int) -> None:

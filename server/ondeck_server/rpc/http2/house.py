@@ -1,13 +1,12 @@
 """Where connections come in, and what they share."""
 
 import asyncio
-import errno
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ondeck_server.addresses import NOT_HERE, CannotListenError, address_of, addresses, bound
+from ondeck_server.addresses import CannotListenError, address_of, bound, bound_everywhere
 from ondeck_server.certificates import Renewal, files_of
 from ondeck_server.rpc.http2.connection import Connection
 from ondeck_server.rpc.http2.exchange import Bounds
@@ -48,7 +47,7 @@ class House:
         files, host = files_of(self._settings), self._settings.host
         context = None if files is None else secured(Renewal(files))
         try:
-            for opened in _opened(host, port):
+            for opened in bound_everywhere(host, port, _shared):
                 port = int(opened.getsockname()[1])
                 self._listeners.append(await self._listening(opened, context))
         except OSError as failed:
@@ -127,20 +126,5 @@ def terms_of(settings: ServerSettings) -> Terms:
     )
 
 
-def _opened(host: str, port: int) -> Iterator[socket.socket]:
-    """Open a socket for every address of a host that this machine has."""
-    refused: OSError | None = None
-    found = 0
-    for family, address in addresses(host):
-        try:
-            opened = bound(family, address, port, reuse_port=True)
-        except OSError as failed:
-            if failed.errno not in NOT_HERE:
-                raise
-            refused = failed
-            continue
-        port = port or int(opened.getsockname()[1])
-        found += 1
-        yield opened
-    if not found:
-        raise refused or OSError(errno.EADDRNOTAVAIL, "no address")
+def _shared(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    return bound(family, address, port, reuse_port=True)
