@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for candidate in python3.12 python3.11 python3.13 python3; do \
 	"$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
 	&& { echo "$$candidate"; break; }; done)
-PACKAGES := proto core store ingest trainer server clients/python cli
+PACKAGES := proto runtime core registry store ingest trainer server clients/python cli
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PROTOS := $(wildcard proto/inference/*.proto proto/ondeck/v1/*.proto)
 GEN := proto/gen/python
-TYPED := core/ondeck_core store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
+TYPED := runtime/ondeck_runtime core/ondeck_core registry/ondeck_registry store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
 	clients/python/ondeck_client cli/ondeck_cli tests benchmarks tools
 
 .PHONY: help run setup test soak check gen train bench clean

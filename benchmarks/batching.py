@@ -13,9 +13,9 @@ from benchmarks.rows import ROOT
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import PRODUCTION
 from ondeck_core.tasks import TASKS
-from ondeck_server.models.loaded import LoadedVersion, load
-from ondeck_store.artifacts.repository import aliases
-from ondeck_trainer.golden import make_up_instances
+from ondeck_registry.repository import aliases
+from ondeck_server.models.loader import LoadedVersion, load
+from ondeck_trainer.artifact.golden_rows import make_up_instances
 
 SIZES: Final = (1, 8, 32, 64, 128, 256)
 REPEATS: Final = 300

@@ -32,10 +32,10 @@ from benchmarks.rows import ROOT, sample
 from benchmarks.tables import table
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.tasks import TASKS
-from ondeck_server.adding import publish_graph
+from ondeck_server.models.import_onnx import publish_graph
 from ondeck_server.supervisor.process import EXPERIMENTS
-from tests.fixtures_server import RunningServer, serving
-from tests.made_up_graphs import WIDTH, scoring
+from tests.factories.onnx_graphs import WIDTH, scoring
+from tests.fixtures.server import RunningServer, serving
 
 MOST_P95_MS: Final = 50.0
 MOST_GROWTH: Final = 0.03

@@ -9,10 +9,10 @@ from benchmarks.rows import ROOT
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS, Task
-from ondeck_server.models.session import Session
-from ondeck_store.artifacts.claims import read_manifest
-from ondeck_store.artifacts.repository import aliases
-from ondeck_trainer.golden import make_up_instances
+from ondeck_registry.artifact_reader import read_manifest
+from ondeck_registry.onnx_session import Session
+from ondeck_registry.repository import aliases
+from ondeck_trainer.artifact.golden_rows import make_up_instances
 
 ROWS: Final = 20_000
 RUNS: Final = {1: 3000, 128: 200}  # by the rows of a run

@@ -15,11 +15,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.rows import MONTH
-from ondeck_core.statcast.cells import cells_of
+from ondeck_core.statcast.decode import cells_of
+from ondeck_ingest.pipeline.load import Unit, take
 from ondeck_ingest.sources.simulator import simulated_day
-from ondeck_ingest.taking import Unit, take
+from ondeck_store.copy import driver_of
 from ondeck_store.database import open_database
-from ondeck_store.driver import driver_of
 from ondeck_store.migrations import migrate
 from ondeck_store.settings import StoreSettings
 

@@ -9,10 +9,10 @@ import polars as pl
 
 from benchmarks.rows import REAL
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.people import Person
-from ondeck_core.players.questions import ById, ByName
-from ondeck_core.players.registers import read_register
-from ondeck_core.players.resolving import Resolver
+from ondeck_core.players.models import Person
+from ondeck_core.players.queries import ById, ByName
+from ondeck_core.players.register_formats import read_register
+from ondeck_core.players.resolver import Resolver
 
 COLUMNS = ("", "median us", "p99 us", "10,000 at once, s")
 REGISTER = REAL / "ids" / "chadwick_register.csv.gz"

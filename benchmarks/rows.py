@@ -9,7 +9,7 @@ import polars as pl
 
 from ondeck_core.instances import InstanceType, Matrix, legal
 from ondeck_core.statcast.instances import instances_of
-from ondeck_core.statcast.reading import read_cells
+from ondeck_core.statcast.parse import read_cells
 from ondeck_core.tasks import Task
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from benchmarks import batching, explaining, graphs, ingest, players, season, serving
+from benchmarks import batching, explain, graphs, ingest, players, season, serving
 from benchmarks.rows import ROOT
 from benchmarks.tables import table
 
@@ -20,7 +20,7 @@ def main() -> None:
     for task in ("batted_ball", "called_strike"):
         title, rows = serving.measure(task, ROOT / "onnx_models")
         console.print(table(title, serving.COLUMNS, rows))
-    for measured in (graphs, batching, explaining, ingest, season, players):
+    for measured in (graphs, batching, explain, ingest, season, players):
         title, rows = measured.measure()
         console.print(table(title, measured.COLUMNS, rows))
 

@@ -18,10 +18,10 @@ from rich.console import Console
 
 from benchmarks.rows import ROOT
 from benchmarks.tables import table
-from tests.fixtures_server import RunningServer, serving
+from tests.fixtures.server import RunningServer, serving
 from tests.soak.reloads import siblings_of
 from tests.soak.rolling import AGE_SECONDS, DRAIN_SECONDS, Rolled, roll
-from tests.soak.soaking import WARM, Length, Soaked, soak
+from tests.soak.run import WARM, Length, Soaked, soak
 
 MOST_GROWTH = 0.03
 COLUMNS = ("", "is", "should be")

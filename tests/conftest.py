@@ -12,13 +12,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 ROOT = Path(__file__).resolve().parent.parent
 
 pytest_plugins = [
-    "tests.fixtures_store",
-    "tests.fixtures_models",
-    "tests.fixtures_ports",
-    "tests.fixtures_savant",
-    "tests.fixtures_server",
-    "tests.fixtures_explaining",
-    "tests.fixtures_tls",
+    "tests.fixtures.store",
+    "tests.fixtures.models",
+    "tests.fixtures.ports",
+    "tests.fixtures.savant",
+    "tests.fixtures.server",
+    "tests.fixtures.explain",
+    "tests.fixtures.tls",
 ]
 
 

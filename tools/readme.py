@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from ondeck_core.judgement import Evaluation, Score
-from ondeck_core.judgement import scores as judged_scores
+from ondeck_core.evaluation import Evaluation, Score
+from ondeck_core.evaluation import scores as judged_scores
 from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, PRODUCTION
 from ondeck_ingest.settings import IngestSettings
 from ondeck_server.settings import ServerSettings

@@ -7,8 +7,8 @@ import click
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from ondeck_cli.answered import answered_by
-from ondeck_cli.per_task import Given, Instance, PerTask, Question
+from ondeck_cli.answered_by import answered_by
+from ondeck_cli.task_command import Given, Instance, PerTask, Question
 from ondeck_client import Client, Contribution, ExplainResponse
 from ondeck_core.instances import Field
 from ondeck_core.tasks import Task

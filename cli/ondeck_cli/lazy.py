@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ondeck_core.names import canonical
+from ondeck_core.identifiers import canonical
 
 
 @dataclass(frozen=True)

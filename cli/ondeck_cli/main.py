@@ -8,22 +8,22 @@ import click
 
 from ondeck_cli.lazy import Entry, LazyGroup
 from ondeck_core.errors import OndeckError
-from ondeck_store.logs import FORMATS, LEVELS, configure_logs
+from ondeck_runtime.logging import FORMATS, LEVELS, configure_logs
 
 INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
     "up": Entry("ondeck_cli.up.command:up", "Run everything on this machine."),
-    "serve": Entry("ondeck_server.commands:serve", "Serve the models over gRPC."),
-    "reload": Entry("ondeck_server.commands:reload", "Replace a running server's processes, one at a time."),
-    "players": Entry("ondeck_ingest.register.commands:players", "Know who every row is about."),
+    "serve": Entry("ondeck_server.cli:serve", "Serve the models over gRPC."),
+    "reload": Entry("ondeck_server.cli:reload", "Replace a running server's processes, one at a time."),
+    "players": Entry("ondeck_ingest.cli.players:players", "Know who every row is about."),
     "predict": Entry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
     "explain": Entry("ondeck_cli.explain:explain", "Ask it why: what each field did to a probability."),
     "models": Entry("ondeck_cli.models.group:models", "Look at the model repository, and move it."),
-    "ingest": Entry("ondeck_ingest.commands:ingest", "Take Statcast rows into PostgreSQL."),
-    "train": Entry("ondeck_trainer.commands:train", "Fit, judge and publish a model."),
-    "evaluate": Entry("ondeck_trainer.judging_commands:evaluate", "Judge a published version on days or on files."),
-    "recalibrate": Entry("ondeck_trainer.judging_commands:recalibrate", "Fit a version's last layer to recent rows."),
+    "ingest": Entry("ondeck_ingest.cli.ingest:ingest", "Take Statcast rows into PostgreSQL."),
+    "train": Entry("ondeck_trainer.cli.train:train", "Fit, judge and publish a model."),
+    "evaluate": Entry("ondeck_trainer.cli.evaluate:evaluate", "Judge a published version on days or on files."),
+    "recalibrate": Entry("ondeck_trainer.cli.evaluate:recalibrate", "Fit a version's last layer to recent rows."),
 }
 
 

@@ -4,8 +4,8 @@ from typing import Final
 
 import click
 
-from ondeck_cli.answered import answered_by
-from ondeck_cli.per_task import Given, Instance, PerTask, Question
+from ondeck_cli.answered_by import answered_by
+from ondeck_cli.task_command import Given, Instance, PerTask, Question
 from ondeck_client import Client, Prediction
 from ondeck_core.tasks import Task
 

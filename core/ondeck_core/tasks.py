@@ -10,8 +10,8 @@ from ondeck_core.errors import NotFoundError
 from ondeck_core.features.batted_ball import BATTED_BALL_FEATURES
 from ondeck_core.features.feature_set import FeatureSet
 from ondeck_core.features.pitch import PITCH_FEATURES
+from ondeck_core.identifiers import canonical
 from ondeck_core.instances import InstanceType
-from ondeck_core.names import canonical
 
 HITS: Final = ("single", "double", "triple", "home_run")
 _TAKEN: Final = ("ball", "blocked_ball", "called_strike")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from ondeck_server.addresses import CannotListenError, address_of
+from ondeck_server.sockets import CannotListenError, address_of
 
 _CHOICE: Final = "ONDECK_ADMIN_PORT or --admin-port"
 Page = Callable[[web.Request], Awaitable[web.Response]]

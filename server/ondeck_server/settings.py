@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
+from ondeck_runtime.cpu_quota import cores
 from ondeck_server.batching.batcher import ROWS_A_RUN
-from ondeck_server.cores import cores
-from ondeck_server.loading_rules import FORM, rules_of
+from ondeck_server.version_policy import FORM, rules_of
 from ondeck_store.settings import StoreSettings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures_server import RunningServer
+from tests.fixtures.server import RunningServer
 
 pytestmark = pytest.mark.network
 

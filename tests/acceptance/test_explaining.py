@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.explaining import explain_each, explainable
-from ondeck_core.explaining.parts import parts_of, settled
-from ondeck_core.explaining.plan import Question, affordable_rows, plan
+from benchmarks.explain import explain_each, explainable
+from ondeck_core.explain.field_groups import parts_of, settled
+from ondeck_core.explain.plan import Question, affordable_rows, plan
 from ondeck_core.tasks import TASKS
 
 LONGEST_MS = 60

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.players.people import Role
-from ondeck_core.statcast.contract import NAMES
-from ondeck_core.statcast.reading import read_cells
+from ondeck_core.players.models import Role
+from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import Database
-from ondeck_store.history import day_in_order, day_query, game_in_order, game_query, man_query, pitches_of
-from ondeck_store.pitches import upsert_pitches
-from tests.fixtures_store import empty
+from ondeck_store.pitches.queries import day_in_order, day_query, game_in_order, game_query, man_query, pitches_of
+from ondeck_store.pitches.upsert import upsert_pitches
+from tests.fixtures.store import empty
 
 pytestmark = pytest.mark.realdata
 

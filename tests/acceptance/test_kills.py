@@ -15,21 +15,21 @@ from pathlib import Path
 
 import psutil
 
-from ondeck_ingest.backlog import backlog_of
-from ondeck_ingest.days import Taker
+from ondeck_ingest.jobs.queue import backlog_of
+from ondeck_ingest.pipeline.ingest_day import Taker
 from ondeck_ingest.register.chadwick import Chadwick
-from ondeck_ingest.register.refreshing import Refresher
-from ondeck_ingest.sources.source import of_day
+from ondeck_ingest.register.refresh import Refresher
+from ondeck_ingest.sources.base import of_day
 from ondeck_store.database import Database, DatabaseUnreachableError, open_database
-from ondeck_store.digest import content_digest
 from ondeck_store.embedded.cluster import EmbeddedPostgresError
-from ondeck_store.ledger import days_of
+from ondeck_store.ingest.ledger import days_of
 from ondeck_store.migrations import migrate
+from ondeck_store.pitches.content_digest import content_digest
 from ondeck_store.settings import StoreSettings
-from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from tests.factories.pitches import as_csv, made_up_cells
+from tests.fixtures.savant import FakeSavant, Reply, savant_at
 from tests.integration.test_players import VETERAN, archive_of
 from tests.integration.test_players import chadwick as chadwick_of
-from tests.made_up import as_csv, made_up_cells
 
 FIRST = date(2023, 5, 1)
 DAYS = [FIRST + timedelta(days=number) for number in range(90)]

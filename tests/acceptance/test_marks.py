@@ -9,10 +9,10 @@ from benchmarks.messages import columns
 from ondeck_client import Client
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS, Task
-from ondeck_trainer.judging import judge, unseen
-from ondeck_trainer.served import open_version
-from tests.fixtures_models import RealFit
-from tests.fixtures_server import serving
+from ondeck_trainer.artifact.published_model import open_version
+from ondeck_trainer.evaluation.compare import judge, unseen
+from tests.fixtures.models import RealFit
+from tests.fixtures.server import serving
 
 pytestmark = pytest.mark.realdata
 

@@ -7,12 +7,12 @@ import pytest
 
 from ondeck_core.instances import PITCH, Matrix
 from ondeck_core.manifest import PRODUCTION
-from ondeck_core.statcast.contract import NAMES
 from ondeck_core.statcast.instances import columns_of
+from ondeck_core.statcast.schema import NAMES
 from ondeck_core.tasks import TASKS
-from ondeck_server.models.loaded import LoadedVersion, load
-from ondeck_store.artifacts.repository import aliases
-from ondeck_trainer.golden import make_up_instances
+from ondeck_registry.repository import aliases
+from ondeck_server.models.loader import LoadedVersion, load
+from ondeck_trainer.artifact.golden_rows import make_up_instances
 
 ROWS = 500
 AFTER_THE_EVENT = {

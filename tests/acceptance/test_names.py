@@ -10,17 +10,17 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 
-from ondeck_core.players.people import Role
-from ondeck_core.players.questions import ByName
-from ondeck_core.players.resolving import Found, Resolver
-from ondeck_core.statcast.reading import read_cells
-from ondeck_ingest.register.reading import by_kind, content_of, tables_of
-from ondeck_ingest.register.taking import take
+from ondeck_core.players.models import Role
+from ondeck_core.players.queries import ByName
+from ondeck_core.players.resolver import Found, Resolver
+from ondeck_core.statcast.parse import read_cells
+from ondeck_ingest.register.files import by_kind, content_of, tables_of
+from ondeck_ingest.register.load import take
 from ondeck_store.database import Database
-from ondeck_store.pitches import upsert_pitches
-from ondeck_store.players.known import read_index
-from ondeck_store.players.open_questions import Conflict, conflicts
-from tests.fixtures_store import empty
+from ondeck_store.pitches.upsert import upsert_pitches
+from ondeck_store.players.index_loader import read_index
+from ondeck_store.players.unresolved import Conflict, conflicts
+from tests.fixtures.store import empty
 
 pytestmark = pytest.mark.realdata
 

@@ -15,9 +15,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.conftest import ROOT
-from tests.fixtures_savant import FakeSavant, Reply
-from tests.fixtures_server import RunningServer, serving
-from tests.made_up import as_csv, made_up_cells
+from tests.factories.pitches import as_csv, made_up_cells
+from tests.fixtures.savant import FakeSavant, Reply
+from tests.fixtures.server import RunningServer, serving
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
 SHOWN_PORT = "127.0.0.1:50051"

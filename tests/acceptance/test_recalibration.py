@@ -9,14 +9,14 @@ import pytest
 
 from ondeck_core.manifest import Window
 from ondeck_core.tasks import TASKS
-from ondeck_trainer.dataset import Dataset, dataset_of
-from ondeck_trainer.judging import compare
-from ondeck_trainer.members import Boosting, Recipe
-from ondeck_trainer.publishing import Fitted, publish_ensemble
-from ondeck_trainer.recalibrating import recalibrate
-from ondeck_trainer.served import Served, open_version
-from ondeck_trainer.splits import split
-from ondeck_trainer.training import Plan, fit_recipe, judge_recipe
+from ondeck_trainer.artifact.publish import Fitted, publish_ensemble
+from ondeck_trainer.artifact.published_model import Served, open_version
+from ondeck_trainer.data.dataset import Dataset, dataset_of
+from ondeck_trainer.data.time_splits import split
+from ondeck_trainer.evaluation.compare import compare
+from ondeck_trainer.model.learners import Boosting, Recipe
+from ondeck_trainer.pipeline import Plan, fit_recipe, judge_recipe
+from ondeck_trainer.recalibrate import recalibrate
 
 pytestmark = pytest.mark.realdata
 

@@ -1,7 +1,7 @@
 import warnings
 from pathlib import Path
 
-from tests.fixtures_server import serving
+from tests.fixtures.server import serving
 from tests.soak.reloads import siblings_of
 from tests.soak.rolling import AGE_SECONDS, DRAIN_SECONDS, roll
 

@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks.messages import columns
 from ondeck_client import BattedBall, Client, Pitch, Side
-from ondeck_core.judgement import Evaluation
+from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import PRODUCTION, Manifest, Parity
 from ondeck_core.tasks import TASKS
-from ondeck_store.artifacts import repository
-from ondeck_trainer.card import card
-from ondeck_trainer.golden import make_up_instances
-from tests.fixtures_models import RealFit
-from tests.fixtures_server import serving
+from ondeck_registry import repository
+from ondeck_trainer.artifact.golden_rows import make_up_instances
+from ondeck_trainer.artifact.model_card import card
+from tests.fixtures.models import RealFit
+from tests.fixtures.server import serving
 
 SIX_MEGABYTES = 6_000_000
 SHIPPED = sorted(TASKS)

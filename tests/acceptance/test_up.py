@@ -17,15 +17,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ondeck_cli.up.everything import Everything
+from ondeck_cli.up.stack import Everything
 from ondeck_client import BattedBall, Client
 from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import open_database
-from ondeck_store.pitches import span_of_days
+from ondeck_store.pitches.simulated import read_simulated, simulated_games
+from ondeck_store.pitches.upsert import span_of_days
 from ondeck_store.settings import StoreSettings
-from ondeck_store.simulated import read_simulated, simulated_games
-from tests.fixtures_tls import Authority
+from tests.fixtures.tls import Authority
 
 PATIENCE = 90
 

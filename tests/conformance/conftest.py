@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from tests.conformance.calls import alone
-from tests.fixtures_server import RunningServer, serving
+from tests.fixtures.server import RunningServer, serving
 
 TRANSPORTS = ("grpcio", "nghttp2")
 

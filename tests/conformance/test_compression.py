@@ -11,9 +11,9 @@ from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, BatchPredictResponse, PredictResponse
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tests.conformance.calls import BALL, BATCH_PREDICT, PREDICT, SECONDS, SPEC
-from tests.conformance.measures import memory
+from tests.conformance.resources import memory
 from tests.conformance.wire import Answer, framed, wired
-from tests.fixtures_server import RunningServer
+from tests.fixtures.server import RunningServer
 
 EXHAUSTED, INTERNAL, UNIMPLEMENTED = 8, 13, 12
 ACCEPTS_GZIP = ("grpc-accept-encoding", "identity,deflate,gzip")

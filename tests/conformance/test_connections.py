@@ -18,12 +18,12 @@ from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import PredictResponse, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import Client
-from ondeck_server.carrier import carrier_of
-from ondeck_server.rpc.call import Call
+from ondeck_server.rpc.context import Call
 from ondeck_server.settings import ServerSettings
+from ondeck_server.transports.factory import carrier_of
 from tests.conformance.calls import BALL, INSTANCE, SECONDS, alone, answers, asked, within
 from tests.conformance.wire import wired
-from tests.fixtures_server import RunningServer, serving
+from tests.fixtures.server import RunningServer, serving
 
 AGE = 1
 NO_ERROR = 0

@@ -14,7 +14,7 @@ from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tests.conformance.calls import BALL, BATCH_PREDICT, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked, serves
 from tests.conformance.wire import framed, wired
-from tests.fixtures_server import RunningServer
+from tests.fixtures.server import RunningServer
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 PROTOCOL_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 1, 7, 11

@@ -10,11 +10,11 @@ from h2.events import ConnectionTerminated, PingReceived, RemoteSettingsChanged
 from h2.settings import SettingCodes
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.carrier import carrier_of
-from ondeck_server.health import Health
-from ondeck_server.rpc.health_messages import HEALTH
-from ondeck_server.rpc.health_service import HealthHandlers
+from ondeck_server.health.status import Health
+from ondeck_server.services.health import HealthHandlers
+from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
+from ondeck_server.transports.factory import carrier_of
 from tests.conformance.calls import SECONDS
 from tests.conformance.wire import framed, wired
 

@@ -12,8 +12,8 @@ import pytest
 from ondeck.v1.prediction_service_pb2 import StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tests.conformance.calls import OWN_CONNECTION, SECONDS, SPEC, alone, answers, asked, within
-from tests.conformance.measures import memory
-from tests.fixtures_server import RunningServer
+from tests.conformance.resources import memory
+from tests.fixtures.server import RunningServer
 
 SMALL_WINDOW = ("grpc.http2.bdp_probe", 0)  # else the client makes room for more and more answers
 CONNECTIONS, STREAMS_OF_EACH = 20, 100

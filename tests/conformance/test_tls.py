@@ -16,15 +16,15 @@ from prometheus_client import CollectorRegistry
 from ondeck.v1.model_service_pb2 import DESCRIPTOR as MODEL_SERVICE
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
-from ondeck_cli.asking import NoAnswerError, credentials_for
-from ondeck_cli.reached import Reached
+from ondeck_cli.remote import NoAnswerError, credentials_for
+from ondeck_cli.server_options import Reached
 from ondeck_core.errors import NotFoundError
-from ondeck_server.carrier import carrier_of
-from ondeck_server.rpc.call import Call
+from ondeck_server.rpc.context import Call
 from ondeck_server.settings import ServerSettings
+from ondeck_server.transports.factory import carrier_of
 from tests.conformance.calls import SECONDS, answers
-from tests.fixtures_server import RunningServer, serving
-from tests.fixtures_tls import Authority, Pair
+from tests.fixtures.server import RunningServer, serving
+from tests.fixtures.tls import Authority, Pair
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ A request is written as JSON is; `bytes` are sent as they are. What is promised 
 from typing import Any, Final
 
 from ondeck_server.batching.batcher import ROWS_A_RUN
-from ondeck_server.rpc.statuses import INTERNAL_TEXT
+from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.error_rows import (
     ANY_STATE,
     ANYONE,
@@ -24,7 +24,7 @@ from tests.contract.error_rows import (
     Row,
 )
 from tests.contract.open_inference_errors import OPEN_INFERENCE
-from tests.made_up_trouble import BROKEN, FATAL_SPEED, MODEL, NO_BETTER
+from tests.factories.broken_models import BROKEN, FATAL_SPEED, MODEL, NO_BETTER
 
 BALL: Final = {"launch_speed": 100, "launch_angle": 20}
 FATAL: Final = {"launch_speed": FATAL_SPEED, "launch_angle": 20}

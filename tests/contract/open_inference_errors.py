@@ -8,7 +8,7 @@ import numpy as np
 
 from ondeck_core.tasks import TASKS
 from ondeck_server.batching.batcher import ROWS_A_RUN
-from ondeck_server.rpc.statuses import INTERNAL_TEXT
+from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.error_rows import (
     ANY_STATE,
     ANYONE,
@@ -22,7 +22,7 @@ from tests.contract.error_rows import (
     Provoked,
     Row,
 )
-from tests.made_up_trouble import BROKEN, FATAL_SPEED, HOLLOW, MODEL
+from tests.factories.broken_models import BROKEN, FATAL_SPEED, HOLLOW, MODEL
 
 FEATURES: Final = len(TASKS[MODEL].features.names)
 IN_MESSAGE: Final = "ModelStreamInferResponse has an error_message, and no field for a status or its details"

@@ -9,7 +9,7 @@ from ondeck.v1 import instances_pb2
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck_core.categories import InfieldAlignment, OutfieldAlignment, Park, PitchType, Side
 from ondeck_core.instances import INSTANCE_TYPES, InstanceType
-from ondeck_core.statcast.contract import NAMES
+from ondeck_core.statcast.schema import NAMES
 
 
 @pytest.mark.parametrize(

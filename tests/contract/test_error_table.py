@@ -23,14 +23,14 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck_core.manifest import ALIASES_FILE
+from ondeck_registry.alias_log import AUDIT_FILE
 from ondeck_server.batching.batcher import ROWS_A_RUN
-from ondeck_store.artifacts.audit import AUDIT_FILE
 from ondeck_store.database import Database
 from tests.contract.error_rows import PROMISES, Crowd, Provoked, Row
 from tests.contract.error_table import TABLE, UNREADABLE_ALIASES
-from tests.fixtures_server import RunningServer, serving
-from tests.fixtures_tls import Authority
-from tests.made_up_trouble import MODEL, claim, hollow, slowed, troubled
+from tests.factories.broken_models import MODEL, claim, hollow, slowed, troubled
+from tests.fixtures.server import RunningServer, serving
+from tests.fixtures.tls import Authority
 
 PROVOKED: Final = [
     (rpc, row, cell) for rpc, cells in TABLE.items() for row, cell in cells.items() if isinstance(cell, Provoked)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ondeck_core.tasks import TASKS
-from tests.fixtures_server import RunningServer
+from tests.fixtures.server import RunningServer
 
 BALL = ("--launch-speed", "100", "--launch-angle", "20")
 

@@ -27,7 +27,7 @@ from ondeck_client import (
     reason_of,
     violations_of,
 )
-from tests.fixtures_server import RunningServer
+from tests.fixtures.server import RunningServer
 
 BALL = BattedBall(launch_speed=108, launch_angle=27, spray_angle=0, stand=Side.SIDE_RIGHT)
 PITCH = Pitch(plate_x=0, plate_z=2.5, sz_top=3.4, sz_bot=1.6)

@@ -17,8 +17,8 @@ import grpc
 import pytest
 
 from ondeck_client import AsyncClient, BattedBall, Client, Prediction, StreamAnswer
-from tests.fixtures_ports import a_free_port
-from tests.fixtures_server import RunningServer, serving
+from tests.fixtures.ports import a_free_port
+from tests.fixtures.server import RunningServer, serving
 
 BALL = BattedBall(launch_speed=100, launch_angle=20)
 COUNT = 400

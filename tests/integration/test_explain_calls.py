@@ -21,10 +21,10 @@ from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import Background
 from ondeck_core.tasks import TASKS, Task
-from ondeck_server.models.loaded import load
-from ondeck_trainer.golden import make_up_instances
-from tests.fixtures_explaining import UNEXPLAINED, give_background, made_up_background
-from tests.fixtures_server import RunningServer
+from ondeck_server.models.loader import load
+from ondeck_trainer.artifact.golden_rows import make_up_instances
+from tests.fixtures.explain import UNEXPLAINED, give_background, made_up_background
+from tests.fixtures.server import RunningServer
 
 BALL = BattedBall(launch_speed=100, launch_angle=20, spray_angle=-10, stand=Side.SIDE_LEFT)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from ondeck_client import AsyncClient, BattedBall, Client
-from tests.fixtures_explaining import UNEXPLAINED
-from tests.fixtures_server import RunningServer
+from tests.fixtures.explain import UNEXPLAINED
+from tests.fixtures.server import RunningServer
 from tests.integration.test_cli import ondeck
 
 BALL = ("--launch-speed", "100", "--launch-angle", "20", "--stand", "r")

@@ -10,15 +10,15 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.health import Health
-from ondeck_server.rpc.health_messages import HEALTH
-from ondeck_server.rpc.health_service import HealthHandlers
-from ondeck_server.rpc.http2.connection import Connection
-from ondeck_server.rpc.http2.exchange import Exchange
-from ondeck_server.rpc.http2.house import House
-from ondeck_server.rpc.meter import Meters
-from ondeck_server.rpc.methods import methods_of
+from ondeck_server.health.status import Health
+from ondeck_server.rpc.method import methods_of
+from ondeck_server.rpc.metrics import Meters
+from ondeck_server.services.health import HealthHandlers
+from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
+from ondeck_server.transports.http2.connection import Connection
+from ondeck_server.transports.http2.server import House
+from ondeck_server.transports.http2.stream import Exchange
 
 MANY = 50
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]

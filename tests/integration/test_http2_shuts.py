@@ -15,18 +15,18 @@ from prometheus_client import CollectorRegistry
 
 from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse
-from ondeck_server.health import Health
-from ondeck_server.rpc.call import Call
-from ondeck_server.rpc.health_messages import HEALTH
-from ondeck_server.rpc.health_service import HealthHandlers
-from ondeck_server.rpc.http2 import connection
-from ondeck_server.rpc.http2.house import House
-from ondeck_server.rpc.meter import Meters
-from ondeck_server.rpc.methods import methods_of
+from ondeck_server.health.status import Health
+from ondeck_server.rpc.context import Call
+from ondeck_server.rpc.method import methods_of
+from ondeck_server.rpc.metrics import Meters
+from ondeck_server.services.health import HealthHandlers
+from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
+from ondeck_server.transports.http2 import connection
+from ondeck_server.transports.http2.server import House
 from tests.conformance.calls import BATCH_PREDICT
 from tests.conformance.wire import framed, wired
-from tests.fixtures_tls import Authority
+from tests.fixtures.tls import Authority
 
 SECONDS = 20.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from ondeck_ingest.archive import keep
-from ondeck_ingest.simulation import play
+from ondeck_ingest.pipeline.simulation import play
+from ondeck_ingest.sources.archive import keep
 from ondeck_store.database import Database
-from ondeck_store.pitches import read_pitches
-from tests.made_up import as_csv, made_up_cells
+from ondeck_store.pitches.upsert import read_pitches
+from tests.factories.pitches import as_csv, made_up_cells
 
 CELLS = made_up_cells(date(2022, 6, 1), days=1)
 

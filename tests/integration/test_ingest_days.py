@@ -5,15 +5,15 @@ import pytest
 from sqlalchemy import text
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest import archive
-from ondeck_ingest.archive import NotKeptError
-from ondeck_ingest.days import Taker
-from ondeck_ingest.sources.source import UnreachableError, of_day
-from ondeck_ingest.taking import Taken
+from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.pipeline.load import Taken
+from ondeck_ingest.sources import archive
+from ondeck_ingest.sources.archive import NotKeptError
+from ondeck_ingest.sources.base import UnreachableError, of_day
 from ondeck_store.database import Database
-from ondeck_store.ledger import RecordedEntry, latest
-from tests.fixtures_savant import FakeSavant, Reply, savant_at
-from tests.made_up import as_csv, made_up_cells
+from ondeck_store.ingest.ledger import RecordedEntry, latest
+from tests.factories.pitches import as_csv, made_up_cells
+from tests.fixtures.savant import FakeSavant, Reply, savant_at
 
 DAY = date(2024, 6, 3)
 CELLS = made_up_cells(DAY, days=1)

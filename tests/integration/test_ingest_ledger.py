@@ -8,12 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.days import Taker
-from ondeck_ingest.sources.source import of_day
+from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.sources.base import of_day
 from ondeck_store.database import Database
-from ondeck_store.ledger import LedgerEntry, RecordedEntry, days_of, record, want
-from tests.fixtures_savant import FakeSavant, Reply, savant_at
-from tests.made_up import as_csv, made_up_cells
+from ondeck_store.ingest.ledger import LedgerEntry, RecordedEntry, days_of, record, want
+from tests.factories.pitches import as_csv, made_up_cells
+from tests.fixtures.savant import FakeSavant, Reply, savant_at
 
 DAY = date(2024, 6, 3)
 CELLS = made_up_cells(DAY, days=1)

@@ -13,21 +13,21 @@ import zstandard
 from structlog.testing import capture_logs
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.cells import CAPS, cells_of
-from ondeck_core.statcast.contract import COLUMNS, KEY, Kind
-from ondeck_core.statcast.reading import read_cells
-from ondeck_ingest import archive
-from ondeck_ingest.days import Taker
-from ondeck_ingest.sources.capturing import CapturingSession
+from ondeck_core.statcast.decode import CAPS, cells_of
+from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.schema import COLUMNS, KEY, Kind
+from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.pipeline.load import Taken
+from ondeck_ingest.sources import archive
+from ondeck_ingest.sources.base import Raw, RestingError, Source, UnreachableError, Wanted, of_day
 from ondeck_ingest.sources.files import Files
+from ondeck_ingest.sources.recording_session import CapturingSession
 from ondeck_ingest.sources.replay import Replay
 from ondeck_ingest.sources.savant import Savant, _pybaseball_through
-from ondeck_ingest.sources.simulated import Simulated, halves_of
-from ondeck_ingest.sources.source import Raw, RestingError, Source, UnreachableError, Wanted, of_day
-from ondeck_ingest.taking import Taken
+from ondeck_ingest.sources.simulated_source import Simulated, halves_of
 from ondeck_store.database import Database
-from tests.fixtures_savant import FakeSavant, Reply, savant_at
-from tests.made_up import as_csv, made_up_cells
+from tests.factories.pitches import as_csv, made_up_cells
+from tests.fixtures.savant import FakeSavant, Reply, savant_at
 
 DAY = date(2024, 6, 3)
 CELLS = made_up_cells(DAY, days=1)

@@ -9,19 +9,19 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from ondeck_ingest.backlog import BACKFILL, Backlog, GivenUp, backlog_of, enqueue, given_up, queries_on, retry
-from ondeck_ingest.days import Taker
+from ondeck_ingest.jobs.queue import BACKFILL, Backlog, GivenUp, backlog_of, enqueue, given_up, queries_on, retry
+from ondeck_ingest.jobs.scheduler import Schedule
+from ondeck_ingest.jobs.worker import Worker
+from ondeck_ingest.pipeline.ingest_day import Taker
 from ondeck_ingest.register.chadwick import Chadwick
-from ondeck_ingest.register.refreshing import Refresher
-from ondeck_ingest.schedule import Schedule
-from ondeck_ingest.worker import Worker
+from ondeck_ingest.register.refresh import Refresher
+from ondeck_store.copy import driver_of
 from ondeck_store.database import Database
-from ondeck_store.driver import driver_of
-from ondeck_store.ledger import RecordedEntry, days_of, source_states
-from ondeck_store.players.open_questions import unresolved
-from tests.fixtures_savant import FakeSavant, Reply, savant_at
+from ondeck_store.ingest.ledger import RecordedEntry, days_of, source_states
+from ondeck_store.players.unresolved import unresolved
+from tests.factories.pitches import as_csv, made_up_cells
+from tests.fixtures.savant import FakeSavant, Reply, savant_at
 from tests.integration.test_players import archive_of, chadwick
-from tests.made_up import as_csv, made_up_cells
 
 FIRST = date(2024, 6, 3)
 DAYS = [FIRST + timedelta(days=number) for number in range(6)]
@@ -234,7 +234,7 @@ async def _rests(database: Database) -> bool:
 async def test_a_worker_that_stops_puts_back_what_it_could_not_finish(
     make_worker: MakeWorker, savant: FakeSavant, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ondeck_ingest.jobs.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("ondeck_ingest.jobs.handler.GRACE_SECONDS", 0.1)
     savant.replies[FIRST] = Reply(delay=0.9)
     await put(database, [FIRST])
     async with at_work(make_worker()):

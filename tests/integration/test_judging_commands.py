@@ -10,17 +10,17 @@ import pytest
 from click.testing import CliRunner, Result
 from threadpoolctl import threadpool_limits
 
-from ondeck_cli.models.comparing import compare_
+from ondeck_cli.models.compare import compare_
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError, SourceRefusedError
-from ondeck_core.judgement import Evaluation
+from ondeck_core.evaluation import Evaluation
 from ondeck_core.tasks import TASKS
-from ondeck_trainer.dataset import dataset_of
-from ondeck_trainer.judging import NoLaterDaysError
-from ondeck_trainer.judging_commands import evaluate, recalibrate
-from ondeck_trainer.recalibrating import NotLaterError, TooFewRowsError
-from ondeck_trainer.rows import NothingStoredError, rows_of_files
-from ondeck_trainer.served import open_version
-from tests.made_up import as_csv, made_up_cells
+from ondeck_trainer.artifact.published_model import open_version
+from ondeck_trainer.cli.evaluate import evaluate, recalibrate
+from ondeck_trainer.data.dataset import dataset_of
+from ondeck_trainer.data.source import NothingStoredError, rows_of_files
+from ondeck_trainer.evaluation.compare import NoLaterDaysError
+from ondeck_trainer.recalibrate import NotLaterError, TooFewRowsError
+from tests.factories.pitches import as_csv, made_up_cells
 
 FIGURES = ("log_loss", "brier", "ece", "auc", "accuracy", "rows")
 

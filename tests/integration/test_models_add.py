@@ -9,11 +9,11 @@ import pytest
 
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.manifest import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, GraphGolden
-from ondeck_server.adding import GraphRefusedError, publish_graph
-from ondeck_server.models.loaded import load_any
-from ondeck_store.artifacts.claims import read_any_manifest, read_manifest
-from ondeck_store.artifacts.repository import aliases, versions
-from tests.made_up_graphs import WIDTH, looking_at_neighbours, scoring, summing_up, with_rows_fixed
+from ondeck_registry.artifact_reader import read_any_manifest, read_manifest
+from ondeck_registry.repository import aliases, versions
+from ondeck_server.models.import_onnx import GraphRefusedError, publish_graph
+from ondeck_server.models.loader import load_any
+from tests.factories.onnx_graphs import WIDTH, looking_at_neighbours, scoring, summing_up, with_rows_fixed
 
 
 def ondeck(*words: str) -> "subprocess.CompletedProcess[str]":

@@ -14,10 +14,10 @@ import pytest
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
-from ondeck_store.artifacts.audit import history
-from ondeck_store.artifacts.repository import aliases
-from ondeck_store.artifacts.who import login_name
-from tests.fixtures_server import serving
+from ondeck_registry.actor import login_name
+from ondeck_registry.alias_log import history
+from ondeck_registry.repository import aliases
+from tests.fixtures.server import serving
 
 MODEL = "batted_ball"
 Done = subprocess.CompletedProcess[str]

@@ -15,16 +15,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError, SourceRefusedError
-from ondeck_core.players.people import Played, Role
-from ondeck_core.players.registers import read_register
-from ondeck_ingest.register.reading import by_kind, content_of, tables_of
-from ondeck_ingest.register.taking import take
-from ondeck_store.pitches import upsert_pitches
-from ondeck_store.players.decisions import Decision, decide, decisions
-from ondeck_store.players.known import read_index
-from ondeck_store.players.open_questions import conflicts, try_again, unresolved
-from ondeck_store.players.registers import RegisterTaken
-from tests.made_up import made_up_rows
+from ondeck_core.players.models import Played, Role
+from ondeck_core.players.register_formats import read_register
+from ondeck_ingest.register.files import by_kind, content_of, tables_of
+from ondeck_ingest.register.load import take
+from ondeck_store.pitches.upsert import upsert_pitches
+from ondeck_store.players.index_loader import read_index
+from ondeck_store.players.overrides import Decision, decide, decisions
+from ondeck_store.players.register_merge import RegisterTaken
+from ondeck_store.players.unresolved import conflicts, try_again, unresolved
+from tests.factories.pitches import made_up_rows
 
 HEADER = (
     "key_person,key_mlbam,key_retro,key_bbref,key_fangraphs,name_last,name_first,name_given,name_suffix,"

@@ -9,14 +9,14 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from ondeck_core.errors import NotFoundError, SourceRefusedError
-from ondeck_ingest.retaking import retake
-from ondeck_ingest.taking import Taken, Unit, take
+from ondeck_ingest.pipeline.load import Taken, Unit, take
+from ondeck_ingest.pipeline.quarantine_retry import retake
 from ondeck_store.database import Database
-from ondeck_store.drift import unknown_columns
-from ondeck_store.ledger import latest
-from ondeck_store.rules import NewRule, add_rule, all_rules, standing_rules, take_back_rule
-from ondeck_store.set_aside import SetAside, Which, counts, set_aside
-from tests.made_up import as_csv, made_up_cells
+from ondeck_store.ingest.correction_rules import NewRule, add_rule, all_rules, standing_rules, take_back_rule
+from ondeck_store.ingest.ledger import latest
+from ondeck_store.ingest.quarantined_rows import SetAside, Which, counts, set_aside
+from ondeck_store.ingest.unknown_columns import unknown_columns
+from tests.factories.pitches import as_csv, made_up_cells
 
 CELLS = made_up_cells(date(2022, 6, 1), days=1)
 ROWS = CELLS.height

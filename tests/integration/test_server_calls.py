@@ -31,8 +31,8 @@ from ondeck_client import correlation_id_of
 from ondeck_core.instances import PITCH, Matrix
 from ondeck_core.manifest import MANIFEST_FILE, Manifest
 from ondeck_core.tasks import TASKS, Task
-from ondeck_trainer.golden import make_up_instances
-from tests.fixtures_server import RunningServer
+from ondeck_trainer.artifact.golden_rows import make_up_instances
+from tests.fixtures.server import RunningServer
 
 NAN = float("nan")
 

@@ -18,11 +18,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.health import Health
-from ondeck_server.rpc.adapter import Adapter
-from ondeck_server.rpc.health_messages import HEALTH, HealthListRequest, HealthListResponse
-from ondeck_server.rpc.health_service import HealthHandlers
-from tests.fixtures_server import RunningServer
+from ondeck_server.health.status import Health
+from ondeck_server.services.health import HealthHandlers
+from ondeck_server.services.health_messages import HEALTH, HealthListRequest, HealthListResponse
+from ondeck_server.transports.grpcio.adapter import Adapter
+from tests.fixtures.server import RunningServer
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN

@@ -23,7 +23,7 @@ from ondeck.v1.prediction_service_pb2 import PredictRequest, StreamPredictReques
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.manifest import ALIASES_FILE
 from ondeck_core.tasks import TASKS
-from tests.fixtures_server import RunningServer, serving
+from tests.fixtures.server import RunningServer, serving
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 SERVICES = ("ondeck.v1.PredictionService", "ondeck.v1.ModelService")

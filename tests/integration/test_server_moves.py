@@ -18,10 +18,10 @@ from ondeck.v1.model_service_pb2 import (
 )
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
-from ondeck_store.artifacts.locking import LOCK_FILE
-from ondeck_store.artifacts.repository import aliases
-from tests.fixtures_server import serving
-from tests.made_up_trouble import BROKEN, GOOD, MODEL, NO_BETTER, UNNAMED, troubled
+from ondeck_registry.lock import LOCK_FILE
+from ondeck_registry.repository import aliases
+from tests.factories.broken_models import BROKEN, GOOD, MODEL, NO_BETTER, UNNAMED, troubled
+from tests.fixtures.server import serving
 
 
 @pytest.fixture(scope="module")

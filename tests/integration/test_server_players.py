@@ -19,10 +19,10 @@ from ondeck.v1.player_service_pb2 import (
 )
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
 from ondeck_client import AsyncClient, Client
-from ondeck_ingest.register.reading import by_kind, tables_of
-from ondeck_ingest.register.taking import take
+from ondeck_ingest.register.files import by_kind, tables_of
+from ondeck_ingest.register.load import take
 from ondeck_store.database import Database
-from tests.fixtures_server import RunningServer, serving
+from tests.fixtures.server import RunningServer, serving
 from tests.integration.test_players import NAMES, ROOKIE_LATER, VETERAN, chadwick
 from tests.integration.test_server_life import check, watch
 

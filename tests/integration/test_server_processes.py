@@ -20,7 +20,7 @@ import pytest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import BattedBall, Client
 from ondeck_server.supervisor.process import EXPERIMENTS
-from tests.fixtures_server import RunningServer, serving
+from tests.fixtures.server import RunningServer, serving
 from tests.integration.test_server_life import BALL, NOT_SERVING, SERVING, check, page, watch
 
 PATIENCE = 90
@@ -207,7 +207,7 @@ def test_workers_whose_supervisor_was_killed_end_and_leave_the_port(own_pair: Ru
 
 def test_workers_that_always_die_at_start_are_given_up_with_their_exit_code(root: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\nif 'ondeck_server.worker' in sys.orig_argv:\n    os._exit(7)\n"
+        "import os, sys\nif 'ondeck_server.worker.main' in sys.orig_argv:\n    os._exit(7)\n"
     )
     words = ["--models", str(root / "onnx_models"), "--port", "0", "--admin-port", "0", "--processes", "2"]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

@@ -8,16 +8,16 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from ondeck_ingest.backlog import BACKFILL, enqueue
-from ondeck_ingest.days import Taker
-from ondeck_ingest.simulation import play
-from ondeck_ingest.sources.source import UnreachableError, of_day
-from ondeck_ingest.standing import in_lines
-from ondeck_ingest.status import Status, status_of
+from ondeck_ingest.cli.render import in_lines
+from ondeck_ingest.jobs.queue import BACKFILL, enqueue
+from ondeck_ingest.jobs.status import Status, status_of
+from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.pipeline.simulation import play
+from ondeck_ingest.sources.base import UnreachableError, of_day
 from ondeck_store.database import Database
-from ondeck_store.ledger import SourceState, record_source
-from tests.fixtures_savant import FakeSavant, Reply, savant_at
-from tests.made_up import as_csv, made_up_cells
+from ondeck_store.ingest.ledger import SourceState, record_source
+from tests.factories.pitches import as_csv, made_up_cells
+from tests.fixtures.savant import FakeSavant, Reply, savant_at
 
 DAY = date(2024, 6, 3)
 CELLS = made_up_cells(DAY, days=1)

@@ -14,13 +14,13 @@ import pytest
 
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError
 from ondeck_core.manifest import ALIASES_FILE
-from ondeck_store.artifacts.audit import AUDIT_FILE, NOTE_FILE, begin, history
-from ondeck_store.artifacts.locking import FolderClosedError, alone_in
-from ondeck_store.artifacts.moves import Move, line_of
-from ondeck_store.artifacts.moving import Decision, MoveRefusedError, holding_aliases, move_alias, rollback
-from ondeck_store.artifacts.repository import aliases, read_repository
+from ondeck_registry.alias_events import Move, line_of
+from ondeck_registry.alias_log import AUDIT_FILE, NOTE_FILE, begin, history
+from ondeck_registry.aliases import Decision, MoveRefusedError, holding_aliases, move_alias, rollback
+from ondeck_registry.lock import FolderClosedError, alone_in
+from ondeck_registry.repository import aliases, read_repository
 from tests.conftest import ROOT
-from tests.made_up_versions import MODEL, publish_made_up
+from tests.factories.versions import MODEL, publish_made_up
 
 PRODUCTION: Final = "production"
 NOW: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)

@@ -10,19 +10,19 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.statcast.contract import NAMES, SCHEMA
-from ondeck_core.statcast.misfits import FIRST_SEASON, LAST_SEASON
-from ondeck_core.statcast.reading import EXTRA
-from ondeck_ingest.taking import as_simulated
+from ondeck_core.statcast.parse import EXTRA
+from ondeck_core.statcast.row_checks import FIRST_SEASON, LAST_SEASON
+from ondeck_core.statcast.schema import NAMES, SCHEMA
+from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_store.database import Database
-from ondeck_store.ingest_tables import quarantine
-from ondeck_store.ledger import LedgerEntry, days_done, latest, record
+from ondeck_store.ingest.ledger import LedgerEntry, days_done, latest, record
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches import Upserted, pitches_as_of, read_pitches, span_of_days, upsert_pitches
-from ondeck_store.player_tables import player_aliases
-from ondeck_store.simulated import read_simulated, simulated_games
-from ondeck_store.tables import metadata
-from tests.made_up import made_up_rows
+from ondeck_store.pitches.simulated import read_simulated, simulated_games
+from ondeck_store.pitches.upsert import Upserted, pitches_as_of, read_pitches, span_of_days, upsert_pitches
+from ondeck_store.tables.ingest import quarantine
+from ondeck_store.tables.pitches import metadata
+from ondeck_store.tables.players import player_aliases
+from tests.factories.pitches import made_up_rows
 
 DAY = date(2022, 6, 1)
 

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.cells import cells_of
-from ondeck_core.statcast.contract import COLUMNS, Kind
-from ondeck_ingest.taking import Taken, Unit, take
+from ondeck_core.statcast.decode import cells_of
+from ondeck_core.statcast.schema import COLUMNS, Kind
+from ondeck_ingest.pipeline.load import Taken, Unit, take
 from ondeck_store.database import Database
 from tests.unit.test_core_reading import A_ROW, cells
 

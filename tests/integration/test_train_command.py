@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from ondeck_store.database import Database
-from ondeck_store.pitches import upsert_pitches
+from ondeck_store.pitches.upsert import upsert_pitches
 
 
 def train(*words: str) -> "subprocess.CompletedProcess[str]":

@@ -11,23 +11,23 @@ import pytest
 from onnx import ModelProto, numpy_helper
 from threadpoolctl import threadpool_limits
 
+from ondeck_core.evaluation import Evaluation, scores
 from ondeck_core.instances import Matrix
-from ondeck_core.judgement import Evaluation, scores
 from ondeck_core.manifest import PARITY_FILE, Manifest, Parity
 from ondeck_core.tasks import TASKS
-from ondeck_store.artifacts import repository
-from ondeck_store.artifacts.audit import history
-from ondeck_trainer import publishing
-from ondeck_trainer.dataset import Dataset, dataset_of
-from ondeck_trainer.ensemble import Ensemble, fit_calibration, fit_members, pool
-from ondeck_trainer.export import export
-from ondeck_trainer.gaps import with_gaps
-from ondeck_trainer.golden import golden_rows
-from ondeck_trainer.parity import ParityError, check_parity
-from ondeck_trainer.served import Graph
-from ondeck_trainer.training import GateError, train
-from ondeck_trainer.workers import Workers
-from tests.fixtures_models import SEED, SMALL, small_plan
+from ondeck_registry import repository
+from ondeck_registry.alias_log import history
+from ondeck_trainer.artifact import publish
+from ondeck_trainer.artifact.golden_rows import golden_rows
+from ondeck_trainer.artifact.onnx_export import export
+from ondeck_trainer.artifact.parity import ParityError, check_parity
+from ondeck_trainer.artifact.published_model import Graph
+from ondeck_trainer.data.dataset import Dataset, dataset_of
+from ondeck_trainer.data.missingness import with_gaps
+from ondeck_trainer.model.ensemble import Ensemble, fit_calibration, fit_members, pool
+from ondeck_trainer.model.parallel import Workers
+from ondeck_trainer.pipeline import GateError, train
+from tests.fixtures.models import SEED, SMALL, small_plan
 
 TASK = TASKS["batted_ball"]
 
@@ -108,7 +108,7 @@ def test_a_graph_that_is_not_the_model_is_refused_by_its_worst_row(
 def test_a_graph_that_is_not_the_model_is_not_published(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "export", lambda *words: sabotaged(export(*words)))
+    monkeypatch.setattr(publish, "export", lambda *words: sabotaged(export(*words)))
     with pytest.raises(ParityError):
         train(dataset, small_plan(tmp_path), print)
     assert repository.versions(tmp_path, TASK.name) == []

@@ -10,10 +10,10 @@ from distributed import LocalCluster
 from threadpoolctl import threadpool_limits
 
 from ondeck_core.tasks import TASKS
-from ondeck_trainer.dataset import dataset_of
-from ondeck_trainer.ensemble import fit_members
-from ondeck_trainer.workers import NoClusterError, Workers
-from tests.fixtures_models import SMALL
+from ondeck_trainer.data.dataset import dataset_of
+from ondeck_trainer.model.ensemble import fit_members
+from ondeck_trainer.model.parallel import NoClusterError, Workers
+from tests.fixtures.models import SMALL
 
 
 @pytest.fixture(scope="module")

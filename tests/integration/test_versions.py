@@ -11,17 +11,17 @@ import pytest
 
 from ondeck_core.errors import ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
-from ondeck_server.assembly import report_of
+from ondeck_registry.aliases import Decision, move_alias
+from ondeck_server.composition import report_of
 from ondeck_server.models.catalog import CHANGED, Wanted
 from ondeck_server.models.manager import Models
-from ondeck_server.models.policy import State
-from ondeck_server.models.watching import kept_current
-from ondeck_server.players import Players
+from ondeck_server.models.reconciler import State
+from ondeck_server.models.watcher import kept_current
+from ondeck_server.players.directory import Players
 from ondeck_server.settings import ServerSettings
-from ondeck_store.artifacts.moving import Decision, move_alias
-from ondeck_trainer.golden import make_up_instances
-from tests.opened import opened_models
-from tests.siblings import publish_sibling, put_half, shifted
+from ondeck_trainer.artifact.golden_rows import make_up_instances
+from tests.factories.model_managers import opened_models
+from tests.factories.sibling_versions import publish_sibling, put_half, shifted
 
 MODEL = "batted_ball"
 SHIFT = 0.7
@@ -77,7 +77,7 @@ async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
     def no_watches(*_: object, **__: object) -> None:
         raise OSError("inotify watch limit reached")
 
-    monkeypatch.setattr("ondeck_server.models.watching.awatch", no_watches)
+    monkeypatch.setattr("ondeck_server.models.watcher.awatch", no_watches)
     models = await opened_models(folder)
     async with kept_current(models, look_seconds=0.05):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)

@@ -14,11 +14,11 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from inference.grpc_service_pb2 import RepositoryModelLoadRequest, RepositoryModelUnloadRequest
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from ondeck_core.manifest import PRODUCTION
-from ondeck_store.artifacts.moving import Decision, move_alias
-from ondeck_store.artifacts.repository import aliases, versions
-from tests.siblings import publish_sibling
-from tests.soak.callers import STEADY, UNSTEADY
-from tests.soak.known import shift_of
+from ondeck_registry.aliases import Decision, move_alias
+from ondeck_registry.repository import aliases, versions
+from tests.factories.sibling_versions import publish_sibling
+from tests.soak.client_process import STEADY, UNSTEADY
+from tests.soak.expected import shift_of
 
 PATIENCE: Final = 60.0  # seconds that a reload may take on a busy machine
 _FIRST, _SECOND = 1, 2

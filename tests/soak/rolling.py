@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import psutil
 
-from tests.fixtures_server import START_SECONDS, RunningServer
-from tests.soak.others import asking
+from tests.fixtures.server import START_SECONDS, RunningServer
 from tests.soak.reloads import reloads
+from tests.soak.subprocesses import asking
 
 LONGEST_SECONDS: Final = 300
 AGE_SECONDS: Final = 2  # of connections: a worker that retires waits for them to leave
@@ -30,7 +30,10 @@ def roll(server: RunningServer, models: Path, *, rate: float, flips: int) -> Rol
     """Flip at least so many times, and until every worker is replaced, while `rate` calls a second come in."""
     before, rolled = workers(server), Rolled()
     begin = time.monotonic()
-    with asking("tests.soak.steady", server.target, models, rate) as others, reloads(models, server.target) as moving:
+    with (
+        asking("tests.soak.steady_load", server.target, models, rate) as others,
+        reloads(models, server.target) as moving,
+    ):
         others.hear("asking", START_SECONDS)
         while rolled.flips < flips or workers(server) & before:
             if rolled.flips == flips // 4:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures_server import serving
+from tests.fixtures.server import serving
 from tests.soak.reloads import siblings_of
-from tests.soak.soaking import Length, soak
+from tests.soak.run import Length, soak
 
 SHORT = Length(reloads=12, cancels=1500, seconds=60)  # `make soak` runs the long form, and judges memory
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
 from ondeck_client import AnsweredOutOfOrderError
-from ondeck_client.resuming import GOING_WELL, Persistence, Progress, Resuming, Unanswered, broken_at, pause
+from ondeck_client.stream_retry import GOING_WELL, Persistence, Progress, Resuming, Unanswered, broken_at, pause
 
 PATIENT = Persistence(seconds=60, breaks=50, unanswered=8)
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ondeck_core.explaining.pairing import alike_side_by_side
-from ondeck_core.explaining.parts import Part, parts_of, present, settled, value_of
-from ondeck_core.explaining.plan import Explained, Plan, Question, affordable_rows, plan
-from ondeck_core.explaining.subsets import Subsets
-from ondeck_core.explaining.walks import Walks
+from ondeck_core.explain.background_order import alike_side_by_side
+from ondeck_core.explain.exact import Subsets
+from ondeck_core.explain.field_groups import Part, parts_of, present, settled, value_of
+from ondeck_core.explain.permutation import Walks
+from ondeck_core.explain.plan import Explained, Plan, Question, affordable_rows, plan
 from ondeck_core.instances import BATTED_BALL, INSTANCE_TYPES, PITCH, InstanceType, Matrix
 
 Values = NDArray[np.float64]

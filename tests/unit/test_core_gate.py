@@ -1,8 +1,8 @@
 import pytest
 
-from ondeck_core.judgement import Evaluation
-from ondeck_core.promotion import judge, skill
-from tests.made_up_judgement import judgement as evaluation
+from ondeck_core.evaluation import Evaluation
+from ondeck_core.promotion_gate import judge, skill
+from tests.factories.evaluations import judgement as evaluation
 
 
 @pytest.mark.parametrize(

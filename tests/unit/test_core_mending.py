@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from ondeck_core.statcast.mending import RULE, Rule
-from ondeck_core.statcast.misfits import CODE, REASON, REPEATED_KEY
-from ondeck_core.statcast.reading import read_cells
+from ondeck_core.statcast.corrections import RULE, Rule
+from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.row_checks import CODE, REASON, REPEATED_KEY
 from tests.unit.test_core_reading import cells
 
 FOUR_BALLS = {"balls": "4"}

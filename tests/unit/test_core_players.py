@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.people import Person, Played, Role
-from ondeck_core.players.questions import ById, ByName
-from ondeck_core.players.resolving import Ambiguous, Found, Missing, Resolution, Resolver
-from ondeck_core.players.spelling import fold, spelled
+from ondeck_core.players.models import Person, Played, Role
+from ondeck_core.players.name_normalization import fold, spelled
+from ondeck_core.players.queries import ById, ByName
+from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
 from ondeck_core.players.teams import franchise
 
 LATER = datetime(2024, 7, 2, tzinfo=UTC)

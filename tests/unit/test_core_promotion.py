@@ -1,9 +1,9 @@
 import pytest
 
-from ondeck_core.judgement import Evaluation
-from ondeck_core.promotion import may_promote
-from tests.made_up_judgement import JULY, JUNE
-from tests.made_up_judgement import judgement as evaluation
+from ondeck_core.evaluation import Evaluation
+from ondeck_core.promotion_gate import may_promote
+from tests.factories.evaluations import JULY, JUNE
+from tests.factories.evaluations import judgement as evaluation
 
 WHAT_TO_DO = "judge both on the same later days with: ondeck models compare"
 

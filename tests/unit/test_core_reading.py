@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.cells import cells_of
-from ondeck_core.statcast.contract import EMPTIED, NAMES, REQUIRED, SCHEMA
-from ondeck_core.statcast.reading import EXTRA, ROWS_AT_ONCE, read_cells
+from ondeck_core.statcast.decode import cells_of
+from ondeck_core.statcast.parse import EXTRA, ROWS_AT_ONCE, read_cells
+from ondeck_core.statcast.schema import EMPTIED, NAMES, REQUIRED, SCHEMA
 
 A_ROW = {
     "game_pk": "1",

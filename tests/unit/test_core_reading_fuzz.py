@@ -9,18 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.cells import cells_of
-from ondeck_core.statcast.contract import NAMES, REQUIRED
-from ondeck_core.statcast.misfits import (
-    CODE,
-    CONTRADICTORY,
-    MISSING,
-    NO_KEY,
-    OUT_OF_RANGE,
-    REPEATED_KEY,
-    UNREADABLE,
-)
-from ondeck_core.statcast.reading import EXTRA, read_cells
+from ondeck_core.statcast.decode import cells_of
+from ondeck_core.statcast.parse import EXTRA, read_cells
+from ondeck_core.statcast.row_checks import CODE, CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE
+from ondeck_core.statcast.schema import NAMES, REQUIRED
 from tests.unit.test_core_reading import A_ROW
 
 CODES = {CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE}

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures
 from ondeck_core.errors import NotFoundError
-from ondeck_core.figures import batted_ball_figures, called_strike_figures
 from ondeck_core.instances import PITCH, legal
 from ondeck_core.statcast.instances import instances_of
-from ondeck_core.statcast.reading import read_cells
+from ondeck_core.statcast.parse import read_cells
 from ondeck_core.tasks import TASKS, task_named
 
 

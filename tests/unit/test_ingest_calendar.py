@@ -2,8 +2,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ondeck_ingest.calendar import Known, due_days, season_from, wanted_days
-from ondeck_ingest.jobs import pause_after
+from ondeck_ingest.jobs.calendar import Known, due_days, season_from, wanted_days
+from ondeck_ingest.jobs.handler import pause_after
 
 
 @pytest.mark.parametrize(

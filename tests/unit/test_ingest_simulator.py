@@ -3,9 +3,9 @@ from datetime import date
 import polars as pl
 import pytest
 
-from ondeck_core.statcast.reading import read_cells
+from ondeck_core.statcast.parse import read_cells
+from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_ingest.sources.simulator import GAME_TYPE, simulated_day
-from ondeck_ingest.taking import as_simulated
 
 DAY = date(2026, 6, 1)
 

@@ -2,8 +2,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from ondeck_ingest.suspicion import is_over, odd_games, odd_rows
-from ondeck_store.ledger import GameEnd
+from ondeck_ingest.pipeline.quality_checks import is_over, odd_games, odd_rows
+from ondeck_store.ingest.ledger import GameEnd
 
 DAY = date(2024, 6, 12)
 

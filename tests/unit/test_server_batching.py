@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ondeck_core.instances import Matrix
 from ondeck_server.batching.batcher import INLINE_SECONDS, ROWS_A_RUN, Batcher
-from ondeck_server.batching.pace import Pace, Timed
+from ondeck_server.batching.latency_model import Pace, Timed
 from ondeck_server.batching.queue import Priority, QueueFullError, Ran, TooLateError
-from ondeck_server.models.loaded import LoadedVersion, load
-from ondeck_trainer.golden import make_up_instances
-from tests.opened import manners
+from ondeck_server.models.loader import LoadedVersion, load
+from ondeck_trainer.artifact.golden_rows import make_up_instances
+from tests.factories.model_managers import manners
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
 SLOW = Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)])  # a millisecond a row

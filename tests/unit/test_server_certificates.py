@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ondeck_server.certificates import CertificatesRefusedError, Renewal, files_of, read_certificates
+from ondeck_server.security.tls import CertificatesRefusedError, Renewal, files_of, read_certificates
 from ondeck_server.settings import ServerSettings
-from tests.fixtures_tls import Authority, Pair
+from tests.fixtures.tls import Authority, Pair
 
 
 @pytest.fixture

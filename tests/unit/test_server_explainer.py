@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
-from ondeck_server.explainer import explain
+from ondeck_server.inference.explainer import explain
+from ondeck_server.inference.predictor import Asked, Predictor
 from ondeck_server.models.catalog import Wanted
-from ondeck_server.models.served import TaskLease
-from ondeck_server.predictor import Asked, Predictor
-from ondeck_trainer.golden import make_up_instances
-from tests.opened import opened_models
+from ondeck_server.models.servable import TaskLease
+from ondeck_trainer.artifact.golden_rows import make_up_instances
+from tests.factories.model_managers import opened_models
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ondeck_server.health import Health, Standing, all_agree, board
+from ondeck_server.health.status import Health, Standing, all_agree, board
 
 SERVICES = ("ondeck.v1.PredictionService", "inference.GRPCInferenceService")
 

@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.health import Health
-from ondeck_server.rpc.call import Call
-from ondeck_server.rpc.health_messages import HEALTH
-from ondeck_server.rpc.health_service import HealthHandlers
-from ondeck_server.rpc.http2.call import Http2Call, Peer
-from ondeck_server.rpc.http2.exchange import Bounds
-from ondeck_server.rpc.http2.framing import Messages, RefusedError, framed
-from ondeck_server.rpc.http2.head import Field, ending, metadata_of, read_head, seconds_of, size_of
-from ondeck_server.rpc.http2.kinds import ManyRequests, OneRequest
-from ondeck_server.rpc.http2.peers import identity_of
-from ondeck_server.rpc.http2.requests import Requests
-from ondeck_server.rpc.meter import Meters
-from ondeck_server.rpc.methods import methods_of
+from ondeck_server.health.status import Health
+from ondeck_server.rpc.context import Call
+from ondeck_server.rpc.method import methods_of
+from ondeck_server.rpc.metrics import Meters
+from ondeck_server.services.health import HealthHandlers
+from ondeck_server.services.health_messages import HEALTH
+from ondeck_server.transports.http2.codec import Messages, RefusedError, framed
+from ondeck_server.transports.http2.context import Http2Call, Peer
+from ondeck_server.transports.http2.headers import Field, ending, metadata_of, read_head, seconds_of, size_of
+from ondeck_server.transports.http2.peer import identity_of
+from ondeck_server.transports.http2.request_queue import Requests
+from ondeck_server.transports.http2.stream import Bounds
+from ondeck_server.transports.http2.stream_types import ManyRequests, OneRequest
 
 LONGEST = 1000
 

@@ -10,13 +10,13 @@ import pytest_asyncio
 
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.errors import InvalidInstanceError
-from ondeck_server.adding import publish_graph
+from ondeck_server.models.import_onnx import publish_graph
 from ondeck_server.models.manager import Models
-from ondeck_server.rates import Rates
-from ondeck_server.rpc.in_order import IN_FLIGHT
-from ondeck_server.rpc.open_inference.inferring import Inferring
-from tests.made_up_graphs import WIDTH, scoring
-from tests.opened import opened_models
+from ondeck_server.rpc.ordered_stream import IN_FLIGHT
+from ondeck_server.security.rate_limit import Rates
+from ondeck_server.services.open_inference.inference import Inferring
+from tests.factories.model_managers import opened_models
+from tests.factories.onnx_graphs import WIDTH, scoring
 
 MODEL = "scoring"
 

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondeck_server.loading_rules import Rule, rules_of
-from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
+from ondeck_registry.repository import Line
+from ondeck_server.models.reconciler import Action, Drop, Load, Point, Standing, State, Unload, next_action
 from ondeck_server.models.source import Aliases, Aspired, Key, aspire
-from ondeck_store.artifacts.repository import Line
+from ondeck_server.version_policy import Rule, rules_of
 
 WHIFF = "whiff"
 OLD, NEW = (WHIFF, 1), (WHIFF, 2)

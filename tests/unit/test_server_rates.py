@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondeck_server import rates
-from ondeck_server.callers import name_of
-from ondeck_server.operators import NotIdentifiedError, NotOperatorError, Operators
-from ondeck_server.rates import MOST_CALLERS, RateExceededError, Rates
+from ondeck_server.security import rate_limit
+from ondeck_server.security.authorization import NotIdentifiedError, NotOperatorError, Operators
+from ondeck_server.security.identity import name_of
+from ondeck_server.security.rate_limit import MOST_CALLERS, RateExceededError, Rates
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def test_never_more_rows_than_the_rate_gives_and_one_call_more(asked: list[tuple
         except RateExceededError:
             continue
         taken += rows
-        assert taken - rows <= (clock.now + rates.BURST_SECONDS) * rate * (1 + 1e-9)
+        assert taken - rows <= (clock.now + rate_limit.BURST_SECONDS) * rate * (1 + 1e-9)
 
 
 def test_where_nobody_is_named_everyone_is_an_operator() -> None:

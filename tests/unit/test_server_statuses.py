@@ -12,7 +12,7 @@ from ondeck_core.errors import (
     WrongInstanceError,
 )
 from ondeck_server.batching.queue import QueueFullError
-from ondeck_server.rpc.statuses import DOMAIN, INTERNAL_TEXT, DeadlinePassedError, outcome_of
+from ondeck_server.rpc.errors import DOMAIN, INTERNAL_TEXT, DeadlinePassedError, outcome_of
 
 TABLE = [
     (

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from ondeck_server.addresses import CannotListenError
-from ondeck_server.cores import fewest, folders, limit_of_v1, limit_of_v2
-from ondeck_server.door import patience, shut
-from ondeck_server.supervisor.measures import measures
-from ondeck_server.supervisor.pid_files import Running, pid_file, running
+from ondeck_runtime.cpu_quota import fewest, folders, limit_of_v1, limit_of_v2
+from ondeck_server.ipc.messages import Report
+from ondeck_server.sockets import CannotListenError
+from ondeck_server.supervisor.listener import held_port
+from ondeck_server.supervisor.metrics import measures
+from ondeck_server.supervisor.pidfile import Running, pid_file, running
 from ondeck_server.supervisor.policy import (
     KILL_AFTER,
     START_SECONDS,
@@ -28,9 +29,9 @@ from ondeck_server.supervisor.policy import (
     next_look,
     pause_after,
 )
-from ondeck_server.supervisor.port import held_port
-from ondeck_server.supervisor.whole import fits, missing_of, serving_of
-from ondeck_server.talk import Report
+from ondeck_server.supervisor.state import fits, missing_of, serving_of
+from ondeck_server.transports.grpcio.listener import shut
+from ondeck_server.worker.drain import patience
 
 NOW = 1000.0
 GRACE = 10.0

@@ -7,7 +7,7 @@ from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.errors import InvalidInstanceError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import FP32, Tensor
-from ondeck_server.rpc.open_inference.tensors import MOST_ROWS, features_of, positions, waiting
+from ondeck_server.services.open_inference.decode import MOST_ROWS, features_of, positions, waiting
 
 NAN = float("nan")
 TAKES = Tensor(name="x", datatype=FP32, shape=(-1, 3))

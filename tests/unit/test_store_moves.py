@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ondeck_store.artifacts.moves import Move, lacking, line_of, served
+from ondeck_registry.alias_events import Move, lacking, line_of, served
 
 WHEN = datetime(2024, 7, 1, 12, tzinfo=UTC)
 LINE = b'{"to":2}\n'

@@ -6,10 +6,10 @@ import pytest
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, Manifest
-from ondeck_store.artifacts import repository
-from ondeck_store.artifacts.moving import Decision, move_alias
-from ondeck_store.artifacts.publishing import next_version, publish
-from tests.made_up_versions import FILES, MODEL, publish_made_up, signed
+from ondeck_registry import repository
+from ondeck_registry.aliases import Decision, move_alias
+from ondeck_registry.publication import next_version, publish
+from tests.factories.versions import FILES, MODEL, publish_made_up, signed
 
 
 def unfinished(models: Path) -> list[str]:

@@ -5,10 +5,10 @@ import pytest
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from ondeck_core.certainty import confidence, prediction_sets, spread
-from ondeck_trainer.conformal import COVERAGES, thresholds
-from ondeck_trainer.dataset import Labels
-from ondeck_trainer.ensemble import Probabilities
+from ondeck_core.uncertainty import confidence, prediction_sets, spread
+from ondeck_trainer.data.dataset import Labels
+from ondeck_trainer.model.conformal import COVERAGES, thresholds
+from ondeck_trainer.model.ensemble import Probabilities
 
 DRAW = np.random.default_rng(12)
 

@@ -3,10 +3,10 @@ import pytest
 from scipy.special import softmax
 
 from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType
-from ondeck_trainer.ensemble import Probabilities, fit_calibration, fit_weights, pool
-from ondeck_trainer.gaps import blank
-from ondeck_trainer.golden import make_up_instances
-from ondeck_trainer.metrics import log_loss
+from ondeck_trainer.artifact.golden_rows import make_up_instances
+from ondeck_trainer.data.missingness import blank
+from ondeck_trainer.evaluation.metrics import log_loss
+from ondeck_trainer.model.ensemble import Probabilities, fit_calibration, fit_weights, pool
 
 DRAW = np.random.default_rng(9)
 TRUTH = DRAW.dirichlet([3, 2, 1], 20_000)

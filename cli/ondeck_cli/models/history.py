@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_cli.models.options import line_named, repository_of, shelved
-from ondeck_store.artifacts.audit import history as moves_of
-from ondeck_store.artifacts.moves import Move
+from ondeck_registry.alias_events import Move
+from ondeck_registry.alias_log import history as moves_of
 
 
 @click.command()

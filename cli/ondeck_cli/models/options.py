@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from ondeck_core.errors import NotFoundError
-from ondeck_core.names import canonical
+from ondeck_core.identifiers import canonical
+from ondeck_registry.repository import Line, read_repository
 from ondeck_server.settings import ServerSettings
-from ondeck_store.artifacts.repository import Line, read_repository
 from ondeck_store.settings import read_settings
 
 

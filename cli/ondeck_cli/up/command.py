@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ondeck_cli.up.everything import Everything
+from ondeck_cli.up.stack import Everything
 from ondeck_ingest.settings import IngestSettings
 from ondeck_server.settings import ServerSettings
 from ondeck_store.settings import read_settings

@@ -31,8 +31,8 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
 from ondeck_client.errors import correlation_id_of, reason_of, retry_delay_of, violations_of
-from ondeck_client.resuming import AnsweredOutOfOrderError, LeftUnansweredError, Persistence
 from ondeck_client.security import tls
+from ondeck_client.stream_retry import AnsweredOutOfOrderError, LeftUnansweredError, Persistence
 
 __all__ = [
     "AnsweredOutOfOrderError",

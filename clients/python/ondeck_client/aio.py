@@ -22,7 +22,7 @@ from ondeck_client import requests
 from ondeck_client.aio_streaming import AsyncStream, Call
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
 from ondeck_client.requests import Asked, Columns, Instance, Question
-from ondeck_client.resuming import Persistence, resuming
+from ondeck_client.stream_retry import Persistence, resuming
 
 
 class AsyncClient:

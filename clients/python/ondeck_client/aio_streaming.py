@@ -9,7 +9,7 @@ from typing import Protocol
 import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest, StreamPredictResponse
-from ondeck_client.resuming import LeftUnansweredError, Resuming
+from ondeck_client.stream_retry import LeftUnansweredError, Resuming
 
 
 class Call(Protocol):

@@ -21,7 +21,7 @@ from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
 from ondeck_client.requests import Asked, Columns, Instance, Question
-from ondeck_client.resuming import Persistence, resuming
+from ondeck_client.stream_retry import Persistence, resuming
 from ondeck_client.streaming import Call, Stream
 
 

@@ -7,9 +7,9 @@ from functools import cached_property
 from itertools import islice, product
 from typing import Final
 
-from ondeck_core.players.firsts import also_called
-from ondeck_core.players.people import Person
-from ondeck_core.players.spelling import Spelling, dropped, fold, spelled
+from ondeck_core.players.models import Person
+from ondeck_core.players.name_normalization import Spelling, dropped, fold, spelled
+from ondeck_core.players.nicknames import also_called
 
 MLBAM: Final = "mlbam"
 MOST_FORMS: Final = 64  # of one name, each letter there or lost

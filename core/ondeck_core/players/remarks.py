@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from ondeck_core.players.spelling import Spelling
+from ondeck_core.players.name_normalization import Spelling
 from ondeck_core.players.teams import ABBREVIATIONS
 
 _POSITIONS: Final = frozenset(

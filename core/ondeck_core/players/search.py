@@ -7,8 +7,8 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.people import Person
-from ondeck_core.players.spelling import fold
+from ondeck_core.players.models import Person
+from ondeck_core.players.name_normalization import fold
 
 LEAST_LIKENESS: Final = 60.0  # of 100
 

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ondeck_core.instances import Field, InstanceType, Matrix
-from ondeck_core.statcast.places import park_code
+from ondeck_core.statcast.home_parks import park_code
 
 _BASES: Final = ("on_1b", "on_2b", "on_3b")
 _WORDS: Final = {

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from ondeck_core.errors import OndeckError
-from ondeck_ingest.sources.capturing import PATCHING, CapturingSession, in_words
+from ondeck_ingest.sources.recording_session import PATCHING, CapturingSession, in_words
 
 
 class RegisterUnreachableError(OndeckError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.sources.source import Raw, Wanted, readable
+from ondeck_ingest.sources.base import Raw, Wanted, readable
 
 T = TypeVar("T")
 

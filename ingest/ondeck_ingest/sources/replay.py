@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest import archive
-from ondeck_ingest.sources.source import Raw, UnreachableError, Wanted
+from ondeck_ingest.sources import archive
+from ondeck_ingest.sources.base import Raw, UnreachableError, Wanted
 
 T = TypeVar("T")
 

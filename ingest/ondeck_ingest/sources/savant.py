@@ -12,9 +12,9 @@ import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.sources.breaker import Breaker
-from ondeck_ingest.sources.capturing import PATCHING, CapturingSession, in_words
-from ondeck_ingest.sources.source import Raw, UnreachableError, Wanted
+from ondeck_ingest.sources.base import Raw, UnreachableError, Wanted
+from ondeck_ingest.sources.circuit_breaker import Breaker
+from ondeck_ingest.sources.recording_session import PATCHING, CapturingSession, in_words
 
 NAME: Final = "savant"
 _LONGEST_PAUSE: Final = 30

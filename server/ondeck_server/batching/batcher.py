@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from ondeck_core.instances import Matrix
-from ondeck_server.batching.pace import Pace, Timed
+from ondeck_server.batching.latency_model import Pace, Timed
 from ondeck_server.batching.queue import Priority, Promise, Ran, TooLateError, Waiting, WaitingRows
-from ondeck_server.batching.tally import Tally
+from ondeck_server.batching.stats import Tally
 
 ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise

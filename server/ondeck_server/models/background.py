@@ -3,8 +3,8 @@
 import numpy as np
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_core.explaining.pairing import alike_side_by_side
-from ondeck_core.explaining.parts import settled
+from ondeck_core.explain.background_order import alike_side_by_side
+from ondeck_core.explain.field_groups import settled
 from ondeck_core.features.feature_set import FeatureSet
 from ondeck_core.instances import Matrix, legal
 from ondeck_core.manifest import BACKGROUND_FILE, Background

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ondeck_core.errors import NotFoundError
-from ondeck_core.judgement import Evaluation
+from ondeck_core.evaluation import Evaluation
+from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION, GraphManifest, Manifest
-from ondeck_core.names import canonical
-from ondeck_server.models.policy import Standing, State
+from ondeck_registry.repository import Line
+from ondeck_server.models.reconciler import Standing, State
 from ondeck_server.models.source import Aliases, Key, Seen
-from ondeck_store.artifacts.repository import Line
 
 CHANGED: str = "its files have changed since it was loaded; a version is immutable, and what was loaded goes on serving"
 

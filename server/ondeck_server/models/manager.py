@@ -11,17 +11,17 @@ from prometheus_client import CollectorRegistry
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_server.batching.batcher import Manners
-from ondeck_server.batching.tally import Tally
-from ondeck_server.loading_rules import Rules
+from ondeck_server.batching.stats import Tally
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import Meant, Version, Wanted
-from ondeck_server.models.holdings import Holdings
-from ondeck_server.models.loaded import LoadedGraph, load_any
-from ondeck_server.models.measures import Measures
-from ondeck_server.models.memory import give_back, let_go
-from ondeck_server.models.policy import Action, Drop, Load, Point, Standing, State, Unload, next_action
-from ondeck_server.models.served import Lease, Served, TaskLease
+from ondeck_server.models.heap import give_back, let_go
+from ondeck_server.models.loader import LoadedGraph, load_any
+from ondeck_server.models.metrics import Measures
+from ondeck_server.models.reconciler import Action, Drop, Load, Point, Standing, State, Unload, next_action
+from ondeck_server.models.resource_metrics import Holdings
+from ondeck_server.models.servable import Lease, Served, TaskLease
 from ondeck_server.models.source import Aspired, Key, Repository, Seen, Stamp, aspire
+from ondeck_server.version_policy import Rules
 
 log = structlog.get_logger()
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_core.judgement import Evaluation
+from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import GraphManifest, Manifest
-from ondeck_server.loading_rules import Rules
-from ondeck_store.artifacts.claims import read_any_manifest, read_evaluation
-from ondeck_store.artifacts.repository import Line, read_repository
+from ondeck_registry.artifact_reader import read_any_manifest, read_evaluation
+from ondeck_registry.repository import Line, read_repository
+from ondeck_server.version_policy import Rules
 
 Key: TypeAlias = tuple[str, int]  # a model and the number of a version
 Stamp: TypeAlias = tuple[tuple[str, int, int], ...]  # of each file its name, size and time of change

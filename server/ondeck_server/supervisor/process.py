@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
+from ondeck_server.ipc.messages import TO_SUPERVISOR, FromSupervisor, FromWorker, Look, Report, Talk, open_talk
 from ondeck_server.supervisor.policy import Member, Phase
-from ondeck_server.supervisor.whole import fits
-from ondeck_server.talk import TO_SUPERVISOR, FromSupervisor, FromWorker, Look, Report, Talk, open_talk
+from ondeck_server.supervisor.state import fits
 
 # grpcio's own event engine costs a lone caller a fifth of the calls that the older pollers give it.
 EXPERIMENTS: Final = {"GRPC_EXPERIMENTS": "-event_engine_listener,-event_engine_client"}
@@ -86,7 +86,7 @@ async def start_process(environment: Mapping[str, str]) -> tuple[asyncio.subproc
     ours, theirs = socket.socketpair()
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "ondeck_server.worker", str(theirs.fileno())),
+            *(sys.executable, "-P", "-m", "ondeck_server.worker.main", str(theirs.fileno())),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             env={**EXPERIMENTS, **MEMORY, **os.environ, **environment},

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from ondeck_store.tables import metadata
+from ondeck_store.tables.pitches import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

@@ -1,0 +1,70 @@
+"""Shapley values from walks: a background row becomes the instance, one part after the other, in a random order.
+
+Each order is walked back, too: a part that came early then comes late, which takes out much of the chance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ondeck_core.explain.attribution import Credit, Values
+
+Places = NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walks:
+    """Walks from rows of the background, `starts` of shape (n,), in `orders` of the parts, shape (n, parts).
+
+    Walks come in pairs: the second goes in the reverse order of the first.
+    """
+
+    starts: Places
+    orders: Places
+
+    @property
+    def replaced(self) -> NDArray[np.bool_]:
+        """Which parts are the instance's after each step: shape (n, 1 + parts, parts), from none to all."""
+        turns = np.argsort(self.orders, axis=1)
+        steps = np.arange(self.orders.shape[1] + 1)
+        done: NDArray[np.bool_] = turns[:, np.newaxis, :] < steps[:, np.newaxis]
+        return done
+
+    def first(self, count: int) -> "Walks":
+        """Keep the first so many walks."""
+        return Walks(starts=self.starts[:count], orders=self.orders[:count])
+
+    def credit(self, values: Values) -> Credit:
+        """Credit each step to the part that changed; `values` has shape (n, 1 + parts, outcomes).
+
+        A walk and its reverse hardly ever err to the same side, so half their difference stands for the error of a
+        pair.
+        """
+        steps = np.diff(values, axis=1)
+        each = np.empty_like(steps)
+        np.put_along_axis(each, self.orders[:, :, np.newaxis], steps, axis=1)
+        halves = (each[::2] - each[1::2]) / 2
+        return Credit(
+            contributions=each.mean(axis=0), standard_errors=np.sqrt((halves**2).sum(axis=0)) / max(1, len(halves))
+        )
+
+
+def there_and_back(rows: int, parts: int, rounds: int, draw: np.random.Generator) -> Walks:
+    """From every row, walk `rounds` random orders and the reverse of each."""
+    return Walks(starts=np.tile(np.repeat(np.arange(rows), 2), rounds), orders=_orders(rows * rounds, parts, draw))
+
+
+def once_each(rows: int, parts: int, draw: np.random.Generator) -> Walks:
+    """Walk once from each row; neighbours go in opposite orders. Of an odd number of rows the last is left out.
+
+    Pairs of neighbours come in a random order, so that the first few stand for all.
+    """
+    pairs = draw.permutation(rows // 2)
+    starts = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
+    return Walks(starts=starts, orders=_orders(len(pairs), parts, draw))
+
+
+def _orders(pairs: int, parts: int, draw: np.random.Generator) -> Places:
+    forward = draw.permuted(np.tile(np.arange(parts), (pairs, 1)), axis=1)
+    return np.stack([forward, forward[:, ::-1]], axis=1).reshape(2 * pairs, parts)

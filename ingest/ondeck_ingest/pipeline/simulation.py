@@ -1,0 +1,31 @@
+"""Play a simulated game through ingest, half an inning at a time, every line of it labelled."""
+
+import asyncio
+from datetime import date
+from pathlib import Path
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.pipeline.load import Taken
+from ondeck_ingest.sources.simulated_source import Simulated, halves_of
+from ondeck_store.pitches.simulated import simulated_games
+
+log = structlog.get_logger()
+
+
+async def play(engine: AsyncEngine, day: date, seconds: float) -> Taken:
+    """Play the next game of a simulated day over about so many seconds; returns what became of its rows."""
+    async with engine.connect() as connection:
+        game = await simulated_games(connection, day)
+    taker = Taker(engine=engine, source=Simulated(game=game), home=Path())
+    halves = halves_of(day, game)
+    total = Taken()
+    for half in halves:
+        taken = await taker.take(half.wanted)
+        total += taken
+        log.info("half inning", simulated=True, day=str(day), inning=half.inning, rows=str(taken))
+        await asyncio.sleep(seconds / len(halves))
+    log.info("simulated game over", simulated=True, day=str(day), rows=str(total))
+    return total

@@ -1,0 +1,76 @@
+"""`ondeck serve` and `ondeck reload`."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from ondeck_core.errors import OndeckError
+from ondeck_server.ipc.messages import Logging
+from ondeck_server.settings import ServerSettings
+from ondeck_server.supervisor.main import Started
+from ondeck_server.supervisor.main import serve as run
+from ondeck_server.supervisor.pidfile import Running, is_server, running
+from ondeck_store.settings import read_settings
+
+
+class NothingToReloadError(OndeckError):
+    """No server runs that is meant, or more than one."""
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (ONDECK_HOST).")
+@click.option("--port", type=int, help="gRPC port, 0 for any free one (ONDECK_PORT).")
+@click.option("--admin-port", type=int, help="HTTP port of the admin pages, 0 for any free one (ONDECK_ADMIN_PORT).")
+@click.option("--home", type=click.Path(path_type=Path), help="Home folder, for its database of players (ONDECK_HOME).")
+@click.option("--database-url", help="A PostgreSQL server with the players (ONDECK_DATABASE_URL).")
+@click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
+@click.option(
+    "--versions", help="Versions to load beside those with an alias, as latest:2 or whiff=all (ONDECK_VERSIONS)."
+)
+@click.option("--processes", type=int, help="Processes that answer calls; default: the cores (ONDECK_PROCESSES).")
+def serve(**flags: object) -> None:
+    """Serve the models over gRPC, with health, reflection and admin pages, until SIGTERM."""
+    logging = _logging(**click.get_current_context().find_root().params)
+    asyncio.run(run(read_settings(ServerSettings, **flags), logging, _tell))
+
+
+@click.command()
+@click.option("--home", type=click.Path(path_type=Path), help="Home folder of the server (ONDECK_HOME).")
+@click.option("--pid", type=click.IntRange(1), help="The server's process, where there are several.")
+def reload(*, home: Path | None, pid: int | None) -> None:
+    """Have a running server replace its processes one at a time, while it goes on answering."""
+    chosen = _found(Path(read_settings(ServerSettings, home=home).home)) if pid is None else pid
+    if pid is not None and not is_server(pid):
+        raise NothingToReloadError(f"process {pid} is no ondeck serve")
+    os.kill(chosen, signal.SIGHUP)
+    click.echo(f"process {chosen} replaces its workers, one at a time; its log tells of each")
+
+
+def _found(home: Path) -> int:
+    servers = running(home)
+    if not servers:
+        raise NothingToReloadError(
+            f"no server runs with the home folder {home} (ONDECK_HOME or --home; or name it by --pid)"
+        )
+    if len(servers) > 1:
+        raise NothingToReloadError(f"several servers run; choose one: {', '.join(map(_named, servers))}")
+    return servers[0].pid
+
+
+def _named(server: Running) -> str:
+    return f"--pid {server.pid} (port {server.port})"
+
+
+def _logging(log_level: str = "info", log_format: str | None = None) -> Logging:
+    return Logging(level=log_level, form=log_format or ("text" if sys.stderr.isatty() else "json"))
+
+
+def _tell(started: Started) -> None:
+    what = ", ".join(started.serving) or "nothing"
+    click.echo(f"serving {what} on {started.address}; admin pages on {started.admin}")
+    for reason in started.missing:
+        click.echo(f"not ready: {reason}", err=True)

@@ -1,0 +1,28 @@
+"""What is measured of versions; labels come from the repository alone, never from callers."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from ondeck_server.models.reconciler import State
+from ondeck_server.models.source import Key
+
+
+class Measures:
+    """Which versions answer, and how loading them went."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("model", "version")
+        self._loaded = Gauge(
+            "ondeck_version_loaded",
+            "1 for a version that answers, in every process.",
+            labels,
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._ended = Counter("ondeck_loads", "Versions loaded or refused.", (*labels, "end"), registry=registry)
+
+    def stands(self, key: Key, state: State) -> None:
+        """Take note of how a version stands now."""
+        labels = (key[0], str(key[1]))
+        self._loaded.labels(*labels).set(state is State.LOADED)
+        if state in {State.LOADED, State.REFUSED}:
+            self._ended.labels(*labels, state.value).inc()

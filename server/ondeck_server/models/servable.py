@@ -1,0 +1,91 @@
+"""A version that answers, with the queues before its graph; whoever holds a lease keeps it alive."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from ondeck_server.batching.batcher import Batcher, Manners
+from ondeck_server.batching.stats import Tally
+from ondeck_server.models.loader import LoadedGraph, LoadedVersion, of_task
+
+
+class Served:
+    """A loaded version while it is in service; `graph` takes features, the batcher of `of_task` takes instances."""
+
+    def __init__(self, loaded: LoadedGraph, manners: Manners, tally: Tally) -> None:
+        self.loaded = loaded
+        self.tally = tally
+        self.graph = Batcher(loaded.session.infer, manners, tally, loaded.graph_pace)
+        self._instances = (
+            Batcher(loaded.answer, manners, tally, loaded.pace) if isinstance(loaded, LoadedVersion) else None
+        )
+        self._leases = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def of_task(self) -> tuple[LoadedVersion, Batcher]:
+        """Take the version as one of a task.
+
+        Raises:
+            NoTaskError: it is a graph alone.
+        """
+        version = of_task(self.loaded)
+        assert self._instances is not None  # noqa: S101  a version of a task has one
+        return version, self._instances
+
+    @property
+    def leases(self) -> int:
+        """Count the leases that are held."""
+        return self._leases
+
+    def held(self) -> None:
+        """Count one more lease; only a lease calls this."""
+        self._leases += 1
+        self._idle.clear()
+
+    def released(self) -> None:
+        """Count a lease less; only a lease calls this."""
+        self._leases -= 1
+        if not self._leases:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until nobody holds a lease."""
+        await self._idle.wait()
+
+
+class Lease:
+    """A version that answers for as long as this is held, and the alias through which it was chosen ("" by number)."""
+
+    __slots__ = ("_held", "alias", "served")
+
+    def __init__(self, served: Served, alias: str) -> None:
+        self.served = served
+        self.alias = alias
+        self._held = True
+        served.held()
+
+    def release(self) -> None:
+        """Let go; doing so twice changes nothing."""
+        if self._held:
+            self._held = False
+            self.served.released()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class TaskLease(Lease):
+    """A lease on a version of a task."""
+
+    __slots__ = ("batcher", "version")
+
+    def __init__(self, served: Served, alias: str) -> None:
+        """Take the lease; raises NoTaskError where the version is a graph alone."""
+        self.version, self.batcher = served.of_task()
+        super().__init__(served, alias)

@@ -1,0 +1,133 @@
+"""The handlers of `ondeck.v1.ModelService`."""
+
+import asyncio
+from typing import Final
+
+from ondeck.v1.model_service_pb2 import (
+    DayWindow,
+    Feature,
+    GetModelRequest,
+    GetModelResponse,
+    ListAliasMovesRequest,
+    ListAliasMovesResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+    Model,
+    ModelEvaluation,
+    ModelScore,
+    ModelState,
+    MoveAliasRequest,
+    MoveAliasResponse,
+    RollbackModelRequest,
+    RollbackModelResponse,
+)
+from ondeck_core.evaluation import Evaluation, Score, scores
+from ondeck_core.identifiers import canonical
+from ondeck_core.manifest import GraphManifest, Manifest, Window
+from ondeck_core.tasks import TASKS
+from ondeck_server.models import promotion
+from ondeck_server.models.catalog import Version
+from ondeck_server.models.manager import Models
+from ondeck_server.models.reconciler import State
+from ondeck_server.rpc.context import Call
+from ondeck_server.security.authorization import Operators
+from ondeck_server.services.models import alias_changes
+from ondeck_server.services.prediction import decode
+
+_STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state in State}
+
+
+class ModelHandlers:
+    """Tells about models and moves their aliases; one method for each rpc."""
+
+    def __init__(self, models: Models, operators: Operators) -> None:
+        self._models = models
+        self._repository = models.repository.folder
+        self._operators = operators
+
+    async def list_models(self, _: Call, __: ListModelsRequest) -> ListModelsResponse:
+        """List every version of every model."""
+        return ListModelsResponse(models=[model(each) for each in self._models.versions.values()])
+
+    async def get_model(self, _: Call, request: GetModelRequest) -> GetModelResponse:
+        """Tell about one version."""
+        return GetModelResponse(model=model(self._models.find(decode.wanted(request.model))))
+
+    async def move_alias(self, call: Call, request: MoveAliasRequest) -> MoveAliasResponse:
+        """Point an alias to a version."""
+        self._operators.admit(call)
+        alias_changes.check(request)
+        decision = alias_changes.decision_of(call, request.why, forced=request.force)
+        name, alias = canonical(request.model), alias_changes.alias_of(request)
+        moved = await asyncio.to_thread(promotion.promote, self._repository, name, alias, request.version, decision)
+        return MoveAliasResponse(move=None if moved is None else alias_changes.alias_move(moved))
+
+    async def rollback_model(self, call: Call, request: RollbackModelRequest) -> RollbackModelResponse:
+        """Point an alias to the version that served before."""
+        self._operators.admit(call)
+        alias_changes.check(request)
+        decision = alias_changes.decision_of(call, request.why)
+        name, alias = canonical(request.model), alias_changes.alias_of(request)
+        moved = await asyncio.to_thread(promotion.roll_back, self._repository, name, alias, decision)
+        return RollbackModelResponse(move=alias_changes.alias_move(moved))
+
+    async def list_alias_moves(self, _: Call, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+        """List what moved the aliases of a model."""
+        alias_changes.check(request)
+        moves = await asyncio.to_thread(promotion.history, self._repository, canonical(request.model))
+        return alias_changes.page(moves, request)
+
+
+def model(version: Version) -> Model:
+    """Write a version as its manifest describes it; one without a readable manifest has its name and state."""
+    described = Model(
+        name=version.model,
+        version=version.number,
+        aliases=version.aliases,
+        wanted_aliases=version.wanted_aliases,
+        state=_STATES[version.state],
+        state_reason=version.reason,
+    )
+    if version.manifest is not None:
+        described.MergeFrom(_claims(version.manifest))
+    if version.evaluation is not None:
+        described.evaluation.CopyFrom(_evaluation(version.evaluation))
+    return described
+
+
+def _claims(manifest: Manifest | GraphManifest) -> Model:
+    if isinstance(manifest, GraphManifest):
+        return Model(digest=manifest.digest)
+    task = TASKS.get(manifest.task)
+    features = task.features.features if task else ()
+    return Model(
+        digest=manifest.digest,
+        task=manifest.task,
+        instance=task.instance.message if task else "",
+        outcomes=manifest.outcomes,
+        feature_set=manifest.feature_set,
+        features=[Feature(name=each.name, unit=each.unit, description=each.description) for each in features],
+        training_window=DayWindow(
+            first_day=str(manifest.training.fitted.first_day), last_day=str(manifest.training.calibrated.last_day)
+        ),
+        training_rows=manifest.training.rows,
+    )
+
+
+def _evaluation(evaluation: Evaluation) -> ModelEvaluation:
+    learned = Window(first_day=evaluation.fitted.first_day, last_day=evaluation.calibrated.last_day)
+    return ModelEvaluation(
+        fitted=_window(learned),
+        judged=_window(evaluation.judged),
+        rows=evaluation.rows,
+        served_fit=evaluation.served_fit,
+        scores=[_score(each) for each in scores(evaluation)],
+    )
+
+
+def _window(window: Window) -> DayWindow:
+    return DayWindow(first_day=str(window.first_day), last_day=str(window.last_day))
+
+
+def _score(score: Score) -> ModelScore:
+    return ModelScore(**score.model_dump(exclude_none=True))

@@ -1,0 +1,104 @@
+"""A stream of instances: what each is asked of, and how it is answered."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest, StreamPredictResponse
+from ondeck_core.errors import InvalidInstanceError, Violation
+from ondeck_core.instances import Matrix
+from ondeck_server.batching.queue import Ran
+from ondeck_server.inference.predictor import Asked, Predictor
+from ondeck_server.models.servable import TaskLease
+from ondeck_server.rpc.context import Call
+from ondeck_server.rpc.errors import told
+from ondeck_server.rpc.ordered_stream import Begun, answered_in_order
+from ondeck_server.security.rate_limit import Rates
+from ondeck_server.services.prediction import decode, encode
+
+LONGEST_ID: Final = 128
+
+
+@dataclass(kw_only=True, slots=True)
+class _Running:
+    """An instance on its way through a run."""
+
+    id: str
+    call: Call
+    predictor: Predictor
+    lease: TaskLease
+    instance: Matrix
+    ran: asyncio.Future[Ran]
+
+    async def answer(self) -> StreamAnswer:
+        with self.lease:
+            try:
+                answer = self.predictor.finish(self.lease, self.instance, await self.ran)
+            except Exception as error:  # noqa: BLE001  it becomes this instance's answer
+                return _refusal(self.id, error, self.call)
+            return StreamAnswer(id=self.id, prediction=encode.prediction(answer))
+
+    def drop(self) -> None:
+        self.ran.cancel()
+        self.lease.release()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Refused:
+    """An instance that will not be answered, and what its caller is told."""
+
+    refusal: StreamAnswer
+
+    async def answer(self) -> StreamAnswer:
+        return self.refusal
+
+    def drop(self) -> None:
+        """Nothing is held."""
+
+
+class Asking:
+    """Begins the answers of one stream."""
+
+    def __init__(self, predictor: Predictor, rates: Rates, call: Call) -> None:
+        self._predictor = predictor
+        self._rates = rates
+        self._call = call
+
+    def begin(self, request: StreamPredictRequest) -> Begun[StreamAnswer]:
+        """Have an instance run; what is wrong with it becomes its answer."""
+        try:
+            if len(request.id) > LONGEST_ID:
+                raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
+            lease = self._predictor.lease(decode.wanted(request.model))
+        except Exception as error:  # noqa: BLE001  it becomes this instance's answer
+            return _Refused(refusal=_refusal(request.id, error, self._call))
+        try:
+            return self._begin(request, lease)
+        except Exception as error:  # noqa: BLE001  as above
+            lease.release()
+            return _Refused(refusal=_refusal(request.id, error, self._call))
+
+    def _begin(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
+        task = lease.version.task
+        instance = decode.instance_of(request, task)
+        self._rates.admit(self._call, len(instance))
+        asked = Asked(instances=instance, path=task.instance.path, within=self._call.time_left())
+        ran = self._predictor.start(lease, asked)
+        return _Running(
+            id=request.id, call=self._call, predictor=self._predictor, lease=lease, instance=instance, ran=ran
+        )
+
+
+async def answer_in_order(
+    asking: Asking, requests: AsyncIterator[StreamPredictRequest]
+) -> AsyncGenerator[StreamPredictResponse, None]:
+    """Answer requests in their order; an instance that cannot be answered gets its error, and the stream goes on."""
+    async with aclosing(answered_in_order(requests, asking.begin)) as ready:
+        async for together in ready:
+            yield StreamPredictResponse(answers=together)
+
+
+def _refusal(id_: str, error: Exception, call: Call) -> StreamAnswer:
+    return StreamAnswer(id=id_, error=encode.stream_error(told(error, call)))

@@ -1,0 +1,88 @@
+"""The server's life: hold the port, start workers, say so; on SIGHUP replace them; on SIGTERM say no, drain, leave.
+
+The order is the shape of the code. This process answers no calls: it stays small, and outlives whatever kills a worker.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from ondeck_runtime.tasks import first_of
+from ondeck_server.admin import Pages, admin_pages
+from ondeck_server.ipc.messages import Logging, Start
+from ondeck_server.security.tls import check_certificates
+from ondeck_server.settings import ServerSettings
+from ondeck_server.sockets import address_of
+from ondeck_server.supervisor.listener import held_port
+from ondeck_server.supervisor.metrics import measures
+from ondeck_server.supervisor.pidfile import pid_file
+from ondeck_server.supervisor.pool import Crew
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """Where a server listens, and what it serves."""
+
+    address: str
+    admin: str
+    serving: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+async def serve(settings: ServerSettings, logging: Logging, started: Callable[[Started], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `started` is told once, when every worker takes calls.
+
+    Raises:
+        CertificatesRefusedError: what should secure the connections cannot.
+        CannotListenError: a port is in use, or the host is none of this machine.
+        CannotServeError: no worker could be started; the text is what it said.
+    """
+    check_certificates(settings)
+    stop = _stop_signal()
+    async with AsyncExitStack() as stack:
+        port = stack.enter_context(held_port(settings.host, settings.port))
+        kept = stack.enter_context(measures())
+        full = asyncio.Event()
+        start = Start(
+            settings=settings.model_dump(mode="json"), port=port, measures=str(kept.folder), logging=logging, wishes={}
+        )
+        crew = Crew(start, settings, kept, full.set)
+        pages = Pages(unready=crew.unready, measures=kept.page, channelz=crew.channelz)
+        admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
+        stack.push_async_callback(crew.kill)
+        stack.enter_context(pid_file(settings.home, port))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, crew.replace)
+        working = asyncio.create_task(crew.run())
+        await first_of(stop, full, working)
+        if full.is_set():
+            started(_started(settings, port, admin_port, crew))
+        await first_of(stop, working)
+        crew.stop()
+        await working
+        log.info("draining", notice_seconds=settings.notice_seconds, seconds=settings.drain_seconds)
+        crew.drain()
+        await asyncio.sleep(settings.notice_seconds)
+        await crew.end()
+
+
+def _started(settings: ServerSettings, port: int, admin_port: int, crew: Crew) -> Started:
+    return Started(
+        address=address_of(settings.host, port),
+        admin=f"http://{address_of(settings.host, admin_port)}",
+        serving=tuple(dict.fromkeys(version for report in crew.reports for version in report.loaded)),
+        missing=tuple(crew.unready()),
+    )
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,52 @@
+"""What was decided by hand about players: appended, never changed; the newest word on a spelling or an id holds."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ondeck_core.errors import NotFoundError
+from ondeck_store.tables.pitches import players
+from ondeck_store.tables.players import player_overrides
+
+NAME: Final = "name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A spelling (`system` is "name") or an id of a system that means this player; `holds` False takes it back."""
+
+    who: str
+    why: str
+    player_id: int
+    system: str
+    value: str
+    holds: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedDecision(Decision):
+    """A decision as it was recorded."""
+
+    number: int
+    at: datetime
+
+
+async def decide(connection: AsyncConnection, decision: Decision) -> None:
+    """Record a decision.
+
+    Raises:
+        NotFoundError: there is no such player.
+    """
+    known = await connection.execute(select(players.c.player_id).where(players.c.player_id == decision.player_id))
+    if known.first() is None:
+        raise NotFoundError("player", str(decision.player_id))
+    await connection.execute(insert(player_overrides).values(asdict(decision)))
+
+
+async def decisions(connection: AsyncConnection) -> list[RecordedDecision]:
+    """List all decisions, the newest first."""
+    found = await connection.execute(select(player_overrides).order_by(player_overrides.c.number.desc()))
+    return [RecordedDecision(**row) for row in found.mappings()]

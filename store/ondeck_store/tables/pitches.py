@@ -1,0 +1,116 @@
+"""The tables. Migrations make them; a test shows that both agree."""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REAL
+from sqlalchemy.types import TypeEngine
+
+from ondeck_core.statcast.schema import COLUMNS, Kind
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_TYPES: Final[dict[Kind, TypeEngine[Any]]] = {
+    Kind.TEXT: Text(),
+    Kind.DATE: Date(),
+    Kind.INTEGER: Integer(),
+    Kind.REAL: REAL(),
+    Kind.DOUBLE: Double(),
+}
+
+
+def simulated_label() -> Column[bool]:
+    """Make the column that tells made-up rows from real ones."""
+    return Column("simulated", Boolean, nullable=False, server_default=text("false"))
+
+
+players = Table(
+    "players",
+    metadata,
+    Column("player_id", Integer, primary_key=True, autoincrement=False, comment="MLBAM id; negative: simulated"),
+    Column("name", Text, comment='"Last, First", as Savant writes it; NULL: known by id alone'),
+    simulated_label(),
+    *(Column(name, Text) for name in ("name_first", "name_last", "name_given", "name_suffix")),
+    *(Column(name, Integer) for name in ("birth_year", "birth_month", "birth_day")),
+    *(Column(name, Text) for name in ("bats", "throws")),
+    *(Column(name, Integer) for name in ("pro_first", "pro_last", "mlb_first", "mlb_last")),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        server_default=text("'unresolved'"),
+        comment="known: a register describes him; unresolved: known by id alone",
+    ),
+    Column("next_try", DateTime(timezone=True), comment="when a register is asked for him again"),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('known', 'unresolved')", name="known_state"),
+    CheckConstraint("simulated = (player_id < 0)", name="simulated_ids_are_negative"),
+)
+
+games = Table(
+    "games",
+    metadata,
+    Column("game_pk", Integer, primary_key=True, autoincrement=False, comment="negative: simulated"),
+    Column("season", Integer, nullable=False),
+    Column("game_date", Date, nullable=False),
+    Column("game_type", Text, nullable=False),
+    Column("home_team", Text, nullable=False),
+    Column("away_team", Text, nullable=False),
+    simulated_label(),
+    Column("rows_sha256", Text, comment="of the rows that were last taken for the game, as they were"),
+    UniqueConstraint("game_pk", "season"),
+    CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
+)
+
+pitches = Table(
+    "pitches",
+    metadata,
+    *(Column(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS),
+    simulated_label(),
+    Column("extra", JSONB, comment="columns that no export has had before"),
+    Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("game_pk", "at_bat_number", "pitch_number", "game_year"),
+    ForeignKeyConstraint(["game_pk", "game_year"], ["games.game_pk", "games.season"]),
+    ForeignKeyConstraint(["batter"], ["players.player_id"]),
+    ForeignKeyConstraint(["pitcher"], ["players.player_id"]),
+    CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
+    Index(None, "game_date"),
+    Index(None, "batter", "game_date"),
+    Index(None, "pitcher", "game_date"),
+    postgresql_partition_by="RANGE (game_year)",
+)
+
+pitch_revisions = Table(
+    "pitch_revisions",
+    metadata,
+    Column("game_pk", Integer, primary_key=True),
+    Column("at_bat_number", Integer, primary_key=True),
+    Column("pitch_number", Integer, primary_key=True),
+    Column("changed_at", DateTime(timezone=True), primary_key=True, server_default=func.now()),
+    Column("former", JSONB, nullable=False, comment="the values that were changed, as they were before"),
+)

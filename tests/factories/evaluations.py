@@ -1,0 +1,37 @@
+"""Judgements that nobody made, with just the figures that a decision looks at."""
+
+from datetime import date
+
+from ondeck_core.evaluation import Evaluation, Figures
+from ondeck_core.manifest import Window
+
+JUNE = Window(first_day=date(2022, 6, 1), last_day=date(2022, 6, 30))
+JULY = Window(first_day=date(2022, 7, 1), last_day=date(2022, 7, 31))
+
+
+def judgement(
+    log_loss: float | None,
+    ece: float | None = 0.004,
+    *,
+    constant: float | None = 0.6,
+    judged: Window = JUNE,
+    rows: int = 1000,
+) -> Evaluation:
+    return Evaluation(
+        log_loss=log_loss,
+        ece=ece,
+        hit_log_loss=9.0,
+        hit_ece=0.9,
+        task="called_strike",
+        fitted=JUNE,
+        calibrated=JUNE,
+        judged=judged,
+        rows=rows,
+        games=10,
+        served_fit=False,
+        anchors={"constant": Figures(log_loss=constant, ece=0.001)},
+        intervals={},
+        prediction_sets=(),
+        slices=(),
+        reliability={},
+    )

@@ -1,0 +1,27 @@
+"""What a server holds open, without a server around it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from ondeck_server.batching.batcher import Manners
+from ondeck_server.models.manager import Models
+from ondeck_server.version_policy import rules_of
+
+
+def manners(max_waiting_rows: int = 10**6, budget_seconds: float = 0) -> Manners:
+    return Manners(
+        max_waiting_rows=max_waiting_rows, budget_seconds=budget_seconds, long_runs=ThreadPoolExecutor(max_workers=1)
+    )
+
+
+def models_of(folder: Path, rules: str = "latest:1") -> Models:
+    return Models(folder, rules_of(rules), manners(), CollectorRegistry())
+
+
+async def opened_models(folder: Path, rules: str = "latest:1") -> Models:
+    models = models_of(folder, rules)
+    await models.look()
+    await models.settle()
+    return models

@@ -1,0 +1,62 @@
+"""`ondeck train`."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from ondeck_core.manifest import MODEL_FILE
+from ondeck_core.tasks import task_named
+from ondeck_store.settings import read_settings
+from ondeck_trainer.artifact.publish import Published
+from ondeck_trainer.cli.render import console, score_table
+from ondeck_trainer.data.dataset import Dataset, dataset_of
+from ondeck_trainer.data.source import stored_rows
+from ondeck_trainer.model.parallel import Workers
+from ondeck_trainer.pipeline import Plan
+from ondeck_trainer.pipeline import train as run
+from ondeck_trainer.settings import TrainerSettings
+
+
+@click.command()
+@click.argument("task")
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of the embedded database (ONDECK_HOME).")
+@click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
+@click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
+@click.option("--seed", type=int, help="Seed of everything that is drawn (ONDECK_SEED).")
+@click.option("--jobs", type=int, help="Processes that fit, one thread each (ONDECK_JOBS).")
+@click.option("--dask", metavar="ADDRESS", help="A Dask cluster whose workers fit, as tcp://HOST:PORT (ONDECK_DASK).")
+@click.option("--judge-from", type=click.DateTime(["%Y-%m-%d"]), help="First day judged; else the last full month.")
+@click.option("--force", is_flag=True, help="Publish even if it is not better than what serves.")
+def train(task: str, judge_from: datetime | None, *, force: bool, **flags: object) -> None:
+    """Fit, judge and publish the model of TASK from the stored rows of regular seasons.
+
+    Exit code 1: it is not better than what serves, or its graph does not answer as it does; nothing is published.
+    """
+    chosen = task_named(task)
+    settings = read_settings(TrainerSettings, **flags)
+    plan = Plan(
+        models=settings.models,
+        seed=settings.seed,
+        judge_from=None if judge_from is None else judge_from.date(),
+        force=force,
+        workers=Workers(jobs=settings.jobs, dask=settings.dask),
+    )
+    click.echo(f"{chosen.name}: reading rows", err=True)
+    dataset = dataset_of(chosen, asyncio.run(stored_rows(settings, chosen)))
+    click.echo(f"{chosen.name}: {len(dataset):,} rows, {dataset.left_out:,} left out (required fields empty)", err=True)
+    _report(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
+
+
+def _report(published: Published, dataset: Dataset) -> None:
+    evaluation, manifest = published.evaluation, published.manifest
+    out = console()
+    out.print(score_table(evaluation))
+    size = (published.folder / MODEL_FILE).stat().st_size / 1e6
+    out.print(f"served fit: {manifest.training.fitted}, calibrated on {manifest.training.calibrated}")
+    out.print(
+        f"data {dataset.fingerprint[:12]}, seed {manifest.training.seed}, graph {size:.1f} MB, "
+        f"parity {published.parity.largest_difference:.1e} on {published.parity.rows:,} rows"
+    )
+    out.print(f"published {published.folder} ({manifest.digest[:12]}), alias production", soft_wrap=True)

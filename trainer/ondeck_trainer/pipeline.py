@@ -1,0 +1,147 @@
+"""A training run: a recipe is judged on days it never saw, passes the gate, and is moved on to the newest days."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ondeck_core.errors import OndeckError
+from ondeck_core.evaluation import Evaluation
+from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
+from ondeck_core.promotion_gate import Verdict, judge
+from ondeck_registry import repository
+from ondeck_registry.actor import login_name
+from ondeck_registry.aliases import Decision, move_alias
+from ondeck_trainer.artifact.onnx_export import export
+from ondeck_trainer.artifact.parity import LEAST_ROWS
+from ondeck_trainer.artifact.publish import Fitted, Published, publish_ensemble
+from ondeck_trainer.artifact.published_model import Graph
+from ondeck_trainer.data.dataset import Dataset
+from ondeck_trainer.data.missingness import with_gaps
+from ondeck_trainer.data.time_splits import Split, split
+from ondeck_trainer.evaluation.ablation import ablation
+from ondeck_trainer.evaluation.evaluate import Judged, evaluate
+from ondeck_trainer.model.conformal import COVERAGES, thresholds
+from ondeck_trainer.model.ensemble import Ensemble, Probabilities, combine, fit_members
+from ondeck_trainer.model.learners import Recipe
+from ondeck_trainer.model.parallel import Workers
+from ondeck_trainer.model.recipes import RECIPES
+
+Say = Callable[[str], None]
+
+
+class GateError(OndeckError):
+    """What was trained is not better than what serves; nothing is published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How to train: where the models are, what is fitted and judged, how much is held against the graph.
+
+    `recipe` None: that of the task. `force` overrules the gate, never parity.
+    """
+
+    models: Path
+    seed: int
+    recipe: Recipe | None = None
+    judge_from: date | None = None
+    parity_rows: int = LEAST_ROWS
+    force: bool = False
+    workers: Workers = field(default_factory=Workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """An ensemble, fitted and calibrated, and what it claims of itself."""
+
+    ensemble: Ensemble
+    training: Training
+    prediction_sets: tuple[PredictionSets, ...]
+
+
+def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
+    """Run the whole walk and move `production` onto the new version.
+
+    Raises:
+        TooFewDaysError: the days do not suffice.
+        GateError: not better than what serves, and not forced; nothing is published.
+        ParityError: too few rows, or the graph is not the model; nothing is published.
+    """
+    days = split(dataset.rows["game_date"].to_list(), plan.judge_from)
+    say(f"judged fit: fit {days.fit}; calibrate {days.calibrate}; judge {days.judge}")
+    evaluation = judge_recipe(dataset, fit_recipe(dataset, days.fit, days.calibrate, plan, say), days)
+    verdict = _pass_gate(evaluation, plan, dataset.task.name, say)
+    say(f"served fit: fit {days.served_fit}; calibrate {days.served_calibrate}")
+    served = fit_recipe(dataset, days.served_fit, days.served_calibrate, plan, say)
+    say("exporting, and holding the graph against scikit-learn")
+    published = publish_ensemble(
+        Fitted(
+            ensemble=served.ensemble,
+            training=served.training,
+            prediction_sets=served.prediction_sets,
+            evaluation=evaluation,
+        ),
+        rows=dataset,
+        models=plan.models,
+        parity_rows=plan.parity_rows,
+    )
+    move_alias(plan.models, dataset.task.name, PRODUCTION, published.manifest.version, _decision(verdict))
+    return published
+
+
+def fit_recipe(dataset: Dataset, fit_days: Window, later_days: Window, plan: Plan, say: Say) -> Trained:
+    """Fit members on some days; weights, calibration and prediction sets on later ones."""
+    fit, later = dataset.between(fit_days), dataset.between(later_days)
+    recipe = plan.recipe or RECIPES[dataset.task.name]
+    members = fit_members(with_gaps(fit, plan.seed), recipe, plan.workers, say)
+    ensemble = combine(members, later)
+    return Trained(
+        ensemble=ensemble,
+        training=Training(
+            fitted=fit_days,
+            calibrated=later_days,
+            rows=len(fit) + len(later),
+            outcome_shares=tuple(np.bincount(fit.labels, minlength=len(dataset.task.outcomes)) / len(fit)),
+            data_fingerprint=dataset.fingerprint,
+            seed=plan.seed,
+        ),
+        prediction_sets=fit_sets(ensemble.predict(later.features), later),
+    )
+
+
+def fit_sets(given: Probabilities, rows: Dataset) -> tuple[PredictionSets, ...]:
+    """Fit the thresholds of every coverage on rows that no member was fitted on."""
+    return tuple(
+        PredictionSets(coverage=coverage, thresholds=thresholds(given, rows.labels, coverage)) for coverage in COVERAGES
+    )
+
+
+def judge_recipe(dataset: Dataset, trained: Trained, days: Split) -> Evaluation:
+    """Judge a fit on days after all that it was fitted and calibrated on, through its graph."""
+    rows, task = dataset.between(days.judge), dataset.task
+    graph = export(trained.ensemble, len(task.features.features), len(task.outcomes))
+    judged = Judged(
+        fitted=days.fit,
+        calibrated=days.calibrate,
+        outcome_shares=trained.training.outcome_shares,
+        prediction_sets=trained.prediction_sets,
+        served_fit=False,
+        ablation=ablation(trained.ensemble, dataset.between(days.calibrate), rows),
+    )
+    return evaluate(Graph(graph.SerializeToString()).probabilities(rows.features), rows, judged)
+
+
+def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> Verdict:
+    serving = repository.aliases(plan.models, model).get(PRODUCTION)
+    held = None if serving is None else repository.evaluation_of(plan.models, model, serving)
+    verdict = judge(candidate, held)
+    say(f"gate: {verdict.reason}")
+    if not verdict.passed and not plan.force:
+        raise GateError(f"{model} is not published: {verdict.reason} (--force overrules)")
+    return verdict
+
+
+def _decision(verdict: Verdict) -> Decision:
+    return Decision(who=login_name(), why=f"trained; {verdict.reason}", at=datetime.now(UTC), forced=not verdict.passed)
