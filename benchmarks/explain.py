@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.rows import ROOT, sample
 from ondeck_core.explain.field_groups import parts_of, settled
-from ondeck_core.explain.plan import Plan, Question, affordable_rows, plan
+from ondeck_core.explain.plan import ExplanationPlan, ExplanationQuery, affordable_rows, plan
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import ALIASES_FILE, BACKGROUND_FILE, PRODUCTION, Aliases
 from ondeck_server.batching.batcher import ROWS_A_RUN
@@ -26,7 +26,7 @@ class Measured:
     """What explaining so many instances took; `errors` are the largest standard error of each."""
 
     millis: list[float]
-    plans: list[Plan]
+    plans: list[ExplanationPlan]
     errors: list[float]
 
     def cells(self) -> tuple[str, ...]:
@@ -77,9 +77,9 @@ def explain_each(version: LoadedVersion, instances: Matrix, clock: Callable[[], 
     return Measured(millis=millis, plans=plans, errors=errors)
 
 
-def _planned(version: LoadedVersion, instance: Matrix) -> Plan:
+def _planned(version: LoadedVersion, instance: Matrix) -> ExplanationPlan:
     assert version.background is not None  # noqa: S101  given one above
-    question = Question(
+    question = ExplanationQuery(
         instance=settled(version.task.instance, instance),
         background=version.background,
         parts=parts_of(version.task.instance),

@@ -10,7 +10,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS, Task
 from ondeck_registry.artifact_reader import read_manifest
-from ondeck_registry.onnx_session import Session
+from ondeck_registry.onnx_session import OnnxSession
 from ondeck_registry.repository import aliases
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 
@@ -29,12 +29,12 @@ def _line(task: Task) -> tuple[str, ...]:
     folder = ROOT / "onnx_models" / task.name / str(version)
     graph, manifest = folder / MODEL_FILE, read_manifest(folder, task.name, version)
     features = task.features.compute(make_up_instances(task.instance, ROWS, seed=6))
-    session = Session(graph.read_bytes(), manifest.inputs, manifest.outputs)
+    session = OnnxSession(graph.read_bytes(), manifest.inputs, manifest.outputs)
     timed = (f"{_median(session, features, size):.1f}" for size in RUNS)
     return (task.name, *timed, f"{graph.stat().st_size / 1e6:.1f}")
 
 
-def _median(session: Session, features: Matrix, size: int) -> float:
+def _median(session: OnnxSession, features: Matrix, size: int) -> float:
     taken = []
     for start in np.random.default_rng(2).integers(0, len(features) - size, RUNS[size]):
         rows = np.ascontiguousarray(features[start : start + size])

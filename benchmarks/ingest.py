@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.rows import MONTH
 from ondeck_core.statcast.decode import cells_of
-from ondeck_ingest.pipeline.load import Unit, take
+from ondeck_ingest.pipeline.load import IngestUnit, take
 from ondeck_ingest.sources.simulator import simulated_day
 from ondeck_store.copy import driver_of
 from ondeck_store.database import open_database
@@ -102,7 +102,7 @@ async def _rate(work: Callable[[], Awaitable[int]]) -> float:
 
 
 async def _take(engine: AsyncEngine, content: bytes) -> int:
-    taken = await take(engine, Unit(source="file", name="benchmark"), cells_of(content))
+    taken = await take(engine, IngestUnit(source="file", name="benchmark"), cells_of(content))
     return taken.rows_in
 
 

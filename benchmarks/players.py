@@ -9,8 +9,8 @@ import polars as pl
 
 from benchmarks.rows import REAL
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Person
-from ondeck_core.players.queries import ById, ByName
+from ondeck_core.players.models import Player
+from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.register_formats import read_register
 from ondeck_core.players.resolver import Resolver
 
@@ -25,8 +25,8 @@ def measure() -> tuple[str, list[tuple[str, ...]]]:
     people, origin = _people()
     resolver = Resolver(index=PlayerIndex(people, {}), today=date(2026, 7, 1), next_try=datetime.now(UTC))
     chosen = (people * (ASKED // len(people) + 1))[:: max(1, len(people) // ASKED)][:ASKED]
-    by_id = [ById(system="mlbam", id=str(person.player_id)) for person in chosen]
-    by_name = [ByName(name=f"{person.last}, {person.first}") for person in chosen]
+    by_id = [IdQuery(system="mlbam", id=str(person.player_id)) for person in chosen]
+    by_name = [NameQuery(name=f"{person.last}, {person.first}") for person in chosen]
     lines = [_line("by id", resolver.by_id, by_id), _line("by name", resolver.by_name, by_name)]
     return f"players: {len(people):,} {origin}", lines
 
@@ -42,15 +42,15 @@ def _line(name: str, resolve: Callable[..., object], asked: Sequence[object]) ->
     return name, f"{statistics.median(each):.1f}", f"{statistics.quantiles(each, n=100)[-1]:.1f}", f"{whole:.2f}"
 
 
-def _people() -> tuple[list[Person], str]:
+def _people() -> tuple[list[Player], str]:
     if not REGISTER.is_file():
         return [
-            Person(player_id=n, first=f"First{n % 300}", last=f"Last{n}", professional=(2015, 2026))
+            Player(player_id=n, first=f"First{n % 300}", last=f"Last{n}", professional=(2015, 2026))
             for n in range(1, MADE_UP)
         ], "made-up people"
     rows = read_register(pl.read_csv(REGISTER, infer_schema=False)).people
     return [
-        Person(
+        Player(
             player_id=row["player_id"],
             first=row["name_first"] or "",
             last=row["name_last"] or "",

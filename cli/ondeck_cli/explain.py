@@ -8,7 +8,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from ondeck_cli.answered_by import answered_by
-from ondeck_cli.task_command import Given, Instance, PerTask, Question
+from ondeck_cli.task_command import Given, Instance, TaskGroup, TaskQuery
 from ondeck_client import Client, Contribution, ExplainResponse
 from ondeck_core.instances import Field
 from ondeck_core.tasks import Task
@@ -20,15 +20,15 @@ UNSET: Final = "not given"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signs:
+class SignedBar:
     """What a terminal can show."""
 
     block: str
     give_or_take: str
 
 
-PLAIN: Final = Signs(block="#", give_or_take="+-")
-FINE: Final = Signs(block="█", give_or_take="±")
+PLAIN: Final = SignedBar(block="#", give_or_take="+-")
+FINE: Final = SignedBar(block="█", give_or_take="±")
 
 
 def _ask(client: Client, task: Task, instance: Instance, given: Given) -> ExplainResponse:
@@ -45,8 +45,8 @@ def _tell(task: Task, explained: ExplainResponse) -> None:
     click.echo(f"\n{_how(explained, signs)}\n{answered_by(explained.prediction)}")
 
 
-explain = PerTask(
-    Question(
+explain = TaskGroup(
+    TaskQuery(
         ask=_ask,
         tell=_tell,
         options=(click.Option(["--outcome"], default="", help="Outcome to explain; default: the likeliest."),),
@@ -56,7 +56,7 @@ explain = PerTask(
 )
 
 
-def _drawn(task: Task, explained: ExplainResponse, signs: Signs) -> Table:
+def _drawn(task: Task, explained: ExplainResponse, signs: SignedBar) -> Table:
     fields = {field.name: field for field in task.instance.fields}
     longest = max((abs(each.contribution) for each in explained.contributions), default=0)
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -91,7 +91,7 @@ def _value(field: Field, each: Contribution) -> str:
     return f"{each.value:.4g} {field.unit}".rstrip()
 
 
-def _how(explained: ExplainResponse, signs: Signs) -> str:
+def _how(explained: ExplainResponse, signs: SignedBar) -> str:
     beside = f"beside {explained.background_rows} usual instances"
     if explained.exact:
         return f"exact, {beside}"

@@ -11,7 +11,7 @@ from ondeck_core.identifiers import canonical
 
 
 @dataclass(frozen=True)
-class Entry:
+class CommandEntry:
     """Where a command lives (`module:name`), and its line in the help."""
 
     target: str
@@ -21,7 +21,7 @@ class Entry:
 class LazyGroup(click.Group):
     """A group whose commands are named beforehand and loaded one at a time; `-` and `_` in a name are the same."""
 
-    def __init__(self, *, entries: Mapping[str, Entry], **attributes: Any) -> None:  # noqa: ANN401  click's own
+    def __init__(self, *, entries: Mapping[str, CommandEntry], **attributes: Any) -> None:  # noqa: ANN401  click's own
         super().__init__(**attributes)
         self.entries = entries
 

@@ -6,24 +6,26 @@ from typing import Final
 
 import click
 
-from ondeck_cli.lazy import Entry, LazyGroup
+from ondeck_cli.lazy import CommandEntry, LazyGroup
 from ondeck_core.errors import OndeckError
-from ondeck_runtime.logging import FORMATS, LEVELS, configure_logs
+from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging
 
 INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
-    "up": Entry("ondeck_cli.up.command:up", "Run everything on this machine."),
-    "serve": Entry("ondeck_server.cli:serve", "Serve the models over gRPC."),
-    "reload": Entry("ondeck_server.cli:reload", "Replace a running server's processes, one at a time."),
-    "players": Entry("ondeck_ingest.cli.players:players", "Know who every row is about."),
-    "predict": Entry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
-    "explain": Entry("ondeck_cli.explain:explain", "Ask it why: what each field did to a probability."),
-    "models": Entry("ondeck_cli.models.group:models", "Look at the model repository, and move it."),
-    "ingest": Entry("ondeck_ingest.cli.ingest:ingest", "Take Statcast rows into PostgreSQL."),
-    "train": Entry("ondeck_trainer.cli.train:train", "Fit, judge and publish a model."),
-    "evaluate": Entry("ondeck_trainer.cli.evaluate:evaluate", "Judge a published version on days or on files."),
-    "recalibrate": Entry("ondeck_trainer.cli.evaluate:recalibrate", "Fit a version's last layer to recent rows."),
+    "up": CommandEntry("ondeck_cli.up.command:up", "Run everything on this machine."),
+    "serve": CommandEntry("ondeck_server.cli:serve", "Serve the models over gRPC."),
+    "reload": CommandEntry("ondeck_server.cli:reload", "Replace a running server's processes, one at a time."),
+    "players": CommandEntry("ondeck_ingest.cli.players:players", "Know who every row is about."),
+    "predict": CommandEntry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
+    "explain": CommandEntry("ondeck_cli.explain:explain", "Ask it why: what each field did to a probability."),
+    "models": CommandEntry("ondeck_cli.models.group:models", "Look at the model repository, and move it."),
+    "ingest": CommandEntry("ondeck_ingest.cli.ingest:ingest", "Take Statcast rows into PostgreSQL."),
+    "train": CommandEntry("ondeck_trainer.cli.train:train", "Fit, judge and publish a model."),
+    "evaluate": CommandEntry("ondeck_trainer.cli.evaluate:evaluate", "Judge a published version on days or on files."),
+    "recalibrate": CommandEntry(
+        "ondeck_trainer.cli.evaluate:recalibrate", "Fit a version's last layer to recent rows."
+    ),
 }
 
 
@@ -44,7 +46,7 @@ COMMANDS: Final = {
 @click.version_option(version("ondeck-cli"), prog_name="ondeck")
 def ondeck(log_level: str, log_format: str | None) -> None:
     """Serve, train and feed Statcast predictions."""
-    configure_logs(log_level, log_format or ("text" if sys.stderr.isatty() else "json"))
+    configure_logging(log_level, log_format or ("text" if sys.stderr.isatty() else "json"))
 
 
 def main() -> None:

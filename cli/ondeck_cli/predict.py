@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from ondeck_cli.answered_by import answered_by
-from ondeck_cli.task_command import Given, Instance, PerTask, Question
+from ondeck_cli.task_command import Given, Instance, TaskGroup, TaskQuery
 from ondeck_client import Client, Prediction
 from ondeck_core.tasks import Task
 
@@ -20,7 +20,7 @@ def _tell(_: Task, prediction: Prediction) -> None:
     click.echo(laid_out(prediction))
 
 
-predict = PerTask(Question(ask=_ask, tell=_tell), name="predict", help="Ask a running server about one instance.")
+predict = TaskGroup(TaskQuery(ask=_ask, tell=_tell), name="predict", help="Ask a running server about one instance.")
 
 
 def laid_out(prediction: Prediction) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import grpc
 
-from ondeck_cli.server_options import Reached
+from ondeck_cli.server_options import ServerAddress
 from ondeck_client import Client, ErrorReason, correlation_id_of, reason_of, tls, violations_of
 from ondeck_core.errors import OndeckError
 from ondeck_server.settings import ServerSettings
@@ -15,12 +15,12 @@ from ondeck_store.settings import read_settings
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not listened on
 
 
-class NoAnswerError(OndeckError):
+class ServerCallError(OndeckError):
     """The server could not be asked, or would not answer."""
 
 
 @contextmanager
-def asking(server: Reached) -> Iterator[Client]:
+def asking(server: ServerAddress) -> Iterator[Client]:
     """Connect to a server for as long as the block.
 
     Raises:
@@ -31,10 +31,10 @@ def asking(server: Reached) -> Iterator[Client]:
         try:
             yield client
         except grpc.RpcError as failed:
-            raise NoAnswerError(in_words(failed, where)) from failed
+            raise ServerCallError(in_words(failed, where)) from failed
 
 
-def credentials_for(server: Reached) -> grpc.ChannelCredentials | None:
+def credentials_for(server: ServerAddress) -> grpc.ChannelCredentials | None:
     """Make what secures the connection; None: nothing does.
 
     Raises:
@@ -45,7 +45,7 @@ def credentials_for(server: Reached) -> grpc.ChannelCredentials | None:
     try:
         return tls(server.ca, server.certificate, server.key)
     except (OSError, ValueError) as failed:
-        raise NoAnswerError(f"the connection cannot be secured: {failed}") from failed
+        raise ServerCallError(f"the connection cannot be secured: {failed}") from failed
 
 
 def default_target(settings: ServerSettings) -> str:

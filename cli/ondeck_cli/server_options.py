@@ -17,7 +17,7 @@ _PATH: Final = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reached:
+class ServerAddress:
     """A server; `target` None: as ONDECK_HOST and ONDECK_PORT say. Without files the connection is not secured."""
 
     target: str | None
@@ -39,6 +39,6 @@ def secured(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def server_of(target: str | None, given: dict[str, Any]) -> Reached:
+def server_of(target: str | None, given: dict[str, Any]) -> ServerAddress:
     """Read the values of the options."""
-    return Reached(target=target, ca=given["ca"], certificate=given["certificate"], key=given["key"])
+    return ServerAddress(target=target, ca=given["ca"], certificate=given["certificate"], key=given["key"])

@@ -25,7 +25,7 @@ MESSAGES: Final[dict[str, type[BattedBall] | type[Pitch]]] = {"BattedBall": Batt
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question(Generic[M]):
+class TaskQuery(Generic[M]):
     """What is asked about an instance, how the answer is told to a person, and which options it has of its own."""
 
     ask: Callable[[Client, Task, Instance, Given], M]
@@ -33,10 +33,10 @@ class Question(Generic[M]):
     options: tuple[click.Parameter, ...] = ()
 
 
-class PerTask(click.Group):
+class TaskGroup(click.Group):
     """A command for each task, all of them asking the same; `-` and `_` in names are the same."""
 
-    def __init__(self, question: Question[M], **attributes: Any) -> None:  # noqa: ANN401  click's own
+    def __init__(self, question: TaskQuery[M], **attributes: Any) -> None:  # noqa: ANN401  click's own
         super().__init__(**attributes)
         self._command_of = partial(command_of, question=question)
 
@@ -59,7 +59,7 @@ class PerTask(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def command_of(task: Task, question: Question[M]) -> click.Command:
+def command_of(task: Task, question: TaskQuery[M]) -> click.Command:
     """Make the command that asks the model of a task, with an option for each field of its instance."""
     shared: list[click.Parameter] = [
         click.Option(
@@ -94,7 +94,7 @@ def _option(field: Field) -> click.Option:
     return click.Option([flag], type=kind, help=legal)
 
 
-def _ask(task: Task, question: Question[M], given: Given) -> None:
+def _ask(task: Task, question: TaskQuery[M], given: Given) -> None:
     if given["version"] is not None and given["alias"] is not None:
         raise click.UsageError("a version is named by --version or by --alias, not by both")
     instance = MESSAGES[task.instance.message](**_values(task.instance, given))

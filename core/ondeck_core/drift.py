@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ondeck_core.evaluation import Shift
+from ondeck_core.evaluation import FieldDrift
 from ondeck_core.instances import Field, InstanceType, Matrix
 from ondeck_core.manifest import FieldProfile, Profile
 
@@ -19,7 +19,7 @@ def profile_of(instance: InstanceType, instances: Matrix) -> Profile:
     return Profile(fields={field.name: _field(_edges(field, column), column) for field, column in columns})
 
 
-def shift(profile: Profile, instance: InstanceType, instances: Matrix) -> tuple[Shift, ...]:
+def shift(profile: Profile, instance: InstanceType, instances: Matrix) -> tuple[FieldDrift, ...]:
     """Compute the population stability index of each field, the largest first.
 
     Sum over bins of (now - then) * ln(now / then); above 0.1 is usually called a shift, above 0.25 a large one.
@@ -27,7 +27,7 @@ def shift(profile: Profile, instance: InstanceType, instances: Matrix) -> tuple[
     found = []
     for name, then in profile.fields.items():
         now = _field(np.array(then.edges), instances[:, instance.index(name)])
-        found.append(Shift(field=name, index=_stability(np.array(then.shares), np.array(now.shares))))
+        found.append(FieldDrift(field=name, index=_stability(np.array(then.shares), np.array(now.shares))))
     return tuple(sorted(found, key=lambda each: -each.index))
 
 

@@ -7,7 +7,7 @@ from ondeck_core.manifest import Claim, Name, Window
 CONSTANT: Final = "constant"  # the anchor that knows only how often each outcome happens
 
 
-class Figures(Claim):
+class Metrics(Claim):
     """Figures of merit of one predictor; None where it gives no such thing.
 
     `log_loss`: mean negative logarithm of the probability of what happened. `brier`: mean squared error, summed over
@@ -67,7 +67,7 @@ class Ablation(Claim):
     adds: float
 
 
-class Shift(Claim):
+class FieldDrift(Claim):
     """How far a field has moved from what it was in training: population stability index, 0 not at all."""
 
     field: str
@@ -82,7 +82,7 @@ class ReliabilityBin(Claim):
     happened: float
 
 
-class Evaluation(Figures):
+class Evaluation(Metrics):
     """The figures of a version on the judged days, those of its references in `anchors`, and what lies behind them.
 
     `served_fit`: of the served graph itself; otherwise of the same recipe, fitted on earlier days. `fitted_days`: rows
@@ -98,12 +98,12 @@ class Evaluation(Figures):
     games: int
     served_fit: bool
     fitted_days: bool = False
-    anchors: dict[str, Figures]
+    anchors: dict[str, Metrics]
     intervals: dict[str, Interval]
     prediction_sets: tuple[Coverage, ...]
     slices: tuple[Slice, ...]
     ablation: tuple[Ablation, ...] = ()
-    shift: tuple[Shift, ...] = ()
+    shift: tuple[FieldDrift, ...] = ()
     reliability: dict[str, tuple[ReliabilityBin, ...]]
 
 
@@ -121,7 +121,7 @@ class Score(Claim):
 
 def scores(evaluation: Evaluation) -> list[Score]:
     """Lay an evaluation out by question: `outcomes`, and `hit` where it was asked; the model first."""
-    predictors: dict[str, Figures] = {"model": evaluation, **evaluation.anchors}
+    predictors: dict[str, Metrics] = {"model": evaluation, **evaluation.anchors}
     questions = {"outcomes": "", "hit": "hit_"}
     laid_out = [
         Score(

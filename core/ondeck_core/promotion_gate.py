@@ -35,7 +35,7 @@ def judge(candidate: Evaluation, serving: Evaluation | None) -> Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class GateMetrics:
     """What a decision is taken on: less is better. Figures of two versions are of the same rows."""
 
     log_loss: float
@@ -55,7 +55,7 @@ def may_promote(candidate: Evaluation, serving: Evaluation | None) -> Verdict:
     return weigh(ours, theirs)
 
 
-def weigh(candidate: Figures, serving: Figures) -> Verdict:
+def weigh(candidate: GateMetrics, serving: GateMetrics) -> Verdict:
     """Decide on figures of the same rows: a better log loss, and a calibration that is no worse."""
     less = candidate.log_loss < serving.log_loss
     calibrated = candidate.ece <= serving.ece
@@ -64,14 +64,14 @@ def weigh(candidate: Figures, serving: Figures) -> Verdict:
     return Verdict(passed=less and calibrated, reason=f"{loss}, and {ece} of what serves")
 
 
-def figures_of(evaluation: Evaluation) -> Figures | None:
+def figures_of(evaluation: Evaluation) -> GateMetrics | None:
     """Read how the outcomes were met; None where that is not on record."""
     if evaluation.log_loss is None or evaluation.ece is None:
         return None
-    return Figures(log_loss=evaluation.log_loss, ece=evaluation.ece)
+    return GateMetrics(log_loss=evaluation.log_loss, ece=evaluation.ece)
 
 
-def _whose(ours: Figures | None) -> str:
+def _whose(ours: GateMetrics | None) -> str:
     return "what serves" if ours else "it"
 
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ondeck_core.manifest import Name
 
 
-class Move(BaseModel):
+class AliasChange(BaseModel):
     """One line of the audit: an alias went from one version to another (`from` null: it was new).
 
     `forced`: against a gate's verdict. `rollback`: back to the version that served before; else forward. A later
@@ -29,12 +29,12 @@ class Move(BaseModel):
     rollback: bool = False
 
 
-def line_of(move: Move) -> bytes:
+def line_of(move: AliasChange) -> bytes:
     """Write a move as its line in the audit."""
     return move.model_dump_json().encode() + b"\n"
 
 
-def took_place(move: Move, aliases: Mapping[str, int]) -> bool:
+def took_place(move: AliasChange, aliases: Mapping[str, int]) -> bool:
     """Tell whether a move that was begun has reached the aliases: each leads to another version than before."""
     return aliases.get(move.alias) == move.to_version
 
@@ -47,7 +47,7 @@ def lacking(recorded: bytes, line: bytes) -> bytes:
     return line.removeprefix(begun) if line.startswith(begun) else b"\n" + line
 
 
-def served(moves: Iterable[Move], alias: str, current: int) -> list[int]:
+def served(moves: Iterable[AliasChange], alias: str, current: int) -> list[int]:
     """Follow an alias through its moves: the versions that a rollback would find, the last of them `current`.
 
     A move forward adds to them and a rollback takes the last away, as undo does. What was changed by hand, between

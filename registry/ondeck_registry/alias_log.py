@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_registry import atomic_files
-from ondeck_registry.alias_events import Move, lacking, line_of, took_place
+from ondeck_registry.alias_events import AliasChange, lacking, line_of, took_place
 from ondeck_registry.repository import aliases
 
 AUDIT_FILE: Final = "aliases.log.jsonl"
 NOTE_FILE: Final = ".aliases.move.json"
 
 
-def history(models: Path, model: str) -> tuple[Move, ...]:
+def history(models: Path, model: str) -> tuple[AliasChange, ...]:
     """Read every move that took place, the oldest first.
 
     Raises:
@@ -33,7 +33,7 @@ def history(models: Path, model: str) -> tuple[Move, ...]:
     return tuple(_parsed(line, f"{path}, line {number}") for number, line in lines if line)
 
 
-def begin(models: Path, move: Move) -> None:
+def begin(models: Path, move: AliasChange) -> None:
     """Note a move that is about to be made."""
     atomic_files.replace(models / move.model / NOTE_FILE, line_of(move))
 
@@ -61,8 +61,8 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def _parsed(line: bytes, where: str) -> Move:
+def _parsed(line: bytes, where: str) -> AliasChange:
     try:
-        return Move.model_validate_json(line)
+        return AliasChange.model_validate_json(line)
     except ValidationError as wrong:
         raise ArtifactRefusedError(f"{where} is no move of an alias: {wrong.errors()[0]['msg']}") from None

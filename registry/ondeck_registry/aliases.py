@@ -11,19 +11,19 @@ from typing import Final
 from ondeck_core.errors import NotFoundError, OndeckError
 from ondeck_core.manifest import ALIASES_FILE, Aliases
 from ondeck_registry import alias_log, atomic_files
-from ondeck_registry.alias_events import Move, served
-from ondeck_registry.lock import alone_in
+from ondeck_registry.alias_events import AliasChange, served
+from ondeck_registry.lock import exclusive_lock
 from ondeck_registry.repository import aliases, versions
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-class MoveRefusedError(OndeckError):
+class AliasChangeError(OndeckError):
     """An alias cannot be moved so; it points to where it did."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class AliasDecision:
     """Who moves an alias, why, when, and whether against a gate's verdict; nobody moves one without a reason."""
 
     who: str
@@ -36,7 +36,7 @@ class Decision:
             raise ValueError(f"a decision has a who, a why and an aware time, not {self}")
 
 
-class HeldAliases:
+class LockedAliases:
     """The aliases of one model while nobody else moves them: what they are may be looked at, decided on and changed."""
 
     def __init__(self, models: Path, model: str) -> None:
@@ -59,16 +59,16 @@ class HeldAliases:
             raise NotFoundError("alias", f"{self._model}@{alias}", sorted(known))
         *earlier, current = served(alias_log.history(self._models, self._model), alias, known[alias])
         if not earlier:
-            raise MoveRefusedError(f"{self._model}: no version is on record as {alias} before version {current}")
+            raise AliasChangeError(f"{self._model}: no version is on record as {alias} before version {current}")
         before = earlier[-1]
         if before not in versions(self._models, self._model):
-            raise MoveRefusedError(
+            raise AliasChangeError(
                 f"{self._model}: version {before}, which was {alias} before version {current}, is no longer there; "
                 "promote one that is"
             )
         return before
 
-    def move(self, alias: str, version: int, decision: Decision) -> Move | None:
+    def move(self, alias: str, version: int, decision: AliasDecision) -> AliasChange | None:
         """Point an alias to a version; None: it pointed there already, and nothing is recorded.
 
         Raises:
@@ -76,19 +76,19 @@ class HeldAliases:
             MoveRefusedError: that is no name for an alias.
         """
         if not is_alias(alias):
-            raise MoveRefusedError(f"{alias!r} is no name for an alias: lower-case letters, digits and _ make one")
+            raise AliasChangeError(f"{alias!r} is no name for an alias: lower-case letters, digits and _ make one")
         there = versions(self._models, self._model)
         if version not in there:
             raise NotFoundError("version", f"{self._model}/{version}", [str(known) for known in there])
         return None if self.current(alias) == version else self._go(alias, version, decision, rollback=False)
 
-    def roll_back(self, alias: str, decision: Decision) -> Move:
+    def roll_back(self, alias: str, decision: AliasDecision) -> AliasChange:
         """Point an alias to the version that served before the present one; raises as `before` does."""
         return self._go(alias, self.before(alias), decision, rollback=True)
 
-    def _go(self, alias: str, version: int, decision: Decision, *, rollback: bool) -> Move:
+    def _go(self, alias: str, version: int, decision: AliasDecision, *, rollback: bool) -> AliasChange:
         known = aliases(self._models, self._model)
-        move = Move(
+        move = AliasChange(
             when=decision.at.astimezone(UTC),
             who=decision.who,
             model=self._model,
@@ -112,7 +112,7 @@ def is_alias(name: str) -> bool:
 
 
 @contextmanager
-def holding_aliases(models: Path, model: str) -> Iterator[HeldAliases]:
+def holding_aliases(models: Path, model: str) -> Iterator[LockedAliases]:
     """Be the only one who moves aliases of a model, for as long as the block; what was interrupted is settled first.
 
     Raises:
@@ -121,18 +121,18 @@ def holding_aliases(models: Path, model: str) -> Iterator[HeldAliases]:
     """
     if not (_NAME.fullmatch(model) and (models / model).is_dir()):
         raise NotFoundError("model", model)
-    with alone_in(models / model):
+    with exclusive_lock(models / model):
         alias_log.settle(models, model)
-        yield HeldAliases(models, model)
+        yield LockedAliases(models, model)
 
 
-def move_alias(models: Path, model: str, alias: str, version: int, decision: Decision) -> Move | None:
-    """Point an alias to a version that is there; see `HeldAliases.move`."""
+def move_alias(models: Path, model: str, alias: str, version: int, decision: AliasDecision) -> AliasChange | None:
+    """Point an alias to a version that is there; see `LockedAliases.move`."""
     with holding_aliases(models, model) as held:
         return held.move(alias, version, decision)
 
 
-def rollback(models: Path, model: str, alias: str, decision: Decision) -> Move:
-    """Point an alias to the version that served before the present one; see `HeldAliases.roll_back`."""
+def rollback(models: Path, model: str, alias: str, decision: AliasDecision) -> AliasChange:
+    """Point an alias to the version that served before the present one; see `LockedAliases.roll_back`."""
     with holding_aliases(models, model) as held:
         return held.roll_back(alias, decision)

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import GOLDEN_FILE, GraphGolden
-from ondeck_registry.onnx_session import Session
+from ondeck_registry.onnx_session import OnnxSession
 
 ROWS: Final = 64
 SEED: Final = 7
 TOLERANCE: Final = 1e-5  # relative above 1, absolute below; other machines sum in another order
 
 
-def own_answers(session: Session) -> GraphGolden:
+def own_answers(session: OnnxSession) -> GraphGolden:
     """Make rows up, of the usual normal distribution, and have the graph answer them."""
     rows = np.random.default_rng(SEED).standard_normal((ROWS, session.width)).astype(np.float32)
     return GraphGolden(
@@ -29,7 +29,7 @@ def own_answers(session: Session) -> GraphGolden:
     )
 
 
-def check_own_answers(session: Session, golden: GraphGolden) -> None:
+def check_own_answers(session: OnnxSession, golden: GraphGolden) -> None:
     """See that a graph answers as it did, be it asked all rows at once or one at a time.
 
     Raises:
@@ -49,7 +49,7 @@ def check_own_answers(session: Session, golden: GraphGolden) -> None:
 
 
 def _compare(
-    session: Session,
+    session: OnnxSession,
     outputs: list[NDArray[Any]],
     expected: Mapping[str, NDArray[np.float64]],
     tolerance: float,

@@ -13,12 +13,12 @@ LOCK_FILE: Final = ".lock"
 PATIENCE_SECONDS: Final = 60.0
 
 
-class FolderClosedError(OndeckError):
+class RepositoryLockedError(OndeckError):
     """Nothing can be written into a model's folder now."""
 
 
 @contextmanager
-def alone_in(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+def exclusive_lock(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Be the only one who writes into a folder, for as long as the block; readers need not wait.
 
     The kernel holds the lock and lets go of it for a process that was killed.
@@ -30,11 +30,11 @@ def alone_in(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]
     try:
         lock.acquire()
     except Timeout:
-        raise FolderClosedError(
+        raise RepositoryLockedError(
             f"another program has been writing in {folder} for {patience:g} seconds; try again"
         ) from None
     except OSError as refused:
-        raise FolderClosedError(f"{folder} cannot be written: {refused.strerror}") from refused
+        raise RepositoryLockedError(f"{folder} cannot be written: {refused.strerror}") from refused
     try:
         yield
     finally:

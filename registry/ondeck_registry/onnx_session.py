@@ -27,7 +27,7 @@ DATATYPES: Final = {
 }
 
 
-class Session:
+class OnnxSession:
     """One ONNX Runtime session on one thread; the operating system has the other cores for other processes."""
 
     def __init__(self, graph: bytes, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, TypeVar
 from ondeck_core.manifest import MANIFEST_FILE, GraphManifest, Manifest
 from ondeck_registry import atomic_files
 from ondeck_registry.alias_log import history
-from ondeck_registry.lock import alone_in
+from ondeck_registry.lock import exclusive_lock
 from ondeck_registry.repository import versions
 
 M = TypeVar("M", Manifest, GraphManifest)
@@ -34,7 +34,7 @@ def publish(models: Path, files: Mapping[str, bytes], sign: Signing[M]) -> tuple
     manifest = sign({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
     home = models / manifest.model
     home.mkdir(parents=True, exist_ok=True)
-    with alone_in(home):
+    with exclusive_lock(home):
         _clear(home)
         return _appear(home, files, manifest), manifest
 

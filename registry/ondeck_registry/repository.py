@@ -12,7 +12,7 @@ from ondeck_registry.artifact_reader import read_evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ModelEntry:
     """The line of versions of one model, and the names that point into it."""
 
     model: str
@@ -20,7 +20,7 @@ class Line:
     aliases: dict[str, int]
 
 
-def read_repository(models: Path) -> list[Line]:
+def read_repository(models: Path) -> list[ModelEntry]:
     """List the models of a folder by name; whatever is hidden or not a number is not a version.
 
     Raises:
@@ -32,7 +32,9 @@ def read_repository(models: Path) -> list[Line]:
             f"the model repository {models.resolve()} {what}; name the right one with ONDECK_MODELS or --models"
         )
     names = (path.name for path in sorted(models.iterdir()) if path.is_dir() and not path.name.startswith("."))
-    lines = (Line(model=name, versions=tuple(versions(models, name)), aliases=aliases(models, name)) for name in names)
+    lines = (
+        ModelEntry(model=name, versions=tuple(versions(models, name)), aliases=aliases(models, name)) for name in names
+    )
     return [line for line in lines if line.versions or line.aliases]
 
 

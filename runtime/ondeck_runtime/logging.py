@@ -10,7 +10,7 @@ LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggin
 FORMATS: Final = ("text", "json")
 
 
-def configure_logs(level: str, form: str) -> None:
+def configure_logging(level: str, form: str) -> None:
     """Write what is of `level` or above, as lines for people (`text`) or one object a line (`json`)."""
     structlog.configure(
         processors=[

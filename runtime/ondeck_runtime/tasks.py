@@ -3,7 +3,7 @@
 import asyncio
 
 
-async def first_of(*awaited: "asyncio.Event | asyncio.Task[None]") -> None:
+async def wait_first(*awaited: "asyncio.Event | asyncio.Task[None]") -> None:
     """Wait until one of these is set or done; tasks go on."""
     waits = [asyncio.create_task(each.wait()) for each in awaited if isinstance(each, asyncio.Event)]
     tasks = [each for each in awaited if isinstance(each, asyncio.Task)]

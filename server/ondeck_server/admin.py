@@ -15,7 +15,7 @@ Page = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pages:
+class AdminPages:
     """What the pages show: what keeps the server from being ready, its measures, and what channelz sees."""
 
     unready: Callable[[], list[str]]
@@ -24,7 +24,7 @@ class Pages:
 
 
 @asynccontextmanager
-async def admin_pages(host: str, port: int, pages: Pages) -> AsyncIterator[int]:
+async def admin_pages(host: str, port: int, pages: AdminPages) -> AsyncIterator[int]:
     """Serve /livez, /readyz, /metrics and /channelz for as long as the block; gives the port.
 
     Raises:
@@ -55,7 +55,7 @@ async def _livez(_: web.Request) -> web.Response:
     return web.Response(text="alive\n")
 
 
-def _readyz(pages: Pages) -> Page:
+def _readyz(pages: AdminPages) -> Page:
     async def readyz(_: web.Request) -> web.Response:
         reasons = pages.unready()
         return web.Response(
@@ -65,14 +65,14 @@ def _readyz(pages: Pages) -> Page:
     return readyz
 
 
-def _metrics(pages: Pages) -> Page:
+def _metrics(pages: AdminPages) -> Page:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=pages.measures(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     return metrics
 
 
-def _channelz(pages: Pages) -> Page:
+def _channelz(pages: AdminPages) -> Page:
     async def channelz(_: web.Request) -> web.Response:
         return web.json_response(await pages.channelz())
 

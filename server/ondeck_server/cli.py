@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from ondeck_core.errors import OndeckError
-from ondeck_server.ipc.messages import Logging
+from ondeck_server.ipc.messages import LogConfig
 from ondeck_server.settings import ServerSettings
-from ondeck_server.supervisor.main import Started
+from ondeck_server.supervisor.main import StartedServer
 from ondeck_server.supervisor.main import serve as run
-from ondeck_server.supervisor.pidfile import Running, is_server, running
+from ondeck_server.supervisor.pidfile import ServerProcess, is_server, running
 from ondeck_store.settings import read_settings
 
 
@@ -61,15 +61,15 @@ def _found(home: Path) -> int:
     return servers[0].pid
 
 
-def _named(server: Running) -> str:
+def _named(server: ServerProcess) -> str:
     return f"--pid {server.pid} (port {server.port})"
 
 
-def _logging(log_level: str = "info", log_format: str | None = None) -> Logging:
-    return Logging(level=log_level, form=log_format or ("text" if sys.stderr.isatty() else "json"))
+def _logging(log_level: str = "info", log_format: str | None = None) -> LogConfig:
+    return LogConfig(level=log_level, form=log_format or ("text" if sys.stderr.isatty() else "json"))
 
 
-def _tell(started: Started) -> None:
+def _tell(started: StartedServer) -> None:
     what = ", ".join(started.serving) or "nothing"
     click.echo(f"serving {what} on {started.address}; admin pages on {started.admin}")
     for reason in started.missing:

@@ -36,7 +36,7 @@ def addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
 
 
-def bound_everywhere(
+def bind_all(
     host: str, port: int, bind: Callable[[socket.AddressFamily, str, int], socket.socket]
 ) -> list[socket.socket]:
     """Bind every address of a host that this machine has to one port, 0: any that is free.
@@ -60,7 +60,7 @@ def bound_everywhere(
     return found
 
 
-def bound(family: socket.AddressFamily, address: str, port: int, *, reuse_port: bool) -> socket.socket:
+def bind_one(family: socket.AddressFamily, address: str, port: int, *, reuse_port: bool) -> socket.socket:
     """Bind a socket; with `reuse_port` others may be bound beside it.
 
     Raises:

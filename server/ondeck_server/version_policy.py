@@ -9,7 +9,7 @@ FORM: Final = "latest:N, all, aliases (those alone) or numbers as 3+4, for one m
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class VersionSelector:
     """The newest so many of a model's versions, and those of these numbers."""
 
     latest: int = 0
@@ -22,18 +22,18 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class VersionPolicy:
     """A rule for every model."""
 
-    usual: Rule
-    by_model: dict[str, Rule]
+    usual: VersionSelector
+    by_model: dict[str, VersionSelector]
 
-    def of(self, model: str) -> Rule:
+    def of(self, model: str) -> VersionSelector:
         """Find the rule of a model."""
         return self.by_model.get(model, self.usual)
 
 
-def rules_of(text: str) -> Rules:
+def rules_of(text: str) -> VersionPolicy:
     """Read rules.
 
     Raises:
@@ -43,15 +43,15 @@ def rules_of(text: str) -> Rules:
     if not all(found):
         raise ValueError(f"should be {FORM}")
     by_model = {entry["model"]: _rule(entry["rule"]) for entry in found if entry}
-    usual = by_model.pop(None, Rule(latest=1))
-    return Rules(usual=usual, by_model=by_model)
+    usual = by_model.pop(None, VersionSelector(latest=1))
+    return VersionPolicy(usual=usual, by_model=by_model)
 
 
-def _rule(text: str) -> Rule:
+def _rule(text: str) -> VersionSelector:
     if text == "all":
-        return Rule(latest=10**9)
+        return VersionSelector(latest=10**9)
     if text == "aliases":
-        return Rule()
+        return VersionSelector()
     if text.startswith("latest:"):
-        return Rule(latest=int(text.removeprefix("latest:")))
-    return Rule(numbers=frozenset(map(int, text.split("+"))))
+        return VersionSelector(latest=int(text.removeprefix("latest:")))
+    return VersionSelector(numbers=frozenset(map(int, text.split("+"))))

@@ -15,7 +15,7 @@ URL_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
 URL_PARAMETERS: Final = ("host", "port", "sslmode", "target_session_attrs")
 
 
-class SettingsRefusedError(OndeckError):
+class InvalidSettingsError(OndeckError):
     """One or more settings have values that cannot be; each is named with what would be right."""
 
 
@@ -80,7 +80,7 @@ def read_settings(kind: type[S], **flags: Any) -> S:  # noqa: ANN401  pydantic c
             _complaint(kind, error["loc"], error["msg"].removeprefix("Value error, "), error["input"])
             for error in refused.errors()
         ]
-        raise SettingsRefusedError("\n".join(lines)) from None
+        raise InvalidSettingsError("\n".join(lines)) from None
 
 
 def _complaint(kind: type[StoreSettings], where: tuple[int | str, ...], text: str, value: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.explain import explain_each, explainable
 from ondeck_core.explain.field_groups import parts_of, settled
-from ondeck_core.explain.plan import Question, affordable_rows, plan
+from ondeck_core.explain.plan import ExplanationQuery, affordable_rows, plan
 from ondeck_core.tasks import TASKS
 
 LONGEST_MS = 60
@@ -31,7 +31,7 @@ def test_far_more_orders_tell_the_same_within_the_standard_errors(root: Path, na
     assert version.background is not None
     misses = []
     for row in instances:
-        question = Question(
+        question = ExplanationQuery(
             instance=settled(version.task.instance, row[np.newaxis]),
             background=version.background,
             parts=parts_of(version.task.instance),

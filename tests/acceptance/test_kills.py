@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 
 from ondeck_ingest.jobs.queue import backlog_of
-from ondeck_ingest.pipeline.ingest_day import Taker
-from ondeck_ingest.register.chadwick import Chadwick
-from ondeck_ingest.register.refresh import Refresher
+from ondeck_ingest.pipeline.ingest_day import Ingestor
+from ondeck_ingest.register.chadwick import ChadwickSource
+from ondeck_ingest.register.refresh import RegisterRefresher
 from ondeck_ingest.sources.base import of_day
 from ondeck_store.database import Database, DatabaseUnreachableError, open_database
 from ondeck_store.embedded.cluster import EmbeddedPostgresError
@@ -94,11 +94,11 @@ def crew_at(home: Path, savant_url: str) -> Iterator[Crew]:
 async def undisturbed(home: Path, savant: FakeSavant) -> dict[str, str]:
     async with open_database(StoreSettings(home=home)) as database:
         await migrate(database.engine)
-        taker = Taker(engine=database.engine, source=savant_at(savant.url), home=home)
+        taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=home)
         for day in DAYS:
             await taker.take(of_day(day))
-        chadwick = Chadwick(url=f"{savant.url}/register", timeout=5)
-        await Refresher(engine=database.engine, chadwick=chadwick, home=home).refresh()
+        chadwick = ChadwickSource(url=f"{savant.url}/register", timeout=5)
+        await RegisterRefresher(engine=database.engine, chadwick=chadwick, home=home).refresh()
         return await digest_of(database)
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from ondeck_core.players.models import Role
-from ondeck_core.players.queries import ByName
+from ondeck_core.players.queries import NameQuery
 from ondeck_core.players.resolver import Found, Resolver
 from ondeck_core.statcast.parse import read_cells
 from ondeck_ingest.register.files import by_kind, content_of, tables_of
@@ -19,7 +19,7 @@ from ondeck_ingest.register.load import take
 from ondeck_store.database import Database
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
-from ondeck_store.players.unresolved import Conflict, conflicts
+from ondeck_store.players.unresolved import RegisterConflict, conflicts
 from tests.fixtures.store import empty
 
 pytestmark = pytest.mark.realdata
@@ -33,7 +33,7 @@ class Tally:
 
     asked: int
     right: int
-    wrong: list[tuple[ByName, int]]
+    wrong: list[tuple[NameQuery, int]]
 
     @property
     def share(self) -> float:
@@ -55,7 +55,7 @@ class Known:
     """Everyone who is known, and what the registers disagree on."""
 
     resolver: Resolver
-    conflicts: list[Conflict]
+    conflicts: list[RegisterConflict]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def resolver(known: Known) -> Resolver:
     return known.resolver
 
 
-def tally(resolver: Resolver, asked: Iterable[tuple[ByName, int]]) -> Tally:
+def tally(resolver: Resolver, asked: Iterable[tuple[NameQuery, int]]) -> Tally:
     questions = list(asked)
     answers = [(question, truth, resolver.by_name(question)) for question, truth in questions]
     found = [
@@ -95,18 +95,19 @@ def pitchers(savant: pl.DataFrame) -> list[tuple[str, int, str]]:
 
 
 async def test_savants_names_with_team_and_season(resolver: Resolver, savant: pl.DataFrame) -> None:
-    questions = [(ByName(name=name, team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
+    questions = [(NameQuery(name=name, team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
     found = tally(resolver, questions)
     assert found.wrong == []
     assert found.share >= 0.995
     as_pitchers = [
-        (ByName(name=name, team=team, season=2024, role=Role.PITCHER), truth) for name, truth, team in pitchers(savant)
+        (NameQuery(name=name, team=team, season=2024, role=Role.PITCHER), truth)
+        for name, truth, team in pitchers(savant)
     ]
     assert tally(resolver, as_pitchers).share >= found.share
 
 
 async def test_savants_names_alone(resolver: Resolver, savant: pl.DataFrame) -> None:
-    found = tally(resolver, {(ByName(name=name), truth) for name, truth, _ in pitchers(savant)})
+    found = tally(resolver, {(NameQuery(name=name), truth) for name, truth, _ in pitchers(savant)})
     assert found.wrong == []
     assert found.share >= 0.95
 
@@ -149,7 +150,7 @@ async def test_damaged_names_find_the_right_man_or_nobody(
     resolver: Resolver, savant: pl.DataFrame, damage: str
 ) -> None:
     harm, share = DAMAGES[damage]
-    questions = [(ByName(name=harm(name), team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
+    questions = [(NameQuery(name=harm(name), team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
     found = tally(resolver, questions)
     assert found.wrong == []
     assert found.share >= share
@@ -157,7 +158,10 @@ async def test_damaged_names_find_the_right_man_or_nobody(
 
 async def test_initials_for_first_names_find_the_right_man_or_nobody(resolver: Resolver, savant: pl.DataFrame) -> None:
     questions = {
-        (ByName(name=f"{first_last(name)[0]}. {name.split(',')[0]}", team=team, season=2024, role=Role.PITCHER), truth)
+        (
+            NameQuery(name=f"{first_last(name)[0]}. {name.split(',')[0]}", team=team, season=2024, role=Role.PITCHER),
+            truth,
+        )
         for name, truth, team in pitchers(savant)
     }
     found = tally(resolver, questions)
@@ -177,7 +181,7 @@ async def test_teams_by_any_name_and_seasons_that_are_not_stored(resolver: Resol
     }
     for season, share in ((2024, 0.995), (2025, 0.93)):  # some of 2024 were done by 2025
         questions = [
-            (ByName(name=name, team=codes.get(team, team), season=season), truth)
+            (NameQuery(name=name, team=codes.get(team, team), season=season), truth)
             for name, truth, team in pitchers(savant)
         ]
         found = tally(resolver, questions)
@@ -196,7 +200,7 @@ async def test_the_names_of_another_source_alone_and_with_the_season(
     )
     named = men.drop_nulls().unique().rows()
     for season in (None, year):
-        found = tally(resolver, [(ByName(name=name, season=season), truth) for name, truth in named])
+        found = tally(resolver, [(NameQuery(name=name, season=season), truth) for name, truth in named])
         assert found.wrong == []
         assert found.share >= (0.94 if season is None else 0.95)
 
@@ -213,7 +217,7 @@ async def test_every_spelling_of_the_fantasy_map(resolver: Resolver, real_data: 
         .select("name", "MLBID", "BIRTHDATE")
         .unique()
     )
-    found = tally(resolver, [(ByName(name=name, born=day), truth) for name, truth, day in rows.iter_rows()])
+    found = tally(resolver, [(NameQuery(name=name, born=day), truth) for name, truth, day in rows.iter_rows()])
     assert found.wrong == []  # though the map gives two men the dates of birth of their namesakes
     assert found.share >= 0.99
 

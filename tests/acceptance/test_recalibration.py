@@ -9,19 +9,19 @@ import pytest
 
 from ondeck_core.manifest import Window
 from ondeck_core.tasks import TASKS
-from ondeck_trainer.artifact.publish import Fitted, publish_ensemble
-from ondeck_trainer.artifact.published_model import Served, open_version
+from ondeck_trainer.artifact.publish import PublishableModel, publish_ensemble
+from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.data.dataset import Dataset, dataset_of
 from ondeck_trainer.data.time_splits import split
 from ondeck_trainer.evaluation.compare import compare
-from ondeck_trainer.model.learners import Boosting, Recipe
-from ondeck_trainer.pipeline import Plan, fit_recipe, judge_recipe
+from ondeck_trainer.model.learners import BoostingSpec, Recipe
+from ondeck_trainer.pipeline import TrainingPlan, fit_recipe, judge_recipe
 from ondeck_trainer.recalibrate import recalibrate
 
 pytestmark = pytest.mark.realdata
 
 TASK = TASKS["called_strike"]
-SPRING: Recipe = {"boosting": Boosting(rounds=120, leaves=31, rate=0.1, share=0.3, seed=1)}
+SPRING: Recipe = {"boosting": BoostingSpec(rounds=120, leaves=31, rate=0.1, share=0.3, seed=1)}
 PAIRS = [
     (date(2024, 6, 17), date(2024, 6, 30), date(2024, 7, 31)),
     (date(2024, 7, 19), date(2024, 8, 1), date(2024, 8, 31)),
@@ -35,12 +35,12 @@ def season(real_season: pl.DataFrame) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Served:
+def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PublishedModel:
     """A version that learned from March to May alone."""
-    plan = Plan(models=tmp_path_factory.mktemp("spring"), seed=1, recipe=SPRING)
+    plan = TrainingPlan(models=tmp_path_factory.mktemp("spring"), seed=1, recipe=SPRING)
     days = split(season.rows["game_date"].to_list(), date(2024, 6, 1))
     trained = fit_recipe(season, days.fit, days.calibrate, plan, print)
-    fitted = Fitted(
+    fitted = PublishableModel(
         ensemble=trained.ensemble,
         training=trained.training,
         prediction_sets=trained.prediction_sets,
@@ -51,7 +51,7 @@ def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Serv
 
 
 def test_two_weeks_of_later_rows_make_the_days_after_better_calibrated_in_seconds(
-    season: Dataset, of_spring: Served
+    season: Dataset, of_spring: PublishedModel
 ) -> None:
     models: Path = of_spring.folder.parent.parent
     before, after, gained = [], [], []

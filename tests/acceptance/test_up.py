@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ondeck_cli.up.stack import Everything
+from ondeck_cli.up.stack import Stack
 from ondeck_client import BattedBall, Client
 from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_server.settings import ServerSettings
@@ -113,7 +113,7 @@ async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_p
 def test_a_password_is_on_no_command_line(tmp_path: Path, models: Path) -> None:
     url = "postgresql://ondeck:S3cretPw@127.0.0.1:9/nowhere"
     settings = ServerSettings(home=tmp_path, models=models, database_url=url)
-    everything = Everything(settings, log_words=[], simulate=[])
+    everything = Stack(settings, log_words=[], simulate=[])
     for child in (everything._server, everything._ingest):
         assert "S3cretPw" not in " ".join(child.words)
         assert child.environment == {"ONDECK_DATABASE_URL": url}

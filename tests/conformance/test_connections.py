@@ -18,7 +18,7 @@ from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import PredictResponse, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import Client
-from ondeck_server.rpc.context import Call
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import carrier_of
 from tests.conformance.calls import BALL, INSTANCE, SECONDS, alone, answers, asked, within
@@ -141,7 +141,7 @@ class Slow:
     """Handlers of every rpc of a service; each takes its time."""
 
     def __getattr__(self, _: str) -> object:
-        async def work(_: Call, __: Message) -> Message:
+        async def work(_: CallContext, __: Message) -> Message:
             await asyncio.sleep(WORK_SECONDS)
             return PredictResponse()
 

@@ -10,8 +10,8 @@ from h2.events import ConnectionTerminated, PingReceived, RemoteSettingsChanged
 from h2.settings import SettingCodes
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.health.status import Health
-from ondeck_server.services.health import HealthHandlers
+from ondeck_server.health.status import HealthRegistry
+from ondeck_server.services.health import HealthService
 from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import carrier_of
@@ -27,7 +27,7 @@ CHECK = "/grpc.health.v1.Health/Check"
 @asynccontextmanager
 async def listening(settings: ServerSettings) -> AsyncIterator[str]:
     """Run a server that tells of no health but that there is none."""
-    carrier = carrier_of([(HEALTH, HealthHandlers(Health()))], settings, CollectorRegistry())
+    carrier = carrier_of([(HEALTH, HealthService(HealthRegistry()))], settings, CollectorRegistry())
     port = await carrier.listen(0)
     try:
         yield f"127.0.0.1:{port}"

@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from ondeck.v1.model_service_pb2 import DESCRIPTOR as MODEL_SERVICE
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
-from ondeck_cli.remote import NoAnswerError, credentials_for
-from ondeck_cli.server_options import Reached
+from ondeck_cli.remote import ServerCallError, credentials_for
+from ondeck_cli.server_options import ServerAddress
 from ondeck_core.errors import NotFoundError
-from ondeck_server.rpc.context import Call
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import carrier_of
 from tests.conformance.calls import SECONDS, answers
@@ -107,7 +107,7 @@ class WhoAmI:
     """Handlers of every rpc of a service; each tells who asks, as the name of a model that is not there."""
 
     def __getattr__(self, _: str) -> object:
-        async def tell(call: Call, _: Message) -> Message:
+        async def tell(call: CallContext, _: Message) -> Message:
             raise NotFoundError("model", call.identity or "nobody", [])
 
         return tell
@@ -222,8 +222,8 @@ def test_the_command_line_and_the_client_speak_to_a_server_that_asks_who_they_ar
 
 
 def test_a_key_without_its_certificate_is_refused_in_words(authority: Authority, own: Pair) -> None:
-    server = Reached(target=None, ca=authority.file, certificate=None, key=own.key)
-    with pytest.raises(NoAnswerError, match="a certificate needs its key, and a key its certificate"):
+    server = ServerAddress(target=None, ca=authority.file, certificate=None, key=own.key)
+    with pytest.raises(ServerCallError, match="a certificate needs its key, and a key its certificate"):
         credentials_for(server)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from ondeck_core.evaluation import Evaluation, Figures
+from ondeck_core.evaluation import Evaluation, Metrics
 from ondeck_core.manifest import Window
 
 JUNE = Window(first_day=date(2022, 6, 1), last_day=date(2022, 6, 30))
@@ -29,7 +29,7 @@ def judgement(
         rows=rows,
         games=10,
         served_fit=False,
-        anchors={"constant": Figures(log_loss=constant, ece=0.001)},
+        anchors={"constant": Metrics(log_loss=constant, ece=0.001)},
         intervals={},
         prediction_sets=(),
         slices=(),

@@ -5,22 +5,22 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.batching.batcher import Manners
-from ondeck_server.models.manager import Models
+from ondeck_server.batching.batcher import BatchingConfig
+from ondeck_server.models.manager import ModelManager
 from ondeck_server.version_policy import rules_of
 
 
-def manners(max_waiting_rows: int = 10**6, budget_seconds: float = 0) -> Manners:
-    return Manners(
+def manners(max_waiting_rows: int = 10**6, budget_seconds: float = 0) -> BatchingConfig:
+    return BatchingConfig(
         max_waiting_rows=max_waiting_rows, budget_seconds=budget_seconds, long_runs=ThreadPoolExecutor(max_workers=1)
     )
 
 
-def models_of(folder: Path, rules: str = "latest:1") -> Models:
-    return Models(folder, rules_of(rules), manners(), CollectorRegistry())
+def models_of(folder: Path, rules: str = "latest:1") -> ModelManager:
+    return ModelManager(folder, rules_of(rules), manners(), CollectorRegistry())
 
 
-async def opened_models(folder: Path, rules: str = "latest:1") -> Models:
+async def opened_models(folder: Path, rules: str = "latest:1") -> ModelManager:
     models = models_of(folder, rules)
     await models.look()
     await models.settle()

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest, StreamPredictResponse
 from ondeck_client import (
-    AnsweredOutOfOrderError,
     AsyncClient,
     BattedBall,
     Client,
-    LeftUnansweredError,
-    Persistence,
+    IncompleteStreamError,
+    OutOfOrderError,
+    StreamRetryPolicy,
 )
 
 BALL = BattedBall(launch_speed=100, launch_angle=20)
@@ -128,17 +128,17 @@ def ids(count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def heard(target: str, shelf: Shelf, persistence: Persistence | None = None) -> list[str]:
+def heard(target: str, shelf: Shelf, persistence: StreamRetryPolicy | None = None) -> list[str]:
     with Client(target, health=None) as client:
         return [answer.id for answer in client.stream("batted_ball", shelf, persistence=persistence)]
 
 
-async def heard_async(target: str, shelf: Shelf, persistence: Persistence | None = None) -> list[str]:
+async def heard_async(target: str, shelf: Shelf, persistence: StreamRetryPolicy | None = None) -> list[str]:
     async with AsyncClient(target, health=None) as client:
         return [answer.id async for answer in client.stream("batted_ball", shelf, persistence=persistence)]
 
 
-async def heard_awaited(target: str, shelf: Shelf, persistence: Persistence | None = None) -> list[str]:
+async def heard_awaited(target: str, shelf: Shelf, persistence: StreamRetryPolicy | None = None) -> list[str]:
     async with AsyncClient(target, health=None) as client:
         return [answer.id async for answer in client.stream("batted_ball", shelf.awaited(), persistence=persistence)]
 
@@ -161,20 +161,20 @@ def test_whatever_breaks_when_each_instance_is_answered_once_in_order(
 ) -> None:
     shelf = Shelf(count=count)
     with listening(Breaking(endings=list(endings))) as target:
-        assert heard(target, shelf, Persistence(unanswered=most)) == ids(count)
+        assert heard(target, shelf, StreamRetryPolicy(unanswered=most)) == ids(count)
     assert shelf.taken == count
 
 
 @pytest.mark.parametrize("ask", [heard_async, heard_awaited])
 def test_on_asyncio_too_each_instance_is_answered_once_in_order(
-    ask: Callable[[str, Shelf, Persistence], Coroutine[None, None, list[str]]],
+    ask: Callable[[str, Shelf, StreamRetryPolicy], Coroutine[None, None, list[str]]],
 ) -> None:
     @MANY
     @BREAKS
     def holds(endings: list[Ending], count: int, most: int) -> None:
         shelf = Shelf(count=count)
         with listening(Breaking(endings=list(endings))) as target:
-            assert asyncio.run(ask(target, shelf, Persistence(unanswered=most))) == ids(count)
+            assert asyncio.run(ask(target, shelf, StreamRetryPolicy(unanswered=most))) == ids(count)
         assert shelf.taken == count
 
     holds()
@@ -207,21 +207,21 @@ async def test_another_status_is_raised_on_asyncio() -> None:
 def test_a_server_that_breaks_call_after_call_is_given_up_with_its_last_error() -> None:
     breaking = Breaking(endings=[Ending(answers=2, unanswered=1), *[Ending(answers=0, unanswered=1)] * 99])
     with listening(breaking) as target, pytest.raises(grpc.RpcError, match="the server is told to break"):
-        heard(target, Shelf(count=5), Persistence(breaks=6))
+        heard(target, Shelf(count=5), StreamRetryPolicy(breaks=6))
     assert len(breaking.asked) == 7
 
 
 async def test_on_asyncio_it_is_given_up_too() -> None:
     breaking = Breaking(endings=[Ending(answers=2, unanswered=1), *[Ending(answers=0, unanswered=1)] * 99])
     with listening(breaking) as target, pytest.raises(grpc.RpcError):
-        await heard_awaited(target, Shelf(count=5), Persistence(breaks=6))
+        await heard_awaited(target, Shelf(count=5), StreamRetryPolicy(breaks=6))
     assert len(breaking.asked) == 7
 
 
 def test_an_answer_in_between_gives_new_patience() -> None:
     breaking = Breaking(endings=[Ending(answers=1)] * 20)
     with listening(breaking) as target:
-        assert heard(target, Shelf(count=25), Persistence(breaks=1)) == ids(25)
+        assert heard(target, Shelf(count=25), StreamRetryPolicy(breaks=1)) == ids(25)
     assert len(breaking.asked) == 21
 
 
@@ -243,12 +243,12 @@ def test_a_server_that_wants_no_other_try_gets_none() -> None:
 
 def test_a_stream_that_the_server_ends_in_good_order_is_not_taken_for_complete() -> None:
     breaking = Breaking(endings=[Ending(answers=2, unanswered=1, code=grpc.StatusCode.OK)] * 9)
-    with listening(breaking) as target, pytest.raises(LeftUnansweredError):
-        heard(target, Shelf(count=3), Persistence(seconds=0))
+    with listening(breaking) as target, pytest.raises(IncompleteStreamError):
+        heard(target, Shelf(count=3), StreamRetryPolicy(seconds=0))
 
 
 def test_answers_to_something_else_are_an_error() -> None:
-    with listening(Breaking(renamed={"1": "2"})) as target, pytest.raises(AnsweredOutOfOrderError, match="'2'"):
+    with listening(Breaking(renamed={"1": "2"})) as target, pytest.raises(OutOfOrderError, match="'2'"):
         heard(target, Shelf(count=3))
 
 
@@ -268,14 +268,14 @@ def asked_slowly(target: str, breaking: Breaking) -> list[str]:
         yield from (("1", BALL), ("2", BALL))
 
     with Client(target, health=None) as client:
-        answers = client.stream("batted_ball", slowly(), persistence=Persistence(breaks=0))
+        answers = client.stream("batted_ball", slowly(), persistence=StreamRetryPolicy(breaks=0))
         return [answer.id for answer in answers]
 
 
 def test_no_more_is_read_than_may_be_without_an_answer() -> None:
     shelf = Shelf(count=1000)
     with listening(Breaking()) as target, Client(target, health=None) as client:
-        answers = client.stream("batted_ball", shelf, persistence=Persistence(unanswered=7))
+        answers = client.stream("batted_ball", shelf, persistence=StreamRetryPolicy(unanswered=7))
         assert next(answers).id == "0"
         time.sleep(0.3)
         assert 1 <= shelf.taken <= 8
@@ -286,7 +286,7 @@ async def test_no_more_is_read_on_asyncio() -> None:
     shelf = Shelf(count=1000)
     with listening(Breaking()) as target:
         async with AsyncClient(target, health=None) as client:
-            answers = client.stream("batted_ball", shelf.awaited(), persistence=Persistence(unanswered=7))
+            answers = client.stream("batted_ball", shelf.awaited(), persistence=StreamRetryPolicy(unanswered=7))
             assert (await anext(answers)).id == "0"
             await asyncio.sleep(0.3)
             assert 1 <= shelf.taken <= 8
@@ -304,7 +304,7 @@ def test_the_time_of_a_stream_is_that_of_all_its_calls(asked: int) -> None:
     started = time.monotonic()
     breaking = Breaking(endings=[Ending(answers=1), *[Ending(answers=0, unanswered=1)] * 99])
     with listening(breaking) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as late:
-        list(client.stream("batted_ball", then_nothing(), timeout=1, persistence=Persistence(breaks=10**6)))
+        list(client.stream("batted_ball", then_nothing(), timeout=1, persistence=StreamRetryPolicy(breaks=10**6)))
     left.set()
     assert code_of(late.value) in {grpc.StatusCode.DEADLINE_EXCEEDED, UNAVAILABLE}
     assert 0.5 < time.monotonic() - started < 5

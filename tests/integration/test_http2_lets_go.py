@@ -10,15 +10,15 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.health.status import Health
+from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.method import methods_of
-from ondeck_server.rpc.metrics import Meters
-from ondeck_server.services.health import HealthHandlers
+from ondeck_server.rpc.metrics import CallMetrics
+from ondeck_server.services.health import HealthService
 from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.http2.connection import Connection
-from ondeck_server.transports.http2.server import House
-from ondeck_server.transports.http2.stream import Exchange
+from ondeck_server.transports.http2.connection import Http2Connection
+from ondeck_server.transports.http2.server import Http2Server
+from ondeck_server.transports.http2.stream import ServerStream
 
 MANY = 50
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
@@ -26,7 +26,9 @@ OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[str]:
-    house = House(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())), ServerSettings())
+    house = Http2Server(
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
+    )
     port = await house.listen(0)
     try:
         yield f"127.0.0.1:{port}"
@@ -63,9 +65,9 @@ async def test_nothing_of_a_call_or_a_connection_waits_for_the_collector() -> No
         async with listening() as target:
             await come_and_go(target)
             for _ in range(100):
-                if not there(Connection) and not there(Exchange):
+                if not there(Http2Connection) and not there(ServerStream):
                     break
                 await asyncio.sleep(0.05)
-            assert (there(Connection), there(Exchange)) == (0, 0)
+            assert (there(Http2Connection), there(ServerStream)) == (0, 0)
     finally:
         gc.enable()

@@ -15,15 +15,15 @@ from prometheus_client import CollectorRegistry
 
 from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse
-from ondeck_server.health.status import Health
-from ondeck_server.rpc.context import Call
+from ondeck_server.health.status import HealthRegistry
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.method import methods_of
-from ondeck_server.rpc.metrics import Meters
-from ondeck_server.services.health import HealthHandlers
+from ondeck_server.rpc.metrics import CallMetrics
+from ondeck_server.services.health import HealthService
 from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.http2 import connection
-from ondeck_server.transports.http2.server import House
+from ondeck_server.transports.http2.server import Http2Server
 from tests.conformance.calls import BATCH_PREDICT
 from tests.conformance.wire import framed, wired
 from tests.fixtures.tls import Authority
@@ -51,7 +51,7 @@ async def test_a_connection_that_is_still_being_secured_when_the_server_leaves_i
     authority = Authority(tmp_path)
     own = authority.sign("127.0.0.1")
     settings = ServerSettings(tls_certificate=own.certificate, tls_key=own.key)
-    house = House(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())), settings)
+    house = Http2Server(methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), settings)
     with socket.create_connection(("127.0.0.1", await house.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
         house.shut()
@@ -64,7 +64,7 @@ class Talkative:
     """Handlers of every rpc of a service; each has much to say."""
 
     def __getattr__(self, _: str) -> object:
-        async def talk(_: Call, __: Message) -> Message:
+        async def talk(_: CallContext, __: Message) -> Message:
             return LONG
 
         return talk
@@ -72,7 +72,7 @@ class Talkative:
 
 async def test_who_reads_slowly_has_the_grace_of_calls_for_the_rest_of_an_answer() -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
-    house = House(methods_of(service, Talkative(), Meters(CollectorRegistry())), ServerSettings())
+    house = Http2Server(methods_of(service, Talkative(), CallMetrics(CollectorRegistry())), ServerSettings())
     target = f"127.0.0.1:{await house.listen(0)}"
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -100,8 +100,9 @@ async def test_a_connection_that_has_lost_its_window_is_told_to_leave_before_it_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection, "_WIDE_OPEN", 1 << 20)
-    house = House(
-        methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())), ServerSettings(keepalive_seconds=1)
+    house = Http2Server(
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        ServerSettings(keepalive_seconds=1),
     )
     target = f"127.0.0.1:{await house.listen(0)}"
 
@@ -127,7 +128,9 @@ def farewell(raw: socket.socket) -> None:
 
 
 async def test_what_a_client_still_says_after_the_farewell_is_no_error_to_it() -> None:
-    house = House(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())), ServerSettings())
+    house = Http2Server(
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
+    )
     with socket.create_connection(("127.0.0.1", await house.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
         house.shut()

@@ -5,11 +5,11 @@ import pytest
 from sqlalchemy import text
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.pipeline.ingest_day import Taker
-from ondeck_ingest.pipeline.load import Taken
+from ondeck_ingest.pipeline.ingest_day import Ingestor
+from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.archive import NotKeptError
-from ondeck_ingest.sources.base import UnreachableError, of_day
+from ondeck_ingest.sources.archive import ArchiveWriteError
+from ondeck_ingest.sources.base import SourceUnreachableError, of_day
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import RecordedEntry, latest
 from tests.factories.pitches import as_csv, made_up_cells
@@ -22,8 +22,8 @@ HEADER = BODY.partition(b"\n")[0] + b"\n"
 
 
 @pytest.fixture
-def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Taker:
-    return Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Ingestor:
+    return Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
 
 
 async def rows_stored(database: Database) -> int:
@@ -37,32 +37,34 @@ async def ledger(database: Database) -> RecordedEntry:
         return entry
 
 
-async def test_a_day_is_stored_and_its_bytes_are_kept(taker: Taker, savant: FakeSavant, database: Database) -> None:
+async def test_a_day_is_stored_and_its_bytes_are_kept(taker: Ingestor, savant: FakeSavant, database: Database) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, stored=CELLS.height)
+    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
     entry = await ledger(database)
     assert (entry.state, entry.day, entry.rows_in, entry.games) == ("done", DAY, CELLS.height, 1)
     kept = taker.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"
     assert archive.read_back(kept) == BODY
 
 
-async def test_a_day_that_comes_again_changes_nothing(taker: Taker, savant: FakeSavant) -> None:
+async def test_a_day_that_comes_again_changes_nothing(taker: Ingestor, savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
     await taker.take(of_day(DAY))
-    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, unchanged=CELLS.height)
+    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
 
 
 @pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header alone", "nothing", "a blank line"])
 async def test_a_day_without_games_is_recorded_as_empty(
-    taker: Taker, savant: FakeSavant, database: Database, body: bytes
+    taker: Ingestor, savant: FakeSavant, database: Database, body: bytes
 ) -> None:
     savant.replies[DAY] = Reply(body=body)
-    assert await taker.take(of_day(DAY)) == Taken()
+    assert await taker.take(of_day(DAY)) == LoadCounts()
     assert (await ledger(database)).state == "empty"
 
 
-async def test_a_day_out_of_season_is_not_even_asked_for(taker: Taker, savant: FakeSavant, database: Database) -> None:
-    assert await taker.take(of_day(date(2024, 1, 5))) == Taken()
+async def test_a_day_out_of_season_is_not_even_asked_for(
+    taker: Ingestor, savant: FakeSavant, database: Database
+) -> None:
+    assert await taker.take(of_day(date(2024, 1, 5))) == LoadCounts()
     assert savant.asked == []
     assert (await ledger(database)).state == "empty"
 
@@ -77,7 +79,7 @@ async def test_a_day_out_of_season_is_not_even_asked_for(taker: Taker, savant: F
     ],
 )
 async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
-    taker: Taker, savant: FakeSavant, database: Database, reply: Reply, reason: str
+    taker: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceRefusedError, match=reason):
@@ -88,11 +90,13 @@ async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
 
 
 async def test_a_day_whose_bytes_cannot_be_kept_is_not_taken_and_says_what_to_do(
-    taker: Taker, savant: FakeSavant, database: Database, tmp_path: Path
+    taker: Ingestor, savant: FakeSavant, database: Database, tmp_path: Path
 ) -> None:
     savant.replies[DAY] = Reply(body=BODY)
     (tmp_path / "raw").write_text("no folder")
-    with pytest.raises(NotKeptError, match=r"cannot be kept in .* \(Not a directory\).* make it writable, or name"):
+    with pytest.raises(
+        ArchiveWriteError, match=r"cannot be kept in .* \(Not a directory\).* make it writable, or name"
+    ):
         await taker.take(of_day(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
@@ -109,9 +113,9 @@ async def test_a_day_whose_bytes_cannot_be_kept_is_not_taken_and_says_what_to_do
     ids=["503", "403", "too slow", "cut short"],
 )
 async def test_no_answer_is_a_recorded_state(
-    taker: Taker, savant: FakeSavant, database: Database, reply: Reply, reason: str
+    taker: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply
-    with pytest.raises(UnreachableError, match=reason):
+    with pytest.raises(SourceUnreachableError, match=reason):
         await taker.take(of_day(DAY))
     assert ((await ledger(database)).state, await rows_stored(database)) == ("failed", 0)

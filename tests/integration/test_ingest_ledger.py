@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.sources.base import of_day
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, RecordedEntry, days_of, record, want
@@ -24,8 +24,8 @@ HEADER = BODY.partition(b"\n")[0] + b"\n"
 
 
 @pytest.fixture
-def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Taker:
-    return Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Ingestor:
+    return Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
 
 
 async def entry_of(database: Database, day: date = DAY) -> RecordedEntry:
@@ -34,7 +34,7 @@ async def entry_of(database: Database, day: date = DAY) -> RecordedEntry:
         return entry
 
 
-async def take(taker: Taker, savant: FakeSavant, body: bytes, day: date = DAY) -> None:
+async def take(taker: Ingestor, savant: FakeSavant, body: bytes, day: date = DAY) -> None:
     savant.replies[day] = Reply(body=body)
     await taker.take(of_day(day))
 
@@ -58,7 +58,7 @@ async def test_a_failure_takes_nothing_away_from_what_was_got(connection: AsyncC
 
 
 async def test_a_day_that_comes_again_with_other_rows_counts_as_a_revision(
-    taker: Taker, savant: FakeSavant, database: Database
+    taker: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     corrected = CELLS.with_columns(des=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("corrected")).otherwise("des"))
     for body, revisions in ((BODY, 0), (BODY, 0), (as_csv(corrected), 1), (as_csv(corrected), 1), (BODY, 2)):
@@ -66,7 +66,7 @@ async def test_a_day_that_comes_again_with_other_rows_counts_as_a_revision(
         assert (await entry_of(database)).revisions == revisions
 
 
-async def test_when_the_bytes_came_is_recorded(taker: Taker, savant: FakeSavant, database: Database) -> None:
+async def test_when_the_bytes_came_is_recorded(taker: Ingestor, savant: FakeSavant, database: Database) -> None:
     await take(taker, savant, BODY)
     fetched_at = (await entry_of(database)).fetched_at
     assert fetched_at is not None
@@ -75,7 +75,7 @@ async def test_when_the_bytes_came_is_recorded(taker: Taker, savant: FakeSavant,
 
 @pytest.mark.parametrize("nothing", [HEADER, b""], ids=["header alone", "nothing"])
 async def test_an_empty_answer_does_not_undo_a_day_that_had_rows(
-    taker: Taker, savant: FakeSavant, database: Database, nothing: bytes
+    taker: Ingestor, savant: FakeSavant, database: Database, nothing: bytes
 ) -> None:
     await take(taker, savant, BODY)
     with pytest.raises(SourceRefusedError, match=f"it has no rows, where {CELLS.height} came before"):
@@ -86,7 +86,7 @@ async def test_an_empty_answer_does_not_undo_a_day_that_had_rows(
 
 
 async def test_a_game_that_stops_early_is_suspicious_until_it_is_whole(
-    taker: Taker, savant: FakeSavant, database: Database
+    taker: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     part = CELLS.filter(pl.col("inning").cast(pl.Int32) <= 5)
     await take(taker, savant, as_csv(part))
@@ -96,7 +96,7 @@ async def test_a_game_that_stops_early_is_suspicious_until_it_is_whole(
 
 
 async def test_pitches_that_do_not_come_again_are_told_until_they_do(
-    taker: Taker, savant: FakeSavant, database: Database
+    taker: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     await take(taker, savant, BODY)
     renumbered = CELLS.with_columns(at_bat_number=(pl.col("at_bat_number").cast(pl.Int32) + 200).cast(pl.String))
@@ -106,14 +106,14 @@ async def test_pitches_that_do_not_come_again_are_told_until_they_do(
     assert (await entry_of(database)).suspicious is None
 
 
-async def test_an_answer_about_another_day_is_told(taker: Taker, savant: FakeSavant, database: Database) -> None:
+async def test_an_answer_about_another_day_is_told(taker: Ingestor, savant: FakeSavant, database: Database) -> None:
     later = DAY + timedelta(days=1)
     await take(taker, savant, BODY, later)
     assert (await entry_of(database, later)).suspicious == f"{CELLS.height} rows that came are not of {later}"
 
 
 async def test_gaps_and_a_man_who_plays_for_both_teams_are_not_suspicious(
-    taker: Taker, savant: FakeSavant, database: Database
+    taker: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     top, bottom = (CELLS.filter(inning_topbot=half)["batter"][0] for half in ("Top", "Bot"))
     odd = CELLS.filter(pl.col("pitch_number") != "2").with_columns(batter=pl.col("batter").replace({top: bottom}))
@@ -122,7 +122,7 @@ async def test_gaps_and_a_man_who_plays_for_both_teams_are_not_suspicious(
 
 
 async def test_a_day_far_from_its_neighbours_is_suspicious_whichever_came_first(
-    taker: Taker, savant: FakeSavant, database: Database
+    taker: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(6)]
     for day in days:
@@ -134,7 +134,7 @@ async def test_a_day_far_from_its_neighbours_is_suspicious_whichever_came_first(
 
 @pytest.mark.realdata
 async def test_in_three_real_weeks_one_game_is_suspicious(
-    taker: Taker, savant: FakeSavant, database: Database, real_data: Path
+    taker: Ingestor, savant: FakeSavant, database: Database, real_data: Path
 ) -> None:
     month = pl.read_parquet(real_data / "statcast/statcast_2024-06.parquet")
     weeks = month.filter(pl.col("game_date").is_between(pl.lit("2024-06-10"), pl.lit("2024-06-30")))

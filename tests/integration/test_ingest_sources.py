@@ -15,16 +15,23 @@ from structlog.testing import capture_logs
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import CAPS, cells_of
 from ondeck_core.statcast.parse import read_cells
-from ondeck_core.statcast.schema import COLUMNS, KEY, Kind
-from ondeck_ingest.pipeline.ingest_day import Taker
-from ondeck_ingest.pipeline.load import Taken
+from ondeck_core.statcast.schema import COLUMNS, KEY, ColumnType
+from ondeck_ingest.pipeline.ingest_day import Ingestor
+from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.base import Raw, RestingError, Source, UnreachableError, Wanted, of_day
-from ondeck_ingest.sources.files import Files
-from ondeck_ingest.sources.recording_session import CapturingSession
-from ondeck_ingest.sources.replay import Replay
-from ondeck_ingest.sources.savant import Savant, _pybaseball_through
-from ondeck_ingest.sources.simulated_source import Simulated, halves_of
+from ondeck_ingest.sources.base import (
+    CircuitOpenError,
+    RawResponse,
+    Source,
+    SourceRequest,
+    SourceUnreachableError,
+    of_day,
+)
+from ondeck_ingest.sources.files import FileSource
+from ondeck_ingest.sources.recording_session import RecordingSession
+from ondeck_ingest.sources.replay import ReplaySource
+from ondeck_ingest.sources.savant import SavantSource, _pybaseball_through
+from ondeck_ingest.sources.simulated_source import SimulatedSource, halves_of
 from ondeck_store.database import Database
 from tests.factories.pitches import as_csv, made_up_cells
 from tests.fixtures.savant import FakeSavant, Reply, savant_at
@@ -35,7 +42,7 @@ BODY = as_csv(CELLS)
 HTML = b"<!doctype html><title>Just a moment...</title>"
 
 
-def rows_of(raw: Raw) -> int:
+def rows_of(raw: RawResponse) -> int:
     return cells_of(raw.content).height
 
 
@@ -48,11 +55,11 @@ def test_whatever_the_source_the_same_question_gets_bytes_with_their_time(savant
     path.write_bytes(BODY)
     archive.keep(tmp_path, "savant", DAY.isoformat(), BODY)
     half = halves_of(DAY)[0]
-    asked: list[tuple[Source, Wanted, bytes]] = [
+    asked: list[tuple[Source, SourceRequest, bytes]] = [
         (savant_at(savant.url), of_day(DAY), BODY),
-        (Files(), Wanted(name=str(path)), BODY),
-        (Replay(home=tmp_path, name="savant"), of_day(DAY), BODY),
-        (Simulated(), half.wanted, half.content),
+        (FileSource(), SourceRequest(name=str(path)), BODY),
+        (ReplaySource(home=tmp_path, name="savant"), of_day(DAY), BODY),
+        (SimulatedSource(), half.wanted, half.content),
     ]
     for source, wanted, expected in asked:
         raw = source.fetch(wanted, lambda raw: raw)
@@ -65,7 +72,7 @@ def test_whatever_the_source_the_same_question_gets_bytes_with_their_time(savant
 
 def test_a_request_is_tried_again_before_the_day_fails(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(status=500)
-    with pytest.raises(UnreachableError):
+    with pytest.raises(SourceUnreachableError):
         savant_at(savant.url, attempts=3).fetch(of_day(DAY), rows_of)
     assert savant.asked == [DAY] * 3
 
@@ -73,7 +80,7 @@ def test_a_request_is_tried_again_before_the_day_fails(savant: FakeSavant) -> No
 def test_an_answer_that_is_refused_is_asked_for_again(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=HTML)
 
-    def repaired(raw: Raw) -> int:
+    def repaired(raw: RawResponse) -> int:
         savant.replies[DAY] = Reply(body=BODY)
         return rows_of(raw)
 
@@ -83,7 +90,7 @@ def test_an_answer_that_is_refused_is_asked_for_again(savant: FakeSavant) -> Non
 def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY, trickle=0.05)
     begin = time.monotonic()
-    with pytest.raises(UnreachableError, match="did not answer in time"):
+    with pytest.raises(SourceUnreachableError, match="did not answer in time"):
         savant_at(savant.url).fetch(of_day(DAY), rows_of)
     assert time.monotonic() - begin < 4
 
@@ -102,7 +109,7 @@ def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -
 def test_an_answer_that_trickles_in_where_nothing_is_handed_over_is_a_time_out(savant: FakeSavant, raw: bytes) -> None:
     savant.otherwise = Reply(raw=raw, trickle=0.1)
     began = time.monotonic()
-    with pytest.raises(UnreachableError, match="did not answer in time"):
+    with pytest.raises(SourceUnreachableError, match="did not answer in time"):
         savant_at(savant.url).fetch(of_day(DAY), lambda raw: raw)
     assert time.monotonic() - began < 4
 
@@ -112,10 +119,10 @@ def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once
     savant.replies[DAY] = Reply(status=403, body=HTML)
     with capture_logs() as logs:
         for _ in range(3):
-            with pytest.raises(UnreachableError, match="403"):
+            with pytest.raises(SourceUnreachableError, match="403"):
                 source.fetch(of_day(DAY), rows_of)
         for _ in range(20):
-            with pytest.raises(RestingError, match=r"savant is left alone for another 60 s: .* status 403"):
+            with pytest.raises(CircuitOpenError, match=r"savant is left alone for another 60 s: .* status 403"):
                 source.fetch(of_day(DAY), rows_of)
     assert len(savant.asked) == 3
     assert [(each["event"], each["log_level"]) for each in logs] == [("source left alone", "warning")]
@@ -125,7 +132,7 @@ def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once
 def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> None:
     source = savant_at(savant.url, failures=2, attempts=5)
     savant.replies[DAY] = Reply(body=HTML)
-    with pytest.raises(RestingError, match="it is an HTML page"):
+    with pytest.raises(CircuitOpenError, match="it is an HTML page"):
         source.fetch(of_day(DAY), rows_of)
     assert len(savant.asked) == 2
 
@@ -135,12 +142,12 @@ def test_after_the_rest_one_request_decides(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(status=500)
     with capture_logs() as logs:
         for _ in range(2):
-            with pytest.raises(UnreachableError):
+            with pytest.raises(SourceUnreachableError):
                 source.fetch(of_day(DAY), rows_of)
         time.sleep(0.35)
-        with pytest.raises(UnreachableError):  # one is enough to open it again
+        with pytest.raises(SourceUnreachableError):  # one is enough to open it again
             source.fetch(of_day(DAY), rows_of)
-        with pytest.raises(RestingError):
+        with pytest.raises(CircuitOpenError):
             source.fetch(of_day(DAY), rows_of)
         savant.replies[DAY] = Reply(body=BODY)
         time.sleep(0.35)
@@ -155,7 +162,7 @@ def test_after_the_rest_one_request_decides(savant: FakeSavant) -> None:
 async def test_bytes_are_kept_with_their_time_even_those_that_nobody_can_read(
     savant: FakeSavant, database: Database, tmp_path: Path
 ) -> None:
-    taker = Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
     for body in (BODY, HTML, BODY):
         savant.replies[DAY] = Reply(body=body)
         try:
@@ -180,17 +187,17 @@ def test_a_journal_line_cut_off_by_a_crash_costs_no_bytes(tmp_path: Path) -> Non
 async def test_a_day_is_replayed_from_what_can_be_read_without_the_network(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, HTML)):
         archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
-    taker = Taker(engine=database.engine, source=Replay(home=tmp_path, name="savant"), home=tmp_path)
-    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, stored=CELLS.height)
-    with pytest.raises(UnreachableError, match="nothing is kept of savant 2024-06-04"):
+    taker = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
+    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    with pytest.raises(SourceUnreachableError, match="nothing is kept of savant 2024-06-04"):
         await taker.take(of_day(date(2024, 6, 4)))
 
 
 async def test_an_answer_without_rows_takes_nothing_away_in_a_replay_either(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, BODY.partition(b"\n")[0] + b"\n")):
         archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
-    taker = Taker(engine=database.engine, source=Replay(home=tmp_path, name="savant"), home=tmp_path)
-    assert await taker.take(of_day(DAY)) == Taken(rows_in=CELLS.height, stored=CELLS.height)
+    taker = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
+    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +211,7 @@ def test_what_was_damaged_in_the_archive_is_refused_and_what_came_before_it_take
     archive.keep(tmp_path, "savant", DAY.isoformat(), BODY + BODY)
     (last,) = archive.kept(tmp_path, "savant", DAY.isoformat())
     last.path.write_bytes(damaged)
-    source = Replay(home=tmp_path, name="savant")
+    source = ReplaySource(home=tmp_path, name="savant")
     with pytest.raises(SourceRefusedError, match=complaint):
         source.fetch(of_day(DAY), rows_of)
     archive.keep(tmp_path, "savant", DAY.isoformat(), BODY, datetime(2024, 6, 4, tzinfo=UTC))
@@ -214,27 +221,27 @@ def test_what_was_damaged_in_the_archive_is_refused_and_what_came_before_it_take
 async def test_a_capped_answer_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
     header, row = BODY.split(b"\n")[:2]
     savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
-    taker = Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
-    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, just where Savant cuts an answer off"):
+    taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, just where SavantSource cuts an answer off"):
         await taker.take(of_day(DAY))
 
 
 # What pybaseball makes of an answer is what we make of its bytes.
 
 
-def through_pybaseball(savant: Savant, day: date) -> tuple[Any, bytes]:
-    session = CapturingSession(savant.timeout)
+def through_pybaseball(savant: SavantSource, day: date) -> tuple[Any, bytes]:
+    session = RecordingSession(savant.timeout)
     with _pybaseball_through(session, savant.url) as statcast:
         frame = statcast(start_dt=str(day), end_dt=str(day), verbose=False, parallel=False)
     return frame, session.bodies[0]
 
 
-PLAIN: dict[Kind, Callable[[Any], Any]] = {
-    Kind.TEXT: str,
-    Kind.DATE: lambda value: date.fromisoformat(str(value)[:10]),
-    Kind.INTEGER: int,
-    Kind.REAL: lambda value: float(np.float32(value)),
-    Kind.DOUBLE: float,
+PLAIN: dict[ColumnType, Callable[[Any], Any]] = {
+    ColumnType.TEXT: str,
+    ColumnType.DATE: lambda value: date.fromisoformat(str(value)[:10]),
+    ColumnType.INTEGER: int,
+    ColumnType.REAL: lambda value: float(np.float32(value)),
+    ColumnType.DOUBLE: float,
 }
 
 

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from ondeck_ingest.jobs.queue import BACKFILL, Backlog, GivenUp, backlog_of, enqueue, given_up, queries_on, retry
-from ondeck_ingest.jobs.scheduler import Schedule
-from ondeck_ingest.jobs.worker import Worker
-from ondeck_ingest.pipeline.ingest_day import Taker
-from ondeck_ingest.register.chadwick import Chadwick
-from ondeck_ingest.register.refresh import Refresher
+from ondeck_ingest.jobs.queue import BACKFILL, DeadJob, QueueSummary, backlog_of, enqueue, given_up, queries_on, retry
+from ondeck_ingest.jobs.scheduler import Scheduler
+from ondeck_ingest.jobs.worker import IngestWorker
+from ondeck_ingest.pipeline.ingest_day import Ingestor
+from ondeck_ingest.register.chadwick import ChadwickSource
+from ondeck_ingest.register.refresh import RegisterRefresher
 from ondeck_store.copy import driver_of
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import RecordedEntry, days_of, source_states
@@ -28,23 +28,25 @@ DAYS = [FIRST + timedelta(days=number) for number in range(6)]
 NOW = datetime(2024, 6, 5, 20, tzinfo=UTC)  # June 3 and 4 are the last days that are over
 CHRISTMAS = datetime(2024, 12, 24, 20, tzinfo=UTC)
 
-MakeWorker = Callable[..., Worker]
+MakeWorker = Callable[..., IngestWorker]
 
 
 @pytest.fixture
 def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeWorker:
     def make(
         now: datetime = CHRISTMAS, attempts: int = 3, failures: int = 1000, rest: float = 60.0, poll: float = 60.0
-    ) -> Worker:
+    ) -> IngestWorker:
         source = savant_at(savant.url, failures=failures, seconds=rest)
-        return Worker(
+        return IngestWorker(
             engine=database.engine,
-            taker=Taker(engine=database.engine, source=source, home=tmp_path),
+            taker=Ingestor(engine=database.engine, source=source, home=tmp_path),
             breaker=source.breaker,
-            refresher=Refresher(
-                engine=database.engine, chadwick=Chadwick(url=f"{savant.url}/register", timeout=1.0), home=tmp_path
+            refresher=RegisterRefresher(
+                engine=database.engine,
+                chadwick=ChadwickSource(url=f"{savant.url}/register", timeout=1.0),
+                home=tmp_path,
             ),
-            schedule=Schedule(
+            schedule=Scheduler(
                 engine=database.engine, source="savant", lookback_days=2, correction_days=14, now=lambda: now
             ),
             attempts=attempts,
@@ -57,7 +59,7 @@ def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeW
 
 
 @asynccontextmanager
-async def at_work(*workers: Worker) -> AsyncIterator[None]:
+async def at_work(*workers: IngestWorker) -> AsyncIterator[None]:
     stop = asyncio.Event()
     running = [asyncio.create_task(worker.run(stop)) for worker in workers]
     try:
@@ -78,12 +80,12 @@ async def put(database: Database, days: list[date]) -> int:
         return await enqueue(connection, "savant", days, BACKFILL)
 
 
-async def backlog(database: Database) -> Backlog:
+async def backlog(database: Database) -> QueueSummary:
     async with database.engine.connect() as connection:
         return await backlog_of(connection)
 
 
-async def dead(database: Database) -> list[GivenUp]:
+async def dead(database: Database) -> list[DeadJob]:
     async with database.engine.connect() as connection:
         return list(await given_up(connection))
 

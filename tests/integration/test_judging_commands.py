@@ -17,9 +17,9 @@ from ondeck_core.tasks import TASKS
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.cli.evaluate import evaluate, recalibrate
 from ondeck_trainer.data.dataset import dataset_of
-from ondeck_trainer.data.source import NothingStoredError, rows_of_files
-from ondeck_trainer.evaluation.compare import NoLaterDaysError
-from ondeck_trainer.recalibrate import NotLaterError, TooFewRowsError
+from ondeck_trainer.data.source import NoStoredRowsError, rows_of_files
+from ondeck_trainer.evaluation.compare import NoUnseenDaysError
+from ondeck_trainer.recalibrate import OverlappingDaysError, TooFewRowsError
 from tests.factories.pitches import as_csv, made_up_cells
 
 FIGURES = ("log_loss", "brier", "ece", "auc", "accuracy", "rows")
@@ -94,7 +94,7 @@ def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_pa
     assert (flagged["judged"]["first_day"], flagged["fitted_days"]) == ("2022-08-29", True)
     assert flagged["rows"] > told["rows"]
     none = run(evaluate, "whiff", fitted, "--models", models, "--until", "2022-08-31")
-    assert isinstance(none.exception, NoLaterDaysError)
+    assert isinstance(none.exception, NoUnseenDaysError)
     assert "--include-fitted" in str(none.exception)
 
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_judged_is_refused_in_words(models: Path, later: Path, tm
     assert "page.csv: it is an HTML page" in str(refused)
     spring = tmp_path / "spring.csv"
     spring.write_bytes(as_csv(made_up_cells(date(2022, 9, 1), days=1)).replace(b'"R"', b'"S"').replace(b",R,", b",S,"))
-    assert isinstance(run(evaluate, "whiff", spring, "--models", models).exception, NothingStoredError)
+    assert isinstance(run(evaluate, "whiff", spring, "--models", models).exception, NoStoredRowsError)
     unknown = run(evaluate, "whiff", later, "--models", models, "--version", "9").exception
     assert isinstance(unknown, NotFoundError)
     (models / "whiff" / "1" / "profile.json").write_text("{}")
@@ -139,7 +139,7 @@ def test_days_that_the_members_were_fitted_on_are_not_calibrated_on(models: Path
     fitted = tmp_path / "fitted.csv"
     fitted.write_bytes(as_csv(made_up_cells(date(2022, 7, 1), days=14, games=3, seed=5)))
     refused = run(recalibrate, "called_strike", fitted, "--since", "2022-07-01", "--models", models).exception
-    assert isinstance(refused, NotLaterError)
+    assert isinstance(refused, OverlappingDaysError)
     assert "were fitted on 2022-06-01 to 2022-08-15; give later days" in str(refused)
 
 

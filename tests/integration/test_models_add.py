@@ -11,7 +11,7 @@ from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.manifest import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, GraphGolden
 from ondeck_registry.artifact_reader import read_any_manifest, read_manifest
 from ondeck_registry.repository import aliases, versions
-from ondeck_server.models.import_onnx import GraphRefusedError, publish_graph
+from ondeck_server.models.import_onnx import UnservableGraphError, publish_graph
 from ondeck_server.models.loader import load_any
 from tests.factories.onnx_graphs import WIDTH, looking_at_neighbours, scoring, summing_up, with_rows_fixed
 
@@ -85,7 +85,7 @@ def test_a_graph_whose_rows_cannot_share_a_run_is_refused(tmp_path: Path, graph:
     ],
 )
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], told: str) -> None:
-    with pytest.raises(GraphRefusedError, match=told):
+    with pytest.raises(UnservableGraphError, match=told):
         publish_graph(tmp_path, name, scoring(), outputs)
 
 

@@ -15,14 +15,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError, SourceRefusedError
-from ondeck_core.players.models import Played, Role
+from ondeck_core.players.models import Role, TeamSeason
 from ondeck_core.players.register_formats import read_register
 from ondeck_ingest.register.files import by_kind, content_of, tables_of
 from ondeck_ingest.register.load import take
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
-from ondeck_store.players.overrides import Decision, decide, decisions
-from ondeck_store.players.register_merge import RegisterTaken
+from ondeck_store.players.overrides import Override, decide, decisions
+from ondeck_store.players.register_merge import RegisterCounts
 from ondeck_store.players.unresolved import conflicts, try_again, unresolved
 from tests.factories.pitches import made_up_rows
 
@@ -67,7 +67,7 @@ async def test_ids_that_come_late_are_filled_in(connection: AsyncConnection) -> 
     await take(connection, tables(chadwick(ROOKIE, VETERAN, NOBODY)))
     assert ("bbref", "nunezan01", 701, "chadwick") not in await ids(connection)
     taken = await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NOBODY)))
-    assert taken == {"chadwick": RegisterTaken(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
+    assert taken == {"chadwick": RegisterCounts(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
     assert ("bbref", "nunezan01", 701, "chadwick") in await ids(connection)
     assert (await read_index(connection)).people[701].major_league == (2025, 2025)
 
@@ -142,7 +142,7 @@ async def test_a_man_whom_no_register_knows_keeps_his_row_and_is_filled_in_later
     assert pitcher not in {each.player_id for each in await unresolved(connection)}
     person = (await read_index(connection)).people[pitcher]
     assert person.name == "Larry Late"
-    assert Played(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
+    assert TeamSeason(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
 
 
 async def test_simulated_men_are_nobody(connection: AsyncConnection) -> None:
@@ -155,19 +155,19 @@ async def test_simulated_men_are_nobody(connection: AsyncConnection) -> None:
 
 async def test_a_decision_by_hand_holds_until_it_is_taken_back_and_both_are_kept(connection: AsyncConnection) -> None:
     await take(connection, tables(chadwick(ROOKIE, VETERAN)))
-    decision = Decision(who="me", why="his own site says so", player_id=702, system="bbref", value="boydma99")
+    decision = Override(who="me", why="his own site says so", player_id=702, system="bbref", value="boydma99")
     await decide(connection, decision)
     found = (await read_index(connection)).by_id("bbref", "boydma99")
     assert found is not None
     assert found.player_id == 702
-    await decide(connection, Decision(**{**vars(decision), "holds": False, "why": "he does not"}))
+    await decide(connection, Override(**{**vars(decision), "holds": False, "why": "he does not"}))
     assert (await read_index(connection)).by_id("bbref", "boydma99") is None
     assert [(each.holds, each.why) for each in await decisions(connection)] == [
         (False, "he does not"),
         (True, "his own site says so"),
     ]
     with pytest.raises(NotFoundError):
-        await decide(connection, Decision(**{**vars(decision), "player_id": 1}))
+        await decide(connection, Override(**{**vars(decision), "player_id": 1}))
 
 
 def players(home: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -9,12 +9,12 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from ondeck_core.errors import NotFoundError, SourceRefusedError
-from ondeck_ingest.pipeline.load import Taken, Unit, take
+from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, take
 from ondeck_ingest.pipeline.quarantine_retry import retake
 from ondeck_store.database import Database
-from ondeck_store.ingest.correction_rules import NewRule, add_rule, all_rules, standing_rules, take_back_rule
+from ondeck_store.ingest.correction_rules import NewCorrectionRule, add_rule, all_rules, standing_rules, take_back_rule
 from ondeck_store.ingest.ledger import latest
-from ondeck_store.ingest.quarantined_rows import SetAside, Which, counts, set_aside
+from ondeck_store.ingest.quarantined_rows import QuarantinedRow, QuarantineFilter, counts, set_aside
 from ondeck_store.ingest.unknown_columns import unknown_columns
 from tests.factories.pitches import as_csv, made_up_cells
 
@@ -22,16 +22,16 @@ CELLS = made_up_cells(date(2022, 6, 1), days=1)
 ROWS = CELLS.height
 FIRST_ROW = pl.int_range(pl.len()) == 0
 ODD = CELLS.with_columns(balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"))
-DAY = Unit(source="savant", name="2022-06-01", day=date(2022, 6, 1))
-RULE = NewRule(who="a person", why="the count was misread", cells={"balls": "4"}, instead={"balls": "3"})
+DAY = IngestUnit(source="savant", name="2022-06-01", day=date(2022, 6, 1))
+RULE = NewCorrectionRule(who="a person", why="the count was misread", cells={"balls": "4"}, instead={"balls": "3"})
 
 
-async def rows_of(database: Database, which: Which | None = None) -> list[SetAside]:
+async def rows_of(database: Database, which: QuarantineFilter | None = None) -> list[QuarantinedRow]:
     async with database.engine.connect() as connection:
-        return await set_aside(connection, which or Which(closed=True))
+        return await set_aside(connection, which or QuarantineFilter(closed=True))
 
 
-async def ruled(database: Database, rule: NewRule = RULE) -> int:
+async def ruled(database: Database, rule: NewCorrectionRule = RULE) -> int:
     async with database.engine.begin() as connection:
         return await add_rule(connection, rule)
 
@@ -54,14 +54,14 @@ async def test_a_row_is_set_aside_as_it_came_once_with_its_reason(database: Data
 
 async def test_a_second_look_stores_what_a_rule_mends_and_says_so(database: Database) -> None:
     await take(database.engine, DAY, ODD)
-    assert await retake(database.engine, Which()) == Taken(rows_in=1, quarantined=1)
+    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
     number = await ruled(database)
-    assert await retake(database.engine, Which(code="missing")) == Taken()
-    assert await retake(database.engine, Which(code="out_of_range")) == Taken(rows_in=1, stored=1)
+    assert await retake(database.engine, QuarantineFilter(code="missing")) == LoadCounts()
+    assert await retake(database.engine, QuarantineFilter(code="out_of_range")) == LoadCounts(rows_in=1, stored=1)
     (row,) = await rows_of(database)
     assert (row.outcome, row.rule, row.cells["balls"]) == ("stored", number, "4")
     assert await stored(database) == [(ROWS, 3)]
-    assert await retake(database.engine, Which()) == Taken()
+    assert await retake(database.engine, QuarantineFilter()) == LoadCounts()
     async with database.engine.connect() as connection:
         run = next(each for each in await latest(connection) if each.source == "quarantine" and each.rows_in)
     assert (run.rows_in, run.stored, run.quarantined) in {(1, 1, 0), (1, 0, 1)}
@@ -69,8 +69,8 @@ async def test_a_second_look_stores_what_a_rule_mends_and_says_so(database: Data
 
 async def test_a_rule_holds_for_what_comes_later_until_it_is_taken_back(database: Database) -> None:
     number = await ruled(database)
-    assert await take(database.engine, DAY, ODD) == Taken(rows_in=ROWS, stored=ROWS)
-    assert await take(database.engine, DAY, ODD) == Taken(rows_in=ROWS, unchanged=ROWS)
+    assert await take(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, stored=ROWS)
+    assert await take(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, unchanged=ROWS)
     (row,) = await rows_of(database)
     assert (row.outcome, row.rule, row.reason) == ("stored", number, "balls: not from 0 to 3")
     async with database.engine.begin() as connection:
@@ -92,8 +92,8 @@ async def test_a_rule_is_never_lost(database: Database) -> None:
 
 async def test_a_day_that_comes_again_without_a_row_supersedes_it(database: Database) -> None:
     await take(database.engine, DAY, ODD)
-    await take(database.engine, Unit(source="file", name="another"), ODD)
-    assert await take(database.engine, DAY, CELLS) == Taken(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
+    await take(database.engine, IngestUnit(source="file", name="another"), ODD)
+    assert await take(database.engine, DAY, CELLS) == LoadCounts(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
     assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": "superseded", "file": None}
     await take(database.engine, DAY, ODD)
     assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": None, "file": None}
@@ -103,14 +103,14 @@ async def test_a_row_that_fits_by_now_is_stored_as_it_is(database: Database) -> 
     await take(database.engine, DAY, ODD)
     async with database.engine.begin() as connection:
         await connection.execute(text("""UPDATE quarantine SET cells = cells || '{"balls": "3"}'"""))
-    assert await retake(database.engine, Which()) == Taken(rows_in=1, stored=1)
+    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, stored=1)
     assert [(row.outcome, row.rule) for row in await rows_of(database)] == [("stored", None)]
 
 
 async def test_a_second_row_of_a_key_never_takes_the_place_of_the_first(database: Database) -> None:
     again = CELLS.head(1).with_columns(des=pl.lit("another"))
     await take(database.engine, DAY, pl.concat([CELLS, again]))
-    assert await retake(database.engine, Which()) == Taken(rows_in=1, quarantined=1)
+    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
     assert [(row.code, row.outcome) for row in await rows_of(database)] == [("repeated_key", None)]
     async with database.engine.connect() as connection:
         assert set((await connection.execute(text("SELECT des FROM pitches"))).scalars()) == {"simulated"}
@@ -121,9 +121,9 @@ async def test_rows_of_many_units_with_unlike_columns_are_looked_at_at_once(data
         balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
     )
     await take(database.engine, DAY, ODD)
-    await take(database.engine, Unit(source="file", name="b.csv"), other)
+    await take(database.engine, IngestUnit(source="file", name="b.csv"), other)
     await ruled(database)
-    assert await retake(database.engine, Which()) == Taken(rows_in=2, stored=2)
+    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=2, stored=2)
     async with database.engine.connect() as connection:
         extra = await connection.execute(text("SELECT DISTINCT extra ->> 'never_seen', extra ->> 'code' FROM pitches"))
         assert {tuple(row) for row in extra} == {(None, None), ("y", "x")}
@@ -133,7 +133,7 @@ async def test_a_row_that_contradicts_what_is_stored_changes_nothing(database: D
     await take(database.engine, DAY, ODD)
     await ruled(
         database,
-        NewRule(
+        NewCorrectionRule(
             who="x",
             why="y",
             cells={"balls": "4"},
@@ -141,14 +141,14 @@ async def test_a_row_that_contradicts_what_is_stored_changes_nothing(database: D
         ),
     )
     with pytest.raises(SourceRefusedError, match="a row contradicts what is stored"):
-        await retake(database.engine, Which())
+        await retake(database.engine, QuarantineFilter())
     assert [row.outcome for row in await rows_of(database)] == [None]
 
 
 async def test_columns_that_no_export_has_had_before_are_told_once(database: Database) -> None:
     odd = CELLS.with_columns(spin_axis_2=pl.lit("1"), zone_2=pl.lit("2"))
     with capture_logs() as logs:
-        for unit in (DAY, Unit(source="file", name="again"), DAY):
+        for unit in (DAY, IngestUnit(source="file", name="again"), DAY):
             await take(database.engine, unit, odd)
     told = [each for each in logs if "columns" in each]
     assert [(each["columns"], each["unit"]) for each in told] == [(["spin_axis_2", "zone_2"], DAY.name)]

@@ -18,10 +18,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.health.status import Health
-from ondeck_server.services.health import HealthHandlers
+from ondeck_server.health.status import HealthRegistry
+from ondeck_server.services.health import HealthService
 from ondeck_server.services.health_messages import HEALTH, HealthListRequest, HealthListResponse
-from ondeck_server.transports.grpcio.adapter import Adapter
+from ondeck_server.transports.grpcio.adapter import GrpcioAdapter
 from tests.fixtures.server import RunningServer
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
@@ -33,14 +33,14 @@ NOBODY_THERE: Final = "127.0.0.1:1"
 class Told:
     """A health service that is served, and what it is told."""
 
-    health: Health
+    health: HealthRegistry
     target: str
 
 
 @pytest.fixture
 async def told() -> AsyncIterator[Told]:
-    health, server = Health(), grpc.aio.server()
-    server.add_generic_rpc_handlers((Adapter(CollectorRegistry()).serve(HEALTH, HealthHandlers(health)),))
+    health, server = HealthRegistry(), grpc.aio.server()
+    server.add_generic_rpc_handlers((GrpcioAdapter(CollectorRegistry()).serve(HEALTH, HealthService(health)),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     yield Told(health=health, target=f"127.0.0.1:{port}")

@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from ondeck_ingest.cli.render import in_lines
 from ondeck_ingest.jobs.queue import BACKFILL, enqueue
-from ondeck_ingest.jobs.status import Status, status_of
-from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.jobs.status import IngestStatus, status_of
+from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.simulation import play
-from ondeck_ingest.sources.base import UnreachableError, of_day
+from ondeck_ingest.sources.base import SourceUnreachableError, of_day
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import SourceState, record_source
 from tests.factories.pitches import as_csv, made_up_cells
@@ -26,7 +26,7 @@ ODD = CELLS.with_columns(
 )
 
 
-async def status(database: Database) -> Status:
+async def status(database: Database) -> IngestStatus:
     async with database.engine.connect() as connection:
         return await status_of(connection, "savant")
 
@@ -63,9 +63,9 @@ async def test_everything_that_a_person_may_have_to_look_at_has_its_line(
         DAY: Reply(body=as_csv(ODD.filter(pl.col("inning").cast(pl.Int32) <= 5))),
         later[0]: Reply(status=403),
     }
-    taker = Taker(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
     await taker.take(of_day(DAY))
-    with pytest.raises(UnreachableError):
+    with pytest.raises(SourceUnreachableError):
         await taker.take(of_day(later[0]))
     async with database.engine.begin() as connection:
         await enqueue(connection, "savant", later[1:], BACKFILL)

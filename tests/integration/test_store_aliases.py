@@ -14,17 +14,17 @@ import pytest
 
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError
 from ondeck_core.manifest import ALIASES_FILE
-from ondeck_registry.alias_events import Move, line_of
+from ondeck_registry.alias_events import AliasChange, line_of
 from ondeck_registry.alias_log import AUDIT_FILE, NOTE_FILE, begin, history
-from ondeck_registry.aliases import Decision, MoveRefusedError, holding_aliases, move_alias, rollback
-from ondeck_registry.lock import FolderClosedError, alone_in
+from ondeck_registry.aliases import AliasChangeError, AliasDecision, holding_aliases, move_alias, rollback
+from ondeck_registry.lock import RepositoryLockedError, exclusive_lock
 from ondeck_registry.repository import aliases, read_repository
 from tests.conftest import ROOT
 from tests.factories.versions import MODEL, publish_made_up
 
 PRODUCTION: Final = "production"
 NOW: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
-BY_ADA: Final = Decision(who="Ada", why="better in June", at=NOW)
+BY_ADA: Final = AliasDecision(who="Ada", why="better in June", at=NOW)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def path_of_production(models: Path) -> list[int | None]:
 
 def test_a_move_is_in_the_aliases_and_in_the_audit(models: Path) -> None:
     new_york = timezone(timedelta(hours=-4))
-    decision = Decision(who="Bea", why="asked for", at=NOW.astimezone(new_york), forced=True)
+    decision = AliasDecision(who="Bea", why="asked for", at=NOW.astimezone(new_york), forced=True)
     move_alias(models, MODEL, PRODUCTION, 2, decision)
     assert json.loads((models / MODEL / ALIASES_FILE).read_text()) == {"aliases": {"production": 2}}
     last = json.loads((models / MODEL / AUDIT_FILE).read_text().splitlines()[-1])
@@ -93,7 +93,7 @@ def test_a_move_to_where_it_points_changes_nothing_and_is_not_recorded(models: P
 def test_what_cannot_be_pointed_to_is_refused_in_words(
     models: Path, model: str, alias: str, version: int, told: str
 ) -> None:
-    with pytest.raises((NotFoundError, MoveRefusedError)) as refused:
+    with pytest.raises((NotFoundError, AliasChangeError)) as refused:
         move_alias(models, model, alias, version, BY_ADA)
     assert str(refused.value).startswith(told)
     assert aliases(models, MODEL) == {"production": 1}
@@ -104,7 +104,7 @@ def test_what_cannot_be_pointed_to_is_refused_in_words(
 )
 def test_nobody_moves_anything_without_a_name_a_reason_and_an_aware_time(who: str, why: str, at: datetime) -> None:
     with pytest.raises(ValueError, match="a decision has a who, a why and an aware time"):
-        Decision(who=who, why=why, at=at)
+        AliasDecision(who=who, why=why, at=at)
 
 
 def test_a_rollback_goes_back_a_step_each_time_and_is_recorded(models: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_rollback_goes_back_a_step_each_time_and_is_recorded(models: Path) -> 
     assert rollback(models, MODEL, PRODUCTION, BY_ADA).to_version == 1
     assert path_of_production(models) == [None, 1, 2, 4, 2, 1]
     assert [each.rollback for each in history(models, MODEL)] == [False, False, False, True, True]
-    with pytest.raises(MoveRefusedError, match="no version is on record as production before version 1"):
+    with pytest.raises(AliasChangeError, match="no version is on record as production before version 1"):
         rollback(models, MODEL, PRODUCTION, BY_ADA)
 
 
@@ -127,7 +127,7 @@ def test_a_rollback_leaves_what_a_person_wrote_by_hand(models: Path) -> None:
 def test_a_rollback_to_what_is_no_longer_there_is_refused(models: Path) -> None:
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     shutil.rmtree(models / MODEL / "1")
-    with pytest.raises(MoveRefusedError, match="version 1, which was production before version 2, is no longer there"):
+    with pytest.raises(AliasChangeError, match="version 1, which was production before version 2, is no longer there"):
         rollback(models, MODEL, PRODUCTION, BY_ADA)
     assert aliases(models, MODEL) == {"production": 2}
 
@@ -173,7 +173,9 @@ def test_a_mover_that_is_killed_at_any_moment_leaves_aliases_and_audit_of_one_mi
 
 @pytest.mark.parametrize("written", [0.0, 0.3, 1.0])
 def test_a_line_that_was_cut_off_is_told_whole_and_is_completed(models: Path, written: float) -> None:
-    move = Move(when=NOW, who="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, why="asked for")
+    move = AliasChange(
+        when=NOW, who="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, why="asked for"
+    )
     begin(models, move)
     (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 2}}')
     line = line_of(move)
@@ -221,9 +223,9 @@ def test_two_programs_that_move_at_once_are_both_in_the_audit_and_neither_is_los
 
 def test_who_waits_for_another_too_long_is_told_so(models: Path) -> None:
     with (
-        alone_in(models / MODEL),
-        pytest.raises(FolderClosedError, match=r"another program has been writing in .* for 0\.1 seconds"),
-        alone_in(models / MODEL, patience=0.1),
+        exclusive_lock(models / MODEL),
+        pytest.raises(RepositoryLockedError, match=r"another program has been writing in .* for 0\.1 seconds"),
+        exclusive_lock(models / MODEL, patience=0.1),
     ):
         pass
     assert move_alias(models, MODEL, PRODUCTION, 2, BY_ADA) is not None
@@ -253,7 +255,7 @@ def unfinished(models: Path) -> list[Path]:
 def test_a_publisher_that_is_killed_leaves_no_version_and_the_next_one_clears_up(models: Path, file: str) -> None:
     publisher = child(PUBLISHES_AND_PAUSES, str(models), file)
     assert said(publisher) == "half way"
-    with pytest.raises(FolderClosedError), alone_in(models / MODEL, patience=0.1):
+    with pytest.raises(RepositoryLockedError), exclusive_lock(models / MODEL, patience=0.1):
         pass  # one that is alive is left alone
     assert len(unfinished(models)) == 1
     publisher.kill()

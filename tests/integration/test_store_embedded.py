@@ -11,7 +11,7 @@ import pytest
 
 from ondeck_store.database import DatabaseUnreachableError, open_database
 from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
-from ondeck_store.settings import SettingsRefusedError, StoreSettings, read_settings, url_of
+from ondeck_store.settings import InvalidSettingsError, StoreSettings, read_settings, url_of
 from tests.conformance.calls import SECONDS, within
 
 HOLD = """
@@ -123,7 +123,7 @@ async def test_a_home_that_cannot_be_is_refused_by_name(tmp_path: Path, there_is
     ],
 )
 def test_an_address_that_is_none_is_refused_by_name_without_being_said(url: str, complaint: str) -> None:
-    with pytest.raises(SettingsRefusedError, match="ONDECK_DATABASE_URL: ") as refused:
+    with pytest.raises(InvalidSettingsError, match="ONDECK_DATABASE_URL: ") as refused:
         read_settings(StoreSettings, database_url=url)
     assert complaint in str(refused.value)
     assert "secret" not in str(refused.value)

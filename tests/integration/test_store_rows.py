@@ -18,7 +18,7 @@ from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, days_done, latest, record
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches.simulated import read_simulated, simulated_games
-from ondeck_store.pitches.upsert import Upserted, pitches_as_of, read_pitches, span_of_days, upsert_pitches
+from ondeck_store.pitches.upsert import UpsertCounts, pitches_as_of, read_pitches, span_of_days, upsert_pitches
 from ondeck_store.tables.ingest import quarantine
 from ondeck_store.tables.pitches import metadata
 from ondeck_store.tables.players import player_aliases
@@ -59,7 +59,7 @@ async def test_every_season_of_the_contract_has_its_partition(connection: AsyncC
 
 
 async def test_rows_come_back_as_they_went_in(connection: AsyncConnection, rows: pl.DataFrame) -> None:
-    assert await upsert_pitches(connection, rows, simulated=False) == Upserted(stored=rows.height, unchanged=0)
+    assert await upsert_pitches(connection, rows, simulated=False) == UpsertCounts(stored=rows.height, unchanged=0)
     back = await read_all(connection)
     order = ["game_date", "game_pk", "at_bat_number", "pitch_number"]
     assert back.equals(rows.select(NAMES).sort(order), null_equal=True)
@@ -68,7 +68,7 @@ async def test_rows_come_back_as_they_went_in(connection: AsyncConnection, rows:
 async def test_the_same_rows_again_change_nothing(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await upsert_pitches(connection, rows, simulated=False)
     again = await upsert_pitches(connection, rows, simulated=False)
-    assert again == Upserted(stored=0, unchanged=rows.height)
+    assert again == UpsertCounts(stored=0, unchanged=rows.height)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,9 @@ async def test_a_row_with_one_cell_changed_is_stored_and_the_others_left(
     await upsert_pitches(connection, rows, simulated=False)
     first = pl.int_range(pl.len()) == 0
     changed = rows.with_columns(pl.when(first).then(pl.lit(value, dtype=SCHEMA[name])).otherwise(name).alias(name))
-    assert await upsert_pitches(connection, changed, simulated=False) == Upserted(stored=1, unchanged=rows.height - 1)
+    assert await upsert_pitches(connection, changed, simulated=False) == UpsertCounts(
+        stored=1, unchanged=rows.height - 1
+    )
     assert (await read_all(connection))[name].to_list().count(value) == changed[name].to_list().count(value)
 
 
@@ -217,7 +219,7 @@ async def test_an_older_state_taken_again_after_a_newer_one_is_compared_anew(
     await upsert_pitches(connection, rows, simulated=False)
     await upsert_pitches(connection, newer, simulated=False)
     again = await upsert_pitches(connection, rows, simulated=False)
-    assert again == Upserted(stored=rows.height, unchanged=0)
+    assert again == UpsertCounts(stored=rows.height, unchanged=0)
 
 
 async def test_an_export_that_does_not_name_the_pitcher_takes_no_name_away(
@@ -225,7 +227,7 @@ async def test_an_export_that_does_not_name_the_pitcher_takes_no_name_away(
 ) -> None:
     await upsert_pitches(connection, rows, simulated=False)
     nameless = rows.with_columns(pl.lit(None, dtype=pl.String).alias("player_name"))
-    assert await upsert_pitches(connection, nameless, simulated=False) == Upserted(stored=0, unchanged=rows.height)
+    assert await upsert_pitches(connection, nameless, simulated=False) == UpsertCounts(stored=0, unchanged=rows.height)
     assert (await read_all(connection))["player_name"].null_count() == 0
 
 

@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import cells_of
-from ondeck_core.statcast.schema import COLUMNS, Kind
-from ondeck_ingest.pipeline.load import Taken, Unit, take
+from ondeck_core.statcast.schema import COLUMNS, ColumnType
+from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, take
 from ondeck_store.database import Database
 from tests.unit.test_core_reading import A_ROW, cells
 
-UNIT = Unit(source="file", name="fuzz")
+UNIT = IngestUnit(source="file", name="fuzz")
 TABLES = "games, players, pitches, pitch_revisions, ingest_ledger, quarantine"
-NUMBERS = tuple(column.name for column in COLUMNS if column.kind is not Kind.TEXT)
-TEXTS = tuple(column.name for column in COLUMNS if column.kind is Kind.TEXT)
+NUMBERS = tuple(column.name for column in COLUMNS if column.kind is not ColumnType.TEXT)
+TEXTS = tuple(column.name for column in COLUMNS if column.kind is ColumnType.TEXT)
 NASTY = ("\\.", "\\N", '"', "\r", "\x01", "a\rb", 'a"b,\nc', "\x1a", "\ufeff", "null", "NA", "-1", "{}")
 NUMBER = st.one_of(
     st.sampled_from(["-1", "0", "4", "660271.0", "1e400", "1e-400", "1e-46", "-0.0", "inf", "nan", "2147483648", "٣"]),
@@ -49,9 +49,9 @@ async def counted(engine: AsyncEngine, table: str) -> int:
 
 async def check_taken(engine: AsyncEngine, table: pl.DataFrame) -> None:
     first = await take(engine, UNIT, table)
-    assert first == Taken(rows_in=table.height, stored=first.stored, quarantined=first.quarantined)
+    assert first == LoadCounts(rows_in=table.height, stored=first.stored, quarantined=first.quarantined)
     again = await take(engine, UNIT, table)
-    assert again == Taken(rows_in=table.height, unchanged=first.stored, quarantined=first.quarantined)
+    assert again == LoadCounts(rows_in=table.height, unchanged=first.stored, quarantined=first.quarantined)
     found = [await counted(engine, name) for name in ("pitches", "quarantine", "pitch_revisions")]
     assert found == [first.stored, first.quarantined, 0]
 

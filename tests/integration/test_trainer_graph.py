@@ -21,12 +21,12 @@ from ondeck_trainer.artifact import publish
 from ondeck_trainer.artifact.golden_rows import golden_rows
 from ondeck_trainer.artifact.onnx_export import export
 from ondeck_trainer.artifact.parity import ParityError, check_parity
-from ondeck_trainer.artifact.published_model import Graph
+from ondeck_trainer.artifact.published_model import ModelGraph
 from ondeck_trainer.data.dataset import Dataset, dataset_of
 from ondeck_trainer.data.missingness import with_gaps
 from ondeck_trainer.model.ensemble import Ensemble, fit_calibration, fit_members, pool
-from ondeck_trainer.model.parallel import Workers
-from ondeck_trainer.pipeline import GateError, train
+from ondeck_trainer.model.parallel import ParallelFit
+from ondeck_trainer.pipeline import PromotionGateError, train
 from tests.fixtures.models import SEED, SMALL, small_plan
 
 TASK = TASKS["batted_ball"]
@@ -47,7 +47,7 @@ def dataset(made_up_season: pl.DataFrame) -> Dataset:
 def ensemble(dataset: Dataset) -> Ensemble:
     """Every kind of member with a voice, which made-up rows would not earn them."""
     rows = with_gaps(dataset, SEED)
-    members = fit_members(rows, SMALL, Workers(), print)
+    members = fit_members(rows, SMALL, ParallelFit(), print)
     even = dict.fromkeys(members, 1 / len(members))
     logs = np.stack([member.logs(rows.features) for member in members.values()], axis=1)
     calibration = fit_calibration(pool(logs, np.array([*even.values()])), rows.labels)
@@ -73,7 +73,7 @@ def test_the_worst_row_of_the_report_really_differs_by_that_much(
 ) -> None:
     report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
     row = np.array([[np.nan if value is None else value for value in report.worst_row]], dtype=np.float32)
-    difference = np.abs(Graph(graph.SerializeToString()).probabilities(row) - ensemble.predict(row)).max()
+    difference = np.abs(ModelGraph(graph.SerializeToString()).probabilities(row) - ensemble.predict(row)).max()
     assert difference == pytest.approx(report.largest_difference, rel=0.5)
 
 
@@ -124,7 +124,7 @@ def test_too_few_rows_to_hold_a_graph_against_are_refused(dataset: Dataset, tmp_
 def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(dataset: Dataset, tmp_path: Path) -> None:
     first = train(dataset, small_plan(tmp_path, force=False), print)
     assert repository.aliases(tmp_path, TASK.name) == {"production": 1}
-    with pytest.raises(GateError, match=r"batted_ball is not published: skill .* \(--force overrules\)"):
+    with pytest.raises(PromotionGateError, match=r"batted_ball is not published: skill .* \(--force overrules\)"):
         train(dataset, small_plan(tmp_path, force=False), print)
     assert repository.versions(tmp_path, TASK.name) == [1]
     second = train(dataset, small_plan(tmp_path), print)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from ondeck_core.tasks import TASKS
 from ondeck_trainer.data.dataset import dataset_of
 from ondeck_trainer.model.ensemble import fit_members
-from ondeck_trainer.model.parallel import NoClusterError, Workers
+from ondeck_trainer.model.parallel import ClusterUnreachableError, ParallelFit
 from tests.fixtures.models import SMALL
 
 
@@ -29,21 +29,21 @@ def test_members_are_fitted_by_the_workers_of_a_cluster_and_are_the_same(
 ) -> None:
     rows = dataset_of(TASKS["whiff"], made_up_season)
     told: list[str] = []
-    there = fit_members(rows, SMALL, Workers(dask=cluster), told.append)
+    there = fit_members(rows, SMALL, ParallelFit(dask=cluster), told.append)
     with threadpool_limits(1):
-        here = fit_members(rows, SMALL, Workers(), told.append)
+        here = fit_members(rows, SMALL, ParallelFit(), told.append)
     assert told == ["fitted boosting", "fitted network"] * 2
     for name, member in here.items():
         np.testing.assert_allclose(there[name].logs(rows.features), member.logs(rows.features), atol=1e-5)
 
 
 def test_the_work_is_done_in_other_processes(cluster: str) -> None:
-    for workers in (Workers(dask=cluster), Workers(jobs=2)):
+    for workers in (ParallelFit(dask=cluster), ParallelFit(jobs=2)):
         done = workers.run([(os.getpid, ())] * 4, names=["a", "b", "c", "d"], say=lambda _: None)
         assert os.getpid() not in done
 
 
 def test_a_cluster_that_is_not_there_is_said_so(free_port: int) -> None:
     address = f"tcp://127.0.0.1:{free_port}"
-    with pytest.raises(NoClusterError, match=f"no Dask scheduler answers at {address}"):
-        Workers(dask=address).run([(os.getpid, ())], names=["a"], say=print)
+    with pytest.raises(ClusterUnreachableError, match=f"no Dask scheduler answers at {address}"):
+        ParallelFit(dask=address).run([(os.getpid, ())], names=["a"], say=print)

@@ -11,13 +11,13 @@ import pytest
 
 from ondeck_core.errors import ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
-from ondeck_registry.aliases import Decision, move_alias
+from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_server.composition import report_of
-from ondeck_server.models.catalog import CHANGED, Wanted
-from ondeck_server.models.manager import Models
-from ondeck_server.models.reconciler import State
+from ondeck_server.models.catalog import CHANGED, ModelRef
+from ondeck_server.models.manager import ModelManager
+from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.watcher import kept_current
-from ondeck_server.players.directory import Players
+from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.factories.model_managers import opened_models
@@ -25,7 +25,7 @@ from tests.factories.sibling_versions import publish_sibling, put_half, shifted
 
 MODEL = "batted_ball"
 SHIFT = 0.7
-NOW = Wanted(model=MODEL)
+NOW = ModelRef(model=MODEL)
 OLD, NEW = (MODEL, 1), (MODEL, 2)
 
 
@@ -37,10 +37,10 @@ def folder(small_repository: Path, tmp_path: Path) -> Path:
 
 
 def promote(folder: Path, number: int, alias: str = PRODUCTION) -> None:
-    move_alias(folder, MODEL, alias, number, Decision(who="a test", why="to see", at=datetime.now(UTC)))
+    move_alias(folder, MODEL, alias, number, AliasDecision(who="a test", why="to see", at=datetime.now(UTC)))
 
 
-async def until(models: Models, holds: Callable[[], bool]) -> None:
+async def until(models: ModelManager, holds: Callable[[], bool]) -> None:
     changed = asyncio.Event()
     models.tell(changed.set)
     async with asyncio.timeout(20):
@@ -49,7 +49,7 @@ async def until(models: Models, holds: Callable[[], bool]) -> None:
             changed.clear()
 
 
-def answering(models: Models) -> int:
+def answering(models: ModelManager) -> int:
     with models.task_lease(NOW) as lease:
         return lease.version.manifest.version
 
@@ -58,16 +58,16 @@ async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_follo
     models = await opened_models(folder)
     async with kept_current(models, look_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
-        await until(models, lambda: NEW in models.versions and models.versions[NEW].state is State.LOADED)
+        await until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
         assert answering(models) == 1
         promote(folder, 2)
         await until(models, lambda: models.actual[MODEL][PRODUCTION] == 2)
         assert answering(models) == 2
-        await until(models, lambda: models.versions[OLD].state is State.PRESENT)
+        await until(models, lambda: models.versions[OLD].state is VersionState.PRESENT)
         instances = make_up_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
         old = await opened_models(folder, "all")
-        before = old.task_lease(Wanted(model=MODEL, version=1)).version.probabilities(instances)
-        after = old.task_lease(Wanted(model=MODEL, version=2)).version.probabilities(instances)
+        before = old.task_lease(ModelRef(model=MODEL, version=1)).version.probabilities(instances)
+        after = old.task_lease(ModelRef(model=MODEL, version=2)).version.probabilities(instances)
         np.testing.assert_allclose(after, shifted(before, SHIFT), atol=1e-5)
 
 
@@ -95,11 +95,11 @@ async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves
     assert answering(models) == 1
     assert models.serving() == {MODEL: True}
     refused = models.versions[NEW]
-    assert (refused.state, refused.aliases, refused.wanted_aliases) == (State.REFUSED, (), (PRODUCTION,))
+    assert (refused.state, refused.aliases, refused.wanted_aliases) == (VersionState.REFUSED, (), (PRODUCTION,))
     assert refused.reason == "model.onnx is not the file that was published: its SHA-256 differs"
     assert models.versions[OLD].aliases == (PRODUCTION,)
     with pytest.raises(ModelNotLoadedError, match="its SHA-256 differs"):
-        models.task_lease(Wanted(model=MODEL, version=2))
+        models.task_lease(ModelRef(model=MODEL, version=2))
 
 
 async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folder: Path) -> None:
@@ -107,11 +107,11 @@ async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folde
     half = put_half(folder, MODEL, 2)
     await models.look()
     await models.settle()
-    assert (models.versions[NEW].state, models.versions[NEW].reason) == (State.REFUSED, "model.onnx is missing")
+    assert (models.versions[NEW].state, models.versions[NEW].reason) == (VersionState.REFUSED, "model.onnx is missing")
     shutil.copy(folder / MODEL / "1" / MODEL_FILE, half / MODEL_FILE)
     await models.look()
     await models.settle()
-    assert models.versions[NEW].state is State.LOADED
+    assert models.versions[NEW].state is VersionState.LOADED
 
 
 async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Path) -> None:
@@ -119,10 +119,10 @@ async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Pa
     (folder / MODEL / "1" / MODEL_FILE).write_bytes(b"edited")
     await models.look()
     await models.settle()
-    assert (models.versions[OLD].state, models.versions[OLD].reason) == (State.LOADED, CHANGED)
+    assert (models.versions[OLD].state, models.versions[OLD].reason) == (VersionState.LOADED, CHANGED)
     assert answering(models) == 1
     again = await opened_models(folder)
-    assert again.versions[OLD].state is State.REFUSED
+    assert again.versions[OLD].state is VersionState.REFUSED
 
 
 async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: Path) -> None:
@@ -131,7 +131,7 @@ async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: 
     await models.look()
     await models.settle()
     assert answering(models) == 1
-    assert (models.versions[OLD].state, models.versions[OLD].reason) == (State.LOADED, CHANGED)
+    assert (models.versions[OLD].state, models.versions[OLD].reason) == (VersionState.LOADED, CHANGED)
     assert models.versions[OLD].manifest is not None
 
 
@@ -142,15 +142,15 @@ async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     promote(folder, 2)
     await models.look()
     await asyncio.sleep(0.05)
-    assert models.versions[OLD].state is State.UNLOADING
+    assert models.versions[OLD].state is VersionState.UNLOADING
     assert held.version.probabilities(make_up_instances(held.version.task.instance, 1, seed=3)).shape[0] == 1
     session = weakref.ref(held.version.session)
     with pytest.raises(ModelNotLoadedError, match="unloading"):
-        models.task_lease(Wanted(model=MODEL, version=1))
+        models.task_lease(ModelRef(model=MODEL, version=1))
     held.release()
     del held
     await models.settle()
-    assert models.versions[OLD].state is State.PRESENT
+    assert models.versions[OLD].state is VersionState.PRESENT
     gc.collect()
     assert session() is None
 
@@ -159,7 +159,7 @@ async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_re
     async def told() -> None:
         """Nobody listens."""
 
-    players = Players(ServerSettings(), changed=told)
+    players = PlayerDirectory(ServerSettings(), changed=told)
     shutil.copytree(small_repository / "whiff", folder / "whiff")
     models = await opened_models(folder)
     models.wish(MODEL, loaded=False)
@@ -176,7 +176,7 @@ async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     models = await opened_models(folder)
     assert models.holdings.sessions == 2
-    with models.task_lease(Wanted(model=MODEL, version=2)) as lease:
+    with models.task_lease(ModelRef(model=MODEL, version=2)) as lease:
         shutil.rmtree(folder / MODEL / "2")
         await models.look()
         assert (models.holdings.leases, NEW in models.tallies) == (1, True)
@@ -188,7 +188,7 @@ async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     await models.look()
     await models.settle()
-    assert models.versions[NEW].state is State.LOADED
+    assert models.versions[NEW].state is VersionState.LOADED
 
 
 async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
@@ -221,11 +221,11 @@ async def test_a_version_that_goes_before_its_load_begins_holds_up_no_other(fold
     publish_sibling(folder, MODEL, 3, shift=SHIFT)
     await models.look()
     await models.settle()
-    assert models.versions[MODEL, 3].state is State.LOADED
+    assert models.versions[MODEL, 3].state is VersionState.LOADED
 
 
 async def test_what_there_is_not_is_not_found(folder: Path) -> None:
     models = await opened_models(folder)
-    for wanted in (Wanted(model="nothing"), Wanted(model=MODEL, version=9), Wanted(model=MODEL, alias="best")):
+    for wanted in (ModelRef(model="nothing"), ModelRef(model=MODEL, version=9), ModelRef(model=MODEL, alias="best")):
         with pytest.raises(NotFoundError):
             models.task_lease(wanted)

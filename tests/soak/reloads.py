@@ -14,7 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from inference.grpc_service_pb2 import RepositoryModelLoadRequest, RepositoryModelUnloadRequest
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from ondeck_core.manifest import PRODUCTION
-from ondeck_registry.aliases import Decision, move_alias
+from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.repository import aliases, versions
 from tests.factories.sibling_versions import publish_sibling
 from tests.soak.client_process import STEADY, UNSTEADY
@@ -113,5 +113,5 @@ def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
         time.sleep(0.02)
 
 
-def _decision() -> Decision:
-    return Decision(who="a soak", why="to see that nothing is lost", at=datetime.now(UTC))
+def _decision() -> AliasDecision:
+    return AliasDecision(who="a soak", why="to see that nothing is lost", at=datetime.now(UTC))

@@ -8,10 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
-from ondeck_client import AnsweredOutOfOrderError
-from ondeck_client.stream_retry import GOING_WELL, Persistence, Progress, Resuming, Unanswered, broken_at, pause
+from ondeck_client import OutOfOrderError
+from ondeck_client.stream_retry import (
+    GOING_WELL,
+    PendingRequests,
+    Progress,
+    StreamRetryPolicy,
+    StreamSession,
+    broken_at,
+    pause,
+)
 
-PATIENT = Persistence(seconds=60, breaks=50, unanswered=8)
+PATIENT = StreamRetryPolicy(seconds=60, breaks=50, unanswered=8)
 
 
 def request(number: int) -> StreamPredictRequest:
@@ -29,7 +37,7 @@ STEPS = st.lists(st.sampled_from(["ask", "send", "answer", "break"]) | st.intege
 def test_whatever_breaks_when_each_instance_is_answered_once_and_in_order(
     steps: list[str | int], count: int, most: int
 ) -> None:
-    unanswered = Unanswered(most=most)
+    unanswered = PendingRequests(most=most)
     asked = answered = 0
     at_server: list[str] = []
     for step in [*steps, "break", *["ask", "send", "answer"] * (2 * count)]:
@@ -52,7 +60,7 @@ def test_whatever_breaks_when_each_instance_is_answered_once_and_in_order(
 
 
 def test_what_was_sent_and_not_answered_is_sent_again_in_order() -> None:
-    unanswered = Unanswered(most=10)
+    unanswered = PendingRequests(most=10)
     for number in range(4):
         unanswered.ask(request(number))
     assert [unanswered.send().id for _ in range(3)] == ["0", "1", "2"]
@@ -64,26 +72,26 @@ def test_what_was_sent_and_not_answered_is_sent_again_in_order() -> None:
 
 @pytest.mark.parametrize("wrong", ["1", "2", "nobody's", ""])
 def test_an_answer_that_is_not_the_oldest_ones_is_an_error_and_never_taken_for_it(wrong: str) -> None:
-    unanswered = Unanswered(most=10)
+    unanswered = PendingRequests(most=10)
     for number in range(3):
         unanswered.ask(request(number))
     unanswered.send()
     unanswered.send()
-    with pytest.raises(AnsweredOutOfOrderError, match="was not expected"):
+    with pytest.raises(OutOfOrderError, match="was not expected"):
         unanswered.answered([StreamAnswer(id=wrong)])
 
 
 def test_a_second_answer_to_the_same_instance_is_an_error() -> None:
-    unanswered = Unanswered(most=10)
+    unanswered = PendingRequests(most=10)
     unanswered.ask(request(0))
     unanswered.ask(request(0))
     unanswered.send()
-    with pytest.raises(AnsweredOutOfOrderError):
+    with pytest.raises(OutOfOrderError):
         unanswered.answered([*answers(0, 1), *answers(0, 1)])
 
 
 def test_nothing_more_is_asked_than_may_be_without_an_answer() -> None:
-    unanswered = Unanswered(most=1)
+    unanswered = PendingRequests(most=1)
     unanswered.ask(request(0))
     assert not unanswered.room
     unanswered.send()
@@ -141,12 +149,12 @@ def test_a_pause_never_ends_after_the_patience(breaks: int, seconds: float, told
 
 
 def test_without_patience_a_stream_is_never_opened_again() -> None:
-    assert pause(broken_at(GOING_WELL, 5), Persistence(seconds=0), 5, None, 0.5) is None
-    assert pause(broken_at(GOING_WELL, 5), Persistence(breaks=0), 5, None, 0.5) is None
+    assert pause(broken_at(GOING_WELL, 5), StreamRetryPolicy(seconds=0), 5, None, 0.5) is None
+    assert pause(broken_at(GOING_WELL, 5), StreamRetryPolicy(breaks=0), 5, None, 0.5) is None
 
 
 def test_an_error_of_no_call_has_no_code_and_is_not_resumed() -> None:
     error = grpc.RpcError("odd")
-    resuming = Resuming(persistence=PATIENT, unanswered=Unanswered(most=1))
+    resuming = StreamSession(persistence=PATIENT, unanswered=PendingRequests(most=1))
     with pytest.raises(grpc.RpcError, match="odd"):
         resuming.pause_after(error, 0, 0)

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ondeck_core.explain.background_order import alike_side_by_side
-from ondeck_core.explain.exact import Subsets
-from ondeck_core.explain.field_groups import Part, parts_of, present, settled, value_of
-from ondeck_core.explain.permutation import Walks
-from ondeck_core.explain.plan import Explained, Plan, Question, affordable_rows, plan
+from ondeck_core.explain.exact import ExactSubsets
+from ondeck_core.explain.field_groups import FieldGroup, parts_of, present, settled, value_of
+from ondeck_core.explain.permutation import PermutationSampler
+from ondeck_core.explain.plan import AttributionResult, ExplanationPlan, ExplanationQuery, affordable_rows, plan
 from ondeck_core.instances import BATTED_BALL, INSTANCE_TYPES, PITCH, InstanceType, Matrix
 
 Values = NDArray[np.float64]
@@ -19,7 +19,7 @@ Model = Callable[[Matrix], Matrix]
 
 ENOUGH = 100_000
 FIELDS = 6
-ALL_PARTS = tuple(Part(name=f"field_{number}", columns=(number,)) for number in range(FIELDS))
+ALL_PARTS = tuple(FieldGroup(name=f"field_{number}", columns=(number,)) for number in range(FIELDS))
 
 
 def rows(count: int, seed: int, fields: int = FIELDS) -> Matrix:
@@ -50,16 +50,18 @@ def tangled(instances: Matrix) -> Matrix:
 MODELS = [linear, interacting, tangled]
 
 
-def ask(instance: Matrix, background: Matrix, parts: tuple[Part, ...] = ALL_PARTS) -> Question:
-    return Question(instance=instance, background=background, parts=parts, features=np.copy)
+def ask(instance: Matrix, background: Matrix, parts: tuple[FieldGroup, ...] = ALL_PARTS) -> ExplanationQuery:
+    return ExplanationQuery(instance=instance, background=background, parts=parts, features=np.copy)
 
 
-def answer(question: Question, model: Model, most_rows: int, seed: int = 1) -> tuple[Plan, Explained]:
+def answer(
+    question: ExplanationQuery, model: Model, most_rows: int, seed: int = 1
+) -> tuple[ExplanationPlan, AttributionResult]:
     made = plan(question, most_rows, seed)
     return made, made.explain(model(made.rows))
 
 
-def by_brute_force(question: Question, model: Model) -> Values:
+def by_brute_force(question: ExplanationQuery, model: Model) -> Values:
     """Credit every step of every order from every row of the background, one row at a time."""
     credited, walks = np.zeros((len(question.parts), model(question.instance).shape[1])), 0
     for start in question.background:
@@ -165,7 +167,7 @@ def test_an_instance_that_is_a_row_of_the_background_is_no_different_from_it() -
 @pytest.mark.parametrize("fields", [4, 12, 28])
 @pytest.mark.parametrize("most_rows", [1500, 640, 300])
 def test_no_more_rows_are_evaluated_than_are_paid_for_and_none_twice(fields: int, most_rows: int) -> None:
-    parts = tuple(Part(name=str(number), columns=(number,)) for number in range(fields))
+    parts = tuple(FieldGroup(name=str(number), columns=(number,)) for number in range(fields))
     made = plan(ask(rows(1, 18, fields), rows(32, 19, fields), parts), most_rows)
     assert len(made.rows) <= most_rows
     assert len(np.unique(made.rows, axis=0)) == len(made.rows)
@@ -173,7 +175,7 @@ def test_no_more_rows_are_evaluated_than_are_paid_for_and_none_twice(fields: int
 
 
 def test_rows_that_the_model_cannot_tell_apart_are_evaluated_once() -> None:
-    blind = Question(
+    blind = ExplanationQuery(
         instance=rows(1, seed=20), background=rows(8, seed=21), parts=ALL_PARTS, features=lambda r: r[:, :2].copy()
     )
     assert len(plan(blind, ENOUGH).rows) == 1 + 8 * 3
@@ -181,7 +183,7 @@ def test_rows_that_the_model_cannot_tell_apart_are_evaluated_once() -> None:
 
 def test_every_row_of_the_background_begins_the_same_number_of_walks() -> None:
     made = plan(ask(rows(1, 22, 28), rows(24, 23, 28), parts_numbered(28)), 3000)
-    assert isinstance(made.game, Walks)
+    assert isinstance(made.game, PermutationSampler)
     assert set(np.bincount(made.game.starts).tolist()) == {2 * (3000 // (1 + 24 + 2 * 24 * 27))}
     assert (made.game.orders[::2] == made.game.orders[1::2, ::-1]).all()
     assert made.background_rows == 24
@@ -204,8 +206,8 @@ def test_where_not_even_one_walk_a_row_is_paid_for_fewer_rows_are_the_base() -> 
     np.testing.assert_allclose(explained.base_rates, expected, atol=1e-12)
 
 
-def parts_numbered(count: int) -> tuple[Part, ...]:
-    return tuple(Part(name=str(number), columns=(number,)) for number in range(count))
+def parts_numbered(count: int) -> tuple[FieldGroup, ...]:
+    return tuple(FieldGroup(name=str(number), columns=(number,)) for number in range(count))
 
 
 def test_rows_that_are_alike_come_side_by_side() -> None:
@@ -222,7 +224,7 @@ def test_every_row_keeps_its_place_in_the_background(count: int) -> None:
 
 
 def test_subsets_begin_with_none_and_end_with_all() -> None:
-    replaced = Subsets(starts=np.arange(1), parts=3).replaced[0]
+    replaced = ExactSubsets(starts=np.arange(1), parts=3).replaced[0]
     assert (replaced[0].sum(), replaced[-1].sum(), len(replaced)) == (0, 3, 8)
 
 

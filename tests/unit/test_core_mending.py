@@ -1,13 +1,13 @@
 import polars as pl
 import pytest
 
-from ondeck_core.statcast.corrections import RULE, Rule
+from ondeck_core.statcast.corrections import RULE, CorrectionRule
 from ondeck_core.statcast.parse import read_cells
 from ondeck_core.statcast.row_checks import CODE, REASON, REPEATED_KEY
 from tests.unit.test_core_reading import cells
 
 FOUR_BALLS = {"balls": "4"}
-THREE = Rule(number=7, cells={"balls": "4"}, instead={"balls": "3"})
+THREE = CorrectionRule(number=7, cells={"balls": "4"}, instead={"balls": "3"})
 
 
 def test_a_rule_mends_what_it_meets_and_the_row_as_it_came_is_told() -> None:
@@ -23,15 +23,15 @@ def test_a_rule_mends_what_it_meets_and_the_row_as_it_came_is_told() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule(number=1, cells={"balls": "5"}, instead={"balls": "3"}),
-        Rule(number=1, cells={"balls": "4", "pitch_number": "9"}, instead={"balls": "3"}),
-        Rule(number=1, cells={"no such column": "4"}, instead={"balls": "3"}),
-        Rule(number=1, cells={"balls": "4"}, instead={"no such column": "3"}),
-        Rule(number=1, cells={"balls": "4"}, instead={"balls": "-1"}),
+        CorrectionRule(number=1, cells={"balls": "5"}, instead={"balls": "3"}),
+        CorrectionRule(number=1, cells={"balls": "4", "pitch_number": "9"}, instead={"balls": "3"}),
+        CorrectionRule(number=1, cells={"no such column": "4"}, instead={"balls": "3"}),
+        CorrectionRule(number=1, cells={"balls": "4"}, instead={"no such column": "3"}),
+        CorrectionRule(number=1, cells={"balls": "4"}, instead={"balls": "-1"}),
     ],
     ids=["another text", "another row", "unknown column asked", "unknown column set", "no better"],
 )
-def test_a_rule_that_does_not_meet_a_row_or_makes_it_no_better_leaves_it_as_it_came(rule: Rule) -> None:
+def test_a_rule_that_does_not_meet_a_row_or_makes_it_no_better_leaves_it_as_it_came(rule: CorrectionRule) -> None:
     reading = read_cells(cells(FOUR_BALLS), [rule])
     assert (reading.rows.height, reading.mended.height) == (0, 0)
     assert reading.misfits.select("balls", REASON).rows() == [("4", "balls: not from 0 to 3")]
@@ -39,7 +39,7 @@ def test_a_rule_that_does_not_meet_a_row_or_makes_it_no_better_leaves_it_as_it_c
 
 
 def test_a_rule_never_touches_a_row_that_fits() -> None:
-    rule = Rule(number=1, cells={"balls": "0"}, instead={"balls": "3"})
+    rule = CorrectionRule(number=1, cells={"balls": "0"}, instead={"balls": "3"})
     assert read_cells(cells({"balls": "0"}), [rule]).rows["balls"].to_list() == [0]
 
 
@@ -52,8 +52,8 @@ def test_a_mended_row_never_takes_the_place_of_one_that_fits() -> None:
 
 def test_nothing_can_be_what_a_row_says_and_what_it_is_to_say() -> None:
     rules = [
-        Rule(number=1, cells={"inning": ""}, instead={"inning": "1"}),
-        Rule(number=2, cells={"plate_x": "far out"}, instead={"plate_x": ""}),
+        CorrectionRule(number=1, cells={"inning": ""}, instead={"inning": "1"}),
+        CorrectionRule(number=2, cells={"plate_x": "far out"}, instead={"plate_x": ""}),
     ]
     reading = read_cells(cells({"inning": ""}, {"plate_x": " far out ", "pitch_number": "2"}), rules)
     assert reading.rows["inning"].to_list() == [1, 1]
@@ -63,8 +63,8 @@ def test_nothing_can_be_what_a_row_says_and_what_it_is_to_say() -> None:
 
 def test_later_rules_see_what_earlier_ones_have_made() -> None:
     rules = [
-        Rule(number=1, cells={"balls": "4"}, instead={"balls": "four"}),
-        Rule(number=2, cells={"balls": "four"}, instead={"balls": "3"}),
+        CorrectionRule(number=1, cells={"balls": "4"}, instead={"balls": "four"}),
+        CorrectionRule(number=2, cells={"balls": "four"}, instead={"balls": "3"}),
     ]
     reading = read_cells(cells(FOUR_BALLS), rules)
     assert (reading.rows["balls"].to_list(), reading.mended[RULE].to_list()) == ([3], [2])

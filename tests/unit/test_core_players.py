@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Person, Played, Role
+from ondeck_core.players.models import Player, Role, TeamSeason
 from ondeck_core.players.name_normalization import fold, spelled
-from ondeck_core.players.queries import ById, ByName
+from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
 from ondeck_core.players.teams import franchise
 
@@ -86,8 +86,8 @@ def test_any_text_can_be_folded(text: str) -> None:
     assert all(word.isascii() and word.isalnum() and word == word.lower() for word in spelled(text).words)
 
 
-def man(number: int, first: str, last: str, years: tuple[int, int] | None = (2015, 2024), **more: object) -> Person:
-    return Person(player_id=number, first=first, last=last, professional=years, **more)  # type: ignore[arg-type]  # as each case needs
+def man(number: int, first: str, last: str, years: tuple[int, int] | None = (2015, 2024), **more: object) -> Player:
+    return Player(player_id=number, first=first, last=last, professional=years, **more)  # type: ignore[arg-type]  # as each case needs
 
 
 PEOPLE = [
@@ -125,14 +125,14 @@ PEOPLE = [
     man(32, "Hugo", "Peña", years=(2019, 2024)),
 ]
 PLAYED = {
-    2: (Played(season=2024, team="KC", role=Role.PITCHER),),
-    3: (Played(season=2024, team="LAD", role=Role.BATTER),),
-    26: (Played(season=2023, team="AZ", role=Role.PITCHER),),
-    31: (Played(season=2022, team="OAK", role=Role.BATTER),),
+    2: (TeamSeason(season=2024, team="KC", role=Role.PITCHER),),
+    3: (TeamSeason(season=2024, team="LAD", role=Role.BATTER),),
+    26: (TeamSeason(season=2023, team="AZ", role=Role.PITCHER),),
+    31: (TeamSeason(season=2022, team="OAK", role=Role.BATTER),),
 }
 
 
-def with_pitches(person: Person) -> Person:
+def with_pitches(person: Player) -> Player:
     return dataclasses.replace(person, played=PLAYED.get(person.player_id, ()))
 
 
@@ -155,79 +155,79 @@ def ids(answer: Resolution) -> int | set[int] | None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (ByName(name="Jose Ramirez"), 1),
-        (ByName(name="Ramírez, José"), 1),
-        (ByName(name="José Enrique Ramírez"), 1),
-        (ByName(name="Jose E. Ramirez"), 1),
-        (ByName(name="Will Smith"), {2, 3}),
-        (ByName(name="Will Smith", team="KC", season=2024), 2),
-        (ByName(name="Will Smith", team="LAD", season=2024), 3),
-        (ByName(name="Will Smith", team="BOS", season=2024), {2, 3}),
-        (ByName(name="Will Smith", role=Role.PITCHER), 2),
-        (ByName(name="Will Smith", day=date(2014, 5, 1)), {2, 3}),
-        (ByName(name="Will Smith", day=date(2013, 5, 1)), 2),
-        (ByName(name="Will Smith", born=date(1995, 3, 28)), 3),
-        (ByName(name="Will Smith", born=date(1995, 3, 29)), 3),
-        (ByName(name="Will Smith", born=date(2001, 1, 1)), None),
-        (ByName(name="Will Smith", born=date(1989, 3, 10)), 2),
-        (ByName(name="Matthew Boyd"), 4),
-        (ByName(name="J.C. Flowers"), 5),
-        (ByName(name="Luis Ortiz"), {6, 7}),
-        (ByName(name="Ortiz, Luis L."), 6),
-        (ByName(name="Ortiz, Luis F."), 7),
-        (ByName(name="Ken Griffey"), {8, 9}),
-        (ByName(name="Ken Griffey Jr."), 9),
-        (ByName(name="Ken Griffey", season=1975), 8),
-        (ByName(name="Babe Ruth"), 10),
-        (ByName(name="Babe Ruth", season=2024), None),
-        (ByName(name="Aaron Hill"), {11, 12}),
-        (ByName(name="Aaron Hill", season=2024), 12),
-        (ByName(name="Tom Old"), 14),
-        (ByName(name="Michael Nowhere", season=2024), 17),
-        (ByName(name="Joey White"), 18),
-        (ByName(name="Bobby Crest II"), 20),
-        (ByName(name="Bobby Crest Jr."), 20),
-        (ByName(name="Bobby Crest Sr."), 19),
-        (ByName(name="Zach Stone", season=2024), {21, 22}),
-        (ByName(name="Zack Stone", season=2024), 22),
-        (ByName(name="Zach Stone"), {21, 22}),
-        (ByName(name="Alex Rivers", season=2024), {23, 24}),
-        (ByName(name="Gus Field", born=date(1999, 12, 30)), 25),
-        (ByName(name="Gus Field", born=date(2000, 1, 2)), 25),
-        (ByName(name="Gus Field", born=date(1980, 5, 5)), None),
-        (ByName(name="Carl Lake", season=2023, team="ARI"), {26, 27}),
-        (ByName(name="Carl Lake", season=2023, role=Role.PITCHER), {26, 27}),
-        (ByName(name="Jos? Moss"), 29),
-        (ByName(name="Jos\ufffd Moss"), 29),
-        (ByName(name="Jos Moss"), {28, 29}),
-        (ByName(name="G. Rallen"), 30),
-        (ByName(name="W. Smith"), {2, 3}),
-        (ByName(name="W. Smith", season=2013), 2),
-        (ByName(name="Q. Smith"), None),
-        (ByName(name="Rallen"), None),
-        (ByName(name="Giarallen"), None),
-        (ByName(name="GiaRallen"), 30),
-        (ByName(name="Gia Rallen LAD"), 30),
-        (ByName(name="Rallen, Gia, SP"), 30),
-        (ByName(name="12. Gia Rallen"), 30),
-        (ByName(name="Ortiz, Luis P."), None),
-        (ByName(name="Hugo Pena", season=2024, team="Athletics"), 31),
-        (ByName(name="Nobody Atall"), None),
-        (ByName(name=""), None),
-        (ByName(name="Smith"), None),
+        (NameQuery(name="Jose Ramirez"), 1),
+        (NameQuery(name="Ramírez, José"), 1),
+        (NameQuery(name="José Enrique Ramírez"), 1),
+        (NameQuery(name="Jose E. Ramirez"), 1),
+        (NameQuery(name="Will Smith"), {2, 3}),
+        (NameQuery(name="Will Smith", team="KC", season=2024), 2),
+        (NameQuery(name="Will Smith", team="LAD", season=2024), 3),
+        (NameQuery(name="Will Smith", team="BOS", season=2024), {2, 3}),
+        (NameQuery(name="Will Smith", role=Role.PITCHER), 2),
+        (NameQuery(name="Will Smith", day=date(2014, 5, 1)), {2, 3}),
+        (NameQuery(name="Will Smith", day=date(2013, 5, 1)), 2),
+        (NameQuery(name="Will Smith", born=date(1995, 3, 28)), 3),
+        (NameQuery(name="Will Smith", born=date(1995, 3, 29)), 3),
+        (NameQuery(name="Will Smith", born=date(2001, 1, 1)), None),
+        (NameQuery(name="Will Smith", born=date(1989, 3, 10)), 2),
+        (NameQuery(name="Matthew Boyd"), 4),
+        (NameQuery(name="J.C. Flowers"), 5),
+        (NameQuery(name="Luis Ortiz"), {6, 7}),
+        (NameQuery(name="Ortiz, Luis L."), 6),
+        (NameQuery(name="Ortiz, Luis F."), 7),
+        (NameQuery(name="Ken Griffey"), {8, 9}),
+        (NameQuery(name="Ken Griffey Jr."), 9),
+        (NameQuery(name="Ken Griffey", season=1975), 8),
+        (NameQuery(name="Babe Ruth"), 10),
+        (NameQuery(name="Babe Ruth", season=2024), None),
+        (NameQuery(name="Aaron Hill"), {11, 12}),
+        (NameQuery(name="Aaron Hill", season=2024), 12),
+        (NameQuery(name="Tom Old"), 14),
+        (NameQuery(name="Michael Nowhere", season=2024), 17),
+        (NameQuery(name="Joey White"), 18),
+        (NameQuery(name="Bobby Crest II"), 20),
+        (NameQuery(name="Bobby Crest Jr."), 20),
+        (NameQuery(name="Bobby Crest Sr."), 19),
+        (NameQuery(name="Zach Stone", season=2024), {21, 22}),
+        (NameQuery(name="Zack Stone", season=2024), 22),
+        (NameQuery(name="Zach Stone"), {21, 22}),
+        (NameQuery(name="Alex Rivers", season=2024), {23, 24}),
+        (NameQuery(name="Gus Field", born=date(1999, 12, 30)), 25),
+        (NameQuery(name="Gus Field", born=date(2000, 1, 2)), 25),
+        (NameQuery(name="Gus Field", born=date(1980, 5, 5)), None),
+        (NameQuery(name="Carl Lake", season=2023, team="ARI"), {26, 27}),
+        (NameQuery(name="Carl Lake", season=2023, role=Role.PITCHER), {26, 27}),
+        (NameQuery(name="Jos? Moss"), 29),
+        (NameQuery(name="Jos\ufffd Moss"), 29),
+        (NameQuery(name="Jos Moss"), {28, 29}),
+        (NameQuery(name="G. Rallen"), 30),
+        (NameQuery(name="W. Smith"), {2, 3}),
+        (NameQuery(name="W. Smith", season=2013), 2),
+        (NameQuery(name="Q. Smith"), None),
+        (NameQuery(name="Rallen"), None),
+        (NameQuery(name="Giarallen"), None),
+        (NameQuery(name="GiaRallen"), 30),
+        (NameQuery(name="Gia Rallen LAD"), 30),
+        (NameQuery(name="Rallen, Gia, SP"), 30),
+        (NameQuery(name="12. Gia Rallen"), 30),
+        (NameQuery(name="Ortiz, Luis P."), None),
+        (NameQuery(name="Hugo Pena", season=2024, team="Athletics"), 31),
+        (NameQuery(name="Nobody Atall"), None),
+        (NameQuery(name=""), None),
+        (NameQuery(name="Smith"), None),
     ],
 )
-def test_whoever_is_meant_is_found_and_nobody_else(asked: ByName, expected: int | set[int] | None) -> None:
+def test_whoever_is_meant_is_found_and_nobody_else(asked: NameQuery, expected: int | set[int] | None) -> None:
     assert ids(resolver().by_name(asked)) == expected
 
 
 def test_teams_and_roles_that_nobody_is_known_for_rule_nobody_out() -> None:
-    assert ids(resolver(pitches=False).by_name(ByName(name="Will Smith", team="KC", role=Role.PITCHER))) == {2, 3}
-    assert ids(resolver(pitches=False).by_name(ByName(name="Jose Ramirez", team="KC"))) == 1
+    assert ids(resolver(pitches=False).by_name(NameQuery(name="Will Smith", team="KC", role=Role.PITCHER))) == {2, 3}
+    assert ids(resolver(pitches=False).by_name(NameQuery(name="Jose Ramirez", team="KC"))) == 1
 
 
 def test_a_decision_by_hand_comes_first() -> None:
-    found = resolver(decided={"Smith, Will": 3}).by_name(ByName(name="WILL SMITH", team="KC"))
+    found = resolver(decided={"Smith, Will": 3}).by_name(NameQuery(name="WILL SMITH", team="KC"))
     assert isinstance(found, Found)
     assert (found.player.player_id, found.rule) == (3, "decided by hand")
 
@@ -235,14 +235,14 @@ def test_a_decision_by_hand_comes_first() -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (ByName(name="Ken Griffey"), 9),
-        (ByName(name="Griffey, Ken"), 9),
-        (ByName(name="Ken Griffey Sr."), 8),
-        (ByName(name="Ken Griffey", season=1975), 8),
-        (ByName(name="Ken Griffey", season=1995), 9),
+        (NameQuery(name="Ken Griffey"), 9),
+        (NameQuery(name="Griffey, Ken"), 9),
+        (NameQuery(name="Ken Griffey Sr."), 8),
+        (NameQuery(name="Ken Griffey", season=1975), 8),
+        (NameQuery(name="Ken Griffey", season=1995), 9),
     ],
 )
-def test_a_decision_does_not_outvote_what_the_question_says(asked: ByName, expected: int) -> None:
+def test_a_decision_does_not_outvote_what_the_question_says(asked: NameQuery, expected: int) -> None:
     assert ids(resolver(decided={"Ken Griffey": 9}).by_name(asked)) == expected
 
 
@@ -268,26 +268,26 @@ def test_a_team_is_the_same_whoever_names_it(names: tuple[str, ...], code: str) 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (ById(system="mlbam", id="10"), 10),
-        (ById(system="bbref", id="ramirjo01"), 1),
-        (ById(system="bbref", id="RAMIRJO01"), None),
-        (ById(system="mlbam", id="-1"), None),
-        (ById(system="mlbam", id=" 10.0"), 10),
-        (ById(system="mlbam", id="9" * 5000), None),
-        (ById(system="bbref", id="ramirjo01 "), 1),
-        (ById(system="retro", id="gone"), None),
-        (ById(system="", id=""), None),
+        (IdQuery(system="mlbam", id="10"), 10),
+        (IdQuery(system="bbref", id="ramirjo01"), 1),
+        (IdQuery(system="bbref", id="RAMIRJO01"), None),
+        (IdQuery(system="mlbam", id="-1"), None),
+        (IdQuery(system="mlbam", id=" 10.0"), 10),
+        (IdQuery(system="mlbam", id="9" * 5000), None),
+        (IdQuery(system="bbref", id="ramirjo01 "), 1),
+        (IdQuery(system="retro", id="gone"), None),
+        (IdQuery(system="", id=""), None),
     ],
 )
-def test_an_id_finds_one_or_nobody(asked: ById, expected: int | None) -> None:
+def test_an_id_finds_one_or_nobody(asked: IdQuery, expected: int | None) -> None:
     assert ids(resolver().by_id(asked)) == expected
 
 
 def test_what_found_him_is_told() -> None:
-    assert resolver().by_id(ById(system="bbref", id="ramirjo01")) == Found(player=PEOPLE[0], rule="bbref id")
+    assert resolver().by_id(IdQuery(system="bbref", id="ramirjo01")) == Found(player=PEOPLE[0], rule="bbref id")
     rules = {
         name: answer.rule
         for name in ("Jose Ramirez", "Matthew Boyd", "Tom Old")
-        if isinstance(answer := resolver().by_name(ByName(name=name)), Found)
+        if isinstance(answer := resolver().by_name(NameQuery(name=name)), Found)
     }
     assert rules == {"Jose Ramirez": "spelling", "Matthew Boyd": "first name", "Tom Old": "spelling, of late"}

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ondeck_ingest.jobs.calendar import Known, due_days, season_from, wanted_days
+from ondeck_ingest.jobs.calendar import DayStatus, due_days, season_from, wanted_days
 from ondeck_ingest.jobs.handler import pause_after
 
 
@@ -50,25 +50,25 @@ BEFORE_NINE = datetime(2024, 6, 10, 12, 59, tzinfo=UTC)  # 08:59 in New York: th
         (1, None, True),
         (3, None, True),
         (4, None, False),  # outside the look-back
-        (1, Known(got=False), True),  # wanted, never tried
-        (1, Known(got=False, tried_at=TODAY), True),  # failed; the queue knows when it is tried again
-        (1, Known(got=False, tried_at=TODAY, given_up=True), False),
-        (1, Known(got=False, tried_at=YESTERDAY, given_up=True), True),
-        (1, Known(got=True, tried_at=TODAY), False),
-        (1, Known(got=True, tried_at=BEFORE_NINE), True),
-        (1, Known(got=True, tried_at=YESTERDAY), True),
-        (14, Known(got=True, tried_at=YESTERDAY), True),
-        (15, Known(got=True, tried_at=YESTERDAY), False),  # outside the correction window
-        (14, Known(got=False, tried_at=YESTERDAY, given_up=True), False),
+        (1, DayStatus(got=False), True),  # wanted, never tried
+        (1, DayStatus(got=False, tried_at=TODAY), True),  # failed; the queue knows when it is tried again
+        (1, DayStatus(got=False, tried_at=TODAY, given_up=True), False),
+        (1, DayStatus(got=False, tried_at=YESTERDAY, given_up=True), True),
+        (1, DayStatus(got=True, tried_at=TODAY), False),
+        (1, DayStatus(got=True, tried_at=BEFORE_NINE), True),
+        (1, DayStatus(got=True, tried_at=YESTERDAY), True),
+        (14, DayStatus(got=True, tried_at=YESTERDAY), True),
+        (15, DayStatus(got=True, tried_at=YESTERDAY), False),  # outside the correction window
+        (14, DayStatus(got=False, tried_at=YESTERDAY, given_up=True), False),
     ],
 )
 def test_a_day_is_due_until_it_is_got_and_once_a_day_while_it_may_be_corrected(
     back: int,
-    known: Known | None,
+    known: DayStatus | None,
     due: bool,  # noqa: FBT001  a table
 ) -> None:
     day = date(2024, 6, 10) - timedelta(days=back)
-    others = {date(2024, 6, 10) - timedelta(days=number): Known(got=True, tried_at=TODAY) for number in range(30)}
+    others = {date(2024, 6, 10) - timedelta(days=number): DayStatus(got=True, tried_at=TODAY) for number in range(30)}
     given = {each: what for each, what in others.items() if each != day} | ({day: known} if known else {})
     assert due_days(NOW, lookback_days=3, correction_days=14, known=given) == ([day] if due else [])
 
@@ -76,5 +76,5 @@ def test_a_day_is_due_until_it_is_got_and_once_a_day_while_it_may_be_corrected(
 def test_a_day_that_was_got_before_it_was_over_is_due_even_if_none_is_corrected() -> None:
     early, late = (datetime(2024, 6, 9, 16, tzinfo=UTC), datetime(2024, 6, 10, 14, tzinfo=UTC))
     for tried_at, due in ((early, [date(2024, 6, 9)]), (late, [])):
-        known = {date(2024, 6, 9): Known(got=True, tried_at=tried_at)}
+        known = {date(2024, 6, 9): DayStatus(got=True, tried_at=tried_at)}
         assert due_days(NOW, lookback_days=1, correction_days=0, known=known) == due

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from ondeck_core.instances import Matrix
 from ondeck_server.batching.batcher import INLINE_SECONDS, ROWS_A_RUN, Batcher
-from ondeck_server.batching.latency_model import Pace, Timed
-from ondeck_server.batching.queue import Priority, QueueFullError, Ran, TooLateError
+from ondeck_server.batching.latency_model import LatencyModel, TimedRun
+from ondeck_server.batching.queue import DeadlineUnmeetableError, Outputs, Priority, QueueFullError
 from ondeck_server.models.loader import LoadedVersion, load
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.factories.model_managers import manners
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
-SLOW = Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)])  # a millisecond a row
+SLOW = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])  # a millisecond a row
 
 
 class Doubling:
@@ -27,7 +27,7 @@ class Doubling:
         self.runs: list[int] = []
         self.now = 0.0
 
-    def run(self, rows: Matrix) -> Ran:
+    def run(self, rows: Matrix) -> Outputs:
         self.runs.append(len(rows))
         self.now += 0.001 * len(rows)
         return rows * 2, rows[:, 0]
@@ -40,7 +40,7 @@ def numbered(rows: int, start: int = 0) -> Matrix:
     return np.arange(start, start + rows, dtype=np.float32).reshape(-1, 1)
 
 
-def assert_own(ran: Ran, asked: Matrix) -> None:
+def assert_own(ran: Outputs, asked: Matrix) -> None:
     np.testing.assert_array_equal(ran[0], asked * 2)
     np.testing.assert_array_equal(ran[1], asked[:, 0])
 
@@ -68,11 +68,11 @@ CALLERS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(callers=CALLERS, pace=st.sampled_from([None, SLOW]), budget=st.sampled_from([0, 0.002]))
 async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order(
-    callers: Sequence[tuple[int, str, Priority | None]], pace: Pace | None, budget: float
+    callers: Sequence[tuple[int, str, Priority | None]], pace: LatencyModel | None, budget: float
 ) -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, manners(budget_seconds=budget), pace=pace, clock=graph.clock)
-    asked: list[tuple[Matrix, asyncio.Task[Ran]]] = []
+    asked: list[tuple[Matrix, asyncio.Task[Outputs]]] = []
     most_rows = 0
     for rows, how, priority in callers:
         if how == "come later":
@@ -81,7 +81,7 @@ async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order
         within = {"in too little time": -1.0, "in time": 1e9}.get(how)
         task = asyncio.create_task(batcher.answer(instances, within, priority))
         if how == "in too little time":
-            with pytest.raises(TooLateError):
+            with pytest.raises(DeadlineUnmeetableError):
                 await task
             continue
         most_rows += rows
@@ -112,9 +112,9 @@ async def test_what_is_cancelled_before_its_run_is_not_run() -> None:
 async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_run() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, manners(), clock=graph.clock)
-    batcher._pace = Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)])
+    batcher._pace = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])
     ahead = batcher.submit(numbered(30))
-    with pytest.raises(TooLateError, match="31 ms of runs are ahead, 20 ms are left"):
+    with pytest.raises(DeadlineUnmeetableError, match="31 ms of runs are ahead, 20 ms are left"):
         batcher.submit(numbered(1), 0.020)
     in_time = batcher.submit(numbered(1), 0.040)
     await asyncio.gather(ahead, in_time)
@@ -124,7 +124,7 @@ async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_ru
 async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_run() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, manners(), pace=SLOW, clock=graph.clock)
-    with pytest.raises(TooLateError):
+    with pytest.raises(DeadlineUnmeetableError):
         await batcher.answer(numbered(3 * ROWS_A_RUN), 0.5)
     assert not graph.runs
 
@@ -138,7 +138,9 @@ async def test_a_large_call_goes_first_where_its_caller_says_so() -> None:
 
 async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(), pace=Pace([Timed(rows=1, seconds=0.001), Timed(rows=256, seconds=0.256)]))
+    batcher = Batcher(
+        graph.run, manners(), pace=LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])
+    )
     bulk = batcher.submit(numbered(200), None, BULK)
     small = batcher.submit(numbered(1), 0.01, INTERACTIVE)
     assert_own(await small, numbered(1))
@@ -150,7 +152,7 @@ async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for
     go_on, begun = threading.Event(), asyncio.Event()
     loop, now = asyncio.get_running_loop(), [0.0]
 
-    def run(rows: Matrix) -> Ran:
+    def run(rows: Matrix) -> Outputs:
         loop.call_soon_threadsafe(begun.set)
         assert go_on.wait(10)
         return rows, rows[:, 0]
@@ -159,7 +161,7 @@ async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for
     long = batcher.submit(numbered(200), None, BULK)  # 200 ms
     await begun.wait()
     now[0] = 0.05
-    with pytest.raises(TooLateError, match="250 ms of runs are ahead, 240 ms are left"):
+    with pytest.raises(DeadlineUnmeetableError, match="250 ms of runs are ahead, 240 ms are left"):
         batcher.submit(numbered(100), 0.24, BULK)
     later = batcher.submit(numbered(100), 0.26, BULK)
     soon = batcher.submit(numbered(1), 0.1)  # runs beside it
@@ -168,10 +170,10 @@ async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for
 
 
 def test_the_pace_is_learned_from_runs() -> None:
-    pace = Pace([Timed(rows=1, seconds=0.002), Timed(rows=101, seconds=0.102)])
+    pace = LatencyModel([TimedRun(rows=1, seconds=0.002), TimedRun(rows=101, seconds=0.102)])
     assert pace.seconds(50) == pytest.approx(0.051)
     for _ in range(100):
-        pace.learn(Timed(rows=10, seconds=0.022))
+        pace.learn(TimedRun(rows=10, seconds=0.022))
     assert pace.seconds(50) == pytest.approx(0.102, rel=0.01)
     assert pace.rows_within(0.102) in {49, 50}
 
@@ -207,14 +209,16 @@ async def test_a_large_call_fills_the_queue_with_all_of_its_rows() -> None:
 async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
     running, go_on = threading.Event(), threading.Event()
 
-    def run(rows: Matrix) -> Ran:
+    def run(rows: Matrix) -> Outputs:
         if len(rows) == ROWS_A_RUN:
             running.set()
             go_on.wait(30)
         return (rows,)
 
     batcher = Batcher(
-        run, manners(), pace=Pace([Timed(rows=1, seconds=1e-4), Timed(rows=256, seconds=2 * INLINE_SECONDS)])
+        run,
+        manners(),
+        pace=LatencyModel([TimedRun(rows=1, seconds=1e-4), TimedRun(rows=256, seconds=2 * INLINE_SECONDS)]),
     )
     large = asyncio.create_task(batcher.answer(numbered(2 * ROWS_A_RUN)))
     while not running.is_set():  # noqa: ASYNC110  it is set in another thread
@@ -243,7 +247,7 @@ async def test_a_full_run_does_not_wait_for_company() -> None:
 
 
 async def test_a_run_that_fails_is_told_to_each_of_its_callers_and_the_next_goes_on() -> None:
-    def run(rows: Matrix) -> Ran:
+    def run(rows: Matrix) -> Outputs:
         if len(rows) == 2:
             raise ArithmeticError("a graph that cannot take two")
         return (rows,)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ondeck_server.security.tls import CertificatesRefusedError, Renewal, files_of, read_certificates
+from ondeck_server.security.tls import CertificateReloader, InvalidCertificatesError, files_of, read_certificates
 from ondeck_server.settings import ServerSettings
 from tests.fixtures.tls import Authority, Pair
 
@@ -33,7 +33,7 @@ def settings(pair: Pair, client_ca: Path | None = None) -> ServerSettings:
 )
 def test_half_of_what_tls_needs_is_refused_by_name(given: set[str], lacking: str) -> None:
     words: dict[str, Any] = {name: Path("x.pem") for name in given}
-    with pytest.raises(CertificatesRefusedError, match=lacking):
+    with pytest.raises(InvalidCertificatesError, match=lacking):
         files_of(ServerSettings(**words))
 
 
@@ -70,14 +70,14 @@ def test_a_file_that_cannot_secure_anything_is_refused_by_name(signing: Authorit
     WRONG[complaint](pair, signing)
     files = files_of(settings(pair, signing.file))
     assert files is not None
-    with pytest.raises(CertificatesRefusedError, match=complaint):
+    with pytest.raises(InvalidCertificatesError, match=complaint):
         read_certificates(files)
 
 
-def renewal_of(pair: Pair) -> Renewal:
+def renewal_of(pair: Pair) -> CertificateReloader:
     files = files_of(settings(pair))
     assert files is not None
-    return Renewal(files)
+    return CertificateReloader(files)
 
 
 def test_files_that_did_not_change_are_not_read_again(pair: Pair) -> None:

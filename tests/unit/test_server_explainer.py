@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
 from ondeck_server.inference.explainer import explain
-from ondeck_server.inference.predictor import Asked, Predictor
-from ondeck_server.models.catalog import Wanted
+from ondeck_server.inference.predictor import PredictionInput, Predictor
+from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.servable import TaskLease
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.factories.model_managers import opened_models
@@ -24,7 +24,7 @@ async def predictor(explaining_repository: Path) -> Predictor:
 
 @pytest.fixture
 def lease(predictor: Predictor) -> TaskLease:
-    return predictor.lease(Wanted(model="called_strike"))
+    return predictor.lease(ModelRef(model="called_strike"))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_others_are_answered_while_an_explanation_is_under_way(
 ) -> None:
     explaining = asyncio.create_task(explain(predictor, lease, instance, ""))
     await asyncio.sleep(0)
-    await predictor.predict(lease, Asked(instances=instance, path="pitch"))
+    await predictor.predict(lease, PredictionInput(instances=instance, path="pitch"))
     assert not explaining.done()
     explained = await explaining
     added = sum(each.contribution for each in explained.contributions)

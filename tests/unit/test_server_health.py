@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ondeck_server.health.status import Health, Standing, all_agree, board
+from ondeck_server.health.status import HealthRegistry, ServerHealth, all_agree, board
 
 SERVICES = ("ondeck.v1.PredictionService", "inference.GRPCInferenceService")
 
 
-def standing(**changes: Any) -> Standing:
+def standing(**changes: Any) -> ServerHealth:
     """One model, `ball`, of two versions; 1 is in production and answers."""
     known: dict[str, Any] = {
         "services": SERVICES,
@@ -17,7 +17,7 @@ def standing(**changes: Any) -> Standing:
         "wanted": {"ball": {"production": 1}},
         "actual": {"ball": {"production": 1}},
     }
-    return Standing(**{**known, **changes})
+    return ServerHealth(**{**known, **changes})
 
 
 def test_every_name_has_its_word() -> None:
@@ -87,7 +87,7 @@ def test_a_name_serves_where_all_processes_say_so() -> None:
 
 
 async def test_a_watch_gives_the_word_now_and_each_other_word_after_it() -> None:
-    health = Health()
+    health = HealthRegistry()
     async with aclosing(health.watch("models/ball")) as words:
         assert await anext(words) is None
         health.tell({"models/ball": False, "": True})
@@ -101,7 +101,7 @@ async def test_a_watch_gives_the_word_now_and_each_other_word_after_it() -> None
 
 
 async def test_who_looks_seldom_sees_the_newest_alone() -> None:
-    health = Health()
+    health = HealthRegistry()
     async with aclosing(health.watch("")) as words:
         assert await anext(words) is None
         for round_ in range(100):
@@ -117,7 +117,7 @@ async def test_who_looks_seldom_sees_the_newest_alone() -> None:
 
 
 async def test_a_farewell_sticks() -> None:
-    health = Health()
+    health = HealthRegistry()
     health.tell({"": True, "models/ball": True})
     health.leave()
     assert health.told == {"": False, "models/ball": False}
@@ -126,7 +126,7 @@ async def test_a_farewell_sticks() -> None:
 
 
 async def test_every_watch_ends_when_the_watchers_are_dismissed() -> None:
-    health = Health()
+    health = HealthRegistry()
     health.tell({"": True})
     seen: list[bool | None] = []
 

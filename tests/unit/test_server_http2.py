@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from ondeck_server.health.status import Health
-from ondeck_server.rpc.context import Call
+from ondeck_server.health.status import HealthRegistry
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.method import methods_of
-from ondeck_server.rpc.metrics import Meters
-from ondeck_server.services.health import HealthHandlers
+from ondeck_server.rpc.metrics import CallMetrics
+from ondeck_server.services.health import HealthService
 from ondeck_server.services.health_messages import HEALTH
-from ondeck_server.transports.http2.codec import Messages, RefusedError, framed
-from ondeck_server.transports.http2.context import Http2Call, Peer
-from ondeck_server.transports.http2.headers import Field, ending, metadata_of, read_head, seconds_of, size_of
+from ondeck_server.transports.http2.codec import MessageDecoder, ProtocolError, encode
+from ondeck_server.transports.http2.context import Http2CallContext, Peer
+from ondeck_server.transports.http2.headers import Field, metadata_of, read_head, seconds_of, size_of, trailers
 from ondeck_server.transports.http2.peer import identity_of
-from ondeck_server.transports.http2.request_queue import Requests
-from ondeck_server.transports.http2.stream import Bounds
-from ondeck_server.transports.http2.stream_types import ManyRequests, OneRequest
+from ondeck_server.transports.http2.request_queue import RequestQueue
+from ondeck_server.transports.http2.stream import StreamLimits
+from ondeck_server.transports.http2.stream_types import ClientStreaming, UnaryRequest
 
 LONGEST = 1000
 
@@ -91,14 +91,14 @@ def test_fields_have_the_size_that_http2_gives_them() -> None:
 
 
 def test_a_status_is_written_so_that_any_text_survives() -> None:
-    fields = dict(ending(3, "100 % näher\n", [("a-bin", b"\0\xff"), ("b", "c")]))
+    fields = dict(trailers(3, "100 % näher\n", [("a-bin", b"\0\xff"), ("b", "c")]))
     assert fields[b"grpc-status"] == b"3"
     assert fields[b"grpc-message"] == b"100 %25 n%C3%A4her%0A"
     assert fields[b"a-bin"] == b"AP8"
     assert fields[b"b"] == b"c"
 
 
-def fed(messages: Messages, data: bytes, cuts: Iterable[int]) -> list[bytes]:
+def fed(messages: MessageDecoder, data: bytes, cuts: Iterable[int]) -> list[bytes]:
     found, at = [], 0
     for cut in (*sorted(cuts), len(data)):
         found += messages.feed(data[at:cut])
@@ -108,9 +108,9 @@ def fed(messages: Messages, data: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.data())
 def test_messages_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[bytes], data: st.DataObject) -> None:
-    stream = b"".join(framed(message) for message in sent)
+    stream = b"".join(encode(message) for message in sent)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=10))
-    messages = Messages(LONGEST)
+    messages = MessageDecoder(LONGEST)
     assert fed(messages, stream, cuts) == sent
     assert messages.between
 
@@ -119,7 +119,7 @@ def test_messages_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[
 def test_compressed_messages_come_out_whole(sent: list[bytes], encoding: bytes) -> None:
     pack = gzip.compress if encoding == b"gzip" else zlib.compress
     stream = b"".join(struct.pack(">BI", 1, len(pack(each))) + pack(each) for each in sent)
-    assert Messages(LONGEST, encoding).feed(stream) == sent
+    assert MessageDecoder(LONGEST, encoding).feed(stream) == sent
 
 
 @given(st.binary(max_size=400))
@@ -127,8 +127,8 @@ def test_whatever_comes_is_messages_or_is_refused(noise: bytes) -> None:
     found: list[bytes] = []
     code = code_pb2.INTERNAL
     try:
-        found = Messages(LONGEST, b"gzip").feed(noise)
-    except RefusedError as refused:
+        found = MessageDecoder(LONGEST, b"gzip").feed(noise)
+    except ProtocolError as refused:
         code = refused.code
     assert code in {code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED}
     assert all(len(each) <= LONGEST for each in found)
@@ -138,30 +138,30 @@ def test_whatever_comes_is_messages_or_is_refused(noise: bytes) -> None:
     ("encoding", "sent", "code"),
     [
         (b"identity", struct.pack(">BI", 0, LONGEST + 1), code_pb2.RESOURCE_EXHAUSTED),
-        (b"identity", framed(bytes(LONGEST + 1)), code_pb2.RESOURCE_EXHAUSTED),
-        (b"gzip", b"\1" + framed(gzip.compress(bytes(LONGEST + 1)))[1:], code_pb2.RESOURCE_EXHAUSTED),
-        (b"gzip", b"\1" + framed(gzip.compress(b"yes")[:-9])[1:], code_pb2.INTERNAL),
-        (b"gzip", b"\1" + framed(gzip.compress(b"yes") + gzip.compress(b"no"))[1:], code_pb2.INTERNAL),
-        (b"gzip", b"\1" + framed(b"no")[1:], code_pb2.INTERNAL),
-        (b"identity", b"\1" + framed(b"no")[1:], code_pb2.INTERNAL),
-        (b"identity", b"\7" + framed(b"no")[1:], code_pb2.INTERNAL),
-        (b"snappy", b"\1" + framed(b"no")[1:], code_pb2.UNIMPLEMENTED),
+        (b"identity", encode(bytes(LONGEST + 1)), code_pb2.RESOURCE_EXHAUSTED),
+        (b"gzip", b"\1" + encode(gzip.compress(bytes(LONGEST + 1)))[1:], code_pb2.RESOURCE_EXHAUSTED),
+        (b"gzip", b"\1" + encode(gzip.compress(b"yes")[:-9])[1:], code_pb2.INTERNAL),
+        (b"gzip", b"\1" + encode(gzip.compress(b"yes") + gzip.compress(b"no"))[1:], code_pb2.INTERNAL),
+        (b"gzip", b"\1" + encode(b"no")[1:], code_pb2.INTERNAL),
+        (b"identity", b"\1" + encode(b"no")[1:], code_pb2.INTERNAL),
+        (b"identity", b"\7" + encode(b"no")[1:], code_pb2.INTERNAL),
+        (b"snappy", b"\1" + encode(b"no")[1:], code_pb2.UNIMPLEMENTED),
     ],
 )
 def test_what_is_too_long_or_not_what_it_claims_is_refused(encoding: bytes, sent: bytes, code: int) -> None:
-    with pytest.raises(RefusedError) as refused:
-        Messages(LONGEST, encoding).feed(sent)
+    with pytest.raises(ProtocolError) as refused:
+        MessageDecoder(LONGEST, encoding).feed(sent)
     assert refused.value.code == code
 
 
 def test_nothing_is_nothing_compressed_or_not() -> None:
-    assert Messages(LONGEST, b"gzip").feed(b"\1\0\0\0\0" + framed(b"")) == [b"", b""]
+    assert MessageDecoder(LONGEST, b"gzip").feed(b"\1\0\0\0\0" + encode(b"")) == [b"", b""]
 
 
 def test_an_answer_is_compressed_from_its_size_on_and_not_below() -> None:
     message = b"a" * 100
-    assert framed(message, 101) == framed(message) == b"\0\0\0\0\x64" + message
-    packed = framed(message, 100)
+    assert encode(message, 101) == encode(message) == b"\0\0\0\0\x64" + message
+    packed = encode(message, 100)
     assert packed[0] == 1
     assert gzip.decompress(packed[5:]) == message
 
@@ -170,7 +170,7 @@ def test_a_caller_gets_room_as_its_requests_are_read_and_no_sooner() -> None:
     let: list[int] = []
 
     async def read() -> list[bytes]:
-        requests: Requests[bytes] = Requests(lambda each: each, 20, let.append)
+        requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, let.append)
         requests.put([b"12345"], 10)
         assert let == [10]
         requests.put([b"678901234567890"], 20)
@@ -189,7 +189,7 @@ def test_a_caller_gets_room_as_its_requests_are_read_and_no_sooner() -> None:
 
 def test_empty_requests_take_room_too() -> None:
     let: list[int] = []
-    requests: Requests[bytes] = Requests(lambda each: each, 20, let.append)
+    requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, let.append)
     for _ in range(10):
         requests.put([b""], 5)
     assert sum(let) < 20
@@ -218,29 +218,31 @@ class OpenLine:
     async def room(self, stream: int) -> None: ...
 
 
-BOUNDS = Bounds(longest_message=LONGEST, window=20, compress_from=None)
+BOUNDS = StreamLimits(longest_message=LONGEST, window=20, compress_from=None)
 TOO_LONG = struct.pack(">BI", 0, LONGEST + 1)
-UNREAD = framed(bytes(LONGEST))
-CHECK = next(methods_of(HEALTH, HealthHandlers(Health()), Meters(CollectorRegistry())))
+UNREAD = encode(bytes(LONGEST))
+CHECK = next(methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())))
 
 
-def called() -> Http2Call:
-    return Http2Call(CHECK.name, Peer(address="", identity=""), read_head(()), (), asyncio.get_running_loop().time)
+def called() -> Http2CallContext:
+    return Http2CallContext(
+        CHECK.name, Peer(address="", identity=""), read_head(()), (), asyncio.get_running_loop().time
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "sent"),
     [
-        (OneRequest, [UNREAD]),
-        (OneRequest, [TOO_LONG]),
-        (OneRequest, [UNREAD, UNREAD]),
-        (ManyRequests, [UNREAD]),
-        (ManyRequests, [TOO_LONG]),
-        (ManyRequests, [UNREAD, TOO_LONG]),
+        (UnaryRequest, [UNREAD]),
+        (UnaryRequest, [TOO_LONG]),
+        (UnaryRequest, [UNREAD, UNREAD]),
+        (ClientStreaming, [UNREAD]),
+        (ClientStreaming, [TOO_LONG]),
+        (ClientStreaming, [UNREAD, TOO_LONG]),
     ],
 )
 async def test_what_a_call_took_of_its_connection_is_given_back_when_it_ends(
-    kind: type[OneRequest | ManyRequests], sent: list[bytes]
+    kind: type[UnaryRequest | ClientStreaming], sent: list[bytes]
 ) -> None:
     line = OpenLine()
     exchange = kind(line, 1, CHECK, called(), BOUNDS)
@@ -251,12 +253,12 @@ async def test_what_a_call_took_of_its_connection_is_given_back_when_it_ends(
 
 
 async def test_a_call_ends_with_a_status_though_what_it_waits_for_was_given_up() -> None:
-    async def handle(_: Call, __: Message) -> Message:
+    async def handle(_: CallContext, __: Message) -> Message:
         raise asyncio.CancelledError
 
     line = OpenLine()
-    exchange = OneRequest(line, 1, replace(CHECK, handle=handle), called(), BOUNDS)
-    exchange.take(framed(b""), end=True)
+    exchange = UnaryRequest(line, 1, replace(CHECK, handle=handle), called(), BOUNDS)
+    exchange.take(encode(b""), end=True)
     await asyncio.sleep(0)
     assert exchange.over
     assert (b"grpc-status", b"1") in line.begun
@@ -264,7 +266,7 @@ async def test_a_call_ends_with_a_status_though_what_it_waits_for_was_given_up()
 
 def test_who_waits_for_a_request_is_woken_by_it_and_by_the_end() -> None:
     async def read() -> list[bytes]:
-        requests: Requests[bytes] = Requests(lambda each: each, 10, lambda _: None)
+        requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 10, lambda _: None)
 
         async def all_of_them() -> list[bytes]:
             return [each async for each in requests]

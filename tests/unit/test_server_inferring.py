@@ -11,10 +11,10 @@ import pytest_asyncio
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.errors import InvalidInstanceError
 from ondeck_server.models.import_onnx import publish_graph
-from ondeck_server.models.manager import Models
+from ondeck_server.models.manager import ModelManager
 from ondeck_server.rpc.ordered_stream import IN_FLIGHT
-from ondeck_server.security.rate_limit import Rates
-from ondeck_server.services.open_inference.inference import Inferring
+from ondeck_server.security.rate_limit import GcraLimiter
+from ondeck_server.services.open_inference.inference import TensorInference
 from tests.factories.model_managers import opened_models
 from tests.factories.onnx_graphs import WIDTH, scoring
 
@@ -38,17 +38,17 @@ class Patient:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def models(tmp_path: Path) -> Models:
+async def models(tmp_path: Path) -> ModelManager:
     publish_graph(tmp_path, MODEL, scoring())
     return await opened_models(tmp_path)
 
 
 @pytest.fixture
-def inferring(models: Models) -> Inferring:
-    return Inferring(models, Rates(rows_per_second=0))
+def inferring(models: ModelManager) -> TensorInference:
+    return TensorInference(models, GcraLimiter(rows_per_second=0))
 
 
-def held(models: Models) -> int:
+def held(models: ModelManager) -> int:
     return models._served[MODEL, 1]._leases
 
 
@@ -58,7 +58,9 @@ def request(number: int = 0, model: str = MODEL, width: int = WIDTH) -> ModelInf
     return asked
 
 
-async def test_a_hold_ends_with_the_answer_the_refusal_and_the_cancel(models: Models, inferring: Inferring) -> None:
+async def test_a_hold_ends_with_the_answer_the_refusal_and_the_cancel(
+    models: ModelManager, inferring: TensorInference
+) -> None:
     await inferring.infer(request(), Patient())
     with pytest.raises(InvalidInstanceError):
         await inferring.infer(request(width=WIDTH + 1), Patient())
@@ -71,7 +73,9 @@ async def test_a_hold_ends_with_the_answer_the_refusal_and_the_cancel(models: Mo
     assert tally.rows == tally.succeeded
 
 
-async def test_a_stream_that_is_given_up_ends_at_once_and_holds_nothing(models: Models, inferring: Inferring) -> None:
+async def test_a_stream_that_is_given_up_ends_at_once_and_holds_nothing(
+    models: ModelManager, inferring: TensorInference
+) -> None:
     async def endless() -> AsyncIterator[ModelInferRequest]:
         for number in count():
             yield request(number)
@@ -87,7 +91,7 @@ async def test_a_stream_that_is_given_up_ends_at_once_and_holds_nothing(models: 
 
 
 async def test_a_request_that_cannot_be_read_ends_the_stream_after_what_came_before(
-    models: Models, inferring: Inferring
+    models: ModelManager, inferring: TensorInference
 ) -> None:
     async def breaking() -> AsyncIterator[ModelInferRequest]:
         yield request(0)
@@ -103,7 +107,7 @@ async def test_a_request_that_cannot_be_read_ends_the_stream_after_what_came_bef
     assert held(models) == 0
 
 
-async def test_outputs_come_as_they_were_asked_for(inferring: Inferring) -> None:
+async def test_outputs_come_as_they_were_asked_for(inferring: TensorInference) -> None:
     asked = request()
     asked.outputs.add(name="label")
     answer = await inferring.infer(asked, Patient())

@@ -2,59 +2,76 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondeck_registry.repository import Line
-from ondeck_server.models.reconciler import Action, Drop, Load, Point, Standing, State, Unload, next_action
-from ondeck_server.models.source import Aliases, Aspired, Key, aspire
-from ondeck_server.version_policy import Rule, rules_of
+from ondeck_registry.repository import ModelEntry
+from ondeck_server.models.reconciler import (
+    Action,
+    ClearAlias,
+    LoadVersion,
+    SetAlias,
+    UnloadVersion,
+    VersionState,
+    VersionStatus,
+    next_action,
+)
+from ondeck_server.models.source import Aliases, DesiredState, Key, aspire
+from ondeck_server.version_policy import VersionSelector, rules_of
 
 WHIFF = "whiff"
 OLD, NEW = (WHIFF, 1), (WHIFF, 2)
 BEFORE, AFTER = (("manifest.json", 1, 1),), (("manifest.json", 1, 2),)
 
 
-def ought(loaded: set[Key], aliases: dict[str, int], stamps: dict[Key, tuple[tuple[str, int, int], ...]]) -> Aspired:
-    return Aspired(stamps=stamps, loaded=frozenset(loaded), aliases={WHIFF: aliases})
+def ought(
+    loaded: set[Key], aliases: dict[str, int], stamps: dict[Key, tuple[tuple[str, int, int], ...]]
+) -> DesiredState:
+    return DesiredState(stamps=stamps, loaded=frozenset(loaded), aliases={WHIFF: aliases})
 
 
-def stands(**states: State) -> dict[Key, Standing]:
-    return {{"old": OLD, "new": NEW}[name]: Standing(state=state, stamp=BEFORE) for name, state in states.items()}
+def stands(**states: VersionState) -> dict[Key, VersionStatus]:
+    return {{"old": OLD, "new": NEW}[name]: VersionStatus(state=state, stamp=BEFORE) for name, state in states.items()}
 
 
 BOTH = ought({OLD, NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
 ONLY_NEW = ought({NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
 MENDED = ought({NEW}, {"production": 2}, {NEW: AFTER})
 NOTHING = ought(set(), {}, {OLD: BEFORE})
-PRODUCTION_NEW = Point(model=WHIFF, alias="production", number=2)
-PRODUCTION_GONE = Drop(model=WHIFF, alias="production")
-L, R, N, U, P = State.LOADED, State.REFUSED, State.LOADING, State.UNLOADING, State.PRESENT
+PRODUCTION_NEW = SetAlias(model=WHIFF, alias="production", number=2)
+PRODUCTION_GONE = ClearAlias(model=WHIFF, alias="production")
+L, R, N, U, P = (
+    VersionState.LOADED,
+    VersionState.REFUSED,
+    VersionState.LOADING,
+    VersionState.UNLOADING,
+    VersionState.PRESENT,
+)
 
-TABLE: list[tuple[str, Aspired, dict[Key, Standing], Aliases, Action | None]] = [
-    ("what an alias wants is loaded first", BOTH, {}, {}, Load(key=NEW)),
+TABLE: list[tuple[str, DesiredState, dict[Key, VersionStatus], Aliases, Action | None]] = [
+    ("what an alias wants is loaded first", BOTH, {}, {}, LoadVersion(key=NEW)),
     ("one at a time", BOTH, stands(new=N), {}, None),
     ("an alias follows once its version answers", BOTH, stands(new=L), {}, PRODUCTION_NEW),
-    ("then the others are loaded", BOTH, stands(new=L), {WHIFF: {"production": 2}}, Load(key=OLD)),
+    ("then the others are loaded", BOTH, stands(new=L), {WHIFF: {"production": 2}}, LoadVersion(key=OLD)),
     ("and then nothing is to do", BOTH, stands(new=L, old=L), {WHIFF: {"production": 2}}, None),
     ("the old one serves while the new one loads", ONLY_NEW, stands(old=L, new=N), {WHIFF: {"production": 1}}, None),
     ("and if the new one is refused", ONLY_NEW, stands(old=L, new=R), {WHIFF: {"production": 1}}, None),
-    ("what was refused is tried again once its files change", MENDED, stands(new=R), {}, Load(key=NEW)),
-    ("what nobody wants goes", ONLY_NEW, stands(old=L, new=L), {WHIFF: {"production": 2}}, Unload(key=OLD)),
+    ("what was refused is tried again once its files change", MENDED, stands(new=R), {}, LoadVersion(key=NEW)),
+    ("what nobody wants goes", ONLY_NEW, stands(old=L, new=L), {WHIFF: {"production": 2}}, UnloadVersion(key=OLD)),
     ("once", ONLY_NEW, stands(old=U, new=L), {WHIFF: {"production": 2}}, None),
     ("an alias taken away points nowhere", NOTHING, stands(old=L), {WHIFF: {"production": 1}}, PRODUCTION_GONE),
-    ("and its version goes", NOTHING, stands(old=L), {WHIFF: {}}, Unload(key=OLD)),
-    ("what has gone may come again", BOTH, stands(old=L, new=P), {}, Load(key=NEW)),
+    ("and its version goes", NOTHING, stands(old=L), {WHIFF: {}}, UnloadVersion(key=OLD)),
+    ("what has gone may come again", BOTH, stands(old=L, new=P), {}, LoadVersion(key=NEW)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("promise", "aspired", "standings", "actual", "action"), TABLE, ids=[row[0] for row in TABLE])
 def test_the_policy(
-    promise: str, aspired: Aspired, standings: dict[Key, Standing], actual: Aliases, action: Action | None
+    promise: str, aspired: DesiredState, standings: dict[Key, VersionStatus], actual: Aliases, action: Action | None
 ) -> None:
     assert next_action(aspired, standings, actual) == action, promise
 
 
 NUMBERS = st.integers(1, 4)
 LINES = st.builds(
-    lambda versions, aliases: Line(model=WHIFF, versions=tuple(sorted(versions)), aliases=aliases),
+    lambda versions, aliases: ModelEntry(model=WHIFF, versions=tuple(sorted(versions)), aliases=aliases),
     st.sets(NUMBERS),
     st.dictionaries(st.sampled_from(["production", "candidate"]), NUMBERS),
 )
@@ -62,9 +79,9 @@ LINES = st.builds(
 
 @given(lines=st.lists(LINES, min_size=1, max_size=5), bad=st.sets(NUMBERS), rules=st.sampled_from(["latest:1", "all"]))
 def test_an_alias_never_leaves_a_version_that_answers_but_for_another_and_all_comes_to_rest(
-    lines: list[Line], bad: set[int], rules: str
+    lines: list[ModelEntry], bad: set[int], rules: str
 ) -> None:
-    standings: dict[Key, Standing] = {}
+    standings: dict[Key, VersionStatus] = {}
     actual: dict[str, dict[str, int]] = {}
     for line in lines:
         stamps = {(WHIFF, number): BEFORE for number in line.versions}
@@ -74,17 +91,17 @@ def test_an_alias_never_leaves_a_version_that_answers_but_for_another_and_all_co
             if action is None:
                 break
             match action:
-                case Point(model=model, alias=alias, number=number):
+                case SetAlias(model=model, alias=alias, number=number):
                     assert standings[model, number].state is L
                     actual.setdefault(model, {})[alias] = number
-                case Drop(model=model, alias=alias):
+                case ClearAlias(model=model, alias=alias):
                     assert alias not in line.aliases
                     del actual[model][alias]
-                case Load(key=key):
-                    standings[key] = Standing(state=R if key[1] in bad else L, stamp=BEFORE)
-                case Unload(key=key):
+                case LoadVersion(key=key):
+                    standings[key] = VersionStatus(state=R if key[1] in bad else L, stamp=BEFORE)
+                case UnloadVersion(key=key):
                     assert key[1] not in actual.get(WHIFF, {}).values()
-                    standings[key] = Standing(state=P)
+                    standings[key] = VersionStatus(state=P)
         else:
             pytest.fail("it never comes to rest")
         for alias, number in line.aliases.items():
@@ -116,10 +133,10 @@ def test_what_is_no_rule_is_refused_with_what_would_be_one(text: str) -> None:
 
 
 def test_a_model_that_was_unloaded_on_request_wants_nothing() -> None:
-    line = Line(model=WHIFF, versions=(1,), aliases={"production": 1})
+    line = ModelEntry(model=WHIFF, versions=(1,), aliases={"production": 1})
     aspired = aspire({WHIFF: line}, {OLD: BEFORE}, rules_of("all"), frozenset({WHIFF}))
     assert (aspired.loaded, dict(aspired.aliases)) == (frozenset(), {})
 
 
 def test_the_newest_of_none_is_none() -> None:
-    assert Rule(latest=3).choose(()) == frozenset()
+    assert VersionSelector(latest=3).choose(()) == frozenset()

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck_server.security import rate_limit
-from ondeck_server.security.authorization import NotIdentifiedError, NotOperatorError, Operators
+from ondeck_server.security.authorization import CallerUnauthenticatedError, NotOperatorError, OperatorList
 from ondeck_server.security.identity import name_of
-from ondeck_server.security.rate_limit import MOST_CALLERS, RateExceededError, Rates
+from ondeck_server.security.rate_limit import MOST_CALLERS, GcraLimiter, RateExceededError
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Clock:
         return self.now
 
 
-def kept(limit: float) -> tuple[Rates, Clock]:
+def kept(limit: float) -> tuple[GcraLimiter, Clock]:
     clock = Clock()
-    return Rates(rows_per_second=limit, clock=clock), clock
+    return GcraLimiter(rows_per_second=limit, clock=clock), clock
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_never_more_rows_than_the_rate_gives_and_one_call_more(asked: list[tuple
 
 
 def test_where_nobody_is_named_everyone_is_an_operator() -> None:
-    Operators(()).admit(Caller())
+    OperatorList(()).admit(Caller())
 
 
 def test_operators_pass_and_others_are_told_what_to_do() -> None:
-    operators = Operators(["deploy"])
+    operators = OperatorList(["deploy"])
     operators.admit(Caller(identity="deploy"))
     with pytest.raises(NotOperatorError, match=r"'scout' may not do this; .*ONDECK_OPERATORS"):
         operators.admit(Caller(identity="scout"))
-    with pytest.raises(NotIdentifiedError, match="client certificate"):
+    with pytest.raises(CallerUnauthenticatedError, match="client certificate"):
         operators.admit(Caller())

@@ -12,7 +12,7 @@ from ondeck_core.errors import (
     WrongInstanceError,
 )
 from ondeck_server.batching.queue import QueueFullError
-from ondeck_server.rpc.errors import DOMAIN, INTERNAL_TEXT, DeadlinePassedError, outcome_of
+from ondeck_server.rpc.errors import DOMAIN, INTERNAL_TEXT, DeadlineExceededError, outcome_of
 
 TABLE = [
     (
@@ -33,7 +33,7 @@ TABLE = [
     (ModelNotLoadedError("x", 2, "broken"), grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_LOADED", [RetryInfo]),
     (NotExplainableError("x", 2), grpc.StatusCode.FAILED_PRECONDITION, "NOT_EXPLAINABLE", []),
     (QueueFullError("full"), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", [RetryInfo]),
-    (DeadlinePassedError("late"), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", []),
+    (DeadlineExceededError("late"), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", []),
     (ZeroDivisionError("secret"), grpc.StatusCode.INTERNAL, "INTERNAL", []),
 ]
 

@@ -7,23 +7,23 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from ondeck_runtime.cpu_quota import fewest, folders, limit_of_v1, limit_of_v2
-from ondeck_server.ipc.messages import Report
+from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.sockets import CannotListenError
 from ondeck_server.supervisor.listener import held_port
 from ondeck_server.supervisor.metrics import measures
-from ondeck_server.supervisor.pidfile import Running, pid_file, running
+from ondeck_server.supervisor.pidfile import ServerProcess, pid_file, running
 from ondeck_server.supervisor.policy import (
     KILL_AFTER,
     START_SECONDS,
     STEADY,
     Action,
-    Crew,
     Kill,
     Listen,
-    Member,
     Phase,
+    PoolState,
     Retire,
     Start,
+    WorkerSnapshot,
     decide,
     failures_after,
     next_look,
@@ -38,11 +38,11 @@ GRACE = 10.0
 STARTING, FIT, TOLD, LISTENING, RETIRING = Phase
 
 
-def crew(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, start_at: float = 0) -> Crew:
+def crew(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, start_at: float = 0) -> PoolState:
     """A crew of members by phase and generation, numbered from 0, all of them since now."""
-    return Crew(
+    return PoolState(
         members=tuple(
-            Member(number=number, generation=generation, phase=phase, since=NOW)
+            WorkerSnapshot(number=number, generation=generation, phase=phase, since=NOW)
             for number, (phase, generation) in enumerate(members)
         ),
         wanted=wanted,
@@ -68,7 +68,7 @@ def crew(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, star
     ids=str,
 )
 def test_there_are_as_many_workers_as_wanted_and_each_listens_once_it_is_fit(
-    standing: Crew, expected: Sequence[Action]
+    standing: PoolState, expected: Sequence[Action]
 ) -> None:
     assert list(decide(standing, NOW)) == list(expected)
 
@@ -98,8 +98,8 @@ def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_w
     members = {0: (LISTENING, 0), 1: (LISTENING, 0), 2: (LISTENING, 0)}
     numbers, started = 3, 0
     for _ in range(100):
-        standing = Crew(
-            members=tuple(Member(number=n, generation=g, phase=p, since=NOW) for n, (p, g) in members.items()),
+        standing = PoolState(
+            members=tuple(WorkerSnapshot(number=n, generation=g, phase=p, since=NOW) for n, (p, g) in members.items()),
             wanted=3,
             generation=1,
             start_at=0,
@@ -152,8 +152,8 @@ def test_workers_that_keep_dying_are_started_ever_more_slowly_and_a_steady_one_a
     assert pause_after(failures_after(failures, lived=STEADY)) == 0
 
 
-def report(*, settled: bool = True, missing: tuple[str, ...] = (), **serving: bool) -> Report:
-    return Report(settled=settled, listening=True, serving=serving, missing=missing, loaded=())
+def report(*, settled: bool = True, missing: tuple[str, ...] = (), **serving: bool) -> WorkerStatus:
+    return WorkerStatus(settled=settled, listening=True, serving=serving, missing=missing, loaded=())
 
 
 def test_a_name_serves_only_if_every_worker_serves_it() -> None:
@@ -224,7 +224,7 @@ def test_what_a_dead_worker_counted_stays_and_its_gauges_vanish() -> None:
 def test_a_running_server_is_found_by_its_file_and_a_file_left_behind_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "serve-50052.pid").write_text(f"{os.getpid()}\n")
     with pid_file(tmp_path, 50051):
-        assert running(tmp_path) == [Running(pid=os.getpid(), port=50051)]
+        assert running(tmp_path) == [ServerProcess(pid=os.getpid(), port=50051)]
     assert running(tmp_path) == []
 
 

@@ -2,14 +2,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ondeck_registry.alias_events import Move, lacking, line_of, served
+from ondeck_registry.alias_events import AliasChange, lacking, line_of, served
 
 WHEN = datetime(2024, 7, 1, 12, tzinfo=UTC)
 LINE = b'{"to":2}\n'
 
 
-def move(from_version: int | None, to_version: int, *, rollback: bool = False, alias: str = "production") -> Move:
-    return Move(
+def move(
+    from_version: int | None, to_version: int, *, rollback: bool = False, alias: str = "production"
+) -> AliasChange:
+    return AliasChange(
         when=WHEN,
         who="Ada",
         model="batted_ball",
@@ -22,7 +24,7 @@ def move(from_version: int | None, to_version: int, *, rollback: bool = False, a
 
 
 def test_a_line_of_the_audit_says_what_a_person_would_ask() -> None:
-    written = Move.model_validate_json(line_of(move(1, 2))).model_dump(mode="json", exclude={"id"})
+    written = AliasChange.model_validate_json(line_of(move(1, 2))).model_dump(mode="json", exclude={"id"})
     assert written == {
         "when": "2024-07-01T12:00:00Z",
         "who": "Ada",
@@ -86,5 +88,5 @@ def test_a_line_gets_into_the_record_once_and_whole(recorded: bytes, appended: b
         "a record that makes no sense",
     ],
 )
-def test_a_rollback_finds_what_undo_would(moves: list[Move], current: int, found: list[int]) -> None:
+def test_a_rollback_finds_what_undo_would(moves: list[AliasChange], current: int, found: list[int]) -> None:
     assert served(moves, "production", current) == found

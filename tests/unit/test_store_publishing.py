@@ -7,7 +7,7 @@ import pytest
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, Manifest
 from ondeck_registry import repository
-from ondeck_registry.aliases import Decision, move_alias
+from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.publication import next_version, publish
 from tests.factories.versions import FILES, MODEL, publish_made_up, signed
 
@@ -50,7 +50,7 @@ def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
 
 def test_the_number_of_a_version_that_served_and_is_gone_is_not_given_again(tmp_path: Path) -> None:
     publish_made_up(tmp_path, 1, 2)
-    move_alias(tmp_path, MODEL, "production", 2, Decision(who="Ada", why="better", at=datetime.now(UTC)))
+    move_alias(tmp_path, MODEL, "production", 2, AliasDecision(who="Ada", why="better", at=datetime.now(UTC)))
     shutil.rmtree(tmp_path / MODEL / "2")
     assert next_version(tmp_path, MODEL) == 3
 
@@ -62,7 +62,7 @@ def test_only_folders_with_a_plain_number_are_versions(tmp_path: Path) -> None:
     (tmp_path / MODEL / "5").touch()
     (tmp_path / ".hidden" / "1").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
-    assert repository.read_repository(tmp_path) == [repository.Line(model=MODEL, versions=(1, 12), aliases={})]
+    assert repository.read_repository(tmp_path) == [repository.ModelEntry(model=MODEL, versions=(1, 12), aliases={})]
 
 
 def test_aliases_that_cannot_be_read_are_refused_by_their_path(tmp_path: Path) -> None:

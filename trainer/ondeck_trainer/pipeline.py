@@ -13,31 +13,31 @@ from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
 from ondeck_core.promotion_gate import Verdict, judge
 from ondeck_registry import repository
 from ondeck_registry.actor import login_name
-from ondeck_registry.aliases import Decision, move_alias
+from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_trainer.artifact.onnx_export import export
 from ondeck_trainer.artifact.parity import LEAST_ROWS
-from ondeck_trainer.artifact.publish import Fitted, Published, publish_ensemble
-from ondeck_trainer.artifact.published_model import Graph
+from ondeck_trainer.artifact.publish import PublishableModel, PublishedVersion, publish_ensemble
+from ondeck_trainer.artifact.published_model import ModelGraph
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.data.missingness import with_gaps
-from ondeck_trainer.data.time_splits import Split, split
+from ondeck_trainer.data.time_splits import TimeSplit, split
 from ondeck_trainer.evaluation.ablation import ablation
-from ondeck_trainer.evaluation.evaluate import Judged, evaluate
+from ondeck_trainer.evaluation.evaluate import EvaluationContext, evaluate
 from ondeck_trainer.model.conformal import COVERAGES, thresholds
 from ondeck_trainer.model.ensemble import Ensemble, Probabilities, combine, fit_members
 from ondeck_trainer.model.learners import Recipe
-from ondeck_trainer.model.parallel import Workers
+from ondeck_trainer.model.parallel import ParallelFit
 from ondeck_trainer.model.recipes import RECIPES
 
 Say = Callable[[str], None]
 
 
-class GateError(OndeckError):
+class PromotionGateError(OndeckError):
     """What was trained is not better than what serves; nothing is published."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TrainingPlan:
     """How to train: where the models are, what is fitted and judged, how much is held against the graph.
 
     `recipe` None: that of the task. `force` overrules the gate, never parity.
@@ -49,11 +49,11 @@ class Plan:
     judge_from: date | None = None
     parity_rows: int = LEAST_ROWS
     force: bool = False
-    workers: Workers = field(default_factory=Workers)
+    workers: ParallelFit = field(default_factory=ParallelFit)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedEnsemble:
     """An ensemble, fitted and calibrated, and what it claims of itself."""
 
     ensemble: Ensemble
@@ -61,7 +61,7 @@ class Trained:
     prediction_sets: tuple[PredictionSets, ...]
 
 
-def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
+def train(dataset: Dataset, plan: TrainingPlan, say: Say) -> PublishedVersion:
     """Run the whole walk and move `production` onto the new version.
 
     Raises:
@@ -77,7 +77,7 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
     served = fit_recipe(dataset, days.served_fit, days.served_calibrate, plan, say)
     say("exporting, and holding the graph against scikit-learn")
     published = publish_ensemble(
-        Fitted(
+        PublishableModel(
             ensemble=served.ensemble,
             training=served.training,
             prediction_sets=served.prediction_sets,
@@ -91,13 +91,13 @@ def train(dataset: Dataset, plan: Plan, say: Say) -> Published:
     return published
 
 
-def fit_recipe(dataset: Dataset, fit_days: Window, later_days: Window, plan: Plan, say: Say) -> Trained:
+def fit_recipe(dataset: Dataset, fit_days: Window, later_days: Window, plan: TrainingPlan, say: Say) -> TrainedEnsemble:
     """Fit members on some days; weights, calibration and prediction sets on later ones."""
     fit, later = dataset.between(fit_days), dataset.between(later_days)
     recipe = plan.recipe or RECIPES[dataset.task.name]
     members = fit_members(with_gaps(fit, plan.seed), recipe, plan.workers, say)
     ensemble = combine(members, later)
-    return Trained(
+    return TrainedEnsemble(
         ensemble=ensemble,
         training=Training(
             fitted=fit_days,
@@ -118,11 +118,11 @@ def fit_sets(given: Probabilities, rows: Dataset) -> tuple[PredictionSets, ...]:
     )
 
 
-def judge_recipe(dataset: Dataset, trained: Trained, days: Split) -> Evaluation:
+def judge_recipe(dataset: Dataset, trained: TrainedEnsemble, days: TimeSplit) -> Evaluation:
     """Judge a fit on days after all that it was fitted and calibrated on, through its graph."""
     rows, task = dataset.between(days.judge), dataset.task
     graph = export(trained.ensemble, len(task.features.features), len(task.outcomes))
-    judged = Judged(
+    judged = EvaluationContext(
         fitted=days.fit,
         calibrated=days.calibrate,
         outcome_shares=trained.training.outcome_shares,
@@ -130,18 +130,20 @@ def judge_recipe(dataset: Dataset, trained: Trained, days: Split) -> Evaluation:
         served_fit=False,
         ablation=ablation(trained.ensemble, dataset.between(days.calibrate), rows),
     )
-    return evaluate(Graph(graph.SerializeToString()).probabilities(rows.features), rows, judged)
+    return evaluate(ModelGraph(graph.SerializeToString()).probabilities(rows.features), rows, judged)
 
 
-def _pass_gate(candidate: Evaluation, plan: Plan, model: str, say: Say) -> Verdict:
+def _pass_gate(candidate: Evaluation, plan: TrainingPlan, model: str, say: Say) -> Verdict:
     serving = repository.aliases(plan.models, model).get(PRODUCTION)
     held = None if serving is None else repository.evaluation_of(plan.models, model, serving)
     verdict = judge(candidate, held)
     say(f"gate: {verdict.reason}")
     if not verdict.passed and not plan.force:
-        raise GateError(f"{model} is not published: {verdict.reason} (--force overrules)")
+        raise PromotionGateError(f"{model} is not published: {verdict.reason} (--force overrules)")
     return verdict
 
 
-def _decision(verdict: Verdict) -> Decision:
-    return Decision(who=login_name(), why=f"trained; {verdict.reason}", at=datetime.now(UTC), forced=not verdict.passed)
+def _decision(verdict: Verdict) -> AliasDecision:
+    return AliasDecision(
+        who=login_name(), why=f"trained; {verdict.reason}", at=datetime.now(UTC), forced=not verdict.passed
+    )

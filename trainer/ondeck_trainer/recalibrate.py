@@ -28,7 +28,7 @@ from ondeck_trainer.artifact.model_card import card
 from ondeck_trainer.artifact.onnx_export import WEIGHTS, recalibrated
 from ondeck_trainer.artifact.parity import report
 from ondeck_trainer.artifact.publish import as_json, signing
-from ondeck_trainer.artifact.published_model import Graph, Served
+from ondeck_trainer.artifact.published_model import ModelGraph, PublishedModel
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.model.ensemble import LEAST_LOG, Calibration, Probabilities, fit_calibration, pool
 from ondeck_trainer.pipeline import fit_sets
@@ -36,7 +36,7 @@ from ondeck_trainer.pipeline import fit_sets
 LEAST_ROWS: Final = 2000
 
 
-class NotLaterError(OndeckError):
+class OverlappingDaysError(OndeckError):
     """The members were fitted on some of these days; what they say of them is too sure to calibrate on."""
 
 
@@ -45,7 +45,7 @@ class TooFewRowsError(OndeckError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recalibrated:
+class RecalibratedVersion:
     """A version with a last layer of its own."""
 
     folder: Path
@@ -57,7 +57,7 @@ class Recalibrated:
 class _LastLayer:
     """Weights of members and a calibration, over what the members of a graph say."""
 
-    members: Graph
+    members: ModelGraph
     weights: NDArray[np.float64]
     calibration: Calibration
 
@@ -65,7 +65,7 @@ class _LastLayer:
         return self.calibration.apply(_pooled(self.members, self.weights, features))
 
 
-def recalibrate(served: Served, recent: Dataset, models: Path) -> Recalibrated:
+def recalibrate(served: PublishedModel, recent: Dataset, models: Path) -> RecalibratedVersion:
     """Fit calibration and prediction sets of a version on recent rows, and publish that as a new version.
 
     Raises:
@@ -77,7 +77,7 @@ def recalibrate(served: Served, recent: Dataset, models: Path) -> Recalibrated:
         raise TooFewRowsError(f"{len(recent):,} rows are too few to calibrate on; {LEAST_ROWS:,} are asked for")
     fitted = served.manifest.training.fitted
     if recent.rows["game_date"].is_between(fitted.first_day, fitted.last_day).any():
-        raise NotLaterError(
+        raise OverlappingDaysError(
             f"the members of version {served.manifest.version} were fitted on {fitted}; give later days"
         )
     model = onnx.load_from_string((served.folder / MODEL_FILE).read_bytes())
@@ -85,7 +85,7 @@ def recalibrate(served: Served, recent: Dataset, models: Path) -> Recalibrated:
     calibration = fit_calibration(_pooled(served.graph, weights, recent.features), recent.labels)
     layer = _LastLayer(members=served.graph, weights=weights, calibration=calibration)
     graph = recalibrated(model, calibration).SerializeToString()
-    parity = report(layer.predict(recent.features), Graph(graph).probabilities(recent.features), recent.features)
+    parity = report(layer.predict(recent.features), ModelGraph(graph).probabilities(recent.features), recent.features)
     unsigned = _manifest(served, recent, layer, next_version(models, served.task.name))
     files = {name: (served.folder / name).read_bytes() for name in served.manifest.files} | {
         MODEL_FILE: graph,
@@ -94,10 +94,10 @@ def recalibrate(served: Served, recent: Dataset, models: Path) -> Recalibrated:
         CARD_FILE: _card(served, unsigned, parity),
     }
     folder, manifest = publish(models, files, signing(unsigned))
-    return Recalibrated(folder=folder, manifest=manifest, calibration=calibration)
+    return RecalibratedVersion(folder=folder, manifest=manifest, calibration=calibration)
 
 
-def _pooled(graph: Graph, weights: NDArray[np.float64], features: Matrix) -> Probabilities:
+def _pooled(graph: ModelGraph, weights: NDArray[np.float64], features: Matrix) -> Probabilities:
     return pool(np.log(np.maximum(graph.members(features), np.exp(LEAST_LOG))), weights)
 
 
@@ -106,13 +106,13 @@ def _weights(model: ModelProto) -> NDArray[np.float64]:
     return numpy_helper.to_array(constant).ravel().astype(np.float64)
 
 
-def _golden(served: Served, layer: _LastLayer) -> Golden:
+def _golden(served: PublishedModel, layer: _LastLayer) -> Golden:
     golden = read_claim(Golden, served.folder / GOLDEN_FILE)
     features = served.task.features.compute(np.array(golden.instances, dtype=np.float32))
     return golden.model_copy(update={"probabilities": tuple(tuple(map(float, row)) for row in layer.predict(features))})
 
 
-def _manifest(served: Served, recent: Dataset, layer: _LastLayer, version: int) -> Manifest:
+def _manifest(served: PublishedModel, recent: Dataset, layer: _LastLayer, version: int) -> Manifest:
     days = recent.rows["game_date"]
     calibrated = Window.model_validate({"first_day": days.min(), "last_day": days.max()})
     training = served.manifest.training.model_copy(update={"calibrated": calibrated})
@@ -128,5 +128,5 @@ def _manifest(served: Served, recent: Dataset, layer: _LastLayer, version: int) 
     )
 
 
-def _card(served: Served, manifest: Manifest, parity: Parity) -> bytes:
+def _card(served: PublishedModel, manifest: Manifest, parity: Parity) -> bytes:
     return card(served.task, manifest, read_evaluation(served.folder), parity).encode()

@@ -8,16 +8,16 @@ import click
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_registry.actor import login_name
-from ondeck_registry.alias_events import Move
-from ondeck_registry.aliases import Decision
+from ondeck_registry.alias_events import AliasChange
+from ondeck_registry.aliases import AliasDecision
 from ondeck_server.models.loader import load_any
 
 WHY: Final = click.option("--why", default="", help="For those who read the history later.")
 
 
-def decided(why: str, *, forced: bool = False) -> Decision:
+def decided(why: str, *, forced: bool = False) -> AliasDecision:
     """Decide now, as whoever runs this."""
-    return Decision(who=login_name(), why=why, at=datetime.now(UTC), forced=forced)
+    return AliasDecision(who=login_name(), why=why, at=datetime.now(UTC), forced=forced)
 
 
 def check_claims(repository: Path, model: str, version: int) -> None:
@@ -32,7 +32,7 @@ def check_claims(repository: Path, model: str, version: int) -> None:
         raise ArtifactRefusedError(f"{model} {version} does not hold what it claims: {refused}") from refused
 
 
-def in_words(move: Move) -> str:
+def in_words(move: AliasChange) -> str:
     """Tell a move to whoever made it."""
     before = "" if move.from_version is None else f", was {move.from_version}"
     return f"{move.model}: {move.alias} is version {move.to_version}{before} ({move.why})"

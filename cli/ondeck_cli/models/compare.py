@@ -13,7 +13,7 @@ from ondeck_core.tasks import task_named
 from ondeck_store.settings import read_settings
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.data.source import rows_of_files, stored_rows
-from ondeck_trainer.evaluation.compare import Difference, compare, unseen
+from ondeck_trainer.evaluation.compare import VersionComparison, compare, unseen
 from ondeck_trainer.settings import TrainerSettings
 
 
@@ -40,7 +40,7 @@ def compare_(
     click.echo(in_words(first, found))
 
 
-def in_words(first: int, found: Difference) -> str:
+def in_words(first: int, found: VersionComparison) -> str:
     """Say what the difference means."""
     if found.log_loss_interval.high < 0:
         return f"version {first} is better: not in 1 of 40 draws of games is its log loss as high"
@@ -49,7 +49,7 @@ def in_words(first: int, found: Difference) -> str:
     return "these rows cannot tell which is better"
 
 
-def _table(model: str, first: int, second: int, found: Difference) -> Table:
+def _table(model: str, first: int, second: int, found: VersionComparison) -> Table:
     title = f"{model}, judged on {found.judged}: {found.rows:,} rows of {found.games:,} games"
     table = Table(title=title, title_justify="left")
     for column in ("figure", f"version {first}", f"version {second}", "difference", "of 95 in 100 draws"):

@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from ondeck_cli.lazy import Entry, LazyGroup
+from ondeck_cli.lazy import CommandEntry, LazyGroup
 
 COMMANDS: Final = {
-    "list": Entry("ondeck_cli.models.list:list_", "List versions, and how each was judged."),
-    "add": Entry("ondeck_server.models.import_onnx:add", "Put a graph of somebody else's into the repository."),
-    "compare": Entry("ondeck_cli.models.compare:compare_", "Judge two versions on the same later rows."),
-    "promote": Entry("ondeck_cli.models.promote:promote", "Put a version into production, if it is better."),
-    "rollback": Entry("ondeck_cli.models.rollback:rollback", "Put back the version that served before."),
-    "history": Entry("ondeck_cli.models.history:history", "Tell which version served when, by whom and why."),
-    "verify": Entry("ondeck_cli.models.verify:verify", "See whether versions are what they claim."),
+    "list": CommandEntry("ondeck_cli.models.list:list_", "List versions, and how each was judged."),
+    "add": CommandEntry("ondeck_server.models.import_onnx:add", "Put a graph of somebody else's into the repository."),
+    "compare": CommandEntry("ondeck_cli.models.compare:compare_", "Judge two versions on the same later rows."),
+    "promote": CommandEntry("ondeck_cli.models.promote:promote", "Put a version into production, if it is better."),
+    "rollback": CommandEntry("ondeck_cli.models.rollback:rollback", "Put back the version that served before."),
+    "history": CommandEntry("ondeck_cli.models.history:history", "Tell which version served when, by whom and why."),
+    "verify": CommandEntry("ondeck_cli.models.verify:verify", "See whether versions are what they claim."),
 }
 
 models = LazyGroup(name="models", entries=COMMANDS, help="The model repository: what is in it, what serves, and why.")

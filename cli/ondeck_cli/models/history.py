@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_cli.models.options import line_named, repository_of, shelved
-from ondeck_registry.alias_events import Move
+from ondeck_registry.alias_events import AliasChange
 from ondeck_registry.alias_log import history as moves_of
 
 
@@ -28,7 +28,7 @@ def history(model: str, *, as_json: bool, **flags: object) -> None:
         click.echo(f"{name}: no move of an alias is on record")
 
 
-def _table(moves: tuple[Move, ...]) -> Table:
+def _table(moves: tuple[AliasChange, ...]) -> Table:
     table = Table()
     for column in ("when (UTC)", "who", "alias", "from", "to", "how", "why"):
         table.add_column(column, overflow="fold")
@@ -40,5 +40,5 @@ def _table(moves: tuple[Move, ...]) -> Table:
     return table
 
 
-def _how(move: Move) -> str:
+def _how(move: AliasChange) -> str:
     return "rollback" if move.rollback else "forced" if move.forced else ""

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_cli.models.options import leading_nowhere, repository_of, shelved
-from ondeck_cli.models.registry_view import Shelved, as_data, on_the_shelf
+from ondeck_cli.models.registry_view import VersionListing, as_data, on_the_shelf
 from ondeck_cli.server_options import secured, server_of
 from ondeck_registry.repository import read_repository
 
@@ -44,7 +44,7 @@ def _tell_folder(flags: dict[str, object], *, as_json: bool) -> None:
         click.echo("".join(f"{told}\n" for told in leading_nowhere(line)), nl=False)
 
 
-def _table(found: list[Shelved]) -> Table:
+def _table(found: list[VersionListing]) -> Table:
     table = Table()
     for column in ("model", "version", "aliases", "created", "judged on", "log loss", "constant", "graph"):
         table.add_column(column, no_wrap=True)

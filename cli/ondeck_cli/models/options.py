@@ -8,7 +8,7 @@ import click
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.identifiers import canonical
-from ondeck_registry.repository import Line, read_repository
+from ondeck_registry.repository import ModelEntry, read_repository
 from ondeck_server.settings import ServerSettings
 from ondeck_store.settings import read_settings
 
@@ -24,7 +24,7 @@ def repository_of(flags: dict[str, object]) -> Path:
     return read_settings(ServerSettings, **flags).models
 
 
-def line_named(repository: Path, model: str) -> Line:
+def line_named(repository: Path, model: str) -> ModelEntry:
     """Find a model; `-` and `_` are the same.
 
     Raises:
@@ -36,7 +36,7 @@ def line_named(repository: Path, model: str) -> Line:
     return lines[canonical(model)]
 
 
-def check_there(line: Line, version: int) -> None:
+def check_there(line: ModelEntry, version: int) -> None:
     """See that a model has a version.
 
     Raises:
@@ -46,7 +46,7 @@ def check_there(line: Line, version: int) -> None:
         raise NotFoundError("version", f"{line.model}/{version}", [str(known) for known in line.versions])
 
 
-def leading_nowhere(line: Line) -> list[str]:
+def leading_nowhere(line: ModelEntry) -> list[str]:
     """Name the aliases that point to a version that is not there."""
     return [
         f"{line.model}: {alias} points to version {version}, which is not there"

@@ -11,7 +11,7 @@ from ondeck_registry.aliases import holding_aliases
 from ondeck_registry.gate import verdict_on, why_moved
 
 
-class PromotionRefusedError(OndeckError):
+class PromotionFailedError(OndeckError):
     """A version is not better than what serves."""
 
 
@@ -38,6 +38,6 @@ def promote(model: str, version: int, *, alias: str, force: bool, why: str, **fl
         verdict = verdict_on(repository, line.model, alias, version, serving=held.current(PRODUCTION))
         if not (verdict.passed or force):
             told = f"{line.model} {version} is not promoted: {verdict.reason} (--force --why TEXT overrules)"
-            raise PromotionRefusedError(told)
+            raise PromotionFailedError(told)
         move = held.move(alias, version, decided(why_moved(why, verdict), forced=not verdict.passed))
     click.echo(in_words(move) if move else f"{line.model}: {alias} is version {version} already")

@@ -8,11 +8,11 @@ from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.evaluation import Evaluation, scores
 from ondeck_core.manifest import MODEL_FILE, GraphManifest, Manifest
 from ondeck_registry.artifact_reader import read_any_manifest, read_evaluation
-from ondeck_registry.repository import Line
+from ondeck_registry.repository import ModelEntry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelved:
+class VersionListing:
     """One version; `reason` says why its claims cannot be read, if so."""
 
     model: str
@@ -30,12 +30,12 @@ class Shelved:
         return found[0] if found else None
 
 
-def on_the_shelf(models: Path, line: Line) -> list[Shelved]:
+def on_the_shelf(models: Path, line: ModelEntry) -> list[VersionListing]:
     """Read the claims of every version of a model."""
     return [_shelved(models / line.model / str(version), line, version) for version in line.versions]
 
 
-def as_data(each: Shelved) -> dict[str, Any]:
+def as_data(each: VersionListing) -> dict[str, Any]:
     """Lay a version out for programs; what is not known is null."""
     manifest, evaluation = each.manifest, each.evaluation
     return {
@@ -53,7 +53,7 @@ def as_data(each: Shelved) -> dict[str, Any]:
     }
 
 
-def _shelved(folder: Path, line: Line, version: int) -> Shelved:
+def _shelved(folder: Path, line: ModelEntry, version: int) -> VersionListing:
     aliases = tuple(sorted(alias for alias, target in line.aliases.items() if target == version))
     graph = folder / MODEL_FILE
     size = graph.stat().st_size if graph.is_file() else None
@@ -61,8 +61,8 @@ def _shelved(folder: Path, line: Line, version: int) -> Shelved:
         manifest = read_any_manifest(folder, line.model, version)
         evaluation = read_evaluation(folder) if isinstance(manifest, Manifest) else None
     except ArtifactRefusedError as refused:
-        return Shelved(model=line.model, version=version, aliases=aliases, graph_bytes=size, reason=str(refused))
-    return Shelved(
+        return VersionListing(model=line.model, version=version, aliases=aliases, graph_bytes=size, reason=str(refused))
+    return VersionListing(
         model=line.model,
         version=version,
         aliases=aliases,

@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_cli.remote import asking
-from ondeck_cli.server_options import Reached
+from ondeck_cli.server_options import ServerAddress
 from ondeck_client import Model, ModelState
 
 _PREFIX = "MODEL_STATE_"
 
 
-def tell_running(server: Reached, *, as_json: bool) -> None:
+def tell_running(server: ServerAddress, *, as_json: bool) -> None:
     """Print the models of a running server: versions, states, and how each was judged."""
     with asking(server) as client:
         found = client.models()

@@ -7,7 +7,7 @@ import click
 
 from ondeck_cli.models.options import check_there, leading_nowhere, line_named, repository_of, shelved
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_registry.repository import Line, read_repository
+from ondeck_registry.repository import ModelEntry, read_repository
 from ondeck_server.models.loader import load_any
 
 
@@ -34,7 +34,7 @@ def verify(model: str | None, version: int | None, **flags: object) -> int:
     return 1 if broken else 0
 
 
-def _refused(repository: Path, wanted: Iterable[tuple[Line, int]]) -> list[str]:
+def _refused(repository: Path, wanted: Iterable[tuple[ModelEntry, int]]) -> list[str]:
     refused = []
     for line, version in wanted:
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ondeck_cli.up.stack import Everything
+from ondeck_cli.up.stack import Stack
 from ondeck_ingest.settings import IngestSettings
 from ondeck_server.settings import ServerSettings
 from ondeck_store.settings import read_settings
@@ -24,7 +24,7 @@ def up(*, simulate: bool, seconds: float, **flags: object) -> None:
     """Run everything on this machine until Ctrl-C or SIGTERM: database, models, gRPC server, ingest worker."""
     settings = read_settings(ServerSettings, **flags)
     read_settings(IngestSettings)  # what the ingest worker would refuse is refused here, before anything starts
-    everything = Everything(
+    everything = Stack(
         settings,
         log_words=_log_words(**click.get_current_context().find_root().params),
         simulate=["--simulate", "--seconds", str(seconds)] if simulate else [],

@@ -29,7 +29,7 @@ def next_pause(previous: float, lasted: float) -> float:
 
 
 @dataclass(kw_only=True)
-class Child:
+class ManagedProcess:
     """An `ondeck` command that should always be running; `tell` gets its name with each line that it writes.
 
     `environment` comes on top of our own.

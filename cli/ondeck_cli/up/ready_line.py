@@ -7,20 +7,20 @@ _ANNOUNCEMENT = re.compile(r"serving .+ on (?P<target>\S+); admin pages on (?P<a
 
 
 @dataclass(frozen=True, kw_only=True)
-class Announced:
+class ReadyLine:
     """Where a server says it listens: gRPC as host:port, the admin pages as an address."""
 
     target: str
     admin: str
 
 
-def announced(line: str) -> Announced | None:
+def announced(line: str) -> ReadyLine | None:
     """Read the line with which `ondeck serve` says that it takes calls; None: it is another line."""
     found = _ANNOUNCEMENT.fullmatch(line)
-    return None if found is None else Announced(target=found["target"], admin=found["admin"])
+    return None if found is None else ReadyLine(target=found["target"], admin=found["admin"])
 
 
-def how_to_ask(server: Announced, default: str) -> str:
+def how_to_ask(server: ReadyLine, default: str) -> str:
     """Say what a person can do now; `default` is where `ondeck predict` asks when it is not told."""
     target = "" if server.target == default else f" --target {server.target}"
     return f"""

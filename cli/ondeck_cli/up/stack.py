@@ -10,8 +10,8 @@ import click
 from ondeck_cli.remote import default_target
 from ondeck_cli.up.demo_subscriber import follow
 from ondeck_cli.up.health import until_serving
-from ondeck_cli.up.process import Child
-from ondeck_cli.up.ready_line import Announced, announced, how_to_ask
+from ondeck_cli.up.process import ManagedProcess
+from ondeck_cli.up.ready_line import ReadyLine, announced, how_to_ask
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_server.settings import ServerSettings
@@ -23,11 +23,11 @@ from ondeck_store.settings import PREFIX, StoreSettings
 DATABASE, SERVER, INGEST, SIMULATED = "database", "server", "ingest", "simulated"
 
 
-class NotUpError(OndeckError):
+class StackStartError(OndeckError):
     """The server ended before it took calls."""
 
 
-class Everything:
+class Stack:
     """Everything that `ondeck up` runs; `log_words` and `simulate` are words for the commands that it starts."""
 
     def __init__(self, settings: ServerSettings, *, log_words: Sequence[str], simulate: Sequence[str]) -> None:
@@ -36,11 +36,11 @@ class Everything:
         words = [*log_words, "serve", *_server_words(settings)]
         ingest_words = [*log_words, "ingest", "worker", *simulate, *_home_words(settings)]
         environment = _environment(settings)
-        self._server = Child(name=SERVER, words=words, tell=self._tell, environment=environment)
-        self._ingest = Child(name=INGEST, words=ingest_words, tell=self._tell, environment=environment)
+        self._server = ManagedProcess(name=SERVER, words=words, tell=self._tell, environment=environment)
+        self._ingest = ManagedProcess(name=INGEST, words=ingest_words, tell=self._tell, environment=environment)
         self._stop = asyncio.Event()
         self._taking_calls = asyncio.Event()
-        self._where: Announced | None = None
+        self._where: ReadyLine | None = None
         self._game_pk: int | None = None
 
     async def run(self) -> None:
@@ -68,7 +68,7 @@ class Everything:
             for task in done:
                 task.result()
             if stopping not in done:
-                raise NotUpError("the server ended before it took calls; its last lines say why")
+                raise StackStartError("the server ended before it took calls; its last lines say why")
         finally:
             stopping.cancel()
             telling.cancel()

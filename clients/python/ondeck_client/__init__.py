@@ -32,10 +32,9 @@ from ondeck_client.aio import AsyncClient
 from ondeck_client.client import Client
 from ondeck_client.errors import correlation_id_of, reason_of, retry_delay_of, violations_of
 from ondeck_client.security import tls
-from ondeck_client.stream_retry import AnsweredOutOfOrderError, LeftUnansweredError, Persistence
+from ondeck_client.stream_retry import IncompleteStreamError, OutOfOrderError, StreamRetryPolicy
 
 __all__ = [
-    "AnsweredOutOfOrderError",
     "AsyncClient",
     "BatchPredictResponse",
     "BattedBall",
@@ -46,13 +45,13 @@ __all__ = [
     "ExplainResponse",
     "FieldViolation",
     "GetPlayerResponse",
+    "IncompleteStreamError",
     "InfieldAlignment",
-    "LeftUnansweredError",
     "Model",
     "ModelState",
+    "OutOfOrderError",
     "OutfieldAlignment",
     "Park",
-    "Persistence",
     "Pitch",
     "PitchColumns",
     "PitchType",
@@ -64,6 +63,7 @@ __all__ = [
     "Role",
     "Side",
     "StreamAnswer",
+    "StreamRetryPolicy",
     "correlation_id_of",
     "reason_of",
     "retry_delay_of",

@@ -20,9 +20,9 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.aio_streaming import AsyncStream, Call
-from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
+from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, CallDefaults, ChannelOptions, channel_options
 from ondeck_client.requests import Asked, Columns, Instance, Question
-from ondeck_client.stream_retry import Persistence, resuming
+from ondeck_client.stream_retry import StreamRetryPolicy, resuming
 
 
 class AsyncClient:
@@ -52,7 +52,7 @@ class AsyncClient:
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
         self._players = PlayerServiceStub(self._channel)
-        self._manner = Manner(timeout=timeout, wait_for_ready=wait_for_ready)
+        self._manner = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
 
     async def predict(
         self,
@@ -102,7 +102,7 @@ class AsyncClient:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
-        persistence: Persistence | None = None,
+        persistence: StreamRetryPolicy | None = None,
     ) -> AsyncGenerator[StreamAnswer, None]:
         """Ask about instances as they come, each with an id of yours; answers come in their order.
 

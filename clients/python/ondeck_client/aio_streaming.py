@@ -9,7 +9,7 @@ from typing import Protocol
 import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest, StreamPredictResponse
-from ondeck_client.stream_retry import LeftUnansweredError, Resuming
+from ondeck_client.stream_retry import IncompleteStreamError, StreamSession
 
 
 class Call(Protocol):
@@ -32,7 +32,7 @@ class AsyncStream:
     would end the iterable with it.
     """
 
-    def __init__(self, open_call: Open, requests: Requests, resuming: Resuming, timeout: float | None) -> None:
+    def __init__(self, open_call: Open, requests: Requests, resuming: StreamSession, timeout: float | None) -> None:
         self._open = open_call
         self._requests = requests
         self._resuming = resuming
@@ -75,7 +75,7 @@ class AsyncStream:
 
     async def _hear(self, responses: AsyncIterator[StreamPredictResponse]) -> Sequence[StreamAnswer] | None:
         """Wait for answers; None: the call is over, and another may be opened now."""
-        broken: grpc.RpcError = LeftUnansweredError("the server ended the stream without answering all of it")
+        broken: grpc.RpcError = IncompleteStreamError("the server ended the stream without answering all of it")
         try:
             if (response := await anext(responses, None)) is not None:
                 return self._heard(response.answers)

@@ -76,7 +76,7 @@ class CallWords(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class CallDefaults:
     """How a client calls unless a call says otherwise; seconds."""
 
     timeout: float

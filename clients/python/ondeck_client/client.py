@@ -19,9 +19,9 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
-from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, ChannelOptions, Manner, channel_options
+from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, CallDefaults, ChannelOptions, channel_options
 from ondeck_client.requests import Asked, Columns, Instance, Question
-from ondeck_client.stream_retry import Persistence, resuming
+from ondeck_client.stream_retry import StreamRetryPolicy, resuming
 from ondeck_client.streaming import Call, Stream
 
 
@@ -64,7 +64,7 @@ class Client:
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
         self._players = PlayerServiceStub(self._channel)
-        self._manner = Manner(timeout=timeout, wait_for_ready=wait_for_ready)
+        self._manner = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
 
     def predict(
         self,
@@ -128,7 +128,7 @@ class Client:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
-        persistence: Persistence | None = None,
+        persistence: StreamRetryPolicy | None = None,
     ) -> Generator[StreamAnswer, None, None]:
         """Ask about instances as they come, each with an id of yours; answers come in their order.
 

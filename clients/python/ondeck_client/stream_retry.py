@@ -19,7 +19,7 @@ _LONGEST_PAUSE: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Persistence:
+class StreamRetryPolicy:
     """How long a stream that breaks with UNAVAILABLE is opened again, and how much it keeps to ask again.
 
     Both limits are of troubles in a row: an answer ends them. A stream that has never had an answer is tried as often
@@ -31,16 +31,16 @@ class Persistence:
     unanswered: int = 1024
 
 
-class AnsweredOutOfOrderError(Exception):
+class OutOfOrderError(Exception):
     """The server answered another instance than the oldest that was sent: what listens there is no Ondeck server."""
 
 
-class LeftUnansweredError(grpc.RpcError):
+class IncompleteStreamError(grpc.RpcError):
     """The server ended a stream in good order, but instances of it were not answered."""
 
 
 @dataclass(kw_only=True)
-class Unanswered:
+class PendingRequests:
     """The instances of a stream that have no answer, oldest first, and how many of them the open call has sent."""
 
     most: int
@@ -83,7 +83,7 @@ class Unanswered:
         """
         for answer in answers:
             if not self._sent or self._waiting[0].id != answer.id:
-                raise AnsweredOutOfOrderError(f"an answer to {answer.id!r} was not expected")
+                raise OutOfOrderError(f"an answer to {answer.id!r} was not expected")
             self._waiting.popleft()
             self._sent -= 1
 
@@ -109,7 +109,9 @@ def broken_at(progress: Progress, now: float) -> Progress:
     return replace(progress, breaks=progress.breaks + 1, since=progress.since if progress.breaks else now)
 
 
-def pause(progress: Progress, persistence: Persistence, now: float, told: float | None, spread: float) -> float | None:
+def pause(
+    progress: Progress, persistence: StreamRetryPolicy, now: float, told: float | None, spread: float
+) -> float | None:
     """Tell how many seconds to wait before the stream is opened again; None: give up.
 
     `told` is what the server said, in seconds; without it pauses grow, and `spread`, from 0 to 1, keeps many streams
@@ -123,11 +125,11 @@ def pause(progress: Progress, persistence: Persistence, now: float, told: float 
 
 
 @dataclass(kw_only=True)
-class Resuming:
+class StreamSession:
     """What a stream has to ask, and how it gets on."""
 
-    persistence: Persistence
-    unanswered: Unanswered
+    persistence: StreamRetryPolicy
+    unanswered: PendingRequests
     progress: Progress = field(default_factory=Progress)
 
     def heard(self, answers: Sequence[StreamAnswer]) -> bool:
@@ -145,7 +147,7 @@ class Resuming:
         Raises:
             grpc.RpcError: the error itself: it is none that another try could mend, or there were too many.
         """
-        if not isinstance(error, LeftUnansweredError) and not may_pass(error):
+        if not isinstance(error, IncompleteStreamError) and not may_pass(error):
             raise error
         self.unanswered.send_again()
         if not self.unanswered:
@@ -157,7 +159,7 @@ class Resuming:
         return waits
 
 
-def resuming(persistence: Persistence | None) -> Resuming:
+def resuming(persistence: StreamRetryPolicy | None) -> StreamSession:
     """Begin a stream; None: persist as is usual."""
-    chosen = persistence or Persistence()
-    return Resuming(persistence=chosen, unanswered=Unanswered(most=chosen.unanswered))
+    chosen = persistence or StreamRetryPolicy()
+    return StreamSession(persistence=chosen, unanswered=PendingRequests(most=chosen.unanswered))

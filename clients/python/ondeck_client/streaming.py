@@ -10,7 +10,7 @@ from typing import Protocol
 import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest, StreamPredictResponse
-from ondeck_client.stream_retry import LeftUnansweredError, Resuming
+from ondeck_client.stream_retry import IncompleteStreamError, StreamSession
 
 
 class Call(Iterator[StreamPredictResponse], Protocol):
@@ -31,7 +31,7 @@ class Stream:
     """
 
     def __init__(
-        self, open_call: Open, requests: Iterable[StreamPredictRequest], resuming: Resuming, timeout: float | None
+        self, open_call: Open, requests: Iterable[StreamPredictRequest], resuming: StreamSession, timeout: float | None
     ) -> None:
         self._open = open_call
         self._requests = iter(requests)
@@ -68,7 +68,7 @@ class Stream:
 
     def _hear(self, call: Call) -> Sequence[StreamAnswer] | None:
         """Wait for answers; None: the call is over, and another may be opened now."""
-        broken: grpc.RpcError = LeftUnansweredError("the server ended the stream without answering all of it")
+        broken: grpc.RpcError = IncompleteStreamError("the server ended the stream without answering all of it")
         try:
             if (response := next(call, None)) is not None:
                 return self._heard(response.answers)

@@ -9,7 +9,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Credit:
+class Attribution:
     """Contributions to each outcome and their standard errors, both of shape (parts, outcomes)."""
 
     contributions: Values

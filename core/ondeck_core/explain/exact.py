@@ -6,11 +6,11 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from ondeck_core.explain.attribution import Credit, Values
+from ondeck_core.explain.attribution import Attribution, Values
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subsets:
+class ExactSubsets:
     """From each row of `starts`, shape (n,), every subset of the parts: subset s holds part p if bit p of s is set."""
 
     starts: NDArray[np.intp]
@@ -23,7 +23,7 @@ class Subsets:
         bits: NDArray[np.bool_] = (numbers >> np.arange(self.parts)) & 1 == 1
         return bits[np.newaxis]
 
-    def credit(self, values: Values) -> Credit:
+    def credit(self, values: Values) -> Attribution:
         """Credit each part with what it adds to the subsets without it; `values` has shape (n, subsets, outcomes)."""
         mean: Values = values.mean(axis=0)
         sizes = self.replaced[0].sum(axis=1)
@@ -32,7 +32,7 @@ class Subsets:
             without = np.flatnonzero(~self.replaced[0][:, part])
             weights = _weights(self.parts)[sizes[without]]
             contributions[part] = weights @ (mean[without | 1 << part] - mean[without])
-        return Credit(contributions=contributions, standard_errors=np.zeros_like(contributions))
+        return Attribution(contributions=contributions, standard_errors=np.zeros_like(contributions))
 
 
 def _weights(parts: int) -> Values:

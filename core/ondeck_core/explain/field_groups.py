@@ -18,19 +18,19 @@ _TOGETHER: Final = {DIRECTION: (*_ON_THE_MAP, DIRECTION)}  # by the name under w
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class FieldGroup:
     """Fields that say one thing: the name under which they are reported, and their columns."""
 
     name: str
     columns: tuple[int, ...]
 
 
-def parts_of(instance: InstanceType) -> tuple[Part, ...]:
+def parts_of(instance: InstanceType) -> tuple[FieldGroup, ...]:
     """List the parts of an instance, in the order of the fields that they are named after."""
     groups = {name: fields for name, fields in _TOGETHER.items() if name in instance.names}
     spoken_for = {field for name, fields in groups.items() for field in fields if field != name}
     return tuple(
-        Part(name=name, columns=tuple(instance.index(field) for field in groups.get(name, (name,))))
+        FieldGroup(name=name, columns=tuple(instance.index(field) for field in groups.get(name, (name,))))
         for name in instance.names
         if name not in spoken_for
     )
@@ -46,7 +46,7 @@ def settled(instance: InstanceType, matrix: Matrix) -> Matrix:
     return out
 
 
-def present(part: Part, matrix: Matrix) -> NDArray[np.bool_]:
+def present(part: FieldGroup, matrix: Matrix) -> NDArray[np.bool_]:
     """Tell for each row of a settled matrix whether it says anything of this part."""
     said = np.zeros(len(matrix), dtype=np.bool_)
     for column in part.columns:
@@ -54,7 +54,7 @@ def present(part: Part, matrix: Matrix) -> NDArray[np.bool_]:
     return said
 
 
-def value_of(part: Part, instance: InstanceType, row: Matrix) -> float | None:
+def value_of(part: FieldGroup, instance: InstanceType, row: Matrix) -> float | None:
     """Read what a settled row, of shape (fields,), says of a part; None where it says nothing."""
     value = float(row[instance.index(part.name)])
     if np.isnan(value) and part.name == DIRECTION:

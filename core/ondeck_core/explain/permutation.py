@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ondeck_core.explain.attribution import Credit, Values
+from ondeck_core.explain.attribution import Attribution, Values
 
 Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Walks:
+class PermutationSampler:
     """Walks from rows of the background, `starts` of shape (n,), in `orders` of the parts, shape (n, parts).
 
     Walks come in pairs: the second goes in the reverse order of the first.
@@ -31,11 +31,11 @@ class Walks:
         done: NDArray[np.bool_] = turns[:, np.newaxis, :] < steps[:, np.newaxis]
         return done
 
-    def first(self, count: int) -> "Walks":
+    def first(self, count: int) -> "PermutationSampler":
         """Keep the first so many walks."""
-        return Walks(starts=self.starts[:count], orders=self.orders[:count])
+        return PermutationSampler(starts=self.starts[:count], orders=self.orders[:count])
 
-    def credit(self, values: Values) -> Credit:
+    def credit(self, values: Values) -> Attribution:
         """Credit each step to the part that changed; `values` has shape (n, 1 + parts, outcomes).
 
         A walk and its reverse hardly ever err to the same side, so half their difference stands for the error of a
@@ -45,24 +45,26 @@ class Walks:
         each = np.empty_like(steps)
         np.put_along_axis(each, self.orders[:, :, np.newaxis], steps, axis=1)
         halves = (each[::2] - each[1::2]) / 2
-        return Credit(
+        return Attribution(
             contributions=each.mean(axis=0), standard_errors=np.sqrt((halves**2).sum(axis=0)) / max(1, len(halves))
         )
 
 
-def there_and_back(rows: int, parts: int, rounds: int, draw: np.random.Generator) -> Walks:
+def antithetic_permutations(rows: int, parts: int, rounds: int, draw: np.random.Generator) -> PermutationSampler:
     """From every row, walk `rounds` random orders and the reverse of each."""
-    return Walks(starts=np.tile(np.repeat(np.arange(rows), 2), rounds), orders=_orders(rows * rounds, parts, draw))
+    return PermutationSampler(
+        starts=np.tile(np.repeat(np.arange(rows), 2), rounds), orders=_orders(rows * rounds, parts, draw)
+    )
 
 
-def once_each(rows: int, parts: int, draw: np.random.Generator) -> Walks:
+def once_each(rows: int, parts: int, draw: np.random.Generator) -> PermutationSampler:
     """Walk once from each row; neighbours go in opposite orders. Of an odd number of rows the last is left out.
 
     Pairs of neighbours come in a random order, so that the first few stand for all.
     """
     pairs = draw.permutation(rows // 2)
     starts = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
-    return Walks(starts=starts, orders=_orders(len(pairs), parts, draw))
+    return PermutationSampler(starts=starts, orders=_orders(len(pairs), parts, draw))
 
 
 def _orders(pairs: int, parts: int, draw: np.random.Generator) -> Places:

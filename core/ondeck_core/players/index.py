@@ -7,8 +7,8 @@ from functools import cached_property
 from itertools import islice, product
 from typing import Final
 
-from ondeck_core.players.models import Person
-from ondeck_core.players.name_normalization import Spelling, dropped, fold, spelled
+from ondeck_core.players.models import Player
+from ondeck_core.players.name_normalization import NormalizedName, dropped, fold, spelled
 from ondeck_core.players.nicknames import also_called
 
 MLBAM: Final = "mlbam"
@@ -27,7 +27,7 @@ class PlayerIndex:
     """
 
     def __init__(
-        self, people: Iterable[Person], ids: Mapping[tuple[str, str], int], decided: Mapping[str, int] | None = None
+        self, people: Iterable[Player], ids: Mapping[tuple[str, str], int], decided: Mapping[str, int] | None = None
     ) -> None:
         self.people = {person.player_id: person for person in people}
         self._ids = ids
@@ -40,7 +40,7 @@ class PlayerIndex:
     def __len__(self) -> int:
         return len(self.people)
 
-    def by_id(self, system: str, id_: str) -> Person | None:
+    def by_id(self, system: str, id_: str) -> Player | None:
         """Find a man by his id in a system."""
         bare = _FLOAT.sub(r"\1", id_.strip())
         if system == MLBAM:
@@ -59,20 +59,20 @@ class PlayerIndex:
             found[player_id].append(known)
         return dict(found)
 
-    def decided(self, name: Spelling) -> Person | None:
+    def decided(self, name: NormalizedName) -> Player | None:
         """Find the man whom somebody has decided this spelling to mean."""
         player_id = self._decided.get(_whole(name))
         return None if player_id is None else self.people.get(player_id)
 
-    def so_spelled(self, name: Spelling) -> list[Person]:
+    def so_spelled(self, name: NormalizedName) -> list[Player]:
         """Find everyone who is written so by a source: with or without middle name or initial."""
         return [self.people[each] for each in self._spelled.get(name.key, ())]
 
-    def with_letters_lost(self, name: Spelling) -> list[Person]:
+    def with_letters_lost(self, name: NormalizedName) -> list[Player]:
         """Find everyone who is written so by tools that drop letters with accents."""
         return [self.people[each] for each in self._with_letters_lost.get(name.key, ())]
 
-    def with_initial(self, name: Spelling) -> list[Person]:
+    def with_initial(self, name: NormalizedName) -> list[Player]:
         """Find everyone of that last name whose first or given name begins with the letter that is asked for."""
         initial, last = name.words[0], "".join(name.words[1:])
         return [
@@ -81,9 +81,9 @@ class PlayerIndex:
             if any(first.startswith(initial) for first in firsts)
         ]
 
-    def also_so_called(self, name: Spelling) -> list[Person]:
+    def also_so_called(self, name: NormalizedName) -> list[Player]:
         """Find everyone of that last name whose first name is the formal or the short form of the one asked for."""
-        found: dict[int, Person] = {}
+        found: dict[int, Player] = {}
         for at in range(1, len(name.words)):
             first, last = "".join(name.words[:at]), "".join(name.words[at:])
             wanted = also_called(first) | {first}
@@ -106,11 +106,11 @@ class PlayerIndex:
         self._by_last = {last: tuple(found) for last, found in by_last.items()}
 
 
-def _whole(name: Spelling) -> tuple[str, str]:
+def _whole(name: NormalizedName) -> tuple[str, str]:
     return name.key, name.suffix
 
 
-def _with_letters_lost(people: Mapping[int, Person]) -> dict[str, tuple[int, ...]]:
+def _with_letters_lost(people: Mapping[int, Player]) -> dict[str, tuple[int, ...]]:
     """Find out how names look to tools that drop letters with accents, also where this man is written without."""
     names = {person.player_id: (f"{person.first} {person.last}", *person.spellings) for person in people.values()}
     left: defaultdict[str, set[str]] = defaultdict(set)
@@ -128,7 +128,7 @@ def _with_letters_lost(people: Mapping[int, Person]) -> dict[str, tuple[int, ...
     return {key: tuple(each) for key, each in found.items()}
 
 
-def _keys(person: Person, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:
+def _keys(person: Player, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:
     surname, called = "".join(last), "".join(first)
     keys = {spelled(each).key for each in person.spellings}
     keys.add(called + surname)

@@ -15,7 +15,7 @@ Born = tuple[int | None, int | None, int | None]  # year, month and day
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Played:
+class TeamSeason:
     """For which team, in which season and role a man stands in stored pitches; teams as Savant writes them."""
 
     season: int
@@ -24,7 +24,7 @@ class Played:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Person:
+class Player:
     """One player. `player_id` is his MLBAM id; spans are seasons, first and last; None is not known.
 
     `also_born` are dates of birth that other sources give him.
@@ -40,7 +40,7 @@ class Person:
     professional: tuple[int, int] | None = None
     major_league: tuple[int, int] | None = None
     spellings: tuple[str, ...] = ()
-    played: tuple[Played, ...] = ()
+    played: tuple[TeamSeason, ...] = ()
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ _FEWEST_WORDS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spelling:
+class NormalizedName:
     """A folded name: its words in the order first to last, initials together ("jc"), and its suffix, if it has one.
 
     `lossy`: letters of it were lost on the way.
@@ -48,7 +48,7 @@ def fold(text: str) -> list[str]:
     return _folded(mended(text))
 
 
-def spelled(text: str) -> Spelling:
+def spelled(text: str) -> NormalizedName:
     """Read a name, written "First Last" or "Last, First", with or without a suffix, which may have a comma of its own.
 
     >>> spelled("McCullers Jr., Lance") == spelled("Lance McCullers Jr.") == spelled("McCullers, Lance, Jr.")
@@ -60,7 +60,7 @@ def spelled(text: str) -> Spelling:
     suffixes = [part[0] for part in parts[1:] if len(part) == 1 and part[0] in _SURE_SUFFIXES]
     names = [part for part in parts if part and not (len(part) == 1 and part[0] in _SURE_SUFFIXES)]
     words, suffix = _in_order(names)
-    return Spelling(words=words, suffix=suffix or next(iter(suffixes), ""), lossy=lossy)
+    return NormalizedName(words=words, suffix=suffix or next(iter(suffixes), ""), lossy=lossy)
 
 
 def dropped(text: str) -> str:

@@ -7,7 +7,7 @@ from ondeck_core.players.models import Role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ById:
+class IdQuery:
     """Asked by an id: `mlbam`, or the system of another."""
 
     system: str
@@ -15,7 +15,7 @@ class ById:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ByName:
+class NameQuery:
     """Asked by a name, and by whatever else is known; without day or season, men of the last years are meant first."""
 
     name: str

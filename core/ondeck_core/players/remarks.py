@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from ondeck_core.players.name_normalization import Spelling
+from ondeck_core.players.name_normalization import NormalizedName
 from ondeck_core.players.teams import ABBREVIATIONS
 
 _POSITIONS: Final = frozenset(
@@ -13,7 +13,7 @@ _REMARKS: Final = _POSITIONS | ABBREVIATIONS
 _FEWEST_WORDS: Final = 2
 
 
-def without_remarks(name: Spelling) -> Spelling:
+def without_remarks(name: NormalizedName) -> NormalizedName:
     """Leave out words that may be remarks, as long as a first and a last name are left."""
     words = list(name.words)
     while len(words) > _FEWEST_WORDS and words[-1] in _REMARKS:

@@ -7,11 +7,11 @@ from datetime import date, datetime
 from functools import partial
 from typing import Final
 
-from ondeck_core.players.candidate_filter import MEMORY, Fitting
+from ondeck_core.players.candidate_filter import MEMORY, CandidateFilter
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Person
-from ondeck_core.players.name_normalization import Spelling, spelled
-from ondeck_core.players.queries import ById, ByName
+from ondeck_core.players.models import Player
+from ondeck_core.players.name_normalization import NormalizedName, spelled
+from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.remarks import without_remarks
 
 SLACK: Final = 1  # seasons; registers know some men a year early or late
@@ -20,14 +20,14 @@ OF_LATE: Final = 3  # seasons before today's; without a date, men who have playe
 STILL_LISTED: Final = 5  # seasons for which lists carry a man who has left the major leagues
 _INNER_CAPITAL: Final = re.compile(r"[a-z][A-Z]")
 
-Others = Callable[[], list[Person]]
+Others = Callable[[], list[Player]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """The one who is meant, and the rule that found him."""
 
-    player: Person
+    player: Player
     rule: str
 
 
@@ -35,7 +35,7 @@ class Found:
 class Ambiguous:
     """Several fit."""
 
-    candidates: tuple[Person, ...]
+    candidates: tuple[Player, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +56,12 @@ class Resolver:
     today: date
     next_try: datetime
 
-    def by_id(self, asked: ById) -> Resolution:
+    def by_id(self, asked: IdQuery) -> Resolution:
         """Find a man by an id."""
         person = self.index.by_id(asked.system, asked.id)
         return self._missing() if person is None else Found(player=person, rule=f"{asked.system} id")
 
-    def by_name(self, asked: ByName) -> Resolution:
+    def by_name(self, asked: NameQuery) -> Resolution:
         """Find a man by his name: as decided by hand, as a source spells it, as formally or shortly called.
 
         Whom the rest of the question rules out is left out before anyone is counted. Only where nobody is found is the
@@ -73,31 +73,31 @@ class Resolver:
             return self._named(bare, asked)
         return answer
 
-    def _named(self, name: Spelling, asked: ByName) -> Resolution:
+    def _named(self, name: NormalizedName, asked: NameQuery) -> Resolution:
         if (person := self.index.decided(name)) is not None and self._is_not_contradicted(person, name, asked):
             return Found(player=person, rule="decided by hand")
         if len(name.words) > 1 and len(name.words[0]) == 1:
-            fitting = Fitting(name=name, asked=asked, this_year=self.today.year, by_other_seasons=False)
+            fitting = CandidateFilter(name=name, asked=asked, this_year=self.today.year, by_other_seasons=False)
             return self._then_or_of_late(fitting.of(self.index.with_initial(name)), asked.of_season, "initial")
-        fitting = Fitting(name=name, asked=asked, this_year=self.today.year)
+        fitting = CandidateFilter(name=name, asked=asked, this_year=self.today.year)
         so_spelled = fitting.of(self._so_spelled(name, asked.name))
         others = partial(self._written_otherwise, fitting, so_spelled)
         if (season := asked.of_season) is not None:
             return self._of_season(so_spelled, others, season)
         return self._of_any_time(so_spelled, others)
 
-    def _is_not_contradicted(self, person: Person, name: Spelling, asked: ByName) -> bool:
+    def _is_not_contradicted(self, person: Player, name: NormalizedName, asked: NameQuery) -> bool:
         bare = replace(asked, team="", role=None)
-        fits = Fitting(name=name, asked=bare, this_year=self.today.year).of([person])
+        fits = CandidateFilter(name=name, asked=bare, this_year=self.today.year).of([person])
         return bool(fits) and (asked.of_season is None or _active(person, asked.of_season))
 
-    def _so_spelled(self, name: Spelling, text: str) -> list[Person]:
+    def _so_spelled(self, name: NormalizedName, text: str) -> list[Player]:
         found = self.index.so_spelled(name)
         if len(name.words) > 1 or _INNER_CAPITAL.search(text):
             return found
         return [each for each in found if any(spelled(known).words == name.words for known in each.spellings)]
 
-    def _written_otherwise(self, fitting: Fitting, so_spelled: Sequence[Person]) -> list[Person]:
+    def _written_otherwise(self, fitting: CandidateFilter, so_spelled: Sequence[Player]) -> list[Player]:
         """Find those who are so called formally or for short, or so written by tools that drop letters."""
         name = fitting.name
         called = [] if name.lossy else self.index.also_so_called(name)
@@ -105,7 +105,7 @@ class Resolver:
         found = {each.player_id: each for each in fitting.of([*called, *left]) if each not in so_spelled}
         return list(found.values())
 
-    def _of_season(self, so_spelled: Sequence[Person], others: Others, season: int) -> Resolution:
+    def _of_season(self, so_spelled: Sequence[Player], others: Others, season: int) -> Resolution:
         active = [each for each in so_spelled if _active(each, season)]
         if not active:
             return self._decide([each for each in others() if _active(each, season)], "first name, season")
@@ -114,17 +114,17 @@ class Resolver:
         return self._decide(active, "spelling, season")
 
     def _who_may_be_meant_instead(
-        self, only: Person, so_spelled: Sequence[Person], others: Others, season: int
-    ) -> list[Person]:
+        self, only: Player, so_spelled: Sequence[Player], others: Others, season: int
+    ) -> list[Player]:
         """Find men of the major leagues beside one who is none of them then: who is listed still, or called so."""
-        found: list[Person] = []
+        found: list[Player] = []
         if only.major_league is None:
             found += [each for each in so_spelled if each.in_major_league_within(season - STILL_LISTED, season)]
         if not only.in_major_league_within(season, season):
             found += [each for each in others() if each.in_major_league_within(season - SLACK, season + SLACK)]
         return [each for each in found if each is not only]
 
-    def _of_any_time(self, so_spelled: Sequence[Person], others: Others) -> Resolution:
+    def _of_any_time(self, so_spelled: Sequence[Player], others: Others) -> Resolution:
         if not any(each.has_played for each in so_spelled):
             return self._of_late([*so_spelled, *others()], "first name")
         answer = self._of_late(so_spelled, "spelling")
@@ -134,12 +134,12 @@ class Resolver:
         called = [each for each in others() if each.in_major_league_within(*late)]
         return self._decide([answer.player, *called], answer.rule)
 
-    def _then_or_of_late(self, bearers: Sequence[Person], season: int | None, rule: str) -> Resolution:
+    def _then_or_of_late(self, bearers: Sequence[Player], season: int | None, rule: str) -> Resolution:
         if season is None:
             return self._of_late(bearers, rule)
         return self._decide([each for each in bearers if _active(each, season)], f"{rule}, season")
 
-    def _of_late(self, bearers: Sequence[Person], rule: str) -> Resolution:
+    def _of_late(self, bearers: Sequence[Player], rule: str) -> Resolution:
         """Without a date: the only bearer of a name, or the only one of late, unless another is well remembered."""
         first = self.today.year - OF_LATE
         of_late = [each for each in bearers if each.active(first, self.today.year)]
@@ -152,7 +152,7 @@ class Resolver:
             return Found(player=of_late[0], rule=f"{rule}, of late")
         return self._decide(bearers, rule)
 
-    def _decide(self, left: Sequence[Person], rule: str) -> Resolution:
+    def _decide(self, left: Sequence[Player], rule: str) -> Resolution:
         if not left:
             return self._missing()
         if len(left) == 1:
@@ -163,5 +163,5 @@ class Resolver:
         return Missing(next_try=self.next_try)
 
 
-def _active(person: Person, season: int) -> bool:
+def _active(person: Player, season: int) -> bool:
     return person.active(season - SLACK, season + SLACK)

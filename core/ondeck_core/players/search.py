@@ -7,7 +7,7 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Person
+from ondeck_core.players.models import Player
 from ondeck_core.players.name_normalization import fold
 
 LEAST_LIKENESS: Final = 60.0  # of 100
@@ -23,7 +23,7 @@ class PlayerSearch:
         last_seasons = [person.major_league[1] if person.major_league else 0 for person in self._people]
         self._last_seasons = np.array(last_seasons, dtype=np.int64)
 
-    def like(self, text: str, *, skip: int, count: int) -> Sequence[Person]:
+    def like(self, text: str, *, skip: int, count: int) -> Sequence[Player]:
         """List those whose names are likest, `count` of them after the first `skip`; takes some 50 ms."""
         wanted = " ".join(fold(text))
         if not wanted or not self._names:

@@ -14,7 +14,7 @@ RULE: Final = "rule"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class CorrectionRule:
     """Where a row that was set aside says all of `cells`, it is to say `instead`; "" is nothing. Texts by column."""
 
     number: int
@@ -22,7 +22,7 @@ class Rule:
     instead: Mapping[str, str]
 
 
-def mended(misfits: pl.DataFrame, rules: Sequence[Rule]) -> tuple[pl.DataFrame, pl.Series]:
+def mended(misfits: pl.DataFrame, rules: Sequence[CorrectionRule]) -> tuple[pl.DataFrame, pl.Series]:
     """Apply rules, one after the other, to cells of text; tells for each row the last rule that met it, or null."""
     cells, met = misfits, pl.Series(RULE, [None] * misfits.height, dtype=pl.Int64)
     for rule in rules:
@@ -37,6 +37,6 @@ def mended(misfits: pl.DataFrame, rules: Sequence[Rule]) -> tuple[pl.DataFrame, 
     return cells, met.alias(RULE)
 
 
-def _meets(rule: Rule) -> pl.Expr:
+def _meets(rule: CorrectionRule) -> pl.Expr:
     said = [pl.col(name).fill_null("").str.strip_chars() == value for name, value in rule.cells.items()]
     return reduce(lambda met, each: met & each, said, pl.lit(value=True))

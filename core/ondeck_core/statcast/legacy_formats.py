@@ -33,21 +33,21 @@ _INCHES_A_FOOT: Final = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Modern:
+class CurrentFormat:
     """Cells under today's names; `unknown` are columns that no generation has had."""
 
     cells: pl.DataFrame
     unknown: tuple[str, ...]
 
 
-def modernized(cells: pl.DataFrame) -> Modern:
+def modernized(cells: pl.DataFrame) -> CurrentFormat:
     """Give cells of text, nothing being null, the names and units of today; whatever is unknown stays as it is."""
     old = _MARK_OF_2016 in cells.columns
     renamed = _from_2016(cells) if old else cells
     needless = _REPEATS | EMPTIED | (_OF_2016_ALONE if old else frozenset())
     kept = renamed.drop([name for name in renamed.columns if name in needless])
     known = set(NAMES)
-    return Modern(
+    return CurrentFormat(
         cells=kept.with_columns(_unless_nobody(name) for name in MEN if name in kept.columns),
         unknown=tuple(name for name in kept.columns if name not in known),
     )

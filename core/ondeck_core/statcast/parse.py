@@ -7,11 +7,11 @@ from typing import Final
 import polars as pl
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.corrections import RULE, Rule, mended
+from ondeck_core.statcast.corrections import RULE, CorrectionRule, mended
 from ondeck_core.statcast.legacy_formats import modernized
 from ondeck_core.statcast.player_name import with_pitchers_names_alone
 from ondeck_core.statcast.row_checks import CODE, NO_KEY, REASON, complaints, own_complaints
-from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, Column, Kind
+from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, Column, ColumnType
 
 EXTRA: Final = "extra"
 AS_IT_CAME: Final = " (as it came)"
@@ -19,7 +19,7 @@ ROWS_AT_ONCE: Final = 32_768  # as text a row takes ten times the memory that it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ParseResult:
     """What became of a table of cells.
 
     `rows` follow the contract, with what is unknown of each as JSON in `extra`; `misfits` are cells as they came, with
@@ -44,7 +44,7 @@ class Reading:
         return self.rows.height + self.misfits.height
 
 
-def read_cells(cells: pl.DataFrame, rules: Sequence[Rule] = ()) -> Reading:
+def read_cells(cells: pl.DataFrame, rules: Sequence[CorrectionRule] = ()) -> ParseResult:
     """Type a table whose columns are all text, of whatever year; of a key that comes twice the later row is a misfit.
 
     Of the rows that do not fit, those that a rule meets are read as it says.
@@ -89,9 +89,9 @@ def _judge(cells: pl.DataFrame) -> _Judged:
     return _Judged(typed=typed, wrong=wrong, unknown=parts[0].unknown, untold=parts[0].untold)
 
 
-def _reading(as_they_came: pl.DataFrame, judged: _Judged, at: pl.Series) -> Reading:
+def _reading(as_they_came: pl.DataFrame, judged: _Judged, at: pl.Series) -> ParseResult:
     fits = judged.fits
-    return Reading(
+    return ParseResult(
         rows=with_pitchers_names_alone(judged.typed.filter(fits)),
         misfits=_apart(as_they_came.filter(~fits)).with_columns(judged.wrong.filter(~fits)),
         misfits_at=at.filter(~fits),
@@ -151,8 +151,8 @@ def _typed(column: Column, cells: pl.DataFrame) -> pl.Expr:
     if column.name not in cells.columns:
         return pl.lit(None, dtype=column.kind.polars).alias(column.name)
     text = pl.col(column.name)
-    if column.kind is Kind.DATE:
+    if column.kind is ColumnType.DATE:
         return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    if column.kind is Kind.INTEGER:
+    if column.kind is ColumnType.INTEGER:
         return text.str.replace(r"\.0+$", "").cast(pl.Int32, strict=False)
     return text.cast(column.kind.polars, strict=False)

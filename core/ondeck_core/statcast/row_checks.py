@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from ondeck_core.statcast.schema import COLUMNS, KEY, MEN, REQUIRED, Kind
+from ondeck_core.statcast.schema import COLUMNS, KEY, MEN, REQUIRED, ColumnType
 
 FIRST_SEASON: Final = 2008
 LAST_SEASON: Final = 2039
@@ -54,7 +54,7 @@ def _unreadable(cells: pl.DataFrame, typed: pl.DataFrame) -> list[pl.Series]:
             f"{column.name}: not of type {column.kind.value}",
         )
         for column in COLUMNS
-        if column.kind is not Kind.TEXT and column.name in cells.columns
+        if column.kind is not ColumnType.TEXT and column.name in cells.columns
     ]
 
 

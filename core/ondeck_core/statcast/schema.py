@@ -13,7 +13,7 @@ import polars as pl
 NULLS: Final = ("", "null", "NA", "nan", "NaN")
 
 
-class Kind(Enum):
+class ColumnType(Enum):
     """Type of a column. REAL holds what is published to six digits or fewer, DOUBLE what is published to more."""
 
     TEXT = "text"
@@ -28,12 +28,12 @@ class Kind(Enum):
         return _POLARS[self]
 
 
-_POLARS: Final[dict[Kind, pl.DataType]] = {
-    Kind.TEXT: pl.String(),
-    Kind.DATE: pl.Date(),
-    Kind.INTEGER: pl.Int32(),
-    Kind.REAL: pl.Float32(),
-    Kind.DOUBLE: pl.Float64(),
+_POLARS: Final[dict[ColumnType, pl.DataType]] = {
+    ColumnType.TEXT: pl.String(),
+    ColumnType.DATE: pl.Date(),
+    ColumnType.INTEGER: pl.Int32(),
+    ColumnType.REAL: pl.Float32(),
+    ColumnType.DOUBLE: pl.Float64(),
 }
 
 
@@ -42,11 +42,11 @@ class Column:
     """One column; a row without a value in a required one is quarantined, a file without the column refused."""
 
     name: str
-    kind: Kind
+    kind: ColumnType
     required: bool = False
 
 
-def _columns(kind: Kind, names: str, *, required: bool = False) -> tuple[Column, ...]:
+def _columns(kind: ColumnType, names: str, *, required: bool = False) -> tuple[Column, ...]:
     return tuple(Column(name, kind, required) for name in names.split())
 
 
@@ -55,34 +55,34 @@ MEN: Final = ("on_1b", "on_2b", "on_3b", *(f"fielder_{position}" for position in
 NOBODY: Final = ("-1", "-1.0")  # what registers and tools write for a man that is not there
 
 COLUMNS: Final[tuple[Column, ...]] = (
-    *_columns(Kind.INTEGER, "game_pk at_bat_number pitch_number", required=True),
-    *_columns(Kind.DATE, "game_date", required=True),
-    *_columns(Kind.INTEGER, "game_year batter pitcher", required=True),
-    *_columns(Kind.TEXT, "game_type description", required=True),
-    *_columns(Kind.INTEGER, "balls strikes outs_when_up inning", required=True),
-    *_columns(Kind.TEXT, "inning_topbot stand p_throws home_team away_team type", required=True),
-    *_columns(Kind.TEXT, "player_name events des bb_type pitch_type pitch_name"),
-    *_columns(Kind.TEXT, "if_fielding_alignment of_fielding_alignment"),
-    *_columns(Kind.INTEGER, "zone hit_location"),
-    *_columns(Kind.INTEGER, " ".join(MEN)),
-    *_columns(Kind.INTEGER, "home_score away_score bat_score fld_score"),
-    *_columns(Kind.INTEGER, "post_home_score post_away_score post_bat_score post_fld_score"),
-    *_columns(Kind.INTEGER, "home_score_diff bat_score_diff"),
-    *_columns(Kind.INTEGER, "woba_denom babip_value iso_value launch_speed_angle hit_distance_sc"),
-    *_columns(Kind.INTEGER, "release_spin_rate spin_axis age_pit_legacy age_bat_legacy age_pit age_bat"),
-    *_columns(Kind.INTEGER, "n_thruorder_pitcher n_priorpa_thisgame_player_at_bat"),
-    *_columns(Kind.INTEGER, "pitcher_days_since_prev_game batter_days_since_prev_game"),
-    *_columns(Kind.INTEGER, "pitcher_days_until_next_game batter_days_until_next_game"),
-    *_columns(Kind.REAL, "release_speed effective_speed release_pos_x release_pos_y release_pos_z"),
-    *_columns(Kind.REAL, "release_extension pfx_x pfx_z plate_x plate_z sz_top sz_bot hc_x hc_y"),
-    *_columns(Kind.REAL, "launch_speed launch_angle bat_speed swing_length hyper_speed arm_angle"),
-    *_columns(Kind.REAL, "api_break_z_with_gravity api_break_x_arm api_break_x_batter_in"),
-    *_columns(Kind.REAL, "estimated_ba_using_speedangle estimated_slg_using_speedangle"),
-    *_columns(Kind.REAL, "estimated_woba_using_speedangle woba_value"),
-    *_columns(Kind.REAL, "delta_home_win_exp delta_run_exp delta_pitcher_run_exp home_win_exp bat_win_exp"),
-    *_columns(Kind.DOUBLE, "vx0 vy0 vz0 ax ay az attack_angle attack_direction swing_path_tilt"),
+    *_columns(ColumnType.INTEGER, "game_pk at_bat_number pitch_number", required=True),
+    *_columns(ColumnType.DATE, "game_date", required=True),
+    *_columns(ColumnType.INTEGER, "game_year batter pitcher", required=True),
+    *_columns(ColumnType.TEXT, "game_type description", required=True),
+    *_columns(ColumnType.INTEGER, "balls strikes outs_when_up inning", required=True),
+    *_columns(ColumnType.TEXT, "inning_topbot stand p_throws home_team away_team type", required=True),
+    *_columns(ColumnType.TEXT, "player_name events des bb_type pitch_type pitch_name"),
+    *_columns(ColumnType.TEXT, "if_fielding_alignment of_fielding_alignment"),
+    *_columns(ColumnType.INTEGER, "zone hit_location"),
+    *_columns(ColumnType.INTEGER, " ".join(MEN)),
+    *_columns(ColumnType.INTEGER, "home_score away_score bat_score fld_score"),
+    *_columns(ColumnType.INTEGER, "post_home_score post_away_score post_bat_score post_fld_score"),
+    *_columns(ColumnType.INTEGER, "home_score_diff bat_score_diff"),
+    *_columns(ColumnType.INTEGER, "woba_denom babip_value iso_value launch_speed_angle hit_distance_sc"),
+    *_columns(ColumnType.INTEGER, "release_spin_rate spin_axis age_pit_legacy age_bat_legacy age_pit age_bat"),
+    *_columns(ColumnType.INTEGER, "n_thruorder_pitcher n_priorpa_thisgame_player_at_bat"),
+    *_columns(ColumnType.INTEGER, "pitcher_days_since_prev_game batter_days_since_prev_game"),
+    *_columns(ColumnType.INTEGER, "pitcher_days_until_next_game batter_days_until_next_game"),
+    *_columns(ColumnType.REAL, "release_speed effective_speed release_pos_x release_pos_y release_pos_z"),
+    *_columns(ColumnType.REAL, "release_extension pfx_x pfx_z plate_x plate_z sz_top sz_bot hc_x hc_y"),
+    *_columns(ColumnType.REAL, "launch_speed launch_angle bat_speed swing_length hyper_speed arm_angle"),
+    *_columns(ColumnType.REAL, "api_break_z_with_gravity api_break_x_arm api_break_x_batter_in"),
+    *_columns(ColumnType.REAL, "estimated_ba_using_speedangle estimated_slg_using_speedangle"),
+    *_columns(ColumnType.REAL, "estimated_woba_using_speedangle woba_value"),
+    *_columns(ColumnType.REAL, "delta_home_win_exp delta_run_exp delta_pitcher_run_exp home_win_exp bat_win_exp"),
+    *_columns(ColumnType.DOUBLE, "vx0 vy0 vz0 ax ay az attack_angle attack_direction swing_path_tilt"),
     *_columns(
-        Kind.DOUBLE,
+        ColumnType.DOUBLE,
         "intercept_ball_minus_batter_pos_x_inches intercept_ball_minus_batter_pos_y_inches",
     ),
 )

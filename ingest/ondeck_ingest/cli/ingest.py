@@ -24,7 +24,7 @@ from ondeck_store.settings import read_settings
 _A_DAY: Final = timedelta(days=1)
 
 
-class Day(click.DateTime):
+class DayParam(click.DateTime):
     """A day of a season whose pitches can be stored."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401  click's signature
@@ -35,7 +35,7 @@ class Day(click.DateTime):
         return day
 
 
-_DAY: Final = Day(["%Y-%m-%d"])
+_DAY: Final = DayParam(["%Y-%m-%d"])
 
 
 @click.group()

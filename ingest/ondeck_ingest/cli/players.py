@@ -12,7 +12,7 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.models import Role
-from ondeck_core.players.queries import ById, ByName
+from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.resolver import Ambiguous, Missing, Resolution, Resolver
 from ondeck_ingest.cli.options import stored
 from ondeck_ingest.cli.render_players import in_words
@@ -23,8 +23,8 @@ from ondeck_ingest.register.load import ASK_AGAIN_AFTER, take
 from ondeck_ingest.register.refresh import refresher_of
 from ondeck_ingest.settings import IngestSettings
 from ondeck_store.players.index_loader import read_index
-from ondeck_store.players.overrides import NAME, Decision, decide, decisions
-from ondeck_store.players.register_merge import RegisterTaken
+from ondeck_store.players.overrides import NAME, Override, decide, decisions
+from ondeck_store.players.register_merge import RegisterCounts
 from ondeck_store.players.unresolved import conflicts, unresolved
 from ondeck_store.settings import read_settings
 
@@ -83,7 +83,7 @@ def resolve(name_or_id: str, system: str | None, **asked: Any) -> None:  # noqa:
 @stored
 def override(player_id: int, value: str, *, system: str, why: str, take_back: bool, **flags: object) -> None:
     """Decide by hand that VALUE means PLAYER_ID, whatever the registers say; kept with who, when and why."""
-    decision = Decision(
+    decision = Override(
         who=getpass.getuser(), why=why, player_id=player_id, system=system, value=value, holds=not take_back
     )
     asyncio.run(within(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision)))
@@ -122,7 +122,7 @@ async def _refresh(settings: IngestSettings) -> None:
             await _tell(connection, taken)
 
 
-async def _tell(connection: AsyncConnection, taken: dict[str, RegisterTaken]) -> None:
+async def _tell(connection: AsyncConnection, taken: dict[str, RegisterCounts]) -> None:
     for kind, each in taken.items():
         click.echo(f"{kind}: {each}")
     click.echo(f"{len(await unresolved(connection))} players are known by id alone")
@@ -133,9 +133,9 @@ async def _resolved(settings: IngestSettings, text: str, system: str | None, ask
     index = await within(settings, read_index)
     resolver = Resolver(index=index, today=now.date(), next_try=now + ASK_AGAIN_AFTER)
     if system is not None:
-        return resolver.by_id(ById(system=system, id=text))
+        return resolver.by_id(IdQuery(system=system, id=text))
     role = None if asked["role"] is None else Role(asked["role"])
     days: dict[str, date | None] = {
         name: None if asked[name] is None else asked[name].date() for name in ("day", "born")
     }
-    return resolver.by_name(ByName(name=text, season=asked["season"], team=asked["team"], role=role, **days))
+    return resolver.by_name(NameQuery(name=text, season=asked["season"], team=asked["team"], role=role, **days))

@@ -14,11 +14,11 @@ from ondeck_core.statcast.schema import KEY, NAMES
 from ondeck_ingest.cli.options import stored
 from ondeck_ingest.cli.tables import listed
 from ondeck_ingest.database import migrated, within
-from ondeck_ingest.pipeline.load import Taken
+from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.pipeline.quarantine_retry import retake
 from ondeck_ingest.settings import IngestSettings
-from ondeck_store.ingest.correction_rules import NewRule, add_rule, all_rules, take_back_rule
-from ondeck_store.ingest.quarantined_rows import SetAside, Which, set_aside
+from ondeck_store.ingest.correction_rules import NewCorrectionRule, add_rule, all_rules, take_back_rule
+from ondeck_store.ingest.quarantined_rows import QuarantinedRow, QuarantineFilter, set_aside
 from ondeck_store.settings import read_settings
 
 _CODE: Final = click.option("--code", help="Only rows set aside with this code, for example out_of_range.")
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _UNIT: Final = click.option("--unit", help="Only rows of this day or file, as the list names it.")
 
 
-class Cell(click.ParamType[tuple[str, str]]):
+class CellParam(click.ParamType[tuple[str, str]]):
     """COLUMN=TEXT; an empty text is nothing."""
 
     name = "column=text"
@@ -55,7 +55,7 @@ def quarantine() -> None:
 @stored
 def list_(*, code: str | None, unit: str | None, closed: bool, limit: int, **flags: object) -> None:
     """List rows that are set aside, the oldest first."""
-    which = Which(code=code, unit=unit, closed=closed)
+    which = QuarantineFilter(code=code, unit=unit, closed=closed)
     rows = _found(flags, lambda connection: set_aside(connection, which, limit + 1))
     shown = [
         (row.id, row.source, row.unit, row.code, row.reason, _key_of(row.cells), _became(row)) for row in rows[:limit]
@@ -71,7 +71,7 @@ def list_(*, code: str | None, unit: str | None, closed: bool, limit: int, **fla
 @stored
 def show(id_: int, **flags: object) -> None:
     """Show one row as it came, cell by cell; the offending column is marked."""
-    rows = _found(flags, lambda connection: set_aside(connection, Which(ids=[id_])))
+    rows = _found(flags, lambda connection: set_aside(connection, QuarantineFilter(ids=[id_])))
     if not rows:
         raise NotFoundError("row in quarantine", str(id_))
     (row,) = rows
@@ -90,12 +90,14 @@ def show(id_: int, **flags: object) -> None:
 @stored
 def retry(ids: tuple[int, ...], code: str | None, unit: str | None, **flags: object) -> None:
     """Look again at rows that are set aside (default: all): those that fit by now, or by a rule, are stored."""
-    click.echo(str(asyncio.run(_retaken(flags, Which(ids=ids, code=code, unit=unit)))))
+    click.echo(str(asyncio.run(_retaken(flags, QuarantineFilter(ids=ids, code=code, unit=unit)))))
 
 
 @quarantine.command()
-@click.option("--where", "cells", type=Cell(), multiple=True, required=True, help="COLUMN=TEXT that a row must say.")
-@click.option("--set", "instead", type=Cell(), multiple=True, required=True, help="COLUMN=TEXT that it is to say.")
+@click.option(
+    "--where", "cells", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that a row must say."
+)
+@click.option("--set", "instead", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that it is to say.")
 @click.option("--why", required=True, help="For those who read it later.")
 @stored
 def rule(cells: tuple[tuple[str, str], ...], instead: tuple[tuple[str, str], ...], why: str, **flags: object) -> None:
@@ -103,7 +105,7 @@ def rule(cells: tuple[tuple[str, str], ...], instead: tuple[tuple[str, str], ...
 
     The rule holds for rows that come later, too; those that are set aside already want a `retry`.
     """
-    new = NewRule(who=getpass.getuser(), why=why, cells=dict(cells), instead=dict(instead))
+    new = NewCorrectionRule(who=getpass.getuser(), why=why, cells=dict(cells), instead=dict(instead))
     number = _found(flags, lambda connection: add_rule(connection, new))
     click.echo(f"rule {number} holds; rows that are set aside already: ondeck ingest quarantine retry")
 
@@ -127,7 +129,7 @@ def _found(flags: Mapping[str, object], work: Callable[[AsyncConnection], Awaita
     return asyncio.run(within(read_settings(IngestSettings, **flags), work))
 
 
-async def _retaken(flags: Mapping[str, object], which: Which) -> Taken:
+async def _retaken(flags: Mapping[str, object], which: QuarantineFilter) -> LoadCounts:
     async with migrated(read_settings(IngestSettings, **flags)) as database:
         return await retake(database.engine, which)
 
@@ -136,7 +138,7 @@ def _key_of(cells: Mapping[str, str | None]) -> str:
     return " / ".join(cells.get(name) or "?" for name in KEY)
 
 
-def _became(row: SetAside) -> str:
+def _became(row: QuarantinedRow) -> str:
     by_rule = "" if row.rule is None else f" by rule {row.rule}"
     return "" if row.outcome is None else f"{row.outcome}{by_rule} {row.closed_at:%Y-%m-%d %H:%M}"
 

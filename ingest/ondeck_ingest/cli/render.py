@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Final
 
 from ondeck_ingest.cli.tables import in_a_cell
-from ondeck_ingest.jobs.status import Status
+from ondeck_ingest.jobs.status import IngestStatus
 from ondeck_store.ingest.ledger import RecordedEntry, SourceState
 
 SHOWN: Final = 10
 
 
-def in_lines(status: Status) -> Iterator[str]:
+def in_lines(status: IngestStatus) -> Iterator[str]:
     """Say how ingest stands, part by part."""
     yield f"as of {in_a_cell(status.at)} UTC"
     yield from _part("stored", _seasons(status), "nothing")
@@ -45,7 +45,7 @@ def _part(name: str, lines: list[str], nothing: str, hint: str = "") -> Iterator
         yield f"  and {more:,} more (--json lists all)"
 
 
-def _seasons(status: Status) -> list[str]:
+def _seasons(status: IngestStatus) -> list[str]:
     return [
         f"{each.season}: {each.pitches:,} pitches of {each.games:,} games, {each.first_day} to {each.last_day}"
         for each in status.seasons
@@ -58,13 +58,13 @@ def _source(told: SourceState) -> str:
     return f"{told.source} {told.state} until {told.until:%H:%M:%S} UTC: {told.reason}"
 
 
-def _queue(status: Status) -> str:
+def _queue(status: IngestStatus) -> str:
     backlog = status.backlog
     since = "" if backlog.oldest is None else f", the oldest since {in_a_cell(backlog.oldest)}"
     return f"{backlog.queued:,} wait, {backlog.running:,} run{since}"
 
 
-def _given_up(status: Status) -> list[str]:
+def _given_up(status: IngestStatus) -> list[str]:
     return [
         f"{each.source} {each.day} after {each.attempts} attempts, {in_a_cell(each.since)}: {each.reason}"
         for each in status.given_up
@@ -76,7 +76,7 @@ def _trouble(entry: RecordedEntry) -> str:
     return f"{entry.day} {entry.state}, {entry.rows_in:,} rows: {what}"
 
 
-def _columns(status: Status) -> list[str]:
+def _columns(status: IngestStatus) -> list[str]:
     return [f"{each.name}, first in {each.source} {each.unit}" for each in status.unknown_columns]
 
 

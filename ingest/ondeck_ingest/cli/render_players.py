@@ -1,6 +1,6 @@
 """What is known about players, in words for people."""
 
-from ondeck_core.players.models import Person
+from ondeck_core.players.models import Player
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution
 
 
@@ -15,7 +15,7 @@ def in_words(answer: Resolution) -> str:
             return f"missing; the registers are asked again {next_try:%Y-%m-%d %H:%M} UTC"
 
 
-def _described(player: Person) -> str:
+def _described(player: Player) -> str:
     born = "-".join(f"{part:02d}" for part in player.born if part is not None)
     spans = [
         f"{level} {span[0]} to {span[1]}"

@@ -14,7 +14,7 @@ _A_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class DayStatus:
     """What is known of a day: whether it has been got, when it was last tried, and whether it was given up."""
 
     got: bool
@@ -33,7 +33,7 @@ def newest_day(now: datetime) -> date:
     return (now.astimezone(EASTERN) - OVER_AFTER).date() - _A_DAY
 
 
-def due_days(now: datetime, lookback_days: int, correction_days: int, known: Mapping[date, Known]) -> list[date]:
+def due_days(now: datetime, lookback_days: int, correction_days: int, known: Mapping[date, DayStatus]) -> list[date]:
     """List the days to ask for now, oldest first.
 
     A day of the look-back that has not been got since it was over is due, one that was given up once a day; a day of
@@ -45,17 +45,17 @@ def due_days(now: datetime, lookback_days: int, correction_days: int, known: Map
     return sorted(day for day in due if day not in known or _is_due(known[day], newest))
 
 
-def _is_got(known: Known | None) -> bool:
+def _is_got(known: DayStatus | None) -> bool:
     return known is not None and known.got
 
 
-def _is_got_whole(day: date, known: Known | None) -> bool:
+def _is_got_whole(day: date, known: DayStatus | None) -> bool:
     if known is None or not known.got:
         return False
     return known.tried_at is None or day <= newest_day(known.tried_at)
 
 
-def _is_due(known: Known, newest: date) -> bool:
+def _is_due(known: DayStatus, newest: date) -> bool:
     if known.tried_at is None or not (known.got or known.given_up):
         return True
     return newest_day(known.tried_at) < newest

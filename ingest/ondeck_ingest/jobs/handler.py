@@ -18,12 +18,12 @@ GRACE_SECONDS: Final = 8.0
 log = structlog.get_logger()
 
 
-class GivenUpError(OndeckError):
+class JobDeadError(OndeckError):
     """A job failed too often; it waits for `ondeck ingest retry`, or for the next daily look at the calendar."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handler:
+class JobHandler:
     """Handles the jobs of one kind; `work` does what is to be done for a day, and `thing` is what it takes.
 
     A job is never cancelled, since that would take it out of the queue: it ends, or goes back when `ending` is set.
@@ -61,7 +61,7 @@ class Handler:
         reason = in_words(failed)
         if tries >= self.attempts:
             log.error(self._event("given up"), day=str(day), attempts=tries, reason=reason)
-            raise GivenUpError(reason) from failed
+            raise JobDeadError(reason) from failed
         pause = self.pause_after(tries)
         next_try = (datetime.now(UTC) + pause).isoformat(timespec="seconds")
         log.warning(self._event("not taken"), day=str(day), attempt=tries, reason=reason, next_try=next_try)

@@ -59,7 +59,7 @@ WHERE job.status = 'failed' ORDER BY source, day
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backlog:
+class QueueSummary:
     """How many jobs wait or run, and since when the oldest of them has been in the queue."""
 
     queued: int
@@ -68,7 +68,7 @@ class Backlog:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenUp:
+class DeadJob:
     """A job that failed too often, and why; it waits for `retry`, or for the next daily look."""
 
     id: int
@@ -131,14 +131,14 @@ async def retry(connection: AsyncConnection, source: str | None, days: Iterable[
     return {each.day for each in chosen}
 
 
-async def given_up(connection: AsyncConnection) -> Sequence[GivenUp]:
+async def given_up(connection: AsyncConnection) -> Sequence[DeadJob]:
     """List the jobs that were given up."""
-    return [GivenUp(**row) for row in (await connection.execute(_GIVEN_UP)).mappings()]
+    return [DeadJob(**row) for row in (await connection.execute(_GIVEN_UP)).mappings()]
 
 
-async def backlog_of(connection: AsyncConnection) -> Backlog:
+async def backlog_of(connection: AsyncConnection) -> QueueSummary:
     """Count what waits and what runs."""
-    return Backlog(**(await connection.execute(_COUNTS)).mappings().one())
+    return QueueSummary(**(await connection.execute(_COUNTS)).mappings().one())
 
 
 def _is_in(meant: set[date] | None, day: date) -> bool:

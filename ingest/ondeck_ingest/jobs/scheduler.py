@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ondeck_ingest.jobs.calendar import Known, due_days, newest_day, season_from
+from ondeck_ingest.jobs.calendar import DayStatus, due_days, newest_day, season_from
 from ondeck_ingest.jobs.queue import CORRECTION, SCHEDULED, enqueue, enqueue_register, given_up
 from ondeck_store.ingest.ledger import days_of
 from ondeck_store.players.unresolved import unresolved
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Scheduler:
     """Wants the last days of a source, again those that may still be corrected, and the register for unknown players.
 
     `now` tells the time.
@@ -48,12 +48,12 @@ class Schedule:
         if men and await enqueue_register(connection, self.now().date()):
             log.info("players known by id alone", count=len(men), register="asked for them")
 
-    async def _known(self, connection: AsyncConnection) -> dict[date, Known]:
+    async def _known(self, connection: AsyncConnection) -> dict[date, DayStatus]:
         newest = newest_day(self.now())
         oldest = newest - timedelta(days=max(self.lookback_days, self.correction_days))
         hopeless = {each.day for each in await given_up(connection) if each.source == self.source}
         return {
-            entry.day: Known(
+            entry.day: DayStatus(
                 got=entry.state in {"done", "empty"},
                 tried_at=entry.updated_at if entry.attempts else None,
                 given_up=entry.day in hopeless,

@@ -7,26 +7,26 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_ingest.jobs.queue import Backlog, GivenUp, backlog_of, given_up
+from ondeck_ingest.jobs.queue import DeadJob, QueueSummary, backlog_of, given_up
 from ondeck_store.ingest.ledger import RecordedEntry, SourceState, latest, source_states, troubled_days
 from ondeck_store.ingest.quarantined_rows import counts
 from ondeck_store.ingest.unknown_columns import UnknownColumn, unknown_columns
-from ondeck_store.pitches.summary import Season, days_by_state, seasons
+from ondeck_store.pitches.summary import SeasonSummary, days_by_state, seasons
 from ondeck_store.players.unresolved import conflicts, unresolved
 
 RUNS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status:
+class IngestStatus:
     """How ingest stands at a moment; `days` counts the ledger's by state, `set_aside` rows in quarantine by code."""
 
     at: datetime
-    seasons: Sequence[Season]
+    seasons: Sequence[SeasonSummary]
     sources: Sequence[SourceState]
     days: dict[str, int]
-    backlog: Backlog
-    given_up: Sequence[GivenUp]
+    backlog: QueueSummary
+    given_up: Sequence[DeadJob]
     troubled: Sequence[RecordedEntry]
     set_aside: dict[str, int]
     unknown_columns: Sequence[UnknownColumn]
@@ -40,9 +40,9 @@ class Status:
         return bool(self.given_up) or any(each.state == "rests" for each in self.sources)
 
 
-async def status_of(connection: AsyncConnection, source: str) -> Status:
+async def status_of(connection: AsyncConnection, source: str) -> IngestStatus:
     """Look at everything."""
-    return Status(
+    return IngestStatus(
         at=datetime.now(UTC),
         seasons=await seasons(connection),
         sources=await source_states(connection),

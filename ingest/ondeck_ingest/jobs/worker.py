@@ -9,14 +9,14 @@ from typing import Any, Final
 from pgqueuer import QueueManager
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_ingest.jobs.handler import Handler, first_of, pause_after
+from ondeck_ingest.jobs.handler import JobHandler, first_of, pause_after
 from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, queries_on
-from ondeck_ingest.jobs.scheduler import Schedule
-from ondeck_ingest.pipeline.ingest_day import Taker
-from ondeck_ingest.pipeline.load import Taken
-from ondeck_ingest.register.refresh import Refresher
-from ondeck_ingest.sources.base import RestingError, of_day
-from ondeck_ingest.sources.circuit_breaker import Breaker, BreakerState
+from ondeck_ingest.jobs.scheduler import Scheduler
+from ondeck_ingest.pipeline.ingest_day import Ingestor
+from ondeck_ingest.pipeline.load import LoadCounts
+from ondeck_ingest.register.refresh import RegisterRefresher
+from ondeck_ingest.sources.base import CircuitOpenError, of_day
+from ondeck_ingest.sources.circuit_breaker import CircuitBreaker, CircuitState
 from ondeck_store.copy import driver_of
 from ondeck_store.ingest.ledger import SourceState, record_source
 
@@ -26,20 +26,20 @@ _A_MOMENT: Final = 0.05
 
 
 @dataclass(kw_only=True)
-class Worker:
+class IngestWorker:
     """Takes days as long as the database holds; `silence` is after how long without a sign others take its days."""
 
     engine: AsyncEngine
-    taker: Taker
-    breaker: Breaker
-    refresher: Refresher
-    schedule: Schedule
+    taker: Ingestor
+    breaker: CircuitBreaker
+    refresher: RegisterRefresher
+    schedule: Scheduler
     attempts: int
     silence: timedelta
     poll_seconds: float
     pause_after: Callable[[int], timedelta] = field(default_factory=lambda: pause_after)
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
-    _recorded: BreakerState | None = None
+    _recorded: CircuitState | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; raises whatever the database raises when it is lost."""
@@ -72,19 +72,19 @@ class Worker:
             await self.schedule.look()
             await first_of(asyncio.sleep(self.poll_seconds), self._ending.wait())
 
-    def _handler(self, thing: str, work: Callable[[date], Coroutine[Any, Any, object]]) -> Handler:
-        return Handler(
+    def _handler(self, thing: str, work: Callable[[date], Coroutine[Any, Any, object]]) -> JobHandler:
+        return JobHandler(
             thing=thing, work=work, attempts=self.attempts, ending=self._ending, pause_after=self.pause_after
         )
 
-    async def _take(self, day: date) -> Taken:
+    async def _take(self, day: date) -> LoadCounts:
         while True:
             await self._record_breaker()
             if (left := self.breaker.seconds_left()) > 0:
                 await asyncio.sleep(left + _A_MOMENT)
             try:
                 return await self.taker.take(of_day(day))
-            except RestingError:
+            except CircuitOpenError:
                 await asyncio.sleep(_A_MOMENT)
             finally:
                 await self._record_breaker()

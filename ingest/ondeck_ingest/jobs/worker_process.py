@@ -15,13 +15,13 @@ from ondeck_ingest.database import migrated
 from ondeck_ingest.jobs.calendar import in_season
 from ondeck_ingest.jobs.handler import in_words
 from ondeck_ingest.jobs.queue import BACKFILL, enqueue, retry
-from ondeck_ingest.jobs.scheduler import Schedule
-from ondeck_ingest.jobs.worker import Worker
-from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.jobs.scheduler import Scheduler
+from ondeck_ingest.jobs.worker import IngestWorker
+from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.runs import savant_of
 from ondeck_ingest.register.refresh import refresher_of
 from ondeck_ingest.settings import IngestSettings
-from ondeck_ingest.sources.savant import NAME, Savant
+from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_store.database import LOST, Database
 from ondeck_store.ingest.ledger import days_done
 
@@ -62,13 +62,13 @@ async def try_again(settings: IngestSettings, days: Sequence[date]) -> None:
     click.echo(f"{len(revived)} days put into the queue again")
 
 
-def _worker(settings: IngestSettings, database: Database, source: Savant) -> Worker:
-    return Worker(
+def _worker(settings: IngestSettings, database: Database, source: SavantSource) -> IngestWorker:
+    return IngestWorker(
         engine=database.engine,
-        taker=Taker(engine=database.engine, source=source, home=settings.home),
+        taker=Ingestor(engine=database.engine, source=source, home=settings.home),
         breaker=source.breaker,
         refresher=refresher_of(settings, database.engine),
-        schedule=Schedule(
+        schedule=Scheduler(
             engine=database.engine,
             source=NAME,
             lookback_days=settings.lookback_days,

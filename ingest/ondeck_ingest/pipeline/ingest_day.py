@@ -12,16 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import cells_of, refuse_capped
 from ondeck_ingest.pipeline.follow_up import follow_up
-from ondeck_ingest.pipeline.load import Taken, Unit, take
+from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, take
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.base import Raw, Source, UnreachableError, Wanted
+from ondeck_ingest.sources.base import RawResponse, Source, SourceRequest, SourceUnreachableError
 from ondeck_store.ingest.ledger import LedgerEntry, days_of, record
 
-Refused: Final = (SourceRefusedError, UnreachableError, archive.NotKeptError)
+INGEST_ERRORS: Final = (SourceRefusedError, SourceUnreachableError, archive.ArchiveWriteError)
 
 
 @dataclass(kw_only=True)
-class Read:
+class FetchedUnit:
     """What was read of an answer; the cells can be had once, since they weigh more than all that is made of them."""
 
     unit: str
@@ -40,14 +40,14 @@ class Read:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taker:
+class Ingestor:
     """Takes from one source into one database; bytes that came over a network are kept under `home`."""
 
     engine: AsyncEngine
     source: Source
     home: Path
 
-    async def take(self, wanted: Wanted) -> Taken:
+    async def take(self, wanted: SourceRequest) -> LoadCounts:
         """Take a day or a file.
 
         Raises:
@@ -60,11 +60,11 @@ class Taker:
             return await self._store(wanted, await self._fetch(wanted))
         try:
             return await self._take_day(wanted, wanted.day)
-        except Refused as refused:
+        except INGEST_ERRORS as refused:
             await self._note_failure(wanted, str(refused))
             raise
 
-    async def _take_day(self, wanted: Wanted, day: date) -> Taken:
+    async def _take_day(self, wanted: SourceRequest, day: date) -> LoadCounts:
         read = await self._fetch(wanted)
         if read.is_empty:
             await self._refuse_vanished(day)
@@ -72,24 +72,26 @@ class Taker:
         await follow_up(self.engine, self.source.name, day, read.fetched_at)
         return taken
 
-    async def _fetch(self, wanted: Wanted) -> Read:
+    async def _fetch(self, wanted: SourceRequest) -> FetchedUnit:
         read = await asyncio.to_thread(self.source.fetch, wanted, self._read)
-        return Read(unit=wanted.name) if read is None else read
+        return FetchedUnit(unit=wanted.name) if read is None else read
 
-    async def _store(self, wanted: Wanted, read: Read) -> Taken:
+    async def _store(self, wanted: SourceRequest, read: FetchedUnit) -> LoadCounts:
         source = self.source
-        unit = Unit(source=source.name, name=read.unit, day=wanted.day, sha256=read.sha256, simulated=source.simulated)
+        unit = IngestUnit(
+            source=source.name, name=read.unit, day=wanted.day, sha256=read.sha256, simulated=source.simulated
+        )
         return await take(self.engine, unit, read.hand_over())
 
-    def _read(self, raw: Raw) -> Read:
+    def _read(self, raw: RawResponse) -> FetchedUnit:
         if self.source.remote and raw.content:
             archive.keep(self.home, self.source.name, raw.unit, raw.content, raw.fetched_at)
         if self.source.remote and not raw.content.strip():
-            return Read(unit=raw.unit, fetched_at=raw.fetched_at)
+            return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at)
         cells = cells_of(raw.content)
         if self.source.remote:
             refuse_capped(cells)
-        return Read(unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, cells=[cells])
+        return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, cells=[cells])
 
     async def _refuse_vanished(self, day: date) -> None:
         """Refuse an answer without rows to a question that once had some."""
@@ -98,7 +100,7 @@ class Taker:
         if before:
             raise SourceRefusedError(f"it has no rows, where {before} came before; those are left as they are")
 
-    async def _note_failure(self, wanted: Wanted, reason: str) -> None:
+    async def _note_failure(self, wanted: SourceRequest, reason: str) -> None:
         entry = LedgerEntry(
             source=self.source.name, unit=wanted.name, day=wanted.day, state="failed", last_error=reason
         )

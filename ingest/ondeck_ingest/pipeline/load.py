@@ -10,19 +10,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.corrections import Rule
-from ondeck_core.statcast.parse import Reading, read_cells
+from ondeck_core.statcast.corrections import CorrectionRule
+from ondeck_core.statcast.parse import ParseResult, read_cells
 from ondeck_store.ingest.correction_rules import standing_rules
 from ondeck_store.ingest.ledger import LedgerEntry, record
 from ondeck_store.ingest.quarantine import put_aside
 from ondeck_store.ingest.unknown_columns import note_columns
-from ondeck_store.pitches.upsert import Upserted, upsert_pitches
+from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class IngestUnit:
     """What is taken at once: where it is from, what it is called, its day if it is one, the digest of its bytes."""
 
     source: str
@@ -33,7 +33,7 @@ class Unit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class LoadCounts:
     """What became of the rows of a unit; none is lost."""
 
     rows_in: int = 0
@@ -41,8 +41,8 @@ class Taken:
     unchanged: int = 0
     quarantined: int = 0
 
-    def __add__(self, other: "Taken") -> "Taken":
-        return Taken(
+    def __add__(self, other: "LoadCounts") -> "LoadCounts":
+        return LoadCounts(
             rows_in=self.rows_in + other.rows_in,
             stored=self.stored + other.stored,
             unchanged=self.unchanged + other.unchanged,
@@ -55,7 +55,7 @@ class Taken:
         )
 
 
-async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> Taken:
+async def take(engine: AsyncEngine, unit: IngestUnit, cells: pl.DataFrame | None) -> LoadCounts:
     """Take the cells of a unit in one transaction; None is a day of which there is nothing to read.
 
     Raises:
@@ -63,8 +63,8 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
     """
     if cells is None:
         async with engine.begin() as connection:
-            await record(connection, entry_of(unit, Taken(), games=0))
-        return Taken()
+            await record(connection, entry_of(unit, LoadCounts(), games=0))
+        return LoadCounts()
     reading = await asyncio.to_thread(read_cells, cells, await rules_that_hold(engine))
     del cells  # a season's month of text weighs more than all that is made of it
     try:
@@ -73,7 +73,7 @@ async def take(engine: AsyncEngine, unit: Unit, cells: pl.DataFrame | None) -> T
         raise SourceRefusedError(f"it contradicts what is stored: {clash.orig}") from clash
 
 
-async def _store(engine: AsyncEngine, unit: Unit, reading: Reading) -> Taken:
+async def _store(engine: AsyncEngine, unit: IngestUnit, reading: ParseResult) -> LoadCounts:
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
         upserted = await upsert_pitches(connection, rows, simulated=unit.simulated, untold=reading.untold)
@@ -91,19 +91,19 @@ def as_simulated(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(-pl.col("game_pk", "batter", "pitcher", "on_1b", "on_2b", "on_3b"))
 
 
-async def rules_that_hold(engine: AsyncEngine) -> list[Rule]:
+async def rules_that_hold(engine: AsyncEngine) -> list[CorrectionRule]:
     """Read the rules for rows that do not fit."""
     async with engine.connect() as connection:
         return await standing_rules(connection)
 
 
-def counted(reading: Reading, upserted: Upserted) -> Taken:
+def counted(reading: ParseResult, upserted: UpsertCounts) -> LoadCounts:
     """Count what became of the rows that were read.
 
     Raises:
         ArithmeticError: one was lost or made up.
     """
-    taken = Taken(
+    taken = LoadCounts(
         rows_in=reading.rows_in,
         stored=upserted.stored,
         unchanged=upserted.unchanged,
@@ -114,7 +114,7 @@ def counted(reading: Reading, upserted: Upserted) -> Taken:
     return taken
 
 
-def entry_of(unit: Unit, taken: Taken, games: int) -> LedgerEntry:
+def entry_of(unit: IngestUnit, taken: LoadCounts, games: int) -> LedgerEntry:
     """Say for the ledger what became of a unit."""
     return LedgerEntry(
         source=unit.source,

@@ -8,34 +8,34 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ondeck_core.errors import OndeckError
-from ondeck_ingest.pipeline.ingest_day import Refused
-from ondeck_ingest.pipeline.load import Taken
-from ondeck_ingest.sources.archive import NotKeptError
-from ondeck_ingest.sources.base import RestingError, Wanted, readable
+from ondeck_ingest.pipeline.ingest_day import INGEST_ERRORS
+from ondeck_ingest.pipeline.load import LoadCounts
+from ondeck_ingest.sources.archive import ArchiveWriteError
+from ondeck_ingest.sources.base import CircuitOpenError, SourceRequest, readable
 
 
-class NotAllTakenError(OndeckError):
+class PartialIngestError(OndeckError):
     """Some of what was asked for was refused; the rest is stored."""
 
 
-async def take_each(wanted: Sequence[Wanted], take: Callable[[Wanted], Awaitable[Taken]]) -> None:
+async def take_each(wanted: Sequence[SourceRequest], take: Callable[[SourceRequest], Awaitable[LoadCounts]]) -> None:
     """Take one after the other; what is refused is told at once and once more by the exit code.
 
     Raises:
         NotAllTakenError: something was refused, or not even asked for because the source is left alone or nothing can
             be kept.
     """
-    total, refused = Taken(), 0
+    total, refused = LoadCounts(), 0
     with _telling(len(wanted)) as tell:
         for number, each in enumerate(wanted):
             called = readable(each.name).rpartition("/")[2]
             try:
                 taken = await take(each)
-            except (RestingError, NotKeptError) as hopeless:
+            except (CircuitOpenError, ArchiveWriteError) as hopeless:
                 refused += len(wanted) - number
                 tell(f"{called} and what follows not taken: {hopeless}")
                 break
-            except Refused as refusal:
+            except INGEST_ERRORS as refusal:
                 refused += 1
                 tell(f"{called} not taken: {refusal}")
             else:
@@ -44,7 +44,7 @@ async def take_each(wanted: Sequence[Wanted], take: Callable[[Wanted], Awaitable
     click.echo(str(total))
     if refused:
         rest = "the others are stored" if refused < len(wanted) else "nothing was stored"
-        raise NotAllTakenError(f"{refused} of {len(wanted)} not taken, for the reasons above; {rest}")
+        raise PartialIngestError(f"{refused} of {len(wanted)} not taken, for the reasons above; {rest}")
 
 
 @contextmanager

@@ -11,27 +11,27 @@ import click
 
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.database import migrated
-from ondeck_ingest.pipeline.ingest_day import Taker
+from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.progress import take_each
 from ondeck_ingest.pipeline.simulation import play
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.base import Source, Wanted, of_day
-from ondeck_ingest.sources.circuit_breaker import Breaker
-from ondeck_ingest.sources.files import Files
-from ondeck_ingest.sources.replay import Replay
-from ondeck_ingest.sources.savant import NAME, Savant
+from ondeck_ingest.sources.base import Source, SourceRequest, of_day
+from ondeck_ingest.sources.circuit_breaker import CircuitBreaker
+from ondeck_ingest.sources.files import FileSource
+from ondeck_ingest.sources.replay import ReplaySource
+from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
 
 
-class StoppedError(OndeckError):
+class IngestStoppedError(OndeckError):
     """A person or the system asked to stop before all was taken."""
 
 
 async def take_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
     """Take files and the exports in folders."""
-    await _take_all(settings, Files(), [Wanted(name=str(path)) for path in exports_in(paths)])
+    await _take_all(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
 
 
 async def take_days(settings: IngestSettings, days: Sequence[date]) -> None:
@@ -42,7 +42,7 @@ async def take_days(settings: IngestSettings, days: Sequence[date]) -> None:
 async def replay_days(settings: IngestSettings, days: Sequence[date]) -> None:
     """Take days, or all there are, from what was kept of Savant."""
     wanted = days or [day for unit in archive.kept_units(settings.home, NAME) for day in _days_named(unit)]
-    await _take_all(settings, Replay(home=settings.home, name=NAME), [of_day(day) for day in wanted])
+    await _take_all(settings, ReplaySource(home=settings.home, name=NAME), [of_day(day) for day in wanted])
 
 
 async def simulate(settings: IngestSettings, seconds: float) -> None:
@@ -52,13 +52,13 @@ async def simulate(settings: IngestSettings, seconds: float) -> None:
         click.echo("ingest worker stopped", err=True)
 
 
-def savant_of(settings: IngestSettings) -> Savant:
+def savant_of(settings: IngestSettings) -> SavantSource:
     """Make the network source that the settings describe."""
-    return Savant(
+    return SavantSource(
         url=settings.savant_url,
         timeout=settings.savant_timeout,
         attempts=settings.savant_attempts,
-        breaker=Breaker(NAME, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
+        breaker=CircuitBreaker(NAME, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
     )
 
 
@@ -70,11 +70,11 @@ def _days_named(folder: str) -> list[date]:
         return []
 
 
-async def _take_all(settings: IngestSettings, source: Source, wanted: Sequence[Wanted]) -> None:
+async def _take_all(settings: IngestSettings, source: Source, wanted: Sequence[SourceRequest]) -> None:
     async with migrated(settings) as database:
-        taker = Taker(engine=database.engine, source=source, home=settings.home)
+        taker = Ingestor(engine=database.engine, source=source, home=settings.home)
         if not await _until_stopped(take_each(wanted, taker.take)):
-            raise StoppedError("stopped; what was told as taken is stored whole, the rest is as it was")
+            raise IngestStoppedError("stopped; what was told as taken is stored whole, the rest is as it was")
 
 
 async def _simulate(database: Database, seconds: float) -> None:

@@ -7,21 +7,21 @@ from pathlib import Path
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_ingest.pipeline.ingest_day import Taker
-from ondeck_ingest.pipeline.load import Taken
-from ondeck_ingest.sources.simulated_source import Simulated, halves_of
+from ondeck_ingest.pipeline.ingest_day import Ingestor
+from ondeck_ingest.pipeline.load import LoadCounts
+from ondeck_ingest.sources.simulated_source import SimulatedSource, halves_of
 from ondeck_store.pitches.simulated import simulated_games
 
 log = structlog.get_logger()
 
 
-async def play(engine: AsyncEngine, day: date, seconds: float) -> Taken:
+async def play(engine: AsyncEngine, day: date, seconds: float) -> LoadCounts:
     """Play the next game of a simulated day over about so many seconds; returns what became of its rows."""
     async with engine.connect() as connection:
         game = await simulated_games(connection, day)
-    taker = Taker(engine=engine, source=Simulated(game=game), home=Path())
+    taker = Ingestor(engine=engine, source=SimulatedSource(game=game), home=Path())
     halves = halves_of(day, game)
-    total = Taken()
+    total = LoadCounts()
     for half in halves:
         taken = await taker.take(half.wanted)
         total += taken

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from ondeck_core.errors import OndeckError
-from ondeck_ingest.sources.recording_session import PATCHING, CapturingSession, in_words
+from ondeck_ingest.sources.recording_session import PATCHING, RecordingSession, in_words
 
 
 class RegisterUnreachableError(OndeckError):
@@ -18,7 +18,7 @@ class RegisterUnreachableError(OndeckError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chadwick:
+class ChadwickSource:
     """Where the register is, as a ZIP archive; `timeout` in seconds."""
 
     url: str
@@ -30,7 +30,7 @@ class Chadwick:
         Raises:
             RegisterUnreachableError: no answer, or none that is an archive.
         """
-        session = CapturingSession(self.timeout)
+        session = RecordingSession(self.timeout)
         with _pybaseball_through(session, self.url) as chadwick_register:
             try:
                 chadwick_register()
@@ -44,7 +44,7 @@ class Chadwick:
 
 
 @contextmanager
-def _pybaseball_through(session: CapturingSession, url: str) -> Iterator[Any]:
+def _pybaseball_through(session: RecordingSession, url: str) -> Iterator[Any]:
     """Have pybaseball ask through our session, at our address, whatever it may have saved before."""
     import pybaseball  # noqa: F401, PLC0415  takes a second, and only this source needs it
 

@@ -8,25 +8,25 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_ingest.register.chadwick import Chadwick
+from ondeck_ingest.register.chadwick import ChadwickSource
 from ondeck_ingest.register.files import by_kind, tables_of
 from ondeck_ingest.register.load import take
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.archive import keep
-from ondeck_store.players.register_merge import RegisterTaken
+from ondeck_store.players.register_merge import RegisterCounts
 
 NAME: Final = "chadwick"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refresher:
+class RegisterRefresher:
     """Takes what is new in the register into one database; what came is kept under `home`."""
 
     engine: AsyncEngine
-    chadwick: Chadwick
+    chadwick: ChadwickSource
     home: Path
 
-    async def refresh(self) -> dict[str, RegisterTaken]:
+    async def refresh(self) -> dict[str, RegisterCounts]:
         """Fetch the register and take it, all or nothing.
 
         Raises:
@@ -44,7 +44,7 @@ class Refresher:
         return content
 
 
-def refresher_of(settings: IngestSettings, engine: AsyncEngine) -> Refresher:
+def refresher_of(settings: IngestSettings, engine: AsyncEngine) -> RegisterRefresher:
     """Make what takes the register that the settings name."""
-    chadwick = Chadwick(url=settings.chadwick_url, timeout=settings.savant_timeout)
-    return Refresher(engine=engine, chadwick=chadwick, home=settings.home)
+    chadwick = ChadwickSource(url=settings.chadwick_url, timeout=settings.savant_timeout)
+    return RegisterRefresher(engine=engine, chadwick=chadwick, home=settings.home)

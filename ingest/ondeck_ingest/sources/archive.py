@@ -21,12 +21,12 @@ _ENDING: Final = ".zst"
 _JOURNAL: Final = "fetched.jsonl"
 
 
-class NotKeptError(OndeckError):
+class ArchiveWriteError(OndeckError):
     """Bytes came and cannot be kept, so that they are not read either."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class ArchivedResponse:
     """Bytes in the archive, and when they came last."""
 
     path: Path
@@ -48,18 +48,21 @@ def keep(home: Path, source: str, unit: str, content: bytes, fetched_at: datetim
         _keep(folder, digest, content)
         _note(folder, came)
     except OSError as refused:
-        raise NotKeptError(
+        raise ArchiveWriteError(
             f"what comes cannot be kept in {folder} ({refused.strerror}), and is not taken without that; make it "
             "writable, or name another home folder with ONDECK_HOME or --home"
         ) from refused
     return digest
 
 
-def kept(home: Path, source: str, unit: str) -> list[Kept]:
+def kept(home: Path, source: str, unit: str) -> list[ArchivedResponse]:
     """List what is kept of a unit, what came last first."""
     folder = _folder(home, source, unit)
     times = _times(folder / _JOURNAL)
-    found = [Kept(path=path, fetched_at=times.get(path.stem, _written(path))) for path in folder.glob("*" + _ENDING)]
+    found = [
+        ArchivedResponse(path=path, fetched_at=times.get(path.stem, _written(path)))
+        for path in folder.glob("*" + _ENDING)
+    ]
     return sorted(found, key=lambda each: each.fetched_at, reverse=True)
 
 

@@ -12,16 +12,16 @@ from ondeck_core.errors import OndeckError
 T = TypeVar("T")
 
 
-class UnreachableError(OndeckError):
+class SourceUnreachableError(OndeckError):
     """The source gave no answer, or none that it takes for one."""
 
 
-class RestingError(OndeckError):
+class CircuitOpenError(OndeckError):
     """The source failed again and again and is left alone for a while; nothing was sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class SourceRequest:
     """What is asked of a source: its name, and the game day if it is one."""
 
     name: str
@@ -29,7 +29,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Raw:
+class RawResponse:
     """Bytes as they came; `unit` is what the ledger calls them, `fetched_at` is an aware time."""
 
     unit: str
@@ -57,7 +57,7 @@ class Source(Protocol):
     def simulated(self) -> bool:
         """Whether the rows are made up."""
 
-    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T | None:
+    def fetch(self, wanted: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
         """Fetch what is wanted and hand it to `read`; what `read` refuses is the source's failure too.
 
         Returns what `read` does; None where the source knows that there is nothing.
@@ -69,9 +69,9 @@ class Source(Protocol):
         """
 
 
-def of_day(day: date) -> Wanted:
+def of_day(day: date) -> SourceRequest:
     """Want a game day."""
-    return Wanted(name=day.isoformat(), day=day)
+    return SourceRequest(name=day.isoformat(), day=day)
 
 
 def readable(name: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 from purgatory import ContextChanged, Event, SyncCircuitBreakerFactory
 from purgatory.domain.model import CLOSED, OPENED, OpenedState
 
-from ondeck_ingest.sources.base import RestingError
+from ondeck_ingest.sources.base import CircuitOpenError
 
 ANSWERS: Final = "answers"
 RESTS: Final = "rests"
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class BreakerState:
+class CircuitState:
     """Whether a source is asked; while it rests: until when, and what it said last."""
 
     source: str
@@ -28,7 +28,7 @@ class BreakerState:
     reason: str | None = None
 
 
-class Breaker:
+class CircuitBreaker:
     """Opens after so many failures in a row, for so many seconds; then one request decides."""
 
     def __init__(self, source: str, *, failures: int, seconds: float) -> None:
@@ -37,7 +37,7 @@ class Breaker:
         self._circuit = circuits.get_breaker(source, threshold=failures, ttl=seconds)
         self._rest = timedelta(seconds=seconds)
         self._reason: str | None = None
-        self.state = BreakerState(source=source, state=ANSWERS)
+        self.state = CircuitState(source=source, state=ANSWERS)
 
     def seconds_left(self) -> float:
         """Tell for how many seconds the source is left alone from now on."""
@@ -52,7 +52,7 @@ class Breaker:
             RestingError: the source is left alone.
         """
         if left := self.seconds_left():
-            raise RestingError(f"{self.state.source} is left alone for another {left:.0f} s: {self._reason}")
+            raise CircuitOpenError(f"{self.state.source} is left alone for another {left:.0f} s: {self._reason}")
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -66,13 +66,13 @@ class Breaker:
             with self._circuit, self._listening():
                 yield
         except OpenedState:
-            raise RestingError(f"{self.state.source} is left alone: {self._reason}") from None
+            raise CircuitOpenError(f"{self.state.source} is left alone: {self._reason}") from None
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
         try:
             yield
-        except RestingError:
+        except CircuitOpenError:
             raise
         except Exception as failed:
             self._reason = str(failed)
@@ -84,11 +84,11 @@ class Breaker:
         if event.state == OPENED and event.opened_at is not None:
             self._open(source, datetime.fromtimestamp(event.opened_at, tz=UTC) + self._rest)
         elif event.state == CLOSED:
-            self.state = BreakerState(source=source, state=ANSWERS)
+            self.state = CircuitState(source=source, state=ANSWERS)
             log.info("source answers again", source=source)
 
     def _open(self, source: str, until: datetime) -> None:
         first = self.state.state != RESTS
-        self.state = BreakerState(source=source, state=RESTS, until=until, reason=self._reason)
+        self.state = CircuitState(source=source, state=RESTS, until=until, reason=self._reason)
         if first:
             log.warning("source left alone", source=source, until=until.isoformat(), reason=self._reason)

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.sources.base import Raw, Wanted, readable
+from ondeck_ingest.sources.base import RawResponse, SourceRequest, readable
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Files:
+class FileSource:
     """Reads files where they lie."""
 
     name: ClassVar[str] = "file"
     remote: ClassVar[bool] = False
     simulated: ClassVar[bool] = False
 
-    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T:
+    def fetch(self, wanted: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Hand the bytes of the file over.
 
         Raises:
@@ -34,4 +34,4 @@ class Files:
             raise SourceRefusedError(f"it cannot be read ({unread.strerror})") from unread
         unit = f"{readable(path.name)} {hashlib.sha256(content).hexdigest()[:12]}"
         changed = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-        return read(Raw(unit=unit, content=content, fetched_at=changed))
+        return read(RawResponse(unit=unit, content=content, fetched_at=changed))

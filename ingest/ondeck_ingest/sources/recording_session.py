@@ -30,7 +30,7 @@ def in_words(failed: requests.RequestException) -> str:
 
 
 @dataclass
-class CapturingSession:
+class RecordingSession:
     """Stands where pybaseball has the `requests` module: adds the deadline it lacks and keeps the bodies.
 
     An answer that is not whole within `timeout` seconds is a time-out, wherever it trickles: in its head, its body, or

@@ -8,13 +8,13 @@ from typing import ClassVar, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.base import Raw, UnreachableError, Wanted
+from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replay:
+class ReplaySource:
     """Plays back what is kept of the source `name` under `home`."""
 
     home: Path
@@ -22,7 +22,7 @@ class Replay:
     remote: ClassVar[bool] = False
     simulated: ClassVar[bool] = False
 
-    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T:
+    def fetch(self, wanted: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Hand over what came last; if `read` refuses that, what came before it, and so on.
 
         An answer without rows takes nothing away from one that had some, as when it came.
@@ -37,10 +37,10 @@ class Replay:
             try:
                 content = archive.read_back(each.path)
                 if _is_a_line(content) == without_rows:
-                    return read(Raw(unit=wanted.name, content=content, fetched_at=each.fetched_at))
+                    return read(RawResponse(unit=wanted.name, content=content, fetched_at=each.fetched_at))
             except SourceRefusedError as unread:
                 refused = refused or unread
-        raise refused or UnreachableError(f"nothing is kept of {self.name} {wanted.name} in {self.home / 'raw'}")
+        raise refused or SourceUnreachableError(f"nothing is kept of {self.name} {wanted.name} in {self.home / 'raw'}")
 
 
 def _is_a_line(content: bytes) -> bool:

@@ -12,9 +12,9 @@ import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.sources.base import Raw, UnreachableError, Wanted
-from ondeck_ingest.sources.circuit_breaker import Breaker
-from ondeck_ingest.sources.recording_session import PATCHING, CapturingSession, in_words
+from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError
+from ondeck_ingest.sources.circuit_breaker import CircuitBreaker
+from ondeck_ingest.sources.recording_session import PATCHING, RecordingSession, in_words
 
 NAME: Final = "savant"
 _LONGEST_PAUSE: Final = 30
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Savant:
+class SavantSource:
     """Where and how patiently Savant is asked; `timeout` in seconds for each request."""
 
     name: ClassVar[str] = NAME
@@ -32,10 +32,10 @@ class Savant:
     url: str
     timeout: float
     attempts: int
-    breaker: Breaker
+    breaker: CircuitBreaker
     longest_pause: float = _LONGEST_PAUSE
 
-    def fetch(self, wanted: Wanted, read: Callable[[Raw], T]) -> T | None:
+    def fetch(self, wanted: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
         """Fetch the CSV of a day as it came; None where pybaseball knows the day to be out of season.
 
         Raises:
@@ -44,30 +44,30 @@ class Savant:
             RestingError: too many requests have failed lately; none was sent.
         """
         if wanted.day is None:
-            raise ValueError(f"Savant is asked for days, not for {wanted.name}")
+            raise ValueError(f"SavantSource is asked for days, not for {wanted.name}")
         retrying = Retrying(
-            retry=retry_if_exception_type((UnreachableError, SourceRefusedError)),
+            retry=retry_if_exception_type((SourceUnreachableError, SourceRefusedError)),
             stop=stop_after_attempt(self.attempts),
             wait=wait_random_exponential(multiplier=0.5, max=self.longest_pause),
             reraise=True,
         )
         return retrying(self._ask, wanted.day, read)
 
-    def _ask(self, day: date, read: Callable[[Raw], T]) -> T | None:
+    def _ask(self, day: date, read: Callable[[RawResponse], T]) -> T | None:
         with self.breaker.guard():
             content = self._request(day)
             if content is None:
                 return None
-            return read(Raw(unit=day.isoformat(), content=content, fetched_at=datetime.now(UTC)))
+            return read(RawResponse(unit=day.isoformat(), content=content, fetched_at=datetime.now(UTC)))
 
     def _request(self, day: date) -> bytes | None:
-        session = CapturingSession(self.timeout)
+        session = RecordingSession(self.timeout)
         with _pybaseball_through(session, self.url) as statcast:
             self.breaker.refuse_while_resting()
             try:
                 statcast(start_dt=day.isoformat(), end_dt=day.isoformat(), verbose=False, parallel=False)
             except requests.RequestException as failed:
-                raise UnreachableError(f"{self.url} {in_words(failed)}") from failed
+                raise SourceUnreachableError(f"{self.url} {in_words(failed)}") from failed
             except Exception:
                 # pybaseball could not read what came. The bytes are judged by our own reader, with a better text.
                 if not session.bodies:
@@ -76,7 +76,7 @@ class Savant:
 
 
 @contextmanager
-def _pybaseball_through(session: CapturingSession, url: str) -> Iterator[Any]:
+def _pybaseball_through(session: RecordingSession, url: str) -> Iterator[Any]:
     """Have pybaseball ask through our session, at our address, uncached and without a progress bar; one at a time."""
     import pybaseball  # noqa: PLC0415  takes a second, and only the network source needs it
     import pybaseball.datasources.statcast as wire  # noqa: PLC0415  the same

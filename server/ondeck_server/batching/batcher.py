@@ -13,9 +13,16 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from ondeck_core.instances import Matrix
-from ondeck_server.batching.latency_model import Pace, Timed
-from ondeck_server.batching.queue import Priority, Promise, Ran, TooLateError, Waiting, WaitingRows
-from ondeck_server.batching.stats import Tally
+from ondeck_server.batching.latency_model import LatencyModel, TimedRun
+from ondeck_server.batching.queue import (
+    DeadlineUnmeetableError,
+    Outputs,
+    PendingRequest,
+    Priority,
+    RowQueue,
+    RowReservation,
+)
+from ondeck_server.batching.stats import InferenceStats
 
 ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise
@@ -25,11 +32,11 @@ INLINE_SECONDS: Final = (
 _NANOSECONDS: Final = 1e9
 _IN_ORDER: Final = tuple(Priority)
 
-Run: TypeAlias = Callable[[Matrix], Ran]
+Run: TypeAlias = Callable[[Matrix], Outputs]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manners:
+class BatchingConfig:
     """How the rows of every version are batched; `budget_seconds` may be waited for company."""
 
     max_waiting_rows: int
@@ -48,19 +55,19 @@ class Batcher:
     def __init__(
         self,
         run: Run,
-        manners: Manners,
-        tally: Tally | None = None,
-        pace: Pace | None = None,
+        manners: BatchingConfig,
+        tally: InferenceStats | None = None,
+        pace: LatencyModel | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._run = run
         self._manners = manners
-        self._tally = tally or Tally()
-        self._pace = pace or Pace()
+        self._tally = tally or InferenceStats()
+        self._pace = pace or LatencyModel()
         self._clock = clock
-        self._waiting = WaitingRows(manners.max_waiting_rows)
+        self._waiting = RowQueue(manners.max_waiting_rows)
         self._next: asyncio.Handle | None = None
-        self._away: asyncio.Future[tuple[Ran | Exception, float]] | None = None
+        self._away: asyncio.Future[tuple[Outputs | Exception, float]] | None = None
         self._back_at = 0.0
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
@@ -76,16 +83,18 @@ class Batcher:
         ahead = self._waiting.ahead_of(priority) + rows
         needed = self._pace.seconds(ahead) + self._until_back(ahead, priority)
         if needed > within:
-            raise TooLateError(f"{needed * 1000:.0f} ms of runs are ahead, {max(within, 0) * 1000:.0f} ms are left")
+            raise DeadlineUnmeetableError(
+                f"{needed * 1000:.0f} ms of runs are ahead, {max(within, 0) * 1000:.0f} ms are left"
+            )
 
     def submit(
         self, rows: Matrix, within: float | None = None, priority: Priority = Priority.INTERACTIVE
-    ) -> asyncio.Future[Ran]:
+    ) -> asyncio.Future[Outputs]:
         """Have rows of shape (n, columns) run, n at most ROWS_A_RUN; raises as `admit`, and then runs nothing."""
         self.admit(len(rows), within, priority)
         return self._enqueue(rows, priority)
 
-    def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Ran]:
+    def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Outputs]:
         """Have any number of rows run without waiting for it; raises as `admit`, at once."""
         if len(rows) <= ROWS_A_RUN:
             return self.submit(rows, within, priority)
@@ -95,11 +104,11 @@ class Batcher:
         parts.add_done_callback(lambda _: promise.end())
         return parts
 
-    async def answer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Ran:
+    async def answer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Outputs:
         """Have any number of rows run, a run at a time, so that others get their turn in between; raises as `admit`."""
         return await self.start(rows, within, priority_of(len(rows)) if priority is None else priority)
 
-    async def _in_parts(self, rows: Matrix, priority: Priority, promise: Promise) -> Ran:
+    async def _in_parts(self, rows: Matrix, priority: Priority, promise: RowReservation) -> Outputs:
         chunks = []
         for at in range(0, len(rows), ROWS_A_RUN):
             chunk = rows[at : at + ROWS_A_RUN]
@@ -107,10 +116,10 @@ class Batcher:
             chunks.append(await self._enqueue(chunk, priority))
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
-    def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Ran]:
+    def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Outputs]:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Ran] = loop.create_future()
-        self._waiting.put(Waiting(rows=rows, answer=answer, since=self._clock()), priority)
+        answer: asyncio.Future[Outputs] = loop.create_future()
+        self._waiting.put(PendingRequest(rows=rows, answer=answer, since=self._clock()), priority)
         if self._next is None:
             self._schedule(loop)
         elif isinstance(self._next, asyncio.TimerHandle) and self._waiting.rows >= ROWS_A_RUN:
@@ -144,7 +153,7 @@ class Batcher:
             return 0.0
         return max(self._back_at - self._clock(), 0.0)
 
-    def _start(self, batch: list[Waiting], loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self, batch: list[PendingRequest], loop: asyncio.AbstractEventLoop) -> None:
         begin = self._clock()
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
         self._count(batch, len(rows), begin)
@@ -155,7 +164,7 @@ class Batcher:
             self._away = loop.run_in_executor(self._manners.long_runs, self._attempt, rows)
             self._away.add_done_callback(lambda done: self._back(batch, done, loop))
 
-    def _attempt(self, rows: Matrix) -> tuple[Ran | Exception, float]:
+    def _attempt(self, rows: Matrix) -> tuple[Outputs | Exception, float]:
         begin = self._clock()
         try:
             return self._run(rows), self._clock() - begin
@@ -164,8 +173,8 @@ class Batcher:
 
     def _back(
         self,
-        batch: list[Waiting],
-        done: "asyncio.Future[tuple[Ran | Exception, float]]",
+        batch: list[PendingRequest],
+        done: "asyncio.Future[tuple[Outputs | Exception, float]]",
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._away = None
@@ -174,7 +183,7 @@ class Batcher:
         if self._waiting.rows and self._next is None:
             self._schedule(loop)
 
-    def _finish(self, batch: list[Waiting], attempt: tuple[Ran | Exception, float]) -> None:
+    def _finish(self, batch: list[PendingRequest], attempt: tuple[Outputs | Exception, float]) -> None:
         ran, seconds = attempt
         begin, at = self._clock(), 0
         for each in batch:
@@ -185,11 +194,11 @@ class Batcher:
                 else:
                     each.answer.set_result(ran if len(batch) == 1 else [part[at:end] for part in ran])
             at = end
-        self._pace.learn(Timed(rows=at, seconds=seconds))
+        self._pace.learn(TimedRun(rows=at, seconds=seconds))
         self._tally.compute_infer += int(len(batch) * seconds * _NANOSECONDS)
         self._tally.compute_output += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)
 
-    def _count(self, batch: list[Waiting], rows: int, begin: float) -> None:
+    def _count(self, batch: list[PendingRequest], rows: int, begin: float) -> None:
         tally, calls = self._tally, len(batch)
         tally.rows += rows
         tally.runs += 1

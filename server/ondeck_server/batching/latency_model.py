@@ -10,17 +10,17 @@ _FARTHEST: Final = 20.0  # one run that the machine held up for long says little
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed:
+class TimedRun:
     """One run: how many rows, how many seconds."""
 
     rows: int
     seconds: float
 
 
-class Pace:
+class LatencyModel:
     """Seconds that a run of so many rows takes: a start, and so much for each row."""
 
-    def __init__(self, warm_up: Sequence[Timed] = ()) -> None:
+    def __init__(self, warm_up: Sequence[TimedRun] = ()) -> None:
         self._start, self._row = _line(warm_up)
         self._correction = 1.0
 
@@ -33,7 +33,7 @@ class Pace:
         start, row = self._correction * self._start, self._correction * self._row
         return int(max(seconds - start, 0.0) / row) if row > 0 else sys.maxsize
 
-    def learn(self, run: Timed) -> None:
+    def learn(self, run: TimedRun) -> None:
         """Take a run into account."""
         expected = self._start + self._row * run.rows
         if expected > 0:
@@ -41,7 +41,7 @@ class Pace:
             self._correction = _MEMORY * self._correction + (1 - _MEMORY) * seen
 
 
-def _line(warm_up: Sequence[Timed]) -> tuple[float, float]:
+def _line(warm_up: Sequence[TimedRun]) -> tuple[float, float]:
     """Draw a line through the smallest and the largest run."""
     if not warm_up:
         return 0.0, 0.0

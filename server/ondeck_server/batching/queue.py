@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from ondeck_core.errors import OndeckError
 from ondeck_core.instances import Matrix
 
-Ran: TypeAlias = Sequence[NDArray[Any]]
+Outputs: TypeAlias = Sequence[NDArray[Any]]
 
 
 class QueueFullError(OndeckError):
     """So many rows wait already that these would wait too long."""
 
 
-class TooLateError(OndeckError):
+class DeadlineUnmeetableError(OndeckError):
     """The rows that wait already take longer than the caller has time."""
 
 
@@ -31,11 +31,11 @@ class Priority(IntEnum):
 
 
 @dataclass(kw_only=True, eq=False, slots=True)
-class Waiting:
+class PendingRequest:
     """Rows of shape (n, columns) of one caller, what will tell him, and since when he waits."""
 
     rows: Matrix
-    answer: asyncio.Future[Ran]
+    answer: asyncio.Future[Outputs]
     since: float
 
     @property
@@ -44,10 +44,10 @@ class Waiting:
         return self.answer.done()
 
 
-class Promise:
+class RowReservation:
     """How many rows of a call are still to come; whoever made it ends it, too."""
 
-    def __init__(self, waiting: "WaitingRows", rows: int) -> None:
+    def __init__(self, waiting: "RowQueue", rows: int) -> None:
         self._waiting = waiting
         self.rows = rows
 
@@ -61,12 +61,12 @@ class Promise:
         self.keep(self.rows)
 
 
-class WaitingRows:
+class RowQueue:
     """Rows that wait, at most `limit`; in each priority first come, first served."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._by_priority: tuple[deque[Waiting], ...] = tuple(deque() for _ in Priority)
+        self._by_priority: tuple[deque[PendingRequest], ...] = tuple(deque() for _ in Priority)
         self._rows = [0 for _ in Priority]
         self._promised = 0
 
@@ -75,10 +75,10 @@ class WaitingRows:
         """Count all that wait, and those of admitted calls that will come."""
         return sum(self._rows) + self._promised
 
-    def promise(self, rows: int) -> Promise:
+    def promise(self, rows: int) -> RowReservation:
         """Count rows that will be put later, a part at a time."""
         self._promised += rows
-        return Promise(self, rows)
+        return RowReservation(self, rows)
 
     def ahead_of(self, priority: Priority) -> int:
         """Count the rows that run before a newcomer of this priority."""
@@ -97,7 +97,7 @@ class WaitingRows:
         """Count promised rows no longer: they are put now."""
         self._promised -= rows
 
-    def put(self, waiting: Waiting, priority: Priority) -> None:
+    def put(self, waiting: PendingRequest, priority: Priority) -> None:
         """Let rows wait."""
         self._by_priority[priority].append(waiting)
         self._rows[priority] += len(waiting.rows)
@@ -107,9 +107,9 @@ class WaitingRows:
         waiting = self._by_priority[priority]
         return bool(waiting) and len(waiting[0].rows) <= room
 
-    def take(self, priority: Priority, room: int) -> list[Waiting]:
+    def take(self, priority: Priority, room: int) -> list[PendingRequest]:
         """Take those who fit into the next run, in their order; who has given up is dropped."""
-        taken: list[Waiting] = []
+        taken: list[PendingRequest] = []
         while self.next_fits(priority, room):
             first = self._by_priority[priority].popleft()
             self._rows[priority] -= len(first.rows)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Tally:
+class InferenceStats:
     """Durations are sums over calls, in nanoseconds; `rows` of `ran` calls were answered by `runs`.
 
     `last` is the time of the last answer, in milliseconds since 1970.

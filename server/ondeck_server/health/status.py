@@ -14,7 +14,7 @@ Aliases = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ServerHealth:
     """What is known of a server at one moment.
 
     `services` serve if the whole does; `apart` are services with a word of their own. `answering` tells of each
@@ -30,7 +30,7 @@ class Standing:
     unloaded: Collection[str] = ()
 
 
-def board(standing: Standing) -> dict[str, bool]:
+def board(standing: ServerHealth) -> dict[str, bool]:
     """Tell for each name whether it serves.
 
     The whole serves if at least one model is required and all that are serve: those with a production alias, less those
@@ -57,30 +57,30 @@ def all_agree(here: Mapping[str, bool], whole: Mapping[str, bool] | None) -> dic
     return {name: here.get(name, False) and whole.get(name, False) for name in {**here, **whole}}
 
 
-def _models(standing: Standing) -> list[str]:
+def _models(standing: ServerHealth) -> list[str]:
     return sorted({model for model, _ in standing.answering} | set(standing.wanted) | set(standing.actual))
 
 
-def _required(standing: Standing, model: str) -> bool:
+def _required(standing: ServerHealth, model: str) -> bool:
     known = {**standing.wanted.get(model, {}), **standing.actual.get(model, {})}
     return PRODUCTION in known and model not in standing.unloaded
 
 
-def _production(standing: Standing, model: str) -> bool:
+def _production(standing: ServerHealth, model: str) -> bool:
     return _serves(standing, model, PRODUCTION)
 
 
-def _serves(standing: Standing, model: str, alias: str) -> bool:
+def _serves(standing: ServerHealth, model: str, alias: str) -> bool:
     number = standing.actual.get(model, {}).get(alias)
     return number is not None and standing.answering.get((model, number), False)
 
 
-def _names(standing: Standing) -> list[tuple[str, str]]:
+def _names(standing: ServerHealth) -> list[tuple[str, str]]:
     both = (standing.wanted, standing.actual)
     return sorted({(model, alias) for each in both for model, aliases in each.items() for alias in aliases})
 
 
-class Health:
+class HealthRegistry:
     """What is told now. Whoever watches is woken by a change, and sees no more than the newest."""
 
     def __init__(self) -> None:

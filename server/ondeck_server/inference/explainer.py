@@ -7,10 +7,10 @@ import numpy as np
 
 from ondeck_core.errors import LONGEST_NAME, InvalidInstanceError, NotExplainableError, Violation
 from ondeck_core.explain.field_groups import parts_of, present, settled, value_of
-from ondeck_core.explain.plan import Explained, Question, affordable_rows, plan
+from ondeck_core.explain.plan import AttributionResult, ExplanationQuery, affordable_rows, plan
 from ondeck_core.instances import Matrix, violations
 from ondeck_core.tasks import Task
-from ondeck_server.inference.predictor import Answer, Predictor
+from ondeck_server.inference.predictor import PredictionResult, Predictor
 from ondeck_server.models.loader import LoadedVersion
 from ondeck_server.models.servable import TaskLease
 
@@ -34,7 +34,7 @@ class Contribution:
 class Explanation:
     """An answer to one instance, and why one of its outcomes is as likely as it is; contributions by size."""
 
-    answer: Answer
+    answer: PredictionResult
     outcome: str
     base_rate: float
     probability: float
@@ -72,10 +72,10 @@ async def explain(
     )
 
 
-def _question(version: LoadedVersion, instance: Matrix) -> Question:
+def _question(version: LoadedVersion, instance: Matrix) -> ExplanationQuery:
     if version.background is None:
         raise NotExplainableError(version.manifest.model, version.manifest.version)
-    return Question(
+    return ExplanationQuery(
         instance=settled(version.task.instance, instance),
         background=version.background,
         parts=parts_of(version.task.instance),
@@ -92,7 +92,9 @@ def _check(task: Task, instance: Matrix, outcome: str) -> None:
         raise InvalidInstanceError(wrong)
 
 
-def _contributions(task: Task, question: Question, explained: Explained, asked: int) -> tuple[Contribution, ...]:
+def _contributions(
+    task: Task, question: ExplanationQuery, explained: AttributionResult, asked: int
+) -> tuple[Contribution, ...]:
     rows = np.vstack([question.instance, question.background])
     found = (
         Contribution(

@@ -11,14 +11,14 @@ from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures
 from ondeck_core.instances import Matrix, check
 from ondeck_core.tasks import Task
 from ondeck_core.uncertainty import confidence, prediction_sets
-from ondeck_server.batching.queue import Ran
-from ondeck_server.models.catalog import Wanted
-from ondeck_server.models.manager import Models
+from ondeck_server.batching.queue import Outputs
+from ondeck_server.models.catalog import ModelRef
+from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.servable import TaskLease
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class PredictionInput:
     """Instances of shape (n, fields) that a caller asks about, and the seconds that he has, None: all the time.
 
     `path` and `rows_named` say how a refusal names a field.
@@ -31,7 +31,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class PredictionResult:
     """What a version says of n instances: probabilities of shape (n, outcomes), figures by name of shape (n,).
 
     `sets` tells by coverage which outcomes belong to each prediction set, of shape (n, outcomes); `spread` and
@@ -54,16 +54,16 @@ class Answer:
 class Predictor:
     """Answers from the loaded versions of a repository."""
 
-    def __init__(self, models: Models, registry: CollectorRegistry) -> None:
+    def __init__(self, models: ModelManager, registry: CollectorRegistry) -> None:
         self._models = models
         self._series: dict[tuple[str, int], Counter] = {}
         self._rows = Counter("ondeck_rows", "Rows answered.", ("model", "version"), registry=registry)
 
-    def lease(self, wanted: Wanted) -> TaskLease:
-        """Take a lease on the version that a caller means; errors as `Models.task_lease`."""
+    def lease(self, wanted: ModelRef) -> TaskLease:
+        """Take a lease on the version that a caller means; errors as `ModelManager.task_lease`."""
         return self._models.task_lease(wanted)
 
-    async def predict(self, lease: TaskLease, asked: Asked) -> Answer:
+    async def predict(self, lease: TaskLease, asked: PredictionInput) -> PredictionResult:
         """Answer instances.
 
         Raises:
@@ -74,7 +74,7 @@ class Predictor:
         _check(lease, asked)
         return self.finish(lease, asked.instances, await lease.batcher.answer(asked.instances, asked.within))
 
-    async def run(self, lease: TaskLease, instances: Matrix, within: float | None) -> Ran:
+    async def run(self, lease: TaskLease, instances: Matrix, within: float | None) -> Outputs:
         """Turn instances of shape (n, fields), whatever they hold, into what `finish` takes, and no more.
 
         Raises:
@@ -83,7 +83,7 @@ class Predictor:
         """
         return await lease.batcher.answer(instances, within)
 
-    def start(self, lease: TaskLease, asked: Asked) -> asyncio.Future[Ran]:
+    def start(self, lease: TaskLease, asked: PredictionInput) -> asyncio.Future[Outputs]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
         _check(lease, asked)
         return lease.batcher.submit(asked.instances, asked.within)
@@ -95,12 +95,12 @@ class Predictor:
             found = self._series[model, version] = self._rows.labels(model, str(version))
         return found
 
-    def finish(self, lease: TaskLease, instances: Matrix, ran: Ran) -> Answer:
+    def finish(self, lease: TaskLease, instances: Matrix, ran: Outputs) -> PredictionResult:
         """Make the answer of what came out of a run: probabilities and the members' spread."""
         probabilities, apart = ran
         manifest = lease.version.manifest
         self._counted(manifest.model, manifest.version).inc(len(instances))
-        return Answer(
+        return PredictionResult(
             lease=lease,
             probabilities=probabilities,
             figures=_figures(lease.version.task, probabilities, instances),
@@ -110,7 +110,7 @@ class Predictor:
         )
 
 
-def _check(lease: TaskLease, asked: Asked) -> None:
+def _check(lease: TaskLease, asked: PredictionInput) -> None:
     check(lease.version.task.instance, asked.instances, path=asked.path, rows_named=asked.rows_named)
 
 

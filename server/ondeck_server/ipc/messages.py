@@ -15,31 +15,31 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Logging(_Message):
+class LogConfig(_Message):
     """How a program writes its log; see `ondeck_runtime.logging`."""
 
     level: str
     form: str
 
 
-class Start(_Message):
+class StartWorker(_Message):
     """To a worker, first of all: its settings, the port that is held for it, and the folder of its measures."""
 
     kind: Literal["start"] = "start"
     settings: Mapping[str, JsonValue]
     port: int
     measures: str
-    logging: Logging
+    logging: LogConfig
     wishes: Mapping[str, bool]
 
 
-class Listen(_Message):
+class StartListening(_Message):
     """To a worker that has settled: take calls now."""
 
     kind: Literal["listen"] = "listen"
 
 
-class Whole(_Message):
+class ServerState(_Message):
     """To every worker: which health names the whole server serves, and which models were asked to be loaded or not."""
 
     kind: Literal["whole"] = "whole"
@@ -47,13 +47,13 @@ class Whole(_Message):
     wishes: Mapping[str, bool]
 
 
-class Draining(_Message):
+class StartDraining(_Message):
     """To every worker: from now on no name serves, whatever else is said."""
 
     kind: Literal["draining"] = "draining"
 
 
-class Retire(_Message):
+class RetireWorker(_Message):
     """To a worker: take no new connection, let calls in flight finish, and end.
 
     In a hurry it does not wait for connections to leave by themselves first.
@@ -63,14 +63,14 @@ class Retire(_Message):
     hurry: bool
 
 
-class Look(_Message):
+class ChannelzRequest(_Message):
     """To a worker: tell what channelz sees in you."""
 
     kind: Literal["look"] = "look"
     number: int
 
 
-class Report(_Message):
+class WorkerStatus(_Message):
     """From a worker, whenever something of it has changed.
 
     `serving` tells of each health name whether this worker serves it, `missing` why it is not ready; `loaded` are the
@@ -89,14 +89,14 @@ class Report(_Message):
     actual: Mapping[str, Mapping[str, int]] = {}
 
 
-class Failed(_Message):
+class WorkerFailed(_Message):
     """From a worker that cannot start, in words for a person; it ends after that."""
 
     kind: Literal["failed"] = "failed"
     reason: str
 
 
-class Wish(_Message):
+class LoadRequest(_Message):
     """From a worker: a caller asked it to have a whole model loaded, or not."""
 
     kind: Literal["wish"] = "wish"
@@ -104,16 +104,16 @@ class Wish(_Message):
     loaded: bool
 
 
-class Seen(_Message):
-    """From a worker: what channelz sees in it, in answer to a `Look` of the same number."""
+class ChannelzResponse(_Message):
+    """From a worker: what channelz sees in it, in answer to a `ChannelzRequest` of the same number."""
 
     kind: Literal["seen"] = "seen"
     number: int
     channelz: Mapping[str, JsonValue]
 
 
-FromSupervisor = Start | Listen | Whole | Draining | Retire | Look
-FromWorker = Report | Failed | Wish | Seen
+FromSupervisor = StartWorker | StartListening | ServerState | StartDraining | RetireWorker | ChannelzRequest
+FromWorker = WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse
 
 TO_WORKER: Final[TypeAdapter[FromSupervisor]] = TypeAdapter(Annotated[FromSupervisor, Field(discriminator="kind")])
 TO_SUPERVISOR: Final[TypeAdapter[FromWorker]] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])
@@ -121,8 +121,8 @@ TO_SUPERVISOR: Final[TypeAdapter[FromWorker]] = TypeAdapter(Annotated[FromWorker
 T = TypeVar("T")
 
 
-class Talk(Generic[T]):
-    """One end of the talk; `open_talk` makes it."""
+class Channel(Generic[T]):
+    """One end of the talk; `open_channel` makes it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: TypeAdapter[T]) -> None:
         self._reader = reader
@@ -147,7 +147,7 @@ class Talk(Generic[T]):
             await self._writer.wait_closed()
 
 
-async def open_talk(end: socket.socket, heard: TypeAdapter[T]) -> Talk[T]:
+async def open_channel(end: socket.socket, heard: TypeAdapter[T]) -> Channel[T]:
     """Talk over one end of a socket pair, hearing what `heard` reads."""
     reader, writer = await asyncio.open_unix_connection(sock=end, limit=LONGEST_LINE)
-    return Talk(reader, writer, heard)
+    return Channel(reader, writer, heard)

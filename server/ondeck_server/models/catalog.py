@@ -7,20 +7,20 @@ from ondeck_core.errors import NotFoundError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION, GraphManifest, Manifest
-from ondeck_registry.repository import Line
-from ondeck_server.models.reconciler import Standing, State
-from ondeck_server.models.source import Aliases, Key, Seen
+from ondeck_registry.repository import ModelEntry
+from ondeck_server.models.reconciler import VersionState, VersionStatus
+from ondeck_server.models.source import Aliases, Key, RepositoryVersion
 
 CHANGED: str = "its files have changed since it was loaded; a version is immutable, and what was loaded goes on serving"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version:
+class VersionInfo:
     """One version of a model; `aliases` point to it now, `wanted_aliases` ought to; no manifest: it cannot be read."""
 
     model: str
     number: int
-    state: State
+    state: VersionState
     aliases: tuple[str, ...]
     wanted_aliases: tuple[str, ...] = ()
     reason: str = ""
@@ -29,7 +29,7 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ModelRef:
     """Whom a caller asks: a model, and a version of it by number or by alias; neither means `production`."""
 
     model: str
@@ -38,14 +38,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meant:
+class ResolvedVersion:
     """The version that a caller means, answering or not, and the alias through which he named it ("" by number)."""
 
     key: Key
     alias: str
 
 
-def meant(wanted: Wanted, lines: Mapping[str, Line], actual: Aliases) -> Meant:
+def meant(wanted: ModelRef, lines: Mapping[str, ModelEntry], actual: Aliases) -> ResolvedVersion:
     """Find the version that is meant; an alias means the version it points to now, or else the one it ought to.
 
     Raises:
@@ -56,26 +56,30 @@ def meant(wanted: Wanted, lines: Mapping[str, Line], actual: Aliases) -> Meant:
     if line is None and not now:
         raise NotFoundError("model", wanted.model, sorted(lines))
     if wanted.version is not None:
-        return Meant(key=(model, wanted.version), alias="")
+        return ResolvedVersion(key=(model, wanted.version), alias="")
     alias = wanted.alias or PRODUCTION
     number = now.get(alias) or (line.aliases.get(alias) if line else None)
     if number is None:
         raise NotFoundError("alias", f"{model}@{alias}", sorted({*now, *(line.aliases if line else ())}))
-    return Meant(key=(model, number), alias=alias)
+    return ResolvedVersion(key=(model, number), alias=alias)
 
 
-def version(key: Key, seen: Seen | None, standing: Standing, reason: str, pointing: tuple[Aliases, Aliases]) -> Version:
+def version(
+    key: Key, seen: RepositoryVersion | None, standing: VersionStatus, reason: str, pointing: tuple[Aliases, Aliases]
+) -> VersionInfo:
     """Describe a version; `pointing` are the aliases as they are and as they ought to be."""
     model, number = key
-    state = State.REFUSED if standing.state is State.PRESENT and seen and seen.unreadable else standing.state
-    changed = state is State.LOADED and (seen is None or seen.stamp != standing.stamp)
-    return Version(
+    state = (
+        VersionState.REFUSED if standing.state is VersionState.PRESENT and seen and seen.unreadable else standing.state
+    )
+    changed = state is VersionState.LOADED and (seen is None or seen.stamp != standing.stamp)
+    return VersionInfo(
         model=model,
         number=number,
         state=state,
         aliases=_pointing_to(key, pointing[0]),
         wanted_aliases=_pointing_to(key, pointing[1]),
-        reason=CHANGED if changed else reason or (seen.unreadable if seen and state is State.REFUSED else ""),
+        reason=CHANGED if changed else reason or (seen.unreadable if seen and state is VersionState.REFUSED else ""),
         manifest=seen.manifest if seen else None,
         evaluation=seen.evaluation if seen else None,
     )

@@ -15,9 +15,9 @@ from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import FP32, GOLDEN_FILE, MODEL_FILE, OUTPUT, PRODUCTION, GraphManifest, Tensor
 from ondeck_core.tasks import TASKS
 from ondeck_registry.actor import login_name
-from ondeck_registry.aliases import Decision, move_alias
+from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.golden_check import check_own_answers, own_answers
-from ondeck_registry.onnx_session import DATATYPES, Session, open_graph
+from ondeck_registry.onnx_session import DATATYPES, OnnxSession, open_graph
 from ondeck_registry.publication import next_version, publish
 from ondeck_server.settings import ServerSettings
 from ondeck_store.settings import read_settings
@@ -27,7 +27,7 @@ _TRIED: Final = (1, 3)  # rows; what differs between the two is the dimension of
 _RANK: Final = 2
 
 
-class GraphRefusedError(OndeckError):
+class UnservableGraphError(OndeckError):
     """A graph cannot be served: its tensors are not of the kind that callers may share runs of."""
 
 
@@ -50,7 +50,7 @@ def add(name: str, graph: Path, outputs: tuple[str, ...], alias: str | None, why
     click.echo(f"{manifest.model} version {manifest.version}: takes {_told(manifest.inputs)}")
     click.echo(f"gives {_told(manifest.outputs)}")
     if alias is not None:
-        decision = Decision(who=login_name(), why=why, at=datetime.now(UTC))
+        decision = AliasDecision(who=login_name(), why=why, at=datetime.now(UTC))
         move_alias(models, manifest.model, canonical(alias), manifest.version, decision)
         click.echo(f"{manifest.model}: {canonical(alias)} is version {manifest.version}")
 
@@ -63,12 +63,14 @@ def publish_graph(models: Path, model: str, graph: bytes, outputs: Sequence[str]
         ArtifactRefusedError: it cannot be run, or a row's answer depends on its neighbours.
     """
     if not _NAME.fullmatch(model):
-        raise GraphRefusedError(f"{model!r} is no name for a model: lower-case letters, digits and _ make one")
+        raise UnservableGraphError(f"{model!r} is no name for a model: lower-case letters, digits and _ make one")
     if model in TASKS:
-        raise GraphRefusedError(f"{model} is the model of a task, which `ondeck train` publishes; choose another name")
+        raise UnservableGraphError(
+            f"{model} is the model of a task, which `ondeck train` publishes; choose another name"
+        )
     opened = open_graph(graph)
     takes = _input(opened)
-    session = Session(graph, (takes,), _outputs(opened, takes, outputs))
+    session = OnnxSession(graph, (takes,), _outputs(opened, takes, outputs))
     golden = own_answers(session)
     check_own_answers(session, golden)
 
@@ -92,18 +94,20 @@ def _input(opened: ort.InferenceSession) -> Tensor:
     rows, width = ends[0].shape if len(ends) == 1 and len(ends[0].shape) == _RANK else (None, None)
     if not isinstance(width, int) or isinstance(rows, int) or DATATYPES.get(ends[0].type) != FP32:
         takes = ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
-        raise GraphRefusedError(f"a graph must take one float32 tensor of shape [rows, n], rows free; it takes {takes}")
+        raise UnservableGraphError(
+            f"a graph must take one float32 tensor of shape [rows, n], rows free; it takes {takes}"
+        )
     return Tensor(name=ends[0].name, datatype=FP32, shape=(-1, width))
 
 
 def _outputs(opened: ort.InferenceSession, takes: Tensor, wanted: Sequence[str]) -> tuple[Tensor, ...]:
     ends = {end.name: end for end in opened.get_outputs()}
     if unknown := set(wanted) - set(ends):
-        raise GraphRefusedError(f"the graph gives no {', '.join(sorted(unknown))}; it gives {', '.join(ends)}")
+        raise UnservableGraphError(f"the graph gives no {', '.join(sorted(unknown))}; it gives {', '.join(ends)}")
     names = sorted(wanted or ends, key=lambda name: name != OUTPUT)  # stable: the others keep their order
     for name in names:
         if ends[name].type not in DATATYPES:
-            raise GraphRefusedError(
+            raise UnservableGraphError(
                 f"output {name} is {ends[name].type}, and only numbers are served; choose others with --output"
             )
     try:
@@ -113,7 +117,7 @@ def _outputs(opened: ort.InferenceSession, takes: Tensor, wanted: Sequence[str])
     for name, *outputs in zip(names, *tried, strict=True):
         shapes = [output.shape for output in outputs]
         if any(shape[:1] != (rows,) or shape[1:] != shapes[0][1:] for shape, rows in zip(shapes, _TRIED, strict=True)):
-            raise GraphRefusedError(f"output {name} is of shapes {shapes} for {_TRIED} rows: rows must come first")
+            raise UnservableGraphError(f"output {name} is of shapes {shapes} for {_TRIED} rows: rows must come first")
     return tuple(
         Tensor(name=name, datatype=DATATYPES[ends[name].type], shape=(-1, *output.shape[1:]))
         for name, output in zip(names, tried[0], strict=True)

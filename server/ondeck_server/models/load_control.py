@@ -6,9 +6,9 @@ from typing import Final
 
 from ondeck_core.errors import ModelNotLoadedError, NotFoundError
 from ondeck_core.identifiers import canonical
-from ondeck_server.models.manager import Models
-from ondeck_server.models.reconciler import State
-from ondeck_server.security.authorization import Operators
+from ondeck_server.models.manager import ModelManager
+from ondeck_server.models.reconciler import VersionState
+from ondeck_server.security.authorization import OperatorList
 from ondeck_server.security.identity import Caller
 
 LONGEST_SECONDS: Final = 60.0  # for every process to follow
@@ -16,11 +16,11 @@ LONGEST_SECONDS: Final = 60.0  # for every process to follow
 Tell = Callable[[str, bool], None]
 
 
-class Wishes:
+class LoadControl:
     """Has models loaded or not; `tell` lets the other processes know, `whole` says what all of them serve."""
 
     def __init__(
-        self, models: Models, operators: Operators, tell: Tell, whole: Callable[[], Mapping[str, bool]]
+        self, models: ModelManager, operators: OperatorList, tell: Tell, whole: Callable[[], Mapping[str, bool]]
     ) -> None:
         self._models = models
         self._operators = operators
@@ -54,7 +54,7 @@ class Wishes:
 
     def _expect_loaded(self, model: str) -> None:
         versions = [each for (name, _), each in self._models.versions.items() if name == model]
-        if versions and all(each.state is not State.LOADED for each in versions):
+        if versions and all(each.state is not VersionState.LOADED for each in versions):
             last = versions[-1]
             raise ModelNotLoadedError(model, last.number, last.reason or "no alias points to it, nor does a rule")
 
@@ -64,6 +64,6 @@ class Wishes:
         here = [
             f"models/{model}/{each.number}"
             for each in self._models.versions.values()
-            if each.model == model and (each.state is State.LOADED or not loaded)
+            if each.model == model and (each.state is VersionState.LOADED or not loaded)
         ]
         return all(whole.get(name, False) is loaded for name in here)

@@ -26,8 +26,8 @@ from ondeck_core.tasks import TASKS, Task
 from ondeck_core.uncertainty import spread
 from ondeck_registry.artifact_reader import claim_of, read_any_manifest, read_files, read_manifest
 from ondeck_registry.golden_check import check_own_answers
-from ondeck_registry.onnx_session import Session
-from ondeck_server.batching.latency_model import Pace, Timed
+from ondeck_registry.onnx_session import OnnxSession
+from ondeck_server.batching.latency_model import LatencyModel, TimedRun
 from ondeck_server.models.background import background_rows
 
 WARM_UP_ROWS: Final = (1, 8, 64, 256)
@@ -41,8 +41,8 @@ class LoadedGraph:
     """
 
     manifest: Manifest | GraphManifest
-    session: Session
-    graph_pace: Pace = field(default_factory=Pace)
+    session: OnnxSession
+    graph_pace: LatencyModel = field(default_factory=LatencyModel)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +56,7 @@ class LoadedVersion(LoadedGraph):
     evaluation: Evaluation
     task: Task
     background: Matrix | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: LatencyModel = field(default_factory=LatencyModel)
 
     def answer(self, instances: Matrix) -> tuple[Matrix, Matrix]:
         """Turn instances of shape (n, fields) into probabilities (n, outcomes) and the members' spread (n,)."""
@@ -67,7 +67,7 @@ class LoadedVersion(LoadedGraph):
         return self.answer(instances)[0]
 
 
-def answer(session: Session, task: Task, instances: Matrix) -> tuple[Matrix, Matrix]:
+def answer(session: OnnxSession, task: Task, instances: Matrix) -> tuple[Matrix, Matrix]:
     """Turn instances of shape (n, fields) into probabilities (n, outcomes) and the members' spread (n,)."""
     probabilities, members = session.run(task.features.compute(instances))
     return probabilities, spread(members, probabilities)
@@ -103,7 +103,7 @@ def load(folder: Path, model: str, version: int) -> LoadedVersion:
     manifest = read_manifest(folder, model, version)
     files = _files(folder, manifest, {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE})
     task = _check_task(manifest)
-    session = Session(files[MODEL_FILE], manifest.inputs, manifest.outputs)
+    session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
     background = _background(files, task)
     evaluation = claim_of(Evaluation, files[EVALUATION_FILE], EVALUATION_FILE)
     golden = claim_of(Golden, files[GOLDEN_FILE], GOLDEN_FILE)
@@ -122,23 +122,23 @@ def load(folder: Path, model: str, version: int) -> LoadedVersion:
 
 def _load_graph(folder: Path, manifest: GraphManifest) -> LoadedGraph:
     files = _files(folder, manifest, {MODEL_FILE, GOLDEN_FILE})
-    session = Session(files[MODEL_FILE], manifest.inputs, manifest.outputs)
+    session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
     golden = claim_of(GraphGolden, files[GOLDEN_FILE], GOLDEN_FILE)
     check_own_answers(session, golden)
     pace = _warm_up(session.infer, np.array(golden.rows, dtype=np.float32))
     return LoadedGraph(manifest=manifest, session=session, graph_pace=pace)
 
 
-def _warm_up(run: Callable[[Matrix], object], rows: Matrix) -> Pace:
+def _warm_up(run: Callable[[Matrix], object], rows: Matrix) -> LatencyModel:
     """Run at each usual size, twice, so that no caller pays for the first time; the second is timed."""
-    return Pace([_timed(run, np.resize(rows, (count, rows.shape[1]))) for count in WARM_UP_ROWS])
+    return LatencyModel([_timed(run, np.resize(rows, (count, rows.shape[1]))) for count in WARM_UP_ROWS])
 
 
-def _timed(run: Callable[[Matrix], object], rows: Matrix) -> Timed:
+def _timed(run: Callable[[Matrix], object], rows: Matrix) -> TimedRun:
     run(rows)
     begin = time.perf_counter()
     run(rows)
-    return Timed(rows=len(rows), seconds=time.perf_counter() - begin)
+    return TimedRun(rows=len(rows), seconds=time.perf_counter() - begin)
 
 
 def _files(folder: Path, manifest: Manifest | GraphManifest, needed: set[str]) -> dict[str, bytes]:
@@ -165,7 +165,7 @@ def _background(files: Mapping[str, bytes], task: Task) -> Matrix | None:
     return background_rows(claim_of(Background, files[BACKGROUND_FILE], BACKGROUND_FILE), task.features)
 
 
-def _check_golden(session: Session, task: Task, golden: Golden) -> None:
+def _check_golden(session: OnnxSession, task: Task, golden: Golden) -> None:
     if golden.fields != task.instance.names or not golden.instances:
         raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no instances of {task.instance.message}")
     try:

@@ -10,51 +10,62 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import PRODUCTION
-from ondeck_server.batching.batcher import Manners
-from ondeck_server.batching.stats import Tally
+from ondeck_server.batching.batcher import BatchingConfig
+from ondeck_server.batching.stats import InferenceStats
 from ondeck_server.models import catalog
-from ondeck_server.models.catalog import Meant, Version, Wanted
+from ondeck_server.models.catalog import ModelRef, ResolvedVersion, VersionInfo
 from ondeck_server.models.heap import give_back, let_go
 from ondeck_server.models.loader import LoadedGraph, load_any
-from ondeck_server.models.metrics import Measures
-from ondeck_server.models.reconciler import Action, Drop, Load, Point, Standing, State, Unload, next_action
-from ondeck_server.models.resource_metrics import Holdings
-from ondeck_server.models.servable import Lease, Served, TaskLease
-from ondeck_server.models.source import Aspired, Key, Repository, Seen, Stamp, aspire
-from ondeck_server.version_policy import Rules
+from ondeck_server.models.metrics import VersionMetrics
+from ondeck_server.models.reconciler import (
+    Action,
+    ClearAlias,
+    LoadVersion,
+    SetAlias,
+    UnloadVersion,
+    VersionState,
+    VersionStatus,
+    next_action,
+)
+from ondeck_server.models.resource_metrics import ResourceMetrics
+from ondeck_server.models.servable import Lease, Servable, TaskLease
+from ondeck_server.models.source import DesiredState, Key, RepositoryReader, RepositoryVersion, Stamp, aspire
+from ondeck_server.version_policy import VersionPolicy
 
 log = structlog.get_logger()
 
 
-class Models:
+class ModelManager:
     """The versions of a repository, as one process serves them."""
 
-    def __init__(self, folder: Path, rules: Rules, manners: Manners, registry: CollectorRegistry) -> None:
-        self.repository = Repository(folder)
+    def __init__(
+        self, folder: Path, rules: VersionPolicy, manners: BatchingConfig, registry: CollectorRegistry
+    ) -> None:
+        self.repository = RepositoryReader(folder)
         self.actual: dict[str, dict[str, int]] = {}
         self.unloaded: frozenset[str] = frozenset()
-        self.tallies: dict[Key, Tally] = {}
-        self.holdings = Holdings(registry)
+        self.tallies: dict[Key, InferenceStats] = {}
+        self.holdings = ResourceMetrics(registry)
         self._rules = rules
         self._manners = manners
-        self._measures = Measures(registry)
-        self._standings: dict[Key, Standing] = {}
+        self._measures = VersionMetrics(registry)
+        self._standings: dict[Key, VersionStatus] = {}
         self._reasons: dict[Key, str] = {}
-        self._served: dict[Key, Served] = {}
+        self._served: dict[Key, Servable] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._told: list[Callable[[], None]] = []
         self._looking = asyncio.Lock()
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="versions")  # from one thread, memory is used anew
 
-    def lease(self, wanted: Wanted) -> Lease:
+    def lease(self, wanted: ModelRef) -> Lease:
         """Take a lease on the version that is meant; errors as `served`."""
         return Lease(*self.served(wanted))
 
-    def task_lease(self, wanted: Wanted) -> TaskLease:
+    def task_lease(self, wanted: ModelRef) -> TaskLease:
         """Take a lease on the version that is meant, of one of our tasks; errors as `served`, and NoTaskError."""
         return TaskLease(*self.served(wanted))
 
-    def served(self, wanted: Wanted) -> tuple[Served, str]:
+    def served(self, wanted: ModelRef) -> tuple[Servable, str]:
         """Find the version that is meant, and the alias through which it was.
 
         Raises:
@@ -71,7 +82,7 @@ class Models:
         """Number the newest version of a model that answers."""
         return max((number for name, number in self._served if name == model), default=None)
 
-    def find(self, wanted: Wanted) -> Version:
+    def find(self, wanted: ModelRef) -> VersionInfo:
         """Describe the version that is meant, loaded or not.
 
         Raises:
@@ -82,7 +93,7 @@ class Models:
         return self._describe(meant.key)
 
     @property
-    def versions(self) -> dict[Key, Version]:
+    def versions(self) -> dict[Key, VersionInfo]:
         """Describe every version, by model and number."""
         return {key: self._describe(key) for key in sorted({*self.repository.seen, *self._served})}
 
@@ -97,7 +108,7 @@ class Models:
         self._told.append(told)
 
     async def look(self) -> None:
-        """See what ought to be, and begin to make it so; raises as `Repository.read`, and then all stays as it was."""
+        """Read the repository and begin to load what it asks for; raises as `RepositoryReader.read`, then nothing changes."""
         async with self._looking:  # one at a time: an older look must not undo a newer one
             self.repository.lines, self.repository.seen = await asyncio.to_thread(self.repository.read)
         self._act()
@@ -112,8 +123,8 @@ class Models:
         """Have a whole model unloaded, or loaded again as its rule and aliases say; what was refused is tried anew."""
         self.unloaded = self.unloaded - {model} if loaded else self.unloaded | {model}
         for key, standing in list(self._standings.items()):
-            if key[0] == model and standing.state is State.REFUSED:
-                self._stand(key, State.PRESENT)
+            if key[0] == model and standing.state is VersionState.REFUSED:
+                self._stand(key, VersionState.PRESENT)
         self._act()
         self._tell()
 
@@ -126,27 +137,27 @@ class Models:
         """Let go of what is known of versions that are neither there nor in service any more."""
         known = {*self.repository.seen, *self._served}
         for key, standing in list(self._standings.items()):
-            if key not in known and standing.state in {State.PRESENT, State.REFUSED}:
+            if key not in known and standing.state in {VersionState.PRESENT, VersionState.REFUSED}:
                 del self._standings[key], self._reasons[key]
                 self.tallies.pop(key, None)
 
-    def _aspired(self) -> Aspired:
+    def _aspired(self) -> DesiredState:
         stamps = {key: seen.stamp for key, seen in self.repository.seen.items()}
         return aspire(self.repository.lines, stamps, self._rules, self.unloaded)
 
     def _do(self, action: Action) -> None:
         match action:
-            case Point(model=model, alias=alias, number=number):
+            case SetAlias(model=model, alias=alias, number=number):
                 self.actual.setdefault(model, {})[alias] = number
                 log.info("alias points", model=model, alias=alias, version=number)
-            case Drop(model=model, alias=alias):
+            case ClearAlias(model=model, alias=alias):
                 del self.actual[model][alias]
                 log.info("alias dropped", model=model, alias=alias)
-            case Load(key=key):
-                self._stand(key, State.LOADING)
+            case LoadVersion(key=key):
+                self._stand(key, VersionState.LOADING)
                 self._work(self._load(key, self.repository.seen[key].stamp))
-            case Unload(key=key):
-                self._stand(key, State.UNLOADING)
+            case UnloadVersion(key=key):
+                self._stand(key, VersionState.UNLOADING)
                 self._work(self._unload(key, self._served.pop(key)))
 
     def _work(self, work: Coroutine[None, None, None]) -> None:
@@ -169,24 +180,24 @@ class Models:
             known = isinstance(error, ArtifactRefusedError)
             reason = str(error) if known else f"cannot be loaded: {type(error).__name__}: {error}"
             log.warning("version refused", model=model, version=number, reason=reason, exc_info=not known)
-            self._stand(key, State.REFUSED, reason, stamp)
+            self._stand(key, VersionState.REFUSED, reason, stamp)
         else:
-            served = Served(version, self._manners, self.tallies.setdefault(key, Tally()))
+            served = Servable(version, self._manners, self.tallies.setdefault(key, InferenceStats()))
             self.holdings.opened(served)
             self._served[key] = served
             log.info("version loaded", model=model, version=number, digest=version.manifest.digest)
-            self._stand(key, State.LOADED, stamp=stamp)
+            self._stand(key, VersionState.LOADED, stamp=stamp)
 
-    async def _unload(self, key: Key, served: Served) -> None:
+    async def _unload(self, key: Key, served: Servable) -> None:
         await served.idle()
         last: list[object] = [served]
         del served
         await asyncio.get_running_loop().run_in_executor(self._aside, let_go, last)
         log.info("version unloaded", model=key[0], version=key[1])
-        self._stand(key, State.PRESENT)
+        self._stand(key, VersionState.PRESENT)
 
-    def _stand(self, key: Key, state: State, reason: str = "", stamp: Stamp = ()) -> None:
-        self._standings[key] = Standing(state=state, stamp=stamp)
+    def _stand(self, key: Key, state: VersionState, reason: str = "", stamp: Stamp = ()) -> None:
+        self._standings[key] = VersionStatus(state=state, stamp=stamp)
         self._reasons[key] = reason
         self._measures.stands(key, state)
 
@@ -194,17 +205,17 @@ class Models:
         for told in self._told:
             told()
 
-    def _describe(self, key: Key) -> Version:
+    def _describe(self, key: Key) -> VersionInfo:
         wanted = {model: line.aliases for model, line in self.repository.lines.items()}
-        standing = self._standings.get(key, Standing(state=State.PRESENT))
+        standing = self._standings.get(key, VersionStatus(state=VersionState.PRESENT))
         reason = self._reasons.get(key, "")
         return catalog.version(key, self._seen(key), standing, reason, (self.actual, wanted))
 
-    def _seen(self, key: Key) -> Seen | None:
+    def _seen(self, key: Key) -> RepositoryVersion | None:
         """Tell what a version claims; one whose folder has gone, as when it was loaded."""
         seen, served = self.repository.seen.get(key), self._served.get(key)
         if seen is None and served is not None:
-            return Seen(stamp=(), manifest=served.loaded.manifest)
+            return RepositoryVersion(stamp=(), manifest=served.loaded.manifest)
         return seen
 
     def _expect(self, key: Key) -> None:
@@ -214,15 +225,19 @@ class Models:
                 "version", f"{key[0]}/{key[1]}", [str(known) for known in line.versions] if line else []
             )
 
-    def _not_loaded(self, meant: Meant) -> ModelNotLoadedError:
+    def _not_loaded(self, meant: ResolvedVersion) -> ModelNotLoadedError:
         self._expect(meant.key)
         version = self._describe(meant.key)
         return ModelNotLoadedError(version.model, version.number, version.reason or self._why(version))
 
-    def _why(self, version: Version) -> str:
+    def _why(self, version: VersionInfo) -> str:
         if version.model in self.unloaded:
             return "the model was unloaded on request"
-        return version.state.value if version.state is not State.PRESENT else "no alias points to it, nor does a rule"
+        return (
+            version.state.value
+            if version.state is not VersionState.PRESENT
+            else "no alias points to it, nor does a rule"
+        )
 
 
 def _load(folder: Path, model: str, version: int) -> LoadedGraph:

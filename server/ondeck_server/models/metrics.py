@@ -2,11 +2,11 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from ondeck_server.models.reconciler import State
+from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.source import Key
 
 
-class Measures:
+class VersionMetrics:
     """Which versions answer, and how loading them went."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -20,9 +20,9 @@ class Measures:
         )
         self._ended = Counter("ondeck_loads", "Versions loaded or refused.", (*labels, "end"), registry=registry)
 
-    def stands(self, key: Key, state: State) -> None:
+    def stands(self, key: Key, state: VersionState) -> None:
         """Take note of how a version stands now."""
         labels = (key[0], str(key[1]))
-        self._loaded.labels(*labels).set(state is State.LOADED)
-        if state in {State.LOADED, State.REFUSED}:
+        self._loaded.labels(*labels).set(state is VersionState.LOADED)
+        if state in {VersionState.LOADED, VersionState.REFUSED}:
             self._ended.labels(*labels, state.value).inc()

@@ -7,13 +7,13 @@ from pathlib import Path
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError, OndeckError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry import alias_log, repository
-from ondeck_registry.alias_events import Move
-from ondeck_registry.aliases import Decision, holding_aliases
+from ondeck_registry.alias_events import AliasChange
+from ondeck_registry.aliases import AliasDecision, holding_aliases
 from ondeck_registry.gate import verdict_on, why_moved
 from ondeck_server.models.loader import load
 
 
-class VersionRefusedError(OndeckError):
+class VerificationFailedError(OndeckError):
     """A version does not hold what it claims, so that no alias may point to it."""
 
     def __init__(self, model: str, version: int, reason: str) -> None:
@@ -22,7 +22,7 @@ class VersionRefusedError(OndeckError):
         super().__init__(f"{model} {version} does not hold what it claims: {reason}; publish it anew")
 
 
-class NotBetterError(OndeckError):
+class GateFailedError(OndeckError):
     """A version is not better than what serves."""
 
     def __init__(self, model: str, version: int, reason: str) -> None:
@@ -31,7 +31,7 @@ class NotBetterError(OndeckError):
         super().__init__(f"{model} {version} is not promoted: {reason}; force overrules")
 
 
-def promote(models: Path, model: str, alias: str, version: int, decision: Decision) -> Move | None:
+def promote(models: Path, model: str, alias: str, version: int, decision: AliasDecision) -> AliasChange | None:
     """Point an alias to a version; None: it pointed there already. A forced decision overrules the figures.
 
     Raises:
@@ -49,12 +49,12 @@ def promote(models: Path, model: str, alias: str, version: int, decision: Decisi
         _check_claims(models, model, version)
         verdict = verdict_on(models, model, alias, version, serving=held.current(PRODUCTION))
         if not (verdict.passed or decision.forced):
-            raise NotBetterError(model, version, verdict.reason)
+            raise GateFailedError(model, version, verdict.reason)
         told = replace(decision, why=why_moved(decision.why, verdict), forced=not verdict.passed)
         return held.move(alias, version, told)
 
 
-def roll_back(models: Path, model: str, alias: str, decision: Decision) -> Move:
+def roll_back(models: Path, model: str, alias: str, decision: AliasDecision) -> AliasChange:
     """Point an alias to the version that served before.
 
     Raises:
@@ -69,7 +69,7 @@ def roll_back(models: Path, model: str, alias: str, decision: Decision) -> Move:
         return held.roll_back(alias, decision)
 
 
-def history(models: Path, model: str) -> Sequence[Move]:
+def history(models: Path, model: str) -> Sequence[AliasChange]:
     """List the moves of a model's aliases, the latest first.
 
     Raises:
@@ -89,4 +89,4 @@ def _check_claims(models: Path, model: str, version: int) -> None:
     try:
         load(models / model / str(version), model, version)
     except ArtifactRefusedError as refused:
-        raise VersionRefusedError(model, version, str(refused)) from refused
+        raise VerificationFailedError(model, version, str(refused)) from refused

@@ -8,23 +8,23 @@ from weakref import WeakSet
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from ondeck_registry.onnx_session import Session
-from ondeck_server.models.servable import Served
+from ondeck_registry.onnx_session import OnnxSession
+from ondeck_server.models.servable import Servable
 
 MEASURED_EVERY: Final = 2.0  # seconds; callers pay nothing for it
 
 
-class Holdings:
+class ResourceMetrics:
     """Every version that was opened and is not gone yet, whoever holds it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._served: WeakSet[Served] = WeakSet()
-        self._sessions: WeakSet[Session] = WeakSet()
+        self._served: WeakSet[Servable] = WeakSet()
+        self._sessions: WeakSet[OnnxSession] = WeakSet()
         self._leases = _gauge("ondeck_leases", "Leases that are held on versions.", registry)
         self._open = _gauge("ondeck_sessions", "Graphs that are open.", registry)
         self._tasks = _gauge("ondeck_tasks", "Tasks of the event loops.", registry)
 
-    def opened(self, served: Served) -> None:
+    def opened(self, served: Servable) -> None:
         """Take note of a version."""
         self._served.add(served)
         self._sessions.add(served.loaded.session)

@@ -4,15 +4,15 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from ondeck_server.batching.batcher import Batcher, Manners
-from ondeck_server.batching.stats import Tally
+from ondeck_server.batching.batcher import Batcher, BatchingConfig
+from ondeck_server.batching.stats import InferenceStats
 from ondeck_server.models.loader import LoadedGraph, LoadedVersion, of_task
 
 
-class Served:
+class Servable:
     """A loaded version while it is in service; `graph` takes features, the batcher of `of_task` takes instances."""
 
-    def __init__(self, loaded: LoadedGraph, manners: Manners, tally: Tally) -> None:
+    def __init__(self, loaded: LoadedGraph, manners: BatchingConfig, tally: InferenceStats) -> None:
         self.loaded = loaded
         self.tally = tally
         self.graph = Batcher(loaded.session.infer, manners, tally, loaded.graph_pace)
@@ -59,7 +59,7 @@ class Lease:
 
     __slots__ = ("_held", "alias", "served")
 
-    def __init__(self, served: Served, alias: str) -> None:
+    def __init__(self, served: Servable, alias: str) -> None:
         self.served = served
         self.alias = alias
         self._held = True
@@ -85,7 +85,7 @@ class TaskLease(Lease):
 
     __slots__ = ("batcher", "version")
 
-    def __init__(self, served: Served, alias: str) -> None:
+    def __init__(self, served: Servable, alias: str) -> None:
         """Take the lease; raises NoTaskError where the version is a graph alone."""
         self.version, self.batcher = served.of_task()
         super().__init__(served, alias)

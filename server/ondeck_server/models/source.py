@@ -9,8 +9,8 @@ from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_registry.artifact_reader import read_any_manifest, read_evaluation
-from ondeck_registry.repository import Line, read_repository
-from ondeck_server.version_policy import Rules
+from ondeck_registry.repository import ModelEntry, read_repository
+from ondeck_server.version_policy import VersionPolicy
 
 Key: TypeAlias = tuple[str, int]  # a model and the number of a version
 Stamp: TypeAlias = tuple[tuple[str, int, int], ...]  # of each file its name, size and time of change
@@ -18,7 +18,7 @@ Aliases: TypeAlias = Mapping[str, Mapping[str, int]]  # by model and alias
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class RepositoryVersion:
     """A version as it lies in the repository; `unreadable` says why it has no manifest or no evaluation."""
 
     stamp: Stamp
@@ -28,7 +28,7 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aspired:
+class DesiredState:
     """What ought to be: which versions there are, which of them loaded, and which aliases point where."""
 
     stamps: Mapping[Key, Stamp]
@@ -36,10 +36,12 @@ class Aspired:
     aliases: Aliases
 
 
-def aspire(lines: Mapping[str, Line], stamps: Mapping[Key, Stamp], rules: Rules, unloaded: frozenset[str]) -> Aspired:
+def aspire(
+    lines: Mapping[str, ModelEntry], stamps: Mapping[Key, Stamp], rules: VersionPolicy, unloaded: frozenset[str]
+) -> DesiredState:
     """Tell what ought to be; of a model that somebody had `unloaded`, nothing."""
     wanted = {model: line for model, line in lines.items() if model not in unloaded}
-    return Aspired(
+    return DesiredState(
         stamps=stamps,
         loaded=frozenset(
             (model, number)
@@ -50,15 +52,15 @@ def aspire(lines: Mapping[str, Line], stamps: Mapping[Key, Stamp], rules: Rules,
     )
 
 
-class Repository:
+class RepositoryReader:
     """The folder, looked at again and again; claims are read again only where files have changed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.lines: Mapping[str, Line] = {}
-        self.seen: Mapping[Key, Seen] = {}
+        self.lines: Mapping[str, ModelEntry] = {}
+        self.seen: Mapping[Key, RepositoryVersion] = {}
 
-    def read(self) -> tuple[Mapping[str, Line], Mapping[Key, Seen]]:
+    def read(self) -> tuple[Mapping[str, ModelEntry], Mapping[Key, RepositoryVersion]]:
         """Read what is there now; blocks, and changes nothing here.
 
         Raises:
@@ -75,7 +77,7 @@ class Repository:
         model, number = key
         return self.folder / model / str(number)
 
-    def _see(self, model: str, number: int) -> Seen:
+    def _see(self, model: str, number: int) -> RepositoryVersion:
         folder = self.folder_of((model, number))
         stamp = stamp_of(folder)
         before = self.seen.get((model, number))
@@ -84,9 +86,9 @@ class Repository:
         try:
             manifest = read_any_manifest(folder, model, number)
             evaluation = read_evaluation(folder) if isinstance(manifest, Manifest) else None
-            return Seen(stamp=stamp, manifest=manifest, evaluation=evaluation)
+            return RepositoryVersion(stamp=stamp, manifest=manifest, evaluation=evaluation)
         except ArtifactRefusedError as refused:
-            return Seen(stamp=stamp, unreadable=str(refused))
+            return RepositoryVersion(stamp=stamp, unreadable=str(refused))
 
 
 def stamp_of(folder: Path) -> Stamp:

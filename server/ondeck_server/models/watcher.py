@@ -8,7 +8,7 @@ import structlog
 from watchfiles import awatch
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_server.models.manager import Models
+from ondeck_server.models.manager import ModelManager
 
 log = structlog.get_logger()
 
@@ -16,7 +16,7 @@ _TOGETHER_MS = 200  # changes that come so close to each other are one
 
 
 @asynccontextmanager
-async def kept_current(models: Models, look_seconds: float) -> AsyncIterator[None]:
+async def kept_current(models: ModelManager, look_seconds: float) -> AsyncIterator[None]:
     """Follow the repository for as long as the block; a look every `look_seconds` finds what nobody told of."""
     tasks = [asyncio.create_task(_when_told(models)), asyncio.create_task(_now_and_then(models, look_seconds))]
     try:
@@ -31,7 +31,7 @@ async def kept_current(models: Models, look_seconds: float) -> AsyncIterator[Non
                 await task
 
 
-async def _when_told(models: Models) -> None:
+async def _when_told(models: ModelManager) -> None:
     """Network file systems tell nothing, and a machine may be out of watches: then the looks now and then remain."""
     try:
         async for _ in awatch(models.repository.folder, debounce=_TOGETHER_MS, step=50, watch_filter=None):
@@ -40,13 +40,13 @@ async def _when_told(models: Models) -> None:
         log.warning("repository not watched", reason=str(failed))
 
 
-async def _now_and_then(models: Models, seconds: float) -> None:
+async def _now_and_then(models: ModelManager, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         await _look(models)
 
 
-async def _look(models: Models) -> None:
+async def _look(models: ModelManager) -> None:
     try:
         await models.look()
     except (ArtifactRefusedError, OSError) as failed:

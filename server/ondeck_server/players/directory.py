@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class Snapshot:
     """Everyone who is known, as of the last reading; `fingerprint` tells whether there is more by now."""
 
     index: PlayerIndex
@@ -34,16 +34,16 @@ class Known:
     fingerprint: str
 
 
-class Players:
+class PlayerDirectory:
     """Holds everyone who is known; `changed` is awaited once that is so."""
 
     def __init__(self, settings: ServerSettings, changed: Callable[[], Awaitable[None]]) -> None:
         self._settings = settings
         self._changed = changed
-        self._known: Known | None = None
+        self._known: Snapshot | None = None
 
     @property
-    def known(self) -> Known:
+    def known(self) -> Snapshot:
         """Everyone who is known.
 
         Raises:
@@ -88,7 +88,7 @@ class Players:
                 await self._take(fresh)
             await asyncio.sleep(self._settings.players_refresh_seconds)
 
-    async def _take(self, fresh: Known | None) -> None:
+    async def _take(self, fresh: Snapshot | None) -> None:
         if fresh is None:
             return
         first, self._known = self._known is None, fresh
@@ -96,7 +96,7 @@ class Players:
         if first:
             await self._changed()
 
-    async def _read(self) -> Known | None:
+    async def _read(self) -> Snapshot | None:
         async with open_database(self._settings) as database:
             await migrate(database.engine)
             async with database.engine.connect() as connection:
@@ -104,4 +104,4 @@ class Players:
                 if self._known is not None and self._known.fingerprint == now:
                     return None
                 index = await read_index(connection)
-        return Known(index=index, search=PlayerSearch(index), fingerprint=now)
+        return Snapshot(index=index, search=PlayerSearch(index), fingerprint=now)

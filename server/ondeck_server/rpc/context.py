@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 
-class Call(Protocol):
+class CallContext(Protocol):
     """One call."""
 
     @property

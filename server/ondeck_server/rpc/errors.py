@@ -24,12 +24,12 @@ from ondeck_core.errors import (
     Violation,
     WrongInstanceError,
 )
-from ondeck_registry.aliases import MoveRefusedError
-from ondeck_registry.lock import FolderClosedError
-from ondeck_server.batching.queue import QueueFullError, TooLateError
-from ondeck_server.models.promotion import NotBetterError, VersionRefusedError
-from ondeck_server.rpc.context import Call
-from ondeck_server.security.authorization import NotIdentifiedError, NotOperatorError
+from ondeck_registry.aliases import AliasChangeError
+from ondeck_registry.lock import RepositoryLockedError
+from ondeck_server.batching.queue import DeadlineUnmeetableError, QueueFullError
+from ondeck_server.models.promotion import GateFailedError, VerificationFailedError
+from ondeck_server.rpc.context import CallContext
+from ondeck_server.security.authorization import CallerUnauthenticatedError, NotOperatorError
 from ondeck_server.security.rate_limit import RateExceededError
 
 DOMAIN: Final = "ondeck"
@@ -46,12 +46,12 @@ class UnreadableRequestError(OndeckError):
     """The bytes of a request are no message of the type that the rpc takes."""
 
 
-class DeadlinePassedError(OndeckError):
+class DeadlineExceededError(OndeckError):
     """The caller's time was over before the call could begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ErrorStatus:
     """An error as a caller is told of it."""
 
     code: int
@@ -80,15 +80,15 @@ class Outcome:
         return [BadRequest(field_violations=fitting)] if fitting else []
 
 
-def outcome_of(error: Exception) -> Outcome:
+def outcome_of(error: Exception) -> ErrorStatus:
     """Tell how a caller learns of an error; one that is none of ours is told as INTERNAL, without its text."""
     for kind, describe in _TABLE.items():
         if isinstance(error, kind):
             return describe(error)
-    return Outcome(code=code_pb2.INTERNAL, reason=ErrorReason.ERROR_REASON_INTERNAL, message=INTERNAL_TEXT)
+    return ErrorStatus(code=code_pb2.INTERNAL, reason=ErrorReason.ERROR_REASON_INTERNAL, message=INTERNAL_TEXT)
 
 
-def told(error: Exception, call: Call) -> Outcome:
+def told(error: Exception, call: CallContext) -> ErrorStatus:
     """Tell how a caller learns of an error, and the log of one that is a fault of the server."""
     outcome = outcome_of(error)
     if outcome.code == code_pb2.INTERNAL:
@@ -96,8 +96,8 @@ def told(error: Exception, call: Call) -> Outcome:
     return outcome
 
 
-def _invalid(error: InvalidInstanceError) -> Outcome:
-    return Outcome(
+def _invalid(error: InvalidInstanceError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_INVALID_FIELD,
         message=str(error),
@@ -105,12 +105,14 @@ def _invalid(error: InvalidInstanceError) -> Outcome:
     )
 
 
-def _unreadable(error: UnreadableRequestError) -> Outcome:
-    return Outcome(code=code_pb2.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELD, message=str(error))
+def _unreadable(error: UnreadableRequestError) -> ErrorStatus:
+    return ErrorStatus(
+        code=code_pb2.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELD, message=str(error)
+    )
 
 
-def _wrong_instance(error: WrongInstanceError) -> Outcome:
-    return Outcome(
+def _wrong_instance(error: WrongInstanceError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_WRONG_INSTANCE,
         message=str(error),
@@ -118,8 +120,8 @@ def _wrong_instance(error: WrongInstanceError) -> Outcome:
     )
 
 
-def _not_found(error: NotFoundError) -> Outcome:
-    return Outcome(
+def _not_found(error: NotFoundError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.NOT_FOUND,
         reason=ErrorReason.Value(f"{_PREFIX}{error.kind.upper()}_NOT_FOUND"),
         message=str(error),
@@ -127,8 +129,8 @@ def _not_found(error: NotFoundError) -> Outcome:
     )
 
 
-def _not_loaded(error: ModelNotLoadedError) -> Outcome:
-    return Outcome(
+def _not_loaded(error: ModelNotLoadedError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_MODEL_NOT_LOADED,
         message=str(error),
@@ -137,8 +139,8 @@ def _not_loaded(error: ModelNotLoadedError) -> Outcome:
     )
 
 
-def _not_explainable(error: NotExplainableError) -> Outcome:
-    return Outcome(
+def _not_explainable(error: NotExplainableError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_NOT_EXPLAINABLE,
         message=str(error),
@@ -146,8 +148,8 @@ def _not_explainable(error: NotExplainableError) -> Outcome:
     )
 
 
-def _players_not_loaded(error: PlayersNotLoadedError) -> Outcome:
-    return Outcome(
+def _players_not_loaded(error: PlayersNotLoadedError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_PLAYERS_NOT_LOADED,
         message=str(error),
@@ -155,8 +157,8 @@ def _players_not_loaded(error: PlayersNotLoadedError) -> Outcome:
     )
 
 
-def _queue_full(error: QueueFullError) -> Outcome:
-    return Outcome(
+def _queue_full(error: QueueFullError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_QUEUE_FULL,
         message=str(error),
@@ -164,10 +166,10 @@ def _queue_full(error: QueueFullError) -> Outcome:
     )
 
 
-def _rate_exceeded(error: RateExceededError) -> Outcome:
+def _rate_exceeded(error: RateExceededError) -> ErrorStatus:
     allowed = f"{error.limit:g} rows a second for each caller"
     violation = QuotaFailure.Violation(subject=error.subject, description=allowed)
-    return Outcome(
+    return ErrorStatus(
         code=code_pb2.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_RATE_EXCEEDED,
         message=str(error),
@@ -179,24 +181,28 @@ def _duration(seconds: float) -> Duration:
     return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
 
 
-def _not_identified(error: NotIdentifiedError) -> Outcome:
-    return Outcome(code=code_pb2.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_NOT_IDENTIFIED, message=str(error))
+def _not_identified(error: CallerUnauthenticatedError) -> ErrorStatus:
+    return ErrorStatus(
+        code=code_pb2.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_NOT_IDENTIFIED, message=str(error)
+    )
 
 
-def _not_operator(error: NotOperatorError) -> Outcome:
-    return Outcome(code=code_pb2.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_NOT_OPERATOR, message=str(error))
+def _not_operator(error: NotOperatorError) -> ErrorStatus:
+    return ErrorStatus(
+        code=code_pb2.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_NOT_OPERATOR, message=str(error)
+    )
 
 
-def _version_refused(error: VersionRefusedError) -> Outcome:
+def _version_refused(error: VerificationFailedError) -> ErrorStatus:
     return _not_this_version(error, ErrorReason.ERROR_REASON_VERSION_REFUSED)
 
 
-def _not_better(error: NotBetterError) -> Outcome:
+def _not_better(error: GateFailedError) -> ErrorStatus:
     return _not_this_version(error, ErrorReason.ERROR_REASON_NOT_BETTER)
 
 
-def _not_this_version(error: VersionRefusedError | NotBetterError, reason: "ErrorReason.ValueType") -> Outcome:
-    return Outcome(
+def _not_this_version(error: VerificationFailedError | GateFailedError, reason: "ErrorReason.ValueType") -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.FAILED_PRECONDITION,
         reason=reason,
         message=str(error),
@@ -204,12 +210,14 @@ def _not_this_version(error: VersionRefusedError | NotBetterError, reason: "Erro
     )
 
 
-def _move_refused(error: MoveRefusedError) -> Outcome:
-    return Outcome(code=code_pb2.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_MOVE_REFUSED, message=str(error))
+def _move_refused(error: AliasChangeError) -> ErrorStatus:
+    return ErrorStatus(
+        code=code_pb2.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_MOVE_REFUSED, message=str(error)
+    )
 
 
-def _repository_closed(error: FolderClosedError) -> Outcome:
-    return Outcome(
+def _repository_closed(error: RepositoryLockedError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_REPOSITORY_CLOSED,
         message=str(error),
@@ -217,15 +225,15 @@ def _repository_closed(error: FolderClosedError) -> Outcome:
     )
 
 
-def _deadline(error: DeadlinePassedError | TooLateError) -> Outcome:
-    return Outcome(
+def _deadline(error: DeadlineExceededError | DeadlineUnmeetableError) -> ErrorStatus:
+    return ErrorStatus(
         code=code_pb2.DEADLINE_EXCEEDED,
         reason=ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
         message=str(error),
     )
 
 
-_TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
+_TABLE: Final[dict[type[Exception], Callable[..., ErrorStatus]]] = {
     InvalidInstanceError: _invalid,
     UnreadableRequestError: _unreadable,
     WrongInstanceError: _wrong_instance,
@@ -235,12 +243,12 @@ _TABLE: Final[dict[type[Exception], Callable[..., Outcome]]] = {
     PlayersNotLoadedError: _players_not_loaded,
     QueueFullError: _queue_full,
     RateExceededError: _rate_exceeded,
-    NotIdentifiedError: _not_identified,
+    CallerUnauthenticatedError: _not_identified,
     NotOperatorError: _not_operator,
-    VersionRefusedError: _version_refused,
-    NotBetterError: _not_better,
-    MoveRefusedError: _move_refused,
-    FolderClosedError: _repository_closed,
-    DeadlinePassedError: _deadline,
-    TooLateError: _deadline,
+    VerificationFailedError: _version_refused,
+    GateFailedError: _not_better,
+    AliasChangeError: _move_refused,
+    RepositoryLockedError: _repository_closed,
+    DeadlineExceededError: _deadline,
+    DeadlineUnmeetableError: _deadline,
 }

@@ -9,9 +9,9 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 
-from ondeck_server.rpc.context import Call
-from ondeck_server.rpc.errors import DeadlinePassedError, UnreadableRequestError
-from ondeck_server.rpc.metrics import Meter, Meters
+from ondeck_server.rpc.context import CallContext
+from ondeck_server.rpc.errors import DeadlineExceededError, UnreadableRequestError
+from ondeck_server.rpc.metrics import CallMetrics, MethodMetrics
 
 DETAILS: Final = "grpc-status-details-bin"
 
@@ -21,7 +21,7 @@ Write: TypeAlias = Callable[[Any], bytes]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """One rpc; `name` is `/package.Service/Rpc`, `handle` takes a `Call` and one request, or all as they come."""
+    """One rpc; `name` is `/package.Service/Rpc`, `handle` takes a `CallContext` and one request or an iterator."""
 
     name: str
     many_requests: bool
@@ -29,10 +29,10 @@ class Method:
     read: Read
     write: Write
     handle: Callable[..., Any]
-    meter: Meter
+    meter: MethodMetrics
 
 
-def methods_of(service: ServiceDescriptor, handlers: object, meters: Meters) -> Iterator[Method]:
+def methods_of(service: ServiceDescriptor, handlers: object, meters: CallMetrics) -> Iterator[Method]:
     """Connect every rpc of a service with the method of `handlers` that has its name in snake case."""
     for method in service.methods:
         name = f"/{service.full_name}/{method.name}"
@@ -47,7 +47,7 @@ def methods_of(service: ServiceDescriptor, handlers: object, meters: Meters) -> 
         )
 
 
-def admit(call: Call) -> None:
+def admit(call: CallContext) -> None:
     """Refuse a call whose caller no longer waits.
 
     Raises:
@@ -55,10 +55,10 @@ def admit(call: Call) -> None:
     """
     left = call.time_left()
     if left is not None and left <= 0:
-        raise DeadlinePassedError("the deadline had passed before the call began")
+        raise DeadlineExceededError("the deadline had passed before the call began")
 
 
-def gone(call: Call) -> int:
+def gone(call: CallContext) -> int:
     """Tell, as a status code, why a call ended that its caller no longer waits for."""
     left = call.time_left()
     return int(code_pb2.CANCELLED if left is None or left > 0 else code_pb2.DEADLINE_EXCEEDED)

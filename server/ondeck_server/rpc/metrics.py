@@ -6,19 +6,19 @@ from google.rpc import code_pb2
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 
-class Meters:
+class CallMetrics:
     """The measures of all rpcs."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._calls = Counter("ondeck_calls", "Calls ended.", ("method", "code"), registry=registry)
         self._seconds = Histogram("ondeck_call_seconds", "Seconds a call took.", ("method",), registry=registry)
 
-    def of(self, method: str) -> "Meter":
+    def of(self, method: str) -> "MethodMetrics":
         """Measure one rpc."""
-        return Meter(method, self._calls, self._seconds)
+        return MethodMetrics(method, self._calls, self._seconds)
 
 
-class Meter:
+class MethodMetrics:
     """The measures of one rpc; finding a series by its labels costs more than counting, so each is found once."""
 
     def __init__(self, method: str, calls: Counter, seconds: Histogram) -> None:

@@ -11,7 +11,7 @@ R = TypeVar("R")
 A = TypeVar("A", covariant=True)  # noqa: PLC0105  as in mathematics
 
 
-class Begun(Protocol[A]):
+class PendingResult(Protocol[A]):
     """A request on its way."""
 
     async def answer(self) -> A:
@@ -21,16 +21,16 @@ class Begun(Protocol[A]):
         """Give it up, before it is run if it can be; after its answer, this changes nothing."""
 
 
-_Queue: TypeAlias = "asyncio.Queue[Begun[Any] | None]"  # None: the caller has sent everything
+_Queue: TypeAlias = "asyncio.Queue[PendingResult[Any] | None]"  # None: the caller has sent everything
 
 
 async def answered_in_order(
-    requests: AsyncIterator[R], begin: Callable[[R], Begun[A]]
+    requests: AsyncIterator[R], begin: Callable[[R], PendingResult[A]]
 ) -> AsyncGenerator[list[A], None]:
     """Give the answers that are ready together; what nobody will read is dropped when this is closed."""
     queue: _Queue = asyncio.Queue(IN_FLIGHT)
     reading = asyncio.create_task(_read(requests, begin, queue))
-    taken: deque[Begun[Any] | None] = deque()
+    taken: deque[PendingResult[Any] | None] = deque()
     try:
         while not taken:
             await _take(queue, taken)
@@ -49,7 +49,7 @@ async def answered_in_order(
         _drop(taken)
 
 
-async def _read(requests: AsyncIterator[R], begin: Callable[[R], Begun[Any]], queue: _Queue) -> None:
+async def _read(requests: AsyncIterator[R], begin: Callable[[R], PendingResult[Any]], queue: _Queue) -> None:
     broken: Exception | None = None
     try:
         async for request in requests:
@@ -61,7 +61,7 @@ async def _read(requests: AsyncIterator[R], begin: Callable[[R], Begun[Any]], qu
         raise broken
 
 
-async def _put(queue: _Queue, begun: Begun[Any]) -> None:
+async def _put(queue: _Queue, begun: PendingResult[Any]) -> None:
     try:
         await queue.put(begun)
     except asyncio.CancelledError:
@@ -69,14 +69,14 @@ async def _put(queue: _Queue, begun: Begun[Any]) -> None:
         raise
 
 
-async def _take(queue: _Queue, taken: deque[Begun[Any] | None]) -> None:
+async def _take(queue: _Queue, taken: deque[PendingResult[Any] | None]) -> None:
     """Wait for one and take all that are there with it."""
     taken.append(await queue.get())
     while not queue.empty():
         taken.append(queue.get_nowait())
 
 
-def _drop(begun: deque[Begun[Any] | None]) -> None:
+def _drop(begun: deque[PendingResult[Any] | None]) -> None:
     for each in begun:
         if each is not None:
             each.drop()

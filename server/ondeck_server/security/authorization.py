@@ -6,7 +6,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_server.security.identity import Caller
 
 
-class NotIdentifiedError(OndeckError):
+class CallerUnauthenticatedError(OndeckError):
     """Only operators may do this, and the caller has not shown who it is."""
 
 
@@ -14,7 +14,7 @@ class NotOperatorError(OndeckError):
     """Only operators may do this, and the caller is none."""
 
 
-class Operators:
+class OperatorList:
     """The identities that may; none at all: everyone may."""
 
     def __init__(self, identities: Collection[str]) -> None:
@@ -30,7 +30,7 @@ class Operators:
         if not self._identities or caller.identity in self._identities:
             return
         if not caller.identity:
-            raise NotIdentifiedError("only operators may do this: connect with the client certificate of one")
+            raise CallerUnauthenticatedError("only operators may do this: connect with the client certificate of one")
         raise NotOperatorError(
             f"{caller.identity!r} may not do this; have it added to the server's setting ONDECK_OPERATORS, or ask one"
         )

@@ -29,7 +29,7 @@ class RateExceededError(OndeckError):
         )
 
 
-def paid_at(paid: float, now: float, rows: int, rate: float) -> float:
+def next_tat(paid: float, now: float, rows: int, rate: float) -> float:
     """Tell when a caller who has paid off all until `paid` will have paid off `rows` more; all in seconds."""
     return max(paid, now) + rows / rate
 
@@ -40,7 +40,7 @@ def wait(paid: float, now: float) -> float:
 
 
 @dataclass(kw_only=True)
-class Rates:
+class GcraLimiter:
     """Keeps every caller to `rows_per_second`; 0: nobody."""
 
     rows_per_second: float
@@ -61,7 +61,7 @@ class Rates:
             raise RateExceededError(subject, self.rows_per_second, max(seconds, LEAST_WAIT))
         if subject not in self._paid and len(self._paid) >= MOST_CALLERS:
             self._forget(now)
-        self._paid[subject] = paid_at(paid, now, rows, self.rows_per_second)
+        self._paid[subject] = next_tat(paid, now, rows, self.rows_per_second)
 
     def _forget(self, now: float) -> None:
         owing = sorted((paid, subject) for subject, paid in self._paid.items() if paid > now)

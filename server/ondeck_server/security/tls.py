@@ -14,12 +14,12 @@ from ondeck_server.settings import ServerSettings
 log = structlog.get_logger()
 
 
-class CertificatesRefusedError(OndeckError):
+class InvalidCertificatesError(OndeckError):
     """A file that secures the connections is missing, or is not what it should be."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Files:
+class CertificateFiles:
     """Where the certificates are; with `client_ca`, a client needs one that it signed."""
 
     certificate: Path
@@ -43,7 +43,7 @@ class Certificates:
     client_ca: bytes | None
 
 
-def files_of(settings: ServerSettings) -> Files | None:
+def files_of(settings: ServerSettings) -> CertificateFiles | None:
     """Tell which files secure the connections; None: nothing does.
 
     Raises:
@@ -51,13 +51,13 @@ def files_of(settings: ServerSettings) -> Files | None:
     """
     certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
     if certificate is not None and key is not None:
-        return Files(certificate=certificate, key=key, client_ca=client_ca)
+        return CertificateFiles(certificate=certificate, key=key, client_ca=client_ca)
     if certificate is None and key is None and client_ca is None:
         return None
     lacking = [
         name for name, path in (("ONDECK_TLS_CERTIFICATE", certificate), ("ONDECK_TLS_KEY", key)) if path is None
     ]
-    raise CertificatesRefusedError(f"TLS needs a certificate and its key; unset: {' and '.join(lacking)}")
+    raise InvalidCertificatesError(f"TLS needs a certificate and its key; unset: {' and '.join(lacking)}")
 
 
 def check_certificates(settings: ServerSettings) -> None:
@@ -71,7 +71,7 @@ def check_certificates(settings: ServerSettings) -> None:
         read_certificates(files)
 
 
-def read_certificates(files: Files) -> Certificates:
+def read_certificates(files: CertificateFiles) -> Certificates:
     """Read the files, and see that they can secure a connection.
 
     Raises:
@@ -88,10 +88,10 @@ def read_certificates(files: Files) -> Certificates:
     )
 
 
-class Renewal:
+class CertificateReloader:
     """Notices that the files have changed, and never trades certificates that work for some that do not."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: CertificateFiles) -> None:
         """Read the files for the first time.
 
         Raises:
@@ -110,7 +110,7 @@ class Renewal:
                 return None
             try:
                 found = read_certificates(self._files)
-            except CertificatesRefusedError as refused:
+            except InvalidCertificatesError as refused:
                 log.warning("renewed certificates are refused; the old ones stay", reason=str(refused))
                 self._seen = marks
                 return None
@@ -137,17 +137,17 @@ def _read(name: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as failed:
-        raise CertificatesRefusedError(f"{name}={path}: cannot be read ({failed.strerror})") from failed
+        raise InvalidCertificatesError(f"{name}={path}: cannot be read ({failed.strerror})") from failed
 
 
 def _see_certificates(name: str, path: Path, held: bytes) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=held.decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError) as failed:
-        raise CertificatesRefusedError(f"{name}={path}: holds no certificate in PEM") from failed
+        raise InvalidCertificatesError(f"{name}={path}: holds no certificate in PEM") from failed
 
 
-def _see_pair(files: Files) -> None:
+def _see_pair(files: CertificateFiles) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key, password=lambda: "")
     except ssl.SSLError as failed:
@@ -155,6 +155,6 @@ def _see_pair(files: Files) -> None:
         wrong = (
             "is not the key of ONDECK_TLS_CERTIFICATE" if mismatch else "holds no private key, without password, in PEM"
         )
-        raise CertificatesRefusedError(f"ONDECK_TLS_KEY={files.key}: {wrong}") from failed
+        raise InvalidCertificatesError(f"ONDECK_TLS_KEY={files.key}: {wrong}") from failed
     except OSError as failed:  # gone, or changed, since it was read
-        raise CertificatesRefusedError(f"ONDECK_TLS_KEY={files.key}: cannot be read ({failed.strerror})") from failed
+        raise InvalidCertificatesError(f"ONDECK_TLS_KEY={files.key}: cannot be read ({failed.strerror})") from failed

@@ -7,18 +7,18 @@ from typing import Any
 from grpc_health.v1 import health_pb2
 
 from ondeck_core.errors import NotFoundError
-from ondeck_server.health.status import Health
-from ondeck_server.rpc.context import Call
+from ondeck_server.health.status import HealthRegistry
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.services.health_messages import HealthCheckResponse, HealthListResponse
 
 
-class HealthHandlers:
+class HealthService:
     """Tells whether names serve; one method for each rpc."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: HealthRegistry) -> None:
         self._health = health
 
-    async def check(self, _: Call, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
+    async def check(self, _: CallContext, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
         """Tell of one name; one that there is not is NOT_FOUND."""
         word = self._health.told.get(request.service)
         if word is None:
@@ -26,14 +26,14 @@ class HealthHandlers:
         return status_of(word)
 
     async def watch(
-        self, _: Call, request: health_pb2.HealthCheckRequest
+        self, _: CallContext, request: health_pb2.HealthCheckRequest
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Tell of one name now and whenever that changes; one that there is not is SERVICE_UNKNOWN, until there is."""
         async with aclosing(self._health.watch(request.service)) as words:
             async for word in words:
                 yield status_of(word)
 
-    async def list(self, _: Call, __: Any) -> Any:  # noqa: ANN401  the package has no types for messages it leaves out
+    async def list(self, _: CallContext, __: Any) -> Any:  # noqa: ANN401  the package has no types for messages it leaves out
         """Tell of every name."""
         return HealthListResponse(statuses={name: status_of(word) for name, word in self._health.told.items()})
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from ondeck_server.sockets import CannotListenError, address_of, bound, bound_everywhere
+from ondeck_server.sockets import CannotListenError, address_of, bind_all, bind_one
 
 _CHOICE: Final = "ONDECK_PORT or --port"
 
@@ -29,12 +29,12 @@ def _hold(stack: ExitStack, host: str, port: int) -> int:
     def hold(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
         if port:
             _probe(family, address, port)
-        return stack.enter_context(bound(family, address, port, reuse_port=True))
+        return stack.enter_context(bind_one(family, address, port, reuse_port=True))
 
-    return int(bound_everywhere(host, port, hold)[0].getsockname()[1])
+    return int(bind_all(host, port, hold)[0].getsockname()[1])
 
 
 def _probe(family: socket.AddressFamily, address: str, port: int) -> None:
     """Listen for a moment, sharing with nobody: with SO_REUSEPORT a server of the same user would be joined."""
-    with bound(family, address, port, reuse_port=False) as probe:
+    with bind_one(family, address, port, reuse_port=False) as probe:
         probe.listen()

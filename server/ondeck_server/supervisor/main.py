@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 import structlog
 
-from ondeck_runtime.tasks import first_of
-from ondeck_server.admin import Pages, admin_pages
-from ondeck_server.ipc.messages import Logging, Start
+from ondeck_runtime.tasks import wait_first
+from ondeck_server.admin import AdminPages, admin_pages
+from ondeck_server.ipc.messages import LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import address_of
 from ondeck_server.supervisor.listener import held_port
 from ondeck_server.supervisor.metrics import measures
 from ondeck_server.supervisor.pidfile import pid_file
-from ondeck_server.supervisor.pool import Crew
+from ondeck_server.supervisor.pool import WorkerPool
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Started:
+class StartedServer:
     """Where a server listens, and what it serves."""
 
     address: str
@@ -35,7 +35,7 @@ class Started:
     missing: tuple[str, ...]
 
 
-async def serve(settings: ServerSettings, logging: Logging, started: Callable[[Started], None]) -> None:
+async def serve(settings: ServerSettings, logging: LogConfig, started: Callable[[StartedServer], None]) -> None:
     """Serve until SIGTERM or SIGINT; `started` is told once, when every worker takes calls.
 
     Raises:
@@ -49,20 +49,20 @@ async def serve(settings: ServerSettings, logging: Logging, started: Callable[[S
         port = stack.enter_context(held_port(settings.host, settings.port))
         kept = stack.enter_context(measures())
         full = asyncio.Event()
-        start = Start(
+        start = StartWorker(
             settings=settings.model_dump(mode="json"), port=port, measures=str(kept.folder), logging=logging, wishes={}
         )
-        crew = Crew(start, settings, kept, full.set)
-        pages = Pages(unready=crew.unready, measures=kept.page, channelz=crew.channelz)
+        crew = WorkerPool(start, settings, kept, full.set)
+        pages = AdminPages(unready=crew.unready, measures=kept.page, channelz=crew.channelz)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
         stack.push_async_callback(crew.kill)
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, crew.replace)
         working = asyncio.create_task(crew.run())
-        await first_of(stop, full, working)
+        await wait_first(stop, full, working)
         if full.is_set():
             started(_started(settings, port, admin_port, crew))
-        await first_of(stop, working)
+        await wait_first(stop, working)
         crew.stop()
         await working
         log.info("draining", notice_seconds=settings.notice_seconds, seconds=settings.drain_seconds)
@@ -71,8 +71,8 @@ async def serve(settings: ServerSettings, logging: Logging, started: Callable[[S
         await crew.end()
 
 
-def _started(settings: ServerSettings, port: int, admin_port: int, crew: Crew) -> Started:
-    return Started(
+def _started(settings: ServerSettings, port: int, admin_port: int, crew: WorkerPool) -> StartedServer:
+    return StartedServer(
         address=address_of(settings.host, port),
         admin=f"http://{address_of(settings.host, admin_port)}",
         serving=tuple(dict.fromkeys(version for report in crew.reports for version in report.loaded)),

@@ -16,13 +16,13 @@ _ADDED_UP: Final = ("counter", "histogram", "summary")
 
 
 @contextmanager
-def measures() -> Iterator["Measures"]:
+def measures() -> Iterator["MetricsFolder"]:
     """Keep measures for as long as the block."""
     with TemporaryDirectory(prefix="ondeck-measures-", ignore_cleanup_errors=True) as folder:
-        yield Measures(Path(folder))
+        yield MetricsFolder(Path(folder))
 
 
-class Measures:
+class MetricsFolder:
     """The measures of all workers, those that are gone included."""
 
     def __init__(self, folder: Path) -> None:

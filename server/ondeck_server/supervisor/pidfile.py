@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
+class ServerProcess:
     """A server that runs: the pid of its supervisor, and its gRPC port."""
 
     pid: int
@@ -42,13 +42,13 @@ def pid_file(home: Path, port: int) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def running(home: Path) -> list[Running]:
+def running(home: Path) -> list[ServerProcess]:
     """List the servers of a home folder that run; files of others, which were killed, are passed over."""
     found = []
     for path in sorted(home.glob(_path(home, "*").name)):
         with path.open() as opened:
             if _locked(opened.fileno()) and (pid := opened.read().strip()).isdigit():
-                found.append(Running(pid=int(pid), port=int(path.stem.partition("-")[2])))
+                found.append(ServerProcess(pid=int(pid), port=int(path.stem.partition("-")[2])))
     return found
 
 

@@ -23,7 +23,7 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class WorkerSnapshot:
     """A worker: its number, the generation it was started for, its phase and when that began (seconds)."""
 
     number: int
@@ -33,16 +33,16 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crew:
+class PoolState:
     """The workers that there are, and what ought to be; no worker is started before `start_at` (seconds)."""
 
-    members: tuple[Member, ...]
+    members: tuple[WorkerSnapshot, ...]
     wanted: int
     generation: int
     start_at: float
     grace: float
 
-    def in_phase(self, *phases: Phase) -> list[Member]:
+    def in_phase(self, *phases: Phase) -> list[WorkerSnapshot]:
         """List the workers in these phases, the oldest first."""
         found = [member for member in self.members if member.phase in phases]
         return sorted(found, key=lambda member: (member.generation, member.number))
@@ -78,7 +78,7 @@ class Kill:
 Action: TypeAlias = Start | Listen | Retire | Kill
 
 
-def decide(crew: Crew, now: float) -> tuple[Action, ...]:
+def decide(crew: PoolState, now: float) -> tuple[Action, ...]:
     """Tell what brings the crew nearer to what ought to be.
 
     Workers of an earlier generation are replaced one at a time: a new one takes calls before an old one is told to
@@ -87,7 +87,7 @@ def decide(crew: Crew, now: float) -> tuple[Action, ...]:
     return (*_kill(crew, now), *(Listen(member.number) for member in crew.in_phase(Phase.FIT)), *_change(crew, now))
 
 
-def next_look(crew: Crew, now: float) -> float | None:
+def next_look(crew: PoolState, now: float) -> float | None:
     """Tell in how many seconds time alone may change what is to be done; None: never."""
     moments = [_overdue_at(crew, member) for member in crew.members]
     later = [moment for moment in (*moments, crew.start_at) if moment is not None and moment > now]
@@ -104,7 +104,7 @@ def pause_after(failures: int) -> float:
     return 0.0 if failures == 0 else float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)))
 
 
-def _change(crew: Crew, now: float) -> tuple[Action, ...]:
+def _change(crew: PoolState, now: float) -> tuple[Action, ...]:
     coming = crew.in_phase(Phase.STARTING, Phase.FIT, Phase.TOLD)
     listening = crew.in_phase(Phase.LISTENING)
     if len(listening) > crew.wanted:
@@ -119,7 +119,7 @@ def _change(crew: Crew, now: float) -> tuple[Action, ...]:
     return (Start(),) if old and ready_for_the_next else ()
 
 
-def _kill(crew: Crew, now: float) -> tuple[Action, ...]:
+def _kill(crew: PoolState, now: float) -> tuple[Action, ...]:
     return tuple(
         Kill(member.number, f"still {member.phase.value} after {now - member.since:.0f} s")
         for member in crew.members
@@ -127,7 +127,7 @@ def _kill(crew: Crew, now: float) -> tuple[Action, ...]:
     )
 
 
-def _overdue_at(crew: Crew, member: Member) -> float | None:
+def _overdue_at(crew: PoolState, member: WorkerSnapshot) -> float | None:
     match member.phase:
         case Phase.STARTING | Phase.TOLD:
             return member.since + START_SECONDS

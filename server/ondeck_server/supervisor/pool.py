@@ -8,12 +8,23 @@ from typing import Any
 import structlog
 
 from ondeck_core.errors import OndeckError
-from ondeck_server.ipc.messages import Draining, Failed, FromWorker, Listen, Report, Retire, Seen, Start, Whole, Wish
+from ondeck_server.ipc.messages import (
+    ChannelzResponse,
+    FromWorker,
+    LoadRequest,
+    RetireWorker,
+    ServerState,
+    StartDraining,
+    StartListening,
+    StartWorker,
+    WorkerFailed,
+    WorkerStatus,
+)
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor import policy
-from ondeck_server.supervisor.metrics import FOLDER_VARIABLE, Measures
+from ondeck_server.supervisor.metrics import FOLDER_VARIABLE, MetricsFolder
 from ondeck_server.supervisor.policy import Phase
-from ondeck_server.supervisor.process import Worker, start_process
+from ondeck_server.supervisor.process import WorkerProcess, start_process
 from ondeck_server.supervisor.state import missing_of, serving_of
 from ondeck_server.worker.drain import patience
 
@@ -24,17 +35,19 @@ class CannotServeError(OndeckError):
     """The workers end before they take calls; the text says why, as far as one of them said it."""
 
 
-class Crew:
+class WorkerPool:
     """The workers; `start` is what each is told first, `full` is called once, when as many as wanted take calls."""
 
-    def __init__(self, start: Start, settings: ServerSettings, measures: Measures, full: Callable[[], None]) -> None:
+    def __init__(
+        self, start: StartWorker, settings: ServerSettings, measures: MetricsFolder, full: Callable[[], None]
+    ) -> None:
         self._start = start
         self._wanted = settings.processes
         self._grace = settings.drain_seconds
         self._patience = patience(settings.connection_age_seconds)
         self._measures = measures
         self._full = full
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._hearing: set[asyncio.Task[None]] = set()
         self._wishes: dict[str, bool] = {}
         self._number = self._generation = self._failures = 0
@@ -44,7 +57,7 @@ class Crew:
         self._failure: CannotServeError | None = None
 
     @property
-    def reports(self) -> list[Report]:
+    def reports(self) -> list[WorkerStatus]:
         """What the workers that take calls have last said of themselves."""
         return [each.report for each in self._in(Phase.LISTENING) if each.report is not None]
 
@@ -88,7 +101,7 @@ class Crew:
         """Say of everything, for good, that it does not serve."""
         self._draining = True
         for worker in self._workers.values():
-            worker.say(Draining())
+            worker.say(StartDraining())
 
     async def end(self) -> None:
         """Let calls in flight finish, and end every worker."""
@@ -108,12 +121,12 @@ class Crew:
         if self._hearing:
             await asyncio.wait(self._hearing, timeout=seconds)
 
-    def _in(self, *phases: Phase) -> list[Worker]:
+    def _in(self, *phases: Phase) -> list[WorkerProcess]:
         return [worker for worker in self._workers.values() if worker.phase in phases]
 
-    def _seen(self) -> policy.Crew:
+    def _seen(self) -> policy.PoolState:
         serving = serving_of(self.reports)
-        return policy.Crew(
+        return policy.PoolState(
             members=tuple(worker.member(serving) for worker in self._workers.values()),
             wanted=self._wanted,
             generation=self._generation,
@@ -137,7 +150,7 @@ class Crew:
         process, talk = await start_process({FOLDER_VARIABLE: str(self._measures.folder)})
         now = asyncio.get_running_loop().time()
         self._number += 1
-        worker = Worker(
+        worker = WorkerProcess(
             number=self._number, generation=self._generation, process=process, talk=talk, born=now, since=now
         )
         self._workers[worker.number] = worker
@@ -147,17 +160,17 @@ class Crew:
         hearing.add_done_callback(self._hearing.discard)
         log.info("worker started", worker=worker.pid)
 
-    def _listen(self, worker: Worker) -> None:
+    def _listen(self, worker: WorkerProcess) -> None:
         worker.enter(Phase.TOLD)
         joined = [*self.reports, *([worker.report] if worker.report else [])]
-        worker.say(self._whole(serving_of(joined)), Listen())
+        worker.say(self._whole(serving_of(joined)), StartListening())
 
-    def _retire(self, worker: Worker, *, hurry: bool) -> None:
+    def _retire(self, worker: WorkerProcess, *, hurry: bool) -> None:
         worker.enter(Phase.RETIRING)
-        worker.say(Retire(hurry=hurry))
+        worker.say(RetireWorker(hurry=hurry))
         log.info("worker retiring", worker=worker.pid, hurry=hurry)
 
-    async def _hear(self, worker: Worker) -> None:
+    async def _hear(self, worker: WorkerProcess) -> None:
         try:
             async for message in worker.talk.heard():
                 self._take(worker, message)
@@ -167,21 +180,21 @@ class Crew:
             self._gone(worker, await worker.process.wait())
             self._changed.set()
 
-    def _take(self, worker: Worker, message: FromWorker) -> None:
+    def _take(self, worker: WorkerProcess, message: FromWorker) -> None:
         match message:
-            case Report():
+            case WorkerStatus():
                 worker.report = message
                 self._follow(worker, listening=message.listening)
                 self._tell_whole()
-            case Wish(model=model, loaded=loaded):
+            case LoadRequest(model=model, loaded=loaded):
                 self._wishes[model] = loaded
                 self._tell_whole()
-            case Failed(reason=reason):
+            case WorkerFailed(reason=reason):
                 worker.failed = reason
-            case Seen(number=number, channelz=channelz):
+            case ChannelzResponse(number=number, channelz=channelz):
                 worker.saw(number, channelz)
 
-    def _follow(self, worker: Worker, *, listening: bool) -> None:
+    def _follow(self, worker: WorkerProcess, *, listening: bool) -> None:
         if listening and worker.phase is Phase.TOLD:
             worker.enter(Phase.LISTENING)
             log.info("worker takes calls", worker=worker.pid, replaces_another=self._was_full)
@@ -196,10 +209,10 @@ class Crew:
         for worker in self._in(Phase.LISTENING, Phase.RETIRING):
             worker.say(whole)
 
-    def _whole(self, serving: Mapping[str, bool]) -> Whole:
-        return Whole(serving=serving, wishes=dict(self._wishes))
+    def _whole(self, serving: Mapping[str, bool]) -> ServerState:
+        return ServerState(serving=serving, wishes=dict(self._wishes))
 
-    def _gone(self, worker: Worker, code: int) -> None:
+    def _gone(self, worker: WorkerProcess, code: int) -> None:
         del self._workers[worker.number]
         self._measures.forget(worker.pid)
         if worker.phase is Phase.RETIRING:
@@ -208,7 +221,7 @@ class Crew:
             self._mourn(worker, code)
         self._tell_whole()
 
-    def _mourn(self, worker: Worker, code: int) -> None:
+    def _mourn(self, worker: WorkerProcess, code: int) -> None:
         now = asyncio.get_running_loop().time()
         self._failures = policy.failures_after(self._failures, now - worker.born)
         pause = policy.pause_after(self._failures)

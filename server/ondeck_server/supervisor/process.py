@@ -10,8 +10,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from ondeck_server.ipc.messages import TO_SUPERVISOR, FromSupervisor, FromWorker, Look, Report, Talk, open_talk
-from ondeck_server.supervisor.policy import Member, Phase
+from ondeck_server.ipc.messages import (
+    TO_SUPERVISOR,
+    Channel,
+    ChannelzRequest,
+    FromSupervisor,
+    FromWorker,
+    WorkerStatus,
+    open_channel,
+)
+from ondeck_server.supervisor.policy import Phase, WorkerSnapshot
 from ondeck_server.supervisor.state import fits
 
 # grpcio's own event engine costs a lone caller a fifth of the calls that the older pollers give it.
@@ -22,17 +30,17 @@ LOOK_SECONDS: Final = 5.0
 
 
 @dataclass(kw_only=True)
-class Worker:
+class WorkerProcess:
     """A worker as the supervisor knows it; `phase` began at `since` and the worker at `born` (seconds)."""
 
     number: int
     generation: int
     process: asyncio.subprocess.Process
-    talk: Talk[FromWorker]
+    talk: Channel[FromWorker]
     born: float
     since: float
     phase: Phase = Phase.STARTING
-    report: Report | None = None
+    report: WorkerStatus | None = None
     failed: str = ""
     _looks: dict[int, "asyncio.Future[Mapping[str, Any]]"] = field(default_factory=dict, repr=False)
     _numbers: Iterator[int] = field(default_factory=count, repr=False)
@@ -46,11 +54,11 @@ class Worker:
         """Let a phase begin now."""
         self.phase, self.since = phase, asyncio.get_running_loop().time()
 
-    def member(self, serving: Mapping[str, bool]) -> Member:
+    def member(self, serving: Mapping[str, bool]) -> WorkerSnapshot:
         """See the worker as the policy does; `serving` is what the whole serves."""
         fit = self.phase is Phase.STARTING and self.report is not None and fits(self.report, serving)
         phase = Phase.FIT if fit else self.phase
-        return Member(number=self.number, generation=self.generation, phase=phase, since=self.since)
+        return WorkerSnapshot(number=self.number, generation=self.generation, phase=phase, since=self.since)
 
     def say(self, *messages: FromSupervisor) -> None:
         """Tell it something."""
@@ -66,7 +74,7 @@ class Worker:
         """Ask what channelz sees in it; where there is no answer in time, that is the answer."""
         number = next(self._numbers)
         answer = self._looks[number] = asyncio.get_running_loop().create_future()
-        self.say(Look(number=number))
+        self.say(ChannelzRequest(number=number))
         try:
             return {"pid": self.pid, **await asyncio.wait_for(answer, LOOK_SECONDS)}
         except TimeoutError:
@@ -81,7 +89,7 @@ class Worker:
             answer.set_result(channelz)
 
 
-async def start_process(environment: Mapping[str, str]) -> tuple[asyncio.subprocess.Process, Talk[FromWorker]]:
+async def start_process(environment: Mapping[str, str]) -> tuple[asyncio.subprocess.Process, Channel[FromWorker]]:
     """Start the program of a worker; it waits for its first message."""
     ours, theirs = socket.socketpair()
     try:
@@ -91,7 +99,7 @@ async def start_process(environment: Mapping[str, str]) -> tuple[asyncio.subproc
             pass_fds=[theirs.fileno()],
             env={**EXPERIMENTS, **MEMORY, **os.environ, **environment},
         )
-        return process, await open_talk(ours, TO_SUPERVISOR)
+        return process, await open_channel(ours, TO_SUPERVISOR)
     except OSError:
         ours.close()
         raise

@@ -8,18 +8,18 @@ from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
 
 from ondeck_server.rpc.method import methods_of
-from ondeck_server.rpc.metrics import Meters
+from ondeck_server.rpc.metrics import CallMetrics
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.grpcio import channelz
 from ondeck_server.transports.grpcio import options as transport
-from ondeck_server.transports.grpcio.adapter import Adapter
+from ondeck_server.transports.grpcio.adapter import GrpcioAdapter
 from ondeck_server.transports.grpcio.listener import shut
-from ondeck_server.transports.http2.server import House
+from ondeck_server.transports.http2.server import Http2Server
 
 Services: TypeAlias = Iterable[tuple[ServiceDescriptor, object]]
 
 
-class Carrier(Protocol):
+class Transport(Protocol):
     """Takes calls on a port."""
 
     async def listen(self, port: int) -> int:
@@ -43,27 +43,27 @@ class Carrier(Protocol):
         """Tell of the connections, as channelz does."""
 
 
-def carrier_of(services: Services, settings: ServerSettings, registry: CollectorRegistry) -> Carrier:
+def carrier_of(services: Services, settings: ServerSettings, registry: CollectorRegistry) -> Transport:
     """Make the carrier that the settings name."""
     if settings.transport == "nghttp2":
-        meters = Meters(registry)
+        meters = CallMetrics(registry)
         methods = [each for service, handlers in services for each in methods_of(service, handlers, meters)]
-        return House(methods, settings)
-    return Grpcio(services, settings, registry)
+        return Http2Server(methods, settings)
+    return GrpcioServer(services, settings, registry)
 
 
-class Grpcio:
+class GrpcioServer:
     """grpcio's own server."""
 
     def __init__(self, services: Services, settings: ServerSettings, registry: CollectorRegistry) -> None:
-        adapter = Adapter(registry, transport.least_compressed(settings))
+        adapter = GrpcioAdapter(registry, transport.least_compressed(settings))
         self._settings = settings
         self._port = 0
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 1), *transport.options(settings)])
         self._server.add_generic_rpc_handlers(tuple(adapter.serve(*each) for each in services))
 
     async def listen(self, port: int) -> int:
-        """Listen, as `Carrier` says."""
+        """Listen, as `Transport` says."""
         self._port = transport.bind(self._server, self._settings, port)
         await self._server.start()
         return self._port
@@ -77,7 +77,7 @@ class Grpcio:
         return channelz.anybody_connected()
 
     async def stop(self, grace: float) -> None:
-        """Stop, as `Carrier` says."""
+        """Stop, as `Transport` says."""
         await self._server.stop(grace)
 
     def seen(self) -> dict[str, Any]:

@@ -18,29 +18,29 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import OndeckError
-from ondeck_runtime.logging import configure_logs
-from ondeck_runtime.tasks import first_of
-from ondeck_server.composition import Parts, open_models, report_of, taking_calls
-from ondeck_server.health.status import Health
+from ondeck_runtime.logging import configure_logging
+from ondeck_runtime.tasks import wait_first
+from ondeck_server.composition import Components, open_models, report_of, taking_calls
+from ondeck_server.health.status import HealthRegistry
 from ondeck_server.ipc.messages import (
     TO_WORKER,
-    Draining,
-    Failed,
+    Channel,
+    ChannelzRequest,
+    ChannelzResponse,
     FromSupervisor,
-    Listen,
-    Look,
-    Retire,
-    Seen,
-    Start,
-    Talk,
-    Whole,
-    Wish,
-    open_talk,
+    LoadRequest,
+    RetireWorker,
+    ServerState,
+    StartDraining,
+    StartListening,
+    StartWorker,
+    WorkerFailed,
+    open_channel,
 )
 from ondeck_server.models.watcher import kept_current
-from ondeck_server.players.directory import Players
+from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.factory import Carrier
+from ondeck_server.transports.factory import Transport
 from ondeck_server.worker.drain import all_left, patience
 
 FAILED = 1
@@ -49,21 +49,21 @@ _COLLECT_AFTER = (10_000, 20, 20)
 log = structlog.get_logger()
 
 
-class Worker:
+class WorkerMain:
     """One run of a worker: it settles, listens when it is told to, and ends when it is told to or left alone."""
 
-    def __init__(self, talk: Talk[FromSupervisor], start: Start) -> None:
+    def __init__(self, talk: Channel[FromSupervisor], start: StartWorker) -> None:
         self._talk = talk
         self._start = start
         self._settings = ServerSettings.model_validate(start.settings)
-        self._health = Health()
-        self._players = Players(self._settings, changed=self._report)
+        self._health = HealthRegistry()
+        self._players = PlayerDirectory(self._settings, changed=self._report)
         self._registry = CollectorRegistry()
         self._models = open_models(self._settings, self._registry)
         self._listen = asyncio.Event()
         self._retire = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._carrier: Carrier | None = None
+        self._carrier: Transport | None = None
         self._settled = False
 
     async def run(self) -> None:
@@ -87,13 +87,13 @@ class Worker:
             self._wish(model, loaded)
         await self._models.look()
         await self._models.settle()
-        parts = Parts(
+        parts = Components(
             settings=self._settings,
             models=self._models,
             players=self._players,
             health=self._health,
             registry=self._registry,
-            tell_wish=lambda model, loaded: self._talk.say(Wish(model=model, loaded=loaded)),
+            tell_wish=lambda model, loaded: self._talk.say(LoadRequest(model=model, loaded=loaded)),
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.kept_fresh())
@@ -103,7 +103,7 @@ class Worker:
             self._settled = True
             self._tell()
             self._models.tell(self._tell)
-            await first_of(self._listen, self._retire)
+            await wait_first(self._listen, self._retire)
             if not self._retire.is_set():
                 self._carrier = await stack.enter_async_context(taking_calls(parts, self._start.port))
                 self._tell()
@@ -113,7 +113,7 @@ class Worker:
             if carrier is not None:
                 await self._leave(carrier)
 
-    async def _leave(self, carrier: Carrier) -> None:
+    async def _leave(self, carrier: Transport) -> None:
         """Let connections leave by themselves, unless there is no time for that."""
         if self._hurry.is_set():
             return
@@ -121,7 +121,7 @@ class Worker:
         left = asyncio.create_task(all_left(carrier.anybody_connected))
         with suppress(TimeoutError):
             async with asyncio.timeout(patience(self._settings.connection_age_seconds)):
-                await first_of(left, self._hurry)
+                await wait_first(left, self._hurry)
         left.cancel()
 
     async def _obey(self) -> None:
@@ -137,21 +137,21 @@ class Worker:
 
     async def _do(self, message: FromSupervisor) -> None:
         match message:
-            case Listen():
+            case StartListening():
                 self._listen.set()
-            case Whole(serving=serving, wishes=wishes):
+            case ServerState(serving=serving, wishes=wishes):
                 self._health.tell(serving)
                 for model, loaded in wishes.items():
                     self._wish(model, loaded)
-            case Draining():
+            case StartDraining():
                 self._health.leave()
-            case Retire(hurry=hurry):
+            case RetireWorker(hurry=hurry):
                 if hurry:
                     self._hurry.set()
                 self._retire.set()
-            case Look(number=number):
-                self._talk.say(Seen(number=number, channelz=self._carrier.seen() if self._carrier else {}))
-            case Start():
+            case ChannelzRequest(number=number):
+                self._talk.say(ChannelzResponse(number=number, channelz=self._carrier.seen() if self._carrier else {}))
+            case StartWorker():
                 pass
 
     def _wish(self, model: str, loaded: bool) -> None:  # noqa: FBT001  as the messages say it
@@ -180,23 +180,23 @@ def _leave_to_itself() -> None:
 
 async def work(end: socket.socket) -> int:
     """Work for the supervisor at the other end; gives the exit code of the process."""
-    talk = await open_talk(end, TO_WORKER)
+    talk = await open_channel(end, TO_WORKER)
     try:
         return await _work(talk)
     finally:
         await talk.close()
 
 
-async def _work(talk: Talk[FromSupervisor]) -> int:
+async def _work(talk: Channel[FromSupervisor]) -> int:
     start = await anext(talk.heard(), None)
-    if not isinstance(start, Start):
+    if not isinstance(start, StartWorker):
         return FAILED
-    configure_logs(start.logging.level, start.logging.form)
+    configure_logging(start.logging.level, start.logging.form)
     structlog.contextvars.bind_contextvars(worker=os.getpid())
     try:
-        await Worker(talk, start).run()
+        await WorkerMain(talk, start).run()
     except OndeckError as refused:
-        talk.say(Failed(reason=str(refused)))
+        talk.say(WorkerFailed(reason=str(refused)))
         return FAILED
     return 0
 

@@ -8,12 +8,12 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError
-from ondeck_core.statcast.corrections import Rule
+from ondeck_core.statcast.corrections import CorrectionRule
 from ondeck_store.tables.ingest import quarantine_rules
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewRule:
+class NewCorrectionRule:
     """Where a row that was set aside says all of `cells`, it is to say `instead`; texts by column name."""
 
     who: str
@@ -23,7 +23,7 @@ class NewRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedRule(NewRule):
+class RecordedCorrectionRule(NewCorrectionRule):
     """A rule as it was recorded; `taken_back_at` None: it holds."""
 
     number: int
@@ -31,7 +31,7 @@ class RecordedRule(NewRule):
     taken_back_at: datetime | None
 
 
-async def add_rule(connection: AsyncConnection, rule: NewRule) -> int:
+async def add_rule(connection: AsyncConnection, rule: NewCorrectionRule) -> int:
     """Record a rule; returns its number."""
     added = insert(quarantine_rules).values(asdict(rule)).returning(quarantine_rules.c.number)
     number: int = (await connection.execute(added)).scalar_one()
@@ -51,13 +51,13 @@ async def take_back_rule(connection: AsyncConnection, number: int) -> None:
         raise NotFoundError("rule", str(number), [str(each.number) for each in await standing_rules(connection)])
 
 
-async def standing_rules(connection: AsyncConnection) -> list[Rule]:
+async def standing_rules(connection: AsyncConnection) -> list[CorrectionRule]:
     """Read the rules that hold, in the order in which they were made."""
     rules = [each for each in await all_rules(connection) if each.taken_back_at is None]
-    return [Rule(number=each.number, cells=each.cells, instead=each.instead) for each in rules]
+    return [CorrectionRule(number=each.number, cells=each.cells, instead=each.instead) for each in rules]
 
 
-async def all_rules(connection: AsyncConnection) -> list[RecordedRule]:
+async def all_rules(connection: AsyncConnection) -> list[RecordedCorrectionRule]:
     """Read every rule there has been."""
     found = await connection.execute(select(quarantine_rules).order_by(quarantine_rules.c.number))
-    return [RecordedRule(**row) for row in found.mappings()]
+    return [RecordedCorrectionRule(**row) for row in found.mappings()]

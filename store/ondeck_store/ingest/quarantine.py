@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.statcast.corrections import RULE
-from ondeck_core.statcast.parse import Reading
+from ondeck_core.statcast.parse import ParseResult
 from ondeck_core.statcast.row_checks import CODE, REASON
 from ondeck_store.tables.ingest import quarantine
 
@@ -21,7 +21,7 @@ _KEY: Final = ("source", "unit", "cells_sha256")
 _TOLD: Final = (CODE, REASON, "closed_at", "outcome", RULE)
 
 
-async def put_aside(connection: AsyncConnection, *, source: str, unit: str, reading: Reading) -> None:
+async def put_aside(connection: AsyncConnection, *, source: str, unit: str, reading: ParseResult) -> None:
     """Keep what does not fit of a unit, and what fits by a rule alone; the same rows of the same unit are kept once.
 
     A row that stands in the unit several times is kept as often. What was set aside of the unit before, and does not

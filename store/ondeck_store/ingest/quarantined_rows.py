@@ -15,7 +15,7 @@ _OPEN: Final = quarantine.c.closed_at.is_(None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetAside:
+class QuarantinedRow:
     """A row in quarantine. `cells` are its texts by column name, as they came; `rule` is the one that mended it."""
 
     id: int
@@ -32,7 +32,7 @@ class SetAside:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Which:
+class QuarantineFilter:
     """Which rows are meant; what is empty does not matter. Closed ones are meant only if named, or with `closed`."""
 
     ids: Collection[int] = ()
@@ -41,10 +41,12 @@ class Which:
     closed: bool = False
 
 
-async def set_aside(connection: AsyncConnection, which: Which, limit: int | None = None) -> list[SetAside]:
+async def set_aside(
+    connection: AsyncConnection, which: QuarantineFilter, limit: int | None = None
+) -> list[QuarantinedRow]:
     """List rows in quarantine, the oldest first."""
     query = _chosen(which).order_by(quarantine.c.id).limit(limit)
-    return [SetAside(**row) for row in (await connection.execute(query)).mappings()]
+    return [QuarantinedRow(**row) for row in (await connection.execute(query)).mappings()]
 
 
 async def counts(connection: AsyncConnection) -> dict[str, int]:
@@ -61,14 +63,14 @@ async def close(connection: AsyncConnection, rules: Mapping[int, int | None]) ->
         await connection.execute(done.values(closed_at=func.now(), outcome="stored", rule=number))
 
 
-def _chosen(which: Which) -> Select[Any]:
+def _chosen(which: QuarantineFilter) -> Select[Any]:
     unit = (ingest_ledger.c.source == quarantine.c.source) & (ingest_ledger.c.unit == quarantine.c.unit)
     told = [column for column in quarantine.c if column.name not in _UNTOLD]
     simulated = func.coalesce(ingest_ledger.c.simulated, False).label("simulated")
     return select(*told, simulated).outerjoin(ingest_ledger, unit).where(*_conditions(which))
 
 
-def _conditions(which: Which) -> list[ColumnElement[bool]]:
+def _conditions(which: QuarantineFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [] if which.closed or which.ids else [_OPEN]
     if which.ids:
         found.append(quarantine.c.id.in_(which.ids))

@@ -23,7 +23,7 @@ WHERE source = :source AND day IS NOT NULL GROUP BY state ORDER BY state
 
 
 @dataclass(frozen=True, kw_only=True)
-class Season:
+class SeasonSummary:
     """What is stored of a season, simulated rows left out."""
 
     season: int
@@ -33,9 +33,9 @@ class Season:
     last_day: date
 
 
-async def seasons(connection: AsyncConnection) -> list[Season]:
+async def seasons(connection: AsyncConnection) -> list[SeasonSummary]:
     """Count what is stored, season by season."""
-    return [Season(**row) for row in (await connection.execute(_SEASONS)).mappings()]
+    return [SeasonSummary(**row) for row in (await connection.execute(_SEASONS)).mappings()]
 
 
 async def days_by_state(connection: AsyncConnection, source: str) -> dict[str, int]:

@@ -35,7 +35,7 @@ DIGEST: Final = "rows_sha256"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upserted:
+class UpsertCounts:
     """What became of rows: inserted or changed, or found as they were."""
 
     stored: int
@@ -44,7 +44,7 @@ class Upserted:
 
 async def upsert_pitches(
     connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool, untold: Sequence[str] = ()
-) -> Upserted:
+) -> UpsertCounts:
     """Make these rows of the contract be what is stored, their games and players too, in the caller's transaction.
 
     Rows have distinct keys. A game of which the same rows were taken last is left alone; a game that nobody has stored
@@ -57,19 +57,19 @@ async def upsert_pitches(
     changed = await _not_as_taken(connection, digests)
     news = labelled.join(changed, on="game_pk", how="semi", maintain_order="left")
     if news.is_empty():
-        return Upserted(stored=0, unchanged=rows.height)
+        return UpsertCounts(stored=0, unchanged=rows.height)
     games = news.select(OF_GAMES).unique("game_pk", keep="first", maintain_order=True).join(changed, on="game_pk")
     if await _all_new(connection, games):
         await _stage(connection, news.select(OF_PLAYERS).unique())
         await _meet_players(connection)
         await copy_in(connection, "pitches", news)
-        return Upserted(stored=news.height, unchanged=rows.height - news.height)
+        return UpsertCounts(stored=news.height, unchanged=rows.height - news.height)
     await connection.execute(text(GAMES))
     await _stage(connection, news)
     await _meet_players(connection)
     await connection.execute(text(revise(untold)))
     stored = (await connection.execute(text(merge(untold)))).rowcount
-    return Upserted(stored=stored, unchanged=rows.height - stored)
+    return UpsertCounts(stored=stored, unchanged=rows.height - stored)
 
 
 def _extra_of(rows: pl.DataFrame) -> pl.Expr:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Born, Person, Played, Role
+from ondeck_core.players.models import Born, Player, Role, TeamSeason
 from ondeck_core.players.register_formats import ALIASES, IDS, PEOPLE, PLAYER_ID
 from ondeck_store.copy import copy_out
 from ondeck_store.players.overrides import NAME
@@ -76,11 +76,11 @@ async def read_index(connection: AsyncConnection) -> PlayerIndex:
 
 
 def _person(
-    row: dict[str, object], *, spellings: tuple[str, ...], played: tuple[Played, ...], also_born: tuple[Born, ...]
-) -> Person:
+    row: dict[str, object], *, spellings: tuple[str, ...], played: tuple[TeamSeason, ...], also_born: tuple[Born, ...]
+) -> Player:
     values: dict[str, object] = dict(row)
     savant = values["name"]
-    return Person(
+    return Player(
         player_id=_int(values[PLAYER_ID]) or 0,
         first=str(values["name_first"] or ""),
         last=str(values["name_last"] or ""),
@@ -112,8 +112,8 @@ def _grouped(rows: pl.DataFrame, made: Callable[..., T]) -> dict[int, tuple[T, .
     return {player_id: tuple(each) for player_id, each in found.items()}
 
 
-def _as_played(role: str, season: int, team: str) -> Played:
-    return Played(season=season, team=team, role=Role(role))
+def _as_played(role: str, season: int, team: str) -> TeamSeason:
+    return TeamSeason(season=season, team=team, role=Role(role))
 
 
 def _as_born(text_: str) -> Born:

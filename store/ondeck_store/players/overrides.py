@@ -15,7 +15,7 @@ NAME: Final = "name"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class Override:
     """A spelling (`system` is "name") or an id of a system that means this player; `holds` False takes it back."""
 
     who: str
@@ -27,14 +27,14 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedDecision(Decision):
+class RecordedOverride(Override):
     """A decision as it was recorded."""
 
     number: int
     at: datetime
 
 
-async def decide(connection: AsyncConnection, decision: Decision) -> None:
+async def decide(connection: AsyncConnection, decision: Override) -> None:
     """Record a decision.
 
     Raises:
@@ -46,7 +46,7 @@ async def decide(connection: AsyncConnection, decision: Decision) -> None:
     await connection.execute(insert(player_overrides).values(asdict(decision)))
 
 
-async def decisions(connection: AsyncConnection) -> list[RecordedDecision]:
+async def decisions(connection: AsyncConnection) -> list[RecordedOverride]:
     """List all decisions, the newest first."""
     found = await connection.execute(select(player_overrides).order_by(player_overrides.c.number.desc()))
-    return [RecordedDecision(**row) for row in found.mappings()]
+    return [RecordedOverride(**row) for row in found.mappings()]

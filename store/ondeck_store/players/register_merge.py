@@ -26,7 +26,7 @@ _NAMES: Final = "SELECT player_id, concat_ws(' ', name_first, name_last) FROM pl
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegisterTaken:
+class RegisterCounts:
     """What became of a register: men who are new or changed, ids and spellings added, disagreements that are new."""
 
     people: int
@@ -43,7 +43,7 @@ class RegisterTaken:
         )
 
 
-async def take_register(connection: AsyncConnection, register: RegisterFile) -> RegisterTaken:
+async def take_register(connection: AsyncConnection, register: RegisterFile) -> RegisterCounts:
     """Make what a register says part of what is known, in the caller's transaction.
 
     The Chadwick register describes people, and knows under which other names they have played; the others fill what
@@ -63,7 +63,7 @@ async def take_register(connection: AsyncConnection, register: RegisterFile) -> 
     ids = await _run(connection, ADD_IDS, register)
     conflicts += await _run(connection, FOREIGN_IDS, register) + await _run(connection, OTHER_IDS, register)
     aliases, mixed_up = await _add_aliases(connection, register)
-    return RegisterTaken(
+    return RegisterCounts(
         people=register.people.height,
         new=new,
         changed=changed - new,

@@ -14,7 +14,7 @@ _UNRESOLVED: Final = (players.c.state == "unresolved") & ~players.c.simulated
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unresolved:
+class UnresolvedPlayer:
     """A man known by id alone, or by id and Savant's spelling; `next_try` None: at once."""
 
     player_id: int
@@ -23,7 +23,7 @@ class Unresolved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conflict:
+class RegisterConflict:
     """Something that a source says otherwise than is known here; what is known here has stayed."""
 
     player_id: int
@@ -34,12 +34,14 @@ class Conflict:
     seen_at: datetime
 
 
-async def unresolved(connection: AsyncConnection, due_by: datetime | None = None) -> list[Unresolved]:
+async def unresolved(connection: AsyncConnection, due_by: datetime | None = None) -> list[UnresolvedPlayer]:
     """List the men whom no register describes yet; with `due_by`, those alone who are to be asked for by then."""
     query = select(players.c.player_id, players.c.name, players.c.next_try).where(_UNRESOLVED)
     if due_by is not None:
         query = query.where(or_(players.c.next_try.is_(None), players.c.next_try <= due_by))
-    return [Unresolved(**row) for row in (await connection.execute(query.order_by(players.c.player_id))).mappings()]
+    return [
+        UnresolvedPlayer(**row) for row in (await connection.execute(query.order_by(players.c.player_id))).mappings()
+    ]
 
 
 async def try_again(connection: AsyncConnection, at: datetime) -> int:
@@ -48,10 +50,10 @@ async def try_again(connection: AsyncConnection, at: datetime) -> int:
     return (await connection.execute(update(players).where(due).values(next_try=at))).rowcount
 
 
-async def conflicts(connection: AsyncConnection) -> list[Conflict]:
+async def conflicts(connection: AsyncConnection) -> list[RegisterConflict]:
     """List what sources disagree on, the newest first."""
     query = select(player_conflicts).order_by(player_conflicts.c.seen_at.desc(), player_conflicts.c.player_id)
-    return [Conflict(**row) for row in (await connection.execute(query)).mappings()]
+    return [RegisterConflict(**row) for row in (await connection.execute(query)).mappings()]
 
 
 async def keys_of_chadwick(connection: AsyncConnection) -> dict[str, int]:

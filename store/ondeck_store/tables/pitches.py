@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REAL
 from sqlalchemy.types import TypeEngine
 
-from ondeck_core.statcast.schema import COLUMNS, Kind
+from ondeck_core.statcast.schema import COLUMNS, ColumnType
 
 metadata = MetaData(
     naming_convention={
@@ -35,12 +35,12 @@ metadata = MetaData(
     }
 )
 
-_TYPES: Final[dict[Kind, TypeEngine[Any]]] = {
-    Kind.TEXT: Text(),
-    Kind.DATE: Date(),
-    Kind.INTEGER: Integer(),
-    Kind.REAL: REAL(),
-    Kind.DOUBLE: Double(),
+_TYPES: Final[dict[ColumnType, TypeEngine[Any]]] = {
+    ColumnType.TEXT: Text(),
+    ColumnType.DATE: Date(),
+    ColumnType.INTEGER: Integer(),
+    ColumnType.REAL: REAL(),
+    ColumnType.DOUBLE: Double(),
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from ondeck_core.evaluation import Evaluation, Figures, scores
+from ondeck_core.evaluation import Evaluation, Metrics, scores
 from ondeck_core.manifest import EVALUATION_FILE, PARITY_FILE, RELIABILITY_FILE, Manifest, Parity
 from ondeck_core.tasks import Task
 from ondeck_trainer.model.tried import AIMS, TRIED
@@ -152,7 +152,7 @@ def shifted(evaluation: Evaluation) -> str:
 
 
 def _worth(evaluation: Evaluation) -> str:
-    predictors: dict[str, Figures] = {"model": evaluation, **evaluation.anchors}
+    predictors: dict[str, Metrics] = {"model": evaluation, **evaluation.anchors}
     told = [f"{name} {each.xwoba_rmse:.4f}" for name, each in predictors.items() if each.xwoba_rmse is not None]
     return f"\nRoot mean squared error against `woba_value`: {', '.join(told)}.\n" if told else ""
 

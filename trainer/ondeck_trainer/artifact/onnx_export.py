@@ -14,8 +14,8 @@ from skl2onnx.common.data_types import FloatTensorType
 
 from ondeck_core.manifest import INPUT, MEMBERS, OUTPUT
 from ondeck_trainer.model.ensemble import LEAST_LOG, Calibration, Ensemble
-from ondeck_trainer.model.learners import Network, Trees
-from ondeck_trainer.model.preprocessing import FURTHEST, Preparation
+from ondeck_trainer.model.learners import FittedNetwork, FittedTrees
+from ondeck_trainer.model.preprocessing import FURTHEST, Preprocessor
 
 OPSET: Final = 18
 ML_OPSET: Final = 3
@@ -80,9 +80,9 @@ def recalibrated(model: ModelProto, calibration: Calibration) -> ModelProto:
 
 
 def _member(graph: _Graph, name: str, member: object, features: int, outcomes: int) -> str:
-    if isinstance(member, Trees):
+    if isinstance(member, FittedTrees):
         raw = _trees(graph, name, member, features, outcomes)
-    elif isinstance(member, Network):
+    elif isinstance(member, FittedNetwork):
         raw = _network(graph, name, member)
     else:
         raise TypeError(f"no way is known to write a {type(member).__name__} as a graph")
@@ -95,7 +95,7 @@ def _both(graph: _Graph, raw: str) -> str:
     return graph.add("Pad", [raw, padding], f"{raw}/both")
 
 
-def _trees(graph: _Graph, name: str, member: Trees, features: int, outcomes: int) -> str:
+def _trees(graph: _Graph, name: str, member: FittedTrees, features: int, outcomes: int) -> str:
     converted = convert_sklearn(
         member.model,
         initial_types=[(INPUT, FloatTensorType([None, features]))],
@@ -113,7 +113,7 @@ def _trees(graph: _Graph, name: str, member: Trees, features: int, outcomes: int
     )
 
 
-def _thresholds(member: Trees, written: dict[str, Any]) -> list[float]:
+def _thresholds(member: FittedTrees, written: dict[str, Any]) -> list[float]:
     """Round thresholds down to float32: rounded up, a value just above one would pass as below it."""
     trees = [tree.nodes["num_threshold"] for one_round in member.model._predictors for tree in one_round]  # noqa: SLF001  scikit-learn shows its trees nowhere else
     exact = np.array(
@@ -129,7 +129,7 @@ def _thresholds(member: Trees, written: dict[str, Any]) -> list[float]:
     return down
 
 
-def _network(graph: _Graph, name: str, member: Network) -> str:
+def _network(graph: _Graph, name: str, member: FittedNetwork) -> str:
     layer = _prepared(graph, member.preparation)
     last = len(member.layers) - 1
     for index, (weights, bias) in enumerate(member.layers):
@@ -143,7 +143,7 @@ def _network(graph: _Graph, name: str, member: Network) -> str:
     return layer
 
 
-def _prepared(graph: _Graph, preparation: Preparation) -> str:
+def _prepared(graph: _Graph, preparation: Preprocessor) -> str:
     if any(_PREPARED in node.output for node in graph.nodes):
         return _PREPARED
     graph.add("IsNaN", [INPUT], "gaps")

@@ -8,7 +8,7 @@ from onnx import ModelProto
 from ondeck_core.errors import OndeckError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import Parity
-from ondeck_trainer.artifact.published_model import Graph
+from ondeck_trainer.artifact.published_model import ModelGraph
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.data.missingness import blank
 from ondeck_trainer.model.ensemble import Ensemble, Probabilities
@@ -34,7 +34,7 @@ def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: 
     instances = rows.instances[-2 * least :]
     blanked = blank(rows.task.instance, instances, np.full(len(instances), SHARE_BLANKED), seed)
     features = rows.task.features.compute(np.vstack([instances, blanked]))
-    return report(ensemble.predict(features), Graph(model.SerializeToString()).probabilities(features), features)
+    return report(ensemble.predict(features), ModelGraph(model.SerializeToString()).probabilities(features), features)
 
 
 def report(expected: Probabilities, actual: Probabilities, features: Matrix) -> Parity:

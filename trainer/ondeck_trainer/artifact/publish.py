@@ -40,7 +40,7 @@ LIBRARIES: Final = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
+class PublishableModel:
     """What was fitted, on what, what its prediction sets are, and how its recipe was judged."""
 
     ensemble: Ensemble
@@ -50,7 +50,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedVersion:
     """A version as it was left in the repository."""
 
     folder: Path
@@ -59,7 +59,7 @@ class Published:
     parity: Parity
 
 
-def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows: int) -> Published:
+def publish_ensemble(fitted: PublishableModel, *, rows: Dataset, models: Path, parity_rows: int) -> PublishedVersion:
     """Export an ensemble, hold the graph against it on the last `parity_rows` rows or more, and publish it.
 
     Raises:
@@ -87,7 +87,7 @@ def publish_ensemble(fitted: Fitted, *, rows: Dataset, models: Path, parity_rows
         CARD_FILE: card(task, unsigned, evaluation, parity).encode(),
     }
     folder, manifest = publish(models, files, signing(unsigned))
-    return Published(folder=folder, manifest=manifest, evaluation=evaluation, parity=parity)
+    return PublishedVersion(folder=folder, manifest=manifest, evaluation=evaluation, parity=parity)
 
 
 def signing(unsigned: Manifest) -> Sign:
@@ -104,7 +104,7 @@ def as_json(claim: BaseModel) -> bytes:
     return (claim.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
 
 
-def _manifest(task: Task, version: int, fitted: Fitted) -> Manifest:
+def _manifest(task: Task, version: int, fitted: PublishableModel) -> Manifest:
     return Manifest(
         model=task.name,
         version=version,

@@ -18,7 +18,7 @@ from ondeck_trainer.model.ensemble import Probabilities
 _SLICE: Final = 8192
 
 
-class Graph:
+class ModelGraph:
     """A graph on one thread."""
 
     def __init__(self, content: bytes) -> None:
@@ -41,17 +41,17 @@ class Graph:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
+class PublishedModel:
     """A version of a task, with all that it claims."""
 
     folder: Path
     task: Task
     manifest: Manifest
     profile: Profile
-    graph: Graph
+    graph: ModelGraph
 
 
-def open_version(models: Path, task: Task, version: int | None = None) -> Served:
+def open_version(models: Path, task: Task, version: int | None = None) -> PublishedModel:
     """Open a version, or the one in production, once its files are those that were published.
 
     Raises:
@@ -63,12 +63,12 @@ def open_version(models: Path, task: Task, version: int | None = None) -> Served
     if manifest.feature_fingerprint != task.features.fingerprint:
         raise ArtifactRefusedError(f"{folder} was made for other features ({manifest.feature_set})")
     files = read_files(folder, manifest)
-    return Served(
+    return PublishedModel(
         folder=folder,
         task=task,
         manifest=manifest,
         profile=Profile.model_validate_json(files[PROFILE_FILE]),
-        graph=Graph(files[MODEL_FILE]),
+        graph=ModelGraph(files[MODEL_FILE]),
     )
 
 

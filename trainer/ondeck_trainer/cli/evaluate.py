@@ -15,7 +15,7 @@ from ondeck_store.settings import read_settings
 from ondeck_trainer.artifact import model_card
 from ondeck_trainer.artifact.plots import reliability_curves
 from ondeck_trainer.artifact.publish import as_json
-from ondeck_trainer.artifact.published_model import Served, open_version
+from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.cli.render import print_evaluation
 from ondeck_trainer.data.dataset import dataset_of
 from ondeck_trainer.data.source import rows_of_files, stored_rows
@@ -114,7 +114,7 @@ def _between(rows: pl.DataFrame, since: datetime | None, until: datetime | None)
     return rows.filter(pl.col("game_date").is_between(first, last))
 
 
-def _serving(models: Path, served: Served) -> Served | None:
+def _serving(models: Path, served: PublishedModel) -> PublishedModel | None:
     number = aliases(models, served.task.name).get(PRODUCTION)
     return None if number in (None, served.manifest.version) else open_version(models, served.task, number)
 

@@ -9,12 +9,12 @@ import click
 from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import task_named
 from ondeck_store.settings import read_settings
-from ondeck_trainer.artifact.publish import Published
+from ondeck_trainer.artifact.publish import PublishedVersion
 from ondeck_trainer.cli.render import console, score_table
 from ondeck_trainer.data.dataset import Dataset, dataset_of
 from ondeck_trainer.data.source import stored_rows
-from ondeck_trainer.model.parallel import Workers
-from ondeck_trainer.pipeline import Plan
+from ondeck_trainer.model.parallel import ParallelFit
+from ondeck_trainer.pipeline import TrainingPlan
 from ondeck_trainer.pipeline import train as run
 from ondeck_trainer.settings import TrainerSettings
 
@@ -36,12 +36,12 @@ def train(task: str, judge_from: datetime | None, *, force: bool, **flags: objec
     """
     chosen = task_named(task)
     settings = read_settings(TrainerSettings, **flags)
-    plan = Plan(
+    plan = TrainingPlan(
         models=settings.models,
         seed=settings.seed,
         judge_from=None if judge_from is None else judge_from.date(),
         force=force,
-        workers=Workers(jobs=settings.jobs, dask=settings.dask),
+        workers=ParallelFit(jobs=settings.jobs, dask=settings.dask),
     )
     click.echo(f"{chosen.name}: reading rows", err=True)
     dataset = dataset_of(chosen, asyncio.run(stored_rows(settings, chosen)))
@@ -49,7 +49,7 @@ def train(task: str, judge_from: datetime | None, *, force: bool, **flags: objec
     _report(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
 
 
-def _report(published: Published, dataset: Dataset) -> None:
+def _report(published: PublishedVersion, dataset: Dataset) -> None:
     evaluation, manifest = published.evaluation, published.manifest
     out = console()
     out.print(score_table(evaluation))

@@ -21,7 +21,7 @@ REGULAR_SEASON: Final = "R"
 _IN_ORDER: Final = ("game_date", "game_pk", "at_bat_number", "pitch_number")
 
 
-class NothingStoredError(OndeckError):
+class NoStoredRowsError(OndeckError):
     """There are no rows to learn from, or to judge on."""
 
 
@@ -36,7 +36,7 @@ async def stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
         async with database.engine.connect() as connection:
             span = await span_of_days(connection)
             if span is None:
-                raise NothingStoredError(
+                raise NoStoredRowsError(
                     f"no regular-season rows in {database.described}; load some first: "
                     "ondeck ingest files PATH..., or ondeck ingest days FROM TO"
                 )
@@ -56,7 +56,7 @@ def rows_of_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
     parts = [_regular(path, task) for path in exports_in(paths)]
     rows = pl.concat(parts).unique(list(_IN_ORDER[1:]), keep="first", maintain_order=True).sort(_IN_ORDER)
     if rows.is_empty():
-        raise NothingStoredError("the files hold no row of a regular season (game_type R)")
+        raise NoStoredRowsError("the files hold no row of a regular season (game_type R)")
     return rows.select(columns_of(task))
 
 

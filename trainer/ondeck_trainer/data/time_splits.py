@@ -19,7 +19,7 @@ class TooFewDaysError(OndeckError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class TimeSplit:
     """Which days serve which end. The served fit moves on to the newest days."""
 
     fit: Window
@@ -29,7 +29,7 @@ class Split:
     served_calibrate: Window
 
 
-def split(days: Sequence[date], judge_from: date | None = None) -> Split:
+def split(days: Sequence[date], judge_from: date | None = None) -> TimeSplit:
     """Split days with games: judge the month from `judge_from` (or the last full one), calibrate on 16 days before.
 
     Raises:
@@ -45,7 +45,7 @@ def split(days: Sequence[date], judge_from: date | None = None) -> Split:
         raise TooFewDaysError(
             f"{len(earlier)} days before {begin} are too few to fit and to calibrate; {_there_are(ordered)}"
         )
-    return Split(
+    return TimeSplit(
         fit=_window(earlier[:-CALIBRATION]),
         calibrate=_window(earlier[-CALIBRATION:]),
         judge=_window(judged),

@@ -19,7 +19,7 @@ _TWO: Final = 2
 Rows = NDArray[np.float64]
 
 
-class Games:
+class GameBootstrap:
     """The games of n rows, and draws of as many of them with replacement."""
 
     def __init__(self, games: NDArray[np.int64]) -> None:

@@ -9,22 +9,22 @@ import polars as pl
 
 from ondeck_core.drift import shift
 from ondeck_core.errors import OndeckError
-from ondeck_core.evaluation import Evaluation, Figures, Interval
+from ondeck_core.evaluation import Evaluation, Interval, Metrics
 from ondeck_core.manifest import Manifest, Window
-from ondeck_trainer.artifact.published_model import Served
+from ondeck_trainer.artifact.published_model import PublishedModel
 from ondeck_trainer.data.dataset import Dataset, dataset_of
 from ondeck_trainer.evaluation import metrics
-from ondeck_trainer.evaluation.bootstrap import Games, interval
-from ondeck_trainer.evaluation.evaluate import Judged, evaluate, figures_of
+from ondeck_trainer.evaluation.bootstrap import GameBootstrap, interval
+from ondeck_trainer.evaluation.evaluate import EvaluationContext, evaluate, figures_of
 from ondeck_trainer.model.ensemble import Probabilities
 
 
-class NoLaterDaysError(OndeckError):
+class NoUnseenDaysError(OndeckError):
     """All rows are of days that a version was fitted on; to judge it on them would flatter it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class VersionComparison:
     """How much better the first of two versions is on the same rows: below nought it is; with 95 % intervals."""
 
     rows: int
@@ -48,26 +48,28 @@ def unseen(rows: pl.DataFrame, *versions: Manifest, fitted_too: bool = False) ->
     kept = rows if fitted_too else rows.filter(~seen)
     if kept.is_empty():
         told = " and ".join(f"version {each.version} ({_words(each)})" for each in versions)
-        raise NoLaterDaysError(
+        raise NoUnseenDaysError(
             f"all {rows.height:,} rows are of days that {told} was fitted or calibrated on; give it other days, "
             "or judge it on these nonetheless with --include-fitted"
         )
     return kept
 
 
-def judge(served: Served, rows: pl.DataFrame, *, beside: Served | None = None) -> Evaluation:
+def judge(served: PublishedModel, rows: pl.DataFrame, *, beside: PublishedModel | None = None) -> Evaluation:
     """Judge a version on rows of the contract, beside the version that serves if that is another."""
     dataset = dataset_of(served.task, rows)
     others = {} if beside is None else {"production": figures_of(answers(beside, dataset), dataset)}
     return _judged(served, dataset, answers(served, dataset), others)
 
 
-def _judged(served: Served, dataset: Dataset, given: Probabilities, others: Mapping[str, Figures]) -> Evaluation:
+def _judged(
+    served: PublishedModel, dataset: Dataset, given: Probabilities, others: Mapping[str, Metrics]
+) -> Evaluation:
     manifest = served.manifest
     return evaluate(
         given,
         dataset,
-        Judged(
+        EvaluationContext(
             fitted=manifest.training.fitted,
             calibrated=manifest.training.calibrated,
             outcome_shares=manifest.training.outcome_shares,
@@ -81,15 +83,15 @@ def _judged(served: Served, dataset: Dataset, given: Probabilities, others: Mapp
     )
 
 
-def compare(first: Served, second: Served, rows: pl.DataFrame) -> Difference:
+def compare(first: PublishedModel, second: PublishedModel, rows: pl.DataFrame) -> VersionComparison:
     """Judge two versions on the same rows, and their difference game by game."""
     dataset = dataset_of(first.task, rows)
-    games = Games(dataset.rows["game_pk"].to_numpy().astype(np.int64))
+    games = GameBootstrap(dataset.rows["game_pk"].to_numpy().astype(np.int64))
     ours, theirs = answers(first, dataset), answers(second, dataset)
     apart = metrics.losses(ours, dataset.labels) - metrics.losses(theirs, dataset.labels)
     ece = [games.calibration_draws(each, dataset.labels) for each in (ours, theirs)]
     one, other = _judged(first, dataset, ours, {}), _judged(second, dataset, theirs, {})
-    return Difference(
+    return VersionComparison(
         rows=len(dataset),
         games=games.count,
         judged=one.judged,
@@ -102,7 +104,7 @@ def compare(first: Served, second: Served, rows: pl.DataFrame) -> Difference:
     )
 
 
-def answers(served: Served, dataset: Dataset) -> Probabilities:
+def answers(served: PublishedModel, dataset: Dataset) -> Probabilities:
     """Have the graph of a version answer every row."""
     return served.graph.probabilities(dataset.features)
 

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondeck_core.derived_stats import batted_ball_figures
-from ondeck_core.evaluation import CONSTANT, Ablation, Evaluation, Figures, Interval, Shift
+from ondeck_core.evaluation import CONSTANT, Ablation, Evaluation, FieldDrift, Interval, Metrics
 from ondeck_core.manifest import PredictionSets, Window
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.evaluation import metrics
 from ondeck_trainer.evaluation.baselines import anchors
-from ondeck_trainer.evaluation.bootstrap import Games
+from ondeck_trainer.evaluation.bootstrap import GameBootstrap
 from ondeck_trainer.evaluation.coverage import coverage
 from ondeck_trainer.evaluation.slices import slices
 from ondeck_trainer.model.ensemble import Probabilities
@@ -24,7 +24,7 @@ BATTED_BALL: Final = "batted_ball"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class EvaluationContext:
     """Who is judged: what it was fitted on, what its prediction sets are, whether it is the served graph itself."""
 
     fitted: Window
@@ -34,14 +34,14 @@ class Judged:
     served_fit: bool
     version: int | None = None
     ablation: tuple[Ablation, ...] = ()
-    others: Mapping[str, Figures] = field(default_factory=dict)
-    shift: tuple[Shift, ...] = ()
+    others: Mapping[str, Metrics] = field(default_factory=dict)
+    shift: tuple[FieldDrift, ...] = ()
     fitted_days: bool = False
 
 
-def evaluate(given: Probabilities, rows: Dataset, judged: Judged) -> Evaluation:
+def evaluate(given: Probabilities, rows: Dataset, judged: EvaluationContext) -> Evaluation:
     """Judge probabilities of shape (n, outcomes) on n rows."""
-    games = Games(rows.rows["game_pk"].to_numpy().astype(np.int64))
+    games = GameBootstrap(rows.rows["game_pk"].to_numpy().astype(np.int64))
     constant = np.tile(np.array(judged.outcome_shares), (len(rows), 1))
     days = rows.rows["game_date"]
     return Evaluation(
@@ -68,13 +68,13 @@ def evaluate(given: Probabilities, rows: Dataset, judged: Judged) -> Evaluation:
     )
 
 
-def figures_of(given: Probabilities, rows: Dataset) -> Figures:
+def figures_of(given: Probabilities, rows: Dataset) -> Metrics:
     """Compute every figure of probabilities of shape (n, outcomes) that the task has."""
     found = metrics.figures(given, rows.labels)
     if rows.task.name == BATTED_BALL:
         found |= metrics.figures(*hit_or_out(given, rows), prefix=HIT)
         found["xwoba_rmse"] = root_mean(worth_errors(given, rows))
-    return Figures(**found)
+    return Metrics(**found)
 
 
 def hit_or_out(given: Probabilities, rows: Dataset) -> tuple[Probabilities, NDArray[np.int64]]:
@@ -96,14 +96,14 @@ def root_mean(squared: NDArray[np.float64]) -> float | None:
     return float(np.sqrt(known.mean())) if len(known) else None
 
 
-def _intervals(given: Probabilities, rows: Dataset, games: Games) -> dict[str, Interval]:
+def _intervals(given: Probabilities, rows: Dataset, games: GameBootstrap) -> dict[str, Interval]:
     found = _of_question(given, rows.labels, games)
     if rows.task.name == BATTED_BALL:
         found |= {HIT + name: each for name, each in _of_question(*hit_or_out(given, rows), games).items()}
     return found
 
 
-def _of_question(given: Probabilities, labels: NDArray[np.int64], games: Games) -> dict[str, Interval]:
+def _of_question(given: Probabilities, labels: NDArray[np.int64], games: GameBootstrap) -> dict[str, Interval]:
     return {
         **games.intervals(
             {

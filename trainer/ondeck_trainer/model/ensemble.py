@@ -11,8 +11,8 @@ from scipy.special import softmax
 
 from ondeck_core.instances import Matrix
 from ondeck_trainer.data.dataset import Dataset, Labels
-from ondeck_trainer.model.learners import Fitted, Logs, Recipe
-from ondeck_trainer.model.parallel import Workers
+from ondeck_trainer.model.learners import FittedLearner, Logs, Recipe
+from ondeck_trainer.model.parallel import ParallelFit
 from ondeck_trainer.model.preprocessing import fit_preparation
 
 Probabilities = NDArray[np.float64]
@@ -39,7 +39,7 @@ class Calibration:
 class Ensemble:
     """Fitted members with the weight of each, and the calibration of their pool."""
 
-    members: Mapping[str, Fitted]
+    members: Mapping[str, FittedLearner]
     weights: Mapping[str, float]
     calibration: Calibration
 
@@ -59,7 +59,9 @@ def pool(logs: Logs, weights: NDArray[np.float64]) -> Logs:
     return pooled
 
 
-def fit_members(fit: Dataset, recipe: Recipe, workers: Workers, say: Callable[[str], None]) -> dict[str, Fitted]:
+def fit_members(
+    fit: Dataset, recipe: Recipe, workers: ParallelFit, say: Callable[[str], None]
+) -> dict[str, FittedLearner]:
     """Fit every member of a recipe on some days."""
     preparation = fit_preparation(fit.features)
     fitted = workers.run(
@@ -70,7 +72,7 @@ def fit_members(fit: Dataset, recipe: Recipe, workers: Workers, say: Callable[[s
     return dict(zip(recipe, fitted, strict=True))
 
 
-def combine(members: Mapping[str, Fitted], calibrate: Dataset) -> Ensemble:
+def combine(members: Mapping[str, FittedLearner], calibrate: Dataset) -> Ensemble:
     """Fit weights and calibration on days later than those of the members; a useless member is dropped."""
     said = {name: np.maximum(member.logs(calibrate.features), LEAST_LOG) for name, member in members.items()}
     weights = fit_weights(said, calibrate.labels)

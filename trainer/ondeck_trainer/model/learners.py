@@ -13,13 +13,13 @@ from sklearn.neural_network import MLPClassifier
 
 from ondeck_core.instances import Matrix
 from ondeck_trainer.data.dataset import Labels
-from ondeck_trainer.model.preprocessing import Preparation
+from ondeck_trainer.model.preprocessing import Preprocessor
 
 Logs = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Boosting:
+class BoostingSpec:
     """Boosted trees, which route gaps themselves. `share` of the features is tried at each split."""
 
     rounds: int
@@ -30,7 +30,7 @@ class Boosting:
     pull: float = 10.0
     seed: int = 0
 
-    def fit(self, features: Matrix, _: Preparation, labels: Labels) -> "Trees":
+    def fit(self, features: Matrix, _: Preprocessor, labels: Labels) -> "FittedTrees":
         """Fit on features of shape (n, features)."""
         model = HistGradientBoostingClassifier(
             max_iter=self.rounds,
@@ -43,11 +43,11 @@ class Boosting:
             random_state=self.seed,
         )
         empty = np.isnan(features).all(axis=0)  # of which scikit-learn can make no bins, nor trees a split
-        return Trees(model=model.fit(np.where(empty, np.float32(0), features), labels))
+        return FittedTrees(model=model.fit(np.where(empty, np.float32(0), features), labels))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neural:
+class NeuralSpec:
     """A network of rectified layers, its rate lowered in `stages` of (rate, epochs); `pull` is its weight decay.
 
     `blind_to` are positions of features that it does not see.
@@ -60,7 +60,7 @@ class Neural:
     batch: int = 512
     seed: int = 0
 
-    def fit(self, features: Matrix, preparation: Preparation, labels: Labels) -> "Network":
+    def fit(self, features: Matrix, preparation: Preprocessor, labels: Labels) -> "FittedNetwork":
         """Fit on features of shape (n, features)."""
         model = MLPClassifier(
             self.hidden,
@@ -76,10 +76,10 @@ class Neural:
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is part of the recipe
             for rate, epochs in self.stages:
                 model.set_params(learning_rate_init=rate, max_iter=epochs).fit(seen, labels)
-        return Network(layers=_layers(model, features.shape[1], self.blind_to), preparation=preparation)
+        return FittedNetwork(layers=_layers(model, features.shape[1], self.blind_to), preparation=preparation)
 
 
-class Fitted(Protocol):
+class FittedLearner(Protocol):
     """A fitted member."""
 
     def logs(self, features: Matrix) -> Logs:
@@ -87,7 +87,7 @@ class Fitted(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trees:
+class FittedTrees:
     """Fitted boosted trees."""
 
     model: Any
@@ -102,11 +102,11 @@ Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class FittedNetwork:
     """A fitted network: weights and bias of each layer, and the preparation of what it sees."""
 
     layers: tuple[Layer, ...]
-    preparation: Preparation
+    preparation: Preprocessor
 
     def logs(self, features: Matrix) -> Logs:
         """Give logarithms of probabilities of shape (n, outcomes)."""
@@ -138,5 +138,5 @@ def _logs(raw: NDArray[np.float64]) -> Logs:
     return logs
 
 
-Member = Boosting | Neural
+Member = BoostingSpec | NeuralSpec
 Recipe = dict[str, Member]

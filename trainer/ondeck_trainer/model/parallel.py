@@ -12,12 +12,12 @@ from ondeck_core.errors import OndeckError
 Work = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-class NoClusterError(OndeckError):
+class ClusterUnreachableError(OndeckError):
     """The Dask cluster cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workers:
+class ParallelFit:
     """`jobs` processes, one thread each; or, with `dask`, the workers of the cluster at that address."""
 
     jobs: int = 1
@@ -52,10 +52,10 @@ def _cluster(address: str) -> Iterator[None]:
     try:
         from distributed import Client  # noqa: PLC0415  an extra: who has no cluster need not install it
     except ImportError:
-        raise NoClusterError("a Dask cluster needs the extra: pip install 'ondeck-trainer[dask]'") from None
+        raise ClusterUnreachableError("a Dask cluster needs the extra: pip install 'ondeck-trainer[dask]'") from None
     try:
         client = Client(address, timeout="10s")  # type: ignore[no-untyped-call]  # it ships no types
     except OSError as unreachable:
-        raise NoClusterError(f"no Dask scheduler answers at {address} ({unreachable})") from unreachable
+        raise ClusterUnreachableError(f"no Dask scheduler answers at {address} ({unreachable})") from unreachable
     with client:
         yield

@@ -12,7 +12,7 @@ FURTHEST: Final = 6.0  # standard deviations; what lies beyond is a slip of the 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preparation:
+class Preprocessor:
     """Medians, means and inverse standard deviations of the features, all of shape (features,)."""
 
     median: NDArray[np.float32]
@@ -26,14 +26,14 @@ class Preparation:
         return held
 
 
-def fit_preparation(features: Matrix) -> Preparation:
+def fit_preparation(features: Matrix) -> Preprocessor:
     """Fit a preparation on features of shape (n, features); a column without any value becomes all noughts."""
     known = ~np.isnan(features).all(axis=0)
     median = np.zeros(features.shape[1], dtype=np.float32)
     median[known] = np.nanmedian(features[:, known], axis=0)
     filled = np.where(np.isnan(features), median, features).astype(np.float64)
     deviation = filled.std(axis=0)
-    return Preparation(
+    return Preprocessor(
         median=median,
         mean=filled.mean(axis=0).astype(np.float32),
         factor=np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0).astype(np.float32),

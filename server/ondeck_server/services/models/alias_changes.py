@@ -14,9 +14,9 @@ from ondeck.v1.model_service_pb2 import (
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION
-from ondeck_registry.alias_events import Move
-from ondeck_registry.aliases import Decision, is_alias
-from ondeck_server.rpc.context import Call
+from ondeck_registry.alias_events import AliasChange
+from ondeck_registry.aliases import AliasDecision, is_alias
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.identity import name_of
 
 LONGEST_WHY: Final = 1000
@@ -50,12 +50,12 @@ def alias_of(request: MoveAliasRequest | RollbackModelRequest | ListAliasMovesRe
     return canonical(request.alias) or PRODUCTION
 
 
-def decision_of(call: Call, why: str, *, forced: bool = False) -> Decision:
+def decision_of(call: CallContext, why: str, *, forced: bool = False) -> AliasDecision:
     """Decide now, for a caller."""
-    return Decision(who=name_of(call), why=why.strip(), at=datetime.now(UTC), forced=forced)
+    return AliasDecision(who=name_of(call), why=why.strip(), at=datetime.now(UTC), forced=forced)
 
 
-def page(moves: Sequence[Move], request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+def page(moves: Sequence[AliasChange], request: ListAliasMovesRequest) -> ListAliasMovesResponse:
     """Cut a page out of moves, the latest first.
 
     Raises:
@@ -71,14 +71,14 @@ def page(moves: Sequence[Move], request: ListAliasMovesRequest) -> ListAliasMove
     )
 
 
-def _after(moves: Sequence[Move], token: str) -> int:
+def _after(moves: Sequence[AliasChange], token: str) -> int:
     places = [place for place, each in enumerate(moves, 1) if each.id == token]
     if not places:
         raise InvalidInstanceError([Violation("page_token", "must be the next_page_token of the page before")])
     return places[0]
 
 
-def alias_move(move: Move) -> AliasMove:
+def alias_move(move: AliasChange) -> AliasMove:
     """Write a move."""
     return AliasMove(
         id=move.id,

@@ -26,34 +26,34 @@ from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import GraphManifest, Manifest, Window
 from ondeck_core.tasks import TASKS
 from ondeck_server.models import promotion
-from ondeck_server.models.catalog import Version
-from ondeck_server.models.manager import Models
-from ondeck_server.models.reconciler import State
-from ondeck_server.rpc.context import Call
-from ondeck_server.security.authorization import Operators
+from ondeck_server.models.catalog import VersionInfo
+from ondeck_server.models.manager import ModelManager
+from ondeck_server.models.reconciler import VersionState
+from ondeck_server.rpc.context import CallContext
+from ondeck_server.security.authorization import OperatorList
 from ondeck_server.services.models import alias_changes
 from ondeck_server.services.prediction import decode
 
-_STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state in State}
+_STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state in VersionState}
 
 
-class ModelHandlers:
+class ModelService:
     """Tells about models and moves their aliases; one method for each rpc."""
 
-    def __init__(self, models: Models, operators: Operators) -> None:
+    def __init__(self, models: ModelManager, operators: OperatorList) -> None:
         self._models = models
         self._repository = models.repository.folder
         self._operators = operators
 
-    async def list_models(self, _: Call, __: ListModelsRequest) -> ListModelsResponse:
+    async def list_models(self, _: CallContext, __: ListModelsRequest) -> ListModelsResponse:
         """List every version of every model."""
         return ListModelsResponse(models=[model(each) for each in self._models.versions.values()])
 
-    async def get_model(self, _: Call, request: GetModelRequest) -> GetModelResponse:
+    async def get_model(self, _: CallContext, request: GetModelRequest) -> GetModelResponse:
         """Tell about one version."""
         return GetModelResponse(model=model(self._models.find(decode.wanted(request.model))))
 
-    async def move_alias(self, call: Call, request: MoveAliasRequest) -> MoveAliasResponse:
+    async def move_alias(self, call: CallContext, request: MoveAliasRequest) -> MoveAliasResponse:
         """Point an alias to a version."""
         self._operators.admit(call)
         alias_changes.check(request)
@@ -62,7 +62,7 @@ class ModelHandlers:
         moved = await asyncio.to_thread(promotion.promote, self._repository, name, alias, request.version, decision)
         return MoveAliasResponse(move=None if moved is None else alias_changes.alias_move(moved))
 
-    async def rollback_model(self, call: Call, request: RollbackModelRequest) -> RollbackModelResponse:
+    async def rollback_model(self, call: CallContext, request: RollbackModelRequest) -> RollbackModelResponse:
         """Point an alias to the version that served before."""
         self._operators.admit(call)
         alias_changes.check(request)
@@ -71,14 +71,14 @@ class ModelHandlers:
         moved = await asyncio.to_thread(promotion.roll_back, self._repository, name, alias, decision)
         return RollbackModelResponse(move=alias_changes.alias_move(moved))
 
-    async def list_alias_moves(self, _: Call, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+    async def list_alias_moves(self, _: CallContext, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
         """List what moved the aliases of a model."""
         alias_changes.check(request)
         moves = await asyncio.to_thread(promotion.history, self._repository, canonical(request.model))
         return alias_changes.page(moves, request)
 
 
-def model(version: Version) -> Model:
+def model(version: VersionInfo) -> Model:
     """Write a version as its manifest describes it; one without a readable manifest has its name and state."""
     described = Model(
         name=version.model,

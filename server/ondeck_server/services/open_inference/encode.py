@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from ondeck_core.manifest import Tensor
-from ondeck_registry.onnx_session import Session
-from ondeck_server.batching.queue import Ran as Outputs
+from ondeck_registry.onnx_session import OnnxSession
+from ondeck_server.batching.queue import Outputs
 from ondeck_server.models.loader import LoadedGraph
 
 FINAL: Final = "triton_final_response"
@@ -27,11 +27,11 @@ _TYPED: Final = {
 }
 
 
-class Answers:
+class ResponseEncoder:
     """Writes answers. What all of a version's have in common is made once, and copied: that is twice as fast."""
 
     def __init__(self) -> None:
-        self._commons: WeakKeyDictionary[Session, ModelInferResponse] = WeakKeyDictionary()
+        self._commons: WeakKeyDictionary[OnnxSession, ModelInferResponse] = WeakKeyDictionary()
 
     def answer(
         self, request: ModelInferRequest, version: LoadedGraph, outputs: Outputs, places: list[int] | None

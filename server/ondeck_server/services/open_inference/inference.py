@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from ondeck_server.batching.batcher import priority_of
-from ondeck_server.batching.queue import Priority, Ran
-from ondeck_server.models.manager import Models
+from ondeck_server.batching.queue import Outputs, Priority
+from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.servable import Lease
-from ondeck_server.rpc.context import Call
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import told
-from ondeck_server.rpc.ordered_stream import Begun, answered_in_order
-from ondeck_server.security.rate_limit import Rates
+from ondeck_server.rpc.ordered_stream import PendingResult, answered_in_order
+from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.decode import features_of, positions, waiting
-from ondeck_server.services.open_inference.encode import Answers, failed_in_stream, in_stream
+from ondeck_server.services.open_inference.encode import ResponseEncoder, failed_in_stream, in_stream
 from ondeck_server.services.open_inference.selection import wanted
 
 _now = time.perf_counter_ns
@@ -27,14 +27,14 @@ class _Asked:
     """A request on its way through a run, and the hold on its version until it is answered."""
 
     request: ModelInferRequest
-    call: Call
-    answers: Answers
+    call: CallContext
+    answers: ResponseEncoder
     places: list[int] | None
-    ran: asyncio.Future[Ran]
+    ran: asyncio.Future[Outputs]
     since: int
     lease: Lease
 
-    def written(self, ran: Ran) -> ModelInferResponse:
+    def written(self, ran: Outputs) -> ModelInferResponse:
         """Write the answer, and count it."""
         served = self.lease.served
         response = self.answers.answer(self.request, served.loaded, ran, self.places)
@@ -70,15 +70,15 @@ class _Refused:
         """Nothing is held."""
 
 
-class Inferring:
+class TensorInference:
     """Has requests run and answered."""
 
-    def __init__(self, models: Models, rates: Rates) -> None:
+    def __init__(self, models: ModelManager, rates: GcraLimiter) -> None:
         self._models = models
         self._rates = rates
-        self._answers = Answers()
+        self._answers = ResponseEncoder()
 
-    async def infer(self, request: ModelInferRequest, call: Call) -> ModelInferResponse:
+    async def infer(self, request: ModelInferRequest, call: CallContext) -> ModelInferResponse:
         """Answer a request."""
         asked = self._ask(request, call)
         try:
@@ -90,11 +90,11 @@ class Inferring:
             asked.lease.release()
 
     async def stream(
-        self, requests: AsyncIterator[ModelInferRequest], call: Call
+        self, requests: AsyncIterator[ModelInferRequest], call: CallContext
     ) -> AsyncGenerator[ModelStreamInferResponse, None]:
         """Answer requests in their order; one that cannot be answered gets its error, and the stream goes on."""
 
-        def begin(request: ModelInferRequest) -> Begun[ModelStreamInferResponse]:
+        def begin(request: ModelInferRequest) -> PendingResult[ModelStreamInferResponse]:
             try:
                 return self._ask(request, call)
             except Exception as error:  # noqa: BLE001  it becomes this request's answer
@@ -105,7 +105,7 @@ class Inferring:
                 for answer in together:
                     yield answer
 
-    def _ask(self, request: ModelInferRequest, call: Call) -> _Asked:
+    def _ask(self, request: ModelInferRequest, call: CallContext) -> _Asked:
         since = _now()
         lease = self._models.lease(wanted(self._models, request.model_name, request.model_version, "model_name"))
         session = lease.served.loaded.session

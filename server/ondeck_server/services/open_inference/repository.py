@@ -11,8 +11,8 @@ from inference.grpc_service_pb2 import (
     StatisticDuration,
 )
 from ondeck_core.errors import InvalidInstanceError, Violation
-from ondeck_server.batching.stats import Tally
-from ondeck_server.models.catalog import Version
+from ondeck_server.batching.stats import InferenceStats
+from ondeck_server.models.catalog import VersionInfo
 
 READY: Final = "READY"
 _STATES: Final = {"LOADED": READY, "LOADING": "LOADING", "UNLOADING": "UNLOADING"}
@@ -20,7 +20,7 @@ _TAKEN: Final = frozenset({"unload_dependents"})
 _OVERRIDE: Final = "a version is what was published: neither its configuration nor its files can be given"
 
 
-def index_entry(version: Version) -> RepositoryIndexResponse.ModelIndex:
+def index_entry(version: VersionInfo) -> RepositoryIndexResponse.ModelIndex:
     """Write one version and its state."""
     state = _STATES.get(version.state.name, "UNAVAILABLE")
     reason = "" if state == READY else version.reason or "not loaded"
@@ -54,7 +54,7 @@ def model_to_move(request: RepositoryModelLoadRequest | RepositoryModelUnloadReq
     return request.model_name
 
 
-def statistics(version: Version, tally: Tally) -> ModelStatistics:
+def statistics(version: VersionInfo, tally: InferenceStats) -> ModelStatistics:
     """Write what a version did."""
 
     def ran(nanoseconds: int) -> StatisticDuration:

@@ -6,15 +6,15 @@ from typing import Final
 from ondeck_core.errors import LONGEST_NAME, InvalidInstanceError, NotFoundError, Violation
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION
-from ondeck_registry.repository import Line
-from ondeck_server.models.catalog import Wanted
-from ondeck_server.models.manager import Models
-from ondeck_server.models.reconciler import State
+from ondeck_registry.repository import ModelEntry
+from ondeck_server.models.catalog import ModelRef
+from ondeck_server.models.manager import ModelManager
+from ondeck_server.models.reconciler import VersionState
 
 _REMEMBERED: Final = 1024  # names and versions as callers write them
 
 
-def wanted(models: Models, name: str, version: str, field: str = "name") -> Wanted:
+def wanted(models: ModelManager, name: str, version: str, field: str = "name") -> ModelRef:
     """Read which version is meant: by number, by alias, else production, else the newest that is loaded.
 
     `field` is the one of the request that names the model.
@@ -33,20 +33,20 @@ def wanted(models: Models, name: str, version: str, field: str = "name") -> Want
     line = models.repository.lines.get(model.model)
     if line is None or PRODUCTION in line.aliases or not line.versions:
         return model
-    return Wanted(model=name, version=models.newest_answering(model.model) or max(line.versions))
+    return ModelRef(model=name, version=models.newest_answering(model.model) or max(line.versions))
 
 
-def loaded_versions(models: Models, line: Line) -> list[int]:
+def loaded_versions(models: ModelManager, line: ModelEntry) -> list[int]:
     """Number the versions of a model that answer, in their order."""
-    return [number for number in line.versions if models.versions[line.model, number].state is State.LOADED]
+    return [number for number in line.versions if models.versions[line.model, number].state is VersionState.LOADED]
 
 
 @lru_cache(_REMEMBERED)
-def _explicit(name: str, version: str) -> Wanted:
+def _explicit(name: str, version: str) -> ModelRef:
     number = int(version) if version.isascii() and version.isdigit() else None
-    return Wanted(model=name, version=number, alias=version if number is None else None)
+    return ModelRef(model=name, version=number, alias=version if number is None else None)
 
 
 @lru_cache(_REMEMBERED)
-def _production(name: str) -> Wanted:
-    return Wanted(model=canonical(name))
+def _production(name: str) -> ModelRef:
+    return ModelRef(model=canonical(name))

@@ -29,91 +29,93 @@ from inference.grpc_service_pb2 import (
 )
 from ondeck_core.errors import InvalidInstanceError, NotFoundError
 from ondeck_core.identifiers import canonical
-from ondeck_server.batching.stats import Tally
-from ondeck_server.models.catalog import Version
-from ondeck_server.models.load_control import Wishes
-from ondeck_server.models.manager import Models
-from ondeck_server.models.reconciler import State
-from ondeck_server.rpc.context import Call
-from ondeck_server.security.rate_limit import Rates
-from ondeck_server.services.open_inference.inference import Inferring
+from ondeck_server.batching.stats import InferenceStats
+from ondeck_server.models.catalog import VersionInfo
+from ondeck_server.models.load_control import LoadControl
+from ondeck_server.models.manager import ModelManager
+from ondeck_server.models.reconciler import VersionState
+from ondeck_server.rpc.context import CallContext
+from ondeck_server.security.rate_limit import GcraLimiter
+from ondeck_server.services.open_inference.inference import TensorInference
 from ondeck_server.services.open_inference.metadata import model_config, model_metadata, server_metadata
 from ondeck_server.services.open_inference.repository import check_repository, index_entry, model_to_move, statistics
 from ondeck_server.services.open_inference.selection import loaded_versions, wanted
 
 
-class OpenInferenceHandlers:
+class OpenInferenceService:
     """Answers tensors; one method for each rpc. `ready` tells whether the whole server is."""
 
-    def __init__(self, models: Models, wishes: Wishes, ready: Callable[[], bool], rates: Rates) -> None:
+    def __init__(
+        self, models: ModelManager, wishes: LoadControl, ready: Callable[[], bool], rates: GcraLimiter
+    ) -> None:
         self._models = models
         self._wishes = wishes
         self._ready = ready
-        self._inferring = Inferring(models, rates)
+        self._inferring = TensorInference(models, rates)
 
-    async def server_live(self, _: Call, __: ServerLiveRequest) -> ServerLiveResponse:
+    async def server_live(self, _: CallContext, __: ServerLiveRequest) -> ServerLiveResponse:
         """Say that the server answers."""
         return ServerLiveResponse(live=True)
 
-    async def server_ready(self, _: Call, __: ServerReadyRequest) -> ServerReadyResponse:
+    async def server_ready(self, _: CallContext, __: ServerReadyRequest) -> ServerReadyResponse:
         """Tell whether every model that should serve does."""
         return ServerReadyResponse(ready=self._ready())
 
-    async def model_ready(self, _: Call, request: ModelReadyRequest) -> ModelReadyResponse:
+    async def model_ready(self, _: CallContext, request: ModelReadyRequest) -> ModelReadyResponse:
         """Tell whether a model can be asked; one that there is not cannot."""
         try:
             version = self._models.find(wanted(self._models, request.name, request.version))
         except (InvalidInstanceError, NotFoundError):
             return ModelReadyResponse(ready=False)
-        return ModelReadyResponse(ready=version.state is State.LOADED)
+        return ModelReadyResponse(ready=version.state is VersionState.LOADED)
 
-    async def server_metadata(self, _: Call, __: ServerMetadataRequest) -> ServerMetadataResponse:
+    async def server_metadata(self, _: CallContext, __: ServerMetadataRequest) -> ServerMetadataResponse:
         """Tell what the server is."""
         return server_metadata()
 
-    async def model_metadata(self, _: Call, request: ModelMetadataRequest) -> ModelMetadataResponse:
+    async def model_metadata(self, _: CallContext, request: ModelMetadataRequest) -> ModelMetadataResponse:
         """Tell which tensors a model takes and gives."""
         with self._models.lease(wanted(self._models, request.name, request.version)) as lease:
             return model_metadata(lease.served.loaded, self._loaded(lease.served.loaded.manifest.model))
 
-    async def model_config(self, _: Call, request: ModelConfigRequest) -> ModelConfigResponse:
+    async def model_config(self, _: CallContext, request: ModelConfigRequest) -> ModelConfigResponse:
         """Tell how a model is set up."""
         with self._models.lease(wanted(self._models, request.name, request.version)) as lease:
             config = model_config(lease.served.loaded, self._loaded(lease.served.loaded.manifest.model))
             return ModelConfigResponse(config=config)
 
-    async def model_infer(self, call: Call, request: ModelInferRequest) -> ModelInferResponse:
+    async def model_infer(self, call: CallContext, request: ModelInferRequest) -> ModelInferResponse:
         """Run a model on tensors."""
         return await self._inferring.infer(request, call)
 
     def model_stream_infer(
-        self, call: Call, requests: AsyncIterator[ModelInferRequest]
+        self, call: CallContext, requests: AsyncIterator[ModelInferRequest]
     ) -> AsyncGenerator[ModelStreamInferResponse, None]:
         """Run models on tensors as they come, and answer in their order."""
         return self._inferring.stream(requests, call)
 
-    async def model_statistics(self, _: Call, request: ModelStatisticsRequest) -> ModelStatisticsResponse:
+    async def model_statistics(self, _: CallContext, request: ModelStatisticsRequest) -> ModelStatisticsResponse:
         """Tell what versions did."""
         return ModelStatisticsResponse(
             model_stats=[
-                statistics(version, self._models.tallies.get((version.model, version.number), Tally()))
+                statistics(version, self._models.tallies.get((version.model, version.number), InferenceStats()))
                 for version in self._asked_about(request.name, request.version)
             ]
         )
 
-    async def repository_index(self, _: Call, request: RepositoryIndexRequest) -> RepositoryIndexResponse:
+    async def repository_index(self, _: CallContext, request: RepositoryIndexRequest) -> RepositoryIndexResponse:
         """List versions and their states."""
         check_repository(request.repository_name)
         return RepositoryIndexResponse(
             models=[
                 index_entry(version)
                 for _, version in sorted(self._models.versions.items())
-                if version.state is State.LOADED or not request.ready
+                if version.state is VersionState.LOADED or not request.ready
             ]
         )
 
     async def repository_model_load(
-        self, call: Call, request: RepositoryModelLoadRequest
+        self, call: CallContext, request: RepositoryModelLoadRequest
     ) -> RepositoryModelLoadResponse:
         """Load a model, in every process."""
         model = model_to_move(request)
@@ -122,7 +124,7 @@ class OpenInferenceHandlers:
             return RepositoryModelLoadResponse()
 
     async def repository_model_unload(
-        self, call: Call, request: RepositoryModelUnloadRequest
+        self, call: CallContext, request: RepositoryModelUnloadRequest
     ) -> RepositoryModelUnloadResponse:
         """Let go of a model, in every process."""
         await self._wishes.wish(call, model_to_move(request), loaded=False)
@@ -131,7 +133,7 @@ class OpenInferenceHandlers:
     def _loaded(self, model: str) -> list[int]:
         return loaded_versions(self._models, self._models.repository.lines[model])
 
-    def _asked_about(self, name: str, version: str) -> list[Version]:
+    def _asked_about(self, name: str, version: str) -> list[VersionInfo]:
         if name and version:
             return [self._models.find(wanted(self._models, name, version))]
         if name and canonical(name) not in self._models.repository.lines:
@@ -139,5 +141,5 @@ class OpenInferenceHandlers:
         return [
             each
             for _, each in sorted(self._models.versions.items())
-            if each.state is State.LOADED and (not name or each.model == canonical(name))
+            if each.state is VersionState.LOADED and (not name or each.model == canonical(name))
         ]

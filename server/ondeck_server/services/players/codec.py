@@ -6,7 +6,6 @@ from typing import Final
 
 from ondeck.v1.player_service_pb2 import (
     PlayedFor,
-    Player,
     PlayerAmbiguous,
     PlayerAnswer,
     PlayerFound,
@@ -15,11 +14,12 @@ from ondeck.v1.player_service_pb2 import (
     PlayerQuestion,
     SeasonSpan,
 )
+from ondeck.v1.player_service_pb2 import Player as PlayerMessage
 from ondeck.v1.player_service_pb2 import Role as RoleCode
 from ondeck_core.errors import InvalidInstanceError, Violation
-from ondeck_core.players.models import Person, Role
+from ondeck_core.players.models import Player, Role
 from ondeck_core.players.mojibake import LONGEST
-from ondeck_core.players.queries import ById, ByName
+from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolver
 
 SEASONS: Final = (1871, 2100)
@@ -27,7 +27,7 @@ _ROLES: Final = {RoleCode.ROLE_BATTER: Role.BATTER, RoleCode.ROLE_PITCHER: Role.
 _ROLE_CODES: Final = {role: code for code, role in _ROLES.items()}
 
 
-def questions_of(questions: Iterable[PlayerQuestion]) -> list[ById | ByName]:
+def questions_of(questions: Iterable[PlayerQuestion]) -> list[IdQuery | NameQuery]:
     """Read questions.
 
     Raises:
@@ -40,9 +40,9 @@ def questions_of(questions: Iterable[PlayerQuestion]) -> list[ById | ByName]:
     return asked
 
 
-def answer(resolver: Resolver, asked: ById | ByName) -> PlayerAnswer:
+def answer(resolver: Resolver, asked: IdQuery | NameQuery) -> PlayerAnswer:
     """Answer one question."""
-    resolution = resolver.by_id(asked) if isinstance(asked, ById) else resolver.by_name(asked)
+    resolution = resolver.by_id(asked) if isinstance(asked, IdQuery) else resolver.by_name(asked)
     match resolution:
         case Found(player=found, rule=rule):
             return PlayerAnswer(found=PlayerFound(player=player(found), rule=rule))
@@ -52,10 +52,10 @@ def answer(resolver: Resolver, asked: ById | ByName) -> PlayerAnswer:
             return PlayerAnswer(missing=PlayerMissing(next_try=next_try.isoformat()))
 
 
-def player(person: Person) -> Player:
+def player(person: Player) -> PlayerMessage:
     """Write a player as a caller gets him."""
     year, month, day = person.born
-    return Player(
+    return PlayerMessage(
         player_id=person.player_id,
         name=person.name,
         given_name=person.given,
@@ -76,24 +76,24 @@ def _span(span: tuple[int, int] | None) -> SeasonSpan | None:
     return None if span is None else SeasonSpan(first=span[0], last=span[1])
 
 
-def _question(question: PlayerQuestion, path: str, violations: list[Violation]) -> ById | ByName:
+def _question(question: PlayerQuestion, path: str, violations: list[Violation]) -> IdQuery | NameQuery:
     match question.WhichOneof("asked"):
         case "id":
             empty = [name for name in ("system", "id") if not getattr(question.id, name)]
             violations.extend(Violation(f"{path}.id.{name}", "is required") for name in empty)
-            return ById(system=question.id.system, id=question.id.id)
+            return IdQuery(system=question.id.system, id=question.id.id)
         case "name":
             return _name(question.name, f"{path}.name", violations)
     violations.append(Violation(path, "is required: an id or a name"))
-    return ById(system="", id="")
+    return IdQuery(system="", id="")
 
 
-def _name(asked: PlayerName, path: str, violations: list[Violation]) -> ByName:
+def _name(asked: PlayerName, path: str, violations: list[Violation]) -> NameQuery:
     if not 0 < len(asked.name) <= LONGEST:
         violations.append(Violation(f"{path}.name", f"is required: at most {LONGEST} characters"))
     if asked.HasField("season") and not SEASONS[0] <= asked.season <= SEASONS[1]:
         violations.append(Violation(f"{path}.season", f"must be from {SEASONS[0]} to {SEASONS[1]}, got {asked.season}"))
-    return ByName(
+    return NameQuery(
         name=asked.name,
         season=asked.season if asked.HasField("season") else None,
         day=_day(asked.day, f"{path}.day", violations),

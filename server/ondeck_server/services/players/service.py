@@ -14,8 +14,8 @@ from ondeck.v1.player_service_pb2 import (
 )
 from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
 from ondeck_core.players.mojibake import LONGEST
-from ondeck_server.players.directory import Players
-from ondeck_server.rpc.context import Call
+from ondeck_server.players.directory import PlayerDirectory
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.services.players import codec
 
 MOST_QUESTIONS: Final = 10_000
@@ -24,13 +24,13 @@ LARGEST_PAGE: Final = 100
 USUAL_PAGE: Final = 20
 
 
-class PlayerHandlers:
+class PlayerService:
     """Tells who is meant; one method for each rpc."""
 
-    def __init__(self, players: Players) -> None:
+    def __init__(self, players: PlayerDirectory) -> None:
         self._players = players
 
-    async def resolve_players(self, _: Call, request: ResolvePlayersRequest) -> ResolvePlayersResponse:
+    async def resolve_players(self, _: CallContext, request: ResolvePlayersRequest) -> ResolvePlayersResponse:
         """Answer questions in their order, some at a time, so that others get their turn in between."""
         if len(request.questions) > MOST_QUESTIONS:
             text = f"must be at most {MOST_QUESTIONS:,} questions, got {len(request.questions):,}"
@@ -43,7 +43,7 @@ class PlayerHandlers:
             await asyncio.sleep(0)
         return response
 
-    async def get_player(self, _: Call, request: GetPlayerRequest) -> GetPlayerResponse:
+    async def get_player(self, _: CallContext, request: GetPlayerRequest) -> GetPlayerResponse:
         """Tell about one player."""
         index = self._players.known.index
         person = index.people.get(request.player_id)
@@ -52,7 +52,7 @@ class PlayerHandlers:
         ids = [PlayerId(system=system, id=id_) for system, id_ in index.ids_of(person.player_id)]
         return GetPlayerResponse(player=codec.player(person), ids=ids)
 
-    async def search_players(self, _: Call, request: SearchPlayersRequest) -> SearchPlayersResponse:
+    async def search_players(self, _: CallContext, request: SearchPlayersRequest) -> SearchPlayersResponse:
         """List players whose names are like a text, a page at a time."""
         size, skip = _page(request)
         found = await asyncio.to_thread(self._players.known.search.like, request.text, skip=skip, count=size + 1)

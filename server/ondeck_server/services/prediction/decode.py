@@ -15,14 +15,14 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck_core.errors import InvalidInstanceError, Violation, WrongInstanceError
 from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix, violations
 from ondeck_core.tasks import Task
-from ondeck_server.models.catalog import Wanted
+from ondeck_server.models.catalog import ModelRef
 
 _BY_PATH: Final = {instance.path: instance for instance in INSTANCE_TYPES}
 _BY_COLUMNS_PATH: Final = {instance.columns_path: instance for instance in INSTANCE_TYPES}
 _NAN: Final = math.nan
 
 
-def wanted(spec: ModelSpec) -> Wanted:
+def wanted(spec: ModelSpec) -> ModelRef:
     """Read which model is meant.
 
     Raises:
@@ -32,8 +32,8 @@ def wanted(spec: ModelSpec) -> Wanted:
         raise InvalidInstanceError([Violation("model.name", "is required, for example 'batted_ball'")])
     choice = spec.WhichOneof("choice")
     if choice == "version":
-        return Wanted(model=spec.name, version=spec.version)
-    return Wanted(model=spec.name, alias=spec.alias if choice == "alias" else None)
+        return ModelRef(model=spec.name, version=spec.version)
+    return ModelRef(model=spec.name, alias=spec.alias if choice == "alias" else None)
 
 
 def instance_of(request: PredictRequest | StreamPredictRequest | ExplainRequest, task: Task) -> Matrix:

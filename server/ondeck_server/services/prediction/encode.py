@@ -24,9 +24,9 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck_core.derived_stats import FIGURES
 from ondeck_core.tasks import Task
-from ondeck_server.inference.predictor import Answer
+from ondeck_server.inference.predictor import PredictionResult
 from ondeck_server.models.servable import TaskLease
-from ondeck_server.rpc.errors import Outcome
+from ondeck_server.rpc.errors import ErrorStatus
 
 _FLOAT_BYTES: Final = 4
 _SPREAD_AND_CONFIDENCE: Final = 2
@@ -34,7 +34,7 @@ _SETS: Final = 4  # bytes, for more than the sets there are
 _ROOM: Final = 4096  # for all of an answer that is not its rows
 
 
-def prediction(answer: Answer) -> Prediction:
+def prediction(answer: PredictionResult) -> Prediction:
     """Write the answer to one instance."""
     outcomes = answer.task.outcomes
     figures = {name: value for name, values in answer.figures.items() if not math.isnan(value := float(values[0]))}
@@ -55,7 +55,7 @@ def prediction(answer: Answer) -> Prediction:
     )
 
 
-def batch(answer: Answer) -> BatchPredictResponse:
+def batch(answer: PredictionResult) -> BatchPredictResponse:
     """Write the answers to many instances, row-major."""
     response = BatchPredictResponse(
         outcomes=answer.task.outcomes,
@@ -97,7 +97,7 @@ def _answered_by(model: str, version: int, alias: str, digest: str) -> AnsweredB
     return AnsweredBy(model=model, version=version, alias=alias, digest=digest)
 
 
-def stream_error(outcome: Outcome) -> StreamError:
+def stream_error(outcome: ErrorStatus) -> StreamError:
     """Write an error as the answer to one instance of a stream."""
     return StreamError(
         code=outcome.code,

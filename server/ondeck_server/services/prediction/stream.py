@@ -9,13 +9,13 @@ from typing import Final
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest, StreamPredictResponse
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.instances import Matrix
-from ondeck_server.batching.queue import Ran
-from ondeck_server.inference.predictor import Asked, Predictor
+from ondeck_server.batching.queue import Outputs
+from ondeck_server.inference.predictor import PredictionInput, Predictor
 from ondeck_server.models.servable import TaskLease
-from ondeck_server.rpc.context import Call
+from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import told
-from ondeck_server.rpc.ordered_stream import Begun, answered_in_order
-from ondeck_server.security.rate_limit import Rates
+from ondeck_server.rpc.ordered_stream import PendingResult, answered_in_order
+from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.prediction import decode, encode
 
 LONGEST_ID: Final = 128
@@ -26,11 +26,11 @@ class _Running:
     """An instance on its way through a run."""
 
     id: str
-    call: Call
+    call: CallContext
     predictor: Predictor
     lease: TaskLease
     instance: Matrix
-    ran: asyncio.Future[Ran]
+    ran: asyncio.Future[Outputs]
 
     async def answer(self) -> StreamAnswer:
         with self.lease:
@@ -58,15 +58,15 @@ class _Refused:
         """Nothing is held."""
 
 
-class Asking:
+class StreamPredictor:
     """Begins the answers of one stream."""
 
-    def __init__(self, predictor: Predictor, rates: Rates, call: Call) -> None:
+    def __init__(self, predictor: Predictor, rates: GcraLimiter, call: CallContext) -> None:
         self._predictor = predictor
         self._rates = rates
         self._call = call
 
-    def begin(self, request: StreamPredictRequest) -> Begun[StreamAnswer]:
+    def begin(self, request: StreamPredictRequest) -> PendingResult[StreamAnswer]:
         """Have an instance run; what is wrong with it becomes its answer."""
         try:
             if len(request.id) > LONGEST_ID:
@@ -84,7 +84,7 @@ class Asking:
         task = lease.version.task
         instance = decode.instance_of(request, task)
         self._rates.admit(self._call, len(instance))
-        asked = Asked(instances=instance, path=task.instance.path, within=self._call.time_left())
+        asked = PredictionInput(instances=instance, path=task.instance.path, within=self._call.time_left())
         ran = self._predictor.start(lease, asked)
         return _Running(
             id=request.id, call=self._call, predictor=self._predictor, lease=lease, instance=instance, ran=ran
@@ -92,7 +92,7 @@ class Asking:
 
 
 async def answer_in_order(
-    asking: Asking, requests: AsyncIterator[StreamPredictRequest]
+    asking: StreamPredictor, requests: AsyncIterator[StreamPredictRequest]
 ) -> AsyncGenerator[StreamPredictResponse, None]:
     """Answer requests in their order; an instance that cannot be answered gets its error, and the stream goes on."""
     async with aclosing(answered_in_order(requests, asking.begin)) as ready:
@@ -100,5 +100,5 @@ async def answer_in_order(
             yield StreamPredictResponse(answers=together)
 
 
-def _refusal(id_: str, error: Exception, call: Call) -> StreamAnswer:
+def _refusal(id_: str, error: Exception, call: CallContext) -> StreamAnswer:
     return StreamAnswer(id=id_, error=encode.stream_error(told(error, call)))

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry
 from ondeck_server.rpc import correlation
 from ondeck_server.rpc.errors import UnreadableRequestError, told
 from ondeck_server.rpc.method import DETAILS, Method, admit, gone, methods_of
-from ondeck_server.rpc.metrics import Meter, Meters
-from ondeck_server.transports.grpcio.context import Context, GrpcioCall
+from ondeck_server.rpc.metrics import CallMetrics, MethodMetrics
+from ondeck_server.transports.grpcio.context import Context, GrpcioCallContext
 
 _CANCEL_COMES_WITHIN: Final = 0.002  # seconds; grpcio tells of it by another event than of the end of requests
 
@@ -25,12 +25,12 @@ _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 Answers: TypeAlias = AsyncGenerator[Message, None]
 
 
-class Adapter:
+class GrpcioAdapter:
     """Puts handler objects behind the services of the contract, and measures every call."""
 
     def __init__(self, registry: CollectorRegistry, least_compressed: int = 0) -> None:
         """Answers of fewer than `least_compressed` bytes are sent as they are; 0: nothing is compressed."""
-        self._meters = Meters(registry)
+        self._meters = CallMetrics(registry)
         self._least_compressed = least_compressed
 
     def serve(self, service: ServiceDescriptor, handlers: object) -> grpc.GenericRpcHandler:
@@ -94,7 +94,9 @@ class Adapter:
 
         return one_to_many
 
-    async def _write_all(self, call: GrpcioCall, context: Context, answers: Answers, meter: Meter) -> None:
+    async def _write_all(
+        self, call: GrpcioCallContext, context: Context, answers: Answers, meter: MethodMetrics
+    ) -> None:
         """Write answers until there are no more.
 
         Handlers are no asynchronous generators towards grpcio: a call cancelled while one of its answers is on the way
@@ -133,7 +135,9 @@ async def _only(context: Context) -> bytes:
     return request
 
 
-async def _fail(call: GrpcioCall, context: Context, error: Exception, meter: Meter, begin: float) -> None:
+async def _fail(
+    call: GrpcioCallContext, context: Context, error: Exception, meter: MethodMetrics, begin: float
+) -> None:
     if call.cancelled():  # it was the caller who broke it off: there is nobody to tell
         meter.ended(gone(call), begin)
         return
@@ -143,8 +147,8 @@ async def _fail(call: GrpcioCall, context: Context, error: Exception, meter: Met
     await context.abort(_CODES[outcome.code], outcome.message, trailing)
 
 
-def _begin(method: str, context: Context) -> GrpcioCall:
-    call = GrpcioCall(method, context)
+def _begin(method: str, context: Context) -> GrpcioCallContext:
+    call = GrpcioCallContext(method, context)
     if call.given_id:
         context.set_trailing_metadata(((correlation.HEADER, call.given_id),))
     return call

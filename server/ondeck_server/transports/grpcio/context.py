@@ -11,8 +11,8 @@ from ondeck_server.rpc import correlation
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class GrpcioCall:
-    """One call, as `ondeck_server.rpc.context.Call` describes it."""
+class GrpcioCallContext:
+    """One call, as `ondeck_server.rpc.context.CallContext` describes it."""
 
     def __init__(self, method: str, context: Context) -> None:
         self.method = method

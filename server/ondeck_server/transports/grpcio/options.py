@@ -4,7 +4,7 @@ from typing import Final
 
 import grpc
 
-from ondeck_server.security.tls import Certificates, Renewal, files_of
+from ondeck_server.security.tls import CertificateReloader, Certificates, files_of
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, address_of
 
@@ -46,7 +46,7 @@ def bind(server: grpc.aio.Server, settings: ServerSettings, port: int) -> int:
     """
     where = address_of(settings.host, port)
     files = files_of(settings)
-    credentials = None if files is None else _credentials(Renewal(files))
+    credentials = None if files is None else _credentials(CertificateReloader(files))
     try:
         if credentials is None:
             return server.add_insecure_port(where)
@@ -78,7 +78,7 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _credentials(renewal: Renewal) -> grpc.ServerCredentials:
+def _credentials(renewal: CertificateReloader) -> grpc.ServerCredentials:
     def renewed() -> grpc.ServerCertificateConfiguration | None:
         found = renewal.renewed()
         return None if found is None else _configured(found)

@@ -12,7 +12,7 @@ _WINDOWS: Final = {b"gzip": _GZIP, b"deflate": zlib.MAX_WBITS}
 _PACK: Final = struct.Struct(">BI").pack
 
 
-class RefusedError(Exception):
+class ProtocolError(Exception):
     """A call ends with this status, whatever its handler would have said."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -20,7 +20,7 @@ class RefusedError(Exception):
         self.code = code
 
 
-class Messages:
+class MessageDecoder:
     """Takes the bytes of a stream and gives the messages in them, none longer than `longest` bytes."""
 
     def __init__(self, longest: int, encoding: bytes = b"identity") -> None:
@@ -64,11 +64,11 @@ class Messages:
         if not flag or (flag == 1 and not message):
             return message
         if flag != 1 or self._encoding == b"identity":
-            raise RefusedError(code_pb2.INTERNAL, f"a message has the flag {flag}, and the call no encoding for it")
+            raise ProtocolError(code_pb2.INTERNAL, f"a message has the flag {flag}, and the call no encoding for it")
         window = _WINDOWS.get(self._encoding)
         if window is None:
             known = ", ".join(name.decode() for name in _WINDOWS)
-            raise RefusedError(code_pb2.UNIMPLEMENTED, f"messages may be compressed by {known} alone")
+            raise ProtocolError(code_pb2.UNIMPLEMENTED, f"messages may be compressed by {known} alone")
         return self._inflated(message, window)
 
     def _inflated(self, message: bytes, window: int) -> bytes:
@@ -76,19 +76,19 @@ class Messages:
         try:
             found = inflating.decompress(message, self._longest + 1)
         except zlib.error as broken:
-            raise RefusedError(code_pb2.INTERNAL, "a message is not compressed as it claims") from broken
+            raise ProtocolError(code_pb2.INTERNAL, "a message is not compressed as it claims") from broken
         if len(found) > self._longest:
             raise self._too_long(len(found))
         if not inflating.eof or inflating.unused_data:
-            raise RefusedError(code_pb2.INTERNAL, "a compressed message is cut off, or goes on behind its end")
+            raise ProtocolError(code_pb2.INTERNAL, "a compressed message is cut off, or goes on behind its end")
         return found
 
-    def _too_long(self, length: int) -> RefusedError:
+    def _too_long(self, length: int) -> ProtocolError:
         text = f"a message of {length} bytes; at most {self._longest} are taken (ONDECK_MAX_MESSAGE_MB)"
-        return RefusedError(code_pb2.RESOURCE_EXHAUSTED, text)
+        return ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
 
 
-def framed(message: bytes, least_compressed: int | None = None) -> bytes:
+def encode(message: bytes, least_compressed: int | None = None) -> bytes:
     """Put a message behind its flag and length; compressed by gzip from so many bytes on, None: never."""
     if least_compressed is None or len(message) < least_compressed:
         return _PACK(0, len(message)) + message

@@ -8,22 +8,22 @@ import ngh2
 from google.rpc import code_pb2
 
 from ondeck_server.rpc.method import Method
-from ondeck_server.transports.http2.context import Http2Call, Peer
+from ondeck_server.transports.http2.context import Http2CallContext, Peer
 from ondeck_server.transports.http2.headers import (
     BEGUN,
     CONTENT,
     NOT_GRPC,
     NOT_POST,
     Field,
-    Head,
-    ending,
+    RequestHeaders,
     read_head,
     size_of,
+    trailers,
 )
-from ondeck_server.transports.http2.keepalive import Keeping, Terms
-from ondeck_server.transports.http2.stream import Bounds, Exchange
-from ondeck_server.transports.http2.stream_types import ManyRequests, OneRequest
-from ondeck_server.transports.http2.writer import Pen
+from ondeck_server.transports.http2.keepalive import ConnectionLifecycle, KeepaliveConfig
+from ondeck_server.transports.http2.stream import ServerStream, StreamLimits
+from ondeck_server.transports.http2.stream_types import ClientStreaming, UnaryRequest
+from ondeck_server.transports.http2.writer import FrameWriter
 
 MOST_METADATA: Final = 16_384  # bytes, as gRPC's core takes
 _LARGEST_HEADERS: Final = 1 << 20  # nghttp2 ends the connection of more
@@ -33,29 +33,29 @@ _CLOSING_SECONDS: Final = 2.0  # in which a client should have read the last of 
 _RESETS: Final = (10_000, 1_000)  # at once, and a second: who gives up so often is sent away
 
 
-class House(Protocol):
+class ConnectionHost(Protocol):
     """What all connections share."""
 
     methods: Mapping[bytes, Method]
-    bounds: Bounds
-    terms: Terms
+    bounds: StreamLimits
+    terms: KeepaliveConfig
     most_calls: int
 
-    def came(self, connection: "Connection") -> None:
+    def came(self, connection: "Http2Connection") -> None:
         """Hear of a new connection."""
 
-    def went(self, connection: "Connection") -> None:
+    def went(self, connection: "Http2Connection") -> None:
         """Hear that one is gone."""
 
 
-class Connection(asyncio.Protocol):
+class Http2Connection(asyncio.Protocol):
     """One connection, on the event loop that it came in on."""
 
-    def __init__(self, house: House, peer_of: Callable[[asyncio.BaseTransport], Peer]) -> None:
+    def __init__(self, house: ConnectionHost, peer_of: Callable[[asyncio.BaseTransport], Peer]) -> None:
         self.calls_begun = 0
         self.peer = Peer(address="", identity="")
-        self.keeping: Keeping
-        self._pen: Pen
+        self.keeping: ConnectionLifecycle
+        self._pen: FrameWriter
         self._house = house
         self._peer_of = peer_of
         self._loop = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
                 stream_reset_rate_limit=_RESETS,
             ),
         )
-        self._calls: dict[int, Exchange] = {}
+        self._calls: dict[int, ServerStream] = {}
         self._closing = False
         self._parting: asyncio.TimerHandle | None = None
 
@@ -96,8 +96,8 @@ class Connection(asyncio.Protocol):
             }
         )
         self._http.set_local_window_size(_WIDE_OPEN)
-        self.keeping = Keeping(house.terms, self._http, self)
-        self._pen = Pen(self._http, self._transport, self.keeping.worked, self._take_events)
+        self.keeping = ConnectionLifecycle(house.terms, self._http, self)
+        self._pen = FrameWriter(self._http, self._transport, self.keeping.worked, self._take_events)
         self._house.came(self)
         self._pen.flush_soon()
 
@@ -209,8 +209,8 @@ class Connection(asyncio.Protocol):
             self._pen.begin(stream, refusal or [], end=True)
             return
         self.calls_begun += 1
-        kind = ManyRequests if method.many_requests else OneRequest
-        call = Http2Call(method.name, self.peer, head, fields, self._loop.time)
+        kind = ClientStreaming if method.many_requests else UnaryRequest
+        call = Http2CallContext(method.name, self.peer, head, fields, self._loop.time)
         self._calls[stream] = kind(self._pen, stream, method, call, self._house.bounds)
         if event.end_stream:
             self._pen.heard_out(stream)
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
             call.leave()
 
 
-def _refusal(head: Head, fields: tuple[Field, ...], method: Method | None) -> list[Field] | None:
+def _refusal(head: RequestHeaders, fields: tuple[Field, ...], method: Method | None) -> list[Field] | None:
     """Tell how a call that is none of ours is answered."""
     if head.method != b"POST":
         return NOT_POST
@@ -246,7 +246,7 @@ def _refusal(head: Head, fields: tuple[Field, ...], method: Method | None) -> li
         return NOT_GRPC
     if size_of(fields) > MOST_METADATA:
         text = f"the call's metadata have more than {MOST_METADATA} bytes"
-        return [*BEGUN, *ending(code_pb2.RESOURCE_EXHAUSTED, text, ())]
+        return [*BEGUN, *trailers(code_pb2.RESOURCE_EXHAUSTED, text, ())]
     if method is None:
-        return [*BEGUN, *ending(code_pb2.UNIMPLEMENTED, "there is no such method", ())]
+        return [*BEGUN, *trailers(code_pb2.UNIMPLEMENTED, "there is no such method", ())]
     return None

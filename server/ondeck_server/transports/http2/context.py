@@ -1,11 +1,11 @@
-"""A call that came over HTTP/2, as `ondeck_server.rpc.context.Call` describes it."""
+"""A call that came over HTTP/2, as `ondeck_server.rpc.context.CallContext` describes it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ondeck_server.rpc import correlation
-from ondeck_server.transports.http2.headers import Field, Head, metadata_of
+from ondeck_server.transports.http2.headers import Field, RequestHeaders, metadata_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,11 +16,11 @@ class Peer:
     identity: str
 
 
-class Http2Call:
+class Http2CallContext:
     """One call; its time runs by `clock`, from now."""
 
     def __init__(
-        self, method: str, peer: Peer, head: Head, fields: Sequence[Field], clock: Callable[[], float]
+        self, method: str, peer: Peer, head: RequestHeaders, fields: Sequence[Field], clock: Callable[[], float]
     ) -> None:
         self.method = method
         self.gone = False

@@ -31,7 +31,7 @@ _OVERHEAD: Final = 32  # bytes of a field beside its name and value, as HTTP/2 c
 
 
 @dataclass(kw_only=True, slots=True)
-class Head:
+class RequestHeaders:
     """What a call begins with; `timeout` in seconds."""
 
     path: bytes = b""
@@ -43,9 +43,9 @@ class Head:
     correlation: bytes = b""
 
 
-def read_head(fields: Iterable[Field]) -> Head:
+def read_head(fields: Iterable[Field]) -> RequestHeaders:
     """Read the fields that matter to every call; a timeout that cannot be read is none."""
-    head = Head()
+    head = RequestHeaders()
     for name, value in fields:
         if name == b":path":
             head.path = value
@@ -84,7 +84,7 @@ def metadata_of(fields: Iterable[Field]) -> Iterator[tuple[str, str]]:
             yield name.decode("ascii", "replace"), value.decode("utf-8", "replace")
 
 
-def ending(code: int, message: str, metadata: Iterable[tuple[str, str | bytes]]) -> list[Field]:
+def trailers(code: int, message: str, metadata: Iterable[tuple[str, str | bytes]]) -> list[Field]:
     """Write the status that a call ends with."""
     fields = [(b"grpc-status", str(code).encode())]
     if message:

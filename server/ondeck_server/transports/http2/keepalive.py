@@ -18,7 +18,7 @@ _JITTER: Final = 0.1  # of an age, so that connections made together do not all 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class KeepaliveConfig:
     """What keeps a connection, in seconds; 0 of `age`, `grace` and `idle`: without limit."""
 
     keepalive: float
@@ -34,7 +34,7 @@ class Terms:
         return self.keepalive + self.keepalive_timeout
 
 
-class Kept(Protocol):
+class ManagedConnection(Protocol):
     """What is kept."""
 
     @property
@@ -51,10 +51,10 @@ class Kept(Protocol):
         """End it at once."""
 
 
-class Keeping:
+class ConnectionLifecycle:
     """Keeps one connection to its terms."""
 
-    def __init__(self, terms: Terms, http: ngh2.Connection, kept: Kept) -> None:
+    def __init__(self, terms: KeepaliveConfig, http: ngh2.Connection, kept: ManagedConnection) -> None:
         self._farewell_said = False
         self._terms = terms
         self._http = http

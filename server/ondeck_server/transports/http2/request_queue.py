@@ -10,7 +10,7 @@ from ondeck_server.transports.http2.codec import PREFIX
 R = TypeVar("R")
 
 
-class Requests(Generic[R]):
+class RequestQueue(Generic[R]):
     """Iterates over what is put in, until its end; `let` is told of bytes for which the caller has room again."""
 
     def __init__(self, read: Callable[[bytes], R], ahead: int, let: Callable[[int], None]) -> None:
@@ -44,7 +44,7 @@ class Requests(Generic[R]):
             self._let(self._owed)
         self._size = self._owed = 0
 
-    def __aiter__(self) -> "Requests[R]":
+    def __aiter__(self) -> "RequestQueue[R]":
         """Iterate; once."""
         return self
 

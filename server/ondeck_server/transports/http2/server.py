@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ondeck_server.rpc.method import Method
-from ondeck_server.security.tls import Renewal, files_of
+from ondeck_server.security.tls import CertificateReloader, files_of
 from ondeck_server.settings import ServerSettings
-from ondeck_server.sockets import CannotListenError, address_of, bound, bound_everywhere
-from ondeck_server.transports.http2.connection import Connection
-from ondeck_server.transports.http2.keepalive import Terms
+from ondeck_server.sockets import CannotListenError, address_of, bind_all, bind_one
+from ondeck_server.transports.http2.connection import Http2Connection
+from ondeck_server.transports.http2.keepalive import KeepaliveConfig
 from ondeck_server.transports.http2.peer import peer_of
-from ondeck_server.transports.http2.stream import Bounds
+from ondeck_server.transports.http2.stream import StreamLimits
 from ondeck_server.transports.http2.tls import secured
 
 _KIBIBYTE: Final = 1 << 10
@@ -23,7 +23,7 @@ _LOOK_EVERY: Final = 0.02
 _QUIET_SECONDS: Final = 1.0  # in which nothing is done, after which connections that stay are not waited for
 
 
-class House:
+class Http2Server:
     """Takes calls of some methods on a port that others may share."""
 
     def __init__(self, methods: Iterable[Method], settings: ServerSettings) -> None:
@@ -32,7 +32,7 @@ class House:
         self.terms = terms_of(settings)
         self.most_calls = settings.max_streams
         self._settings = settings
-        self._connections: set[Connection] = set()
+        self._connections: set[Http2Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._calls_begun = 0  # on connections that are gone
         self._is_shut = False
@@ -45,9 +45,9 @@ class House:
             CertificatesRefusedError: a file of the certificates is missing, or is not what it should be.
         """
         files, host = files_of(self._settings), self._settings.host
-        context = None if files is None else secured(Renewal(files))
+        context = None if files is None else secured(CertificateReloader(files))
         try:
-            for opened in bound_everywhere(host, port, _shared):
+            for opened in bind_all(host, port, _shared):
                 port = int(opened.getsockname()[1])
                 self._listeners.append(await self._listening(opened, context))
         except OSError as failed:
@@ -56,15 +56,17 @@ class House:
 
     async def _listening(self, opened: socket.socket, context: ssl.SSLContext | None) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Connection(self, peer_of), sock=opened, ssl=context, backlog=_BACKLOG)
+        return await loop.create_server(
+            lambda: Http2Connection(self, peer_of), sock=opened, ssl=context, backlog=_BACKLOG
+        )
 
-    def came(self, connection: Connection) -> None:
+    def came(self, connection: Http2Connection) -> None:
         """Take in a new connection; one that was still being secured when this was shut is to end, too."""
         self._connections.add(connection)
         if self._is_shut:
             connection.keeping.retire()
 
-    def went(self, connection: Connection) -> None:
+    def went(self, connection: Http2Connection) -> None:
         """Forget one that is gone."""
         self._connections.discard(connection)
         self._calls_begun += connection.calls_begun
@@ -105,18 +107,18 @@ class House:
         return {"server": [{"data": {"callsStarted": str(begun)}, "socket": sockets, "allSocketsListed": True}]}
 
 
-def bounds_of(settings: ServerSettings) -> Bounds:
+def bounds_of(settings: ServerSettings) -> StreamLimits:
     """Read what a call may take."""
-    return Bounds(
+    return StreamLimits(
         longest_message=settings.max_message_mb * _MEBIBYTE,
         window=settings.window_kb * _KIBIBYTE,
         compress_from=settings.compression_kb * _KIBIBYTE if settings.compression == "gzip" else None,
     )
 
 
-def terms_of(settings: ServerSettings) -> Terms:
+def terms_of(settings: ServerSettings) -> KeepaliveConfig:
     """Read what keeps a connection."""
-    return Terms(
+    return KeepaliveConfig(
         keepalive=settings.keepalive_seconds,
         keepalive_timeout=settings.keepalive_timeout_seconds,
         ping=settings.ping_seconds,
@@ -127,4 +129,4 @@ def terms_of(settings: ServerSettings) -> Terms:
 
 
 def _shared(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    return bound(family, address, port, reuse_port=True)
+    return bind_one(family, address, port, reuse_port=True)

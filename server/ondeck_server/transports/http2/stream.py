@@ -11,17 +11,17 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2
 
 from ondeck_server.rpc import correlation
-from ondeck_server.rpc.errors import DeadlinePassedError, told
+from ondeck_server.rpc.errors import DeadlineExceededError, told
 from ondeck_server.rpc.method import DETAILS, Method, admit, gone
-from ondeck_server.transports.http2.codec import Messages, RefusedError, framed
-from ondeck_server.transports.http2.context import Http2Call
-from ondeck_server.transports.http2.headers import BEGUN, ENDED_WELL, GZIPPED, Field, ending
+from ondeck_server.transports.http2.codec import MessageDecoder, ProtocolError, encode
+from ondeck_server.transports.http2.context import Http2CallContext
+from ondeck_server.transports.http2.headers import BEGUN, ENDED_WELL, GZIPPED, Field, trailers
 
 _OVERDUE: Final = "the deadline passed while the call was under way"
-_GIVEN_UP: Final = RefusedError(code_pb2.CANCELLED, "the server gave up what the call waited for")
+_GIVEN_UP: Final = ProtocolError(code_pb2.CANCELLED, "the server gave up what the call waited for")
 
 
-class Line(Protocol):
+class StreamWriter(Protocol):
     """What a call asks of its connection; `stream` is its number there."""
 
     def begin(self, stream: int, fields: list[Field], *, end: bool = False) -> None:
@@ -44,7 +44,7 @@ class Line(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
+class StreamLimits:
     """Bytes: of a message at most, of what a caller may be ahead, and of the least answer that is compressed."""
 
     longest_message: int
@@ -52,10 +52,12 @@ class Bounds:
     compress_from: int | None
 
 
-class Exchange(ABC):
+class ServerStream(ABC):
     """One call, within bounds."""
 
-    def __init__(self, line: Line, stream: int, method: Method, call: Http2Call, bounds: Bounds) -> None:
+    def __init__(
+        self, line: StreamWriter, stream: int, method: Method, call: Http2CallContext, bounds: StreamLimits
+    ) -> None:
         self.call = call
         self.over = False
         self._line = line
@@ -63,7 +65,7 @@ class Exchange(ABC):
         self._method = method
         self._longest = bounds.longest_message
         self._compress_from = bounds.compress_from if b"gzip" in call.head.accepts else None
-        self._messages = Messages(bounds.longest_message, call.head.encoding)
+        self._messages = MessageDecoder(bounds.longest_message, call.head.encoding)
         self._begun = False
         self._since = time.perf_counter()
         self._task: asyncio.Task[None] | None = None
@@ -83,7 +85,7 @@ class Exchange(ABC):
             self._close(gone(self.call))
             self._stop()
 
-    def refuse(self, refused: RefusedError) -> None:
+    def refuse(self, refused: ProtocolError) -> None:
         """End the call with a status of the transport's own."""
         if not self.over:
             self._tell(refused.code, str(refused), [(correlation.HEADER, self.call.correlation_id)])
@@ -100,7 +102,7 @@ class Exchange(ABC):
         try:
             admit(self.call)
             await self._work()
-        except RefusedError as refused:
+        except ProtocolError as refused:
             self.refuse(refused)
         except Exception as error:  # noqa: BLE001  every error becomes a status here
             self._fail(error)
@@ -114,11 +116,11 @@ class Exchange(ABC):
         message = self._method.write(answer)
         if len(message) > self._longest:
             text = f"an answer of {len(message)} bytes; at most {self._longest} are given (ONDECK_MAX_MESSAGE_MB)"
-            raise RefusedError(code_pb2.RESOURCE_EXHAUSTED, text)
+            raise ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
         if not self._begun:
             self._begun = True
             self._line.begin(self._stream, BEGUN if self._compress_from is None else GZIPPED)
-        self._line.say(self._stream, framed(message, self._compress_from))
+        self._line.say(self._stream, encode(message, self._compress_from))
 
     async def _send_all(self, answers: AsyncGenerator[Message, None]) -> None:
         """Send answers as fast as they are read, and let go of what makes them."""
@@ -135,7 +137,7 @@ class Exchange(ABC):
         if self.over:
             return
         given = self.call.given_id
-        fields = ending(code_pb2.OK, "", [(correlation.HEADER, given)]) if given else ENDED_WELL
+        fields = trailers(code_pb2.OK, "", [(correlation.HEADER, given)]) if given else ENDED_WELL
         self._end(code_pb2.OK, fields)
 
     def _fail(self, error: Exception) -> None:
@@ -147,7 +149,7 @@ class Exchange(ABC):
         self._tell(outcome.code, outcome.message, trailing)
 
     def _tell(self, code: int, message: str, trailing: list[tuple[str, str | bytes]]) -> None:
-        self._end(code, ending(code, message, trailing))
+        self._end(code, trailers(code, message, trailing))
 
     def _end(self, code: int, fields: list[Field]) -> None:
         if self._begun:
@@ -164,7 +166,7 @@ class Exchange(ABC):
 
     def _overdue(self) -> None:
         if not self.over:
-            self._fail(DeadlinePassedError(_OVERDUE))
+            self._fail(DeadlineExceededError(_OVERDUE))
             self._stop()
 
     def _stop(self) -> None:

@@ -5,16 +5,18 @@ from google.rpc import code_pb2
 
 from ondeck_server.rpc.errors import UnreadableRequestError
 from ondeck_server.rpc.method import Method
-from ondeck_server.transports.http2.codec import RefusedError
-from ondeck_server.transports.http2.context import Http2Call
-from ondeck_server.transports.http2.request_queue import Requests
-from ondeck_server.transports.http2.stream import Bounds, Exchange, Line
+from ondeck_server.transports.http2.codec import ProtocolError
+from ondeck_server.transports.http2.context import Http2CallContext
+from ondeck_server.transports.http2.request_queue import RequestQueue
+from ondeck_server.transports.http2.stream import ServerStream, StreamLimits, StreamWriter
 
 
-class OneRequest(Exchange):
+class UnaryRequest(ServerStream):
     """A call of one request; it runs once the caller has said everything."""
 
-    def __init__(self, line: Line, stream: int, method: Method, call: Http2Call, bounds: Bounds) -> None:
+    def __init__(
+        self, line: StreamWriter, stream: int, method: Method, call: Http2CallContext, bounds: StreamLimits
+    ) -> None:
         super().__init__(line, stream, method, call, bounds)
         self._request: bytes | None = None
 
@@ -27,9 +29,9 @@ class OneRequest(Exchange):
         try:
             for message in self._messages.feed(data):
                 if self._request is not None:
-                    raise RefusedError(code_pb2.UNIMPLEMENTED, "the call takes one request, and more came")  # noqa: TRY301  one way out
+                    raise ProtocolError(code_pb2.UNIMPLEMENTED, "the call takes one request, and more came")  # noqa: TRY301  one way out
                 self._request = message
-        except RefusedError as refused:
+        except ProtocolError as refused:
             self.refuse(refused)
             return
         if end:
@@ -49,12 +51,16 @@ class OneRequest(Exchange):
         return self._method.read(self._request)
 
 
-class ManyRequests(Exchange):
+class ClientStreaming(ServerStream):
     """A call whose requests are answered as they come."""
 
-    def __init__(self, line: Line, stream: int, method: Method, call: Http2Call, bounds: Bounds) -> None:
+    def __init__(
+        self, line: StreamWriter, stream: int, method: Method, call: Http2CallContext, bounds: StreamLimits
+    ) -> None:
         super().__init__(line, stream, method, call, bounds)
-        self._requests: Requests[Message] = Requests(method.read, bounds.window, lambda size: line.let(stream, size))
+        self._requests: RequestQueue[Message] = RequestQueue(
+            method.read, bounds.window, lambda size: line.let(stream, size)
+        )
         self._start()
 
     def take(self, data: bytes, *, end: bool) -> None:
@@ -65,7 +71,7 @@ class ManyRequests(Exchange):
             self._requests.put(self._messages.feed(data), len(data))
             if end and not self._messages.between:
                 raise UnreadableRequestError("the call ended in the middle of a message")  # noqa: TRY301  one way out
-        except RefusedError as refused:
+        except ProtocolError as refused:
             self._line.let(self._stream, len(data))
             self.refuse(refused)
         except UnreadableRequestError as cut:

@@ -4,12 +4,12 @@ import os
 import ssl
 from typing import Final
 
-from ondeck_server.security.tls import Certificates, Renewal
+from ondeck_server.security.tls import CertificateReloader, Certificates
 
 _HTTP2: Final = ["h2"]
 
 
-def secured(renewal: Renewal) -> ssl.SSLContext:
+def secured(renewal: CertificateReloader) -> ssl.SSLContext:
     """Make what secures connections; each handshake looks whether the certificates were renewed."""
     latest = _context(renewal.first)
 

@@ -11,7 +11,7 @@ from ondeck_server.transports.http2.headers import Field
 _MOST_UNREAD: Final = 1 << 16  # bytes of answers of a call, beyond its window
 
 
-class Pen:
+class FrameWriter:
     """Writes for one connection; `worked` hears whenever a part of an answer leaves, `wrote` whenever anything does."""
 
     def __init__(
