@@ -108,7 +108,7 @@ class ModelManager:
         self._told.append(told)
 
     async def look(self) -> None:
-        """Read the repository and begin to load what it asks for; raises as `RepositoryReader.read`, then nothing changes."""
+        """Read the repository and start the loads it asks for; raises as `RepositoryReader.read`, changing nothing."""
         async with self._looking:  # one at a time: an older look must not undo a newer one
             self.repository.lines, self.repository.seen = await asyncio.to_thread(self.repository.read)
         self._act()
