@@ -94,7 +94,7 @@ def served(folder: Path, processes: int) -> Iterator[RunningServer]:
     models = folder / "models"
     subprocess.run(["cp", "-r", str(ROOT / "onnx_models"), str(models)], check=True)  # noqa: S607  the system's own
     publish_graph(models, GRAPH, scoring())
-    with serving(models, "--processes", str(processes), log=folder / "log") as server:
+    with serving(models, "--workers", str(processes), log=folder / "log") as server:
         yield server
 
 
@@ -208,7 +208,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=2000, help="requests a second, of all streams together")
     parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--processes", type=int, default=2, help="of the server")
+    parser.add_argument("--workers", type=int, default=2, help="of the server")
     parser.add_argument("--generators", type=int, default=1, help="processes that make the load")
     parser.add_argument("--protocol", choices=("typed", "open", "both"), default="both")
     return parser.parse_args()

@@ -95,7 +95,7 @@ def measure(task_name: str, models: Path) -> tuple[str, list[tuple[str, ...]]]:
 def running_server(models: Path) -> Iterator[str]:
     """Run the real server in a process of its own, as `ondeck serve` does, until the block ends."""
     port, admin = _free_port(), _free_port()
-    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", str(port)]
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(models), "--port", str(port)]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [*command, "--admin-port", str(admin)], cwd=ROOT, stdout=log, stderr=log, env=os.environ

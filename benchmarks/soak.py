@@ -1,6 +1,6 @@
 """`make soak`: the long form of what `make test` does in short, with the figures that it is judged by.
 
-    python -m benchmarks.soak [--reloads 300] [--cancels 100000] [--rate 500] [--flips 50] [--processes 2]
+    python -m benchmarks.soak [--reloads 300] [--cancels 100000] [--rate 500] [--flips 50] [--workers 2]
 
 It serves a copy of the shipped models. It ends with exit code 1 where a figure is not as it should be.
 """
@@ -41,7 +41,7 @@ def main() -> None:
             held &= _show(console, f"soak, {processes} process(es)", of_soak(soaked, length, processes))
             for example in soaked.seen["examples"]:
                 console.print(f"not as it should be: {example}", markup=False)
-    with _served(2, connection_age_seconds=AGE_SECONDS, drain_seconds=DRAIN_SECONDS) as (server, models):
+    with _served(2, max_connection_age_seconds=AGE_SECONDS, drain_seconds=DRAIN_SECONDS) as (server, models):
         rolled = roll(server, models, rate=words.rate, flips=words.flips)
         held &= _show(console, "rolling restart and alias flips, 2 processes", of_rolling(rolled, words.flips))
     sys.exit(0 if held else 1)
@@ -108,7 +108,7 @@ def _show(console: Console, title: str, judged: list[Judged]) -> bool:
 def _served(processes: int, **settings: float) -> Iterator[tuple[RunningServer, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         models = siblings_of(Path(folder) / "models", ROOT / "onnx_models")
-        words = ("--versions", "aliases", "--processes", str(processes))
+        words = ("--version-policy", "aliases", "--workers", str(processes))
         with serving(models, *words, log=Path(folder) / "log", **settings) as server:
             yield server, models
 
@@ -120,7 +120,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1200, help="for what cancels are left after the last reload")
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--flips", type=int, default=50)
-    parser.add_argument("--processes", type=int, nargs="+", default=[2, 1], help="of the servers that are soaked")
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 1], help="of the servers that are soaked")
     return parser.parse_args()
 
 

@@ -25,13 +25,13 @@ predict = TaskGroup(TaskQuery(ask=_ask, tell=_tell), name="predict", help="Ask a
 
 def laid_out(prediction: Prediction) -> str:
     """Lay an answer out for a person: outcomes, figures, and what gave it."""
-    figures = prediction.WhichOneof("figures")
+    figures = prediction.WhichOneof("derived_stats")
     derived = getattr(prediction, figures).ListFields() if figures else []
     lines = [(each.outcome, f"{each.probability:.3f}") for each in prediction.outcomes]
     lines += [("", "")]
     lines += [(field.name, f"{value:.3f} {UNITS.get(field.name, '')}".rstrip()) for field, value in derived]
     lines += [(f"{each.coverage:.0%} set", ", ".join(each.outcomes) or "none") for each in prediction.prediction_sets]
-    lines += [("confidence", f"{prediction.confidence:.3f}"), ("members apart", f"{prediction.spread:.3f}")]
+    lines += [("confidence", f"{prediction.confidence:.3f}"), ("ensemble spread", f"{prediction.ensemble_spread:.3f}")]
     width = max(len(name) for name, _ in lines) + 2
     told = [f"{name:<{width}}{value}".rstrip() for name, value in lines]
     return "\n".join([*told, "", answered_by(prediction)])

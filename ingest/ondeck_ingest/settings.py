@@ -6,28 +6,32 @@ from ondeck_store.settings import StoreSettings
 
 
 class IngestSettings(StoreSettings):
-    """Where Statcast is asked for, and how patiently."""
+    """Sources, retries and schedule of ingest."""
 
     savant_url: str = Field(
-        default="https://baseballsavant.mlb.com", pattern=r"^https?://.+", description="root address of Baseball Savant"
+        default="https://baseballsavant.mlb.com", pattern=r"^https?://.+", description="base URL of Baseball Savant"
     )
-    savant_timeout: float = Field(default=120, gt=0, le=3600, description="seconds a request to Savant may take")
+    savant_timeout: float = Field(default=120, gt=0, le=3600, description="timeout of a request to Savant, in seconds")
     chadwick_url: str = Field(
         default="https://github.com/chadwickbureau/register/archive/refs/heads/master.zip",
         pattern=r"^https?://.+",
-        description="address of the Chadwick register, as a ZIP archive",
+        description="URL of the Chadwick register, a ZIP archive",
     )
     savant_attempts: int = Field(default=3, ge=1, le=20, description="requests for a day before it counts as failed")
     breaker_failures: int = Field(
-        default=6, ge=1, le=1000, description="failed requests in a row after which Savant is left alone"
+        default=6, ge=1, le=1000, description="consecutive failed requests that open the circuit breaker of a source"
     )
-    breaker_seconds: float = Field(default=300, gt=0, le=86400, description="seconds for which it is left alone then")
+    breaker_reset_seconds: float = Field(
+        default=300, gt=0, le=86400, description="seconds that the circuit breaker stays open"
+    )
     lookback_days: int = Field(default=7, ge=1, le=366, description="days before today that the worker keeps complete")
-    poll_seconds: float = Field(default=900, gt=0, le=86400, description="seconds between two looks at the calendar")
-    correction_days: int = Field(
-        default=14, ge=0, le=366, description="days before today that are asked for again once a day"
+    schedule_interval_seconds: float = Field(
+        default=900, gt=0, le=86400, description="seconds between runs of the scheduler"
     )
-    job_attempts: int = Field(default=8, ge=1, le=100, description="times a queued day is tried before it is given up")
-    heartbeat_seconds: float = Field(
-        default=60, ge=1, le=3600, description="seconds of silence after which other workers take a worker's days"
+    refetch_days: int = Field(
+        default=14, ge=0, le=366, description="days before today that are fetched again once a day"
+    )
+    job_attempts: int = Field(default=8, ge=1, le=100, description="attempts of a queued job before it is dead")
+    heartbeat_timeout_seconds: float = Field(
+        default=60, ge=1, le=3600, description="seconds without a heartbeat after which a worker's jobs are requeued"
     )

@@ -29,7 +29,7 @@ def read_repository(models: Path) -> list[ModelEntry]:
     if not models.is_dir():
         what = "is no folder" if models.exists() else "does not exist"
         raise ArtifactRefusedError(
-            f"the model repository {models.resolve()} {what}; name the right one with ONDECK_MODELS or --models"
+            f"the model repository {models.resolve()} {what}; set ONDECK_MODEL_REPOSITORY or --model-repository"
         )
     names = (path.name for path in sorted(models.iterdir()) if path.is_dir() and not path.name.startswith("."))
     lines = (

@@ -27,11 +27,14 @@ class NothingToReloadError(OndeckError):
 @click.option("--admin-port", type=int, help="HTTP port of the admin pages, 0 for any free one (ONDECK_ADMIN_PORT).")
 @click.option("--home", type=click.Path(path_type=Path), help="Home folder, for its database of players (ONDECK_HOME).")
 @click.option("--database-url", help="A PostgreSQL server with the players (ONDECK_DATABASE_URL).")
-@click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
 @click.option(
-    "--versions", help="Versions to load beside those with an alias, as latest:2 or whiff=all (ONDECK_VERSIONS)."
+    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
 )
-@click.option("--processes", type=int, help="Processes that answer calls; default: the cores (ONDECK_PROCESSES).")
+@click.option(
+    "--version-policy",
+    help="Versions to load beside those with an alias, as latest:2 or whiff=all (ONDECK_VERSION_POLICY).",
+)
+@click.option("--workers", type=int, help="Processes that answer calls; default: the cores (ONDECK_WORKERS).")
 def serve(**flags: object) -> None:
     """Serve the models over gRPC, with health, reflection and admin pages, until SIGTERM."""
     logging = _logging(**click.get_current_context().find_root().params)

@@ -58,11 +58,11 @@ class Components:
 def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelManager:
     """Make what looks at the repository; it has not looked yet."""
     manners = BatchingConfig(
-        max_waiting_rows=settings.max_waiting_rows,
-        budget_seconds=settings.batch_budget_ms / 1000,
+        max_queued_rows=settings.max_queued_rows,
+        budget_seconds=settings.max_queue_delay_ms / 1000,
         long_runs=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
     )
-    return ModelManager(settings.models, rules_of(settings.versions), manners, registry)
+    return ModelManager(settings.model_repository, rules_of(settings.version_policy), manners, registry)
 
 
 @asynccontextmanager
@@ -120,9 +120,9 @@ def standing_of(models: ModelManager, players: PlayerDirectory) -> ServerHealth:
 
 
 def _services(parts: Components) -> Services:
-    longest = parts.settings.max_message_mb * MEBIBYTE
+    longest = parts.settings.max_message_mib * MEBIBYTE
     operators = OperatorList(parts.settings.operators)
-    rates = GcraLimiter(rows_per_second=parts.settings.rows_per_second_per_peer)
+    rates = GcraLimiter(rows_per_second=parts.settings.rate_limit_rows_per_second)
     predictor = Predictor(parts.models, parts.registry)
     return (
         (OPEN_INFERENCE, _open_inference(parts, operators, rates)),

@@ -13,102 +13,105 @@ from ondeck_store.settings import StoreSettings
 
 
 class ServerSettings(StoreSettings):
-    """Where the models are, where to listen, and how much to take on."""
+    """Model repository, listeners, limits and workers of the server."""
 
-    models: Path = Field(default=Path("onnx_models"), description="folder of the model repository")
-    host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="address to listen on; 0.0.0.0: every one")
-    port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0: any free one")
-    admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free one")
+    model_repository: Path = Field(default=Path("onnx_models"), description="folder of the model repository")
+    host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="address to listen on; 0.0.0.0: all addresses")
+    port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0: any free port")
+    admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free port")
     transport: Literal["grpcio", "nghttp2"] = Field(
-        default="nghttp2",
-        description="what carries calls (nghttp2, grpcio); the second is the slower and the older one",
+        default="nghttp2", description="HTTP/2 implementation of the server: nghttp2, or the slower reference grpcio"
     )
-    processes: int = Field(
-        default_factory=cores, ge=1, le=1024, description="processes that answer calls; unset: one for each core"
+    workers: int = Field(
+        default_factory=cores, ge=1, le=1024, description="worker processes that serve calls; unset: one per CPU core"
     )
-    notice_seconds: float = Field(
-        default=1, ge=0, le=600, description="seconds between saying NOT_SERVING at shutdown and taking no more calls"
+    shutdown_delay_seconds: float = Field(
+        default=1,
+        ge=0,
+        le=600,
+        description="seconds between health NOT_SERVING and the end of accepting calls at shutdown",
     )
     drain_seconds: float = Field(default=10, ge=0, le=600, description="seconds that calls in flight get at shutdown")
-    max_message_mb: int = Field(default=16, ge=1, le=512, description="largest message taken, in MiB")
-    max_streams: int = Field(
-        default=1000, ge=1, le=1_000_000, description="calls that one connection may have open; more wait in the client"
+    max_message_mib: int = Field(default=16, ge=1, le=512, description="largest message in either direction, in MiB")
+    max_concurrent_streams: int = Field(
+        default=1000, ge=1, le=1_000_000, description="concurrent calls per connection; the client queues the rest"
     )
-    window_kb: int = Field(
-        default=256, ge=64, le=65536, description="KiB of a call that a client may send ahead of their being read"
+    stream_window_kib: int = Field(
+        default=256, ge=64, le=65536, description="HTTP/2 flow-control window of a stream, in KiB"
     )
     keepalive_seconds: float = Field(
-        default=120, ge=1, le=86400, description="seconds of silence after which a connection is pinged"
+        default=120, ge=1, le=86400, description="seconds without traffic after which a connection is pinged"
     )
     keepalive_timeout_seconds: float = Field(
         default=20,
         ge=0.1,
         le=3600,
-        description="seconds without an answer to a ping after which a connection is closed",
+        description="seconds without a ping acknowledgement after which a connection is closed",
     )
-    ping_seconds: float = Field(
-        default=10, ge=0, le=7200, description="least seconds between pings of a client; one in more haste is sent away"
+    min_ping_interval_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=7200,
+        description="shortest interval between pings of a client; more frequent pings get GOAWAY `too_many_pings`",
     )
-    connection_age_seconds: float = Field(
+    max_connection_age_seconds: float = Field(
         default=60,
         ge=0,
         le=86400,
-        description="seconds after which a connection takes no more calls, so that clients spread anew; 0: no limit",
+        description="seconds after which a connection gets GOAWAY, so that clients rebalance; 0: no limit",
     )
-    connection_grace_seconds: float = Field(
-        default=0, ge=0, le=86400, description="seconds that calls then get to finish; 0: as many as they need"
+    max_connection_age_grace_seconds: float = Field(
+        default=0, ge=0, le=86400, description="seconds that calls get to finish after that GOAWAY; 0: no limit"
     )
-    connection_idle_seconds: float = Field(
+    max_connection_idle_seconds: float = Field(
         default=0,
         ge=0,
         le=86400,
-        description="seconds without a call after which a connection is cut, even if one begins just then; 0: never",
+        description="seconds without a call after which a connection is closed, even if a call begins then; 0: never",
     )
     compression: Literal["none", "gzip"] = Field(
-        default="none", description="how answers are compressed (none, gzip); it costs more time than it saves nearby"
+        default="none",
+        description="compression of responses: none, gzip; on a fast network it costs more than it saves",
     )
-    compression_kb: int = Field(
-        default=64, ge=0, le=65536, description="KiB from which on an answer is compressed, where answers are"
+    compression_threshold_kib: int = Field(
+        default=64, ge=0, le=65536, description="smallest response that is compressed, in KiB, if compression is on"
     )
     tls_certificate: Path | None = Field(
-        default=None, description="file of the server's certificate chain, PEM; unset: connections are not secured"
+        default=None, description="PEM file of the server's certificate chain; unset: plaintext connections"
     )
-    tls_key: Path | None = Field(default=None, description="file of the certificate's private key, PEM, no password")
+    tls_key: Path | None = Field(default=None, description="PEM file of the certificate's private key, no password")
     tls_client_ca: Path | None = Field(
-        default=None, description="file of the authorities, PEM, one of which must have signed a client's certificate"
+        default=None, description="PEM file of the CAs that sign client certificates; set: clients must present one"
     )
     players_refresh_seconds: float = Field(
-        default=300, gt=0, le=86400, description="seconds between two looks for new players in the database"
+        default=300, gt=0, le=86400, description="seconds between reads of new players from the database"
     )
-    max_waiting_rows: int = Field(
-        default=100_000, ge=ROWS_A_RUN, description="rows of one model that may wait for a run"
+    max_queued_rows: int = Field(
+        default=100_000, ge=ROWS_A_RUN, description="rows of one model that may be queued in a worker"
     )
-    batch_budget_ms: float = Field(
-        default=0, ge=0, le=1000, description="milliseconds that a row may wait for company; 0: it never waits"
+    max_queue_delay_ms: float = Field(
+        default=0, ge=0, le=1000, description="milliseconds a row may wait for a larger batch; 0: it never waits"
     )
-    versions: str = Field(default="latest:1", description=f"versions to load beside those with an alias: {FORM}")
-    look_seconds: float = Field(
-        default=10,
-        gt=0,
-        le=86400,
-        description="seconds between two looks at the model repository that nobody asked for",
+    version_policy: str = Field(default="latest:1", description=f"versions to load besides those with an alias: {FORM}")
+    repository_poll_seconds: float = Field(
+        default=10, gt=0, le=86400, description="seconds between polls of the model repository"
     )
 
-    @field_validator("versions")
+    @field_validator("version_policy")
     @classmethod
     def _rules(cls, text: str) -> str:
         rules_of(text)
         return text
 
-    rows_per_second_per_peer: float = Field(
+    rate_limit_rows_per_second: float = Field(
         default=0,
         ge=0,
-        description="rows a second that one caller, by identity or else address, may ask of one process; 0: no limit",
+        description="rows per second that one caller (identity, else address) may request of one worker; 0: no limit",
     )
     operators: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="identities, as client certificates show them, that may move aliases and load and unload models, "
-        "separated by commas; unset: everyone may",
+        description="client certificate identities that may change aliases and load or unload models, separated by "
+        "commas; unset: every caller may",
     )
 
     @field_validator("operators", mode="before")

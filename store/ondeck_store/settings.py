@@ -29,12 +29,14 @@ class StoreSettings(BaseSettings):
     )
     database_url: str | None = Field(
         default=None,
-        description="a PostgreSQL server, as postgresql://user@host/name; unset: the embedded one, in the home folder",
+        description="PostgreSQL server, as postgresql://user@host/name; unset: the embedded one, in the home folder",
     )
-    pool_size: int = Field(default=5, ge=1, le=100, description="connections kept open to PostgreSQL")
-    pool_timeout: float = Field(default=10, gt=0, le=300, description="seconds to wait for a free connection")
+    pool_size: int = Field(default=5, ge=1, le=100, description="size of the PostgreSQL connection pool")
+    pool_timeout: float = Field(
+        default=10, gt=0, le=300, description="seconds to wait for a free connection of the pool"
+    )
     statement_timeout: float = Field(
-        default=300, ge=0, le=86400, description="seconds a statement may take; 0: no limit"
+        default=300, ge=0, le=86400, description="statement timeout, in seconds; 0: no limit"
     )
 
     @field_validator("database_url")

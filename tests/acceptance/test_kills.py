@@ -50,7 +50,7 @@ class Crew:
         environment = {
             "ONDECK_SAVANT_URL": self.savant_url,
             "ONDECK_CHADWICK_URL": f"{self.savant_url}/register",
-            "ONDECK_HEARTBEAT_SECONDS": "2",
+            "ONDECK_HEARTBEAT_TIMEOUT_SECONDS": "2",
             "ONDECK_SAVANT_ATTEMPTS": "1",
             "ONDECK_BREAKER_FAILURES": "1000",
         }

@@ -60,7 +60,7 @@ class Up:
 
 @contextmanager
 def up(home: Path, models: Path, *words: str, **environment: str) -> Iterator[Up]:
-    command = [sys.executable, "-m", "ondeck_cli", "up", "--home", str(home), "--models", str(models), *words]
+    command = [sys.executable, "-m", "ondeck_cli", "up", "--home", str(home), "--model-repository", str(models), *words]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
     )
@@ -112,7 +112,7 @@ async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_p
 
 def test_a_password_is_on_no_command_line(tmp_path: Path, models: Path) -> None:
     url = "postgresql://ondeck:S3cretPw@127.0.0.1:9/nowhere"
-    settings = ServerSettings(home=tmp_path, models=models, database_url=url)
+    settings = ServerSettings(home=tmp_path, model_repository=models, database_url=url)
     everything = Stack(settings, log_words=[], simulate=[])
     for child in (everything._server, everything._ingest):
         assert "S3cretPw" not in " ".join(child.words)

@@ -36,12 +36,12 @@ def strict_server(small_repository: Path, transport: str) -> Iterator[RunningSer
     with serving(
         small_repository,
         transport=transport,
-        max_message_mb=1,
-        max_streams=4,
+        max_message_mib=1,
+        max_concurrent_streams=4,
         keepalive_seconds=1,
         keepalive_timeout_seconds=1,
-        ping_seconds=3600,
+        min_ping_interval_seconds=3600,
         compression="gzip",
-        compression_kb=8,
+        compression_threshold_kib=8,
     ) as server:
         yield server

@@ -12,9 +12,14 @@ def counted(server: RunningServer, method: str, *codes: str) -> float:
     """Tell how many calls of a method ended so; without codes, how many ended."""
     with urllib.request.urlopen(f"{server.admin}/metrics", timeout=20) as response:  # noqa: S310  a page of our own
         lines = response.read().decode().splitlines()
-    found = (re.fullmatch(r"ondeck_calls_total\{(.*)\} (\S+)", line) for line in lines)
+    found = (re.fullmatch(r"grpc_server_handled_total\{(.*)\} (\S+)", line) for line in lines)
     ended = [(dict(re.findall(r'(\w+)="([^"]*)"', each[1])), float(each[2])) for each in found if each]
-    return sum(n for labels, n in ended if labels["method"] == method and (not codes or labels["code"] in codes))
+    return sum(
+        n
+        for labels, n in ended
+        if f"/{labels['grpc_service']}/{labels['grpc_method']}" == method
+        and (not codes or labels["grpc_code"] in codes)
+    )
 
 
 def memory(server: RunningServer) -> float:

@@ -35,7 +35,7 @@ WORK_SECONDS = 2
 @pytest.fixture(scope="module")
 def short_lived(small_repository: Path, transport: str) -> Iterator[RunningServer]:
     """A server whose connections grow a second old, and whose calls may finish then."""
-    with serving(small_repository, transport=transport, connection_age_seconds=AGE) as server:
+    with serving(small_repository, transport=transport, max_connection_age_seconds=AGE) as server:
         yield server
 
 
@@ -80,7 +80,7 @@ def test_connections_that_grow_too_old_cut_what_is_left_where_there_is_a_limit(
 ) -> None:
     with (
         serving(
-            small_repository, transport=transport, connection_age_seconds=AGE, connection_grace_seconds=AGE
+            small_repository, transport=transport, max_connection_age_seconds=AGE, max_connection_age_grace_seconds=AGE
         ) as server,
         alone(server.target) as channel,
     ):

@@ -44,7 +44,7 @@ async def test_a_call_has_the_window_that_is_set_and_is_not_probed(transport: Tr
             pings = [each for each in wire.events(1) if isinstance(each, PingReceived)]
             return begun.changed_settings[SettingCodes.INITIAL_WINDOW_SIZE].new_value, len(pings)
 
-    async with listening(ServerSettings(transport=transport, window_kb=512)) as target:
+    async with listening(ServerSettings(transport=transport, stream_window_kib=512)) as target:
         assert await asyncio.to_thread(told, target) == (512 * KIBIBYTE, 0)
 
 
@@ -54,9 +54,9 @@ async def test_a_connection_without_calls_is_closed_after_its_time_and_not_befor
             answered = wire.ask(framed(b""), CHECK).status
             return answered, len([each for each in wire.events(2) if isinstance(each, ConnectionTerminated)])
 
-    async with listening(ServerSettings(transport=transport, connection_idle_seconds=0.5)) as target:
+    async with listening(ServerSettings(transport=transport, max_connection_idle_seconds=0.5)) as target:
         assert await asyncio.to_thread(told, target) == (NOT_FOUND, 1)
-    async with listening(ServerSettings(transport=transport, connection_idle_seconds=0)) as target:
+    async with listening(ServerSettings(transport=transport, max_connection_idle_seconds=0)) as target:
         assert await asyncio.to_thread(told, target) == (NOT_FOUND, 0)
 
 
@@ -68,5 +68,5 @@ async def test_a_connection_with_short_calls_is_not_without_calls(transport: Tra
                 time.sleep(0.05)
             return wire.goaway
 
-    async with listening(ServerSettings(transport=transport, connection_idle_seconds=0.5)) as target:
+    async with listening(ServerSettings(transport=transport, max_connection_idle_seconds=0.5)) as target:
         assert await asyncio.to_thread(told, target) is None

@@ -230,7 +230,7 @@ def test_a_key_without_its_certificate_is_refused_in_words(authority: Authority,
 def test_a_server_that_cannot_secure_its_connections_does_not_start_and_says_why(
     small_repository: Path, own: Pair
 ) -> None:
-    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(small_repository), "--port", "0"]
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(small_repository), "--port", "0"]
     environment = {**os.environ, "ONDECK_TLS_CERTIFICATE": str(own.certificate), "ONDECK_TLS_KEY": "/nowhere/key.pem"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 1

@@ -81,13 +81,13 @@ PEOPLE: Final[dict[Row, Cell]] = {
     **TELLING,
     Row.NOT_LOADED: Provoked(reason="PLAYERS_NOT_LOADED", says="the server's log says", request={"text": "Boyd"}),
 }
-WHY: Final = {"why": "a test"}
+REASON: Final = {"reason": "a test"}
 UNREADABLE_ALIASES: Final = "torn"  # a model whose aliases.json was torn while the server ran
 
 
 def moving(request: dict[str, Any], **rest: Any) -> Provoked:
     """Move an alias of a model."""
-    return Provoked(request={"model": MODEL, **WHY, **request}, **rest)
+    return Provoked(request={"model": MODEL, **REASON, **request}, **rest)
 
 
 TABLE: Final[dict[str, dict[Row, Cell]]] = {
@@ -114,11 +114,13 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
             request={"alias": "Kandidat!"},
             reason="INVALID_FIELD",
             says="is required",
-            fields=("model", "alias", "version", "why"),
+            fields=("model", "alias", "version", "reason"),
         ),
         Row.MISSING: moving({"version": 99}, reason="VERSION_NOT_FOUND", says="there are: 1, 2"),
-        Row.STATE: moving({"version": NO_BETTER}, reason="NOT_BETTER", says="force overrules"),
-        Row.WHO: moving({"version": 1}, server="strict", reason="NOT_IDENTIFIED", says="connect with the client"),
+        Row.STATE: moving({"version": NO_BETTER}, reason="PROMOTION_GATE_FAILED", says="force overrules"),
+        Row.WHO: moving(
+            {"version": 1}, server="strict", reason="CALLER_UNAUTHENTICATED", says="connect with the client"
+        ),
         Row.NOT_YOURS: moving({"version": 1}, server="secured", reason="NOT_OPERATOR", says="ONDECK_OPERATORS"),
         Row.FAULT: moving(
             {"model": UNREADABLE_ALIASES, "version": 1, "alias": "other"}, reason="INTERNAL", says=INTERNAL_TEXT
@@ -126,14 +128,14 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
     },
     "ondeck.v1.ModelService/RollbackModel": {
         **MOVING,
-        Row.FIELD: Provoked(request={"model": MODEL}, reason="INVALID_FIELD", says="is required", fields=("why",)),
+        Row.FIELD: Provoked(request={"model": MODEL}, reason="INVALID_FIELD", says="is required", fields=("reason",)),
         Row.MISSING: moving({"alias": "champion"}, reason="ALIAS_NOT_FOUND", says="there are: "),
-        Row.STATE: moving({"alias": "candidate"}, reason="MOVE_REFUSED", says="no version is on record"),
-        Row.WHO: moving({}, server="strict", reason="NOT_IDENTIFIED", says="connect with the client"),
+        Row.STATE: moving({"alias": "candidate"}, reason="NO_PREVIOUS_VERSION", says="no version is on record"),
+        Row.WHO: moving({}, server="strict", reason="CALLER_UNAUTHENTICATED", says="connect with the client"),
         Row.NOT_YOURS: moving({}, server="secured", reason="NOT_OPERATOR", says="ONDECK_OPERATORS"),
         Row.FAULT: moving({"model": UNREADABLE_ALIASES}, reason="INTERNAL", says=INTERNAL_TEXT),
     },
-    "ondeck.v1.ModelService/ListAliasMoves": {
+    "ondeck.v1.ModelService/ListAliasChanges": {
         **MOVING,
         Row.FIELD: Provoked(
             request={"model": MODEL, "page_size": 1001}, reason="INVALID_FIELD", says="must be", fields=("page_size",)
@@ -144,10 +146,10 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
     "ondeck.v1.PlayerService/ResolvePlayers": {
         **PEOPLE,
         Row.FIELD: Provoked(
-            request={"questions": [{}, {"name": {"season": 1700}}]},
+            request={"queries": [{}, {"name": {"season": 1700}}]},
             reason="INVALID_FIELD",
             says="must be from 1871",
-            fields=("questions[0]", "questions[1].name.name", "questions[1].name.season"),
+            fields=("queries[0]", "queries[1].name.name", "queries[1].name.season"),
         ),
         Row.MISSING: "nobody who fits is an answer",
         Row.AMBIGUOUS: "several who fit are an answer",

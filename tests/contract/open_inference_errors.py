@@ -101,7 +101,9 @@ def loading(not_loaded: Cell) -> dict[Row, Cell]:
         ),
         Row.MISSING: Provoked(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
         Row.NOT_LOADED: not_loaded,
-        Row.WHO: Provoked(request=one, server="strict", reason="NOT_IDENTIFIED", says="connect with the client"),
+        Row.WHO: Provoked(
+            request=one, server="strict", reason="CALLER_UNAUTHENTICATED", says="connect with the client"
+        ),
         Row.NOT_YOURS: Provoked(request=one, server="secured", reason="NOT_OPERATOR", says="ONDECK_OPERATORS"),
         Row.FAULT: "whatever is wrong with a version is why it is not loaded",
     }

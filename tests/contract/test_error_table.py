@@ -73,8 +73,8 @@ def servers(
     tls = {"tls_certificate": own.certificate, "tls_key": own.key, "tls_client_ca": authority.file}
     ways: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "troubled": ((), {}),
-        "strict": ((), {"rows_per_second_per_peer": "0.5", "operators": "deploy"}),
-        "crowded": (("--home", str(store_home)), {"max_waiting_rows": ROWS_A_RUN}),
+        "strict": ((), {"rate_limit_rows_per_second": "0.5", "operators": "deploy"}),
+        "crowded": (("--home", str(store_home)), {"max_queued_rows": ROWS_A_RUN}),
         "secured": ((), {**tls, "operators": "deploy"}),
     }
     shown = {"secured": authority.credentials(authority.sign("scout.example"))}
@@ -129,8 +129,8 @@ def test_every_reason_of_the_contract_is_provoked_or_named_here() -> None:
     elsewhere = {
         "WRONG_INSTANCE": "a kind of INVALID_FIELD: tests/integration/test_server_calls.py",
         "NOT_EXPLAINABLE": "tests/integration/test_explain_calls.py",
-        "VERSION_REFUSED": "tests/integration/test_server_moves.py",
-        "REPOSITORY_CLOSED": "tests/integration/test_server_moves.py",
+        "VERIFICATION_FAILED": "tests/integration/test_server_moves.py",
+        "REPOSITORY_LOCKED": "tests/integration/test_server_moves.py",
     }
     known = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]}
     provoked = {cell.reason for _, _, cell in PROVOKED} - {""}

@@ -10,9 +10,9 @@ from ondeck_server.models.manager import ModelManager
 from ondeck_server.version_policy import rules_of
 
 
-def manners(max_waiting_rows: int = 10**6, budget_seconds: float = 0) -> BatchingConfig:
+def manners(max_queued_rows: int = 10**6, budget_seconds: float = 0) -> BatchingConfig:
     return BatchingConfig(
-        max_waiting_rows=max_waiting_rows, budget_seconds=budget_seconds, long_runs=ThreadPoolExecutor(max_workers=1)
+        max_queued_rows=max_queued_rows, budget_seconds=budget_seconds, long_runs=ThreadPoolExecutor(max_workers=1)
     )
 
 

@@ -159,7 +159,9 @@ def test_a_stream_that_is_left_early_ends_its_call_at_the_server(client: Client,
 def cancelled_streams(server: RunningServer) -> float:
     with urllib.request.urlopen(f"{server.admin}/metrics") as page:  # noqa: S310  the admin pages of the test's own server
         text = page.read().decode()
-    counted = re.findall(r'ondeck_calls_total\{code="CANCELLED",method="[^"]*StreamPredict"\} (\S+)', text)
+    counted = re.findall(
+        r'grpc_server_handled_total\{grpc_code="CANCELLED",grpc_method="StreamPredict",.*\} (\S+)', text
+    )
     return float(counted[0]) if counted else 0.0
 
 

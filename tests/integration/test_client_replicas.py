@@ -125,7 +125,7 @@ def both(*servers: RunningServer) -> str:
 def answered(server: RunningServer) -> float:
     with urllib.request.urlopen(f"{server.admin}/metrics") as page:  # noqa: S310  the admin pages of the test's own server
         text = page.read().decode()
-    counted = re.findall(r'ondeck_calls_total\{code="OK",method="[^"]*/Predict"\} (\S+)', text)
+    counted = re.findall(r'grpc_server_handled_total\{grpc_code="OK",grpc_method="Predict",.*\} (\S+)', text)
     return float(counted[0]) if counted else 0.0
 
 
@@ -163,7 +163,7 @@ def test_a_replica_that_drains_loses_no_call_and_no_answer_of_its_streams(well: 
                 lost.append(error)
 
     with (
-        serving(root / "onnx_models", notice_seconds=1) as leaving,
+        serving(root / "onnx_models", shutdown_delay_seconds=1) as leaving,
         Client(both(well, leaving)) as client,
         Client(both(well, leaving)) as streaming,
         ThreadPoolExecutor(3) as threads,

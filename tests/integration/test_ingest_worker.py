@@ -47,7 +47,7 @@ def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeW
                 home=tmp_path,
             ),
             schedule=Scheduler(
-                engine=database.engine, source="savant", lookback_days=2, correction_days=14, now=lambda: now
+                engine=database.engine, source="savant", lookback_days=2, refetch_days=14, now=lambda: now
             ),
             attempts=attempts,
             silence=timedelta(seconds=2),

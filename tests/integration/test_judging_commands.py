@@ -51,7 +51,7 @@ def run(command: object, *words: str | Path) -> Result:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_version_is_judged_on_files_with_every_figure_at_the_top(models: Path, later: Path, name: str) -> None:
-    done = run(evaluate, name.replace("_", "-"), later, "--models", models, "--json")
+    done = run(evaluate, name.replace("_", "-"), later, "--model-repository", models, "--json")
     assert done.exit_code == 0, done.exception
     told = json.loads(done.stdout)
     wanted = (*FIGURES, *(("hit_log_loss", "hit_accuracy") if name == "batted_ball" else ()))
@@ -65,7 +65,7 @@ def test_a_version_is_judged_on_files_with_every_figure_at_the_top(models: Path,
 
 
 def test_the_figures_are_those_of_the_served_graph_on_those_rows(models: Path, later: Path) -> None:
-    told = json.loads(run(evaluate, "whiff", later, "--models", models, "--json").stdout)
+    told = json.loads(run(evaluate, "whiff", later, "--model-repository", models, "--json").stdout)
     rows = dataset_of(TASKS["whiff"], rows_of_files([later], TASKS["whiff"]))
     labels, given = rows.labels, open_version(models, TASKS["whiff"]).graph.probabilities(rows.features)
     assert told["rows"] == len(labels)
@@ -73,7 +73,7 @@ def test_the_figures_are_those_of_the_served_graph_on_those_rows(models: Path, l
 
 
 def test_the_report_is_written_with_its_picture_and_what_has_shifted(models: Path, later: Path, tmp_path: Path) -> None:
-    done = run(evaluate, "batted_ball", later, "--models", models)
+    done = run(evaluate, "batted_ball", later, "--model-repository", models)
     folder = tmp_path / "home" / "evaluations" / "batted_ball" / "1" / "2022-09-01_2022-09-14"
     assert f"written to {folder}" in done.stdout
     written = Evaluation.model_validate_json((folder / "evaluation.json").read_bytes())
@@ -87,13 +87,13 @@ def test_the_report_is_written_with_its_picture_and_what_has_shifted(models: Pat
 def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_path: Path) -> None:
     fitted = tmp_path / "fitted.csv"
     fitted.write_bytes(as_csv(made_up_cells(date(2022, 8, 29), days=7, games=3, seed=5)))
-    told = json.loads(run(evaluate, "whiff", fitted, "--models", models, "--json").stdout)
+    told = json.loads(run(evaluate, "whiff", fitted, "--model-repository", models, "--json").stdout)
     assert told["judged"]["first_day"] == "2022-09-01"
-    all_of_them = run(evaluate, "whiff", fitted, "--models", models, "--json", "--include-fitted")
+    all_of_them = run(evaluate, "whiff", fitted, "--model-repository", models, "--json", "--include-fitted")
     flagged = json.loads(all_of_them.stdout)
     assert (flagged["judged"]["first_day"], flagged["fitted_days"]) == ("2022-08-29", True)
     assert flagged["rows"] > told["rows"]
-    none = run(evaluate, "whiff", fitted, "--models", models, "--until", "2022-08-31")
+    none = run(evaluate, "whiff", fitted, "--model-repository", models, "--until", "2022-08-31")
     assert isinstance(none.exception, NoUnseenDaysError)
     assert "--include-fitted" in str(none.exception)
 
@@ -101,23 +101,31 @@ def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_pa
 def test_what_cannot_be_judged_is_refused_in_words(models: Path, later: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.csv"
     page.write_text("<html><body>busy</body></html>")
-    refused = run(evaluate, "whiff", page, "--models", models).exception
+    refused = run(evaluate, "whiff", page, "--model-repository", models).exception
     assert isinstance(refused, SourceRefusedError)
     assert "page.csv: it is an HTML page" in str(refused)
     spring = tmp_path / "spring.csv"
     spring.write_bytes(as_csv(made_up_cells(date(2022, 9, 1), days=1)).replace(b'"R"', b'"S"').replace(b",R,", b",S,"))
-    assert isinstance(run(evaluate, "whiff", spring, "--models", models).exception, NoStoredRowsError)
-    unknown = run(evaluate, "whiff", later, "--models", models, "--version", "9").exception
+    assert isinstance(run(evaluate, "whiff", spring, "--model-repository", models).exception, NoStoredRowsError)
+    unknown = run(evaluate, "whiff", later, "--model-repository", models, "--version", "9").exception
     assert isinstance(unknown, NotFoundError)
     (models / "whiff" / "1" / "profile.json").write_text("{}")
-    edited = run(evaluate, "whiff", later, "--models", models).exception
+    edited = run(evaluate, "whiff", later, "--model-repository", models).exception
     assert isinstance(edited, ArtifactRefusedError)
     assert "profile.json is not the file that was published" in str(edited)
 
 
 def test_recalibrating_publishes_a_version_that_differs_in_its_last_layer_alone(models: Path, later: Path) -> None:
     done = run(
-        recalibrate, "called_strike", later, "--since", "2022-09-01", "--until", "2022-09-10", "--models", models
+        recalibrate,
+        "called_strike",
+        later,
+        "--since",
+        "2022-09-01",
+        "--until",
+        "2022-09-10",
+        "--model-repository",
+        models,
     )
     assert done.exit_code == 0, done.exception
     assert "no alias points to it yet" in done.stdout
@@ -131,24 +139,34 @@ def test_recalibrating_publishes_a_version_that_differs_in_its_last_layer_alone(
 
 
 def test_too_few_recent_rows_are_refused(models: Path, later: Path) -> None:
-    words = ("called_strike", later, "--since", "2022-09-14", "--models", models)
+    words = ("called_strike", later, "--since", "2022-09-14", "--model-repository", models)
     assert isinstance(run(recalibrate, *words).exception, TooFewRowsError)
 
 
 def test_days_that_the_members_were_fitted_on_are_not_calibrated_on(models: Path, tmp_path: Path) -> None:
     fitted = tmp_path / "fitted.csv"
     fitted.write_bytes(as_csv(made_up_cells(date(2022, 7, 1), days=14, games=3, seed=5)))
-    refused = run(recalibrate, "called_strike", fitted, "--since", "2022-07-01", "--models", models).exception
+    refused = run(recalibrate, "called_strike", fitted, "--since", "2022-07-01", "--model-repository", models).exception
     assert isinstance(refused, OverlappingDaysError)
     assert "were fitted on 2022-06-01 to 2022-08-15; give later days" in str(refused)
 
 
 def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Path, later: Path) -> None:
-    run(recalibrate, "called_strike", later, "--since", "2022-09-01", "--until", "2022-09-10", "--models", models)
-    done = run(compare_, "called-strike", "2", "1", later, "--models", models)
+    run(
+        recalibrate,
+        "called_strike",
+        later,
+        "--since",
+        "2022-09-01",
+        "--until",
+        "2022-09-10",
+        "--model-repository",
+        models,
+    )
+    done = run(compare_, "called-strike", "2", "1", later, "--model-repository", models)
     assert done.exit_code == 0, done.exception
     assert "judged on 2022-09-11 to 2022-09-14" in done.stdout
     assert "log loss" in done.stdout
-    same = run(compare_, "called-strike", "1", "1", later, "--models", models)
+    same = run(compare_, "called-strike", "1", "1", later, "--model-repository", models)
     assert "+0.00000" in same.stdout
     assert "these rows cannot tell which is better" in same.stdout

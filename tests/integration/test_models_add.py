@@ -24,21 +24,21 @@ def ondeck(*words: str) -> "subprocess.CompletedProcess[str]":
 def test_a_graph_becomes_the_next_version_and_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     graph, models = tmp_path / "scoring.onnx", tmp_path / "models"
     graph.write_bytes(scoring())
-    first = ondeck("add", "my-scores", str(graph), "--models", str(models))
+    first = ondeck("import", "my-scores", str(graph), "--model-repository", str(models))
     assert first.stdout.splitlines() == [
         f"my_scores version 1: takes x FP32 [-1, {WIDTH}]",
         "gives probabilities FP32 [-1, 2], label INT64 [-1], scores FP32 [-1, 2]",
     ]
-    words = ("--output", "probabilities", "--alias", "production", "--why", "fewer outputs")
-    second = ondeck("add", "my_scores", str(graph), "--models", str(models), *words)
+    words = ("--output", "probabilities", "--alias", "production", "--reason", "fewer outputs")
+    second = ondeck("import", "my_scores", str(graph), "--model-repository", str(models), *words)
     assert second.stdout.splitlines() == [
         f"my_scores version 2: takes x FP32 [-1, {WIDTH}]",
         "gives probabilities FP32 [-1, 2]",
         "my_scores: production is version 2",
     ]
     assert (versions(models, "my_scores"), aliases(models, "my_scores")) == ([1, 2], {"production": 2})
-    assert ondeck("verify", "--models", str(models)).stdout == "my_scores 1 holds\nmy_scores 2 holds\n"
-    listed = json.loads(ondeck("list", "--json", "--models", str(models)).stdout)
+    assert ondeck("verify", "--model-repository", str(models)).stdout == "my_scores 1 holds\nmy_scores 2 holds\n"
+    listed = json.loads(ondeck("list", "--json", "--model-repository", str(models)).stdout)
     assert [(each["version"], each["reason"], len(each["digest"])) for each in listed] == [(1, None, 64), (2, None, 64)]
 
 
@@ -46,7 +46,7 @@ def test_a_graph_is_promoted_without_being_weighed(tmp_path: Path) -> None:
     for _ in range(2):
         publish_graph(tmp_path, "scores", scoring())
     for version in (1, 2):
-        done = ondeck("promote", "scores", str(version), "--models", str(tmp_path))
+        done = ondeck("promote", "scores", str(version), "--model-repository", str(tmp_path))
         assert done.returncode == 0, done.stderr
     assert aliases(tmp_path, "scores") == {"production": 2}
 

@@ -50,7 +50,16 @@ def spoil(models: Path, version: int) -> None:
 
 
 def models_command(repository: Path, *words: str) -> Done:
-    command = [sys.executable, "-m", "ondeck_cli", "models", words[0], "--models", str(repository), *words[1:]]
+    command = [
+        sys.executable,
+        "-m",
+        "ondeck_cli",
+        "models",
+        words[0],
+        "--model-repository",
+        str(repository),
+        *words[1:],
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -98,7 +107,7 @@ def test_what_is_better_is_promoted_and_what_was_before_is_put_back(repository: 
     assert promoted.returncode == 0, promoted.stderr
     assert promoted.stdout.startswith("batted_ball: production is version 2, was 1 (log loss ")
     assert production(repository) == 2
-    back = models_command(repository, "rollback", "batted-ball", "--why", "too many doubles")
+    back = models_command(repository, "rollback", "batted-ball", "--reason", "too many doubles")
     assert back.stdout == "batted_ball: production is version 1, was 2 (too many doubles)\n"
     assert production(repository) == 1
     first, second, third = history(repository, MODEL)
@@ -118,10 +127,10 @@ def test_what_is_worse_is_promoted_only_by_force_and_with_a_reason(repository: P
     refused = models_command(repository, "promote", MODEL, "3")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: batted_ball 3 is not promoted: log loss ")
-    assert refused.stderr.endswith("of what serves (--force --why TEXT overrules)\n")
+    assert refused.stderr.endswith("of what serves (--force --reason TEXT overrules)\n")
     assert models_command(repository, "promote", MODEL, "3", "--force").returncode == 2
     assert production(repository) == 1
-    forced = models_command(repository, "promote", MODEL, "3", "--force", "--why", "to see it in August")
+    forced = models_command(repository, "promote", MODEL, "3", "--force", "--reason", "to see it in August")
     assert (forced.returncode, production(repository)) == (0, 3)
     last = history(repository, MODEL)[-1]
     assert last.forced
@@ -144,9 +153,9 @@ def test_what_serves_already_is_left_and_not_recorded(repository: Path) -> None:
 @pytest.mark.parametrize("command", ["promote", "rollback"])
 def test_nothing_is_pointed_to_what_is_not_what_it_claims_not_even_by_force(repository: Path, command: str) -> None:
     if command == "promote":
-        words: tuple[str, ...] = ("promote", MODEL, "2", "--force", "--why", "in haste")
+        words: tuple[str, ...] = ("promote", MODEL, "2", "--force", "--reason", "in haste")
     else:
-        models_command(repository, "promote", MODEL, "3", "--force", "--why", "for a rollback")
+        models_command(repository, "promote", MODEL, "3", "--force", "--reason", "for a rollback")
         words = ("rollback", MODEL)
     serves = production(repository)
     for version in (1, 2):
@@ -186,7 +195,7 @@ def test_what_is_not_there_is_said_with_what_is(repository: Path, words: tuple[s
 
 
 def test_the_history_tells_who_moved_what_and_why(repository: Path) -> None:
-    models_command(repository, "promote", MODEL, "3", "--force", "--why", "a trial")
+    models_command(repository, "promote", MODEL, "3", "--force", "--reason", "a trial")
     models_command(repository, "rollback", MODEL)
     table = models_command(repository, "history", "batted-ball").stdout
     assert [line.split("│")[4:7] for line in table.splitlines() if "│ production │" in line] == [

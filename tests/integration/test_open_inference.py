@@ -50,9 +50,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped models beside a graph in production, and beside one that has no alias."""
     models = tmp_path_factory.mktemp("open_inference") / "models"
     shutil.copytree(ROOT / "onnx_models", models)
-    command = [sys.executable, "-m", "ondeck_cli", "models", "add", MODEL, str(models.parent / "scoring.onnx")]
+    command = [sys.executable, "-m", "ondeck_cli", "models", "import", MODEL, str(models.parent / "scoring.onnx")]
     (models.parent / "scoring.onnx").write_bytes(scoring())
-    subprocess.run([*command, "--models", str(models), "--alias", "production"], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "--model-repository", str(models), "--alias", "production"], check=True, capture_output=True
+    )
     publish_graph(models, "unasked", scoring())
     return models
 

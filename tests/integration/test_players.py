@@ -188,10 +188,10 @@ def test_a_person_imports_asks_and_decides(store_home: Path, tmp_path: Path) -> 
     assert players(store_home, "resolve", "boydma01", "--system", "bbref").stdout.startswith("found by bbref id: 702")
     missing = players(store_home, "resolve", "Babe Ruth")
     assert (missing.returncode, missing.stdout[:8]) == (3, "missing;")
-    decided = players(store_home, "override", "702", "Old Matt", "--why", "nickname in our feeds")
+    decided = players(store_home, "override", "702", "Old Matt", "--reason", "nickname in our feeds")
     assert decided.returncode == 0, decided.stderr
     assert players(store_home, "resolve", "old matt").stdout.startswith("found by decided by hand: 702")
-    told = players(store_home, "open").stdout
+    told = players(store_home, "unresolved").stdout
     assert "disagreements: 4" in told
     assert "nickname" in told
 

@@ -175,25 +175,25 @@ def test_a_person_lists_shows_mends_and_retries(tmp_path: Path, store_home: Path
     shown = quarantine(store_home, "quarantine", "show", number).stdout
     assert "out_of_range: balls: not from 0 to 3" in shown
     assert "\n> balls: 4\n" in shown
-    asked = ("--where", "balls=4", "--where", "pitch_number=1", "--set", "balls=3", "--why", "misread")
-    assert quarantine(store_home, "quarantine", "rule", *asked).stdout.startswith("rule ")
+    asked = ("--where", "balls=4", "--where", "pitch_number=1", "--set", "balls=3", "--reason", "misread")
+    assert quarantine(store_home, "quarantine", "rules", "add", *asked).stdout.startswith("rule ")
     done = quarantine(store_home, "quarantine", "retry")
     assert done.stdout.splitlines()[-1] == "1 rows in: 1 stored, 0 unchanged, 0 quarantined"
     assert "set aside: 0" in quarantine(store_home, "quarantine", "list").stdout
     assert "stored by rule" in " ".join(quarantine(store_home, "quarantine", "show", number).stdout.split())
-    assert "misread" in quarantine(store_home, "quarantine", "rules").stdout
+    assert "misread" in quarantine(store_home, "quarantine", "rules", "list").stdout
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (("show", "77"), "no row in quarantine '77'"),
-        (("rule", "--where", "balls", "--set", "balls=3", "--why", "x"), "'balls' is not COLUMN=TEXT"),
-        (("rules", "--take-back", "77"), "no rule '77'; there are: none"),
+        (("rules", "add", "--where", "balls", "--set", "balls=3", "--reason", "x"), "'balls' is not COLUMN=TEXT"),
+        (("rules", "revoke", "77"), "no rule '77'; there are: none"),
         (("show", "9" * 20), "is not in the range"),
         (("retry", "9" * 20), "is not in the range"),
         (("list", "--limit", "9" * 20), "is not in the range"),
-        (("rules", "--take-back", "9" * 20), "is not in the range"),
+        (("rules", "revoke", "9" * 20), "is not in the range"),
         (("list", "--unit", b"d\xeda.csv".decode(errors="surrogateescape")), "surrogates not allowed"),
     ],
 )

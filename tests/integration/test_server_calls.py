@@ -279,7 +279,7 @@ def metrics(server: RunningServer) -> list[str]:
 
 
 def rows_answered(server: RunningServer) -> list[str]:
-    return [line for line in metrics(server) if line.startswith("ondeck_rows_total")]
+    return [line for line in metrics(server) if line.startswith("ondeck_predicted_rows_total")]
 
 
 def test_a_batch_whose_answer_is_too_large_is_refused_before_it_is_run(
@@ -426,7 +426,7 @@ def test_models_tell_what_they_are_and_how_they_were_judged(channel: grpc.Channe
         assert tuple(model.outcomes) == task.outcomes
         assert tuple(feature.name for feature in model.features) == task.features.names
         assert model.training_window.first_day == "2022-06-01"
-        assert model.evaluation.fitted.last_day < model.evaluation.judged.first_day
+        assert model.evaluation.training_window.last_day < model.evaluation.evaluation_window.first_day
         predictors = {score.predictor for score in model.evaluation.scores}
         assert {"model", "constant"} <= predictors
         assert model == ModelServiceStub(channel).GetModel(GetModelRequest(model=spec(model.name))).model

@@ -83,8 +83,8 @@ def test_the_admin_pages_tell_life_readiness_and_measures(running_server: Runnin
     assert page(f"{running_server.admin}/livez") == (200, "alive\n")
     assert page(f"{running_server.admin}/readyz") == (200, "ready\n")
     _, measures = page(f"{running_server.admin}/metrics")
-    assert 'ondeck_calls_total{code="OK",method="/ondeck.v1.PredictionService/Predict"}' in measures
-    assert 'ondeck_rows_total{model="batted_ball",version="1"}' in measures
+    assert 'grpc_server_handled_total{grpc_code="OK",grpc_method="Predict",' in measures
+    assert 'ondeck_predicted_rows_total{model="batted_ball",version="1"}' in measures
 
 
 def flip(path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_half_written_version_is_no_version(copied: Path) -> None:
 
 def test_a_version_that_neither_an_alias_nor_a_rule_names_is_present_and_not_loaded(copied: Path) -> None:
     (copied / "batted_ball" / ALIASES_FILE).unlink()
-    with serving(copied, "--versions", "aliases") as server, grpc.insecure_channel(server.target) as channel:
+    with serving(copied, "--version-policy", "aliases") as server, grpc.insecure_channel(server.target) as channel:
         present, *_ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
         assert present.state == ModelState.MODEL_STATE_PRESENT
         request = PredictRequest(model=ModelSpec(name="batted_ball", version=1), batted_ball=BALL.batted_ball)
@@ -172,11 +172,22 @@ def test_a_repository_that_is_no_folder_is_refused_by_name(tmp_path: Path, there
     models = tmp_path / "models"
     if there_is == "a file":
         models.touch()
-    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(models), "--port", "0", "--admin-port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "ondeck_cli",
+        "serve",
+        "--model-repository",
+        str(models),
+        "--port",
+        "0",
+        "--admin-port",
+        "0",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert f"the model repository {models} " in done.stderr
-    assert "ONDECK_MODELS or --models" in done.stderr
+    assert "ONDECK_MODEL_REPOSITORY or --model-repository" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -189,7 +200,18 @@ def test_a_repository_that_is_no_folder_is_refused_by_name(tmp_path: Path, there
 def test_an_address_that_is_none_of_this_machine_is_refused_in_words(
     copied: Path, words: tuple[str, ...], complaint: str
 ) -> None:
-    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(copied), "--port", "0", "--admin-port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "ondeck_cli",
+        "serve",
+        "--model-repository",
+        str(copied),
+        "--port",
+        "0",
+        "--admin-port",
+        "0",
+    ]
     done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode != 0, complaint in done.stderr, "Traceback" in done.stderr) == (True, True, False)
 
@@ -202,7 +224,7 @@ def test_a_server_listens_on_ipv6(copied: Path) -> None:
 
 
 def test_for_a_while_after_sigterm_whoever_comes_is_told_that_it_does_not_serve(copied: Path) -> None:
-    with serving(copied, notice_seconds=2) as server:
+    with serving(copied, shutdown_delay_seconds=2) as server:
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.7)
         with grpc.insecure_channel(server.target) as channel:  # a new connection, as a probe makes one
@@ -238,7 +260,7 @@ def test_a_taken_port_is_named_with_the_setting_that_chooses_another(
     running_server: RunningServer, small_repository: Path
 ) -> None:
     port = running_server.target.rpartition(":")[2]
-    command = [sys.executable, "-m", "ondeck_cli", "serve", "--models", str(small_repository), "--port", port]
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(small_repository), "--port", port]
     done = subprocess.run([*command, "--admin-port", "0"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert f"error: cannot listen on 127.0.0.1:{port}; choose another port with ONDECK_PORT or --port" in done.stderr

@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 
 from ondeck.v1.model_service_pb2 import (
     GetModelRequest,
-    ListAliasMovesRequest,
+    ListAliasChangesRequest,
     MoveAliasRequest,
     RollbackModelRequest,
 )
@@ -36,7 +36,7 @@ def stub(models: Path) -> Iterator[Any]:
 
 
 def move(version: int, **more: Any) -> MoveAliasRequest:
-    return MoveAliasRequest(**{"model": MODEL, "version": version, "why": "a test", **more})
+    return MoveAliasRequest(**{"model": MODEL, "version": version, "reason": "a test", **more})
 
 
 def refused(call: Any, request: Any) -> tuple[grpc.StatusCode, ErrorInfo]:
@@ -53,51 +53,51 @@ def test_a_version_that_is_wanted_and_refused_tells_so(stub: Any) -> None:
     broken, good = (
         stub.GetModel(GetModelRequest(model=ModelSpec(name=MODEL, version=number))).model for number in (BROKEN, GOOD)
     )
-    assert (list(broken.wanted_aliases), list(broken.aliases)) == (["candidate"], [])
-    assert (list(good.wanted_aliases), list(good.aliases)) == (["production"], ["production"])
+    assert (list(broken.desired_aliases), list(broken.aliases)) == (["candidate"], [])
+    assert (list(good.desired_aliases), list(good.aliases)) == (["production"], ["production"])
     assert "not the file that was published" in broken.state_reason
 
 
 def test_a_move_is_made_once_and_is_on_record_with_who_and_why(stub: Any, models: Path) -> None:
-    made = stub.MoveAlias(move(UNNAMED, alias="spare")).move
+    made = stub.MoveAlias(move(UNNAMED, alias="spare")).change
     assert (made.model, made.alias, made.to_version, made.HasField("from_version")) == (MODEL, "spare", UNNAMED, False)
-    assert (made.who, made.why) == ("ipv4:127.0.0.1", "a test; not weighed for spare")
-    assert not stub.MoveAlias(move(UNNAMED, alias="spare")).HasField("move")
+    assert (made.actor, made.reason) == ("ipv4:127.0.0.1", "a test; not weighed for spare")
+    assert not stub.MoveAlias(move(UNNAMED, alias="spare")).HasField("change")
     assert aliases(models, MODEL)["spare"] == UNNAMED
-    assert stub.ListAliasMoves(ListAliasMovesRequest(model=MODEL, alias="spare")).moves == [made]
+    assert stub.ListAliasChanges(ListAliasChangesRequest(model=MODEL, alias="spare")).changes == [made]
 
 
 def test_production_needs_better_figures_or_force_and_can_be_put_back(stub: Any, models: Path) -> None:
     code, info = refused(stub.MoveAlias, move(NO_BETTER))
-    assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOT_BETTER")
+    assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PROMOTION_GATE_FAILED")
     assert aliases(models, MODEL)["production"] == GOOD
-    forced = stub.MoveAlias(move(NO_BETTER, force=True)).move
+    forced = stub.MoveAlias(move(NO_BETTER, force=True)).change
     assert (forced.forced, forced.from_version, forced.to_version) == (True, GOOD, NO_BETTER)
-    assert forced.why.startswith("a test; forced, though log loss")
-    back = stub.RollbackModel(RollbackModelRequest(model="Batted-Ball", why="worse")).move
+    assert forced.reason.startswith("a test; forced, though log loss")
+    back = stub.RollbackModel(RollbackModelRequest(model="Batted-Ball", reason="worse")).change
     assert (back.rollback, back.from_version, back.to_version) == (True, NO_BETTER, GOOD)
     assert aliases(models, MODEL)["production"] == GOOD
 
 
 def test_nothing_forces_an_alias_onto_what_does_not_hold(stub: Any, models: Path) -> None:
     code, info = refused(stub.MoveAlias, move(BROKEN, force=True))
-    assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_REFUSED")
+    assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERIFICATION_FAILED")
     assert dict(info.metadata) == {"model": MODEL, "version": str(BROKEN)}
     assert aliases(models, MODEL)["production"] == GOOD
 
 
 def test_moves_are_listed_page_by_page_the_latest_first(stub: Any) -> None:
-    whole = stub.ListAliasMoves(ListAliasMovesRequest(model=MODEL)).moves
-    assert [each.when for each in whole] == sorted((each.when for each in whole), reverse=True)
+    whole = stub.ListAliasChanges(ListAliasChangesRequest(model=MODEL)).changes
+    assert [each.moved_at for each in whole] == sorted((each.moved_at for each in whole), reverse=True)
     paged, token = [], ""
     while True:
-        page = stub.ListAliasMoves(ListAliasMovesRequest(model=MODEL, page_size=1, page_token=token))
-        paged += page.moves
+        page = stub.ListAliasChanges(ListAliasChangesRequest(model=MODEL, page_size=1, page_token=token))
+        paged += page.changes
         token = page.next_page_token
         if not token:
             break
     assert paged == list(whole)
-    code, _ = refused(stub.ListAliasMoves, ListAliasMovesRequest(model=MODEL, page_token="x"))  # noqa: S106  a place in a list
+    code, _ = refused(stub.ListAliasChanges, ListAliasChangesRequest(model=MODEL, page_token="x"))  # noqa: S106  a place in a list
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -105,6 +105,6 @@ def test_a_folder_that_cannot_be_written_is_unavailable(stub: Any, models: Path)
     lock = models / "called_strike" / LOCK_FILE
     lock.unlink(missing_ok=True)
     lock.mkdir()
-    request = RollbackModelRequest(model="called_strike", why="a test")
+    request = RollbackModelRequest(model="called_strike", reason="a test")
     code, info = refused(stub.RollbackModel, request)
-    assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "REPOSITORY_CLOSED")
+    assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "REPOSITORY_LOCKED")

@@ -12,7 +12,7 @@ from ondeck.v1.player_service_pb2 import (
     GetPlayerRequest,
     PlayerId,
     PlayerName,
-    PlayerQuestion,
+    PlayerQuery,
     ResolvePlayersRequest,
     Role,
     SearchPlayersRequest,
@@ -61,20 +61,20 @@ def ask_through(client: Client) -> None:
     assert client.player(702).player.name == "Matt Boyd"
 
 
-def named(name: str, **more: Any) -> PlayerQuestion:
-    return PlayerQuestion(name=PlayerName(name=name, **more))
+def named(name: str, **more: Any) -> PlayerQuery:
+    return PlayerQuery(name=PlayerName(name=name, **more))
 
 
 async def test_players_are_resolved_told_and_searched(stub: Any) -> None:
     questions = [
-        PlayerQuestion(id=PlayerId(system="bbref", id="nunezan01")),
+        PlayerQuery(id=PlayerId(system="bbref", id="nunezan01")),
         named("Boyd, Matthew"),
         named("Tom Twin"),
         named("Tom Twin", born="1990-10-01"),
         named("Tom A. Twin", season=2020, role=Role.ROLE_PITCHER),
         named("Babe Ruth"),
     ]
-    answers = stub.ResolvePlayers(ResolvePlayersRequest(questions=questions)).answers
+    answers = stub.ResolvePlayers(ResolvePlayersRequest(queries=questions)).resolutions
     outcomes = [answer.WhichOneof("outcome") for answer in answers]
     assert outcomes == ["found", "found", "ambiguous", "found", "found", "missing"]
     assert [answers[at].found.player.player_id for at in (0, 1, 3, 4)] == [701, 702, 801, 801]
@@ -119,10 +119,10 @@ def refuse(stub: Any) -> None:
         (
             lambda: stub.ResolvePlayers(
                 ResolvePlayersRequest(
-                    questions=[
-                        PlayerQuestion(),
+                    queries=[
+                        PlayerQuery(),
                         named("x", born="01/02/1990", season=3),
-                        PlayerQuestion(id=PlayerId(system="bbref")),
+                        PlayerQuery(id=PlayerId(system="bbref")),
                         named(""),
                     ]
                 )
@@ -130,18 +130,18 @@ def refuse(stub: Any) -> None:
             "INVALID_ARGUMENT",
             "INVALID_FIELD",
             [
-                "questions[0]",
-                "questions[1].name.season",
-                "questions[1].name.born",
-                "questions[2].id.id",
-                "questions[3].name.name",
+                "queries[0]",
+                "queries[1].name.season",
+                "queries[1].name.born",
+                "queries[2].id.id",
+                "queries[3].name.name",
             ],
         ),
         (
-            lambda: stub.ResolvePlayers(ResolvePlayersRequest(questions=[named("x")] * 10_001)),
+            lambda: stub.ResolvePlayers(ResolvePlayersRequest(queries=[named("x")] * 10_001)),
             "INVALID_ARGUMENT",
             "INVALID_FIELD",
-            ["questions"],
+            ["queries"],
         ),
     ]
     for call, code, reason, fields in cases:

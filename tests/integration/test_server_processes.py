@@ -25,7 +25,7 @@ from tests.integration.test_server_life import BALL, NOT_SERVING, SERVING, check
 
 PATIENCE = 90
 APART = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own for every channel
-PREDICT = "/ondeck.v1.PredictionService/Predict"
+PREDICT_LABELS = 'grpc_method="Predict",grpc_service="ondeck.v1.PredictionService",grpc_type="unary"'
 
 
 def workers(server: RunningServer) -> list[psutil.Process]:
@@ -41,7 +41,7 @@ def eventually(true: Callable[[], bool]) -> None:
 
 def calls_counted(server: RunningServer) -> float:
     _, measures = page(f"{server.admin}/metrics")
-    found = re.search(rf'^ondeck_calls_total{{code="OK",method="{PREDICT}"}} (\S+)$', measures, re.MULTILINE)
+    found = re.search(rf'^grpc_server_handled_total{{grpc_code="OK",{PREDICT_LABELS}}} (\S+)$', measures, re.MULTILINE)
     return float(found[1]) if found else 0
 
 
@@ -61,8 +61,8 @@ def predict_apart(server: RunningServer, times: int = 1) -> None:
 @pytest.fixture(scope="module")
 def pair(root: Path) -> Iterator[RunningServer]:
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("ONDECK_CONNECTION_AGE_SECONDS", "3")
-        with serving(root / "onnx_models", "--processes", "2") as server:
+        environment.setenv("ONDECK_MAX_CONNECTION_AGE_SECONDS", "3")
+        with serving(root / "onnx_models", "--workers", "2") as server:
             yield server
 
 
@@ -173,8 +173,8 @@ def test_a_worker_that_is_asked_to_end_finishes_first_and_is_replaced(pair: Runn
 
 @pytest.fixture
 def own_pair(root: Path, tmp_path: Path) -> Iterator[RunningServer]:
-    words = ("--processes", "2", "--home", str(tmp_path / "home"))
-    with serving(root / "onnx_models", *words, notice_seconds=2) as server:
+    words = ("--workers", "2", "--home", str(tmp_path / "home"))
+    with serving(root / "onnx_models", *words, shutdown_delay_seconds=2) as server:
         yield server
 
 
@@ -209,7 +209,7 @@ def test_workers_that_always_die_at_start_are_given_up_with_their_exit_code(root
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\nif 'ondeck_server.worker.main' in sys.orig_argv:\n    os._exit(7)\n"
     )
-    words = ["--models", str(root / "onnx_models"), "--port", "0", "--admin-port", "0", "--processes", "2"]
+    words = ["--model-repository", str(root / "onnx_models"), "--port", "0", "--admin-port", "0", "--workers", "2"]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "ondeck_cli", "serve", *words, "--home", str(tmp_path / "home")],

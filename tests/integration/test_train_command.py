@@ -17,7 +17,7 @@ def train(*words: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.usefixtures("database")
 async def test_nothing_stored_is_said_with_what_to_do(store_home: Path, tmp_path: Path) -> None:
-    done = train("batted-ball", "--home", str(store_home), "--models", str(tmp_path))
+    done = train("batted-ball", "--home", str(store_home), "--model-repository", str(tmp_path))
     assert done.returncode == 1
     assert "load some first: ondeck ingest files PATH..., or ondeck ingest days FROM TO" in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -29,7 +29,7 @@ async def test_too_few_days_are_said_with_what_is_there(
     days = made_up_season["game_date"].unique().sort()[:3].implode()
     async with database.engine.begin() as connection:
         await upsert_pitches(connection, made_up_season.filter(pl.col("game_date").is_in(days)), simulated=False)
-    done = train("called_strike", "--home", str(store_home), "--models", str(tmp_path))
+    done = train("called_strike", "--home", str(store_home), "--model-repository", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "error: no month has games on 15 days; stored are 3 days, 2022-06-01 to 2022-06-03"

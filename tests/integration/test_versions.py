@@ -56,7 +56,7 @@ def answering(models: ModelManager) -> int:
 
 async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_followed(folder: Path) -> None:
     models = await opened_models(folder)
-    async with kept_current(models, look_seconds=60):
+    async with kept_current(models, repository_poll_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         await until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
         assert answering(models) == 1
@@ -79,7 +79,7 @@ async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
 
     monkeypatch.setattr("ondeck_server.models.watcher.awatch", no_watches)
     models = await opened_models(folder)
-    async with kept_current(models, look_seconds=0.05):
+    async with kept_current(models, repository_poll_seconds=0.05):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         promote(folder, 2)
         await until(models, lambda: models.actual[MODEL][PRODUCTION] == 2)
@@ -95,7 +95,7 @@ async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves
     assert answering(models) == 1
     assert models.serving() == {MODEL: True}
     refused = models.versions[NEW]
-    assert (refused.state, refused.aliases, refused.wanted_aliases) == (VersionState.REFUSED, (), (PRODUCTION,))
+    assert (refused.state, refused.aliases, refused.desired_aliases) == (VersionState.REFUSED, (), (PRODUCTION,))
     assert refused.reason == "model.onnx is not the file that was published: its SHA-256 differs"
     assert models.versions[OLD].aliases == (PRODUCTION,)
     with pytest.raises(ModelNotLoadedError, match="its SHA-256 differs"):
@@ -206,7 +206,7 @@ async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
 async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
     models = await opened_models(folder)
     (folder / MODEL / "aliases.json").write_text("{")
-    async with kept_current(models, look_seconds=0.02):
+    async with kept_current(models, repository_poll_seconds=0.02):
         await asyncio.sleep(0.2)
     assert answering(models) == 1
 

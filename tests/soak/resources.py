@@ -31,7 +31,7 @@ def held(server: RunningServer) -> Held:
     found = {
         name: int(float(value)) for name, value in re.findall(r"^ondeck_(\w+) (\S+)$", _page(server), re.MULTILINE)
     }
-    return Held(leases=found["leases"], sessions=found["sessions"], tasks=found["tasks"])
+    return Held(leases=found["leases"], sessions=found["onnx_sessions"], tasks=found["asyncio_tasks"])
 
 
 def held_at_rest(server: RunningServer, wanted: Held | None = None) -> Held:
@@ -49,7 +49,7 @@ def held_at_rest(server: RunningServer, wanted: Held | None = None) -> Held:
 
 def loads(server: RunningServer) -> int:
     """Count how often a worker has loaded a version."""
-    found = re.findall(r'^ondeck_loads_total\{.*end="loaded".*\} (\S+)$', _page(server), re.MULTILINE)
+    found = re.findall(r'^ondeck_model_loads_total\{.*result="loaded".*\} (\S+)$', _page(server), re.MULTILINE)
     return int(sum(map(float, found)))
 
 

@@ -14,7 +14,7 @@ def test_reloads_and_callers_who_go_away_leave_nothing_wrong_nothing_hanging_and
     small_repository: Path, tmp_path: Path, processes: int
 ) -> None:
     models = siblings_of(tmp_path / "models", small_repository)
-    with serving(models, "--versions", "aliases", "--processes", str(processes)) as server:
+    with serving(models, "--version-policy", "aliases", "--workers", str(processes)) as server:
         soaked = soak(server, models, SHORT)
     seen = soaked.seen
     assert (seen["wrong"], seen["hung"], seen["failed"]) == (0, 0, {}), seen["examples"]

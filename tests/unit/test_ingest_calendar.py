@@ -70,11 +70,11 @@ def test_a_day_is_due_until_it_is_got_and_once_a_day_while_it_may_be_corrected(
     day = date(2024, 6, 10) - timedelta(days=back)
     others = {date(2024, 6, 10) - timedelta(days=number): DayStatus(got=True, tried_at=TODAY) for number in range(30)}
     given = {each: what for each, what in others.items() if each != day} | ({day: known} if known else {})
-    assert due_days(NOW, lookback_days=3, correction_days=14, known=given) == ([day] if due else [])
+    assert due_days(NOW, lookback_days=3, refetch_days=14, known=given) == ([day] if due else [])
 
 
 def test_a_day_that_was_got_before_it_was_over_is_due_even_if_none_is_corrected() -> None:
     early, late = (datetime(2024, 6, 9, 16, tzinfo=UTC), datetime(2024, 6, 10, 14, tzinfo=UTC))
     for tried_at, due in ((early, [date(2024, 6, 9)]), (late, [])):
         known = {date(2024, 6, 9): DayStatus(got=True, tried_at=tried_at)}
-        assert due_days(NOW, lookback_days=1, correction_days=0, known=known) == due
+        assert due_days(NOW, lookback_days=1, refetch_days=0, known=known) == due

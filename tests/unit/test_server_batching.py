@@ -180,7 +180,7 @@ def test_the_pace_is_learned_from_runs() -> None:
 
 async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(max_waiting_rows=5))
+    batcher = Batcher(graph.run, manners(max_queued_rows=5))
     first = batcher.submit(numbered(4))
     with pytest.raises(QueueFullError, match="4 rows wait already, 5 may"):
         batcher.submit(numbered(2))
@@ -191,13 +191,13 @@ async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
 
 async def test_a_call_larger_than_the_queue_is_taken_where_nobody_waits() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(max_waiting_rows=5))
+    batcher = Batcher(graph.run, manners(max_queued_rows=5))
     assert_own(await batcher.answer(numbered(7)), numbered(7))
 
 
 async def test_a_large_call_fills_the_queue_with_all_of_its_rows() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(max_waiting_rows=3 * ROWS_A_RUN))
+    batcher = Batcher(graph.run, manners(max_queued_rows=3 * ROWS_A_RUN))
     large = asyncio.create_task(batcher.answer(numbered(3 * ROWS_A_RUN)))
     await asyncio.sleep(0)
     with pytest.raises(QueueFullError):

@@ -8,11 +8,13 @@ from ondeck_store.settings import StoreSettings
 
 
 class TrainerSettings(StoreSettings):
-    """Where models go, and how they are fitted."""
+    """Model repository, parallelism and seed of the trainers."""
 
-    models: Path = Field(default=Path("onnx_models"), description="folder of the model repository")
-    jobs: int = Field(default=2, ge=1, le=64, description="processes that fit members, one thread each")
-    dask: str | None = Field(
-        default=None, description="address of a Dask scheduler whose workers fit, as tcp://HOST:PORT"
+    model_repository: Path = Field(default=Path("onnx_models"), description="folder of the model repository")
+    training_workers: int = Field(
+        default=2, ge=1, le=64, description="processes that fit ensemble members, one thread each"
     )
-    seed: int = Field(default=20240320, ge=0, le=2**31 - 1, description="seed of everything that is drawn in training")
+    dask_scheduler: str | None = Field(
+        default=None, description="address of a Dask scheduler whose workers fit instead, as tcp://HOST:PORT"
+    )
+    seed: int = Field(default=20240320, ge=0, le=2**31 - 1, description="random seed of a training run")

@@ -12,7 +12,7 @@ from ondeck_registry.alias_events import AliasChange
 from ondeck_registry.aliases import AliasDecision
 from ondeck_server.models.loader import load_any
 
-WHY: Final = click.option("--why", default="", help="For those who read the history later.")
+REASON: Final = click.option("--reason", default="", help="Recorded in the alias log.")
 
 
 def decided(why: str, *, forced: bool = False) -> AliasDecision:

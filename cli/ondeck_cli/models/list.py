@@ -21,8 +21,8 @@ def list_(target: str | None, *, as_json: bool, **flags: object) -> None:
         if any(flags[name] is not None for name in ("ca", "certificate", "key")):
             raise click.UsageError("--ca, --certificate and --key secure a connection; they need --target")
         _tell_folder(flags, as_json=as_json)
-    elif flags["models"] is not None:
-        raise click.UsageError("--models reads a folder, --target asks a server; give one of them")
+    elif flags["model_repository"] is not None:
+        raise click.UsageError("--model-repository reads a folder, --target asks a server; give one of them")
     else:
         from ondeck_cli.models.remote_list import tell_running  # noqa: PLC0415  a folder is read without gRPC
 
@@ -30,7 +30,7 @@ def list_(target: str | None, *, as_json: bool, **flags: object) -> None:
 
 
 def _tell_folder(flags: dict[str, object], *, as_json: bool) -> None:
-    repository = repository_of({"models": flags["models"]})
+    repository = repository_of({"model_repository": flags["model_repository"]})
     lines = read_repository(repository)
     found = [each for line in lines for each in on_the_shelf(repository, line)]
     if as_json:

@@ -14,14 +14,16 @@ from ondeck_store.settings import read_settings
 
 
 def shelved(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Have a command know where the repository is: option --models."""
+    """Have a command know where the repository is: option --model-repository."""
     kind = click.Path(path_type=Path)
-    return click.option("--models", type=kind, help="The model repository (ONDECK_MODELS).")(command)
+    return click.option("--model-repository", type=kind, help="The model repository (ONDECK_MODEL_REPOSITORY).")(
+        command
+    )
 
 
 def repository_of(flags: dict[str, object]) -> Path:
     """Tell where the repository is, by the flag or the settings."""
-    return read_settings(ServerSettings, **flags).models
+    return read_settings(ServerSettings, **flags).model_repository
 
 
 def line_named(repository: Path, model: str) -> ModelEntry:

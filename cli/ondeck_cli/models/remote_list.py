@@ -32,7 +32,7 @@ def _table(found: list[Model]) -> Table:
     for column in ("model", "version", "state", "aliases", "judged on", "log loss", "of a constant"):
         table.add_column(column, no_wrap=True)
     for each in found:
-        judged = each.evaluation.judged
+        judged = each.evaluation.evaluation_window
         table.add_row(
             each.name,
             str(each.version),

@@ -16,7 +16,9 @@ from ondeck_store.settings import read_settings
 @click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="How long that day takes.")
 @click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
 @click.option("--database-url", help="A PostgreSQL server instead of the embedded one (ONDECK_DATABASE_URL).")
-@click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
+@click.option(
+    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
+)
 @click.option("--host", help="Address to listen on (ONDECK_HOST).")
 @click.option("--port", type=int, help="gRPC port, 0 for any free one (ONDECK_PORT).")
 @click.option("--admin-port", type=int, help="HTTP port of the admin pages, 0 for any free one (ONDECK_ADMIN_PORT).")

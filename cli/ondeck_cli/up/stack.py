@@ -107,7 +107,7 @@ async def _next_game(database: Database) -> int:
 
 def _server_words(settings: ServerSettings) -> list[str]:
     listen = ["--host", settings.host, "--port", str(settings.port), "--admin-port", str(settings.admin_port)]
-    return [*listen, "--models", str(settings.models), *_home_words(settings)]
+    return [*listen, "--model-repository", str(settings.model_repository), *_home_words(settings)]
 
 
 def _home_words(settings: StoreSettings) -> list[str]:

@@ -19,7 +19,7 @@ from ondeck.v1.instances_pb2 import (
     Side,
 )
 from ondeck.v1.model_service_pb2 import Model, ModelState
-from ondeck.v1.player_service_pb2 import GetPlayerResponse, Player, PlayerAnswer, PlayerId, PlayerName, Role
+from ondeck.v1.player_service_pb2 import GetPlayerResponse, Player, PlayerId, PlayerName, PlayerResolution, Role
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictResponse,
     Contribution,
@@ -56,9 +56,9 @@ __all__ = [
     "PitchColumns",
     "PitchType",
     "Player",
-    "PlayerAnswer",
     "PlayerId",
     "PlayerName",
+    "PlayerResolution",
     "Prediction",
     "Role",
     "Side",

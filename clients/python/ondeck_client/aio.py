@@ -8,7 +8,7 @@ import grpc
 
 from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
-from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerAnswer
+from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerResolution
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictResponse,
@@ -133,10 +133,10 @@ class AsyncClient:
         questions: Iterable[Question],
         *,
         timeout: float | None = None,  # noqa: ASYNC109  as above
-    ) -> list[PlayerAnswer]:
+    ) -> list[PlayerResolution]:
         """Ask who is meant by names and ids; answers come in their order."""
         request = requests.resolve_request(questions)
-        return list((await self._players.ResolvePlayers(request, **self._manner.of_call(timeout))).answers)
+        return list((await self._players.ResolvePlayers(request, **self._manner.of_call(timeout))).resolutions)
 
     async def player(self, player_id: int, *, timeout: float | None = None) -> GetPlayerResponse:  # noqa: ASYNC109  as above
         """Tell about one player, by his MLBAM id."""

@@ -15,7 +15,7 @@ ChannelOptions = Sequence[tuple[str, Any]]
 # be. StreamPredict is not here: a stream opens itself again.
 REPEATABLE: Final = {
     "ondeck.v1.PredictionService": ("Predict", "BatchPredict", "Explain"),
-    "ondeck.v1.ModelService": ("ListModels", "GetModel", "ListAliasMoves"),
+    "ondeck.v1.ModelService": ("ListModels", "GetModel", "ListAliasChanges"),
     "ondeck.v1.PlayerService": ("ResolvePlayers", "GetPlayer", "SearchPlayers"),
 }
 

@@ -8,7 +8,7 @@ import grpc
 
 from ondeck.v1.model_service_pb2 import ListModelsRequest, Model
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
-from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerAnswer
+from ondeck.v1.player_service_pb2 import GetPlayerRequest, GetPlayerResponse, PlayerResolution
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictResponse,
@@ -156,14 +156,14 @@ class Client:
         request = requests.get_request(requests.model_spec(model, version, alias))
         return self._models.GetModel(request, **self._manner.of_call(timeout)).model
 
-    def resolve(self, questions: Iterable[Question], *, timeout: float | None = None) -> list[PlayerAnswer]:
+    def resolve(self, questions: Iterable[Question], *, timeout: float | None = None) -> list[PlayerResolution]:
         """Ask who is meant by names and ids, at most 10,000; answers come in their order.
 
         A question is a `PlayerName`, a `PlayerId`, or a text, which is a name. Its answer has one of `found`,
         `ambiguous` and `missing`.
         """
         request = requests.resolve_request(questions)
-        return list(self._players.ResolvePlayers(request, **self._manner.of_call(timeout)).answers)
+        return list(self._players.ResolvePlayers(request, **self._manner.of_call(timeout)).resolutions)
 
     def player(self, player_id: int, *, timeout: float | None = None) -> GetPlayerResponse:
         """Tell about one player, by his MLBAM id, and his ids in other systems."""

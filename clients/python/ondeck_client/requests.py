@@ -6,7 +6,7 @@ from typing import overload
 from ondeck.v1.instances_pb2 import BattedBall, BattedBallColumns, Pitch, PitchColumns
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_spec_pb2 import ModelSpec
-from ondeck.v1.player_service_pb2 import PlayerId, PlayerName, PlayerQuestion, ResolvePlayersRequest
+from ondeck.v1.player_service_pb2 import PlayerId, PlayerName, PlayerQuery, ResolvePlayersRequest
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictRequest,
     ExplainRequest,
@@ -71,13 +71,13 @@ def get_request(spec: ModelSpec) -> GetModelRequest:
 
 def resolve_request(questions: Iterable[Question]) -> ResolvePlayersRequest:
     """Ask who is meant; a text is a name."""
-    return ResolvePlayersRequest(questions=[_question(each) for each in questions])
+    return ResolvePlayersRequest(queries=[_question(each) for each in questions])
 
 
-def _question(asked: Question) -> PlayerQuestion:
+def _question(asked: Question) -> PlayerQuery:
     if isinstance(asked, PlayerId):
-        return PlayerQuestion(id=asked)
-    return PlayerQuestion(name=PlayerName(name=asked) if isinstance(asked, str) else asked)
+        return PlayerQuery(id=asked)
+    return PlayerQuery(name=PlayerName(name=asked) if isinstance(asked, str) else asked)
 
 
 @overload

@@ -84,12 +84,12 @@ def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
 @ingest.command()
 @click.argument("first", metavar="FIRST", type=_DAY)
 @click.argument("last", metavar="LAST", type=_DAY)
-@click.option("--again", is_flag=True, help="Also days that have been got; their rows are compared.")
+@click.option("--refetch", is_flag=True, help="Also days that have been got; their rows are compared.")
 @stored
-def backfill(first: datetime, last: datetime, *, again: bool, **flags: object) -> None:
+def backfill(first: datetime, last: datetime, *, refetch: bool, **flags: object) -> None:
     """Put the days from FIRST to LAST into the queue that all workers share; asks nobody for anything."""
     settings = read_settings(IngestSettings, **flags)
-    asyncio.run(worker_process.backfill(settings, _days_between(first, last), again=again))
+    asyncio.run(worker_process.backfill(settings, _days_between(first, last), again=refetch))
 
 
 @ingest.command()

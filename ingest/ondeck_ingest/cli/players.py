@@ -78,20 +78,20 @@ def resolve(name_or_id: str, system: str | None, **asked: Any) -> None:  # noqa:
 @click.argument("player_id", type=int)
 @click.argument("value")
 @click.option("--system", default=NAME, show_default=True, help="What VALUE is: a name, or an id of this system.")
-@click.option("--why", required=True, help="For those who read it later.")
-@click.option("--take-back", is_flag=True, help="Take an earlier decision back.")
+@click.option("--reason", required=True, help="Recorded with the override.")
+@click.option("--revoke", is_flag=True, help="Revoke an earlier override.")
 @stored
-def override(player_id: int, value: str, *, system: str, why: str, take_back: bool, **flags: object) -> None:
+def override(player_id: int, value: str, *, system: str, reason: str, revoke: bool, **flags: object) -> None:
     """Decide by hand that VALUE means PLAYER_ID, whatever the registers say; kept with who, when and why."""
     decision = Override(
-        who=getpass.getuser(), why=why, player_id=player_id, system=system, value=value, holds=not take_back
+        who=getpass.getuser(), why=reason, player_id=player_id, system=system, value=value, holds=not revoke
     )
     asyncio.run(within(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision)))
 
 
-@players.command("open")
+@players.command("unresolved")
 @stored
-def open_(**flags: object) -> None:
+def unresolved_(**flags: object) -> None:
     """List who is known by id alone, what sources disagree on, and what was decided by hand."""
     settings = read_settings(IngestSettings, **flags)
     console = Console(highlight=False)

@@ -93,36 +93,49 @@ def retry(ids: tuple[int, ...], code: str | None, unit: str | None, **flags: obj
     click.echo(str(asyncio.run(_retaken(flags, QuarantineFilter(ids=ids, code=code, unit=unit)))))
 
 
-@quarantine.command()
+@quarantine.group()
+def rules() -> None:
+    """Correction rules for quarantined rows: added, listed, revoked."""
+
+
+@rules.command("add")
 @click.option(
     "--where", "cells", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that a row must say."
 )
 @click.option("--set", "instead", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that it is to say.")
-@click.option("--why", required=True, help="For those who read it later.")
+@click.option("--reason", required=True, help="Recorded with the rule.")
 @stored
-def rule(cells: tuple[tuple[str, str], ...], instead: tuple[tuple[str, str], ...], why: str, **flags: object) -> None:
-    """Decide what rows that do not fit are to say; kept with who, when and why. Rows that fit are never touched.
+def add_(
+    cells: tuple[tuple[str, str], ...], instead: tuple[tuple[str, str], ...], reason: str, **flags: object
+) -> None:
+    """Add a rule that corrects rejected rows; valid rows are never changed.
 
-    The rule holds for rows that come later, too; those that are set aside already want a `retry`.
+    The rule applies to later rows too. Run `ondeck ingest quarantine retry` for rows that are quarantined already.
     """
-    new = NewCorrectionRule(who=getpass.getuser(), why=why, cells=dict(cells), instead=dict(instead))
+    new = NewCorrectionRule(who=getpass.getuser(), why=reason, cells=dict(cells), instead=dict(instead))
     number = _found(flags, lambda connection: add_rule(connection, new))
-    click.echo(f"rule {number} holds; rows that are set aside already: ondeck ingest quarantine retry")
+    click.echo(f"rule {number} added; apply it to quarantined rows: ondeck ingest quarantine retry")
 
 
-@quarantine.command()
-@click.option("--take-back", "number", type=_NUMBER, help="Have the rule of this number hold no longer.")
+@rules.command("list")
 @stored
-def rules(number: int | None, **flags: object) -> None:
-    """List the rules there have been."""
-    if number is not None:
-        _found(flags, lambda connection: take_back_rule(connection, number))
-    columns = ("number", "where", "set", "who", "why", "at", "taken back")
+def list_rules(**flags: object) -> None:
+    """List all rules, revoked ones included."""
+    columns = ("number", "where", "set", "actor", "reason", "created", "revoked")
     shown = [
         (each.number, _said(each.cells), _said(each.instead), each.who, each.why, each.at, each.taken_back_at)
         for each in _found(flags, all_rules)
     ]
     Console(highlight=False).print(listed("rules", columns, shown))
+
+
+@rules.command("revoke")
+@click.argument("number", type=_NUMBER)
+@stored
+def revoke(number: int, **flags: object) -> None:
+    """Revoke rule NUMBER; it is kept in the list."""
+    _found(flags, lambda connection: take_back_rule(connection, number))
+    click.echo(f"rule {number} revoked")
 
 
 def _found(flags: Mapping[str, object], work: Callable[[AsyncConnection], Awaitable[T]]) -> T:

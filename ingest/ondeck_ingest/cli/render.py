@@ -24,7 +24,7 @@ def in_lines(status: IngestStatus) -> Iterator[str]:
     yield from _part("columns that no export has had before", _columns(status), "none")
     yield (
         f"players: {status.players_by_id_alone:,} in no register yet, {status.player_conflicts:,} disagreements of "
-        "sources" + (" (ondeck players open)" if status.players_by_id_alone or status.player_conflicts else "")
+        "sources" + (" (ondeck players unresolved)" if status.players_by_id_alone or status.player_conflicts else "")
     )
     yield from _part("taken last", [_run(each) for each in status.runs], "nothing")
 

@@ -33,7 +33,7 @@ def newest_day(now: datetime) -> date:
     return (now.astimezone(EASTERN) - OVER_AFTER).date() - _A_DAY
 
 
-def due_days(now: datetime, lookback_days: int, correction_days: int, known: Mapping[date, DayStatus]) -> list[date]:
+def due_days(now: datetime, lookback_days: int, refetch_days: int, known: Mapping[date, DayStatus]) -> list[date]:
     """List the days to ask for now, oldest first.
 
     A day of the look-back that has not been got since it was over is due, one that was given up once a day; a day of
@@ -41,7 +41,7 @@ def due_days(now: datetime, lookback_days: int, correction_days: int, known: Map
     """
     newest = newest_day(now)
     due = {day for day in wanted_days(now, lookback_days) if not _is_got_whole(day, known.get(day))}
-    due |= {day for day in wanted_days(now, correction_days) if _is_got(known.get(day))}
+    due |= {day for day in wanted_days(now, refetch_days) if _is_got(known.get(day))}
     return sorted(day for day in due if day not in known or _is_due(known[day], newest))
 
 

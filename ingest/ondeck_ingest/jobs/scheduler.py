@@ -25,14 +25,14 @@ class Scheduler:
     engine: AsyncEngine
     source: str
     lookback_days: int
-    correction_days: int
+    refetch_days: int
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     async def look(self) -> list[date]:
         """Put the days that are due into the queue; returns them. Looking twice, or at once with others, adds none."""
         async with self.engine.begin() as connection:
             known = await self._known(connection)
-            due = due_days(self.now(), self.lookback_days, self.correction_days, known)
+            due = due_days(self.now(), self.lookback_days, self.refetch_days, known)
             got = {day for day in due if day in known and known[day].got}
             added = await enqueue(connection, self.source, set(due) - got, SCHEDULED)
             added += await enqueue(connection, self.source, got, CORRECTION)
@@ -50,7 +50,7 @@ class Scheduler:
 
     async def _known(self, connection: AsyncConnection) -> dict[date, DayStatus]:
         newest = newest_day(self.now())
-        oldest = newest - timedelta(days=max(self.lookback_days, self.correction_days))
+        oldest = newest - timedelta(days=max(self.lookback_days, self.refetch_days))
         hopeless = {each.day for each in await given_up(connection) if each.source == self.source}
         return {
             entry.day: DayStatus(

@@ -72,11 +72,11 @@ def _worker(settings: IngestSettings, database: Database, source: SavantSource) 
             engine=database.engine,
             source=NAME,
             lookback_days=settings.lookback_days,
-            correction_days=settings.correction_days,
+            refetch_days=settings.refetch_days,
         ),
         attempts=settings.job_attempts,
-        silence=timedelta(seconds=settings.heartbeat_seconds),
-        poll_seconds=settings.poll_seconds,
+        silence=timedelta(seconds=settings.heartbeat_timeout_seconds),
+        poll_seconds=settings.schedule_interval_seconds,
     )
 
 

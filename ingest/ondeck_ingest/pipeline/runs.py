@@ -58,7 +58,7 @@ def savant_of(settings: IngestSettings) -> SavantSource:
         url=settings.savant_url,
         timeout=settings.savant_timeout,
         attempts=settings.savant_attempts,
-        breaker=CircuitBreaker(NAME, failures=settings.breaker_failures, seconds=settings.breaker_seconds),
+        breaker=CircuitBreaker(NAME, failures=settings.breaker_failures, seconds=settings.breaker_reset_seconds),
     )
 
 

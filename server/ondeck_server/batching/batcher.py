@@ -39,7 +39,7 @@ Run: TypeAlias = Callable[[Matrix], Outputs]
 class BatchingConfig:
     """How the rows of every version are batched; `budget_seconds` may be waited for company."""
 
-    max_waiting_rows: int
+    max_queued_rows: int
     budget_seconds: float
     long_runs: Executor
 
@@ -65,7 +65,7 @@ class Batcher:
         self._tally = tally or InferenceStats()
         self._pace = pace or LatencyModel()
         self._clock = clock
-        self._waiting = RowQueue(manners.max_waiting_rows)
+        self._waiting = RowQueue(manners.max_queued_rows)
         self._next: asyncio.Handle | None = None
         self._away: asyncio.Future[tuple[Outputs | Exception, float]] | None = None
         self._back_at = 0.0

@@ -57,7 +57,7 @@ class Predictor:
     def __init__(self, models: ModelManager, registry: CollectorRegistry) -> None:
         self._models = models
         self._series: dict[tuple[str, int], Counter] = {}
-        self._rows = Counter("ondeck_rows", "Rows answered.", ("model", "version"), registry=registry)
+        self._rows = Counter("ondeck_predicted_rows", "Rows predicted.", ("model", "version"), registry=registry)
 
     def lease(self, wanted: ModelRef) -> TaskLease:
         """Take a lease on the version that a caller means; errors as `ModelManager.task_lease`."""

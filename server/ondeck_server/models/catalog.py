@@ -16,13 +16,13 @@ CHANGED: str = "its files have changed since it was loaded; a version is immutab
 
 @dataclass(frozen=True, kw_only=True)
 class VersionInfo:
-    """One version of a model; `aliases` point to it now, `wanted_aliases` ought to; no manifest: it cannot be read."""
+    """One version of a model; `aliases` point to it now, `desired_aliases` ought to; no manifest: it cannot be read."""
 
     model: str
     number: int
     state: VersionState
     aliases: tuple[str, ...]
-    wanted_aliases: tuple[str, ...] = ()
+    desired_aliases: tuple[str, ...] = ()
     reason: str = ""
     manifest: Manifest | GraphManifest | None = None
     evaluation: Evaluation | None = None
@@ -78,7 +78,7 @@ def version(
         number=number,
         state=state,
         aliases=_pointing_to(key, pointing[0]),
-        wanted_aliases=_pointing_to(key, pointing[1]),
+        desired_aliases=_pointing_to(key, pointing[1]),
         reason=CHANGED if changed else reason or (seen.unreadable if seen and state is VersionState.REFUSED else ""),
         manifest=seen.manifest if seen else None,
         evaluation=seen.evaluation if seen else None,

@@ -1,4 +1,4 @@
-"""`ondeck models add`: a graph of somebody else's, put into the repository as a version without a task."""
+"""`ondeck models import`: a graph of somebody else's, put into the repository as a version without a task."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -31,26 +31,28 @@ class UnservableGraphError(OndeckError):
     """A graph cannot be served: its tensors are not of the kind that callers may share runs of."""
 
 
-@click.command()
+@click.command("import")
 @click.argument("name")
 @click.argument("graph", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
+@click.option(
+    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
+)
 @click.option("--output", "outputs", multiple=True, help="Serve this output of the graph alone; may be repeated.")
 @click.option("--alias", help=f"Point this name to the new version; {PRODUCTION}: it serves.")
-@click.option("--why", default="added", show_default=True, help="For those who read the history later.")
-def add(name: str, graph: Path, outputs: tuple[str, ...], alias: str | None, why: str, **flags: object) -> None:
+@click.option("--reason", default="added", show_default=True, help="Recorded in the alias log.")
+def import_(name: str, graph: Path, outputs: tuple[str, ...], alias: str | None, reason: str, **flags: object) -> None:
     """Put GRAPH, an ONNX file, into the repository as the next version of NAME.
 
     It is served through the Open Inference Protocol alone. It must take one float32 tensor of shape [rows, n], and
     answer each row by itself. Its golden rows are made up and hold what it answers now, so that it is seen to answer
     the same wherever it is loaded; whether that is right, nobody checks.
     """
-    models = read_settings(ServerSettings, **flags).models
+    models = read_settings(ServerSettings, **flags).model_repository
     manifest = publish_graph(models, canonical(name), graph.read_bytes(), outputs)
     click.echo(f"{manifest.model} version {manifest.version}: takes {_told(manifest.inputs)}")
     click.echo(f"gives {_told(manifest.outputs)}")
     if alias is not None:
-        decision = AliasDecision(who=login_name(), why=why, at=datetime.now(UTC))
+        decision = AliasDecision(who=login_name(), why=reason, at=datetime.now(UTC))
         move_alias(models, manifest.model, canonical(alias), manifest.version, decision)
         click.echo(f"{manifest.model}: {canonical(alias)} is version {manifest.version}")
 

@@ -13,12 +13,14 @@ class VersionMetrics:
         labels = ("model", "version")
         self._loaded = Gauge(
             "ondeck_version_loaded",
-            "1 for a version that answers, in every process.",
+            "1 if every worker has loaded the version, else 0.",
             labels,
             registry=registry,
             multiprocess_mode="livemin",
         )
-        self._ended = Counter("ondeck_loads", "Versions loaded or refused.", (*labels, "end"), registry=registry)
+        self._ended = Counter(
+            "ondeck_model_loads", "Completed loads of versions.", (*labels, "result"), registry=registry
+        )
 
     def stands(self, key: Key, state: VersionState) -> None:
         """Take note of how a version stands now."""

@@ -20,9 +20,9 @@ class ResourceMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._served: WeakSet[Servable] = WeakSet()
         self._sessions: WeakSet[OnnxSession] = WeakSet()
-        self._leases = _gauge("ondeck_leases", "Leases that are held on versions.", registry)
-        self._open = _gauge("ondeck_sessions", "Graphs that are open.", registry)
-        self._tasks = _gauge("ondeck_tasks", "Tasks of the event loops.", registry)
+        self._leases = _gauge("ondeck_leases", "Leases held on loaded versions.", registry)
+        self._open = _gauge("ondeck_onnx_sessions", "Open ONNX Runtime sessions.", registry)
+        self._tasks = _gauge("ondeck_asyncio_tasks", "asyncio tasks of all event loops.", registry)
 
     def opened(self, served: Servable) -> None:
         """Take note of a version."""

@@ -16,9 +16,12 @@ _TOGETHER_MS = 200  # changes that come so close to each other are one
 
 
 @asynccontextmanager
-async def kept_current(models: ModelManager, look_seconds: float) -> AsyncIterator[None]:
-    """Follow the repository for as long as the block; a look every `look_seconds` finds what nobody told of."""
-    tasks = [asyncio.create_task(_when_told(models)), asyncio.create_task(_now_and_then(models, look_seconds))]
+async def kept_current(models: ModelManager, repository_poll_seconds: float) -> AsyncIterator[None]:
+    """Apply changes of the repository within the block, found by file events and by a poll every so many seconds."""
+    tasks = [
+        asyncio.create_task(_when_told(models)),
+        asyncio.create_task(_now_and_then(models, repository_poll_seconds)),
+    ]
     try:
         await asyncio.sleep(0)  # the watches are set in the first step of their task: what came before is looked for
         await _look(models)

@@ -183,7 +183,7 @@ def _duration(seconds: float) -> Duration:
 
 def _not_identified(error: CallerUnauthenticatedError) -> ErrorStatus:
     return ErrorStatus(
-        code=code_pb2.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_NOT_IDENTIFIED, message=str(error)
+        code=code_pb2.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_CALLER_UNAUTHENTICATED, message=str(error)
     )
 
 
@@ -194,11 +194,11 @@ def _not_operator(error: NotOperatorError) -> ErrorStatus:
 
 
 def _version_refused(error: VerificationFailedError) -> ErrorStatus:
-    return _not_this_version(error, ErrorReason.ERROR_REASON_VERSION_REFUSED)
+    return _not_this_version(error, ErrorReason.ERROR_REASON_VERIFICATION_FAILED)
 
 
 def _not_better(error: GateFailedError) -> ErrorStatus:
-    return _not_this_version(error, ErrorReason.ERROR_REASON_NOT_BETTER)
+    return _not_this_version(error, ErrorReason.ERROR_REASON_PROMOTION_GATE_FAILED)
 
 
 def _not_this_version(error: VerificationFailedError | GateFailedError, reason: "ErrorReason.ValueType") -> ErrorStatus:
@@ -212,14 +212,14 @@ def _not_this_version(error: VerificationFailedError | GateFailedError, reason: 
 
 def _move_refused(error: AliasChangeError) -> ErrorStatus:
     return ErrorStatus(
-        code=code_pb2.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_MOVE_REFUSED, message=str(error)
+        code=code_pb2.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_NO_PREVIOUS_VERSION, message=str(error)
     )
 
 
 def _repository_closed(error: RepositoryLockedError) -> ErrorStatus:
     return ErrorStatus(
         code=code_pb2.UNAVAILABLE,
-        reason=ErrorReason.ERROR_REASON_REPOSITORY_CLOSED,
+        reason=ErrorReason.ERROR_REASON_REPOSITORY_LOCKED,
         message=str(error),
         details=(RetryInfo(retry_delay=_LATER),),
     )

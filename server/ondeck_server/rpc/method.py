@@ -43,7 +43,7 @@ def methods_of(service: ServiceDescriptor, handlers: object, meters: CallMetrics
             read=_reader(method),
             write=GetMessageClass(method.output_type).SerializeToString,
             handle=getattr(handlers, _snake(method.name)),
-            meter=meters.of(name),
+            meter=meters.of(service.full_name, method.name, _kind(method)),
         )
 
 
@@ -62,6 +62,12 @@ def gone(call: CallContext) -> int:
     """Tell, as a status code, why a call ended that its caller no longer waits for."""
     left = call.time_left()
     return int(code_pb2.CANCELLED if left is None or left > 0 else code_pb2.DEADLINE_EXCEEDED)
+
+
+def _kind(method: MethodDescriptor) -> str:
+    """Return the type of an rpc as go-grpc-prometheus labels it."""
+    kinds = {(False, False): "unary", (True, False): "client_stream", (False, True): "server_stream"}
+    return kinds.get((method.client_streaming, method.server_streaming), "bidi_stream")
 
 
 def _reader(method: MethodDescriptor) -> Read:

@@ -65,9 +65,9 @@ async def serve(settings: ServerSettings, logging: LogConfig, started: Callable[
         await wait_first(stop, working)
         crew.stop()
         await working
-        log.info("draining", notice_seconds=settings.notice_seconds, seconds=settings.drain_seconds)
+        log.info("draining", shutdown_delay_seconds=settings.shutdown_delay_seconds, seconds=settings.drain_seconds)
         crew.drain()
-        await asyncio.sleep(settings.notice_seconds)
+        await asyncio.sleep(settings.shutdown_delay_seconds)
         await crew.end()
 
 

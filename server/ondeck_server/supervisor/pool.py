@@ -42,9 +42,9 @@ class WorkerPool:
         self, start: StartWorker, settings: ServerSettings, measures: MetricsFolder, full: Callable[[], None]
     ) -> None:
         self._start = start
-        self._wanted = settings.processes
+        self._wanted = settings.workers
         self._grace = settings.drain_seconds
-        self._patience = patience(settings.connection_age_seconds)
+        self._patience = patience(settings.max_connection_age_seconds)
         self._measures = measures
         self._full = full
         self._workers: dict[int, WorkerProcess] = {}

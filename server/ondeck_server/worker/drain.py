@@ -14,9 +14,9 @@ _LOOK_EVERY: Final = 0.1
 _JITTER: Final = 1.1  # grpcio lets a connection live up to a tenth longer than its age
 
 
-def patience(connection_age_seconds: float) -> float:
+def patience(max_connection_age_seconds: float) -> float:
     """Tell how many seconds it takes until every connection has come of age; 0 where none ever does."""
-    return connection_age_seconds * _JITTER + 1 if connection_age_seconds else 0.0
+    return max_connection_age_seconds * _JITTER + 1 if max_connection_age_seconds else 0.0
 
 
 async def all_left(connected: Callable[[], bool]) -> None:

@@ -98,7 +98,7 @@ class WorkerMain:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.kept_fresh())
             await stack.enter_async_context(self._models.holdings.kept_measured())
-            await stack.enter_async_context(kept_current(self._models, self._settings.look_seconds))
+            await stack.enter_async_context(kept_current(self._models, self._settings.repository_poll_seconds))
             _leave_to_itself()
             self._settled = True
             self._tell()
@@ -120,7 +120,7 @@ class WorkerMain:
         carrier.shut()
         left = asyncio.create_task(all_left(carrier.anybody_connected))
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience(self._settings.connection_age_seconds)):
+            async with asyncio.timeout(patience(self._settings.max_connection_age_seconds)):
                 await wait_first(left, self._hurry)
         left.cancel()
 

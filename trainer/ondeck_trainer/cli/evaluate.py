@@ -26,7 +26,9 @@ from ondeck_trainer.settings import TrainerSettings
 _PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 _DAY = click.DateTime(["%Y-%m-%d"])
 _VERSION = click.option("--version", type=click.IntRange(1), help="Default: the one in production.")
-_MODELS = click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
+_MODELS = click.option(
+    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
+)
 _HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder of the embedded database (ONDECK_HOME).")
 _DATABASE = click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
 
@@ -61,10 +63,10 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
     are judged, and none of days that the version was fitted on.
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
-    served = open_version(settings.models, chosen, version)
+    served = open_version(settings.model_repository, chosen, version)
     rows = _between(_rows(settings, chosen, paths), since, until)
     rows = compare.unseen(rows, served.manifest, fitted_too=include_fitted)
-    judged = compare.judge(served, rows, beside=_serving(settings.models, served))
+    judged = compare.judge(served, rows, beside=_serving(settings.model_repository, served))
     folder = out or _report_folder(settings.home, judged)
     _write(folder, judged)
     if as_data:
@@ -96,9 +98,9 @@ def recalibrate(
     Its members stay as they are. No alias moves: compare it on days that follow, then promote it.
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
-    served = open_version(settings.models, chosen, version)
+    served = open_version(settings.model_repository, chosen, version)
     recent = dataset_of(chosen, _between(_rows(settings, chosen, paths), since, until))
-    done = run_recalibration(served, recent, settings.models)
+    done = run_recalibration(served, recent, settings.model_repository)
     told = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
     click.echo(f"calibrated on {len(recent):,} rows, {done.manifest.training.calibrated}: scale and bias {told}")
     click.echo(f"published {done.folder} ({done.manifest.digest[:12]}); no alias points to it yet")

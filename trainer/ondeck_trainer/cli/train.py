@@ -23,13 +23,23 @@ from ondeck_trainer.settings import TrainerSettings
 @click.argument("task")
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of the embedded database (ONDECK_HOME).")
 @click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
-@click.option("--models", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODELS).")
+@click.option(
+    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
+)
 @click.option("--seed", type=int, help="Seed of everything that is drawn (ONDECK_SEED).")
-@click.option("--jobs", type=int, help="Processes that fit, one thread each (ONDECK_JOBS).")
-@click.option("--dask", metavar="ADDRESS", help="A Dask cluster whose workers fit, as tcp://HOST:PORT (ONDECK_DASK).")
-@click.option("--judge-from", type=click.DateTime(["%Y-%m-%d"]), help="First day judged; else the last full month.")
+@click.option("--training-workers", type=int, help="Processes that fit, one thread each (ONDECK_TRAINING_WORKERS).")
+@click.option(
+    "--dask-scheduler",
+    metavar="ADDRESS",
+    help="A Dask cluster whose workers fit, as tcp://HOST:PORT (ONDECK_DASK_SCHEDULER).",
+)
+@click.option(
+    "--eval-from",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day of the evaluation window; default: the last full month.",
+)
 @click.option("--force", is_flag=True, help="Publish even if it is not better than what serves.")
-def train(task: str, judge_from: datetime | None, *, force: bool, **flags: object) -> None:
+def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object) -> None:
     """Fit, judge and publish the model of TASK from the stored rows of regular seasons.
 
     Exit code 1: it is not better than what serves, or its graph does not answer as it does; nothing is published.
@@ -37,11 +47,11 @@ def train(task: str, judge_from: datetime | None, *, force: bool, **flags: objec
     chosen = task_named(task)
     settings = read_settings(TrainerSettings, **flags)
     plan = TrainingPlan(
-        models=settings.models,
+        models=settings.model_repository,
         seed=settings.seed,
-        judge_from=None if judge_from is None else judge_from.date(),
+        judge_from=None if eval_from is None else eval_from.date(),
         force=force,
-        workers=ParallelFit(jobs=settings.jobs, dask=settings.dask),
+        workers=ParallelFit(jobs=settings.training_workers, dask=settings.dask_scheduler),
     )
     click.echo(f"{chosen.name}: reading rows", err=True)
     dataset = dataset_of(chosen, asyncio.run(stored_rows(settings, chosen)))

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from ondeck.v1.model_service_pb2 import AliasChange as AliasChangeMessage
 from ondeck.v1.model_service_pb2 import (
-    AliasMove,
-    ListAliasMovesRequest,
-    ListAliasMovesResponse,
+    ListAliasChangesRequest,
+    ListAliasChangesResponse,
     MoveAliasRequest,
     RollbackModelRequest,
 )
@@ -19,12 +19,12 @@ from ondeck_registry.aliases import AliasDecision, is_alias
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.identity import name_of
 
-LONGEST_WHY: Final = 1000
+LONGEST_REASON: Final = 1000
 LARGEST_PAGE: Final = 1000
 USUAL_PAGE: Final = 100
 
 
-def check(request: MoveAliasRequest | RollbackModelRequest | ListAliasMovesRequest) -> None:
+def check(request: MoveAliasRequest | RollbackModelRequest | ListAliasChangesRequest) -> None:
     """See whether a request can be taken.
 
     Raises:
@@ -36,16 +36,16 @@ def check(request: MoveAliasRequest | RollbackModelRequest | ListAliasMovesReque
         found.append(Violation("alias", text))
     if isinstance(request, MoveAliasRequest) and not request.version:
         found.append(Violation("version", "is required, at least 1"))
-    if isinstance(request, ListAliasMovesRequest):
+    if isinstance(request, ListAliasChangesRequest):
         if request.page_size > LARGEST_PAGE:
             found.append(Violation("page_size", f"must be from 1 to {LARGEST_PAGE}, got {request.page_size}"))
-    elif not 0 < len(request.why.strip()) <= LONGEST_WHY:
-        found.append(Violation("why", f"is required, for those who read the history: at most {LONGEST_WHY} characters"))
+    elif not 0 < len(request.reason.strip()) <= LONGEST_REASON:
+        found.append(Violation("reason", f"is required: at most {LONGEST_REASON} characters"))
     if found:
         raise InvalidInstanceError(found)
 
 
-def alias_of(request: MoveAliasRequest | RollbackModelRequest | ListAliasMovesRequest) -> str:
+def alias_of(request: MoveAliasRequest | RollbackModelRequest | ListAliasChangesRequest) -> str:
     """Read which alias is meant; none: production."""
     return canonical(request.alias) or PRODUCTION
 
@@ -55,7 +55,7 @@ def decision_of(call: CallContext, why: str, *, forced: bool = False) -> AliasDe
     return AliasDecision(who=name_of(call), why=why.strip(), at=datetime.now(UTC), forced=forced)
 
 
-def page(moves: Sequence[AliasChange], request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+def page(moves: Sequence[AliasChange], request: ListAliasChangesRequest) -> ListAliasChangesResponse:
     """Cut a page out of moves, the latest first.
 
     Raises:
@@ -66,8 +66,8 @@ def page(moves: Sequence[AliasChange], request: ListAliasMovesRequest) -> ListAl
     begin = _after(wanted, request.page_token) if request.page_token else 0
     given = wanted[begin : begin + size]
     more = begin + size < len(wanted)
-    return ListAliasMovesResponse(
-        moves=[alias_move(each) for each in given], next_page_token=given[-1].id if more else ""
+    return ListAliasChangesResponse(
+        changes=[alias_change_message(each) for each in given], next_page_token=given[-1].id if more else ""
     )
 
 
@@ -78,17 +78,17 @@ def _after(moves: Sequence[AliasChange], token: str) -> int:
     return places[0]
 
 
-def alias_move(move: AliasChange) -> AliasMove:
-    """Write a move."""
-    return AliasMove(
+def alias_change_message(move: AliasChange) -> AliasChangeMessage:
+    """Convert an alias change to its message."""
+    return AliasChangeMessage(
         id=move.id,
-        when=move.when.astimezone(UTC).isoformat(),
-        who=move.who,
+        moved_at=move.when.astimezone(UTC).isoformat(),
+        actor=move.who,
         model=move.model,
         alias=move.alias,
         from_version=move.from_version,
         to_version=move.to_version,
-        why=move.why,
+        reason=move.why,
         forced=move.forced,
         rollback=move.rollback,
     )

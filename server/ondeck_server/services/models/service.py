@@ -8,8 +8,8 @@ from ondeck.v1.model_service_pb2 import (
     Feature,
     GetModelRequest,
     GetModelResponse,
-    ListAliasMovesRequest,
-    ListAliasMovesResponse,
+    ListAliasChangesRequest,
+    ListAliasChangesResponse,
     ListModelsRequest,
     ListModelsResponse,
     Model,
@@ -57,21 +57,21 @@ class ModelService:
         """Point an alias to a version."""
         self._operators.admit(call)
         alias_changes.check(request)
-        decision = alias_changes.decision_of(call, request.why, forced=request.force)
+        decision = alias_changes.decision_of(call, request.reason, forced=request.force)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
         moved = await asyncio.to_thread(promotion.promote, self._repository, name, alias, request.version, decision)
-        return MoveAliasResponse(move=None if moved is None else alias_changes.alias_move(moved))
+        return MoveAliasResponse(change=None if moved is None else alias_changes.alias_change_message(moved))
 
     async def rollback_model(self, call: CallContext, request: RollbackModelRequest) -> RollbackModelResponse:
         """Point an alias to the version that served before."""
         self._operators.admit(call)
         alias_changes.check(request)
-        decision = alias_changes.decision_of(call, request.why)
+        decision = alias_changes.decision_of(call, request.reason)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
         moved = await asyncio.to_thread(promotion.roll_back, self._repository, name, alias, decision)
-        return RollbackModelResponse(move=alias_changes.alias_move(moved))
+        return RollbackModelResponse(change=alias_changes.alias_change_message(moved))
 
-    async def list_alias_moves(self, _: CallContext, request: ListAliasMovesRequest) -> ListAliasMovesResponse:
+    async def list_alias_changes(self, _: CallContext, request: ListAliasChangesRequest) -> ListAliasChangesResponse:
         """List what moved the aliases of a model."""
         alias_changes.check(request)
         moves = await asyncio.to_thread(promotion.history, self._repository, canonical(request.model))
@@ -84,7 +84,7 @@ def model(version: VersionInfo) -> Model:
         name=version.model,
         version=version.number,
         aliases=version.aliases,
-        wanted_aliases=version.wanted_aliases,
+        desired_aliases=version.desired_aliases,
         state=_STATES[version.state],
         state_reason=version.reason,
     )
@@ -117,10 +117,10 @@ def _claims(manifest: Manifest | GraphManifest) -> Model:
 def _evaluation(evaluation: Evaluation) -> ModelEvaluation:
     learned = Window(first_day=evaluation.fitted.first_day, last_day=evaluation.calibrated.last_day)
     return ModelEvaluation(
-        fitted=_window(learned),
-        judged=_window(evaluation.judged),
+        training_window=_window(learned),
+        evaluation_window=_window(evaluation.judged),
         rows=evaluation.rows,
-        served_fit=evaluation.served_fit,
+        is_serving_fit=evaluation.served_fit,
         scores=[_score(each) for each in scores(evaluation)],
     )
 

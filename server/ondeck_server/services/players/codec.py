@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
+from ondeck.v1.player_service_pb2 import Player as PlayerMessage
 from ondeck.v1.player_service_pb2 import (
-    PlayedFor,
     PlayerAmbiguous,
-    PlayerAnswer,
     PlayerFound,
     PlayerMissing,
     PlayerName,
-    PlayerQuestion,
+    PlayerQuery,
+    PlayerResolution,
     SeasonSpan,
+    TeamSeason,
 )
-from ondeck.v1.player_service_pb2 import Player as PlayerMessage
 from ondeck.v1.player_service_pb2 import Role as RoleCode
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.players.models import Player, Role
@@ -27,29 +27,29 @@ _ROLES: Final = {RoleCode.ROLE_BATTER: Role.BATTER, RoleCode.ROLE_PITCHER: Role.
 _ROLE_CODES: Final = {role: code for code, role in _ROLES.items()}
 
 
-def questions_of(questions: Iterable[PlayerQuestion]) -> list[IdQuery | NameQuery]:
+def questions_of(questions: Iterable[PlayerQuery]) -> list[IdQuery | NameQuery]:
     """Read questions.
 
     Raises:
         InvalidInstanceError: some cannot be asked; each is named with its place.
     """
     violations: list[Violation] = []
-    asked = [_question(each, f"questions[{place}]", violations) for place, each in enumerate(questions)]
+    asked = [_question(each, f"queries[{place}]", violations) for place, each in enumerate(questions)]
     if violations:
         raise InvalidInstanceError(violations)
     return asked
 
 
-def answer(resolver: Resolver, asked: IdQuery | NameQuery) -> PlayerAnswer:
+def answer(resolver: Resolver, asked: IdQuery | NameQuery) -> PlayerResolution:
     """Answer one question."""
     resolution = resolver.by_id(asked) if isinstance(asked, IdQuery) else resolver.by_name(asked)
     match resolution:
         case Found(player=found, rule=rule):
-            return PlayerAnswer(found=PlayerFound(player=player(found), rule=rule))
+            return PlayerResolution(found=PlayerFound(player=player(found), rule=rule))
         case Ambiguous(candidates=candidates):
-            return PlayerAnswer(ambiguous=PlayerAmbiguous(candidates=[player(each) for each in candidates]))
+            return PlayerResolution(ambiguous=PlayerAmbiguous(candidates=[player(each) for each in candidates]))
         case Missing(next_try=next_try):
-            return PlayerAnswer(missing=PlayerMissing(next_try=next_try.isoformat()))
+            return PlayerResolution(missing=PlayerMissing(next_try=next_try.isoformat()))
 
 
 def player(person: Player) -> PlayerMessage:
@@ -65,8 +65,8 @@ def player(person: Player) -> PlayerMessage:
         professional=_span(person.professional),
         major_league=_span(person.major_league),
         spellings=person.spellings,
-        played=[
-            PlayedFor(season=each.season, team=each.team, role=_ROLE_CODES[each.role])
+        team_seasons=[
+            TeamSeason(season=each.season, team=each.team, role=_ROLE_CODES[each.role])
             for each in sorted(person.played, key=lambda each: (each.season, each.team, each.role.value))
         ],
     )
@@ -76,8 +76,8 @@ def _span(span: tuple[int, int] | None) -> SeasonSpan | None:
     return None if span is None else SeasonSpan(first=span[0], last=span[1])
 
 
-def _question(question: PlayerQuestion, path: str, violations: list[Violation]) -> IdQuery | NameQuery:
-    match question.WhichOneof("asked"):
+def _question(question: PlayerQuery, path: str, violations: list[Violation]) -> IdQuery | NameQuery:
+    match question.WhichOneof("query"):
         case "id":
             empty = [name for name in ("system", "id") if not getattr(question.id, name)]
             violations.extend(Violation(f"{path}.id.{name}", "is required") for name in empty)

@@ -32,14 +32,14 @@ class PlayerService:
 
     async def resolve_players(self, _: CallContext, request: ResolvePlayersRequest) -> ResolvePlayersResponse:
         """Answer questions in their order, some at a time, so that others get their turn in between."""
-        if len(request.questions) > MOST_QUESTIONS:
-            text = f"must be at most {MOST_QUESTIONS:,} questions, got {len(request.questions):,}"
-            raise InvalidInstanceError([Violation("questions", text)])
-        asked = codec.questions_of(request.questions)
+        if len(request.queries) > MOST_QUESTIONS:
+            text = f"must be at most {MOST_QUESTIONS:,} queries, got {len(request.queries):,}"
+            raise InvalidInstanceError([Violation("queries", text)])
+        asked = codec.questions_of(request.queries)
         resolver = self._players.resolver()
         response = ResolvePlayersResponse()
         for at in range(0, len(asked), QUESTIONS_A_TURN):
-            response.answers.extend(codec.answer(resolver, each) for each in asked[at : at + QUESTIONS_A_TURN])
+            response.resolutions.extend(codec.answer(resolver, each) for each in asked[at : at + QUESTIONS_A_TURN])
             await asyncio.sleep(0)
         return response
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ondeck.v1.model_spec_pb2 import AnsweredBy
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictResponse,
-    BattedBallFigureColumns,
-    BattedBallFigures,
-    CalledStrikeFigureColumns,
-    CalledStrikeFigures,
+    BattedBallStatColumns,
+    BattedBallStats,
+    CalledStrikeStatColumns,
+    CalledStrikeStats,
     FieldViolation,
     OutcomeProbability,
     Prediction,
@@ -48,10 +48,10 @@ def prediction(answer: PredictionResult) -> Prediction:
             PredictionSet(coverage=coverage, outcomes=list(compress(outcomes, inside[0].tolist())))
             for coverage, inside in answer.sets.items()
         ],
-        spread=float(answer.spread[0]),
+        ensemble_spread=float(answer.spread[0]),
         confidence=float(answer.confidence[0]),
-        batted_ball=BattedBallFigures(**figures) if answer.task.name == "batted_ball" else None,
-        called_strike=CalledStrikeFigures(**figures) if answer.task.name == "called_strike" else None,
+        batted_ball=BattedBallStats(**figures) if answer.task.name == "batted_ball" else None,
+        called_strike=CalledStrikeStats(**figures) if answer.task.name == "called_strike" else None,
     )
 
 
@@ -65,14 +65,14 @@ def batch(answer: PredictionResult) -> BatchPredictResponse:
             PredictionSetColumn(coverage=coverage, outcomes=(inside @ _bits(inside.shape[1])).tolist())
             for coverage, inside in answer.sets.items()
         ],
-        spread=answer.spread.tolist(),
+        ensemble_spread=answer.spread.tolist(),
         confidence=answer.confidence.tolist(),
     )
     figures = {name: values.tolist() for name, values in answer.figures.items()}
     if answer.task.name == "batted_ball":
-        response.batted_balls.CopyFrom(BattedBallFigureColumns(**figures))
+        response.batted_balls.CopyFrom(BattedBallStatColumns(**figures))
     elif answer.task.name == "called_strike":
-        response.called_strikes.CopyFrom(CalledStrikeFigureColumns(**figures))
+        response.called_strikes.CopyFrom(CalledStrikeStatColumns(**figures))
     return response
 
 

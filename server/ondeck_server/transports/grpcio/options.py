@@ -21,20 +21,20 @@ def options(settings: ServerSettings) -> list[tuple[str, int]]:
     the age of connections away without a word.
     """
     return [
-        ("grpc.max_receive_message_length", settings.max_message_mb * MEBIBYTE),
-        ("grpc.max_send_message_length", settings.max_message_mb * MEBIBYTE),
-        ("grpc.max_concurrent_streams", settings.max_streams),
+        ("grpc.max_receive_message_length", settings.max_message_mib * MEBIBYTE),
+        ("grpc.max_send_message_length", settings.max_message_mib * MEBIBYTE),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
         *_keepalive(settings),
         *_age(settings),
         ("grpc.http2.bdp_probe", 0),  # it costs every call pings, to learn of a network what the window says already
-        ("grpc.http2.lookahead_bytes", settings.window_kb * KIBIBYTE),
+        ("grpc.http2.lookahead_bytes", settings.stream_window_kib * KIBIBYTE),
         *([("grpc.default_compression_level", GZIP)] if settings.compression == "gzip" else []),
     ]
 
 
 def least_compressed(settings: ServerSettings) -> int:
     """Tell from how many bytes on an answer is to be compressed; grpcio must be told of each one below that."""
-    return settings.compression_kb * KIBIBYTE if settings.compression == "gzip" else 0
+    return settings.compression_threshold_kib * KIBIBYTE if settings.compression == "gzip" else 0
 
 
 def bind(server: grpc.aio.Server, settings: ServerSettings, port: int) -> int:
@@ -62,15 +62,15 @@ def _keepalive(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.http2.ping_timeout_ms", _ms(settings.keepalive_timeout_seconds)),  # it is this one that closes
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),  # no limit to the server's own
-        ("grpc.http2.min_ping_interval_without_data_ms", _ms(settings.ping_seconds)),
+        ("grpc.http2.min_ping_interval_without_data_ms", _ms(settings.min_ping_interval_seconds)),
     ]
 
 
 def _age(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_connection_age_ms", _ms(settings.connection_age_seconds) or NO_LIMIT),
-        ("grpc.max_connection_age_grace_ms", _ms(settings.connection_grace_seconds) or NO_LIMIT),
-        ("grpc.max_connection_idle_ms", _ms(settings.connection_idle_seconds) or NO_LIMIT),
+        ("grpc.max_connection_age_ms", _ms(settings.max_connection_age_seconds) or NO_LIMIT),
+        ("grpc.max_connection_age_grace_ms", _ms(settings.max_connection_age_grace_seconds) or NO_LIMIT),
+        ("grpc.max_connection_idle_ms", _ms(settings.max_connection_idle_seconds) or NO_LIMIT),
     ]
 
 

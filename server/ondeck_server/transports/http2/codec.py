@@ -84,7 +84,7 @@ class MessageDecoder:
         return found
 
     def _too_long(self, length: int) -> ProtocolError:
-        text = f"a message of {length} bytes; at most {self._longest} are taken (ONDECK_MAX_MESSAGE_MB)"
+        text = f"a message of {length} bytes; at most {self._longest} are taken (ONDECK_MAX_MESSAGE_MIB)"
         return ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
 
 

@@ -30,7 +30,7 @@ class Http2Server:
         self.methods: Mapping[bytes, Method] = {method.name.encode(): method for method in methods}
         self.bounds = bounds_of(settings)
         self.terms = terms_of(settings)
-        self.most_calls = settings.max_streams
+        self.most_calls = settings.max_concurrent_streams
         self._settings = settings
         self._connections: set[Http2Connection] = set()
         self._listeners: list[asyncio.Server] = []
@@ -110,9 +110,9 @@ class Http2Server:
 def bounds_of(settings: ServerSettings) -> StreamLimits:
     """Read what a call may take."""
     return StreamLimits(
-        longest_message=settings.max_message_mb * _MEBIBYTE,
-        window=settings.window_kb * _KIBIBYTE,
-        compress_from=settings.compression_kb * _KIBIBYTE if settings.compression == "gzip" else None,
+        longest_message=settings.max_message_mib * _MEBIBYTE,
+        window=settings.stream_window_kib * _KIBIBYTE,
+        compress_from=settings.compression_threshold_kib * _KIBIBYTE if settings.compression == "gzip" else None,
     )
 
 
@@ -121,10 +121,10 @@ def terms_of(settings: ServerSettings) -> KeepaliveConfig:
     return KeepaliveConfig(
         keepalive=settings.keepalive_seconds,
         keepalive_timeout=settings.keepalive_timeout_seconds,
-        ping=settings.ping_seconds,
-        age=settings.connection_age_seconds,
-        grace=settings.connection_grace_seconds,
-        idle=settings.connection_idle_seconds,
+        ping=settings.min_ping_interval_seconds,
+        age=settings.max_connection_age_seconds,
+        grace=settings.max_connection_age_grace_seconds,
+        idle=settings.max_connection_idle_seconds,
     )
 
 

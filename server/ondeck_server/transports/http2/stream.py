@@ -115,7 +115,7 @@ class ServerStream(ABC):
     def _send(self, answer: Message) -> None:
         message = self._method.write(answer)
         if len(message) > self._longest:
-            text = f"an answer of {len(message)} bytes; at most {self._longest} are given (ONDECK_MAX_MESSAGE_MB)"
+            text = f"an answer of {len(message)} bytes; at most {self._longest} are given (ONDECK_MAX_MESSAGE_MIB)"
             raise ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
         if not self._begun:
             self._begun = True

@@ -29,11 +29,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     BadRequest, one violation for each field.
     """
     ERROR_REASON_WRONG_INSTANCE: _ErrorReason.ValueType  # 2
-    """ERROR_REASON_WRONG_INSTANCE: the instance is not of the type that the model's task takes.
+    """ERROR_REASON_WRONG_INSTANCE: the instance does not have the type of the model's task.
     INVALID_ARGUMENT with BadRequest.
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 3
-    """ERROR_REASON_MODEL_NOT_FOUND: no model of that name. NOT_FOUND with ResourceInfo."""
+    """ERROR_REASON_MODEL_NOT_FOUND: there is no model of that name. NOT_FOUND with ResourceInfo."""
     ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 4
     """ERROR_REASON_VERSION_NOT_FOUND: the model has no such version. NOT_FOUND with ResourceInfo."""
     ERROR_REASON_ALIAS_NOT_FOUND: _ErrorReason.ValueType  # 5
@@ -41,49 +41,53 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_MODEL_NOT_LOADED: _ErrorReason.ValueType  # 6
     """ERROR_REASON_MODEL_NOT_LOADED: the version exists and is not loaded. UNAVAILABLE with RetryInfo."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 7
-    """ERROR_REASON_DEADLINE_EXCEEDED: the caller's time ran out first. DEADLINE_EXCEEDED."""
+    """ERROR_REASON_DEADLINE_EXCEEDED: the deadline of the call passed. DEADLINE_EXCEEDED."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 8
-    """ERROR_REASON_INTERNAL: a fault of the server; its log has the rest under the correlation id. INTERNAL."""
+    """ERROR_REASON_INTERNAL: an internal error; the server log has the details under the correlation id.
+    INTERNAL.
+    """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 9
-    """ERROR_REASON_QUEUE_FULL: too many rows wait already. RESOURCE_EXHAUSTED with RetryInfo."""
+    """ERROR_REASON_QUEUE_FULL: too many rows are queued. RESOURCE_EXHAUSTED with RetryInfo."""
     ERROR_REASON_PLAYER_NOT_FOUND: _ErrorReason.ValueType  # 10
-    """ERROR_REASON_PLAYER_NOT_FOUND: no player of that id. NOT_FOUND with ResourceInfo."""
+    """ERROR_REASON_PLAYER_NOT_FOUND: there is no player with that id. NOT_FOUND with ResourceInfo."""
     ERROR_REASON_PLAYERS_NOT_LOADED: _ErrorReason.ValueType  # 11
-    """ERROR_REASON_PLAYERS_NOT_LOADED: the players are not read yet, or cannot be. UNAVAILABLE with RetryInfo."""
+    """ERROR_REASON_PLAYERS_NOT_LOADED: the player directory is not loaded yet, or cannot be loaded.
+    UNAVAILABLE with RetryInfo.
+    """
     ERROR_REASON_NOT_EXPLAINABLE: _ErrorReason.ValueType  # 12
-    """ERROR_REASON_NOT_EXPLAINABLE: the version can predict and not explain: it was published without a
-    background. FAILED_PRECONDITION with the model and the version in ErrorInfo.
+    """ERROR_REASON_NOT_EXPLAINABLE: the version was published without background rows, so it cannot explain.
+    FAILED_PRECONDITION with the model and the version in ErrorInfo.
     """
     ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 13
-    """ERROR_REASON_SERVICE_NOT_FOUND: health is told under no such name. NOT_FOUND with ResourceInfo."""
+    """ERROR_REASON_SERVICE_NOT_FOUND: the health service has no such name. NOT_FOUND with ResourceInfo."""
     ERROR_REASON_RATE_EXCEEDED: _ErrorReason.ValueType  # 14
-    """ERROR_REASON_RATE_EXCEEDED: the caller asks for more rows a second than one caller may. RESOURCE_EXHAUSTED with
+    """ERROR_REASON_RATE_EXCEEDED: the caller exceeds its rate limit of rows per second. RESOURCE_EXHAUSTED with
     RetryInfo and QuotaFailure.
     """
-    ERROR_REASON_NOT_IDENTIFIED: _ErrorReason.ValueType  # 15
-    """ERROR_REASON_NOT_IDENTIFIED: only operators may do this, and the caller has shown no client certificate.
-    UNAUTHENTICATED.
+    ERROR_REASON_CALLER_UNAUTHENTICATED: _ErrorReason.ValueType  # 15
+    """ERROR_REASON_CALLER_UNAUTHENTICATED: the call requires an operator, and the caller presented no client
+    certificate. UNAUTHENTICATED.
     """
     ERROR_REASON_NOT_OPERATOR: _ErrorReason.ValueType  # 16
-    """ERROR_REASON_NOT_OPERATOR: only operators may do this, and the caller is none. PERMISSION_DENIED."""
-    ERROR_REASON_VERSION_REFUSED: _ErrorReason.ValueType  # 17
-    """ERROR_REASON_VERSION_REFUSED: the version does not hold what it claims, and no alias is moved onto it.
+    """ERROR_REASON_NOT_OPERATOR: the call requires an operator, and the caller is not one. PERMISSION_DENIED."""
+    ERROR_REASON_VERIFICATION_FAILED: _ErrorReason.ValueType  # 17
+    """ERROR_REASON_VERIFICATION_FAILED: the version failed verification, so the alias was not moved.
     FAILED_PRECONDITION with the model and the version in ErrorInfo.
     """
-    ERROR_REASON_NOT_BETTER: _ErrorReason.ValueType  # 18
-    """ERROR_REASON_NOT_BETTER: the version is not better than the one in production; `force` overrules.
+    ERROR_REASON_PROMOTION_GATE_FAILED: _ErrorReason.ValueType  # 18
+    """ERROR_REASON_PROMOTION_GATE_FAILED: the version is not better than the one in production; `force` overrides.
     FAILED_PRECONDITION with the model and the version in ErrorInfo.
     """
-    ERROR_REASON_MOVE_REFUSED: _ErrorReason.ValueType  # 19
-    """ERROR_REASON_MOVE_REFUSED: the alias cannot be moved so: there is nothing to roll back to. FAILED_PRECONDITION."""
-    ERROR_REASON_REPOSITORY_CLOSED: _ErrorReason.ValueType  # 20
-    """ERROR_REASON_REPOSITORY_CLOSED: the model's folder cannot be written now: another program is writing there for
-    long, or the server may not. UNAVAILABLE with RetryInfo.
+    ERROR_REASON_NO_PREVIOUS_VERSION: _ErrorReason.ValueType  # 19
+    """ERROR_REASON_NO_PREVIOUS_VERSION: there is no previous version to roll back to. FAILED_PRECONDITION."""
+    ERROR_REASON_REPOSITORY_LOCKED: _ErrorReason.ValueType  # 20
+    """ERROR_REASON_REPOSITORY_LOCKED: the model's folder cannot be written: another process holds its lock, or the
+    server has no write permission. UNAVAILABLE with RetryInfo.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """ErrorReason is what a caller may branch on. It stands, without its prefix, in `google.rpc.ErrorInfo.reason`
-    under the domain `ondeck`.
+    """ErrorReason is the machine-readable reason of an error; branch on it. `google.rpc.ErrorInfo.reason` carries it
+    without its prefix, under the domain `ondeck`.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -93,11 +97,11 @@ ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 BadRequest, one violation for each field.
 """
 ERROR_REASON_WRONG_INSTANCE: ErrorReason.ValueType  # 2
-"""ERROR_REASON_WRONG_INSTANCE: the instance is not of the type that the model's task takes.
+"""ERROR_REASON_WRONG_INSTANCE: the instance does not have the type of the model's task.
 INVALID_ARGUMENT with BadRequest.
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 3
-"""ERROR_REASON_MODEL_NOT_FOUND: no model of that name. NOT_FOUND with ResourceInfo."""
+"""ERROR_REASON_MODEL_NOT_FOUND: there is no model of that name. NOT_FOUND with ResourceInfo."""
 ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 4
 """ERROR_REASON_VERSION_NOT_FOUND: the model has no such version. NOT_FOUND with ResourceInfo."""
 ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason.ValueType  # 5
@@ -105,43 +109,47 @@ ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason.ValueType  # 5
 ERROR_REASON_MODEL_NOT_LOADED: ErrorReason.ValueType  # 6
 """ERROR_REASON_MODEL_NOT_LOADED: the version exists and is not loaded. UNAVAILABLE with RetryInfo."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 7
-"""ERROR_REASON_DEADLINE_EXCEEDED: the caller's time ran out first. DEADLINE_EXCEEDED."""
+"""ERROR_REASON_DEADLINE_EXCEEDED: the deadline of the call passed. DEADLINE_EXCEEDED."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 8
-"""ERROR_REASON_INTERNAL: a fault of the server; its log has the rest under the correlation id. INTERNAL."""
+"""ERROR_REASON_INTERNAL: an internal error; the server log has the details under the correlation id.
+INTERNAL.
+"""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 9
-"""ERROR_REASON_QUEUE_FULL: too many rows wait already. RESOURCE_EXHAUSTED with RetryInfo."""
+"""ERROR_REASON_QUEUE_FULL: too many rows are queued. RESOURCE_EXHAUSTED with RetryInfo."""
 ERROR_REASON_PLAYER_NOT_FOUND: ErrorReason.ValueType  # 10
-"""ERROR_REASON_PLAYER_NOT_FOUND: no player of that id. NOT_FOUND with ResourceInfo."""
+"""ERROR_REASON_PLAYER_NOT_FOUND: there is no player with that id. NOT_FOUND with ResourceInfo."""
 ERROR_REASON_PLAYERS_NOT_LOADED: ErrorReason.ValueType  # 11
-"""ERROR_REASON_PLAYERS_NOT_LOADED: the players are not read yet, or cannot be. UNAVAILABLE with RetryInfo."""
+"""ERROR_REASON_PLAYERS_NOT_LOADED: the player directory is not loaded yet, or cannot be loaded.
+UNAVAILABLE with RetryInfo.
+"""
 ERROR_REASON_NOT_EXPLAINABLE: ErrorReason.ValueType  # 12
-"""ERROR_REASON_NOT_EXPLAINABLE: the version can predict and not explain: it was published without a
-background. FAILED_PRECONDITION with the model and the version in ErrorInfo.
+"""ERROR_REASON_NOT_EXPLAINABLE: the version was published without background rows, so it cannot explain.
+FAILED_PRECONDITION with the model and the version in ErrorInfo.
 """
 ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 13
-"""ERROR_REASON_SERVICE_NOT_FOUND: health is told under no such name. NOT_FOUND with ResourceInfo."""
+"""ERROR_REASON_SERVICE_NOT_FOUND: the health service has no such name. NOT_FOUND with ResourceInfo."""
 ERROR_REASON_RATE_EXCEEDED: ErrorReason.ValueType  # 14
-"""ERROR_REASON_RATE_EXCEEDED: the caller asks for more rows a second than one caller may. RESOURCE_EXHAUSTED with
+"""ERROR_REASON_RATE_EXCEEDED: the caller exceeds its rate limit of rows per second. RESOURCE_EXHAUSTED with
 RetryInfo and QuotaFailure.
 """
-ERROR_REASON_NOT_IDENTIFIED: ErrorReason.ValueType  # 15
-"""ERROR_REASON_NOT_IDENTIFIED: only operators may do this, and the caller has shown no client certificate.
-UNAUTHENTICATED.
+ERROR_REASON_CALLER_UNAUTHENTICATED: ErrorReason.ValueType  # 15
+"""ERROR_REASON_CALLER_UNAUTHENTICATED: the call requires an operator, and the caller presented no client
+certificate. UNAUTHENTICATED.
 """
 ERROR_REASON_NOT_OPERATOR: ErrorReason.ValueType  # 16
-"""ERROR_REASON_NOT_OPERATOR: only operators may do this, and the caller is none. PERMISSION_DENIED."""
-ERROR_REASON_VERSION_REFUSED: ErrorReason.ValueType  # 17
-"""ERROR_REASON_VERSION_REFUSED: the version does not hold what it claims, and no alias is moved onto it.
+"""ERROR_REASON_NOT_OPERATOR: the call requires an operator, and the caller is not one. PERMISSION_DENIED."""
+ERROR_REASON_VERIFICATION_FAILED: ErrorReason.ValueType  # 17
+"""ERROR_REASON_VERIFICATION_FAILED: the version failed verification, so the alias was not moved.
 FAILED_PRECONDITION with the model and the version in ErrorInfo.
 """
-ERROR_REASON_NOT_BETTER: ErrorReason.ValueType  # 18
-"""ERROR_REASON_NOT_BETTER: the version is not better than the one in production; `force` overrules.
+ERROR_REASON_PROMOTION_GATE_FAILED: ErrorReason.ValueType  # 18
+"""ERROR_REASON_PROMOTION_GATE_FAILED: the version is not better than the one in production; `force` overrides.
 FAILED_PRECONDITION with the model and the version in ErrorInfo.
 """
-ERROR_REASON_MOVE_REFUSED: ErrorReason.ValueType  # 19
-"""ERROR_REASON_MOVE_REFUSED: the alias cannot be moved so: there is nothing to roll back to. FAILED_PRECONDITION."""
-ERROR_REASON_REPOSITORY_CLOSED: ErrorReason.ValueType  # 20
-"""ERROR_REASON_REPOSITORY_CLOSED: the model's folder cannot be written now: another program is writing there for
-long, or the server may not. UNAVAILABLE with RetryInfo.
+ERROR_REASON_NO_PREVIOUS_VERSION: ErrorReason.ValueType  # 19
+"""ERROR_REASON_NO_PREVIOUS_VERSION: there is no previous version to roll back to. FAILED_PRECONDITION."""
+ERROR_REASON_REPOSITORY_LOCKED: ErrorReason.ValueType  # 20
+"""ERROR_REASON_REPOSITORY_LOCKED: the model's folder cannot be written: another process holds its lock, or the
+server has no write permission. UNAVAILABLE with RetryInfo.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

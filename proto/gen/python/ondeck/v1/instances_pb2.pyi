@@ -26,17 +26,17 @@ class _Side:
 class _SideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Side.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SIDE_UNSPECIFIED: _Side.ValueType  # 0
-    """SIDE_UNSPECIFIED means that the side is not known."""
+    """SIDE_UNSPECIFIED means that the side is unknown."""
     SIDE_LEFT: _Side.ValueType  # 1
     """SIDE_LEFT is Statcast's `L`."""
     SIDE_RIGHT: _Side.ValueType  # 2
     """SIDE_RIGHT is Statcast's `R`."""
 
 class Side(_Side, metaclass=_SideEnumTypeWrapper):
-    """Side of the plate or of the body, seen as Statcast writes it in `stand` and `p_throws`."""
+    """Side is a side of the plate or of the body, as in Statcast's `stand` and `p_throws`."""
 
 SIDE_UNSPECIFIED: Side.ValueType  # 0
-"""SIDE_UNSPECIFIED means that the side is not known."""
+"""SIDE_UNSPECIFIED means that the side is unknown."""
 SIDE_LEFT: Side.ValueType  # 1
 """SIDE_LEFT is Statcast's `L`."""
 SIDE_RIGHT: Side.ValueType  # 2
@@ -50,7 +50,7 @@ class _PitchType:
 class _PitchTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PitchType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PITCH_TYPE_UNSPECIFIED: _PitchType.ValueType  # 0
-    """PITCH_TYPE_UNSPECIFIED means that the type is not known."""
+    """PITCH_TYPE_UNSPECIFIED means that the type is unknown."""
     PITCH_TYPE_FF: _PitchType.ValueType  # 1
     """PITCH_TYPE_FF is a four-seam fastball."""
     PITCH_TYPE_SI: _PitchType.ValueType  # 2
@@ -82,7 +82,7 @@ class _PitchTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PitchType.V
     PITCH_TYPE_EP: _PitchType.ValueType  # 15
     """PITCH_TYPE_EP is an eephus."""
     PITCH_TYPE_FA: _PitchType.ValueType  # 16
-    """PITCH_TYPE_FA is a fastball of no nearer kind, as position players throw it."""
+    """PITCH_TYPE_FA is a fastball without further classification, as position players throw it."""
     PITCH_TYPE_PO: _PitchType.ValueType  # 17
     """PITCH_TYPE_PO is a pitch-out."""
 
@@ -90,7 +90,7 @@ class PitchType(_PitchType, metaclass=_PitchTypeEnumTypeWrapper):
     """PitchType is Statcast's `pitch_type`, one value for each two-letter code."""
 
 PITCH_TYPE_UNSPECIFIED: PitchType.ValueType  # 0
-"""PITCH_TYPE_UNSPECIFIED means that the type is not known."""
+"""PITCH_TYPE_UNSPECIFIED means that the type is unknown."""
 PITCH_TYPE_FF: PitchType.ValueType  # 1
 """PITCH_TYPE_FF is a four-seam fastball."""
 PITCH_TYPE_SI: PitchType.ValueType  # 2
@@ -122,7 +122,7 @@ PITCH_TYPE_KN: PitchType.ValueType  # 14
 PITCH_TYPE_EP: PitchType.ValueType  # 15
 """PITCH_TYPE_EP is an eephus."""
 PITCH_TYPE_FA: PitchType.ValueType  # 16
-"""PITCH_TYPE_FA is a fastball of no nearer kind, as position players throw it."""
+"""PITCH_TYPE_FA is a fastball without further classification, as position players throw it."""
 PITCH_TYPE_PO: PitchType.ValueType  # 17
 """PITCH_TYPE_PO is a pitch-out."""
 Global___PitchType: _TypeAlias = PitchType  # noqa: Y015
@@ -134,7 +134,7 @@ class _Park:
 class _ParkEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Park.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PARK_UNSPECIFIED: _Park.ValueType  # 0
-    """PARK_UNSPECIFIED means that the park is not known, or is none of these."""
+    """PARK_UNSPECIFIED means that the park is unknown or is not listed."""
     PARK_ANGEL_STADIUM: _Park.ValueType  # 1
     """PARK_ANGEL_STADIUM is Angel Stadium, of the Los Angeles Angels."""
     PARK_CHASE_FIELD: _Park.ValueType  # 2
@@ -204,7 +204,7 @@ class Park(_Park, metaclass=_ParkEnumTypeWrapper):
     """Park is where a game is played."""
 
 PARK_UNSPECIFIED: Park.ValueType  # 0
-"""PARK_UNSPECIFIED means that the park is not known, or is none of these."""
+"""PARK_UNSPECIFIED means that the park is unknown or is not listed."""
 PARK_ANGEL_STADIUM: Park.ValueType  # 1
 """PARK_ANGEL_STADIUM is Angel Stadium, of the Los Angeles Angels."""
 PARK_CHASE_FIELD: Park.ValueType  # 2
@@ -278,7 +278,7 @@ class _InfieldAlignment:
 class _InfieldAlignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InfieldAlignment.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     INFIELD_ALIGNMENT_UNSPECIFIED: _InfieldAlignment.ValueType  # 0
-    """INFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+    """INFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is unknown."""
     INFIELD_ALIGNMENT_STANDARD: _InfieldAlignment.ValueType  # 1
     """INFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
     INFIELD_ALIGNMENT_STRATEGIC: _InfieldAlignment.ValueType  # 2
@@ -292,7 +292,7 @@ class InfieldAlignment(_InfieldAlignment, metaclass=_InfieldAlignmentEnumTypeWra
     """InfieldAlignment is Statcast's `if_fielding_alignment`."""
 
 INFIELD_ALIGNMENT_UNSPECIFIED: InfieldAlignment.ValueType  # 0
-"""INFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+"""INFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is unknown."""
 INFIELD_ALIGNMENT_STANDARD: InfieldAlignment.ValueType  # 1
 """INFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
 INFIELD_ALIGNMENT_STRATEGIC: InfieldAlignment.ValueType  # 2
@@ -310,7 +310,7 @@ class _OutfieldAlignment:
 class _OutfieldAlignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutfieldAlignment.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     OUTFIELD_ALIGNMENT_UNSPECIFIED: _OutfieldAlignment.ValueType  # 0
-    """OUTFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+    """OUTFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is unknown."""
     OUTFIELD_ALIGNMENT_STANDARD: _OutfieldAlignment.ValueType  # 1
     """OUTFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
     OUTFIELD_ALIGNMENT_STRATEGIC: _OutfieldAlignment.ValueType  # 2
@@ -322,7 +322,7 @@ class OutfieldAlignment(_OutfieldAlignment, metaclass=_OutfieldAlignmentEnumType
     """OutfieldAlignment is Statcast's `of_fielding_alignment`."""
 
 OUTFIELD_ALIGNMENT_UNSPECIFIED: OutfieldAlignment.ValueType  # 0
-"""OUTFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is not known."""
+"""OUTFIELD_ALIGNMENT_UNSPECIFIED means that the alignment is unknown."""
 OUTFIELD_ALIGNMENT_STANDARD: OutfieldAlignment.ValueType  # 1
 """OUTFIELD_ALIGNMENT_STANDARD is Statcast's `Standard`."""
 OUTFIELD_ALIGNMENT_STRATEGIC: OutfieldAlignment.ValueType  # 2
@@ -335,7 +335,7 @@ Global___OutfieldAlignment: _TypeAlias = OutfieldAlignment  # noqa: Y015
 class Pitch(_message.Message):
     """Pitch is one pitch as it crosses the plate, in Statcast's names and units.
 
-    A field that Statcast leaves empty stays unset. NaN and infinity are refused.
+    A field that Statcast leaves empty stays unset. NaN and infinity are rejected.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -384,7 +384,7 @@ class Pitch(_message.Message):
     """
     sz_top: _builtins.float
     """sz_top is the top of this batter's strike zone: feet above the ground. From 1 to 6.
-    Unset: the zone is not known, and the answer is less sure.
+    Unset: the zone is unknown, and the prediction is less certain.
     """
     sz_bot: _builtins.float
     """sz_bot is the bottom of this batter's strike zone: feet above the ground. From 0 to 4; below sz_top."""
@@ -403,7 +403,7 @@ class Pitch(_message.Message):
     p_throws: Global___Side.ValueType
     """p_throws is the hand the pitcher throws with."""
     pitch_type: Global___PitchType.ValueType
-    """pitch_type is the kind of pitch. A number that this server does not know counts as not known."""
+    """pitch_type is the kind of pitch. An unknown number counts as unspecified."""
     release_pos_x: _builtins.float
     """release_pos_x is where the ball leaves the hand, sideways: feet from the middle of the plate, from the catcher's
     view. From -15 to 15.
@@ -435,7 +435,7 @@ class Pitch(_message.Message):
     outs_when_up: _builtins.int
     """outs_when_up is the count of outs before the pitch: 0 to 2."""
     on_1b: _builtins.bool
-    """on_1b tells whether a runner is on first base. Unset: not known. (Statcast names the runner.)"""
+    """on_1b is true if a runner is on first base. Unset: unknown. (Statcast names the runner.)"""
     on_2b: _builtins.bool
     """on_2b tells whether a runner is on second base; see on_1b."""
     on_3b: _builtins.bool
@@ -620,7 +620,7 @@ class BattedBall(_message.Message):
     """BattedBall is one ball in play as it leaves the bat, in Statcast's names and units.
 
     The direction is given once: as spray_angle, or as hc_x and hc_y. A field that Statcast leaves empty stays
-    unset. NaN and infinity are refused.
+    unset. NaN and infinity are rejected.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -659,15 +659,15 @@ class BattedBall(_message.Message):
     p_throws: Global___Side.ValueType
     """p_throws is the hand the pitcher throws with."""
     park: Global___Park.ValueType
-    """park is where the game is played. Unset: the distance to the fence is not known, and the answer is less sure."""
+    """park is where the game is played. Unset: the distance to the fence is unknown, and the prediction is less certain."""
     if_fielding_alignment: Global___InfieldAlignment.ValueType
-    """if_fielding_alignment is how the infield stands."""
+    """if_fielding_alignment is the alignment of the infield."""
     of_fielding_alignment: Global___OutfieldAlignment.ValueType
-    """of_fielding_alignment is how the outfield stands."""
+    """of_fielding_alignment is the alignment of the outfield."""
     outs_when_up: _builtins.int
     """outs_when_up is the count of outs before the ball was hit: 0 to 2."""
     on_1b: _builtins.bool
-    """on_1b tells whether a runner is on first base. Unset: not known. (Statcast names the runner.)"""
+    """on_1b is true if a runner is on first base. Unset: unknown. (Statcast names the runner.)"""
     on_2b: _builtins.bool
     """on_2b tells whether a runner is on second base; see on_1b."""
     on_3b: _builtins.bool
@@ -735,10 +735,10 @@ Global___BattedBall: _TypeAlias = BattedBall  # noqa: Y015
 
 @_typing.final
 class PitchColumns(_message.Message):
-    """PitchColumns is many pitches, one packed column for each field of Pitch.
+    """PitchColumns is many pitches, one packed column per field of Pitch.
 
     All columns that are not empty have the same length; an empty column is absent in every row. NaN means
-    absent in that row, and is refused in a column that the task requires.
+    absent in that row, and is rejected in a column that the task requires.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -883,15 +883,15 @@ class PitchColumns(_message.Message):
 
     @_builtins.property
     def on_1b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """on_1b: see Pitch.on_1b; 1 where there is one, 0 where there is none."""
+        """on_1b: see Pitch.on_1b; 1 if occupied, 0 if empty."""
 
     @_builtins.property
     def on_2b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """on_2b: see Pitch.on_2b; 1 where there is one, 0 where there is none."""
+        """on_2b: see Pitch.on_2b; 1 if occupied, 0 if empty."""
 
     @_builtins.property
     def on_3b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """on_3b: see Pitch.on_3b; 1 where there is one, 0 where there is none."""
+        """on_3b: see Pitch.on_3b; 1 if occupied, 0 if empty."""
 
     @_builtins.property
     def bat_score(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
@@ -961,10 +961,10 @@ Global___PitchColumns: _TypeAlias = PitchColumns  # noqa: Y015
 
 @_typing.final
 class BattedBallColumns(_message.Message):
-    """BattedBallColumns is many balls in play, one packed column for each field of BattedBall.
+    """BattedBallColumns is many balls in play, one packed column per field of BattedBall.
 
     All columns that are not empty have the same length; an empty column is absent in every row. NaN means
-    absent in that row, and is refused in a column that the task requires.
+    absent in that row, and is rejected in a column that the task requires.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1029,15 +1029,15 @@ class BattedBallColumns(_message.Message):
 
     @_builtins.property
     def on_1b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """on_1b: see BattedBall.on_1b; 1 where there is one, 0 where there is none."""
+        """on_1b: see BattedBall.on_1b; 1 if occupied, 0 if empty."""
 
     @_builtins.property
     def on_2b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """on_2b: see BattedBall.on_2b; 1 where there is one, 0 where there is none."""
+        """on_2b: see BattedBall.on_2b; 1 if occupied, 0 if empty."""
 
     @_builtins.property
     def on_3b(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """on_3b: see BattedBall.on_3b; 1 where there is one, 0 where there is none."""
+        """on_3b: see BattedBall.on_3b; 1 if occupied, 0 if empty."""
 
     def __init__(
         self,

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from ondeck.v1 import model_spec_pb2 as ondeck_dot_v1_dot_model__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dondeck/v1/model_service.proto\x12\tondeck.v1\x1a\x1aondeck/v1/model_spec.proto\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.ondeck.v1.Model\"6\n\x0fGetModelRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\"3\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.ondeck.v1.Model\"]\n\x10MoveAliasRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"7\n\x11MoveAliasResponse\x12\"\n\x04move\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.AliasMove\"A\n\x14RollbackModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\";\n\x15RollbackModelResponse\x12\"\n\x04move\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.AliasMove\"\\\n\x15ListAliasMovesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x16ListAliasMovesResponse\x12#\n\x05moves\x18\x01 \x03(\x0b\x32\x14.ondeck.v1.AliasMove\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbf\x01\n\tAliasMove\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04when\x18\x02 \x01(\t\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\r\n\x05\x61lias\x18\x05 \x01(\t\x12\x19\n\x0c\x66rom_version\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x12\n\nto_version\x18\x07 \x01(\r\x12\x0b\n\x03why\x18\x08 \x01(\t\x12\x0e\n\x06\x66orced\x18\t \x01(\x08\x12\x10\n\x08rollback\x18\n \x01(\x08\x42\x0f\n\r_from_version\"\xfe\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.ondeck.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x06 \x01(\t\x12\x0c\n\x04task\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x10\n\x08outcomes\x18\t \x03(\t\x12\x13\n\x0b\x66\x65\x61ture_set\x18\n \x01(\t\x12$\n\x08\x66\x65\x61tures\x18\x0b \x03(\x0b\x32\x12.ondeck.v1.Feature\x12-\n\x0ftraining_window\x18\x0c \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x15\n\rtraining_rows\x18\r \x01(\x04\x12.\n\nevaluation\x18\x0e \x01(\x0b\x32\x1a.ondeck.v1.ModelEvaluation\x12\x16\n\x0ewanted_aliases\x18\x0f \x03(\t\":\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"0\n\tDayWindow\x12\x11\n\tfirst_day\x18\x01 \x01(\t\x12\x10\n\x08last_day\x18\x02 \x01(\t\"\xa6\x01\n\x0fModelEvaluation\x12$\n\x06\x66itted\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12$\n\x06judged\x18\x02 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x12\n\nserved_fit\x18\x04 \x01(\x08\x12%\n\x06scores\x18\x05 \x03(\x0b\x32\x15.ondeck.v1.ModelScore\"\xcb\x01\n\nModelScore\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x11\n\tpredictor\x18\x02 \x01(\t\x12\x15\n\x08log_loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x62rier\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03\x65\x63\x65\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03\x61uc\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01H\x04\x88\x01\x01\x42\x0b\n\t_log_lossB\x08\n\x06_brierB\x06\n\x04_eceB\x06\n\x04_aucB\x0b\n\t_accuracy*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_PRESENT\x10\x01\x12\x16\n\x12MODEL_STATE_LOADED\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x12\x17\n\x13MODEL_STATE_LOADING\x10\x04\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x05\x32\x91\x03\n\x0cModelService\x12I\n\nListModels\x12\x1c.ondeck.v1.ListModelsRequest\x1a\x1d.ondeck.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.ondeck.v1.GetModelRequest\x1a\x1b.ondeck.v1.GetModelResponse\x12\x46\n\tMoveAlias\x12\x1b.ondeck.v1.MoveAliasRequest\x1a\x1c.ondeck.v1.MoveAliasResponse\x12R\n\rRollbackModel\x12\x1f.ondeck.v1.RollbackModelRequest\x1a .ondeck.v1.RollbackModelResponse\x12U\n\x0eListAliasMoves\x12 .ondeck.v1.ListAliasMovesRequest\x1a!.ondeck.v1.ListAliasMovesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dondeck/v1/model_service.proto\x12\tondeck.v1\x1a\x1aondeck/v1/model_spec.proto\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.ondeck.v1.Model\"6\n\x0fGetModelRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\"3\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.ondeck.v1.Model\"`\n\x10MoveAliasRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\";\n\x11MoveAliasResponse\x12&\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x16.ondeck.v1.AliasChange\"D\n\x14RollbackModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"?\n\x15RollbackModelResponse\x12&\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x16.ondeck.v1.AliasChange\"^\n\x17ListAliasChangesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x18ListAliasChangesResponse\x12\'\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x16.ondeck.v1.AliasChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xca\x01\n\x0b\x41liasChange\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08moved_at\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\r\n\x05\x61lias\x18\x05 \x01(\t\x12\x19\n\x0c\x66rom_version\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x12\n\nto_version\x18\x07 \x01(\r\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06\x66orced\x18\t \x01(\x08\x12\x10\n\x08rollback\x18\n \x01(\x08\x42\x0f\n\r_from_version\"\xff\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.ondeck.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x06 \x01(\t\x12\x0c\n\x04task\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x10\n\x08outcomes\x18\t \x03(\t\x12\x13\n\x0b\x66\x65\x61ture_set\x18\n \x01(\t\x12$\n\x08\x66\x65\x61tures\x18\x0b \x03(\x0b\x32\x12.ondeck.v1.Feature\x12-\n\x0ftraining_window\x18\x0c \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x15\n\rtraining_rows\x18\r \x01(\x04\x12.\n\nevaluation\x18\x0e \x01(\x0b\x32\x1a.ondeck.v1.ModelEvaluation\x12\x17\n\x0f\x64\x65sired_aliases\x18\x0f \x03(\t\":\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"0\n\tDayWindow\x12\x11\n\tfirst_day\x18\x01 \x01(\t\x12\x10\n\x08last_day\x18\x02 \x01(\t\"\xbe\x01\n\x0fModelEvaluation\x12-\n\x0ftraining_window\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12/\n\x11\x65valuation_window\x18\x02 \x01(\x0b\x32\x14.ondeck.v1.DayWindow\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x16\n\x0eis_serving_fit\x18\x04 \x01(\x08\x12%\n\x06scores\x18\x05 \x03(\x0b\x32\x15.ondeck.v1.ModelScore\"\xcb\x01\n\nModelScore\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x11\n\tpredictor\x18\x02 \x01(\t\x12\x15\n\x08log_loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x62rier\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03\x65\x63\x65\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03\x61uc\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01H\x04\x88\x01\x01\x42\x0b\n\t_log_lossB\x08\n\x06_brierB\x06\n\x04_eceB\x06\n\x04_aucB\x0b\n\t_accuracy*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_PRESENT\x10\x01\x12\x16\n\x12MODEL_STATE_LOADED\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x12\x17\n\x13MODEL_STATE_LOADING\x10\x04\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x05\x32\x97\x03\n\x0cModelService\x12I\n\nListModels\x12\x1c.ondeck.v1.ListModelsRequest\x1a\x1d.ondeck.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.ondeck.v1.GetModelRequest\x1a\x1b.ondeck.v1.GetModelResponse\x12\x46\n\tMoveAlias\x12\x1b.ondeck.v1.MoveAliasRequest\x1a\x1c.ondeck.v1.MoveAliasResponse\x12R\n\rRollbackModel\x12\x1f.ondeck.v1.RollbackModelRequest\x1a .ondeck.v1.RollbackModelResponse\x12[\n\x10ListAliasChanges\x12\".ondeck.v1.ListAliasChangesRequest\x1a#.ondeck.v1.ListAliasChangesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ondeck.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=1785
-  _globals['_MODELSTATE']._serialized_end=1952
+  _globals['_MODELSTATE']._serialized_start=1843
+  _globals['_MODELSTATE']._serialized_end=2010
   _globals['_LISTMODELSREQUEST']._serialized_start=72
   _globals['_LISTMODELSREQUEST']._serialized_end=91
   _globals['_LISTMODELSRESPONSE']._serialized_start=93
@@ -43,29 +43,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_start=205
   _globals['_GETMODELRESPONSE']._serialized_end=256
   _globals['_MOVEALIASREQUEST']._serialized_start=258
-  _globals['_MOVEALIASREQUEST']._serialized_end=351
-  _globals['_MOVEALIASRESPONSE']._serialized_start=353
-  _globals['_MOVEALIASRESPONSE']._serialized_end=408
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=410
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=475
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=477
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=536
-  _globals['_LISTALIASMOVESREQUEST']._serialized_start=538
-  _globals['_LISTALIASMOVESREQUEST']._serialized_end=630
-  _globals['_LISTALIASMOVESRESPONSE']._serialized_start=632
-  _globals['_LISTALIASMOVESRESPONSE']._serialized_end=718
-  _globals['_ALIASMOVE']._serialized_start=721
-  _globals['_ALIASMOVE']._serialized_end=912
-  _globals['_MODEL']._serialized_start=915
-  _globals['_MODEL']._serialized_end=1297
-  _globals['_FEATURE']._serialized_start=1299
-  _globals['_FEATURE']._serialized_end=1357
-  _globals['_DAYWINDOW']._serialized_start=1359
-  _globals['_DAYWINDOW']._serialized_end=1407
-  _globals['_MODELEVALUATION']._serialized_start=1410
-  _globals['_MODELEVALUATION']._serialized_end=1576
-  _globals['_MODELSCORE']._serialized_start=1579
-  _globals['_MODELSCORE']._serialized_end=1782
-  _globals['_MODELSERVICE']._serialized_start=1955
-  _globals['_MODELSERVICE']._serialized_end=2356
+  _globals['_MOVEALIASREQUEST']._serialized_end=354
+  _globals['_MOVEALIASRESPONSE']._serialized_start=356
+  _globals['_MOVEALIASRESPONSE']._serialized_end=415
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=417
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=485
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=487
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=550
+  _globals['_LISTALIASCHANGESREQUEST']._serialized_start=552
+  _globals['_LISTALIASCHANGESREQUEST']._serialized_end=646
+  _globals['_LISTALIASCHANGESRESPONSE']._serialized_start=648
+  _globals['_LISTALIASCHANGESRESPONSE']._serialized_end=740
+  _globals['_ALIASCHANGE']._serialized_start=743
+  _globals['_ALIASCHANGE']._serialized_end=945
+  _globals['_MODEL']._serialized_start=948
+  _globals['_MODEL']._serialized_end=1331
+  _globals['_FEATURE']._serialized_start=1333
+  _globals['_FEATURE']._serialized_end=1391
+  _globals['_DAYWINDOW']._serialized_start=1393
+  _globals['_DAYWINDOW']._serialized_end=1441
+  _globals['_MODELEVALUATION']._serialized_start=1444
+  _globals['_MODELEVALUATION']._serialized_end=1634
+  _globals['_MODELSCORE']._serialized_start=1637
+  _globals['_MODELSCORE']._serialized_end=1840
+  _globals['_MODELSERVICE']._serialized_start=2013
+  _globals['_MODELSERVICE']._serialized_end=2420
 # @@protoc_insertion_point(module_scope)

@@ -31,34 +31,34 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_PRESENT: _ModelState.ValueType  # 1
     """MODEL_STATE_PRESENT: the version is in the repository and is not loaded."""
     MODEL_STATE_LOADED: _ModelState.ValueType  # 2
-    """MODEL_STATE_LOADED: the version is verified, warm and answers."""
+    """MODEL_STATE_LOADED: the version is verified, warm and serves predictions."""
     MODEL_STATE_REFUSED: _ModelState.ValueType  # 3
-    """MODEL_STATE_REFUSED: the version did not pass its checks; state_reason says why."""
+    """MODEL_STATE_REFUSED: the version failed verification; state_reason gives the cause."""
     MODEL_STATE_LOADING: _ModelState.ValueType  # 4
-    """MODEL_STATE_LOADING: the version is being read, verified and warmed, and does not answer yet."""
+    """MODEL_STATE_LOADING: the version is being read, verified and warmed up; it does not serve yet."""
     MODEL_STATE_UNLOADING: _ModelState.ValueType  # 5
-    """MODEL_STATE_UNLOADING: the version is asked for no more, and still answers those who asked before."""
+    """MODEL_STATE_UNLOADING: the version takes no new requests and finishes those in flight."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
-    """ModelState tells whether a version can answer."""
+    """ModelState is the load state of a version."""
 
 MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
 """MODEL_STATE_UNSPECIFIED is never sent."""
 MODEL_STATE_PRESENT: ModelState.ValueType  # 1
 """MODEL_STATE_PRESENT: the version is in the repository and is not loaded."""
 MODEL_STATE_LOADED: ModelState.ValueType  # 2
-"""MODEL_STATE_LOADED: the version is verified, warm and answers."""
+"""MODEL_STATE_LOADED: the version is verified, warm and serves predictions."""
 MODEL_STATE_REFUSED: ModelState.ValueType  # 3
-"""MODEL_STATE_REFUSED: the version did not pass its checks; state_reason says why."""
+"""MODEL_STATE_REFUSED: the version failed verification; state_reason gives the cause."""
 MODEL_STATE_LOADING: ModelState.ValueType  # 4
-"""MODEL_STATE_LOADING: the version is being read, verified and warmed, and does not answer yet."""
+"""MODEL_STATE_LOADING: the version is being read, verified and warmed up; it does not serve yet."""
 MODEL_STATE_UNLOADING: ModelState.ValueType  # 5
-"""MODEL_STATE_UNLOADING: the version is asked for no more, and still answers those who asked before."""
+"""MODEL_STATE_UNLOADING: the version takes no new requests and finishes those in flight."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
-    """ListModelsRequest asks for all models."""
+    """ListModelsRequest requests all models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -75,14 +75,14 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
-    """ListModelsResponse is the answer to ListModelsRequest."""
+    """ListModelsResponse holds all versions of all models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
-        """models holds one entry for each version, sorted by name and version."""
+        """models has one entry per version, sorted by name and version."""
 
     def __init__(
         self,
@@ -99,14 +99,14 @@ Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):
-    """GetModelRequest asks for one version of a model."""
+    """GetModelRequest requests one version of a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _model_spec_pb2.ModelSpec:
-        """model names the version. Required."""
+        """model selects the version. Required."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
 
 @_typing.final
 class GetModelResponse(_message.Message):
-    """GetModelResponse is the answer to GetModelRequest."""
+    """GetModelResponse holds one version."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -147,39 +147,39 @@ Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
 
 @_typing.final
 class MoveAliasRequest(_message.Message):
-    """MoveAliasRequest asks that an alias point to a version."""
+    """MoveAliasRequest points an alias to a version."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    WHY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """model is the name of the model. Required."""
     alias: _builtins.str
-    """alias is the alias to move; it need not exist yet. Empty: `production`. A lower-case letter, then lower-case
+    """alias is the alias to move; it is created if it does not exist. Empty: `production`. A lower-case letter, then lower-case
     letters, digits and `_`, at most 64 in all.
     """
     version: _builtins.int
-    """version is the number of the version that it shall point to. Required; at least 1."""
-    why: _builtins.str
-    """why is kept in the history, for those who read it later. Required. At most 1000 characters."""
+    """version is the version number to point it to. Required; at least 1."""
+    reason: _builtins.str
+    """reason is recorded in the alias log. Required. At most 1000 characters."""
     force: _builtins.bool
-    """force overrules the figures of a version that is not better, never its claims; the history keeps that it did."""
+    """force overrides the promotion gate, never the verification; the alias log records it."""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         alias: _builtins.str = ...,
         version: _builtins.int = ...,
-        why: _builtins.str = ...,
+        reason: _builtins.str = ...,
         force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "force", b"force", "model", b"model", "version", b"version", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "force", b"force", "model", b"model", "reason", b"reason", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,23 +187,23 @@ Global___MoveAliasRequest: _TypeAlias = MoveAliasRequest  # noqa: Y015
 
 @_typing.final
 class MoveAliasResponse(_message.Message):
-    """MoveAliasResponse is the answer to MoveAliasRequest."""
+    """MoveAliasResponse holds the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MOVE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def move(self) -> Global___AliasMove:
-        """move is what was done; unset where the alias pointed to the version already."""
+    def change(self) -> Global___AliasChange:
+        """change is the recorded change; unset if the alias already pointed to the version."""
 
     def __init__(
         self,
         *,
-        move: Global___AliasMove | None = ...,
+        change: Global___AliasChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,29 +211,29 @@ Global___MoveAliasResponse: _TypeAlias = MoveAliasResponse  # noqa: Y015
 
 @_typing.final
 class RollbackModelRequest(_message.Message):
-    """RollbackModelRequest asks that what served before serve again."""
+    """RollbackModelRequest points an alias to its previous version."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
-    WHY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """model is the name of the model. Required."""
     alias: _builtins.str
-    """alias is the alias to put back. Empty: `production`."""
-    why: _builtins.str
-    """why is kept in the history, for those who read it later. Required. At most 1000 characters."""
+    """alias is the alias to roll back. Empty: `production`."""
+    reason: _builtins.str
+    """reason is recorded in the alias log. Required. At most 1000 characters."""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         alias: _builtins.str = ...,
-        why: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "model", b"model", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "model", b"model", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -241,31 +241,31 @@ Global___RollbackModelRequest: _TypeAlias = RollbackModelRequest  # noqa: Y015
 
 @_typing.final
 class RollbackModelResponse(_message.Message):
-    """RollbackModelResponse is the answer to RollbackModelRequest."""
+    """RollbackModelResponse holds the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MOVE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def move(self) -> Global___AliasMove:
-        """move is what was done. Always set."""
+    def change(self) -> Global___AliasChange:
+        """change is the recorded change. Always set."""
 
     def __init__(
         self,
         *,
-        move: Global___AliasMove | None = ...,
+        change: Global___AliasChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RollbackModelResponse: _TypeAlias = RollbackModelResponse  # noqa: Y015
 
 @_typing.final
-class ListAliasMovesRequest(_message.Message):
-    """ListAliasMovesRequest asks for the history of a model's aliases."""
+class ListAliasChangesRequest(_message.Message):
+    """ListAliasChangesRequest requests the alias log of a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -276,11 +276,11 @@ class ListAliasMovesRequest(_message.Message):
     model: _builtins.str
     """model is the name of the model. Required."""
     alias: _builtins.str
-    """alias is the one whose moves are wanted. Empty: every one."""
+    """alias filters by alias. Empty: all aliases."""
     page_size: _builtins.int
-    """page_size is how many are wanted at once. From 1 to 1000; 0: 100."""
+    """page_size is the largest number of changes to return. From 1 to 1000; 0: 100."""
     page_token: _builtins.str
-    """page_token is the next_page_token of the page before; empty for the first."""
+    """page_token is the next_page_token of the previous page; empty for the first page."""
     def __init__(
         self,
         *,
@@ -295,99 +295,99 @@ class ListAliasMovesRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListAliasMovesRequest: _TypeAlias = ListAliasMovesRequest  # noqa: Y015
+Global___ListAliasChangesRequest: _TypeAlias = ListAliasChangesRequest  # noqa: Y015
 
 @_typing.final
-class ListAliasMovesResponse(_message.Message):
-    """ListAliasMovesResponse is the answer to ListAliasMovesRequest."""
+class ListAliasChangesResponse(_message.Message):
+    """ListAliasChangesResponse is one page of the alias log."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MOVES_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """next_page_token asks for the next page; empty where there is none."""
+    """next_page_token is the token of the next page; empty on the last page."""
     @_builtins.property
-    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasMove]:
-        """moves are the latest that are left, the latest first."""
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasChange]:
+        """changes are sorted newest first."""
 
     def __init__(
         self,
         *,
-        moves: _abc.Iterable[Global___AliasMove] | None = ...,
+        changes: _abc.Iterable[Global___AliasChange] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves", b"moves", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListAliasMovesResponse: _TypeAlias = ListAliasMovesResponse  # noqa: Y015
+Global___ListAliasChangesResponse: _TypeAlias = ListAliasChangesResponse  # noqa: Y015
 
 @_typing.final
-class AliasMove(_message.Message):
-    """AliasMove is one move of an alias, as it is on record."""
+class AliasChange(_message.Message):
+    """AliasChange is one change of an alias, as the alias log records it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
-    WHEN_FIELD_NUMBER: _builtins.int
-    WHO_FIELD_NUMBER: _builtins.int
+    MOVED_AT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     FROM_VERSION_FIELD_NUMBER: _builtins.int
     TO_VERSION_FIELD_NUMBER: _builtins.int
-    WHY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     FORCED_FIELD_NUMBER: _builtins.int
     ROLLBACK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is of this move alone."""
-    when: _builtins.str
-    """when is the moment of the move, as RFC 3339 in UTC."""
-    who: _builtins.str
-    """who moved it: the identity of a caller, or its address, or the login name of whoever ran a command."""
+    """id identifies the change; it is unique."""
+    moved_at: _builtins.str
+    """moved_at is the time of the change, as RFC 3339 in UTC."""
+    actor: _builtins.str
+    """actor is the identity of the caller, else its address, or the login name of the user who ran a command."""
     model: _builtins.str
     """model is the name of the model."""
     alias: _builtins.str
-    """alias is the alias that moved."""
+    """alias is the alias that changed."""
     from_version: _builtins.int
-    """from_version is where it pointed before; unset where it was new."""
+    """from_version is the version it pointed to before; unset if the alias was new."""
     to_version: _builtins.int
-    """to_version is where it points since."""
-    why: _builtins.str
-    """why says why, in the words of whoever moved it, and what the figures said."""
+    """to_version is the version it points to after the change."""
+    reason: _builtins.str
+    """reason is the reason that the actor gave, with the result of the promotion gate."""
     forced: _builtins.bool
-    """forced tells that it was moved though the figures spoke against it."""
+    """forced is true if the change overrode the promotion gate."""
     rollback: _builtins.bool
-    """rollback tells that it went back to what served before."""
+    """rollback is true if the change was a rollback."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
-        when: _builtins.str = ...,
-        who: _builtins.str = ...,
+        moved_at: _builtins.str = ...,
+        actor: _builtins.str = ...,
         model: _builtins.str = ...,
         alias: _builtins.str = ...,
         from_version: _builtins.int | None = ...,
         to_version: _builtins.int = ...,
-        why: _builtins.str = ...,
+        reason: _builtins.str = ...,
         forced: _builtins.bool = ...,
         rollback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "from_version", b"from_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "alias", b"alias", "forced", b"forced", "from_version", b"from_version", "id", b"id", "model", b"model", "rollback", b"rollback", "to_version", b"to_version", "when", b"when", "who", b"who", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "actor", b"actor", "alias", b"alias", "forced", b"forced", "from_version", b"from_version", "id", b"id", "model", b"model", "moved_at", b"moved_at", "reason", b"reason", "rollback", b"rollback", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__from_version: _TypeAlias = _typing.Literal["from_version"]  # noqa: Y015
     _WhichOneofArgType__from_version: _TypeAlias = _typing.Literal["_from_version", b"_from_version"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__from_version) -> _WhichOneofReturnType__from_version | None: ...
 
-Global___AliasMove: _TypeAlias = AliasMove  # noqa: Y015
+Global___AliasChange: _TypeAlias = AliasChange  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
-    """Model is one version of a model and what its manifest claims."""
+    """Model is one version of a model, with the contents of its manifest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -405,7 +405,7 @@ class Model(_message.Message):
     TRAINING_WINDOW_FIELD_NUMBER: _builtins.int
     TRAINING_ROWS_FIELD_NUMBER: _builtins.int
     EVALUATION_FIELD_NUMBER: _builtins.int
-    WANTED_ALIASES_FIELD_NUMBER: _builtins.int
+    DESIRED_ALIASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is the name of the model."""
     version: _builtins.int
@@ -413,26 +413,24 @@ class Model(_message.Message):
     digest: _builtins.str
     """digest is the SHA-256 of the ONNX graph, in lower-case hexadecimal digits."""
     state: Global___ModelState.ValueType
-    """state tells whether the version can answer."""
+    """state is the load state of the version."""
     state_reason: _builtins.str
-    """state_reason says why a version was refused, or why it is not loaded, where there is more to say than the state
-    does; empty otherwise.
-    """
+    """state_reason is the cause of a failed verification or of a version not being loaded; empty if state says it all."""
     task: _builtins.str
     """task is what the model predicts, for example `called_strike`."""
     instance: _builtins.str
-    """instance is the message that the task takes: `Pitch` or `BattedBall`."""
+    """instance is the name of the request message of the task: `Pitch` or `BattedBall`."""
     feature_set: _builtins.str
-    """feature_set is the name of the feature set that turns an instance into the model's input."""
+    """feature_set is the name of the feature set that computes the model input from an instance."""
     training_rows: _builtins.int
-    """training_rows counts those rows."""
+    """training_rows is the number of those rows."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """aliases are the names that this version answers to now, sorted."""
+        """aliases are the aliases that this server resolves to this version, sorted."""
 
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """outcomes are the names of the outcomes, in the order of the probabilities."""
+        """outcomes are the class names, in the order of the probabilities."""
 
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
@@ -440,16 +438,16 @@ class Model(_message.Message):
 
     @_builtins.property
     def training_window(self) -> Global___DayWindow:
-        """training_window is the span of the rows that the version was fitted and calibrated on."""
+        """training_window is the range of days that the version was fitted and calibrated on."""
 
     @_builtins.property
     def evaluation(self) -> Global___ModelEvaluation:
-        """evaluation is how a fit of the same recipe did on days that it had never seen."""
+        """evaluation holds metrics of a fit with the same configuration on later, unseen days."""
 
     @_builtins.property
-    def wanted_aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """wanted_aliases are the names that shall point to this version, sorted: as the repository has them. The server
-        applies each once the version is loaded, verified and warm.
+    def desired_aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """desired_aliases are the aliases that point to this version in the repository, sorted. The server applies each
+        once the version is loaded, verified and warm.
         """
 
     def __init__(
@@ -469,11 +467,11 @@ class Model(_message.Message):
         training_window: Global___DayWindow | None = ...,
         training_rows: _builtins.int = ...,
         evaluation: Global___ModelEvaluation | None = ...,
-        wanted_aliases: _abc.Iterable[_builtins.str] | None = ...,
+        desired_aliases: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "training_window", b"training_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "features", b"features", "instance", b"instance", "name", b"name", "outcomes", b"outcomes", "state", b"state", "state_reason", b"state_reason", "task", b"task", "training_rows", b"training_rows", "training_window", b"training_window", "version", b"version", "wanted_aliases", b"wanted_aliases"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "desired_aliases", b"desired_aliases", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "features", b"features", "instance", b"instance", "name", b"name", "outcomes", b"outcomes", "state", b"state", "state_reason", b"state_reason", "task", b"task", "training_rows", b"training_rows", "training_window", b"training_window", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -491,9 +489,9 @@ class Feature(_message.Message):
     name: _builtins.str
     """name is the name of the feature."""
     unit: _builtins.str
-    """unit is its unit, for example `ft`; empty for a pure number."""
+    """unit is its unit, for example `ft`; empty if dimensionless."""
     description: _builtins.str
-    """description says what it is and what it is made from."""
+    """description says what it is and how it is computed."""
     def __init__(
         self,
         *,
@@ -511,7 +509,7 @@ Global___Feature: _TypeAlias = Feature  # noqa: Y015
 
 @_typing.final
 class DayWindow(_message.Message):
-    """DayWindow is a span of days; both ends belong to it."""
+    """DayWindow is a range of days, both ends included."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -537,45 +535,47 @@ Global___DayWindow: _TypeAlias = DayWindow  # noqa: Y015
 
 @_typing.final
 class ModelEvaluation(_message.Message):
-    """ModelEvaluation is a judgement on later days."""
+    """ModelEvaluation holds metrics on days later than the training window."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    FITTED_FIELD_NUMBER: _builtins.int
-    JUDGED_FIELD_NUMBER: _builtins.int
+    TRAINING_WINDOW_FIELD_NUMBER: _builtins.int
+    EVALUATION_WINDOW_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
-    SERVED_FIT_FIELD_NUMBER: _builtins.int
+    IS_SERVING_FIT_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     rows: _builtins.int
-    """rows counts the judged rows."""
-    served_fit: _builtins.bool
-    """served_fit tells whether the judged fit is the served one; otherwise the served one was refitted,
-    with the same recipe, on later rows too.
+    """rows is the number of evaluated rows."""
+    is_serving_fit: _builtins.bool
+    """is_serving_fit is true if the evaluated fit is the published one; otherwise the published one was refitted with
+    the same configuration on later rows too.
     """
     @_builtins.property
-    def fitted(self) -> Global___DayWindow:
-        """fitted is the span of the rows that the judged fit was fitted and calibrated on. It ends before `judged` begins."""
+    def training_window(self) -> Global___DayWindow:
+        """training_window is the range of days that the evaluated fit was fitted and calibrated on. It ends before
+        evaluation_window begins.
+        """
 
     @_builtins.property
-    def judged(self) -> Global___DayWindow:
-        """judged is the span of the rows that it was judged on."""
+    def evaluation_window(self) -> Global___DayWindow:
+        """evaluation_window is the range of days of the evaluated rows."""
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelScore]:
-        """scores holds the model beside its anchors."""
+        """scores holds the metrics of the model and of its baselines."""
 
     def __init__(
         self,
         *,
-        fitted: Global___DayWindow | None = ...,
-        judged: Global___DayWindow | None = ...,
+        training_window: Global___DayWindow | None = ...,
+        evaluation_window: Global___DayWindow | None = ...,
         rows: _builtins.int = ...,
-        served_fit: _builtins.bool = ...,
+        is_serving_fit: _builtins.bool = ...,
         scores: _abc.Iterable[Global___ModelScore] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fitted", b"fitted", "judged", b"judged"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation_window", b"evaluation_window", "training_window", b"training_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fitted", b"fitted", "judged", b"judged", "rows", b"rows", "scores", b"scores", "served_fit", b"served_fit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation_window", b"evaluation_window", "is_serving_fit", b"is_serving_fit", "rows", b"rows", "scores", b"scores", "training_window", b"training_window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -583,7 +583,7 @@ Global___ModelEvaluation: _TypeAlias = ModelEvaluation  # noqa: Y015
 
 @_typing.final
 class ModelScore(_message.Message):
-    """ModelScore is how one predictor did on one question."""
+    """ModelScore holds the metrics of one predictor for one question."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -595,23 +595,23 @@ class ModelScore(_message.Message):
     AUC_FIELD_NUMBER: _builtins.int
     ACCURACY_FIELD_NUMBER: _builtins.int
     question: _builtins.str
-    """question is what was predicted: `outcomes` for all outcomes of the task, or the name of a yes-or-no
-    question such as `hit`.
+    """question is the target: `outcomes` for all outcomes of the task, or the name of a binary target such as
+    `hit`.
     """
     predictor: _builtins.str
-    """predictor is `model`, or the name of an anchor such as `constant` or `xba`."""
+    """predictor is `model`, or the name of a baseline such as `constant` or `xba`."""
     log_loss: _builtins.float
-    """log_loss is the mean negative logarithm of the probability of what happened; less is better.
-    Unset for an anchor that gives no probabilities.
+    """log_loss is the mean negative natural logarithm of the probability of the observed outcome; lower is better.
+    Unset for a baseline without probabilities.
     """
     brier: _builtins.float
-    """brier is the mean squared error of the probabilities, summed over outcomes (halved for two); less is better."""
+    """brier is the mean squared error of the probabilities, summed over outcomes (halved for two); lower is better."""
     ece: _builtins.float
-    """ece is the expected calibration error over equally filled bins; less is better."""
+    """ece is the expected calibration error over bins of equal count; lower is better."""
     auc: _builtins.float
-    """auc is the area under the ROC curve (mean of one against the rest where there are more than two outcomes)."""
+    """auc is the area under the ROC curve (one-vs-rest macro average for more than two outcomes)."""
     accuracy: _builtins.float
-    """accuracy is the share of rows whose likeliest outcome happened. Never a figure to stand alone."""
+    """accuracy is the share of rows whose most probable outcome was observed. Never report it alone."""
     def __init__(
         self,
         *,

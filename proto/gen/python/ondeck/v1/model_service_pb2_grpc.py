@@ -26,13 +26,12 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
-    aliases from version to version.
+    """ModelService lists models and versions with their manifests and evaluations, and moves aliases between versions.
 
-    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
-    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
-    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
-    until then Model.wanted_aliases is ahead of Model.aliases.
+    If the server has operators, only they may move aliases: other callers get UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is written to the model repository under its lock, and completes even if the caller
+    cancels. Each server applies it once the version is loaded, verified and warm; until then Model.desired_aliases
+    differs from Model.aliases.
     """
 
     def __init__(self, channel):
@@ -61,21 +60,20 @@ class ModelServiceStub:
                 request_serializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
                 response_deserializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
                 _registered_method=True)
-        self.ListAliasMoves = channel.unary_unary(
-                '/ondeck.v1.ModelService/ListAliasMoves',
-                request_serializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesRequest.SerializeToString,
-                response_deserializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesResponse.FromString,
+        self.ListAliasChanges = channel.unary_unary(
+                '/ondeck.v1.ModelService/ListAliasChanges',
+                request_serializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasChangesRequest.SerializeToString,
+                response_deserializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasChangesResponse.FromString,
                 _registered_method=True)
 
 
 class ModelServiceServicer:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
-    aliases from version to version.
+    """ModelService lists models and versions with their manifests and evaluations, and moves aliases between versions.
 
-    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
-    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
-    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
-    until then Model.wanted_aliases is ahead of Model.aliases.
+    If the server has operators, only they may move aliases: other callers get UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is written to the model repository under its lock, and completes even if the caller
+    cancels. Each server applies it once the version is loaded, verified and warm; until then Model.desired_aliases
+    differs from Model.aliases.
     """
 
     def ListModels(self, request, context):
@@ -86,31 +84,32 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """GetModel tells about one version.
+        """GetModel returns one version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MoveAlias(self, request, context):
-        """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
-        with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
-        FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+        """MoveAlias points an alias of a model to a version. The version must pass verification (else FAILED_PRECONDITION
+        with ERROR_REASON_VERIFICATION_FAILED) and, for the alias `production`, the promotion gate (else
+        FAILED_PRECONDITION with ERROR_REASON_PROMOTION_GATE_FAILED): a lower log loss and no higher ECE than the version
+        in production, on the same rows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
-        back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+        """RollbackModel points an alias of a model to its previous version; each further rollback goes one version further
+        back. No previous version: FAILED_PRECONDITION with ERROR_REASON_NO_PREVIOUS_VERSION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListAliasMoves(self, request, context):
-        """ListAliasMoves lists what moved the aliases of a model, the latest first.
+    def ListAliasChanges(self, request, context):
+        """ListAliasChanges lists the alias changes of a model, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,10 +138,10 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
                     response_serializer=ondeck_dot_v1_dot_model__service__pb2.RollbackModelResponse.SerializeToString,
             ),
-            'ListAliasMoves': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListAliasMoves,
-                    request_deserializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesRequest.FromString,
-                    response_serializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesResponse.SerializeToString,
+            'ListAliasChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasChanges,
+                    request_deserializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasChangesRequest.FromString,
+                    response_serializer=ondeck_dot_v1_dot_model__service__pb2.ListAliasChangesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -153,13 +152,12 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
-    aliases from version to version.
+    """ModelService lists models and versions with their manifests and evaluations, and moves aliases between versions.
 
-    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
-    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
-    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
-    until then Model.wanted_aliases is ahead of Model.aliases.
+    If the server has operators, only they may move aliases: other callers get UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is written to the model repository under its lock, and completes even if the caller
+    cancels. Each server applies it once the version is loaded, verified and warm; until then Model.desired_aliases
+    differs from Model.aliases.
     """
 
     @staticmethod
@@ -271,7 +269,7 @@ class ModelService:
             _registered_method=True)
 
     @staticmethod
-    def ListAliasMoves(request,
+    def ListAliasChanges(request,
             target,
             options=(),
             channel_credentials=None,
@@ -284,9 +282,9 @@ class ModelService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/ondeck.v1.ModelService/ListAliasMoves',
-            ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesRequest.SerializeToString,
-            ondeck_dot_v1_dot_model__service__pb2.ListAliasMovesResponse.FromString,
+            '/ondeck.v1.ModelService/ListAliasChanges',
+            ondeck_dot_v1_dot_model__service__pb2.ListAliasChangesRequest.SerializeToString,
+            ondeck_dot_v1_dot_model__service__pb2.ListAliasChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

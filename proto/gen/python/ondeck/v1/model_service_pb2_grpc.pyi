@@ -27,13 +27,12 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
-    aliases from version to version.
+    """ModelService lists models and versions with their manifests and evaluations, and moves aliases between versions.
 
-    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
-    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
-    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
-    until then Model.wanted_aliases is ahead of Model.aliases.
+    If the server has operators, only they may move aliases: other callers get UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is written to the model repository under its lock, and completes even if the caller
+    cancels. Each server applies it once the version is loaded, verified and warm; until then Model.desired_aliases
+    differs from Model.aliases.
     """
 
     @_typing.overload
@@ -43,55 +42,55 @@ class ModelServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]
     """ListModels lists every version of every model in the repository, by model and version."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]
-    """GetModel tells about one version."""
+    """GetModel returns one version."""
     MoveAlias: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.MoveAliasRequest, _model_service_pb2.MoveAliasResponse]
-    """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
-    with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
-    FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+    """MoveAlias points an alias of a model to a version. The version must pass verification (else FAILED_PRECONDITION
+    with ERROR_REASON_VERIFICATION_FAILED) and, for the alias `production`, the promotion gate (else
+    FAILED_PRECONDITION with ERROR_REASON_PROMOTION_GATE_FAILED): a lower log loss and no higher ECE than the version
+    in production, on the same rows.
     """
     RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]
-    """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
-    back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+    """RollbackModel points an alias of a model to its previous version; each further rollback goes one version further
+    back. No previous version: FAILED_PRECONDITION with ERROR_REASON_NO_PREVIOUS_VERSION.
     """
-    ListAliasMoves: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasMovesRequest, _model_service_pb2.ListAliasMovesResponse]
-    """ListAliasMoves lists what moved the aliases of a model, the latest first."""
+    ListAliasChanges: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasChangesRequest, _model_service_pb2.ListAliasChangesResponse]
+    """ListAliasChanges lists the alias changes of a model, newest first."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
-    aliases from version to version.
+    """ModelService lists models and versions with their manifests and evaluations, and moves aliases between versions.
 
-    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
-    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
-    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
-    until then Model.wanted_aliases is ahead of Model.aliases.
+    If the server has operators, only they may move aliases: other callers get UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is written to the model repository under its lock, and completes even if the caller
+    cancels. Each server applies it once the version is loaded, verified and warm; until then Model.desired_aliases
+    differs from Model.aliases.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels lists every version of every model in the repository, by model and version."""
     GetModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]  # type: ignore[assignment]
-    """GetModel tells about one version."""
+    """GetModel returns one version."""
     MoveAlias: _aio.UnaryUnaryMultiCallable[_model_service_pb2.MoveAliasRequest, _model_service_pb2.MoveAliasResponse]  # type: ignore[assignment]
-    """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
-    with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
-    FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+    """MoveAlias points an alias of a model to a version. The version must pass verification (else FAILED_PRECONDITION
+    with ERROR_REASON_VERIFICATION_FAILED) and, for the alias `production`, the promotion gate (else
+    FAILED_PRECONDITION with ERROR_REASON_PROMOTION_GATE_FAILED): a lower log loss and no higher ECE than the version
+    in production, on the same rows.
     """
     RollbackModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]  # type: ignore[assignment]
-    """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
-    back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+    """RollbackModel points an alias of a model to its previous version; each further rollback goes one version further
+    back. No previous version: FAILED_PRECONDITION with ERROR_REASON_NO_PREVIOUS_VERSION.
     """
-    ListAliasMoves: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasMovesRequest, _model_service_pb2.ListAliasMovesResponse]  # type: ignore[assignment]
-    """ListAliasMoves lists what moved the aliases of a model, the latest first."""
+    ListAliasChanges: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasChangesRequest, _model_service_pb2.ListAliasChangesResponse]  # type: ignore[assignment]
+    """ListAliasChanges lists the alias changes of a model, newest first."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ModelService tells which models there are and what each of their versions claims, with its evidence, and moves
-    aliases from version to version.
+    """ModelService lists models and versions with their manifests and evaluations, and moves aliases between versions.
 
-    Where the server has operators, only they may move: anyone else is UNAUTHENTICATED (no client certificate) or
-    PERMISSION_DENIED. A move is made in the repository that all servers and the command line share, one at a time; a move
-    that has begun is made though its caller goes away. Servers apply it once the version is loaded, verified and warm:
-    until then Model.wanted_aliases is ahead of Model.aliases.
+    If the server has operators, only they may move aliases: other callers get UNAUTHENTICATED (no client certificate) or
+    PERMISSION_DENIED. A move is written to the model repository under its lock, and completes even if the caller
+    cancels. Each server applies it once the version is loaded, verified and warm; until then Model.desired_aliases
+    differs from Model.aliases.
     """
 
     @_abc_1.abstractmethod
@@ -108,7 +107,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.GetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.GetModelResponse, _abc.Awaitable[_model_service_pb2.GetModelResponse]]:
-        """GetModel tells about one version."""
+        """GetModel returns one version."""
 
     @_abc_1.abstractmethod
     def MoveAlias(
@@ -116,9 +115,10 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.MoveAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.MoveAliasResponse, _abc.Awaitable[_model_service_pb2.MoveAliasResponse]]:
-        """MoveAlias points an alias of a model to a version. The version must hold what it claims (else FAILED_PRECONDITION
-        with ERROR_REASON_VERSION_REFUSED) and, for the alias `production`, be better than what serves (else
-        FAILED_PRECONDITION with ERROR_REASON_NOT_BETTER): a lower log loss and no higher ECE on the same rows.
+        """MoveAlias points an alias of a model to a version. The version must pass verification (else FAILED_PRECONDITION
+        with ERROR_REASON_VERIFICATION_FAILED) and, for the alias `production`, the promotion gate (else
+        FAILED_PRECONDITION with ERROR_REASON_PROMOTION_GATE_FAILED): a lower log loss and no higher ECE than the version
+        in production, on the same rows.
         """
 
     @_abc_1.abstractmethod
@@ -127,16 +127,16 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.RollbackModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.RollbackModelResponse, _abc.Awaitable[_model_service_pb2.RollbackModelResponse]]:
-        """RollbackModel points an alias of a model to the version that served before; once more, and it goes a step further
-        back. Nothing before it is FAILED_PRECONDITION with ERROR_REASON_MOVE_REFUSED.
+        """RollbackModel points an alias of a model to its previous version; each further rollback goes one version further
+        back. No previous version: FAILED_PRECONDITION with ERROR_REASON_NO_PREVIOUS_VERSION.
         """
 
     @_abc_1.abstractmethod
-    def ListAliasMoves(
+    def ListAliasChanges(
         self,
-        request: _model_service_pb2.ListAliasMovesRequest,
+        request: _model_service_pb2.ListAliasChangesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_model_service_pb2.ListAliasMovesResponse, _abc.Awaitable[_model_service_pb2.ListAliasMovesResponse]]:
-        """ListAliasMoves lists what moved the aliases of a model, the latest first."""
+    ) -> _typing.Union[_model_service_pb2.ListAliasChangesResponse, _abc.Awaitable[_model_service_pb2.ListAliasChangesResponse]]:
+        """ListAliasChanges lists the alias changes of a model, newest first."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ModelSpec(_message.Message):
-    """ModelSpec names a model and, where the caller cares, which of its versions."""
+    """ModelSpec names a model and, optionally, one of its versions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -50,7 +50,7 @@ Global___ModelSpec: _TypeAlias = ModelSpec  # noqa: Y015
 
 @_typing.final
 class AnsweredBy(_message.Message):
-    """AnsweredBy names exactly what gave an answer."""
+    """AnsweredBy identifies the version that produced a response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -63,7 +63,7 @@ class AnsweredBy(_message.Message):
     version: _builtins.int
     """version is the number of the version."""
     alias: _builtins.str
-    """alias is the alias through which the version was chosen; empty where the caller named a version."""
+    """alias is the alias that selected the version; empty if the request named a version number."""
     digest: _builtins.str
     """digest is the SHA-256 of the version's ONNX graph, in lower-case hexadecimal digits."""
     def __init__(

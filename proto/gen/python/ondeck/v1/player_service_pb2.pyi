@@ -26,50 +26,50 @@ class _Role:
 class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
-    """ROLE_UNSPECIFIED means that it is not known, or does not matter."""
+    """ROLE_UNSPECIFIED means unknown, or any role."""
     ROLE_BATTER: _Role.ValueType  # 1
-    """ROLE_BATTER is whoever stood at the plate."""
+    """ROLE_BATTER is the player at bat."""
     ROLE_PITCHER: _Role.ValueType  # 2
-    """ROLE_PITCHER is whoever threw."""
+    """ROLE_PITCHER is the player who threw."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """Role is what a man was in a pitch."""
+    """Role is the part a player has in a pitch."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
-"""ROLE_UNSPECIFIED means that it is not known, or does not matter."""
+"""ROLE_UNSPECIFIED means unknown, or any role."""
 ROLE_BATTER: Role.ValueType  # 1
-"""ROLE_BATTER is whoever stood at the plate."""
+"""ROLE_BATTER is the player at bat."""
 ROLE_PITCHER: Role.ValueType  # 2
-"""ROLE_PITCHER is whoever threw."""
+"""ROLE_PITCHER is the player who threw."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class ResolvePlayersRequest(_message.Message):
-    """ResolvePlayersRequest asks who is meant."""
+    """ResolvePlayersRequest holds queries to resolve."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUESTIONS_FIELD_NUMBER: _builtins.int
+    QUERIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayerQuestion]:
-        """questions are at most 10,000."""
+    def queries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayerQuery]:
+        """queries are at most 10,000."""
 
     def __init__(
         self,
         *,
-        questions: _abc.Iterable[Global___PlayerQuestion] | None = ...,
+        queries: _abc.Iterable[Global___PlayerQuery] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["questions", b"questions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queries", b"queries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolvePlayersRequest: _TypeAlias = ResolvePlayersRequest  # noqa: Y015
 
 @_typing.final
-class PlayerQuestion(_message.Message):
-    """PlayerQuestion asks for one player."""
+class PlayerQuery(_message.Message):
+    """PlayerQuery identifies one player, by id or by name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -77,11 +77,11 @@ class PlayerQuestion(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def id(self) -> Global___PlayerId:
-        """id is his id in a system."""
+        """id is the player's id in a system."""
 
     @_builtins.property
     def name(self) -> Global___PlayerName:
-        """name is his name, with whatever else is known."""
+        """name is the player's name, with further facts that narrow it."""
 
     def __init__(
         self,
@@ -89,15 +89,15 @@ class PlayerQuestion(_message.Message):
         id: Global___PlayerId | None = ...,
         name: Global___PlayerName | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "id", b"id", "name", b"name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "query", b"query"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_asked: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
-    _WhichOneofArgType_asked: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_asked) -> _WhichOneofReturnType_asked | None: ...
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
+    _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
-Global___PlayerQuestion: _TypeAlias = PlayerQuestion  # noqa: Y015
+Global___PlayerQuery: _TypeAlias = PlayerQuery  # noqa: Y015
 
 @_typing.final
 class PlayerId(_message.Message):
@@ -108,9 +108,9 @@ class PlayerId(_message.Message):
     SYSTEM_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     system: _builtins.str
-    """system is `mlbam`, `bbref`, `fangraphs`, `retro`, or another that the registers name."""
+    """system is `mlbam`, `bbref`, `fangraphs`, `retro`, or another system of the registers."""
     id: _builtins.str
-    """id is the id as that system writes it."""
+    """id is the id in the notation of that system."""
     def __init__(
         self,
         *,
@@ -127,10 +127,10 @@ Global___PlayerId: _TypeAlias = PlayerId  # noqa: Y015
 
 @_typing.final
 class PlayerName(_message.Message):
-    """PlayerName is a name, as people write it, and what else is known about its bearer.
+    """PlayerName is a name, with further facts about the player.
 
-    Accents, case, punctuation and the order of first and last name do not matter. Without a season or a day, the only
-    bearer of a name is meant, or the only one of the last years, unless another is well remembered.
+    Accents, case, punctuation and the order of first and last name do not matter. Without a season or a day, the name
+    resolves to the only player who has it, or to the only recent one, unless an earlier player is well known.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -144,15 +144,15 @@ class PlayerName(_message.Message):
     name: _builtins.str
     """name is written "First Last" or "Last, First". Required. At most 200 characters."""
     season: _builtins.int
-    """season is one in which he played. From 1871 to 2100."""
+    """season is a season in which the player played. From 1871 to 2100."""
     day: _builtins.str
-    """day is one on which he played, as YYYY-MM-DD; in place of season."""
+    """day is a day on which the player played, as YYYY-MM-DD; in place of season."""
     team: _builtins.str
-    """team is one he played for, as Savant writes it, for example `SEA`."""
+    """team is a team the player played for, in Savant's notation, for example `SEA`."""
     role: Global___Role.ValueType
-    """role is what he was."""
+    """role is the player's role."""
     born: _builtins.str
-    """born is his date of birth, as YYYY-MM-DD."""
+    """born is the date of birth, as YYYY-MM-DD."""
     def __init__(
         self,
         *,
@@ -175,31 +175,31 @@ Global___PlayerName: _TypeAlias = PlayerName  # noqa: Y015
 
 @_typing.final
 class ResolvePlayersResponse(_message.Message):
-    """ResolvePlayersResponse is the answer to ResolvePlayersRequest."""
+    """ResolvePlayersResponse holds the resolutions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ANSWERS_FIELD_NUMBER: _builtins.int
+    RESOLUTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayerAnswer]:
-        """answers has one entry for each question, in their order."""
+    def resolutions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayerResolution]:
+        """resolutions has one entry per query, in the same order."""
 
     def __init__(
         self,
         *,
-        answers: _abc.Iterable[Global___PlayerAnswer] | None = ...,
+        resolutions: _abc.Iterable[Global___PlayerResolution] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolutions", b"resolutions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolvePlayersResponse: _TypeAlias = ResolvePlayersResponse  # noqa: Y015
 
 @_typing.final
-class PlayerAnswer(_message.Message):
-    """PlayerAnswer tells who is meant, as far as is known."""
+class PlayerResolution(_message.Message):
+    """PlayerResolution is the result of one query."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -208,15 +208,15 @@ class PlayerAnswer(_message.Message):
     MISSING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def found(self) -> Global___PlayerFound:
-        """found is the one who is meant."""
+        """found is set if exactly one player matches."""
 
     @_builtins.property
     def ambiguous(self) -> Global___PlayerAmbiguous:
-        """ambiguous tells that several fit."""
+        """ambiguous is set if several players match."""
 
     @_builtins.property
     def missing(self) -> Global___PlayerMissing:
-        """missing tells that nobody fits."""
+        """missing is set if no player matches."""
 
     def __init__(
         self,
@@ -233,18 +233,18 @@ class PlayerAnswer(_message.Message):
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
-Global___PlayerAnswer: _TypeAlias = PlayerAnswer  # noqa: Y015
+Global___PlayerResolution: _TypeAlias = PlayerResolution  # noqa: Y015
 
 @_typing.final
 class PlayerFound(_message.Message):
-    """PlayerFound is the one who is meant."""
+    """PlayerFound is the player that matches."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PLAYER_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """rule says what found him, for people: `bbref id`, `spelling, season`, `decided by hand` ..."""
+    """rule is the rule that matched, for display: `bbref id`, `spelling, season`, `decided by hand` ..."""
     @_builtins.property
     def player(self) -> Global___Player:
         """player is always set."""
@@ -265,14 +265,14 @@ Global___PlayerFound: _TypeAlias = PlayerFound  # noqa: Y015
 
 @_typing.final
 class PlayerAmbiguous(_message.Message):
-    """PlayerAmbiguous tells that several fit."""
+    """PlayerAmbiguous lists the players that match."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CANDIDATES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Player]:
-        """candidates are at least two, by player_id."""
+        """candidates are at least two, sorted by player_id."""
 
     def __init__(
         self,
@@ -289,13 +289,13 @@ Global___PlayerAmbiguous: _TypeAlias = PlayerAmbiguous  # noqa: Y015
 
 @_typing.final
 class PlayerMissing(_message.Message):
-    """PlayerMissing tells that nobody fits."""
+    """PlayerMissing means that no player matches."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NEXT_TRY_FIELD_NUMBER: _builtins.int
     next_try: _builtins.str
-    """next_try is when more may be known, as RFC 3339 in UTC."""
+    """next_try is when the registers are read again, as RFC 3339 in UTC."""
     def __init__(
         self,
         *,
@@ -311,13 +311,13 @@ Global___PlayerMissing: _TypeAlias = PlayerMissing  # noqa: Y015
 
 @_typing.final
 class GetPlayerRequest(_message.Message):
-    """GetPlayerRequest asks for one player."""
+    """GetPlayerRequest requests one player."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PLAYER_ID_FIELD_NUMBER: _builtins.int
     player_id: _builtins.int
-    """player_id is his MLBAM id. Required."""
+    """player_id is the MLBAM id. Required."""
     def __init__(
         self,
         *,
@@ -333,7 +333,7 @@ Global___GetPlayerRequest: _TypeAlias = GetPlayerRequest  # noqa: Y015
 
 @_typing.final
 class GetPlayerResponse(_message.Message):
-    """GetPlayerResponse is the answer to GetPlayerRequest."""
+    """GetPlayerResponse holds one player."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -345,7 +345,7 @@ class GetPlayerResponse(_message.Message):
 
     @_builtins.property
     def ids(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayerId]:
-        """ids are his ids in other systems, by system and id."""
+        """ids are the ids in other systems, sorted by system and id."""
 
     def __init__(
         self,
@@ -363,7 +363,7 @@ Global___GetPlayerResponse: _TypeAlias = GetPlayerResponse  # noqa: Y015
 
 @_typing.final
 class SearchPlayersRequest(_message.Message):
-    """SearchPlayersRequest asks for players whose names are like a text."""
+    """SearchPlayersRequest requests players whose names are similar to a text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -373,9 +373,9 @@ class SearchPlayersRequest(_message.Message):
     text: _builtins.str
     """text is a name or a part of one. Required. At most 200 characters."""
     page_size: _builtins.int
-    """page_size is how many are wanted at once. From 1 to 100; 0: 20."""
+    """page_size is the largest number of players to return. From 1 to 100; 0: 20."""
     page_token: _builtins.str
-    """page_token is the next_page_token of the page before; empty for the first."""
+    """page_token is the next_page_token of the previous page; empty for the first page."""
     def __init__(
         self,
         *,
@@ -393,17 +393,17 @@ Global___SearchPlayersRequest: _TypeAlias = SearchPlayersRequest  # noqa: Y015
 
 @_typing.final
 class SearchPlayersResponse(_message.Message):
-    """SearchPlayersResponse is the answer to SearchPlayersRequest."""
+    """SearchPlayersResponse is one page of players."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PLAYERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """next_page_token asks for the next page; empty where there is none."""
+    """next_page_token is the token of the next page; empty on the last page."""
     @_builtins.property
     def players(self) -> _containers.RepeatedCompositeFieldContainer[Global___Player]:
-        """players are the likest that are left."""
+        """players are sorted by similarity, best match first."""
 
     def __init__(
         self,
@@ -421,7 +421,7 @@ Global___SearchPlayersResponse: _TypeAlias = SearchPlayersResponse  # noqa: Y015
 
 @_typing.final
 class Player(_message.Message):
-    """Player is someone who is known, at least by his MLBAM id."""
+    """Player is a player that is known at least by MLBAM id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -434,34 +434,34 @@ class Player(_message.Message):
     PROFESSIONAL_FIELD_NUMBER: _builtins.int
     MAJOR_LEAGUE_FIELD_NUMBER: _builtins.int
     SPELLINGS_FIELD_NUMBER: _builtins.int
-    PLAYED_FIELD_NUMBER: _builtins.int
+    TEAM_SEASONS_FIELD_NUMBER: _builtins.int
     player_id: _builtins.int
-    """player_id is his MLBAM id."""
+    """player_id is the MLBAM id."""
     name: _builtins.str
-    """name is his name, "First Last"; empty where he is known by id alone."""
+    """name is "First Last"; empty if only the id is known."""
     given_name: _builtins.str
-    """given_name is his given name in full."""
+    """given_name is the full given name."""
     birth_year: _builtins.int
-    """birth_year is unset where it is not known."""
+    """birth_year is unset if unknown."""
     birth_month: _builtins.int
-    """birth_month is from 1 to 12; unset where it is not known."""
+    """birth_month is from 1 to 12; unset if unknown."""
     birth_day: _builtins.int
-    """birth_day is the day of the month; unset where it is not known."""
+    """birth_day is the day of the month; unset if unknown."""
     @_builtins.property
     def professional(self) -> Global___SeasonSpan:
-        """professional are his seasons as a professional; unset where none is known."""
+        """professional is the range of professional seasons; unset if unknown."""
 
     @_builtins.property
     def major_league(self) -> Global___SeasonSpan:
-        """major_league are his seasons in the major leagues; unset where none is known."""
+        """major_league is the range of major league seasons; unset if unknown."""
 
     @_builtins.property
     def spellings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """spellings are other ways in which sources write him."""
+        """spellings are other spellings of the name in the sources."""
 
     @_builtins.property
-    def played(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayedFor]:
-        """played tells where he stands in stored pitches."""
+    def team_seasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___TeamSeason]:
+        """team_seasons lists the teams and seasons of the player in stored pitches."""
 
     def __init__(
         self,
@@ -475,11 +475,11 @@ class Player(_message.Message):
         professional: Global___SeasonSpan | None = ...,
         major_league: Global___SeasonSpan | None = ...,
         spellings: _abc.Iterable[_builtins.str] | None = ...,
-        played: _abc.Iterable[Global___PlayedFor] | None = ...,
+        team_seasons: _abc.Iterable[Global___TeamSeason] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_birth_day", b"_birth_day", "_birth_month", b"_birth_month", "_birth_year", b"_birth_year", "birth_day", b"birth_day", "birth_month", b"birth_month", "birth_year", b"birth_year", "major_league", b"major_league", "professional", b"professional"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_birth_day", b"_birth_day", "_birth_month", b"_birth_month", "_birth_year", b"_birth_year", "birth_day", b"birth_day", "birth_month", b"birth_month", "birth_year", b"birth_year", "given_name", b"given_name", "major_league", b"major_league", "name", b"name", "played", b"played", "player_id", b"player_id", "professional", b"professional", "spellings", b"spellings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_birth_day", b"_birth_day", "_birth_month", b"_birth_month", "_birth_year", b"_birth_year", "birth_day", b"birth_day", "birth_month", b"birth_month", "birth_year", b"birth_year", "given_name", b"given_name", "major_league", b"major_league", "name", b"name", "player_id", b"player_id", "professional", b"professional", "spellings", b"spellings", "team_seasons", b"team_seasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__birth_day: _TypeAlias = _typing.Literal["birth_day"]  # noqa: Y015
     _WhichOneofArgType__birth_day: _TypeAlias = _typing.Literal["_birth_day", b"_birth_day"]  # noqa: Y015
@@ -498,7 +498,7 @@ Global___Player: _TypeAlias = Player  # noqa: Y015
 
 @_typing.final
 class SeasonSpan(_message.Message):
-    """SeasonSpan is a span of seasons; both ends belong to it."""
+    """SeasonSpan is a range of seasons, both ends included."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -523,8 +523,8 @@ class SeasonSpan(_message.Message):
 Global___SeasonSpan: _TypeAlias = SeasonSpan  # noqa: Y015
 
 @_typing.final
-class PlayedFor(_message.Message):
-    """PlayedFor tells for whom a player stands in stored pitches."""
+class TeamSeason(_message.Message):
+    """TeamSeason is a team, season and role of a player in stored pitches."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -534,9 +534,9 @@ class PlayedFor(_message.Message):
     season: _builtins.int
     """season is the year."""
     team: _builtins.str
-    """team is written as Savant does."""
+    """team is in Savant's notation."""
     role: Global___Role.ValueType
-    """role is what he was."""
+    """role is the player's role."""
     def __init__(
         self,
         *,
@@ -550,4 +550,4 @@ class PlayedFor(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PlayedFor: _TypeAlias = PlayedFor  # noqa: Y015
+Global___TeamSeason: _TypeAlias = TeamSeason  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PlayerServiceStub:
-    """PlayerService tells who is meant by an id or a name. It never guesses: a name that fits several men is ambiguous.
+    """PlayerService resolves ids and names to players. It never guesses: a name that matches several players is ambiguous.
     """
 
     def __init__(self, channel):
@@ -53,25 +53,25 @@ class PlayerServiceStub:
 
 
 class PlayerServiceServicer:
-    """PlayerService tells who is meant by an id or a name. It never guesses: a name that fits several men is ambiguous.
+    """PlayerService resolves ids and names to players. It never guesses: a name that matches several players is ambiguous.
     """
 
     def ResolvePlayers(self, request, context):
-        """ResolvePlayers answers questions in their order; a question that cannot be answered is an answer, not an error.
+        """ResolvePlayers resolves queries in their order; an unresolved query is a result, not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPlayer(self, request, context):
-        """GetPlayer tells about one player.
+        """GetPlayer returns one player.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchPlayers(self, request, context):
-        """SearchPlayers lists players whose names are like a text, the likest first.
+        """SearchPlayers lists players whose names are similar to a text, best match first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,7 @@ def add_PlayerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PlayerService:
-    """PlayerService tells who is meant by an id or a name. It never guesses: a name that fits several men is ambiguous.
+    """PlayerService resolves ids and names to players. It never guesses: a name that matches several players is ambiguous.
     """
 
     @staticmethod

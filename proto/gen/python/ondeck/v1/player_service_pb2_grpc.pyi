@@ -27,33 +27,33 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PlayerServiceStub:
-    """PlayerService tells who is meant by an id or a name. It never guesses: a name that fits several men is ambiguous."""
+    """PlayerService resolves ids and names to players. It never guesses: a name that matches several players is ambiguous."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PlayerServiceAsyncStub: ...
     ResolvePlayers: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.ResolvePlayersRequest, _player_service_pb2.ResolvePlayersResponse]
-    """ResolvePlayers answers questions in their order; a question that cannot be answered is an answer, not an error."""
+    """ResolvePlayers resolves queries in their order; an unresolved query is a result, not an error."""
     GetPlayer: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.GetPlayerRequest, _player_service_pb2.GetPlayerResponse]
-    """GetPlayer tells about one player."""
+    """GetPlayer returns one player."""
     SearchPlayers: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.SearchPlayersRequest, _player_service_pb2.SearchPlayersResponse]
-    """SearchPlayers lists players whose names are like a text, the likest first."""
+    """SearchPlayers lists players whose names are similar to a text, best match first."""
 
 @_typing.type_check_only
 class PlayerServiceAsyncStub(PlayerServiceStub):
-    """PlayerService tells who is meant by an id or a name. It never guesses: a name that fits several men is ambiguous."""
+    """PlayerService resolves ids and names to players. It never guesses: a name that matches several players is ambiguous."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResolvePlayers: _aio.UnaryUnaryMultiCallable[_player_service_pb2.ResolvePlayersRequest, _player_service_pb2.ResolvePlayersResponse]  # type: ignore[assignment]
-    """ResolvePlayers answers questions in their order; a question that cannot be answered is an answer, not an error."""
+    """ResolvePlayers resolves queries in their order; an unresolved query is a result, not an error."""
     GetPlayer: _aio.UnaryUnaryMultiCallable[_player_service_pb2.GetPlayerRequest, _player_service_pb2.GetPlayerResponse]  # type: ignore[assignment]
-    """GetPlayer tells about one player."""
+    """GetPlayer returns one player."""
     SearchPlayers: _aio.UnaryUnaryMultiCallable[_player_service_pb2.SearchPlayersRequest, _player_service_pb2.SearchPlayersResponse]  # type: ignore[assignment]
-    """SearchPlayers lists players whose names are like a text, the likest first."""
+    """SearchPlayers lists players whose names are similar to a text, best match first."""
 
 class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PlayerService tells who is meant by an id or a name. It never guesses: a name that fits several men is ambiguous."""
+    """PlayerService resolves ids and names to players. It never guesses: a name that matches several players is ambiguous."""
 
     @_abc_1.abstractmethod
     def ResolvePlayers(
@@ -61,7 +61,7 @@ class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _player_service_pb2.ResolvePlayersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_player_service_pb2.ResolvePlayersResponse, _abc.Awaitable[_player_service_pb2.ResolvePlayersResponse]]:
-        """ResolvePlayers answers questions in their order; a question that cannot be answered is an answer, not an error."""
+        """ResolvePlayers resolves queries in their order; an unresolved query is a result, not an error."""
 
     @_abc_1.abstractmethod
     def GetPlayer(
@@ -69,7 +69,7 @@ class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _player_service_pb2.GetPlayerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_player_service_pb2.GetPlayerResponse, _abc.Awaitable[_player_service_pb2.GetPlayerResponse]]:
-        """GetPlayer tells about one player."""
+        """GetPlayer returns one player."""
 
     @_abc_1.abstractmethod
     def SearchPlayers(
@@ -77,6 +77,6 @@ class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _player_service_pb2.SearchPlayersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_player_service_pb2.SearchPlayersResponse, _abc.Awaitable[_player_service_pb2.SearchPlayersResponse]]:
-        """SearchPlayers lists players whose names are like a text, the likest first."""
+        """SearchPlayers lists players whose names are similar to a text, best match first."""
 
 def add_PlayerServiceServicer_to_server(servicer: PlayerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

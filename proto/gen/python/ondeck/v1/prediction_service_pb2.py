@@ -27,7 +27,7 @@ from ondeck.v1 import instances_pb2 as ondeck_dot_v1_dot_instances__pb2
 from ondeck.v1 import model_spec_pb2 as ondeck_dot_v1_dot_model__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ondeck/v1/prediction_service.proto\x12\tondeck.v1\x1a\x1condeck/v1/error_reason.proto\x1a\x19ondeck/v1/instances.proto\x1a\x1aondeck/v1/model_spec.proto\"\x92\x01\n\x0ePredictRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12!\n\x05pitch\x18\x02 \x01(\x0b\x32\x10.ondeck.v1.PitchH\x00\x12,\n\x0b\x62\x61tted_ball\x18\x03 \x01(\x0b\x32\x15.ondeck.v1.BattedBallH\x00\x42\n\n\x08instance\"<\n\x0fPredictResponse\x12)\n\nprediction\x18\x01 \x01(\x0b\x32\x15.ondeck.v1.Prediction\"\xb9\x02\n\nPrediction\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.ondeck.v1.OutcomeProbability\x12\x33\n\x0b\x62\x61tted_ball\x18\x02 \x01(\x0b\x32\x1c.ondeck.v1.BattedBallFiguresH\x00\x12\x37\n\rcalled_strike\x18\x03 \x01(\x0b\x32\x1e.ondeck.v1.CalledStrikeFiguresH\x00\x12*\n\x0b\x61nswered_by\x18\x04 \x01(\x0b\x32\x15.ondeck.v1.AnsweredBy\x12\x31\n\x0fprediction_sets\x18\x05 \x03(\x0b\x32\x18.ondeck.v1.PredictionSet\x12\x0e\n\x06spread\x18\x06 \x01(\x02\x12\x12\n\nconfidence\x18\x07 \x01(\x02\x42\t\n\x07\x66igures\"3\n\rPredictionSet\x12\x10\n\x08\x63overage\x18\x01 \x01(\x02\x12\x10\n\x08outcomes\x18\x02 \x03(\t\":\n\x12OutcomeProbability\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\"=\n\x11\x42\x61ttedBallFigures\x12\x0b\n\x03xba\x18\x01 \x01(\x02\x12\x0c\n\x04xslg\x18\x02 \x01(\x02\x12\r\n\x05xwoba\x18\x03 \x01(\x02\"_\n\x13\x43\x61lledStrikeFigures\x12\x1a\n\x12strike_probability\x18\x01 \x01(\x02\x12\x1a\n\redge_distance\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x10\n\x0e_edge_distance\"\xa7\x01\n\x13\x42\x61tchPredictRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12*\n\x07pitches\x18\x02 \x01(\x0b\x32\x17.ondeck.v1.PitchColumnsH\x00\x12\x34\n\x0c\x62\x61tted_balls\x18\x03 \x01(\x0b\x32\x1c.ondeck.v1.BattedBallColumnsH\x00\x42\t\n\x07\x63olumns\"\xcf\x02\n\x14\x42\x61tchPredictResponse\x12\x10\n\x08outcomes\x18\x01 \x03(\t\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\x12:\n\x0c\x62\x61tted_balls\x18\x03 \x01(\x0b\x32\".ondeck.v1.BattedBallFigureColumnsH\x00\x12>\n\x0e\x63\x61lled_strikes\x18\x04 \x01(\x0b\x32$.ondeck.v1.CalledStrikeFigureColumnsH\x00\x12*\n\x0b\x61nswered_by\x18\x05 \x01(\x0b\x32\x15.ondeck.v1.AnsweredBy\x12\x37\n\x0fprediction_sets\x18\x06 \x03(\x0b\x32\x1e.ondeck.v1.PredictionSetColumn\x12\x0e\n\x06spread\x18\x07 \x03(\x02\x12\x12\n\nconfidence\x18\x08 \x03(\x02\x42\t\n\x07\x66igures\"9\n\x13PredictionSetColumn\x12\x10\n\x08\x63overage\x18\x01 \x01(\x02\x12\x10\n\x08outcomes\x18\x02 \x03(\r\"C\n\x17\x42\x61ttedBallFigureColumns\x12\x0b\n\x03xba\x18\x01 \x03(\x02\x12\x0c\n\x04xslg\x18\x02 \x03(\x02\x12\r\n\x05xwoba\x18\x03 \x03(\x02\"N\n\x19\x43\x61lledStrikeFigureColumns\x12\x1a\n\x12strike_probability\x18\x01 \x03(\x02\x12\x15\n\redge_distance\x18\x02 \x03(\x02\"\xa4\x01\n\x14StreamPredictRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12#\n\x05model\x18\x02 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12!\n\x05pitch\x18\x03 \x01(\x0b\x32\x10.ondeck.v1.PitchH\x00\x12,\n\x0b\x62\x61tted_ball\x18\x04 \x01(\x0b\x32\x15.ondeck.v1.BattedBallH\x00\x42\n\n\x08instance\"A\n\x15StreamPredictResponse\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.ondeck.v1.StreamAnswer\"z\n\x0cStreamAnswer\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\nprediction\x18\x02 \x01(\x0b\x32\x15.ondeck.v1.PredictionH\x00\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.ondeck.v1.StreamErrorH\x00\x42\x08\n\x06result\"\x83\x01\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12&\n\x06reason\x18\x02 \x01(\x0e\x32\x16.ondeck.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12-\n\nviolations\x18\x04 \x03(\x0b\x32\x19.ondeck.v1.FieldViolation\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xa3\x01\n\x0e\x45xplainRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12!\n\x05pitch\x18\x02 \x01(\x0b\x32\x10.ondeck.v1.PitchH\x00\x12,\n\x0b\x62\x61tted_ball\x18\x03 \x01(\x0b\x32\x15.ondeck.v1.BattedBallH\x00\x12\x0f\n\x07outcome\x18\x04 \x01(\tB\n\n\x08instance\"\xcd\x01\n\x0f\x45xplainResponse\x12)\n\nprediction\x18\x01 \x01(\x0b\x32\x15.ondeck.v1.Prediction\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x11\n\tbase_rate\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12.\n\rcontributions\x18\x05 \x03(\x0b\x32\x17.ondeck.v1.Contribution\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x12\x17\n\x0f\x62\x61\x63kground_rows\x18\x07 \x01(\r\"i\n\x0c\x43ontribution\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x01\x12\x16\n\x0estandard_error\x18\x03 \x01(\x01\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value2\xc0\x02\n\x11PredictionService\x12@\n\x07Predict\x12\x19.ondeck.v1.PredictRequest\x1a\x1a.ondeck.v1.PredictResponse\x12O\n\x0c\x42\x61tchPredict\x12\x1e.ondeck.v1.BatchPredictRequest\x1a\x1f.ondeck.v1.BatchPredictResponse\x12V\n\rStreamPredict\x12\x1f.ondeck.v1.StreamPredictRequest\x1a .ondeck.v1.StreamPredictResponse(\x01\x30\x01\x12@\n\x07\x45xplain\x12\x19.ondeck.v1.ExplainRequest\x1a\x1a.ondeck.v1.ExplainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ondeck/v1/prediction_service.proto\x12\tondeck.v1\x1a\x1condeck/v1/error_reason.proto\x1a\x19ondeck/v1/instances.proto\x1a\x1aondeck/v1/model_spec.proto\"\x92\x01\n\x0ePredictRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12!\n\x05pitch\x18\x02 \x01(\x0b\x32\x10.ondeck.v1.PitchH\x00\x12,\n\x0b\x62\x61tted_ball\x18\x03 \x01(\x0b\x32\x15.ondeck.v1.BattedBallH\x00\x42\n\n\x08instance\"<\n\x0fPredictResponse\x12)\n\nprediction\x18\x01 \x01(\x0b\x32\x15.ondeck.v1.Prediction\"\xc4\x02\n\nPrediction\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.ondeck.v1.OutcomeProbability\x12\x31\n\x0b\x62\x61tted_ball\x18\x02 \x01(\x0b\x32\x1a.ondeck.v1.BattedBallStatsH\x00\x12\x35\n\rcalled_strike\x18\x03 \x01(\x0b\x32\x1c.ondeck.v1.CalledStrikeStatsH\x00\x12*\n\x0b\x61nswered_by\x18\x04 \x01(\x0b\x32\x15.ondeck.v1.AnsweredBy\x12\x31\n\x0fprediction_sets\x18\x05 \x03(\x0b\x32\x18.ondeck.v1.PredictionSet\x12\x17\n\x0f\x65nsemble_spread\x18\x06 \x01(\x02\x12\x12\n\nconfidence\x18\x07 \x01(\x02\x42\x0f\n\rderived_stats\"3\n\rPredictionSet\x12\x10\n\x08\x63overage\x18\x01 \x01(\x02\x12\x10\n\x08outcomes\x18\x02 \x03(\t\":\n\x12OutcomeProbability\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\";\n\x0f\x42\x61ttedBallStats\x12\x0b\n\x03xba\x18\x01 \x01(\x02\x12\x0c\n\x04xslg\x18\x02 \x01(\x02\x12\r\n\x05xwoba\x18\x03 \x01(\x02\"]\n\x11\x43\x61lledStrikeStats\x12\x1a\n\x12strike_probability\x18\x01 \x01(\x02\x12\x1a\n\redge_distance\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x10\n\x0e_edge_distance\"\xa7\x01\n\x13\x42\x61tchPredictRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12*\n\x07pitches\x18\x02 \x01(\x0b\x32\x17.ondeck.v1.PitchColumnsH\x00\x12\x34\n\x0c\x62\x61tted_balls\x18\x03 \x01(\x0b\x32\x1c.ondeck.v1.BattedBallColumnsH\x00\x42\t\n\x07\x63olumns\"\xda\x02\n\x14\x42\x61tchPredictResponse\x12\x10\n\x08outcomes\x18\x01 \x03(\t\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\x12\x38\n\x0c\x62\x61tted_balls\x18\x03 \x01(\x0b\x32 .ondeck.v1.BattedBallStatColumnsH\x00\x12<\n\x0e\x63\x61lled_strikes\x18\x04 \x01(\x0b\x32\".ondeck.v1.CalledStrikeStatColumnsH\x00\x12*\n\x0b\x61nswered_by\x18\x05 \x01(\x0b\x32\x15.ondeck.v1.AnsweredBy\x12\x37\n\x0fprediction_sets\x18\x06 \x03(\x0b\x32\x1e.ondeck.v1.PredictionSetColumn\x12\x17\n\x0f\x65nsemble_spread\x18\x07 \x03(\x02\x12\x12\n\nconfidence\x18\x08 \x03(\x02\x42\x0f\n\rderived_stats\"9\n\x13PredictionSetColumn\x12\x10\n\x08\x63overage\x18\x01 \x01(\x02\x12\x10\n\x08outcomes\x18\x02 \x03(\r\"A\n\x15\x42\x61ttedBallStatColumns\x12\x0b\n\x03xba\x18\x01 \x03(\x02\x12\x0c\n\x04xslg\x18\x02 \x03(\x02\x12\r\n\x05xwoba\x18\x03 \x03(\x02\"L\n\x17\x43\x61lledStrikeStatColumns\x12\x1a\n\x12strike_probability\x18\x01 \x03(\x02\x12\x15\n\redge_distance\x18\x02 \x03(\x02\"\xa4\x01\n\x14StreamPredictRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12#\n\x05model\x18\x02 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12!\n\x05pitch\x18\x03 \x01(\x0b\x32\x10.ondeck.v1.PitchH\x00\x12,\n\x0b\x62\x61tted_ball\x18\x04 \x01(\x0b\x32\x15.ondeck.v1.BattedBallH\x00\x42\n\n\x08instance\"A\n\x15StreamPredictResponse\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.ondeck.v1.StreamAnswer\"z\n\x0cStreamAnswer\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\nprediction\x18\x02 \x01(\x0b\x32\x15.ondeck.v1.PredictionH\x00\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.ondeck.v1.StreamErrorH\x00\x42\x08\n\x06result\"\x83\x01\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12&\n\x06reason\x18\x02 \x01(\x0e\x32\x16.ondeck.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12-\n\nviolations\x18\x04 \x03(\x0b\x32\x19.ondeck.v1.FieldViolation\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xa3\x01\n\x0e\x45xplainRequest\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.ondeck.v1.ModelSpec\x12!\n\x05pitch\x18\x02 \x01(\x0b\x32\x10.ondeck.v1.PitchH\x00\x12,\n\x0b\x62\x61tted_ball\x18\x03 \x01(\x0b\x32\x15.ondeck.v1.BattedBallH\x00\x12\x0f\n\x07outcome\x18\x04 \x01(\tB\n\n\x08instance\"\xcd\x01\n\x0f\x45xplainResponse\x12)\n\nprediction\x18\x01 \x01(\x0b\x32\x15.ondeck.v1.Prediction\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x11\n\tbase_rate\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12.\n\rcontributions\x18\x05 \x03(\x0b\x32\x17.ondeck.v1.Contribution\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x12\x17\n\x0f\x62\x61\x63kground_rows\x18\x07 \x01(\r\"i\n\x0c\x43ontribution\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x01\x12\x16\n\x0estandard_error\x18\x03 \x01(\x01\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value2\xc0\x02\n\x11PredictionService\x12@\n\x07Predict\x12\x19.ondeck.v1.PredictRequest\x1a\x1a.ondeck.v1.PredictResponse\x12O\n\x0c\x42\x61tchPredict\x12\x1e.ondeck.v1.BatchPredictRequest\x1a\x1f.ondeck.v1.BatchPredictResponse\x12V\n\rStreamPredict\x12\x1f.ondeck.v1.StreamPredictRequest\x1a .ondeck.v1.StreamPredictResponse(\x01\x30\x01\x12@\n\x07\x45xplain\x12\x19.ondeck.v1.ExplainRequest\x1a\x1a.ondeck.v1.ExplainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,41 +39,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTRESPONSE']._serialized_start=283
   _globals['_PREDICTRESPONSE']._serialized_end=343
   _globals['_PREDICTION']._serialized_start=346
-  _globals['_PREDICTION']._serialized_end=659
-  _globals['_PREDICTIONSET']._serialized_start=661
-  _globals['_PREDICTIONSET']._serialized_end=712
-  _globals['_OUTCOMEPROBABILITY']._serialized_start=714
-  _globals['_OUTCOMEPROBABILITY']._serialized_end=772
-  _globals['_BATTEDBALLFIGURES']._serialized_start=774
-  _globals['_BATTEDBALLFIGURES']._serialized_end=835
-  _globals['_CALLEDSTRIKEFIGURES']._serialized_start=837
-  _globals['_CALLEDSTRIKEFIGURES']._serialized_end=932
-  _globals['_BATCHPREDICTREQUEST']._serialized_start=935
-  _globals['_BATCHPREDICTREQUEST']._serialized_end=1102
-  _globals['_BATCHPREDICTRESPONSE']._serialized_start=1105
-  _globals['_BATCHPREDICTRESPONSE']._serialized_end=1440
-  _globals['_PREDICTIONSETCOLUMN']._serialized_start=1442
-  _globals['_PREDICTIONSETCOLUMN']._serialized_end=1499
-  _globals['_BATTEDBALLFIGURECOLUMNS']._serialized_start=1501
-  _globals['_BATTEDBALLFIGURECOLUMNS']._serialized_end=1568
-  _globals['_CALLEDSTRIKEFIGURECOLUMNS']._serialized_start=1570
-  _globals['_CALLEDSTRIKEFIGURECOLUMNS']._serialized_end=1648
-  _globals['_STREAMPREDICTREQUEST']._serialized_start=1651
-  _globals['_STREAMPREDICTREQUEST']._serialized_end=1815
-  _globals['_STREAMPREDICTRESPONSE']._serialized_start=1817
-  _globals['_STREAMPREDICTRESPONSE']._serialized_end=1882
-  _globals['_STREAMANSWER']._serialized_start=1884
-  _globals['_STREAMANSWER']._serialized_end=2006
-  _globals['_STREAMERROR']._serialized_start=2009
-  _globals['_STREAMERROR']._serialized_end=2140
-  _globals['_FIELDVIOLATION']._serialized_start=2142
-  _globals['_FIELDVIOLATION']._serialized_end=2194
-  _globals['_EXPLAINREQUEST']._serialized_start=2197
-  _globals['_EXPLAINREQUEST']._serialized_end=2360
-  _globals['_EXPLAINRESPONSE']._serialized_start=2363
-  _globals['_EXPLAINRESPONSE']._serialized_end=2568
-  _globals['_CONTRIBUTION']._serialized_start=2570
-  _globals['_CONTRIBUTION']._serialized_end=2675
-  _globals['_PREDICTIONSERVICE']._serialized_start=2678
-  _globals['_PREDICTIONSERVICE']._serialized_end=2998
+  _globals['_PREDICTION']._serialized_end=670
+  _globals['_PREDICTIONSET']._serialized_start=672
+  _globals['_PREDICTIONSET']._serialized_end=723
+  _globals['_OUTCOMEPROBABILITY']._serialized_start=725
+  _globals['_OUTCOMEPROBABILITY']._serialized_end=783
+  _globals['_BATTEDBALLSTATS']._serialized_start=785
+  _globals['_BATTEDBALLSTATS']._serialized_end=844
+  _globals['_CALLEDSTRIKESTATS']._serialized_start=846
+  _globals['_CALLEDSTRIKESTATS']._serialized_end=939
+  _globals['_BATCHPREDICTREQUEST']._serialized_start=942
+  _globals['_BATCHPREDICTREQUEST']._serialized_end=1109
+  _globals['_BATCHPREDICTRESPONSE']._serialized_start=1112
+  _globals['_BATCHPREDICTRESPONSE']._serialized_end=1458
+  _globals['_PREDICTIONSETCOLUMN']._serialized_start=1460
+  _globals['_PREDICTIONSETCOLUMN']._serialized_end=1517
+  _globals['_BATTEDBALLSTATCOLUMNS']._serialized_start=1519
+  _globals['_BATTEDBALLSTATCOLUMNS']._serialized_end=1584
+  _globals['_CALLEDSTRIKESTATCOLUMNS']._serialized_start=1586
+  _globals['_CALLEDSTRIKESTATCOLUMNS']._serialized_end=1662
+  _globals['_STREAMPREDICTREQUEST']._serialized_start=1665
+  _globals['_STREAMPREDICTREQUEST']._serialized_end=1829
+  _globals['_STREAMPREDICTRESPONSE']._serialized_start=1831
+  _globals['_STREAMPREDICTRESPONSE']._serialized_end=1896
+  _globals['_STREAMANSWER']._serialized_start=1898
+  _globals['_STREAMANSWER']._serialized_end=2020
+  _globals['_STREAMERROR']._serialized_start=2023
+  _globals['_STREAMERROR']._serialized_end=2154
+  _globals['_FIELDVIOLATION']._serialized_start=2156
+  _globals['_FIELDVIOLATION']._serialized_end=2208
+  _globals['_EXPLAINREQUEST']._serialized_start=2211
+  _globals['_EXPLAINREQUEST']._serialized_end=2374
+  _globals['_EXPLAINRESPONSE']._serialized_start=2377
+  _globals['_EXPLAINRESPONSE']._serialized_end=2582
+  _globals['_CONTRIBUTION']._serialized_start=2584
+  _globals['_CONTRIBUTION']._serialized_end=2689
+  _globals['_PREDICTIONSERVICE']._serialized_start=2692
+  _globals['_PREDICTIONSERVICE']._serialized_end=3012
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PredictRequest(_message.Message):
-    """PredictRequest asks one model about one instance."""
+    """PredictRequest requests a prediction of one model for one instance."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,7 +32,7 @@ class PredictRequest(_message.Message):
     BATTED_BALL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _model_spec_pb2.ModelSpec:
-        """model names the model to ask. Required."""
+        """model selects the model. Required."""
 
     @_builtins.property
     def pitch(self) -> _instances_pb2.Pitch:
@@ -61,7 +61,7 @@ Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
 
 @_typing.final
 class PredictResponse(_message.Message):
-    """PredictResponse is the answer to one PredictRequest."""
+    """PredictResponse holds one prediction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -85,7 +85,7 @@ Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
 
 @_typing.final
 class Prediction(_message.Message):
-    """Prediction is what a model says of one instance."""
+    """Prediction is the prediction of a model for one instance."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -94,26 +94,26 @@ class Prediction(_message.Message):
     CALLED_STRIKE_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
     PREDICTION_SETS_FIELD_NUMBER: _builtins.int
-    SPREAD_FIELD_NUMBER: _builtins.int
+    ENSEMBLE_SPREAD_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
-    spread: _builtins.float
-    """spread is the largest less the smallest probability that the members of the ensemble give to the likeliest
-    outcome. From 0, where all agree, to 1.
+    ensemble_spread: _builtins.float
+    """ensemble_spread is the difference between the largest and the smallest probability that the ensemble members
+    give the most probable outcome. From 0 (all members agree) to 1.
     """
     confidence: _builtins.float
-    """confidence is one minus the entropy of the outcomes as a share of the largest that it can be. From 0, where
-    all outcomes are as likely, to 1, where one is certain.
+    """confidence is one minus the normalized entropy of the probabilities. From 0 (all outcomes equally probable) to 1
+    (one outcome is certain).
     """
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeProbability]:
-        """outcomes names every outcome of the task with its probability, in the order of the model's outcomes."""
+        """outcomes lists every outcome of the task with its probability, in the order of the model's outcomes."""
 
     @_builtins.property
-    def batted_ball(self) -> Global___BattedBallFigures:
+    def batted_ball(self) -> Global___BattedBallStats:
         """batted_ball is set by the task `batted_ball`."""
 
     @_builtins.property
-    def called_strike(self) -> Global___CalledStrikeFigures:
+    def called_strike(self) -> Global___CalledStrikeStats:
         """called_strike is set by the task `called_strike`."""
 
     @_builtins.property
@@ -122,45 +122,45 @@ class Prediction(_message.Message):
 
     @_builtins.property
     def prediction_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___PredictionSet]:
-        """prediction_sets holds one set of outcomes for each coverage that the version states: 0.8 and 0.9."""
+        """prediction_sets holds one set of outcomes per coverage level of the version: 0.8 and 0.9."""
 
     def __init__(
         self,
         *,
         outcomes: _abc.Iterable[Global___OutcomeProbability] | None = ...,
-        batted_ball: Global___BattedBallFigures | None = ...,
-        called_strike: Global___CalledStrikeFigures | None = ...,
+        batted_ball: Global___BattedBallStats | None = ...,
+        called_strike: Global___CalledStrikeStats | None = ...,
         answered_by: _model_spec_pb2.AnsweredBy | None = ...,
         prediction_sets: _abc.Iterable[Global___PredictionSet] | None = ...,
-        spread: _builtins.float = ...,
+        ensemble_spread: _builtins.float = ...,
         confidence: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_ball", b"batted_ball", "called_strike", b"called_strike", "figures", b"figures"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_ball", b"batted_ball", "called_strike", b"called_strike", "derived_stats", b"derived_stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_ball", b"batted_ball", "called_strike", b"called_strike", "confidence", b"confidence", "figures", b"figures", "outcomes", b"outcomes", "prediction_sets", b"prediction_sets", "spread", b"spread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_ball", b"batted_ball", "called_strike", b"called_strike", "confidence", b"confidence", "derived_stats", b"derived_stats", "ensemble_spread", b"ensemble_spread", "outcomes", b"outcomes", "prediction_sets", b"prediction_sets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_figures: _TypeAlias = _typing.Literal["batted_ball", "called_strike"]  # noqa: Y015
-    _WhichOneofArgType_figures: _TypeAlias = _typing.Literal["figures", b"figures"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_figures) -> _WhichOneofReturnType_figures | None: ...
+    _WhichOneofReturnType_derived_stats: _TypeAlias = _typing.Literal["batted_ball", "called_strike"]  # noqa: Y015
+    _WhichOneofArgType_derived_stats: _TypeAlias = _typing.Literal["derived_stats", b"derived_stats"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_derived_stats) -> _WhichOneofReturnType_derived_stats | None: ...
 
 Global___Prediction: _TypeAlias = Prediction  # noqa: Y015
 
 @_typing.final
 class PredictionSet(_message.Message):
-    """PredictionSet is a set of outcomes that holds what happens with a stated probability."""
+    """PredictionSet is a conformal prediction set: it contains the observed outcome with a stated probability."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     COVERAGE_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
     coverage: _builtins.float
-    """coverage is the share of instances whose set holds what happens, on days like those that the version was
-    calibrated on. From 0 to 1.
+    """coverage is the share of instances whose set contains the observed outcome, on days like those that the version
+    was calibrated on. From 0 to 1.
     """
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """outcomes are the names of the outcomes in the set, in the order of the model's outcomes. It may be empty: no
-        outcome is as likely as what happens usually is.
+        outcome reaches the probability threshold of the calibration days.
         """
 
     def __init__(
@@ -179,7 +179,7 @@ Global___PredictionSet: _TypeAlias = PredictionSet  # noqa: Y015
 
 @_typing.final
 class OutcomeProbability(_message.Message):
-    """OutcomeProbability is one outcome and how likely it is."""
+    """OutcomeProbability is one outcome and its probability."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -204,8 +204,8 @@ class OutcomeProbability(_message.Message):
 Global___OutcomeProbability: _TypeAlias = OutcomeProbability  # noqa: Y015
 
 @_typing.final
-class BattedBallFigures(_message.Message):
-    """BattedBallFigures are expected values of one ball in play."""
+class BattedBallStats(_message.Message):
+    """BattedBallStats are expected values of one ball in play."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -233,11 +233,11 @@ class BattedBallFigures(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BattedBallFigures: _TypeAlias = BattedBallFigures  # noqa: Y015
+Global___BattedBallStats: _TypeAlias = BattedBallStats  # noqa: Y015
 
 @_typing.final
-class CalledStrikeFigures(_message.Message):
-    """CalledStrikeFigures place one taken pitch against the rule-book strike zone."""
+class CalledStrikeStats(_message.Message):
+    """CalledStrikeStats relate one taken pitch to the rule-book strike zone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -247,7 +247,7 @@ class CalledStrikeFigures(_message.Message):
     """strike_probability is the probability that the umpire calls a strike. From 0 to 1."""
     edge_distance: _builtins.float
     """edge_distance is the distance from the ball's surface to the rule-book zone: feet, positive outside the
-    zone, negative as far as the ball reaches into it. Unset where sz_top or sz_bot is unset.
+    zone, negative where the ball overlaps it. Unset if sz_top or sz_bot is unset.
     """
     def __init__(
         self,
@@ -263,11 +263,11 @@ class CalledStrikeFigures(_message.Message):
     _WhichOneofArgType__edge_distance: _TypeAlias = _typing.Literal["_edge_distance", b"_edge_distance"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__edge_distance) -> _WhichOneofReturnType__edge_distance | None: ...
 
-Global___CalledStrikeFigures: _TypeAlias = CalledStrikeFigures  # noqa: Y015
+Global___CalledStrikeStats: _TypeAlias = CalledStrikeStats  # noqa: Y015
 
 @_typing.final
 class BatchPredictRequest(_message.Message):
-    """BatchPredictRequest asks one model about many instances."""
+    """BatchPredictRequest requests predictions of one model for many instances."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -276,11 +276,11 @@ class BatchPredictRequest(_message.Message):
     BATTED_BALLS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _model_spec_pb2.ModelSpec:
-        """model names the model to ask. Required."""
+        """model selects the model. Required."""
 
     @_builtins.property
     def pitches(self) -> _instances_pb2.PitchColumns:
-        """pitches are the instances of `called_strike`."""
+        """pitches are the instances of `called_strike`, `whiff` and `pitch_outcome`."""
 
     @_builtins.property
     def batted_balls(self) -> _instances_pb2.BattedBallColumns:
@@ -305,7 +305,7 @@ Global___BatchPredictRequest: _TypeAlias = BatchPredictRequest  # noqa: Y015
 
 @_typing.final
 class BatchPredictResponse(_message.Message):
-    """BatchPredictResponse is the answer to one BatchPredictRequest."""
+    """BatchPredictResponse holds the predictions of all rows, as columns."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -315,65 +315,65 @@ class BatchPredictResponse(_message.Message):
     CALLED_STRIKES_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
     PREDICTION_SETS_FIELD_NUMBER: _builtins.int
-    SPREAD_FIELD_NUMBER: _builtins.int
+    ENSEMBLE_SPREAD_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """outcomes names the outcomes, once, in the order of the columns of probabilities."""
+        """outcomes are the outcome names, in the order of the columns of probabilities."""
 
     @_builtins.property
     def probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """probabilities is row-major: that of row r and outcome k stands at r * len(outcomes) + k."""
+        """probabilities is row-major: row r, outcome k is at index r * len(outcomes) + k."""
 
     @_builtins.property
-    def batted_balls(self) -> Global___BattedBallFigureColumns:
+    def batted_balls(self) -> Global___BattedBallStatColumns:
         """batted_balls is set by the task `batted_ball`."""
 
     @_builtins.property
-    def called_strikes(self) -> Global___CalledStrikeFigureColumns:
+    def called_strikes(self) -> Global___CalledStrikeStatColumns:
         """called_strikes is set by the task `called_strike`."""
 
     @_builtins.property
     def answered_by(self) -> _model_spec_pb2.AnsweredBy:
-        """answered_by is always set; it holds for every row."""
+        """answered_by is always set; it applies to every row."""
 
     @_builtins.property
     def prediction_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___PredictionSetColumn]:
-        """prediction_sets holds the sets of all rows, one column for each coverage."""
+        """prediction_sets holds the sets of all rows, one column per coverage level."""
 
     @_builtins.property
-    def spread(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """spread: see Prediction.spread, one value for each row."""
+    def ensemble_spread(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """ensemble_spread: see Prediction.ensemble_spread, one value per row."""
 
     @_builtins.property
     def confidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """confidence: see Prediction.confidence, one value for each row."""
+        """confidence: see Prediction.confidence, one value per row."""
 
     def __init__(
         self,
         *,
         outcomes: _abc.Iterable[_builtins.str] | None = ...,
         probabilities: _abc.Iterable[_builtins.float] | None = ...,
-        batted_balls: Global___BattedBallFigureColumns | None = ...,
-        called_strikes: Global___CalledStrikeFigureColumns | None = ...,
+        batted_balls: Global___BattedBallStatColumns | None = ...,
+        called_strikes: Global___CalledStrikeStatColumns | None = ...,
         answered_by: _model_spec_pb2.AnsweredBy | None = ...,
         prediction_sets: _abc.Iterable[Global___PredictionSetColumn] | None = ...,
-        spread: _abc.Iterable[_builtins.float] | None = ...,
+        ensemble_spread: _abc.Iterable[_builtins.float] | None = ...,
         confidence: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_balls", b"batted_balls", "called_strikes", b"called_strikes", "figures", b"figures"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_balls", b"batted_balls", "called_strikes", b"called_strikes", "derived_stats", b"derived_stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_balls", b"batted_balls", "called_strikes", b"called_strikes", "confidence", b"confidence", "figures", b"figures", "outcomes", b"outcomes", "prediction_sets", b"prediction_sets", "probabilities", b"probabilities", "spread", b"spread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "batted_balls", b"batted_balls", "called_strikes", b"called_strikes", "confidence", b"confidence", "derived_stats", b"derived_stats", "ensemble_spread", b"ensemble_spread", "outcomes", b"outcomes", "prediction_sets", b"prediction_sets", "probabilities", b"probabilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_figures: _TypeAlias = _typing.Literal["batted_balls", "called_strikes"]  # noqa: Y015
-    _WhichOneofArgType_figures: _TypeAlias = _typing.Literal["figures", b"figures"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_figures) -> _WhichOneofReturnType_figures | None: ...
+    _WhichOneofReturnType_derived_stats: _TypeAlias = _typing.Literal["batted_balls", "called_strikes"]  # noqa: Y015
+    _WhichOneofArgType_derived_stats: _TypeAlias = _typing.Literal["derived_stats", b"derived_stats"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_derived_stats) -> _WhichOneofReturnType_derived_stats | None: ...
 
 Global___BatchPredictResponse: _TypeAlias = BatchPredictResponse  # noqa: Y015
 
 @_typing.final
 class PredictionSetColumn(_message.Message):
-    """PredictionSetColumn is the prediction set of each row at one coverage."""
+    """PredictionSetColumn holds the prediction set of each row at one coverage level."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -383,8 +383,8 @@ class PredictionSetColumn(_message.Message):
     """coverage: see PredictionSet.coverage."""
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """outcomes holds one number for each row: bit k, of value 2 to the power of k, is set where the outcome at place
-        k of BatchPredictResponse.outcomes belongs to the set.
+        """outcomes holds one bit mask per row: bit k (value 2 to the power of k) is set if BatchPredictResponse.outcomes[k]
+        is in the set.
         """
 
     def __init__(
@@ -402,8 +402,8 @@ class PredictionSetColumn(_message.Message):
 Global___PredictionSetColumn: _TypeAlias = PredictionSetColumn  # noqa: Y015
 
 @_typing.final
-class BattedBallFigureColumns(_message.Message):
-    """BattedBallFigureColumns are BattedBallFigures, one value for each row."""
+class BattedBallStatColumns(_message.Message):
+    """BattedBallStatColumns are BattedBallStats, one value per row."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -412,15 +412,15 @@ class BattedBallFigureColumns(_message.Message):
     XWOBA_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def xba(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """xba: see BattedBallFigures.xba."""
+        """xba: see BattedBallStats.xba."""
 
     @_builtins.property
     def xslg(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """xslg: see BattedBallFigures.xslg."""
+        """xslg: see BattedBallStats.xslg."""
 
     @_builtins.property
     def xwoba(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """xwoba: see BattedBallFigures.xwoba."""
+        """xwoba: see BattedBallStats.xwoba."""
 
     def __init__(
         self,
@@ -435,11 +435,11 @@ class BattedBallFigureColumns(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BattedBallFigureColumns: _TypeAlias = BattedBallFigureColumns  # noqa: Y015
+Global___BattedBallStatColumns: _TypeAlias = BattedBallStatColumns  # noqa: Y015
 
 @_typing.final
-class CalledStrikeFigureColumns(_message.Message):
-    """CalledStrikeFigureColumns are CalledStrikeFigures, one value for each row."""
+class CalledStrikeStatColumns(_message.Message):
+    """CalledStrikeStatColumns are CalledStrikeStats, one value per row."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -447,11 +447,11 @@ class CalledStrikeFigureColumns(_message.Message):
     EDGE_DISTANCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def strike_probability(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """strike_probability: see CalledStrikeFigures.strike_probability."""
+        """strike_probability: see CalledStrikeStats.strike_probability."""
 
     @_builtins.property
     def edge_distance(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """edge_distance: see CalledStrikeFigures.edge_distance; NaN in a row without sz_top or sz_bot."""
+        """edge_distance: see CalledStrikeStats.edge_distance; NaN in a row without sz_top or sz_bot."""
 
     def __init__(
         self,
@@ -465,11 +465,11 @@ class CalledStrikeFigureColumns(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CalledStrikeFigureColumns: _TypeAlias = CalledStrikeFigureColumns  # noqa: Y015
+Global___CalledStrikeStatColumns: _TypeAlias = CalledStrikeStatColumns  # noqa: Y015
 
 @_typing.final
 class StreamPredictRequest(_message.Message):
-    """StreamPredictRequest asks one model about one instance, under an id of the caller's."""
+    """StreamPredictRequest requests a prediction of one model for one instance."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -478,12 +478,10 @@ class StreamPredictRequest(_message.Message):
     PITCH_FIELD_NUMBER: _builtins.int
     BATTED_BALL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id comes back with the answer. The server neither reads it nor asks that it be unique. At most 128
-    characters.
-    """
+    """id is returned with the answer. The server does not interpret it; it need not be unique. At most 128 characters."""
     @_builtins.property
     def model(self) -> _model_spec_pb2.ModelSpec:
-        """model names the model to ask. Required."""
+        """model selects the model. Required."""
 
     @_builtins.property
     def pitch(self) -> _instances_pb2.Pitch:
@@ -513,7 +511,7 @@ Global___StreamPredictRequest: _TypeAlias = StreamPredictRequest  # noqa: Y015
 
 @_typing.final
 class StreamPredictResponse(_message.Message):
-    """StreamPredictResponse holds one or more answers, in the order in which their requests came."""
+    """StreamPredictResponse holds one or more answers, in the order of their requests."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -545,14 +543,14 @@ class StreamAnswer(_message.Message):
     PREDICTION_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is that of the request."""
+    """id is the id of the request."""
     @_builtins.property
     def prediction(self) -> Global___Prediction:
-        """prediction is set where the instance was answered."""
+        """prediction is set on success."""
 
     @_builtins.property
     def error(self) -> Global___StreamError:
-        """error is set where it was not."""
+        """error is set on failure."""
 
     def __init__(
         self,
@@ -573,7 +571,7 @@ Global___StreamAnswer: _TypeAlias = StreamAnswer  # noqa: Y015
 
 @_typing.final
 class StreamError(_message.Message):
-    """StreamError says why one instance of a stream was not answered, as a status would for a call of its own."""
+    """StreamError is the error of one instance of a stream, equivalent to the status of a unary call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -582,14 +580,14 @@ class StreamError(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
-    """code is the gRPC status code that a unary call would have ended with."""
+    """code is the gRPC status code of the equivalent unary call."""
     reason: _error_reason_pb2.ErrorReason.ValueType
-    """reason is what to branch on."""
+    """reason is the machine-readable reason; branch on it."""
     message: _builtins.str
-    """message is for people."""
+    """message is for display."""
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
-        """violations names the fields at fault, where fields are at fault."""
+        """violations lists the invalid fields, if any."""
 
     def __init__(
         self,
@@ -609,7 +607,7 @@ Global___StreamError: _TypeAlias = StreamError  # noqa: Y015
 
 @_typing.final
 class FieldViolation(_message.Message):
-    """FieldViolation is one field that could not be taken."""
+    """FieldViolation is one invalid field."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -618,7 +616,7 @@ class FieldViolation(_message.Message):
     field: _builtins.str
     """field is the path of the field in the request, for example `pitch.plate_x`."""
     description: _builtins.str
-    """description says what is wrong and what would be right."""
+    """description says what is wrong and what is valid."""
     def __init__(
         self,
         *,
@@ -635,7 +633,7 @@ Global___FieldViolation: _TypeAlias = FieldViolation  # noqa: Y015
 
 @_typing.final
 class ExplainRequest(_message.Message):
-    """ExplainRequest asks one model why it says what it says of one instance."""
+    """ExplainRequest requests an explanation of one prediction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -644,10 +642,10 @@ class ExplainRequest(_message.Message):
     BATTED_BALL_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     outcome: _builtins.str
-    """outcome is the outcome whose probability is explained, for example `home_run`. Empty: the likeliest."""
+    """outcome is the outcome whose probability is explained, for example `home_run`. Empty: the most probable one."""
     @_builtins.property
     def model(self) -> _model_spec_pb2.ModelSpec:
-        """model names the model to ask. Required. A version that was published without a background is
+        """model selects the model. Required. A version that was published without background rows gives
         FAILED_PRECONDITION with ERROR_REASON_NOT_EXPLAINABLE.
         """
 
@@ -679,12 +677,12 @@ Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
 
 @_typing.final
 class ExplainResponse(_message.Message):
-    """ExplainResponse is the answer to one ExplainRequest.
+    """ExplainResponse explains the probability of one outcome.
 
-    The contributions are Shapley values. A row of the version's background becomes the instance, field after field;
-    what the probability moves at each step is credited to the field that changed, and the mean is taken over orders
-    of the fields and over the rows. They add up to probability - base_rate exactly, and the same request to the same
-    version has the same answer.
+    The contributions are Shapley values: a background row of the version is changed into the instance field by field,
+    each change of the probability is attributed to the field that changed, and the mean is taken over permutations of
+    the fields and over the background rows. They sum exactly to probability - base_rate. The same request to the same
+    version gives the same response.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -697,23 +695,23 @@ class ExplainResponse(_message.Message):
     EXACT_FIELD_NUMBER: _builtins.int
     BACKGROUND_ROWS_FIELD_NUMBER: _builtins.int
     outcome: _builtins.str
-    """outcome is the outcome that is explained."""
+    """outcome is the explained outcome."""
     base_rate: _builtins.float
-    """base_rate is the mean probability of the outcome over the rows of the background. From 0 to 1."""
+    """base_rate is the mean probability of the outcome over the background rows. From 0 to 1."""
     probability: _builtins.float
     """probability is the probability of the outcome for this instance. From 0 to 1."""
     exact: _builtins.bool
-    """exact tells that all orders of the fields were taken into account, not a sample of them."""
+    """exact is true if all permutations of the fields were evaluated, false if they were sampled."""
     background_rows: _builtins.int
-    """background_rows is how many rows of the background the base rate and the contributions are means over."""
+    """background_rows is the number of background rows that the base rate and the contributions are averaged over."""
     @_builtins.property
     def prediction(self) -> Global___Prediction:
-        """prediction is what the model says of the instance. Always set."""
+        """prediction is the prediction for the instance. Always set."""
 
     @_builtins.property
     def contributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contribution]:
-        """contributions has one entry for each field that is set in the instance or in the background, the largest
-        contribution, by size, first.
+        """contributions has one entry per field that is set in the instance or in the background rows, sorted by absolute
+        value, largest first.
         """
 
     def __init__(
@@ -737,7 +735,7 @@ Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class Contribution(_message.Message):
-    """Contribution is what one field of an instance did to a probability."""
+    """Contribution is the contribution of one field to a probability."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -750,14 +748,12 @@ class Contribution(_message.Message):
     play is one field, `spray_angle`, also where hc_x and hc_y give it.
     """
     contribution: _builtins.float
-    """contribution is how far the field moved the probability from the base rate. From -1 to 1; 0 where the model does
-    not read the field.
-    """
+    """contribution is the Shapley value of the field. From -1 to 1; 0 if the model does not use the field."""
     standard_error: _builtins.float
-    """standard_error is that of the contribution, from the sample of orders; 0 where the answer is exact."""
+    """standard_error is the standard error of the contribution from sampling permutations; 0 if exact."""
     value: _builtins.float
-    """value is what the instance says: in the unit of the field, a code as its number. Unset where the field is absent,
-    which can move a probability, too.
+    """value is the value in the instance: in the unit of the field, an enum as its number. Unset if the field is absent,
+    which can also contribute.
     """
     def __init__(
         self,

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class PredictionServiceStub:
-    """PredictionService answers what happens next.
+    """PredictionService predicts the outcome of a pitch or of a ball in play.
 
     Probabilities are calibrated on days later than those the model was fitted on, and sum to one in each row.
-    Errors carry google.rpc details; branch on ErrorReason, never on a message.
+    Errors carry google.rpc error details; branch on ErrorReason, never on the message.
     """
 
     def __init__(self, channel):
@@ -61,37 +61,37 @@ class PredictionServiceStub:
 
 
 class PredictionServiceServicer:
-    """PredictionService answers what happens next.
+    """PredictionService predicts the outcome of a pitch or of a ball in play.
 
     Probabilities are calibrated on days later than those the model was fitted on, and sum to one in each row.
-    Errors carry google.rpc details; branch on ErrorReason, never on a message.
+    Errors carry google.rpc error details; branch on ErrorReason, never on the message.
     """
 
     def Predict(self, request, context):
-        """Predict answers one instance.
+        """Predict predicts one instance.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchPredict(self, request, context):
-        """BatchPredict answers many instances of one model, given as columns. Either all rows are answered or none.
+        """BatchPredict predicts many instances with one model, given as columns. It succeeds or fails as a whole.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamPredict(self, request_iterator, context):
-        """StreamPredict answers instances as they come. Answers carry the id of their request and keep the order of
-        the stream; one response may hold several. An instance that cannot be answered gets an error as its
-        answer, and the stream goes on.
+        """StreamPredict predicts instances as they arrive. Answers carry the id of their request and keep the order of
+        the stream; one response may hold several. An instance that fails gets an error as its answer, and the stream
+        continues.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate.
+        """Explain returns the contribution of each field of one instance to the probability of an outcome (Shapley values).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,10 +129,10 @@ def add_PredictionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PredictionService:
-    """PredictionService answers what happens next.
+    """PredictionService predicts the outcome of a pitch or of a ball in play.
 
     Probabilities are calibrated on days later than those the model was fitted on, and sum to one in each row.
-    Errors carry google.rpc details; branch on ErrorReason, never on a message.
+    Errors carry google.rpc error details; branch on ErrorReason, never on the message.
     """
 
     @staticmethod

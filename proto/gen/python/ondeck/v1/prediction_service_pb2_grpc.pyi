@@ -27,10 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PredictionServiceStub:
-    """PredictionService answers what happens next.
+    """PredictionService predicts the outcome of a pitch or of a ball in play.
 
     Probabilities are calibrated on days later than those the model was fitted on, and sum to one in each row.
-    Errors carry google.rpc details; branch on ErrorReason, never on a message.
+    Errors carry google.rpc error details; branch on ErrorReason, never on the message.
     """
 
     @_typing.overload
@@ -38,43 +38,43 @@ class PredictionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PredictionServiceAsyncStub: ...
     Predict: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictRequest, _prediction_service_pb2.PredictResponse]
-    """Predict answers one instance."""
+    """Predict predicts one instance."""
     BatchPredict: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.BatchPredictRequest, _prediction_service_pb2.BatchPredictResponse]
-    """BatchPredict answers many instances of one model, given as columns. Either all rows are answered or none."""
+    """BatchPredict predicts many instances with one model, given as columns. It succeeds or fails as a whole."""
     StreamPredict: _grpc.StreamStreamMultiCallable[_prediction_service_pb2.StreamPredictRequest, _prediction_service_pb2.StreamPredictResponse]
-    """StreamPredict answers instances as they come. Answers carry the id of their request and keep the order of
-    the stream; one response may hold several. An instance that cannot be answered gets an error as its
-    answer, and the stream goes on.
+    """StreamPredict predicts instances as they arrive. Answers carry the id of their request and keep the order of
+    the stream; one response may hold several. An instance that fails gets an error as its answer, and the stream
+    continues.
     """
     Explain: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.ExplainRequest, _prediction_service_pb2.ExplainResponse]
-    """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate."""
+    """Explain returns the contribution of each field of one instance to the probability of an outcome (Shapley values)."""
 
 @_typing.type_check_only
 class PredictionServiceAsyncStub(PredictionServiceStub):
-    """PredictionService answers what happens next.
+    """PredictionService predicts the outcome of a pitch or of a ball in play.
 
     Probabilities are calibrated on days later than those the model was fitted on, and sum to one in each row.
-    Errors carry google.rpc details; branch on ErrorReason, never on a message.
+    Errors carry google.rpc error details; branch on ErrorReason, never on the message.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Predict: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictRequest, _prediction_service_pb2.PredictResponse]  # type: ignore[assignment]
-    """Predict answers one instance."""
+    """Predict predicts one instance."""
     BatchPredict: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.BatchPredictRequest, _prediction_service_pb2.BatchPredictResponse]  # type: ignore[assignment]
-    """BatchPredict answers many instances of one model, given as columns. Either all rows are answered or none."""
+    """BatchPredict predicts many instances with one model, given as columns. It succeeds or fails as a whole."""
     StreamPredict: _aio.StreamStreamMultiCallable[_prediction_service_pb2.StreamPredictRequest, _prediction_service_pb2.StreamPredictResponse]  # type: ignore[assignment]
-    """StreamPredict answers instances as they come. Answers carry the id of their request and keep the order of
-    the stream; one response may hold several. An instance that cannot be answered gets an error as its
-    answer, and the stream goes on.
+    """StreamPredict predicts instances as they arrive. Answers carry the id of their request and keep the order of
+    the stream; one response may hold several. An instance that fails gets an error as its answer, and the stream
+    continues.
     """
     Explain: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.ExplainRequest, _prediction_service_pb2.ExplainResponse]  # type: ignore[assignment]
-    """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate."""
+    """Explain returns the contribution of each field of one instance to the probability of an outcome (Shapley values)."""
 
 class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PredictionService answers what happens next.
+    """PredictionService predicts the outcome of a pitch or of a ball in play.
 
     Probabilities are calibrated on days later than those the model was fitted on, and sum to one in each row.
-    Errors carry google.rpc details; branch on ErrorReason, never on a message.
+    Errors carry google.rpc error details; branch on ErrorReason, never on the message.
     """
 
     @_abc_1.abstractmethod
@@ -83,7 +83,7 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prediction_service_pb2.PredictRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.PredictResponse, _abc.Awaitable[_prediction_service_pb2.PredictResponse]]:
-        """Predict answers one instance."""
+        """Predict predicts one instance."""
 
     @_abc_1.abstractmethod
     def BatchPredict(
@@ -91,7 +91,7 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prediction_service_pb2.BatchPredictRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.BatchPredictResponse, _abc.Awaitable[_prediction_service_pb2.BatchPredictResponse]]:
-        """BatchPredict answers many instances of one model, given as columns. Either all rows are answered or none."""
+        """BatchPredict predicts many instances with one model, given as columns. It succeeds or fails as a whole."""
 
     @_abc_1.abstractmethod
     def StreamPredict(
@@ -99,9 +99,9 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_prediction_service_pb2.StreamPredictRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_prediction_service_pb2.StreamPredictResponse], _abc.AsyncIterator[_prediction_service_pb2.StreamPredictResponse]]:
-        """StreamPredict answers instances as they come. Answers carry the id of their request and keep the order of
-        the stream; one response may hold several. An instance that cannot be answered gets an error as its
-        answer, and the stream goes on.
+        """StreamPredict predicts instances as they arrive. Answers carry the id of their request and keep the order of
+        the stream; one response may hold several. An instance that fails gets an error as its answer, and the stream
+        continues.
         """
 
     @_abc_1.abstractmethod
@@ -110,6 +110,6 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prediction_service_pb2.ExplainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.ExplainResponse, _abc.Awaitable[_prediction_service_pb2.ExplainResponse]]:
-        """Explain tells how much each field of one instance moved the probability of an outcome away from its base rate."""
+        """Explain returns the contribution of each field of one instance to the probability of an outcome (Shapley values)."""
 
 def add_PredictionServiceServicer_to_server(servicer: PredictionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
