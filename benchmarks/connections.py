@@ -32,7 +32,7 @@ from benchmarks.rows import ROOT, sample
 from benchmarks.tables import table
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.tasks import TASKS
-from ondeck_server.models.import_onnx import publish_graph
+from ondeck_registry.import_onnx import publish_graph
 from ondeck_server.supervisor.process import EXPERIMENTS
 from tests.factories.onnx_graphs import WIDTH, scoring
 from tests.fixtures.server import RunningServer, serving

@@ -12,8 +12,8 @@ from ondeck_core.explain.field_groups import parts_of, settled
 from ondeck_core.explain.plan import ExplanationPlan, ExplanationQuery, affordable_rows, plan
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import ALIASES_FILE, BACKGROUND_FILE, PRODUCTION, Aliases
+from ondeck_registry.verification import order_background
 from ondeck_server.batching.batcher import ROWS_A_RUN
-from ondeck_server.models.background import arranged
 from ondeck_server.models.loader import LoadedVersion, load
 
 COLUMNS = ("", "p50 ms", "p95 ms", "rows run", "exact", "background rows", "largest standard error, median")
@@ -60,7 +60,7 @@ def explainable(models: Path, name: str, count: int) -> tuple[LoadedVersion, Mat
     version = load(models / name / str(number), name, number)
     drawn = sample(version.task, count + STAND_IN_ROWS).instances
     if version.background is None:
-        version = replace(version, background=arranged(drawn[count:], version.task.features))
+        version = replace(version, background=order_background(drawn[count:], version.task.features))
     return version, drawn[:count]
 
 

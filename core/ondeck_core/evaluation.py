@@ -4,7 +4,12 @@ from typing import Final
 
 from ondeck_core.manifest import Claim, Name, Window
 
-CONSTANT: Final = "constant"  # the anchor that knows only how often each outcome happens
+CONSTANT: Final = "constant"  # the baseline that predicts the outcome shares of the training rows
+
+
+def version_baseline(version: int) -> str:
+    """Return the name of the baseline that is another version of the model, evaluated on the same rows."""
+    return f"version_{version}"
 
 
 class Metrics(Claim):

@@ -117,7 +117,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
             fields=("model", "alias", "version", "reason"),
         ),
         Row.MISSING: moving({"version": 99}, reason="VERSION_NOT_FOUND", says="there are: 1, 2"),
-        Row.STATE: moving({"version": NO_BETTER}, reason="PROMOTION_GATE_FAILED", says="force overrules"),
+        Row.STATE: moving({"version": NO_BETTER}, reason="PROMOTION_GATE_FAILED", says="override the gate"),
         Row.WHO: moving(
             {"version": 1}, server="strict", reason="CALLER_UNAUTHENTICATED", says="connect with the client"
         ),

@@ -10,8 +10,8 @@ import pytest
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.manifest import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, GraphGolden
 from ondeck_registry.artifact_reader import read_any_manifest, read_manifest
+from ondeck_registry.import_onnx import UnservableGraphError, publish_graph
 from ondeck_registry.repository import aliases, versions
-from ondeck_server.models.import_onnx import UnservableGraphError, publish_graph
 from ondeck_server.models.loader import load_any
 from tests.factories.onnx_graphs import WIDTH, looking_at_neighbours, scoring, summing_up, with_rows_fixed
 

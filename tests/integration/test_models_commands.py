@@ -105,7 +105,7 @@ def test_a_folder_and_a_server_are_not_listed_at_once(repository: Path) -> None:
 def test_what_is_better_is_promoted_and_what_was_before_is_put_back(repository: Path) -> None:
     promoted = models_command(repository, "promote", "Batted-Ball", "2")
     assert promoted.returncode == 0, promoted.stderr
-    assert promoted.stdout.startswith("batted_ball: production is version 2, was 1 (log loss ")
+    assert promoted.stdout.startswith("batted_ball: production is version 2, was 1 (promoted; log loss ")
     assert production(repository) == 2
     back = models_command(repository, "rollback", "batted-ball", "--reason", "too many doubles")
     assert back.stdout == "batted_ball: production is version 1, was 2 (too many doubles)\n"
@@ -127,19 +127,19 @@ def test_what_is_worse_is_promoted_only_by_force_and_with_a_reason(repository: P
     refused = models_command(repository, "promote", MODEL, "3")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: batted_ball 3 is not promoted: log loss ")
-    assert refused.stderr.endswith("of what serves (--force --reason TEXT overrules)\n")
+    assert refused.stderr.endswith("of what serves; force and a reason override the gate\n")
     assert models_command(repository, "promote", MODEL, "3", "--force").returncode == 2
     assert production(repository) == 1
     forced = models_command(repository, "promote", MODEL, "3", "--force", "--reason", "to see it in August")
     assert (forced.returncode, production(repository)) == (0, 3)
     last = history(repository, MODEL)[-1]
     assert last.forced
-    assert last.why.startswith("to see it in August; forced, though log loss ")
+    assert last.why.startswith("to see it in August; forced, although log loss ")
 
 
 def test_another_alias_is_given_without_a_comparison(repository: Path) -> None:
     done = models_command(repository, "promote", MODEL, "3", "--alias", "candidate")
-    assert done.stdout == "batted_ball: candidate is version 3 (not weighed for candidate)\n"
+    assert done.stdout == "batted_ball: candidate is version 3 (promoted; no gate for candidate)\n"
     assert aliases(repository, MODEL) == {"production": 1, "candidate": 3}
 
 
@@ -162,7 +162,7 @@ def test_nothing_is_pointed_to_what_is_not_what_it_claims_not_even_by_force(repo
         spoil(repository, version)
     done = models_command(repository, *words)
     assert done.returncode == 1
-    assert "does not hold what it claims: model.onnx is not the file that was published" in done.stderr
+    assert "failed verification: model.onnx is not the file that was published" in done.stderr
     assert production(repository) == serves
 
 

@@ -32,8 +32,8 @@ from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS
+from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.repository import aliases
-from ondeck_server.models.import_onnx import publish_graph
 from ondeck_server.models.loader import load, load_any
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.conftest import ROOT

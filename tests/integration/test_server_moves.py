@@ -61,7 +61,7 @@ def test_a_version_that_is_wanted_and_refused_tells_so(stub: Any) -> None:
 def test_a_move_is_made_once_and_is_on_record_with_who_and_why(stub: Any, models: Path) -> None:
     made = stub.MoveAlias(move(UNNAMED, alias="spare")).change
     assert (made.model, made.alias, made.to_version, made.HasField("from_version")) == (MODEL, "spare", UNNAMED, False)
-    assert (made.actor, made.reason) == ("ipv4:127.0.0.1", "a test; not weighed for spare")
+    assert (made.actor, made.reason) == ("ipv4:127.0.0.1", "a test; no gate for spare")
     assert not stub.MoveAlias(move(UNNAMED, alias="spare")).HasField("change")
     assert aliases(models, MODEL)["spare"] == UNNAMED
     assert stub.ListAliasChanges(ListAliasChangesRequest(model=MODEL, alias="spare")).changes == [made]
@@ -73,7 +73,7 @@ def test_production_needs_better_figures_or_force_and_can_be_put_back(stub: Any,
     assert aliases(models, MODEL)["production"] == GOOD
     forced = stub.MoveAlias(move(NO_BETTER, force=True)).change
     assert (forced.forced, forced.from_version, forced.to_version) == (True, GOOD, NO_BETTER)
-    assert forced.reason.startswith("a test; forced, though log loss")
+    assert forced.reason.startswith("a test; forced, although log loss")
     back = stub.RollbackModel(RollbackModelRequest(model="Batted-Ball", reason="worse")).change
     assert (back.rollback, back.from_version, back.to_version) == (True, NO_BETTER, GOOD)
     assert aliases(models, MODEL)["production"] == GOOD

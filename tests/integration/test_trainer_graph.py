@@ -124,7 +124,9 @@ def test_too_few_rows_to_hold_a_graph_against_are_refused(dataset: Dataset, tmp_
 def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(dataset: Dataset, tmp_path: Path) -> None:
     first = train(dataset, small_plan(tmp_path, force=False), print)
     assert repository.aliases(tmp_path, TASK.name) == {"production": 1}
-    with pytest.raises(PromotionGateError, match=r"batted_ball is not published: skill .* \(--force overrules\)"):
+    with pytest.raises(
+        PromotionGateError, match=r"batted_ball is not published: log loss .* \(--force overrides the gate\)"
+    ):
         train(dataset, small_plan(tmp_path, force=False), print)
     assert repository.versions(tmp_path, TASK.name) == [1]
     second = train(dataset, small_plan(tmp_path), print)
@@ -134,7 +136,7 @@ def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(datas
     assert (earlier.from_version, later.from_version) == (None, 1)
     assert (earlier.forced, later.forced) == (False, True)
     assert earlier.why.startswith("trained; nothing serves yet")
-    assert later.why.startswith("trained; skill ")
+    assert later.why.startswith("trained; forced, although log loss ")
     assert second.evaluation == first.evaluation
     assert second.manifest.digest == first.manifest.digest
 

@@ -1,7 +1,8 @@
 import pytest
 
-from ondeck_core.evaluation import Evaluation
-from ondeck_core.promotion_gate import judge, skill
+from ondeck_core.evaluation import Evaluation, Metrics, version_baseline
+from ondeck_core.promotion_gate import compare, skill
+from tests.factories.evaluations import JULY
 from tests.factories.evaluations import judgement as evaluation
 
 
@@ -14,15 +15,26 @@ from tests.factories.evaluations import judgement as evaluation
         (evaluation(0.29), evaluation(0.3), True),
         (evaluation(0.3), evaluation(0.3), False),
         (evaluation(0.31), evaluation(0.3), False),
-        (evaluation(0.31, constant=0.66), evaluation(0.3), True),
+        (evaluation(0.31, constant=0.66), evaluation(0.3), False),
+        (evaluation(0.6), evaluation(0.7), False),
     ],
 )
 def test_only_what_has_learned_more_passes(candidate: Evaluation, serving: Evaluation | None, *, passed: bool) -> None:
-    assert judge(candidate, serving).passed is passed
+    assert compare(candidate, serving).passed is passed
 
 
 def test_the_verdict_names_both_figures() -> None:
-    assert judge(evaluation(0.31), evaluation(0.3)).reason == "skill 0.4833 is not above the 0.5000 of what serves"
+    assert compare(evaluation(0.61), evaluation(0.7)).reason == "no better than a constant (skill -0.0167)"
+    assert compare(evaluation(0.3), None).reason == "nothing serves yet, and skill 0.5000 is above a constant's 0"
+
+
+@pytest.mark.parametrize(("ours", "passed"), [(0.29, True), (0.31, False)])
+def test_a_baseline_of_the_serving_version_is_compared_where_windows_differ(*, ours: float, passed: bool) -> None:
+    candidate = evaluation(ours, judged=JULY)
+    baseline = {version_baseline(4): Metrics(log_loss=0.30, ece=0.004)}
+    candidate = candidate.model_copy(update={"anchors": candidate.anchors | baseline})
+    assert compare(candidate, evaluation(0.1), serving_version=4).passed is passed
+    assert not compare(candidate, evaluation(0.9), serving_version=3).passed
 
 
 def test_an_evaluation_without_figures_is_no_evaluation() -> None:

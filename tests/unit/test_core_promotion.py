@@ -1,11 +1,11 @@
 import pytest
 
 from ondeck_core.evaluation import Evaluation
-from ondeck_core.promotion_gate import may_promote
+from ondeck_core.promotion_gate import compare
 from tests.factories.evaluations import JULY, JUNE
 from tests.factories.evaluations import judgement as evaluation
 
-WHAT_TO_DO = "judge both on the same later days with: ondeck models compare"
+WHAT_TO_DO = "compare both on the same later days with: ondeck models compare"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ WHAT_TO_DO = "judge both on the same later days with: ondeck models compare"
 def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
     candidate: Evaluation, serving: Evaluation | None, *, passed: bool
 ) -> None:
-    assert may_promote(candidate, serving).passed is passed
+    assert compare(candidate, serving).passed is passed
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
         (
             evaluation(0.29, judged=JULY),
             evaluation(0.30),
-            f"it was judged on {JULY}, what serves on {JUNE}, so their figures cannot be compared; {WHAT_TO_DO}",
+            f"it was evaluated on {JULY}, what serves on {JUNE}, so their metrics cannot be compared; {WHAT_TO_DO}",
         ),
         (
             evaluation(0.29, rows=1001),
             evaluation(0.30),
-            f"it was judged on 1,001 rows, what serves on 1,000, so their figures cannot be compared; {WHAT_TO_DO}",
+            f"it was evaluated on 1,001 rows, what serves on 1,000, so their metrics cannot be compared; {WHAT_TO_DO}",
         ),
         (evaluation(None), evaluation(0.30), "it has no log loss or no ECE on record"),
         (evaluation(0.29), evaluation(None), "what serves has no log loss or no ECE on record"),
@@ -63,4 +63,4 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
 def test_the_verdict_says_what_was_weighed_and_what_to_do(
     candidate: Evaluation, serving: Evaluation, told: str
 ) -> None:
-    assert may_promote(candidate, serving).reason == told
+    assert compare(candidate, serving).reason == told

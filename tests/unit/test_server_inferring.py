@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.errors import InvalidInstanceError
-from ondeck_server.models.import_onnx import publish_graph
+from ondeck_registry.import_onnx import publish_graph
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.rpc.ordered_stream import IN_FLIGHT
 from ondeck_server.security.rate_limit import GcraLimiter

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from ondeck_core.errors import OndeckError
-from ondeck_core.evaluation import Evaluation
+from ondeck_core.errors import ArtifactRefusedError, OndeckError
+from ondeck_core.evaluation import Evaluation, version_baseline
 from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
-from ondeck_core.promotion_gate import Verdict, judge
-from ondeck_registry import repository
+from ondeck_core.promotion_gate import needs_baseline
+from ondeck_registry import promotion
 from ondeck_registry.actor import login_name
-from ondeck_registry.aliases import AliasDecision, move_alias
+from ondeck_registry.aliases import AliasDecision
 from ondeck_trainer.artifact.onnx_export import export
 from ondeck_trainer.artifact.parity import LEAST_ROWS
 from ondeck_trainer.artifact.publish import PublishableModel, PublishedVersion, publish_ensemble
-from ondeck_trainer.artifact.published_model import ModelGraph
+from ondeck_trainer.artifact.published_model import ModelGraph, open_version
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.data.missingness import with_gaps
 from ondeck_trainer.data.time_splits import TimeSplit, split
 from ondeck_trainer.evaluation.ablation import ablation
-from ondeck_trainer.evaluation.evaluate import EvaluationContext, evaluate
+from ondeck_trainer.evaluation.evaluate import EvaluationContext, evaluate, figures_of
 from ondeck_trainer.model.conformal import COVERAGES, thresholds
 from ondeck_trainer.model.ensemble import Ensemble, Probabilities, combine, fit_members
 from ondeck_trainer.model.learners import Recipe
@@ -72,7 +72,8 @@ def train(dataset: Dataset, plan: TrainingPlan, say: Say) -> PublishedVersion:
     days = split(dataset.rows["game_date"].to_list(), plan.judge_from)
     say(f"judged fit: fit {days.fit}; calibrate {days.calibrate}; judge {days.judge}")
     evaluation = judge_recipe(dataset, fit_recipe(dataset, days.fit, days.calibrate, plan, say), days)
-    verdict = _pass_gate(evaluation, plan, dataset.task.name, say)
+    evaluation = add_production_baseline(evaluation, dataset.between(days.judge), plan.models)
+    _pass_gate(evaluation, plan, dataset.task.name, say)
     say(f"served fit: fit {days.served_fit}; calibrate {days.served_calibrate}")
     served = fit_recipe(dataset, days.served_fit, days.served_calibrate, plan, say)
     say("exporting, and holding the graph against scikit-learn")
@@ -87,7 +88,8 @@ def train(dataset: Dataset, plan: TrainingPlan, say: Say) -> PublishedVersion:
         models=plan.models,
         parity_rows=plan.parity_rows,
     )
-    move_alias(plan.models, dataset.task.name, PRODUCTION, published.manifest.version, _decision(verdict))
+    decision = AliasDecision(who=login_name(), why="trained", at=datetime.now(UTC), forced=plan.force)
+    promotion.promote(plan.models, dataset.task.name, PRODUCTION, published.manifest.version, decision)
     return published
 
 
@@ -133,17 +135,23 @@ def judge_recipe(dataset: Dataset, trained: TrainedEnsemble, days: TimeSplit) ->
     return evaluate(ModelGraph(graph.SerializeToString()).probabilities(rows.features), rows, judged)
 
 
-def _pass_gate(candidate: Evaluation, plan: TrainingPlan, model: str, say: Say) -> Verdict:
-    serving = repository.aliases(plan.models, model).get(PRODUCTION)
-    held = None if serving is None else repository.evaluation_of(plan.models, model, serving)
-    verdict = judge(candidate, held)
+def add_production_baseline(evaluation: Evaluation, rows: Dataset, models: Path) -> Evaluation:
+    """Add the metrics of the version in production on the same rows, unless its own evaluation is of these rows."""
+    try:
+        serving = promotion.production_version(models, rows.task.name)
+        if serving is None or serving.evaluation is None or not needs_baseline(evaluation, serving.evaluation):
+            return evaluation
+        graph = open_version(models, rows.task, serving.version).graph
+    except ArtifactRefusedError:  # without a baseline the gate refuses the candidate
+        return evaluation
+    baseline = figures_of(graph.probabilities(rows.features), rows)
+    return evaluation.model_copy(
+        update={"anchors": {**evaluation.anchors, version_baseline(serving.version): baseline}}
+    )
+
+
+def _pass_gate(candidate: Evaluation, plan: TrainingPlan, model: str, say: Say) -> None:
+    verdict = promotion.gate_evaluation(plan.models, model, candidate)
     say(f"gate: {verdict.reason}")
     if not verdict.passed and not plan.force:
-        raise PromotionGateError(f"{model} is not published: {verdict.reason} (--force overrules)")
-    return verdict
-
-
-def _decision(verdict: Verdict) -> AliasDecision:
-    return AliasDecision(
-        who=login_name(), why=f"trained; {verdict.reason}", at=datetime.now(UTC), forced=not verdict.passed
-    )
+        raise PromotionGateError(f"{model} is not published: {verdict.reason} (--force overrides the gate)")

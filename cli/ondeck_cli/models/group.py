@@ -6,7 +6,7 @@ from ondeck_cli.lazy import CommandEntry, LazyGroup
 
 COMMANDS: Final = {
     "list": CommandEntry("ondeck_cli.models.list:list_", "List versions, and how each was judged."),
-    "import": CommandEntry("ondeck_server.models.import_onnx:import_", "Import an ONNX graph as a version."),
+    "import": CommandEntry("ondeck_cli.models.import_onnx:import_", "Import an ONNX graph as a version."),
     "compare": CommandEntry("ondeck_cli.models.compare:compare_", "Judge two versions on the same later rows."),
     "promote": CommandEntry("ondeck_cli.models.promote:promote", "Put a version into production, if it is better."),
     "rollback": CommandEntry("ondeck_cli.models.rollback:rollback", "Put back the version that served before."),

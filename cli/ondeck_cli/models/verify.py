@@ -8,7 +8,7 @@ import click
 from ondeck_cli.models.options import check_there, leading_nowhere, line_named, repository_of, shelved
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_registry.repository import ModelEntry, read_repository
-from ondeck_server.models.loader import load_any
+from ondeck_registry.verification import verify as verify_version
 
 
 @click.command()
@@ -38,7 +38,7 @@ def _refused(repository: Path, wanted: Iterable[tuple[ModelEntry, int]]) -> list
     refused = []
     for line, version in wanted:
         try:
-            load_any(repository / line.model / str(version), line.model, version)
+            verify_version(repository / line.model / str(version), line.model, version)
         except ArtifactRefusedError as broken:
             refused.append(f"{line.model} {version} does not hold: {broken}")
         else:

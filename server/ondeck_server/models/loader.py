@@ -1,7 +1,7 @@
-"""A version that may answer: opened only after everything that its manifest claims has been seen to hold."""
+"""Loading of a version: verify it, then run it at the usual batch sizes so that its latency is known."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,24 +11,11 @@ import numpy as np
 from ondeck_core.errors import ArtifactRefusedError, NoTaskError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import (
-    BACKGROUND_FILE,
-    EVALUATION_FILE,
-    GOLDEN_FILE,
-    MODEL_FILE,
-    Background,
-    Golden,
-    GraphGolden,
-    GraphManifest,
-    Manifest,
-)
-from ondeck_core.tasks import TASKS, Task
-from ondeck_core.uncertainty import spread
-from ondeck_registry.artifact_reader import claim_of, read_any_manifest, read_files, read_manifest
-from ondeck_registry.golden_check import check_own_answers
+from ondeck_core.manifest import GraphManifest, Manifest
+from ondeck_core.tasks import Task
 from ondeck_registry.onnx_session import OnnxSession
+from ondeck_registry.verification import VerifiedVersion, predict, verify
 from ondeck_server.batching.latency_model import LatencyModel, TimedRun
-from ondeck_server.models.background import background_rows
 
 WARM_UP_ROWS: Final = (1, 8, 64, 256)
 
@@ -60,17 +47,11 @@ class LoadedVersion(LoadedGraph):
 
     def answer(self, instances: Matrix) -> tuple[Matrix, Matrix]:
         """Turn instances of shape (n, fields) into probabilities (n, outcomes) and the members' spread (n,)."""
-        return answer(self.session, self.task, instances)
+        return predict(self.session, self.task, instances)
 
     def probabilities(self, instances: Matrix) -> Matrix:
         """Turn instances of shape (n, fields) into probabilities of shape (n, outcomes)."""
         return self.answer(instances)[0]
-
-
-def answer(session: OnnxSession, task: Task, instances: Matrix) -> tuple[Matrix, Matrix]:
-    """Turn instances of shape (n, fields) into probabilities (n, outcomes) and the members' spread (n,)."""
-    probabilities, members = session.run(task.features.compute(instances))
-    return probabilities, spread(members, probabilities)
 
 
 def of_task(loaded: LoadedGraph) -> LoadedVersion:
@@ -85,52 +66,41 @@ def of_task(loaded: LoadedGraph) -> LoadedVersion:
 
 
 def load_any(folder: Path, model: str, version: int) -> LoadedGraph:
-    """Open a version, be it of a task or a graph alone; what runs is what was verified, whatever becomes of the files.
+    """Open a version of a task or an imported graph; the session that runs is the one that was verified.
 
     Raises:
-        ArtifactRefusedError: something is not as the manifest claims; the text says what.
+        ArtifactRefusedError: something is not as the manifest states; the text says what.
     """
-    manifest = read_any_manifest(folder, model, version)
-    return _load_graph(folder, manifest) if isinstance(manifest, GraphManifest) else load(folder, model, version)
+    verified = verify(folder, model, version)
+    graph_pace = _warm_up(verified.session.infer, verified.golden_features)
+    if not isinstance(verified, VerifiedVersion):
+        return LoadedGraph(manifest=verified.manifest, session=verified.session, graph_pace=graph_pace)
+    session, task = verified.session, verified.task
+    return LoadedVersion(
+        manifest=verified.manifest,
+        evaluation=verified.evaluation,
+        task=task,
+        session=session,
+        background=verified.background,
+        pace=_warm_up(lambda rows: predict(session, task, rows), verified.golden_instances),
+        graph_pace=graph_pace,
+    )
 
 
 def load(folder: Path, model: str, version: int) -> LoadedVersion:
     """Open a version of a task.
 
     Raises:
-        ArtifactRefusedError: something is not as the manifest claims; the text says what.
+        ArtifactRefusedError: something is not as the manifest states, or it is an imported graph.
     """
-    manifest = read_manifest(folder, model, version)
-    files = _files(folder, manifest, {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE})
-    task = _check_task(manifest)
-    session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
-    background = _background(files, task)
-    evaluation = claim_of(Evaluation, files[EVALUATION_FILE], EVALUATION_FILE)
-    golden = claim_of(Golden, files[GOLDEN_FILE], GOLDEN_FILE)
-    _check_golden(session, task, golden)
-    instances = np.array(golden.instances, dtype=np.float32)
-    return LoadedVersion(
-        manifest=manifest,
-        evaluation=evaluation,
-        task=task,
-        session=session,
-        background=background,
-        pace=_warm_up(lambda rows: answer(session, task, rows), instances),
-        graph_pace=_warm_up(session.infer, task.features.compute(instances)),
-    )
-
-
-def _load_graph(folder: Path, manifest: GraphManifest) -> LoadedGraph:
-    files = _files(folder, manifest, {MODEL_FILE, GOLDEN_FILE})
-    session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
-    golden = claim_of(GraphGolden, files[GOLDEN_FILE], GOLDEN_FILE)
-    check_own_answers(session, golden)
-    pace = _warm_up(session.infer, np.array(golden.rows, dtype=np.float32))
-    return LoadedGraph(manifest=manifest, session=session, graph_pace=pace)
+    loaded = load_any(folder, model, version)
+    if isinstance(loaded, LoadedVersion):
+        return loaded
+    raise ArtifactRefusedError("it is a graph without a task, served through the Open Inference Protocol alone")
 
 
 def _warm_up(run: Callable[[Matrix], object], rows: Matrix) -> LatencyModel:
-    """Run at each usual size, twice, so that no caller pays for the first time; the second is timed."""
+    """Run twice at each usual size, so that no request pays for the first run; the second is timed."""
     return LatencyModel([_timed(run, np.resize(rows, (count, rows.shape[1]))) for count in WARM_UP_ROWS])
 
 
@@ -139,41 +109,3 @@ def _timed(run: Callable[[Matrix], object], rows: Matrix) -> TimedRun:
     begin = time.perf_counter()
     run(rows)
     return TimedRun(rows=len(rows), seconds=time.perf_counter() - begin)
-
-
-def _files(folder: Path, manifest: Manifest | GraphManifest, needed: set[str]) -> dict[str, bytes]:
-    for name in sorted(needed - set(manifest.files)):
-        raise ArtifactRefusedError(f"its manifest does not name {name}")
-    return read_files(folder, manifest)
-
-
-def _check_task(manifest: Manifest) -> Task:
-    task = TASKS.get(manifest.task)
-    if task is None:
-        raise ArtifactRefusedError(f"this server knows no task {manifest.task!r}")
-    claimed = (manifest.feature_set, manifest.feature_fingerprint, manifest.feature_names, manifest.outcomes)
-    known = (task.features.name, task.features.fingerprint, task.features.names, task.outcomes)
-    for what, theirs, ours in zip(("set", "fingerprint", "names", "outcomes"), claimed, known, strict=True):
-        if theirs != ours:
-            raise ArtifactRefusedError(f"made for other features ({what}): {theirs}, here {ours}")
-    return task
-
-
-def _background(files: Mapping[str, bytes], task: Task) -> Matrix | None:
-    if BACKGROUND_FILE not in files:
-        return None
-    return background_rows(claim_of(Background, files[BACKGROUND_FILE], BACKGROUND_FILE), task.features)
-
-
-def _check_golden(session: OnnxSession, task: Task, golden: Golden) -> None:
-    if golden.fields != task.instance.names or not golden.instances:
-        raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no instances of {task.instance.message}")
-    try:
-        instances, expected = np.array(golden.instances, dtype=np.float32), np.array(golden.probabilities)
-        difference = float(np.abs(answer(session, task, instances)[0] - expected).max())
-    except Exception as broken:  # whatever ONNX Runtime and numpy raise
-        raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
-    if not difference <= golden.tolerance:
-        raise ArtifactRefusedError(
-            f"golden rows come out different by {difference:.1e}, at most {golden.tolerance:.0e} is taken"
-        )

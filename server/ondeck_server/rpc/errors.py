@@ -26,8 +26,9 @@ from ondeck_core.errors import (
 )
 from ondeck_registry.aliases import AliasChangeError
 from ondeck_registry.lock import RepositoryLockedError
+from ondeck_registry.promotion import GateFailedError
+from ondeck_registry.verification import VerificationFailedError
 from ondeck_server.batching.queue import DeadlineUnmeetableError, QueueFullError
-from ondeck_server.models.promotion import GateFailedError, VerificationFailedError
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.authorization import CallerUnauthenticatedError, NotOperatorError
 from ondeck_server.security.rate_limit import RateExceededError

@@ -25,7 +25,7 @@ from ondeck_core.evaluation import Evaluation, Score, scores
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import GraphManifest, Manifest, Window
 from ondeck_core.tasks import TASKS
-from ondeck_server.models import promotion
+from ondeck_registry import promotion
 from ondeck_server.models.catalog import VersionInfo
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
@@ -74,7 +74,7 @@ class ModelService:
     async def list_alias_changes(self, _: CallContext, request: ListAliasChangesRequest) -> ListAliasChangesResponse:
         """List what moved the aliases of a model."""
         alias_changes.check(request)
-        moves = await asyncio.to_thread(promotion.history, self._repository, canonical(request.model))
+        moves = await asyncio.to_thread(promotion.alias_changes, self._repository, canonical(request.model))
         return alias_changes.page(moves, request)
 
 

@@ -1,4 +1,4 @@
-"""`ondeck models import`: a graph of somebody else's, put into the repository as a version without a task."""
+"""Import of an ONNX graph: publish it as a version without a task."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,21 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import click
 import numpy as np
 import onnxruntime as ort
 
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
-from ondeck_core.identifiers import canonical
-from ondeck_core.manifest import FP32, GOLDEN_FILE, MODEL_FILE, OUTPUT, PRODUCTION, GraphManifest, Tensor
+from ondeck_core.manifest import FP32, GOLDEN_FILE, MODEL_FILE, OUTPUT, GraphManifest, Tensor
 from ondeck_core.tasks import TASKS
-from ondeck_registry.actor import login_name
-from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.golden_check import check_own_answers, own_answers
 from ondeck_registry.onnx_session import DATATYPES, OnnxSession, open_graph
 from ondeck_registry.publication import next_version, publish
-from ondeck_server.settings import ServerSettings
-from ondeck_store.settings import read_settings
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TRIED: Final = (1, 3)  # rows; what differs between the two is the dimension of the rows
@@ -29,32 +23,6 @@ _RANK: Final = 2
 
 class UnservableGraphError(OndeckError):
     """A graph cannot be served: its tensors are not of the kind that callers may share runs of."""
-
-
-@click.command("import")
-@click.argument("name")
-@click.argument("graph", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
-)
-@click.option("--output", "outputs", multiple=True, help="Serve this output of the graph alone; may be repeated.")
-@click.option("--alias", help=f"Point this name to the new version; {PRODUCTION}: it serves.")
-@click.option("--reason", default="added", show_default=True, help="Recorded in the alias log.")
-def import_(name: str, graph: Path, outputs: tuple[str, ...], alias: str | None, reason: str, **flags: object) -> None:
-    """Put GRAPH, an ONNX file, into the repository as the next version of NAME.
-
-    It is served through the Open Inference Protocol alone. It must take one float32 tensor of shape [rows, n], and
-    answer each row by itself. Its golden rows are made up and hold what it answers now, so that it is seen to answer
-    the same wherever it is loaded; whether that is right, nobody checks.
-    """
-    models = read_settings(ServerSettings, **flags).model_repository
-    manifest = publish_graph(models, canonical(name), graph.read_bytes(), outputs)
-    click.echo(f"{manifest.model} version {manifest.version}: takes {_told(manifest.inputs)}")
-    click.echo(f"gives {_told(manifest.outputs)}")
-    if alias is not None:
-        decision = AliasDecision(who=login_name(), why=reason, at=datetime.now(UTC))
-        move_alias(models, manifest.model, canonical(alias), manifest.version, decision)
-        click.echo(f"{manifest.model}: {canonical(alias)} is version {manifest.version}")
 
 
 def publish_graph(models: Path, model: str, graph: bytes, outputs: Sequence[str] = ()) -> GraphManifest:
@@ -124,7 +92,3 @@ def _outputs(opened: ort.InferenceSession, takes: Tensor, wanted: Sequence[str])
         Tensor(name=name, datatype=DATATYPES[ends[name].type], shape=(-1, *output.shape[1:]))
         for name, output in zip(names, tried[0], strict=True)
     )
-
-
-def _told(tensors: Sequence[Tensor]) -> str:
-    return ", ".join(f"{each.name} {each.datatype} {list(each.shape)}" for each in tensors)

@@ -1,0 +1,184 @@
+"""Every way to change an alias gives the same verdict on the same pair of versions."""
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+from click.testing import CliRunner
+from google.rpc import code_pb2
+
+from ondeck.v1.model_service_pb2 import MoveAliasRequest, RollbackModelRequest
+from ondeck_cli.models.promote import promote as promote_command
+from ondeck_cli.models.rollback import rollback as rollback_command
+from ondeck_core.errors import OndeckError
+from ondeck_core.manifest import PRODUCTION
+from ondeck_registry import promotion
+from ondeck_registry.aliases import AliasDecision, move_alias
+from ondeck_registry.artifact_reader import read_evaluation
+from ondeck_registry.import_onnx import publish_graph
+from ondeck_registry.repository import aliases
+from ondeck_server.rpc.errors import outcome_of
+from ondeck_server.security.authorization import OperatorList
+from ondeck_server.services.models.service import ModelService
+from tests.factories import onnx_graphs
+
+TASK: Final = "batted_ball"
+GRAPH: Final = "scores"
+SERVING, CANDIDATE = 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A candidate beside the version in production, and whether it may take its place."""
+
+    name: str
+    gate: bool
+    verified: bool = True
+    model: str = TASK
+    force: bool = False
+    log_loss: float = 0.0
+    other_rows: bool = False
+    has_serving: bool = True
+
+    @property
+    def promoted(self) -> bool:
+        return self.verified and (self.gate or self.force)
+
+
+CASES: Final = [
+    Case(name="better", gate=True, log_loss=-0.01),
+    Case(name="worse", gate=False, log_loss=0.01),
+    Case(name="equal", gate=False),
+    Case(name="other rows", gate=False, log_loss=-0.01, other_rows=True),
+    Case(name="worse, forced", gate=False, log_loss=0.01, force=True),
+    Case(name="unverifiable", gate=True, verified=False, log_loss=-0.01),
+    Case(name="unverifiable, forced", gate=True, verified=False, log_loss=-0.01, force=True),
+    Case(name="nothing serves", gate=True, has_serving=False),
+    Case(name="nothing serves, worse than a constant", gate=False, log_loss=9.0, has_serving=False),
+    Case(name="imported graph", gate=True, model=GRAPH),
+    Case(name="imported graph, unverifiable", gate=True, verified=False, model=GRAPH),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture
+def models(case: Case, small_repository: Path, tmp_path: Path) -> Path:
+    """Version 1 and a candidate, version 2; production is version 1, or nothing."""
+    models = tmp_path / "models"
+    if case.model == GRAPH:
+        for _ in (SERVING, CANDIDATE):
+            publish_graph(models, GRAPH, onnx_graphs.scoring())
+        move_alias(models, GRAPH, PRODUCTION, SERVING, decision(force=False))
+    else:
+        shutil.copytree(small_repository / TASK, models / TASK)
+        add_candidate(models / TASK, case)
+    if not case.verified:
+        graph = models / case.model / str(CANDIDATE) / "model.onnx"
+        graph.write_bytes(graph.read_bytes()[:-1])
+    return models
+
+
+def add_candidate(folder: Path, case: Case) -> None:
+    copy = Path(shutil.copytree(folder / str(SERVING), folder / str(CANDIDATE)))
+    evaluation = json.loads((copy / "evaluation.json").read_text())
+    evaluation["log_loss"] += case.log_loss
+    evaluation["rows"] += case.other_rows
+    (copy / "evaluation.json").write_text(json.dumps(evaluation))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["version"] = CANDIDATE
+    manifest["files"]["evaluation.json"] = hashlib.sha256((copy / "evaluation.json").read_bytes()).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    if not case.has_serving:
+        (folder / "aliases.json").unlink()
+        (folder / "aliases.log.jsonl").unlink()
+
+
+def decision(*, force: bool) -> AliasDecision:
+    return AliasDecision(who="a test", why="a test", at=datetime.now(UTC), forced=force)
+
+
+def call_service(models: Path, rpc: str, request: Any) -> bool:
+    """Call a handler of `ModelService`; False: it is refused with FAILED_PRECONDITION."""
+    manager: Any = SimpleNamespace(repository=SimpleNamespace(folder=models))
+    call: Any = SimpleNamespace(peer="a test", identity=None)
+    code = code_pb2.OK
+    try:
+        asyncio.run(getattr(ModelService(manager, OperatorList(())), rpc)(call, request))
+    except OndeckError as refused:
+        code = outcome_of(refused).code
+    assert code in {code_pb2.OK, code_pb2.FAILED_PRECONDITION}
+    return bool(code == code_pb2.OK)
+
+
+def by_rpc(models: Path, case: Case) -> bool:
+    request = MoveAliasRequest(model=case.model, version=CANDIDATE, reason="a test", force=case.force)
+    return call_service(models, "move_alias", request)
+
+
+def by_command(models: Path, case: Case) -> bool:
+    words = [case.model, str(CANDIDATE), "--model-repository", str(models)]
+    words += ["--force", "--reason", "a test"] if case.force else []
+    return refusal(CliRunner().invoke(promote_command, words))
+
+
+def by_training(models: Path, case: Case) -> bool:
+    """The gate of `ondeck train`: of the evaluation before it is published, then of the published version."""
+    if case.model == TASK:
+        evaluation = read_evaluation(models / case.model / str(CANDIDATE))
+        verdict = promotion.gate_evaluation(models, case.model, evaluation)
+        assert verdict.passed is case.gate
+    try:
+        promotion.promote(models, case.model, PRODUCTION, CANDIDATE, decision(force=case.force))
+    except OndeckError:
+        return False
+    return True
+
+
+def refusal(done: Any) -> bool:
+    assert done.exception is None or isinstance(done.exception, OndeckError), done.output
+    return done.exception is None
+
+
+PROMOTIONS: Final[dict[str, Callable[[Path, Case], bool]]] = {
+    "MoveAlias": by_rpc,
+    "promote": by_command,
+    "train": by_training,
+}
+
+
+@pytest.mark.parametrize("door", PROMOTIONS)
+def test_every_promotion_gives_the_same_verdict(door: str, case: Case, models: Path) -> None:
+    assert PROMOTIONS[door](models, case) is case.promoted
+    expected = CANDIDATE if case.promoted else SERVING if case.has_serving else None
+    assert aliases(models, case.model).get(PRODUCTION) == expected
+
+
+def test_recalibration_reports_the_verdict_of_the_gate(case: Case, models: Path) -> None:
+    assert promotion.gate(models, case.model, PRODUCTION, CANDIDATE).passed is case.gate
+
+
+@pytest.mark.parametrize("door", ["RollbackModel", "rollback"])
+@pytest.mark.parametrize("case", [each for each in CASES if each.has_serving], ids=lambda each: each.name)
+def test_every_rollback_verifies_the_previous_version(door: str, case: Case, models: Path) -> None:
+    move_alias(models, case.model, PRODUCTION, CANDIDATE, decision(force=True))
+    move_alias(models, case.model, PRODUCTION, SERVING, decision(force=True))
+    if door == "rollback":
+        done = refusal(CliRunner().invoke(rollback_command, [case.model, "--model-repository", str(models)]))
+    else:
+        request = RollbackModelRequest(model=case.model, reason="a test")
+        done = call_service(models, "rollback_model", request)
+    assert done is case.verified
+    assert aliases(models, case.model)[PRODUCTION] == (CANDIDATE if case.verified else SERVING)
