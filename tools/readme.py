@@ -44,7 +44,7 @@ def scores() -> str:
 
 
 def _score(model: str, evaluation: Evaluation, each: Score) -> str:
-    what = f"| `{model}` | {evaluation.judged} | {each.question} | {each.predictor} | "
+    what = f"| `{model}` | {evaluation.evaluation_window} | {each.question} | {each.predictor} | "
     figures = (each.log_loss, each.brier, each.ece, each.auc, each.accuracy)
     return what + " | ".join("" if figure is None else f"{figure:.4f}" for figure in figures) + " |"
 

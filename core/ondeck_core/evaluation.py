@@ -56,8 +56,8 @@ class Slice(Claim):
 class Coverage(Claim):
     """How prediction sets of a stated coverage did: how often they held what happened, how large they were."""
 
-    stated: float
-    held: float
+    nominal: float
+    empirical: float
     mean_size: float
     empty: float
     by_outcome: dict[str, float]
@@ -68,8 +68,8 @@ class Ablation(Claim):
 
     member: str
     weight: float
-    alone: float
-    adds: float
+    log_loss_alone: float
+    log_loss_increase: float
 
 
 class FieldDrift(Claim):
@@ -84,7 +84,7 @@ class ReliabilityBin(Claim):
 
     rows: int
     predicted: float
-    happened: float
+    observed: float
 
 
 class Evaluation(Metrics):
@@ -96,19 +96,19 @@ class Evaluation(Metrics):
 
     task: Name
     version: int | None = None
-    fitted: Window
-    calibrated: Window
-    judged: Window
+    fit_window: Window
+    calibration_window: Window
+    evaluation_window: Window
     rows: int
     games: int
-    served_fit: bool
-    fitted_days: bool = False
-    anchors: dict[str, Metrics]
+    is_serving_fit: bool
+    has_training_days: bool = False
+    baselines: dict[str, Metrics]
     intervals: dict[str, Interval]
     prediction_sets: tuple[Coverage, ...]
     slices: tuple[Slice, ...]
     ablation: tuple[Ablation, ...] = ()
-    shift: tuple[FieldDrift, ...] = ()
+    drift: tuple[FieldDrift, ...] = ()
     reliability: dict[str, tuple[ReliabilityBin, ...]]
 
 
@@ -126,7 +126,7 @@ class Score(Claim):
 
 def scores(evaluation: Evaluation) -> list[Score]:
     """Lay an evaluation out by question: `outcomes`, and `hit` where it was asked; the model first."""
-    predictors: dict[str, Metrics] = {"model": evaluation, **evaluation.anchors}
+    predictors: dict[str, Metrics] = {"model": evaluation, **evaluation.baselines}
     questions = {"outcomes": "", "hit": "hit_"}
     laid_out = [
         Score(

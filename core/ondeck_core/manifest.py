@@ -21,6 +21,7 @@ PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "card.md"
 MANIFEST_FILE: Final = "manifest.json"
 ALIASES_FILE: Final = "aliases.json"
+MANIFEST_FORMAT: Final = 2
 PRODUCTION: Final = "production"
 INPUT: Final = "features"
 OUTPUT: Final = "probabilities"
@@ -53,8 +54,8 @@ class Training(Claim):
     `outcome_shares` are those of the fitted rows: the constant that a judgement compares with.
     """
 
-    fitted: Window
-    calibrated: Window
+    fit_window: Window
+    calibration_window: Window
     rows: int
     outcome_shares: tuple[float, ...]
     data_fingerprint: Digest
@@ -126,7 +127,7 @@ class Manifest(Claim):
     `recalibrated_from` names the version whose members it has, with a last layer of its own.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = MANIFEST_FORMAT
     model: Name
     version: int = Field(ge=1)
     task: Name
@@ -171,7 +172,7 @@ class GraphManifest(Claim):
     where there is one. `files` maps each file of the folder, but this one, to its SHA-256.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = MANIFEST_FORMAT
     kind: Literal["graph"] = "graph"
     model: Name
     version: int = Field(ge=1)

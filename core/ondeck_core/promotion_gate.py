@@ -23,7 +23,7 @@ class GateMetrics:
 
 def skill(evaluation: Evaluation) -> float:
     """Compute 1 - log loss of the model / log loss of the constant: 0 or below for a model that learned nothing."""
-    model, constant = evaluation.log_loss, evaluation.anchors[CONSTANT].log_loss
+    model, constant = evaluation.log_loss, evaluation.baselines[CONSTANT].log_loss
     if model is None or constant is None:
         raise ValueError("an evaluation without the log loss of the model or of the constant")
     return 1 - model / constant
@@ -46,8 +46,8 @@ def compare(candidate: Evaluation, serving: Evaluation | None, *, serving_versio
         return Verdict(passed=True, reason=f"nothing serves yet, and skill {gained:.4f} is above a constant's 0")
     if not (difference := _difference(candidate, serving)):
         theirs = _metrics(serving)
-    elif serving_version is not None and version_baseline(serving_version) in candidate.anchors:
-        theirs = _metrics(candidate.anchors[version_baseline(serving_version)])
+    elif serving_version is not None and version_baseline(serving_version) in candidate.baselines:
+        theirs = _metrics(candidate.baselines[version_baseline(serving_version)])
     else:
         how = "compare both on the same later days with: ondeck models compare"
         return Verdict(passed=False, reason=f"{difference}, so their metrics cannot be compared; {how}")
@@ -77,8 +77,8 @@ def _metrics(found: Metrics) -> GateMetrics | None:
 
 
 def _difference(candidate: Evaluation, serving: Evaluation) -> str:
-    if candidate.judged != serving.judged:
-        return f"it was evaluated on {candidate.judged}, what serves on {serving.judged}"
+    if candidate.evaluation_window != serving.evaluation_window:
+        return f"it was evaluated on {candidate.evaluation_window}, what serves on {serving.evaluation_window}"
     if candidate.rows != serving.rows:
         return f"it was evaluated on {candidate.rows:,} rows, what serves on {serving.rows:,}"
     return ""

@@ -1,4 +1,4 @@
-"""Tasks: what is predicted, about which rows, with which outcomes, and against which anchors it is judged."""
+"""Tasks: what is predicted, about which rows, with which outcomes, and against which baselines it is evaluated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ _OUTCOME_OF: Final = {
 class Task:
     """One task. `population` picks its rows of the Statcast contract, `label` gives each its outcome's index.
 
-    `anchors` maps the name of a public estimate to the column that holds it; `worth` is a column with what came of it.
+    `baselines` maps the name of a public estimate to the column that holds it; `worth` is a column of values.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Task:
     outcomes: tuple[str, ...]
     population: pl.Expr
     label: pl.Expr
-    anchors: Mapping[str, str] = field(default_factory=dict)
+    baselines: Mapping[str, str] = field(default_factory=dict)
     worth: str | None = None
 
     @property
@@ -68,7 +68,7 @@ BATTED_BALL_TASK: Final = Task(
     outcomes=_BATTED_BALL_OUTCOMES,
     population=(pl.col("type") == "X") & pl.col("events").is_not_null(),
     label=_index_of(_BATTED_BALL_OUTCOMES, pl.col("events")),
-    anchors={"xba": "estimated_ba_using_speedangle", "xwoba": "estimated_woba_using_speedangle"},
+    baselines={"xba": "estimated_ba_using_speedangle", "xwoba": "estimated_woba_using_speedangle"},
     worth="woba_value",
 )
 

@@ -1,30 +1,34 @@
 """Moves of aliases as they are recorded, and what follows from a record: values in, value out."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final, Literal
 from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ondeck_core.manifest import Name
 
+ALIAS_LOG_FORMAT: Final = 2
+
 
 class AliasChange(BaseModel):
-    """One line of the audit: an alias went from one version to another (`from` null: it was new).
+    """One line of the audit: an alias went from one version to another (`from_version` null: it was new).
 
     `forced`: against a gate's verdict. `rollback`: back to the version that served before; else forward. A later
     release may add to it, so what is unknown is passed over.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str = Field(default_factory=lambda: uuid4().hex)
-    when: AwareDatetime
-    who: str
+    format: Literal[2] = ALIAS_LOG_FORMAT
+    moved_at: AwareDatetime
+    actor: str
     model: Name
     alias: Name
-    from_version: int | None = Field(alias="from")
-    to_version: int = Field(alias="to")
-    why: str
+    from_version: int | None
+    to_version: int
+    reason: str
     forced: bool = False
     rollback: bool = False
 

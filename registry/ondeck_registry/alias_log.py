@@ -65,4 +65,5 @@ def _parsed(line: bytes, where: str) -> AliasChange:
     try:
         return AliasChange.model_validate_json(line)
     except ValidationError as wrong:
-        raise ArtifactRefusedError(f"{where} is no move of an alias: {wrong.errors()[0]['msg']}") from None
+        told = f"{where} is no move of an alias: {wrong.errors()[0]['msg']}"
+        raise ArtifactRefusedError(f"{told}; a log of an older format is migrated by: ondeck models migrate") from None

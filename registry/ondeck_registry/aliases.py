@@ -26,14 +26,14 @@ class AliasChangeError(OndeckError):
 class AliasDecision:
     """Who moves an alias, why, when, and whether against a gate's verdict; nobody moves one without a reason."""
 
-    who: str
-    why: str
+    actor: str
+    reason: str
     at: datetime
     forced: bool = False
 
     def __post_init__(self) -> None:
-        if self.at.tzinfo is None or not self.who.strip() or not self.why.strip():
-            raise ValueError(f"a decision has a who, a why and an aware time, not {self}")
+        if self.at.tzinfo is None or not self.actor.strip() or not self.reason.strip():
+            raise ValueError(f"a decision has an actor, a reason and an aware time, not {self}")
 
 
 class LockedAliases:
@@ -89,13 +89,13 @@ class LockedAliases:
     def _go(self, alias: str, version: int, decision: AliasDecision, *, rollback: bool) -> AliasChange:
         known = aliases(self._models, self._model)
         move = AliasChange(
-            when=decision.at.astimezone(UTC),
-            who=decision.who,
+            moved_at=decision.at.astimezone(UTC),
+            actor=decision.actor,
             model=self._model,
             alias=alias,
             from_version=known.get(alias),
             to_version=version,
-            why=decision.why,
+            reason=decision.reason,
             forced=decision.forced,
             rollback=rollback,
         )

@@ -8,17 +8,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.evaluation import Evaluation
-from ondeck_core.manifest import EVALUATION_FILE, MANIFEST_FILE, GraphManifest, Manifest
+from ondeck_core.manifest import EVALUATION_FILE, MANIFEST_FILE, MANIFEST_FORMAT, GraphManifest, Manifest
 
 C = TypeVar("C", bound=BaseModel)
 
 
 class _Kind(BaseModel):
-    """The one word of a manifest that says which kind it is; that of a task does not say so."""
+    """The header of a manifest: its kind, that of a task by default, and its format."""
 
     model_config = ConfigDict(extra="ignore")
 
     kind: str = "task"
+    format: int = 1
 
 
 def read_manifest(folder: Path, model: str, version: int) -> Manifest:
@@ -32,7 +33,13 @@ def read_manifest(folder: Path, model: str, version: int) -> Manifest:
 def read_any_manifest(folder: Path, model: str, version: int) -> Manifest | GraphManifest:
     """Read what a version claims, be it of a task or a graph alone; it must be of this model and number."""
     path = folder / MANIFEST_FILE
-    alone = read_claim(_Kind, path).kind == "graph"
+    header = read_claim(_Kind, path)
+    if header.format != MANIFEST_FORMAT:
+        raise ArtifactRefusedError(
+            f"it has format {header.format}, this release reads {MANIFEST_FORMAT}; migrate the repository with: "
+            "ondeck models migrate"
+        )
+    alone = header.kind == "graph"
     manifest = read_claim(GraphManifest, path) if alone else read_claim(Manifest, path)
     if (manifest.model, manifest.version) != (model, version):
         raise ArtifactRefusedError(f"its manifest is of {manifest.model} version {manifest.version}")

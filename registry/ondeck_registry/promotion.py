@@ -48,8 +48,8 @@ def promote(models: Path, model: str, alias: str, version: int, decision: AliasD
         verdict = gate(models, model, alias, version)
         if not (verdict.passed or decision.forced):
             raise GateFailedError(model, version, verdict.reason)
-        reason = _logged_reason(decision.why, verdict)
-        return held.move(alias, version, replace(decision, why=reason, forced=not verdict.passed))
+        reason = _logged_reason(decision.reason, verdict)
+        return held.move(alias, version, replace(decision, reason=reason, forced=not verdict.passed))
 
 
 def roll_back(models: Path, model: str, alias: str, decision: AliasDecision) -> AliasChange:

@@ -22,7 +22,7 @@ FITTED = ("batted_ball", "called_strike")  # the other two take as long again; w
 
 def test_hits_on_balls_in_play_are_foreseen_better_than_by_xba(real_fit: Callable[[str], RealFit]) -> None:
     judged = real_fit("batted_ball").evaluation
-    assert str(judged.judged) == "2024-09-01 to 2024-09-30"
+    assert str(judged.evaluation_window) == "2024-09-01 to 2024-09-30"
     assert judged.hit_log_loss is not None
     assert judged.hit_log_loss <= 0.325
     assert judged.hit_accuracy is not None
@@ -31,14 +31,14 @@ def test_hits_on_balls_in_play_are_foreseen_better_than_by_xba(real_fit: Callabl
     assert judged.hit_ece <= 0.008
     assert judged.log_loss is not None
     assert judged.log_loss <= 0.424
-    assert judged.anchors["xba"].hit_log_loss == pytest.approx(0.400, abs=0.002)
+    assert judged.baselines["xba"].hit_log_loss == pytest.approx(0.400, abs=0.002)
 
 
 def test_expected_woba_is_at_least_twelve_in_a_hundred_nearer_than_that_of_mlb(
     real_fit: Callable[[str], RealFit],
 ) -> None:
     judged = real_fit("batted_ball").evaluation
-    published = judged.anchors["xwoba"].xwoba_rmse
+    published = judged.baselines["xwoba"].xwoba_rmse
     assert judged.xwoba_rmse is not None
     assert published is not None
     assert judged.xwoba_rmse <= 0.88 * published
@@ -46,7 +46,7 @@ def test_expected_woba_is_at_least_twelve_in_a_hundred_nearer_than_that_of_mlb(
 
 def test_called_strikes_are_foreseen(real_fit: Callable[[str], RealFit]) -> None:
     judged = real_fit("called_strike").evaluation
-    assert str(judged.judged) == "2024-09-01 to 2024-09-30"
+    assert str(judged.evaluation_window) == "2024-09-01 to 2024-09-30"
     assert judged.log_loss is not None
     assert judged.log_loss <= 0.137
     assert judged.accuracy is not None
@@ -61,7 +61,7 @@ def test_nothing_was_learned_from_the_judged_month(real_fit: Callable[[str], Rea
     served = open_version(fit.models, TASKS[task])
     rows = fit.dataset.rows
     again = judge(served, unseen(rows.filter(rows["game_date"] <= fit.days.judge.last_day), served.manifest))
-    assert (again.judged, again.rows) == (fit.evaluation.judged, fit.evaluation.rows)
+    assert (again.evaluation_window, again.rows) == (fit.evaluation.evaluation_window, fit.evaluation.rows)
     assert again.log_loss == pytest.approx(fit.evaluation.log_loss, abs=1e-9)
 
 
@@ -74,7 +74,7 @@ def test_calibration_holds_on_later_days(real_fit: Callable[[str], RealFit], tas
 
 @pytest.mark.parametrize("task", FITTED)
 def test_prediction_sets_hold_what_happens_as_often_as_they_say(real_fit: Callable[[str], RealFit], task: str) -> None:
-    held = {each.stated: each.held for each in real_fit(task).evaluation.prediction_sets}
+    held = {each.nominal: each.empirical for each in real_fit(task).evaluation.prediction_sets}
     assert held == {0.8: pytest.approx(0.8, abs=0.015), 0.9: pytest.approx(0.9, abs=0.01)}
 
 

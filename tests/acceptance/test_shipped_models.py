@@ -111,8 +111,8 @@ AT_LEAST = {"batted_ball": {"hit_accuracy": 0.857}, "called_strike": {"accuracy"
 @pytest.mark.parametrize("model", SHIPPED)
 def test_its_recipe_passed_its_marks_on_september(models: Path, model: str) -> None:
     evaluation = json.loads((folder(models, model) / "evaluation.json").read_text())
-    assert evaluation["judged"] == {"first_day": "2024-09-01", "last_day": "2024-09-30"}
-    assert max(evaluation["fitted"]["last_day"], evaluation["calibrated"]["last_day"]) < "2024-09-01"
+    assert evaluation["evaluation_window"] == {"first_day": "2024-09-01", "last_day": "2024-09-30"}
+    assert max(evaluation["fit_window"]["last_day"], evaluation["calibration_window"]["last_day"]) < "2024-09-01"
     assert {name: evaluation[name] for name in MARKS[model] if evaluation[name] > MARKS[model][name]} == {}
     least = AT_LEAST.get(model, {})
     assert {name: evaluation[name] for name in least if evaluation[name] < least[name]} == {}
@@ -121,7 +121,7 @@ def test_its_recipe_passed_its_marks_on_september(models: Path, model: str) -> N
 @pytest.mark.parametrize("model", SHIPPED)
 def test_its_prediction_sets_held_what_happened_as_often_as_they_say(models: Path, model: str) -> None:
     evaluation = Evaluation.model_validate_json((folder(models, model) / "evaluation.json").read_bytes())
-    held = {each.stated: each.held for each in evaluation.prediction_sets}
+    held = {each.nominal: each.empirical for each in evaluation.prediction_sets}
     assert held == {0.8: pytest.approx(0.8, abs=0.015), 0.9: pytest.approx(0.9, abs=0.01)}
 
 
@@ -129,7 +129,7 @@ def test_its_prediction_sets_held_what_happened_as_often_as_they_say(models: Pat
 def test_every_member_that_it_ships_adds_something(models: Path, model: str) -> None:
     evaluation = Evaluation.model_validate_json((folder(models, model) / "evaluation.json").read_bytes())
     assert len(evaluation.ablation) >= 2
-    assert [each.member for each in evaluation.ablation if each.adds <= 0] == []
+    assert [each.member for each in evaluation.ablation if each.log_loss_increase <= 0] == []
 
 
 @pytest.mark.realdata
@@ -139,10 +139,10 @@ def test_its_claims_are_what_the_recipe_gives_again(
 ) -> None:
     claimed = Evaluation.model_validate_json((folder(models, model) / "evaluation.json").read_bytes())
     again = real_fit(model).evaluation
-    assert (again.fitted, again.calibrated, again.judged, again.rows) == (
-        claimed.fitted,
-        claimed.calibrated,
-        claimed.judged,
+    assert (again.fit_window, again.calibration_window, again.evaluation_window, again.rows) == (
+        claimed.fit_window,
+        claimed.calibration_window,
+        claimed.evaluation_window,
         claimed.rows,
     )
     assert (again.log_loss, again.ece, again.accuracy) == pytest.approx(

@@ -24,7 +24,12 @@ def signed(version: int) -> Callable[[Mapping[str, str]], Manifest]:
             feature_names=("launch_speed",),
             outcomes=("out",),
             training=Training(
-                fitted=DAYS, calibrated=DAYS, rows=1, outcome_shares=(1.0,), data_fingerprint="0" * 64, seed=0
+                fit_window=DAYS,
+                calibration_window=DAYS,
+                rows=1,
+                outcome_shares=(1.0,),
+                data_fingerprint="0" * 64,
+                seed=0,
             ),
             members={},
             prediction_sets=(),

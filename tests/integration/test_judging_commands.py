@@ -56,10 +56,10 @@ def test_a_version_is_judged_on_files_with_every_figure_at_the_top(models: Path,
     told = json.loads(done.stdout)
     wanted = (*FIGURES, *(("hit_log_loss", "hit_accuracy") if name == "batted_ball" else ()))
     assert {figure for figure in wanted if not isinstance(told[figure], float | int)} == set()
-    assert told["anchors"]["constant"]["log_loss"] > 0
-    assert (told["version"], told["served_fit"], told["fitted_days"]) == (1, True, False)
+    assert told["baselines"]["constant"]["log_loss"] > 0
+    assert (told["version"], told["is_serving_fit"], told["has_training_days"]) == (1, True, False)
     assert {each["by"] for each in told["slices"]} >= {"month", "park", "count"}
-    assert [each["stated"] for each in told["prediction_sets"]] == [0.8, 0.9]
+    assert [each["nominal"] for each in told["prediction_sets"]] == [0.8, 0.9]
     assert told["intervals"]["log_loss"]["low"] <= told["log_loss"] <= told["intervals"]["log_loss"]["high"]
     assert told["intervals"]["ece"]["high"] > 0
 
@@ -88,10 +88,10 @@ def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_pa
     fitted = tmp_path / "fitted.csv"
     fitted.write_bytes(as_csv(made_up_cells(date(2022, 8, 29), days=7, games=3, seed=5)))
     told = json.loads(run(evaluate, "whiff", fitted, "--model-repository", models, "--json").stdout)
-    assert told["judged"]["first_day"] == "2022-09-01"
+    assert told["evaluation_window"]["first_day"] == "2022-09-01"
     all_of_them = run(evaluate, "whiff", fitted, "--model-repository", models, "--json", "--include-fitted")
     flagged = json.loads(all_of_them.stdout)
-    assert (flagged["judged"]["first_day"], flagged["fitted_days"]) == ("2022-08-29", True)
+    assert (flagged["evaluation_window"]["first_day"], flagged["has_training_days"]) == ("2022-08-29", True)
     assert flagged["rows"] > told["rows"]
     none = run(evaluate, "whiff", fitted, "--model-repository", models, "--until", "2022-08-31")
     assert isinstance(none.exception, NoUnseenDaysError)
@@ -131,8 +131,8 @@ def test_recalibrating_publishes_a_version_that_differs_in_its_last_layer_alone(
     assert "no alias points to it yet" in done.stdout
     before, after = (open_version(models, TASKS["called_strike"], number) for number in (1, 2))
     assert after.manifest.recalibrated_from == 1
-    assert str(after.manifest.training.calibrated) == "2022-09-01 to 2022-09-10"
-    assert after.manifest.training.fitted == before.manifest.training.fitted
+    assert str(after.manifest.training.calibration_window) == "2022-09-01 to 2022-09-10"
+    assert after.manifest.training.fit_window == before.manifest.training.fit_window
     rows = np.random.default_rng(1).normal(size=(50, len(before.manifest.feature_names))).astype(np.float32)
     np.testing.assert_array_equal(before.graph.members(rows), after.graph.members(rows))
     assert np.abs(before.graph.probabilities(rows) - after.graph.probabilities(rows)).max() > 0

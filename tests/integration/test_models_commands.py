@@ -111,9 +111,9 @@ def test_what_is_better_is_promoted_and_what_was_before_is_put_back(repository: 
     assert back.stdout == "batted_ball: production is version 1, was 2 (too many doubles)\n"
     assert production(repository) == 1
     first, second, third = history(repository, MODEL)
-    assert first.why.startswith("trained; ")
-    assert (second.who, second.forced, second.rollback) == (getpass.getuser(), False, False)
-    assert (third.why, third.forced, third.rollback) == ("too many doubles", False, True)
+    assert first.reason.startswith("trained; ")
+    assert (second.actor, second.forced, second.rollback) == (getpass.getuser(), False, False)
+    assert (third.reason, third.forced, third.rollback) == ("too many doubles", False, True)
 
 
 def test_a_server_that_is_started_anew_serves_what_was_promoted(repository: Path) -> None:
@@ -134,7 +134,7 @@ def test_what_is_worse_is_promoted_only_by_force_and_with_a_reason(repository: P
     assert (forced.returncode, production(repository)) == (0, 3)
     last = history(repository, MODEL)[-1]
     assert last.forced
-    assert last.why.startswith("to see it in August; forced, although log loss ")
+    assert last.reason.startswith("to see it in August; forced, although log loss ")
 
 
 def test_another_alias_is_given_without_a_comparison(repository: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_history_tells_who_moved_what_and_why(repository: Path) -> None:
         [" 3    ", " 1  ", " rollback "],
     ]
     told = json.loads(models_command(repository, "history", MODEL, "--json").stdout)
-    assert [(each["from"], each["to"], each["forced"]) for each in told] == [
+    assert [(each["from_version"], each["to_version"], each["forced"]) for each in told] == [
         (None, 1, False),
         (1, 3, True),
         (3, 1, False),

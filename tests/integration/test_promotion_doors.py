@@ -107,7 +107,7 @@ def add_candidate(folder: Path, case: Case) -> None:
 
 
 def decision(*, force: bool) -> AliasDecision:
-    return AliasDecision(who="a test", why="a test", at=datetime.now(UTC), forced=force)
+    return AliasDecision(actor="a test", reason="a test", at=datetime.now(UTC), forced=force)
 
 
 def call_service(models: Path, rpc: str, request: Any) -> bool:

@@ -24,7 +24,7 @@ from tests.factories.versions import MODEL, publish_made_up
 
 PRODUCTION: Final = "production"
 NOW: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
-BY_ADA: Final = AliasDecision(who="Ada", why="better in June", at=NOW)
+BY_ADA: Final = AliasDecision(actor="Ada", reason="better in June", at=NOW)
 
 
 @pytest.fixture
@@ -61,12 +61,12 @@ def path_of_production(models: Path) -> list[int | None]:
 
 def test_a_move_is_in_the_aliases_and_in_the_audit(models: Path) -> None:
     new_york = timezone(timedelta(hours=-4))
-    decision = AliasDecision(who="Bea", why="asked for", at=NOW.astimezone(new_york), forced=True)
+    decision = AliasDecision(actor="Bea", reason="asked for", at=NOW.astimezone(new_york), forced=True)
     move_alias(models, MODEL, PRODUCTION, 2, decision)
     assert json.loads((models / MODEL / ALIASES_FILE).read_text()) == {"aliases": {"production": 2}}
     last = json.loads((models / MODEL / AUDIT_FILE).read_text().splitlines()[-1])
-    assert (last["when"], last["who"], last["why"]) == ("2024-07-01T12:00:00Z", "Bea", "asked for")
-    assert (last["from"], last["to"], last["forced"], last["rollback"]) == (1, 2, True, False)
+    assert (last["moved_at"], last["actor"], last["reason"]) == ("2024-07-01T12:00:00Z", "Bea", "asked for")
+    assert (last["from_version"], last["to_version"], last["forced"], last["rollback"]) == (1, 2, True, False)
     assert not (models / MODEL / NOTE_FILE).exists()
 
 
@@ -103,8 +103,8 @@ def test_what_cannot_be_pointed_to_is_refused_in_words(
     ("who", "why", "at"), [("", "why", NOW), ("Ada", " ", NOW), ("Ada", "why", NOW.replace(tzinfo=None))]
 )
 def test_nobody_moves_anything_without_a_name_a_reason_and_an_aware_time(who: str, why: str, at: datetime) -> None:
-    with pytest.raises(ValueError, match="a decision has a who, a why and an aware time"):
-        AliasDecision(who=who, why=why, at=at)
+    with pytest.raises(ValueError, match="a decision has an actor, a reason and an aware time"):
+        AliasDecision(actor=who, reason=why, at=at)
 
 
 def test_a_rollback_goes_back_a_step_each_time_and_is_recorded(models: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_mover_that_is_killed_at_any_moment_leaves_aliases_and_audit_of_one_mi
 @pytest.mark.parametrize("written", [0.0, 0.3, 1.0])
 def test_a_line_that_was_cut_off_is_told_whole_and_is_completed(models: Path, written: float) -> None:
     move = AliasChange(
-        when=NOW, who="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, why="asked for"
+        moved_at=NOW, actor="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, reason="asked for"
     )
     begin(models, move)
     (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 2}}')
@@ -234,15 +234,15 @@ def test_who_waits_for_another_too_long_is_told_so(models: Path) -> None:
 PUBLISHES_AND_PAUSES: Final = """
 import sys, time
 from pathlib import Path
-from ondeck_store.artifacts import durable
-from tests.made_up_versions import publish_made_up
-real = durable.write
+from ondeck_registry import atomic_files
+from tests.factories.versions import publish_made_up
+real = atomic_files.write
 def write(path, content):
     real(path, content)
     if path.name == sys.argv[2]:
         print("half way", flush=True)
         time.sleep(60)
-durable.write = write
+atomic_files.write = write
 publish_made_up(Path(sys.argv[1]), 5)
 """
 

@@ -135,8 +135,8 @@ def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(datas
     earlier, later = history(tmp_path, TASK.name)
     assert (earlier.from_version, later.from_version) == (None, 1)
     assert (earlier.forced, later.forced) == (False, True)
-    assert earlier.why.startswith("trained; nothing serves yet")
-    assert later.why.startswith("trained; forced, although log loss ")
+    assert earlier.reason.startswith("trained; nothing serves yet")
+    assert later.reason.startswith("trained; forced, although log loss ")
     assert second.evaluation == first.evaluation
     assert second.manifest.digest == first.manifest.digest
 
@@ -149,14 +149,14 @@ def test_a_version_holds_all_its_claims(small_repository: Path) -> None:
         parity = Parity.model_validate_json((folder / PARITY_FILE).read_bytes())
         card = (folder / "card.md").read_text()
         assert manifest.feature_names == task.features.names
-        assert manifest.training.fitted.last_day < manifest.training.calibrated.first_day
-        assert evaluation.calibrated.last_day < evaluation.judged.first_day
+        assert manifest.training.fit_window.last_day < manifest.training.calibration_window.first_day
+        assert evaluation.calibration_window.last_day < evaluation.evaluation_window.first_day
         for score in scores(evaluation):
             assert score.accuracy is not None
             assert f"| {score.question} | {score.predictor} |" in card
             assert f"{score.accuracy:.4f}" in card
-        assert str(manifest.training.fitted) in card
-        assert str(evaluation.judged) in card
+        assert str(manifest.training.fit_window) in card
+        assert str(evaluation.evaluation_window) in card
         assert f"{parity.largest_difference:.1e}" in card
 
 

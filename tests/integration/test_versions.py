@@ -37,7 +37,7 @@ def folder(small_repository: Path, tmp_path: Path) -> Path:
 
 
 def promote(folder: Path, number: int, alias: str = PRODUCTION) -> None:
-    move_alias(folder, MODEL, alias, number, AliasDecision(who="a test", why="to see", at=datetime.now(UTC)))
+    move_alias(folder, MODEL, alias, number, AliasDecision(actor="a test", reason="to see", at=datetime.now(UTC)))
 
 
 async def until(models: ModelManager, holds: Callable[[], bool]) -> None:

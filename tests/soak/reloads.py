@@ -114,4 +114,4 @@ def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
 
 
 def _decision() -> AliasDecision:
-    return AliasDecision(who="a soak", why="to see that nothing is lost", at=datetime.now(UTC))
+    return AliasDecision(actor="a soak", reason="to see that nothing is lost", at=datetime.now(UTC))

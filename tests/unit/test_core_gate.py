@@ -30,9 +30,9 @@ def test_the_verdict_names_both_figures() -> None:
 
 @pytest.mark.parametrize(("ours", "passed"), [(0.29, True), (0.31, False)])
 def test_a_baseline_of_the_serving_version_is_compared_where_windows_differ(*, ours: float, passed: bool) -> None:
-    candidate = evaluation(ours, judged=JULY)
+    candidate = evaluation(ours, evaluation_window=JULY)
     baseline = {version_baseline(4): Metrics(log_loss=0.30, ece=0.004)}
-    candidate = candidate.model_copy(update={"anchors": candidate.anchors | baseline})
+    candidate = candidate.model_copy(update={"baselines": candidate.baselines | baseline})
     assert compare(candidate, evaluation(0.1), serving_version=4).passed is passed
     assert not compare(candidate, evaluation(0.9), serving_version=3).passed
 

@@ -19,7 +19,7 @@ WHAT_TO_DO = "compare both on the same later days with: ondeck models compare"
         (evaluation(0.30, 0.003), evaluation(0.30), False),
         (evaluation(float("nan")), evaluation(0.30), False),
         (evaluation(0.29, float("nan")), evaluation(0.30), False),
-        (evaluation(0.29, judged=JULY), evaluation(0.30), False),
+        (evaluation(0.29, evaluation_window=JULY), evaluation(0.30), False),
         (evaluation(0.29, rows=999), evaluation(0.30), False),
         (evaluation(None), evaluation(0.30), False),
         (evaluation(0.29), evaluation(0.30, None), False),
@@ -47,7 +47,7 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
             "log loss 0.3100 is not below the 0.3000, and ECE 0.0040 is not above the 0.0040 of what serves",
         ),
         (
-            evaluation(0.29, judged=JULY),
+            evaluation(0.29, evaluation_window=JULY),
             evaluation(0.30),
             f"it was evaluated on {JULY}, what serves on {JUNE}, so their metrics cannot be compared; {WHAT_TO_DO}",
         ),

@@ -12,13 +12,13 @@ def move(
     from_version: int | None, to_version: int, *, rollback: bool = False, alias: str = "production"
 ) -> AliasChange:
     return AliasChange(
-        when=WHEN,
-        who="Ada",
+        moved_at=WHEN,
+        actor="Ada",
         model="batted_ball",
         alias=alias,
         from_version=from_version,
         to_version=to_version,
-        why="a reason",
+        reason="a reason",
         rollback=rollback,
     )
 
@@ -26,13 +26,14 @@ def move(
 def test_a_line_of_the_audit_says_what_a_person_would_ask() -> None:
     written = AliasChange.model_validate_json(line_of(move(1, 2))).model_dump(mode="json", exclude={"id"})
     assert written == {
-        "when": "2024-07-01T12:00:00Z",
-        "who": "Ada",
+        "format": 2,
+        "moved_at": "2024-07-01T12:00:00Z",
+        "actor": "Ada",
         "model": "batted_ball",
         "alias": "production",
-        "from": 1,
-        "to": 2,
-        "why": "a reason",
+        "from_version": 1,
+        "to_version": 2,
+        "reason": "a reason",
         "forced": False,
         "rollback": False,
     }

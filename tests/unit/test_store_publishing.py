@@ -50,7 +50,7 @@ def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
 
 def test_the_number_of_a_version_that_served_and_is_gone_is_not_given_again(tmp_path: Path) -> None:
     publish_made_up(tmp_path, 1, 2)
-    move_alias(tmp_path, MODEL, "production", 2, AliasDecision(who="Ada", why="better", at=datetime.now(UTC)))
+    move_alias(tmp_path, MODEL, "production", 2, AliasDecision(actor="Ada", reason="better", at=datetime.now(UTC)))
     shutil.rmtree(tmp_path / MODEL / "2")
     assert next_version(tmp_path, MODEL) == 3
 

@@ -88,7 +88,7 @@ def train(dataset: Dataset, plan: TrainingPlan, say: Say) -> PublishedVersion:
         models=plan.models,
         parity_rows=plan.parity_rows,
     )
-    decision = AliasDecision(who=login_name(), why="trained", at=datetime.now(UTC), forced=plan.force)
+    decision = AliasDecision(actor=login_name(), reason="trained", at=datetime.now(UTC), forced=plan.force)
     promotion.promote(plan.models, dataset.task.name, PRODUCTION, published.manifest.version, decision)
     return published
 
@@ -102,8 +102,8 @@ def fit_recipe(dataset: Dataset, fit_days: Window, later_days: Window, plan: Tra
     return TrainedEnsemble(
         ensemble=ensemble,
         training=Training(
-            fitted=fit_days,
-            calibrated=later_days,
+            fit_window=fit_days,
+            calibration_window=later_days,
             rows=len(fit) + len(later),
             outcome_shares=tuple(np.bincount(fit.labels, minlength=len(dataset.task.outcomes)) / len(fit)),
             data_fingerprint=dataset.fingerprint,
@@ -125,11 +125,11 @@ def judge_recipe(dataset: Dataset, trained: TrainedEnsemble, days: TimeSplit) ->
     rows, task = dataset.between(days.judge), dataset.task
     graph = export(trained.ensemble, len(task.features.features), len(task.outcomes))
     judged = EvaluationContext(
-        fitted=days.fit,
-        calibrated=days.calibrate,
+        fit_window=days.fit,
+        calibration_window=days.calibrate,
         outcome_shares=trained.training.outcome_shares,
         prediction_sets=trained.prediction_sets,
-        served_fit=False,
+        is_serving_fit=False,
         ablation=ablation(trained.ensemble, dataset.between(days.calibrate), rows),
     )
     return evaluate(ModelGraph(graph.SerializeToString()).probabilities(rows.features), rows, judged)
@@ -146,7 +146,7 @@ def add_production_baseline(evaluation: Evaluation, rows: Dataset, models: Path)
         return evaluation
     baseline = figures_of(graph.probabilities(rows.features), rows)
     return evaluation.model_copy(
-        update={"anchors": {**evaluation.anchors, version_baseline(serving.version): baseline}}
+        update={"baselines": {**evaluation.baselines, version_baseline(serving.version): baseline}}
     )
 
 

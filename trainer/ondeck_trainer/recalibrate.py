@@ -75,7 +75,7 @@ def recalibrate(served: PublishedModel, recent: Dataset, models: Path) -> Recali
     """
     if len(recent) < LEAST_ROWS:
         raise TooFewRowsError(f"{len(recent):,} rows are too few to calibrate on; {LEAST_ROWS:,} are asked for")
-    fitted = served.manifest.training.fitted
+    fitted = served.manifest.training.fit_window
     if recent.rows["game_date"].is_between(fitted.first_day, fitted.last_day).any():
         raise OverlappingDaysError(
             f"the members of version {served.manifest.version} were fitted on {fitted}; give later days"
@@ -115,7 +115,7 @@ def _golden(served: PublishedModel, layer: _LastLayer) -> Golden:
 def _manifest(served: PublishedModel, recent: Dataset, layer: _LastLayer, version: int) -> Manifest:
     days = recent.rows["game_date"]
     calibrated = Window.model_validate({"first_day": days.min(), "last_day": days.max()})
-    training = served.manifest.training.model_copy(update={"calibrated": calibrated})
+    training = served.manifest.training.model_copy(update={"calibration_window": calibrated})
     return served.manifest.model_copy(
         update={
             "version": version,

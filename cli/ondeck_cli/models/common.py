@@ -14,10 +14,10 @@ REASON: Final = click.option("--reason", default="", help="Recorded in the alias
 
 def new_decision(reason: str, *, forced: bool = False) -> AliasDecision:
     """Return a decision of the current user, made now."""
-    return AliasDecision(who=login_name(), why=reason, at=datetime.now(UTC), forced=forced)
+    return AliasDecision(actor=login_name(), reason=reason, at=datetime.now(UTC), forced=forced)
 
 
 def describe_change(change: AliasChange) -> str:
     """Describe an alias change in one line."""
     before = "" if change.from_version is None else f", was {change.from_version}"
-    return f"{change.model}: {change.alias} is version {change.to_version}{before} ({change.why})"
+    return f"{change.model}: {change.alias} is version {change.to_version}{before} ({change.reason})"

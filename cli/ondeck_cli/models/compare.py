@@ -50,7 +50,7 @@ def in_words(first: int, found: VersionComparison) -> str:
 
 
 def _table(model: str, first: int, second: int, found: VersionComparison) -> Table:
-    title = f"{model}, judged on {found.judged}: {found.rows:,} rows of {found.games:,} games"
+    title = f"{model}, judged on {found.evaluation_window}: {found.rows:,} rows of {found.games:,} games"
     table = Table(title=title, title_justify="left")
     for column in ("figure", f"version {first}", f"version {second}", "difference", "of 95 in 100 draws"):
         table.add_column(column, justify="left" if column == "figure" else "right")

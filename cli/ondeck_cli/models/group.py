@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "promote": CommandEntry("ondeck_cli.models.promote:promote", "Put a version into production, if it is better."),
     "rollback": CommandEntry("ondeck_cli.models.rollback:rollback", "Put back the version that served before."),
     "history": CommandEntry("ondeck_cli.models.history:history", "Tell which version served when, by whom and why."),
+    "migrate": CommandEntry("ondeck_cli.models.migrate:migrate", "Migrate a repository of an older format."),
     "verify": CommandEntry("ondeck_cli.models.verify:verify", "See whether versions are what they claim."),
 }
 

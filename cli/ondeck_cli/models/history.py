@@ -30,12 +30,18 @@ def history(model: str, *, as_json: bool, **flags: object) -> None:
 
 def _table(moves: tuple[AliasChange, ...]) -> Table:
     table = Table()
-    for column in ("when (UTC)", "who", "alias", "from", "to", "how", "why"):
+    for column in ("moved at (UTC)", "actor", "alias", "from", "to", "how", "reason"):
         table.add_column(column, overflow="fold")
     for each in moves:
         before = "" if each.from_version is None else str(each.from_version)
         table.add_row(
-            f"{each.when:%Y-%m-%d %H:%M}", each.who, each.alias, before, str(each.to_version), _how(each), each.why
+            f"{each.moved_at:%Y-%m-%d %H:%M}",
+            each.actor,
+            each.alias,
+            before,
+            str(each.to_version),
+            _how(each),
+            each.reason,
         )
     return table
 

@@ -54,7 +54,7 @@ def _table(found: list[VersionListing]) -> Table:
             str(each.version),
             ", ".join(each.aliases),
             f"{each.manifest.created:%Y-%m-%d}" if each.manifest else "",
-            str(each.evaluation.judged) if each.evaluation else "",
+            str(each.evaluation.evaluation_window) if each.evaluation else "",
             _figure(each.log_loss("model")),
             _figure(each.log_loss("constant")),
             "" if each.graph_bytes is None else f"{each.graph_bytes / 1e6:.1f} MB",

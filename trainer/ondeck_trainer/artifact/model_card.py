@@ -21,8 +21,8 @@ from the newest rows. It has no figures of its own until there are later days: `
 
 | | fitted on | calibrated on | judged on |
 | --- | --- | --- | --- |
-| judged fit | {evaluation.fitted} | {evaluation.calibrated} | {evaluation.judged} |
-| served fit | {training.fitted} | {training.calibrated} | |
+| judged fit | {evaluation.fit_window} | {evaluation.calibration_window} | {evaluation.evaluation_window} |
+| served fit | {training.fit_window} | {training.calibration_window} | |
 {recalibrated}
 Regular-season rows only; the served fit learned from {training.rows:,}, and from copies of some of those it was
 fitted on with optional fields blanked, so that it can be asked with gaps.
@@ -50,7 +50,7 @@ nothing of who bats, throws, catches or umpires, nor of the weather.
 """
 
 _JUDGEMENT: Final = """\
-## How well ({evaluation.rows:,} rows of {evaluation.games:,} games, {evaluation.judged})
+## How well ({evaluation.rows:,} rows of {evaluation.games:,} games, {evaluation.evaluation_window})
 {warning}
 | question | predictor | log loss | Brier | ECE | AUC | accuracy |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -89,7 +89,10 @@ def card(task: Task, manifest: Manifest, evaluation: Evaluation, parity: Parity)
         judgement=judgement(evaluation),
         recalibrated=_recalibrated(manifest),
         tried=_tried(task, evaluation),
-        members=_rows((each.member, *_four(each.weight, each.alone, each.adds)) for each in evaluation.ablation),
+        members=_rows(
+            (each.member, *_four(each.weight, each.log_loss_alone, each.log_loss_increase))
+            for each in evaluation.ablation
+        ),
         evaluation_file=EVALUATION_FILE,
         parity_file=PARITY_FILE,
     )
@@ -113,7 +116,7 @@ def judgement(evaluation: Evaluation) -> str:
     return _JUDGEMENT.format(
         evaluation=evaluation,
         warning="\n**It was fitted on some of these days: the figures are too good.**\n"
-        if evaluation.fitted_days
+        if evaluation.has_training_days
         else "",
         scores=_rows(
             (each.question, each.predictor, *_four(each.log_loss, each.brier, each.ece, each.auc, each.accuracy))
@@ -124,8 +127,8 @@ def judgement(evaluation: Evaluation) -> str:
         picture=RELIABILITY_FILE,
         sets=_rows(
             (
-                f"{each.stated:.0%}",
-                f"{each.held:.1%}",
+                f"{each.nominal:.0%}",
+                f"{each.empirical:.1%}",
                 f"{each.mean_size:.2f}",
                 f"{each.empty:.1%}",
                 ", ".join(f"{outcome} {held:.1%}" for outcome, held in each.by_outcome.items()),
@@ -142,9 +145,9 @@ def judgement(evaluation: Evaluation) -> str:
 
 def shifted(evaluation: Evaluation) -> str:
     """Write the part that tells how far the judged rows have moved from the training days."""
-    if not evaluation.shift:
+    if not evaluation.drift:
         return ""
-    lines = _rows((f"`{each.field}`", f"{each.index:.4f}") for each in evaluation.shift)
+    lines = _rows((f"`{each.field}`", f"{each.index:.4f}") for each in evaluation.drift)
     return (
         "\n## Shift since training\n\nPopulation stability index by field: above 0.1 is usually called a shift.\n\n"
         f"| field | index |\n| --- | --- |\n{lines}\n"
@@ -152,7 +155,7 @@ def shifted(evaluation: Evaluation) -> str:
 
 
 def _worth(evaluation: Evaluation) -> str:
-    predictors: dict[str, Metrics] = {"model": evaluation, **evaluation.anchors}
+    predictors: dict[str, Metrics] = {"model": evaluation, **evaluation.baselines}
     told = [f"{name} {each.xwoba_rmse:.4f}" for name, each in predictors.items() if each.xwoba_rmse is not None]
     return f"\nRoot mean squared error against `woba_value`: {', '.join(told)}.\n" if told else ""
 

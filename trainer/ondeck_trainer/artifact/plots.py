@@ -20,9 +20,9 @@ def reliability_curves(curves: Mapping[str, Sequence[ReliabilityBin]], title: st
         figure.suptitle(title)
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for panel, (outcome, bins) in zip(panels, curves.items(), strict=True):
-            top = max(max(each.predicted, each.happened) for each in bins)
+            top = max(max(each.predicted, each.observed) for each in bins)
             panel.plot([0, top], [0, top], "--", color="0.6", linewidth=0.8)
-            panel.plot([each.predicted for each in bins], [each.happened for each in bins], "o-", markersize=2.5)
+            panel.plot([each.predicted for each in bins], [each.observed for each in bins], "o-", markersize=2.5)
             panel.set(title=outcome, xlabel="predicted", aspect="equal")
         panels[0].set_ylabel("happened")
         out = io.BytesIO()

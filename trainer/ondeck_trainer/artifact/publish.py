@@ -69,7 +69,7 @@ def publish_ensemble(fitted: PublishableModel, *, rows: Dataset, models: Path, p
     graph = export(ensemble, len(task.features.features), len(task.outcomes))
     parity = check_parity(ensemble, graph, rows, seed=fitted.training.seed, least=parity_rows)
     unsigned = _manifest(task, next_version(models, task.name), fitted)
-    learned = rows.between(fitted.training.fitted).instances
+    learned = rows.between(fitted.training.fit_window).instances
     usual = background(
         task.instance,
         learned,
@@ -83,7 +83,9 @@ def publish_ensemble(fitted: PublishableModel, *, rows: Dataset, models: Path, p
         PROFILE_FILE: profile_of(task.instance, learned).model_dump_json().encode(),
         EVALUATION_FILE: as_json(evaluation),
         PARITY_FILE: as_json(parity),
-        RELIABILITY_FILE: reliability_curves(evaluation.reliability, f"{task.name}, judged on {evaluation.judged}"),
+        RELIABILITY_FILE: reliability_curves(
+            evaluation.reliability, f"{task.name}, judged on {evaluation.evaluation_window}"
+        ),
         CARD_FILE: card(task, unsigned, evaluation, parity).encode(),
     }
     folder, manifest = publish(models, files, signing(unsigned))

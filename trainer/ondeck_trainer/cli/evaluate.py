@@ -103,7 +103,9 @@ def recalibrate(
     recent = dataset_of(chosen, _between(_rows(settings, chosen, paths), since, until))
     done = run_recalibration(served, recent, settings.model_repository)
     told = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
-    click.echo(f"calibrated on {len(recent):,} rows, {done.manifest.training.calibrated}: scale and bias {told}")
+    click.echo(
+        f"calibrated on {len(recent):,} rows, {done.manifest.training.calibration_window}: scale and bias {told}"
+    )
     click.echo(f"published {done.folder} ({done.manifest.digest[:12]}); no alias points to it yet")
     verdict = promotion.gate(settings.model_repository, chosen.name, PRODUCTION, done.manifest.version)
     click.echo(f"gate: {'passes' if verdict.passed else 'fails'}: {verdict.reason}")
@@ -125,13 +127,13 @@ def _serving(models: Path, served: PublishedModel) -> PublishedModel | None:
 
 
 def _report_folder(home: Path, judged: Evaluation) -> Path:
-    days = f"{judged.judged.first_day}_{judged.judged.last_day}"
+    days = f"{judged.evaluation_window.first_day}_{judged.evaluation_window.last_day}"
     return home / "evaluations" / judged.task / str(judged.version) / days
 
 
 def _write(folder: Path, judged: Evaluation) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    title = f"{judged.task} {judged.version}, judged on {judged.judged}"
+    title = f"{judged.task} {judged.version}, judged on {judged.evaluation_window}"
     (folder / EVALUATION_FILE).write_bytes(as_json(judged))
     (folder / RELIABILITY_FILE).write_bytes(reliability_curves(judged.reliability, title))
     (folder / CARD_FILE).write_text(f"# {title}\n\n{model_card.judgement(judged)}{model_card.shifted(judged)}")

@@ -19,18 +19,18 @@ def print_evaluation(judged: Evaluation) -> None:
     out = console()
     out.print(score_table(judged))
     for sets in judged.prediction_sets:
-        told = f"prediction sets of {sets.stated:.0%} held what happened in {sets.held:.1%}"
+        told = f"prediction sets of {sets.nominal:.0%} held what happened in {sets.empirical:.1%}"
         out.print(f"{told}, with {sets.mean_size:.2f} outcomes each")
-    if judged.shift:
-        moved = ", ".join(f"{each.field} {each.index:.3f}" for each in judged.shift[:MOST_SHIFTED])
+    if judged.drift:
+        moved = ", ".join(f"{each.field} {each.index:.3f}" for each in judged.drift[:MOST_SHIFTED])
         out.print(f"most shifted since training (population stability index): {moved}")
-    if judged.fitted_days:
+    if judged.has_training_days:
         out.print("it was fitted on some of these days: the figures are too good")
 
 
 def score_table(judged: Evaluation) -> Table:
     """Lay the figures out, one line for each question and predictor."""
-    title = f"{judged.task}, judged on {judged.judged}: {judged.rows:,} rows of {judged.games:,} games"
+    title = f"{judged.task}, judged on {judged.evaluation_window}: {judged.rows:,} rows of {judged.games:,} games"
     table = Table(title=title, title_justify="left")
     for column in ("question", "predictor", "log loss", "Brier", "ECE", "AUC", "accuracy"):
         table.add_column(column, justify="left" if column in {"question", "predictor"} else "right")

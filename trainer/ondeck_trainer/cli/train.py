@@ -64,7 +64,7 @@ def _report(published: PublishedVersion, dataset: Dataset) -> None:
     out = console()
     out.print(score_table(evaluation))
     size = (published.folder / MODEL_FILE).stat().st_size / 1e6
-    out.print(f"served fit: {manifest.training.fitted}, calibrated on {manifest.training.calibrated}")
+    out.print(f"served fit: {manifest.training.fit_window}, calibrated on {manifest.training.calibration_window}")
     out.print(
         f"data {dataset.fingerprint[:12]}, seed {manifest.training.seed}, graph {size:.1f} MB, "
         f"parity {published.parity.largest_difference:.1e} on {published.parity.rows:,} rows"

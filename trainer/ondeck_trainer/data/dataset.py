@@ -55,7 +55,7 @@ class Dataset:
 
 def columns_of(task: Task) -> tuple[str, ...]:
     """Columns of the Statcast contract that a task is learned and judged from."""
-    asked = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.anchors.values(), *SLICED_BY}
+    asked = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.baselines.values(), *SLICED_BY}
     if task.worth is not None:
         asked.add(task.worth)
     return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(asked), *instance_columns(task.instance)]))

@@ -13,8 +13,10 @@ def ablation(ensemble: Ensemble, calibrate: Dataset, judge: Dataset) -> tuple[Ab
         Ablation(
             member=name,
             weight=weight,
-            alone=_loss(combine({name: ensemble.members[name]}, calibrate), judge),
-            adds=_loss(_without(name, ensemble, calibrate), judge) - whole if len(ensemble.members) > 1 else 0.0,
+            log_loss_alone=_loss(combine({name: ensemble.members[name]}, calibrate), judge),
+            log_loss_increase=_loss(_without(name, ensemble, calibrate), judge) - whole
+            if len(ensemble.members) > 1
+            else 0.0,
         )
         for name, weight in ensemble.weights.items()
     )

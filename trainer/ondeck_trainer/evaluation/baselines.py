@@ -24,7 +24,7 @@ def anchors(rows: Dataset) -> dict[str, Metrics]:
 def _published(rows: Dataset) -> dict[str, Metrics]:
     xba, xwoba, worth = (
         rows.rows[column].cast(float).to_numpy()
-        for column in (rows.task.anchors["xba"], rows.task.anchors["xwoba"], rows.task.worth or "")
+        for column in (rows.task.baselines["xba"], rows.task.baselines["xwoba"], rows.task.worth or "")
     )
     known, found = ~np.isnan(xba), {}
     if known.any():

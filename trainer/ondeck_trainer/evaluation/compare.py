@@ -29,7 +29,7 @@ class VersionComparison:
 
     rows: int
     games: int
-    judged: Window
+    evaluation_window: Window
     log_loss: float
     log_loss_interval: Interval
     ece: float
@@ -70,15 +70,15 @@ def _judged(
         given,
         dataset,
         EvaluationContext(
-            fitted=manifest.training.fitted,
-            calibrated=manifest.training.calibrated,
+            fit_window=manifest.training.fit_window,
+            calibration_window=manifest.training.calibration_window,
             outcome_shares=manifest.training.outcome_shares,
             prediction_sets=manifest.prediction_sets,
-            served_fit=True,
+            is_serving_fit=True,
             version=manifest.version,
             others=others,
-            shift=shift(served.profile, served.task.instance, dataset.instances),
-            fitted_days=bool(dataset.rows["game_date"].is_between(*_learned(manifest)).any()),
+            drift=shift(served.profile, served.task.instance, dataset.instances),
+            has_training_days=bool(dataset.rows["game_date"].is_between(*_learned(manifest)).any()),
         ),
     )
 
@@ -94,7 +94,7 @@ def compare(first: PublishedModel, second: PublishedModel, rows: pl.DataFrame) -
     return VersionComparison(
         rows=len(dataset),
         games=games.count,
-        judged=one.judged,
+        evaluation_window=one.evaluation_window,
         log_loss=float(apart.mean()),
         log_loss_interval=games.mean_interval(apart),
         ece=(one.ece or 0.0) - (other.ece or 0.0),
@@ -111,7 +111,7 @@ def answers(served: PublishedModel, dataset: Dataset) -> Probabilities:
 
 def _learned(manifest: Manifest) -> tuple[date, date]:
     training = manifest.training
-    return training.fitted.first_day, max(training.fitted.last_day, training.calibrated.last_day)
+    return training.fit_window.first_day, max(training.fit_window.last_day, training.calibration_window.last_day)
 
 
 def _words(manifest: Manifest) -> str:

@@ -15,8 +15,8 @@ def coverage(given: Probabilities, rows: Dataset, stated: PredictionSets) -> Cov
     held = inside[np.arange(len(rows)), rows.labels]
     sizes = inside.sum(axis=1)
     return Coverage(
-        stated=stated.coverage,
-        held=float(held.mean()),
+        nominal=stated.coverage,
+        empirical=float(held.mean()),
         mean_size=float(sizes.mean()),
         empty=float((sizes == 0).mean()),
         by_outcome={

@@ -27,16 +27,16 @@ BATTED_BALL: Final = "batted_ball"
 class EvaluationContext:
     """Who is judged: what it was fitted on, what its prediction sets are, whether it is the served graph itself."""
 
-    fitted: Window
-    calibrated: Window
+    fit_window: Window
+    calibration_window: Window
     outcome_shares: tuple[float, ...]
     prediction_sets: tuple[PredictionSets, ...]
-    served_fit: bool
+    is_serving_fit: bool
     version: int | None = None
     ablation: tuple[Ablation, ...] = ()
     others: Mapping[str, Metrics] = field(default_factory=dict)
-    shift: tuple[FieldDrift, ...] = ()
-    fitted_days: bool = False
+    drift: tuple[FieldDrift, ...] = ()
+    has_training_days: bool = False
 
 
 def evaluate(given: Probabilities, rows: Dataset, judged: EvaluationContext) -> Evaluation:
@@ -48,19 +48,19 @@ def evaluate(given: Probabilities, rows: Dataset, judged: EvaluationContext) -> 
         **figures_of(given, rows).model_dump(),
         task=rows.task.name,
         version=judged.version,
-        fitted=judged.fitted,
-        calibrated=judged.calibrated,
-        judged=Window.model_validate({"first_day": days.min(), "last_day": days.max()}),
+        fit_window=judged.fit_window,
+        calibration_window=judged.calibration_window,
+        evaluation_window=Window.model_validate({"first_day": days.min(), "last_day": days.max()}),
         rows=len(rows),
         games=games.count,
-        served_fit=judged.served_fit,
-        fitted_days=judged.fitted_days,
-        anchors={CONSTANT: figures_of(constant, rows), **anchors(rows), **judged.others},
+        is_serving_fit=judged.is_serving_fit,
+        has_training_days=judged.has_training_days,
+        baselines={CONSTANT: figures_of(constant, rows), **anchors(rows), **judged.others},
         intervals=_intervals(given, rows, games),
         prediction_sets=tuple(coverage(given, rows, sets) for sets in judged.prediction_sets),
         slices=slices(given, rows),
         ablation=judged.ablation,
-        shift=judged.shift,
+        drift=judged.drift,
         reliability={
             outcome: metrics.reliability(given[:, index], rows.labels == index)
             for index, outcome in enumerate(rows.task.outcomes)

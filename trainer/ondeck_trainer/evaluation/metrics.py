@@ -75,7 +75,7 @@ def reliability(predicted: NDArray[np.float64], happened: NDArray[np.bool_]) -> 
     """Sort rows by predicted probability into 20 equally filled bins."""
     order = np.argsort(predicted, kind="stable")
     return tuple(
-        ReliabilityBin(rows=len(part), predicted=float(predicted[part].mean()), happened=float(happened[part].mean()))
+        ReliabilityBin(rows=len(part), predicted=float(predicted[part].mean()), observed=float(happened[part].mean()))
         for part in np.array_split(order, BINS)
         if len(part)
     )
@@ -83,4 +83,4 @@ def reliability(predicted: NDArray[np.float64], happened: NDArray[np.bool_]) -> 
 
 def _gap(bins: tuple[ReliabilityBin, ...]) -> float:
     rows = sum(each.rows for each in bins)
-    return sum(each.rows * abs(each.predicted - each.happened) for each in bins) / rows
+    return sum(each.rows * abs(each.predicted - each.observed) for each in bins) / rows

@@ -52,7 +52,7 @@ def alias_of(request: MoveAliasRequest | RollbackModelRequest | ListAliasChanges
 
 def decision_of(call: CallContext, why: str, *, forced: bool = False) -> AliasDecision:
     """Decide now, for a caller."""
-    return AliasDecision(who=name_of(call), why=why.strip(), at=datetime.now(UTC), forced=forced)
+    return AliasDecision(actor=name_of(call), reason=why.strip(), at=datetime.now(UTC), forced=forced)
 
 
 def page(moves: Sequence[AliasChange], request: ListAliasChangesRequest) -> ListAliasChangesResponse:
@@ -82,13 +82,13 @@ def alias_change_message(move: AliasChange) -> AliasChangeMessage:
     """Convert an alias change to its message."""
     return AliasChangeMessage(
         id=move.id,
-        moved_at=move.when.astimezone(UTC).isoformat(),
-        actor=move.who,
+        moved_at=move.moved_at.astimezone(UTC).isoformat(),
+        actor=move.actor,
         model=move.model,
         alias=move.alias,
         from_version=move.from_version,
         to_version=move.to_version,
-        reason=move.why,
+        reason=move.reason,
         forced=move.forced,
         rollback=move.rollback,
     )

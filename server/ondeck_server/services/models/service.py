@@ -108,19 +108,20 @@ def _claims(manifest: Manifest | GraphManifest) -> Model:
         feature_set=manifest.feature_set,
         features=[Feature(name=each.name, unit=each.unit, description=each.description) for each in features],
         training_window=DayWindow(
-            first_day=str(manifest.training.fitted.first_day), last_day=str(manifest.training.calibrated.last_day)
+            first_day=str(manifest.training.fit_window.first_day),
+            last_day=str(manifest.training.calibration_window.last_day),
         ),
         training_rows=manifest.training.rows,
     )
 
 
 def _evaluation(evaluation: Evaluation) -> ModelEvaluation:
-    learned = Window(first_day=evaluation.fitted.first_day, last_day=evaluation.calibrated.last_day)
+    learned = Window(first_day=evaluation.fit_window.first_day, last_day=evaluation.calibration_window.last_day)
     return ModelEvaluation(
         training_window=_window(learned),
-        evaluation_window=_window(evaluation.judged),
+        evaluation_window=_window(evaluation.evaluation_window),
         rows=evaluation.rows,
-        is_serving_fit=evaluation.served_fit,
+        is_serving_fit=evaluation.is_serving_fit,
         scores=[_score(each) for each in scores(evaluation)],
     )
 

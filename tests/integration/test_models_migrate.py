@@ -1,0 +1,88 @@
+"""A repository of format 1 is refused with the command that migrates it; migration keeps graphs and values."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from click.testing import CliRunner
+
+from ondeck_cli.models.migrate import migrate
+from ondeck_core.errors import ArtifactRefusedError
+from ondeck_registry import migrate_format
+from ondeck_registry.alias_log import history
+from ondeck_registry.verification import verify
+
+MODEL: Final = "batted_ball"
+
+
+@pytest.fixture
+def repository(small_repository: Path, tmp_path: Path) -> Path:
+    models = tmp_path / "models"
+    shutil.copytree(small_repository / MODEL, models / MODEL)
+    return models
+
+
+def to_format_1(models: Path) -> None:
+    """Write a version and its alias log with the keys of format 1."""
+    folder = models / MODEL / "1"
+    evaluation = reverted(read(folder / "evaluation.json"), migrate_format._EVALUATION)
+    evaluation["prediction_sets"] = [reverted(each, migrate_format._COVERAGE) for each in evaluation["prediction_sets"]]
+    evaluation["ablation"] = [reverted(each, migrate_format._ABLATION) for each in evaluation["ablation"]]
+    evaluation["reliability"] = {
+        name: [reverted(each, migrate_format._BIN) for each in bins] for name, bins in evaluation["reliability"].items()
+    }
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    manifest = read(folder / "manifest.json")
+    manifest["format"] = 1
+    manifest["training"] = reverted(manifest["training"], migrate_format._TRAINING)
+    manifest["files"]["evaluation.json"] = hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    log = models / MODEL / "aliases.log.jsonl"
+    lines = [reverted(json.loads(line), migrate_format._ALIAS_CHANGE) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps({k: v for k, v in each.items() if k != "format"}) + "\n" for each in lines))
+
+
+def read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    return content
+
+
+def reverted(new: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    back = {value: key for key, value in names.items()}
+    return {back.get(key, key): value for key, value in new.items()}
+
+
+def test_format_1_is_refused_with_the_command_that_migrates_it(repository: Path) -> None:
+    to_format_1(repository)
+    with pytest.raises(ArtifactRefusedError, match=r"it has format 1.*ondeck models migrate"):
+        verify(repository / MODEL / "1", MODEL, 1)
+    with pytest.raises(ArtifactRefusedError, match="ondeck models migrate"):
+        history(repository, MODEL)
+
+
+def test_migration_keeps_graphs_and_values_and_can_be_repeated(repository: Path) -> None:
+    folder = repository / MODEL / "1"
+    before = {name: read(folder / name) for name in ("evaluation.json", "manifest.json")}
+    graph, changes = (folder / "model.onnx").read_bytes(), history(repository, MODEL)
+    to_format_1(repository)
+    done = CliRunner().invoke(migrate, ["--model-repository", str(repository)])
+    assert done.output.splitlines() == [f"migrated {MODEL} 1", f"migrated {MODEL} aliases.log.jsonl"]
+    assert read(folder / "evaluation.json") == before["evaluation.json"]
+    after = read(folder / "manifest.json")
+    assert {**after, "files": None} == {**before["manifest.json"], "files": None}
+    assert ((folder / "model.onnx").read_bytes(), history(repository, MODEL)) == (graph, changes)
+    verify(folder, MODEL, 1)
+    assert CliRunner().invoke(migrate, ["--model-repository", str(repository)]).output == "nothing to migrate\n"
+
+
+def test_an_evaluation_that_was_changed_by_hand_is_not_signed_again(repository: Path) -> None:
+    to_format_1(repository)
+    path = repository / MODEL / "1" / "evaluation.json"
+    path.write_text(path.read_text().replace('"rows"', '"rows" '))
+    CliRunner().invoke(migrate, ["--model-repository", str(repository)])
+    with pytest.raises(ArtifactRefusedError, match=r"evaluation.json is not the file that was published"):
+        verify(path.parent, MODEL, 1)
