@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ondeck_core.instances import InstanceType, Matrix, legal
+from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.statcast.instances import instances_of
 from ondeck_core.statcast.parse import read_cells
 from ondeck_core.tasks import Task
@@ -30,9 +30,9 @@ def sample(task: Task, rows: int) -> Sample:
     if MONTH.is_file():
         month = read_cells(pl.read_parquet(MONTH)).rows.filter(task.population)
         instances = instances_of(month, task.instance)
-        kept = instances[legal(task.instance, instances)]
+        kept = instances[valid_mask(task.instance, instances)]
         return Sample(instances=np.random.default_rng(1).permutation(kept)[:rows], origin="real rows of June 2024")
-    return Sample(instances=drawn(task.instance, rows), origin="rows drawn at random within the legal ranges")
+    return Sample(instances=drawn(task.instance, rows), origin="rows drawn at random within the valid_mask ranges")
 
 
 def drawn(instance: InstanceType, rows: int) -> Matrix:

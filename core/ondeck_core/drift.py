@@ -13,13 +13,13 @@ BINS: Final = 10
 _FLOOR: Final = 1e-4  # of a share, so that a bin that was empty does not decide alone
 
 
-def profile_of(instance: InstanceType, instances: Matrix) -> Profile:
+def compute_profile(instance: InstanceType, instances: Matrix) -> Profile:
     """Describe instances of shape (n, fields)."""
     columns = zip(instance.fields, instances.T, strict=True)
     return Profile(fields={field.name: _field(_edges(field, column), column) for field, column in columns})
 
 
-def shift(profile: Profile, instance: InstanceType, instances: Matrix) -> tuple[FieldDrift, ...]:
+def field_drift(profile: Profile, instance: InstanceType, instances: Matrix) -> tuple[FieldDrift, ...]:
     """Compute the population stability index of each field, the largest first.
 
     Sum over bins of (now - then) * ln(now / then); above 0.1 is usually called a shift, above 0.25 a large one.

@@ -36,8 +36,8 @@ class Field:
     codes: type[IntEnum] | None = None
 
     @property
-    def legal(self) -> str:
-        """What would be right, in words."""
+    def allowed_values(self) -> str:
+        """What would be right in words."""
         if self.flag:
             return "true or false (1 or 0 in a column)"
         kind = "a whole number" if self.whole else "a number"
@@ -164,21 +164,21 @@ BATTED_BALL: Final = InstanceType(
 INSTANCE_TYPES: Final = (PITCH, BATTED_BALL)
 
 
-def legal(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
-    """Tell for each row of a matrix of shape (n, fields) whether it may be asked about; no texts, no raising."""
-    ok: NDArray[np.bool_] = ~np.logical_or.reduce(_illegal(instance, matrix), axis=1)
+def valid_mask(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
+    """Tell for each row of a matrix of shape (n, fields) whether it may be; asked about no texts no raising."""
+    ok: NDArray[np.bool_] = ~np.logical_or.reduce(_invalid_cells(instance, matrix), axis=1)
     for _, clash, _ in _contradictions(instance, matrix):
         ok &= ~clash
     return ok
 
 
-def check(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> None:
+def validate(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> None:
     """Refuse a matrix of shape (n, fields) unless every row may be asked about; see `violations`.
 
     Raises:
         InvalidInstanceError: with what is wrong.
     """
-    if not legal(instance, matrix).all():
+    if not valid_mask(instance, matrix).all():
         raise InvalidInstanceError(violations(instance, matrix, path=path, rows_named=rows_named))
 
 
@@ -189,8 +189,8 @@ def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named:
     of many rows with the same fault the first few are named and the others counted.
     """
     faults = [
-        (field.name, np.flatnonzero(illegal), partial(_complaint, field, column))
-        for field, illegal, column in zip(instance.fields, _illegal(instance, matrix).T, matrix.T, strict=True)
+        (field.name, np.flatnonzero(invalid), partial(_complaint, field, column))
+        for field, invalid, column in zip(instance.fields, _invalid_cells(instance, matrix).T, matrix.T, strict=True)
     ] + [(name, np.flatnonzero(clash), partial(_same, text)) for name, clash, text in _contradictions(instance, matrix)]
     told = _named if sum(bool(len(rows)) for _, rows, _ in faults) <= _MANY_FIELDS else _counted
     return [
@@ -217,7 +217,7 @@ def _counted(
         yield Violation(field, complaint(int(rows[0])) + others)
 
 
-def _illegal(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
+def _invalid_cells(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
     """Tell which cells hold what no row may hold; where a cell is absent, no comparison holds."""
     low, high, required, whole = instance.limits
     out_of_range: NDArray[np.bool_] = (matrix < low) | (matrix > high)
@@ -227,8 +227,8 @@ def _illegal(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
 def _complaint(field: Field, column: NDArray[np.float32], row: int) -> str:
     value = float(column[row])
     if np.isnan(value):
-        return f"is required: {field.legal}"
-    return f"must be {field.legal}, got {value:g}"
+        return f"is required: {field.allowed_values}"
+    return f"must be {field.allowed_values}, got {value:g}"
 
 
 def _same(text: str, _: int) -> str:

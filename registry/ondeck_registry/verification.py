@@ -11,7 +11,7 @@ from ondeck_core.evaluation import Evaluation
 from ondeck_core.explain.background_order import alike_side_by_side
 from ondeck_core.explain.field_groups import settled
 from ondeck_core.features.feature_set import FeatureSet
-from ondeck_core.instances import Matrix, legal
+from ondeck_core.instances import Matrix, valid_mask
 from ondeck_core.manifest import (
     BACKGROUND_FILE,
     EVALUATION_FILE,
@@ -148,7 +148,7 @@ def _background(files: Mapping[str, bytes], task: Task) -> Matrix | None:
     if background.fields != instance.names or {len(row) for row in background.instances} != {len(background.fields)}:
         raise ArtifactRefusedError(f"{BACKGROUND_FILE} holds no instances of {instance.message}")
     rows = np.array(background.instances, dtype=np.float32)
-    if not legal(instance, rows).all():
+    if not valid_mask(instance, rows).all():
         raise ArtifactRefusedError(f"{BACKGROUND_FILE} holds an instance that is not valid in a request")
     return order_background(rows, task.features)
 

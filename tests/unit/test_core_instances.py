@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
-from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType, check, legal, violations
+from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType, valid_mask, validate, violations
 
 STRIKE = {"plate_x": 0.0, "plate_z": 2.5}
 HOMER = {"launch_speed": 108.0, "launch_angle": 27.0}
@@ -29,8 +29,8 @@ def row(instance: InstanceType, **values: float) -> np.ndarray:
 )
 def test_an_instance_that_may_be_asked_about_is_taken(instance: InstanceType, values: dict[str, float]) -> None:
     matrix = row(instance, **values)
-    check(instance, matrix, path=instance.path, rows_named=False)
-    assert legal(instance, matrix).tolist() == [True]
+    validate(instance, matrix, path=instance.path, rows_named=False)
+    assert valid_mask(instance, matrix).tolist() == [True]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_refusal_names_each_field_and_what_would_be_right(
 ) -> None:
     matrix = row(instance, **values)
     with pytest.raises(InvalidInstanceError) as refused:
-        check(instance, matrix, path=instance.path, rows_named=False)
+        validate(instance, matrix, path=instance.path, rows_named=False)
     assert {violation.field: violation.description for violation in refused.value.violations} == complaints
-    assert legal(instance, matrix).tolist() == [False]
+    assert valid_mask(instance, matrix).tolist() == [False]
 
 
 @pytest.mark.filterwarnings("error")
@@ -76,22 +76,22 @@ def test_exactly_the_rows_that_are_not_legal_have_violations(instance: InstanceT
     cell = st.sampled_from([np.nan, 0.0, 1.0, 2.0, 2.5, 4.0, -1.0, 1e30, np.inf, -np.inf]).map(np.float32)
     matrix = data.draw(arrays(np.float32, (3, len(instance.fields)), elements=cell, fill=st.just(np.float32(1.0))))
     refused = [bool(violations(instance, matrix[i : i + 1], path="row", rows_named=False)) for i in range(len(matrix))]
-    assert legal(instance, matrix).tolist() == [not each for each in refused]
+    assert valid_mask(instance, matrix).tolist() == [not each for each in refused]
 
 
 def test_a_refusal_of_many_rows_names_the_row() -> None:
     columns = {"plate_x": np.array([0.0, 30.0, 0.0]), "plate_z": np.array([2.0, 2.0, np.nan])}
     matrix = PITCH.matrix(columns, 3)
     with pytest.raises(InvalidInstanceError) as refused:
-        check(PITCH, matrix, path="pitches", rows_named=True)
+        validate(PITCH, matrix, path="pitches", rows_named=True)
     assert [violation.field for violation in refused.value.violations] == ["pitches.plate_x[1]", "pitches.plate_z[2]"]
-    assert legal(PITCH, matrix).tolist() == [True, False, False]
+    assert valid_mask(PITCH, matrix).tolist() == [True, False, False]
 
 
 def test_of_many_rows_with_one_fault_the_first_are_named_and_the_others_counted() -> None:
     matrix = PITCH.matrix({"plate_x": np.full(40, 99.0), "plate_z": np.full(40, 2.0)}, 40)
     with pytest.raises(InvalidInstanceError) as refused:
-        check(PITCH, matrix, path="pitches", rows_named=True)
+        validate(PITCH, matrix, path="pitches", rows_named=True)
     assert [violation.field for violation in refused.value.violations] == [
         *(f"pitches.plate_x[{row}]" for row in range(3)),
         "pitches.plate_x",

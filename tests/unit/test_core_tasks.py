@@ -6,7 +6,7 @@ import pytest
 
 from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures
 from ondeck_core.errors import NotFoundError
-from ondeck_core.instances import PITCH, legal
+from ondeck_core.instances import PITCH, valid_mask
 from ondeck_core.statcast.instances import instances_of
 from ondeck_core.statcast.parse import read_cells
 from ondeck_core.tasks import TASKS, task_named
@@ -46,7 +46,7 @@ def test_the_population_is_that_of_the_published_yardsticks(real_data: Path, tas
     month = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")).rows
     chosen = month.filter((pl.col("game_type") == "R") & TASKS[task].population)
     instances = instances_of(chosen, TASKS[task].instance)
-    assert legal(TASKS[task].instance, instances).sum() == rows
+    assert valid_mask(TASKS[task].instance, instances).sum() == rows
 
 
 def test_expected_figures_weigh_the_outcomes() -> None:

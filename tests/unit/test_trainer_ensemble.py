@@ -3,9 +3,9 @@ import pytest
 from scipy.special import softmax
 
 from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType
+from ondeck_core.scoring import log_loss
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from ondeck_trainer.data.missingness import blank
-from ondeck_trainer.evaluation.metrics import log_loss
 from ondeck_trainer.model.ensemble import Probabilities, fit_calibration, fit_weights, pool
 
 DRAW = np.random.default_rng(9)

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
+from ondeck_core.scoring import BINS, brier, calibration_error, log_loss, reliability
 from ondeck_trainer.data.dataset import Labels
-from ondeck_trainer.evaluation.metrics import BINS, area_under_curve, brier, calibration_error, log_loss, reliability
+from ondeck_trainer.evaluation.metrics import area_under_curve
 from ondeck_trainer.model.ensemble import Probabilities
 
 DRAW = np.random.default_rng(4)

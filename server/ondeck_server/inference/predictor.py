@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
 from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures
-from ondeck_core.instances import Matrix, check
+from ondeck_core.instances import Matrix, validate
 from ondeck_core.tasks import Task
 from ondeck_core.uncertainty import confidence, prediction_sets
 from ondeck_server.batching.queue import Outputs
@@ -111,7 +111,7 @@ class Predictor:
 
 
 def _check(lease: TaskLease, asked: PredictionInput) -> None:
-    check(lease.version.task.instance, asked.instances, path=asked.path, rows_named=asked.rows_named)
+    validate(lease.version.task.instance, asked.instances, path=asked.path, rows_named=asked.rows_named)
 
 
 def _figures(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:

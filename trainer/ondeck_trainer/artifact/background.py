@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ondeck_core.instances import InstanceType, Matrix, legal
+from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import Background
 from ondeck_trainer.model.ensemble import Probabilities
 
@@ -23,7 +23,7 @@ def background(
     """Choose, of 200 draws of 24 moved instances, the one whose mean answer is nearest to that of 5,000."""
     draw = np.random.default_rng(seed)
     pool = _moved(instance, instances[draw.choice(len(instances), min(5000, len(instances)), replace=False)], draw)
-    pool = pool[legal(instance, pool)]
+    pool = pool[valid_mask(instance, pool)]
     given = answer(pool)
     draws = [draw.choice(len(pool), ROWS, replace=False) for _ in range(_DRAWS)]
     best = min(draws, key=lambda rows: np.abs(given[rows].mean(axis=0) - given.mean(axis=0)).sum())

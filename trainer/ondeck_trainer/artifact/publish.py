@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from ondeck_core.drift import profile_of
+from ondeck_core.drift import compute_profile
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import (
     BACKGROUND_FILE,
@@ -80,7 +80,7 @@ def publish_ensemble(fitted: PublishableModel, *, rows: Dataset, models: Path, p
         MODEL_FILE: graph.SerializeToString(),
         GOLDEN_FILE: golden_rows(ensemble, task).model_dump_json().encode(),
         BACKGROUND_FILE: usual.model_dump_json().encode(),
-        PROFILE_FILE: profile_of(task.instance, learned).model_dump_json().encode(),
+        PROFILE_FILE: compute_profile(task.instance, learned).model_dump_json().encode(),
         EVALUATION_FILE: as_json(evaluation),
         PARITY_FILE: as_json(parity),
         RELIABILITY_FILE: reliability_curves(

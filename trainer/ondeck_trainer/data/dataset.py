@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ondeck_core.instances import Matrix, legal
+from ondeck_core.instances import Matrix, valid_mask
 from ondeck_core.manifest import Window
 from ondeck_core.statcast.instances import columns_of as instance_columns
 from ondeck_core.statcast.instances import instances_of
@@ -65,7 +65,7 @@ def dataset_of(task: Task, rows: pl.DataFrame) -> Dataset:
     """Make the dataset of a task from rows of the contract; rows it could not be asked about are left out."""
     chosen = rows.filter(task.population)
     instances = instances_of(chosen, task.instance)
-    fit_to_ask = legal(task.instance, instances)
+    fit_to_ask = valid_mask(task.instance, instances)
     kept = instances[fit_to_ask]
     return Dataset(
         task=task,

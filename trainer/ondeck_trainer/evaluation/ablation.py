@@ -1,8 +1,8 @@
 """What each member adds, on days later than all that weights and calibration were fitted on."""
 
+from ondeck_core import scoring
 from ondeck_core.evaluation import Ablation
 from ondeck_trainer.data.dataset import Dataset
-from ondeck_trainer.evaluation import metrics
 from ondeck_trainer.model.ensemble import Ensemble, combine
 
 
@@ -27,4 +27,4 @@ def _without(name: str, ensemble: Ensemble, calibrate: Dataset) -> Ensemble:
 
 
 def _loss(ensemble: Ensemble, judge: Dataset) -> float:
-    return metrics.log_loss(ensemble.predict(judge.features), judge.labels)
+    return scoring.log_loss(ensemble.predict(judge.features), judge.labels)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondeck_core.evaluation import Interval
+from ondeck_core.scoring import BINS
 from ondeck_trainer.data.dataset import Labels
-from ondeck_trainer.evaluation.metrics import BINS
 from ondeck_trainer.model.ensemble import Probabilities
 
 DRAWS: Final = 500

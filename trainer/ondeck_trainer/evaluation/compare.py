@@ -7,13 +7,13 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from ondeck_core.drift import shift
+from ondeck_core import scoring
+from ondeck_core.drift import field_drift
 from ondeck_core.errors import OndeckError
 from ondeck_core.evaluation import Evaluation, Interval, Metrics
 from ondeck_core.manifest import Manifest, Window
 from ondeck_trainer.artifact.published_model import PublishedModel
 from ondeck_trainer.data.dataset import Dataset, dataset_of
-from ondeck_trainer.evaluation import metrics
 from ondeck_trainer.evaluation.bootstrap import GameBootstrap, interval
 from ondeck_trainer.evaluation.evaluate import EvaluationContext, evaluate, figures_of
 from ondeck_trainer.model.ensemble import Probabilities
@@ -77,7 +77,7 @@ def _judged(
             is_serving_fit=True,
             version=manifest.version,
             others=others,
-            drift=shift(served.profile, served.task.instance, dataset.instances),
+            drift=field_drift(served.profile, served.task.instance, dataset.instances),
             has_training_days=bool(dataset.rows["game_date"].is_between(*_learned(manifest)).any()),
         ),
     )
@@ -88,7 +88,7 @@ def compare(first: PublishedModel, second: PublishedModel, rows: pl.DataFrame) -
     dataset = dataset_of(first.task, rows)
     games = GameBootstrap(dataset.rows["game_pk"].to_numpy().astype(np.int64))
     ours, theirs = answers(first, dataset), answers(second, dataset)
-    apart = metrics.losses(ours, dataset.labels) - metrics.losses(theirs, dataset.labels)
+    apart = scoring.losses(ours, dataset.labels) - scoring.losses(theirs, dataset.labels)
     ece = [games.calibration_draws(each, dataset.labels) for each in (ours, theirs)]
     one, other = _judged(first, dataset, ours, {}), _judged(second, dataset, theirs, {})
     return VersionComparison(

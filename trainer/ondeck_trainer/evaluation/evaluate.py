@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ondeck_core import scoring
 from ondeck_core.derived_stats import batted_ball_figures
 from ondeck_core.evaluation import CONSTANT, Ablation, Evaluation, FieldDrift, Interval, Metrics
 from ondeck_core.manifest import PredictionSets, Window
@@ -62,7 +63,7 @@ def evaluate(given: Probabilities, rows: Dataset, judged: EvaluationContext) -> 
         ablation=judged.ablation,
         drift=judged.drift,
         reliability={
-            outcome: metrics.reliability(given[:, index], rows.labels == index)
+            outcome: scoring.reliability(given[:, index], rows.labels == index)
             for index, outcome in enumerate(rows.task.outcomes)
         },
     )
@@ -107,9 +108,9 @@ def _of_question(given: Probabilities, labels: NDArray[np.int64], games: GameBoo
     return {
         **games.intervals(
             {
-                "log_loss": metrics.losses(given, labels),
-                "brier": metrics.errors(given, labels),
-                "accuracy": metrics.right(given, labels).astype(np.float64),
+                "log_loss": scoring.losses(given, labels),
+                "brier": scoring.squared_errors(given, labels),
+                "accuracy": scoring.is_top_outcome(given, labels).astype(np.float64),
             }
         ),
         "ece": games.calibration_interval(given, labels),

@@ -5,9 +5,9 @@ from typing import Final
 
 import polars as pl
 
+from ondeck_core import scoring
 from ondeck_core.evaluation import Slice
 from ondeck_trainer.data.dataset import Dataset, Labels
-from ondeck_trainer.evaluation import metrics
 from ondeck_trainer.model.ensemble import Probabilities
 
 LEAST_ROWS: Final = 50  # fewer tell nothing
@@ -44,7 +44,7 @@ def _slice(by: str, value: str, given: Probabilities, labels: Labels) -> Slice:
         by=by,
         value=value,
         rows=len(labels),
-        log_loss=metrics.log_loss(given, labels),
-        ece=metrics.calibration_error(given, labels),
-        accuracy=float(metrics.right(given, labels).mean()),
+        log_loss=scoring.log_loss(given, labels),
+        ece=scoring.calibration_error(given, labels),
+        accuracy=float(scoring.is_top_outcome(given, labels).mean()),
     )

@@ -100,6 +100,6 @@ def _row(message: Any, instance: InstanceType) -> tuple[list[float], list[Violat
         value = getattr(message, name)
         values.append(value)
         if not math.isfinite(value):
-            text = f"must be {field.legal}, got {value}; leave it unset where it is absent"
+            text = f"must be {field.allowed_values}, got {value}; leave it unset where it is absent"
             not_finite.append(Violation(f"{instance.path}.{name}", text))
     return values, not_finite
