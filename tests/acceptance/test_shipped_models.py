@@ -1,5 +1,6 @@
 """The models that the project ships, asked as a stranger would, and held to what they claim."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ from tests.fixtures.server import serving
 
 SIX_MEGABYTES = 6_000_000
 SHIPPED = sorted(TASKS)
+GRAPHS = {
+    "batted_ball": "c97ba332331f5304288d4cd2da61c7475b08fbeca5e29356a82aa5f1f549bd5f",
+    "called_strike": "f8a61eb26db6d5dd4c7a569045dfd5f712d186340a3f67133dbf747d48025f44",
+    "pitch_outcome": "73df5e0c9e9209ef90d0aceadc24a8ae64bb47cb1176512cfcef0eca66976ed9",
+    "whiff": "4fa400e834cbba0c891a3a30af3f653a38b4cdfa97be37838f821b119edf70a5",
+}
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +155,9 @@ def test_its_claims_are_what_the_recipe_gives_again(
     assert (again.log_loss, again.ece, again.accuracy) == pytest.approx(
         (claimed.log_loss, claimed.ece, claimed.accuracy), abs=2e-3
     )
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_migration_left_the_shipped_graph_as_it_was(models: Path, model: str) -> None:
+    assert hashlib.sha256((folder(models, model) / "model.onnx").read_bytes()).hexdigest() == GRAPHS[model]
+    assert json.loads((folder(models, model) / "manifest.json").read_text())["format"] == 2

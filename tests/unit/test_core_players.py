@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.models import Player, Role, TeamSeason
-from ondeck_core.players.name_normalization import fold, spelled
+from ondeck_core.players.name_normalization import fold, normalize
 from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
 from ondeck_core.players.teams import franchise
@@ -63,7 +63,7 @@ def test_what_is_no_part_of_a_name_is_folded_away(text: str, words: list[str]) -
     ],
 )
 def test_both_orders_of_a_name_are_the_same(one: str, other: str) -> None:
-    assert spelled(one) == spelled(other)
+    assert normalize(one) == normalize(other)
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_both_orders_of_a_name_are_the_same(one: str, other: str) -> None:
     ],
 )
 def test_a_suffix_is_told_apart(text: str, suffix: str) -> None:
-    assert spelled(text).suffix == suffix
+    assert normalize(text).suffix == suffix
 
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_folded(text: str) -> None:
-    assert all(word.isascii() and word.isalnum() and word == word.lower() for word in spelled(text).words)
+    assert all(word.isascii() and word.isalnum() and word == word.lower() for word in normalize(text).words)
 
 
 def man(number: int, first: str, last: str, years: tuple[int, int] | None = (2015, 2024), **more: object) -> Player:

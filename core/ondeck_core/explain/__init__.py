@@ -1,0 +1,1 @@
+"""Shapley attributions of a prediction to the fields of its instance."""

@@ -1,0 +1,1 @@
+"""Features that the models read, computed from instances."""

@@ -1,0 +1,1 @@
+"""Player names and ids: normalization, search and resolution."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ondeck_core.players.models import Born, Player
-from ondeck_core.players.name_normalization import NormalizedName, spelled
+from ondeck_core.players.name_normalization import NormalizedName, normalize
 from ondeck_core.players.queries import NameQuery
 from ondeck_core.players.teams import franchise
 
@@ -36,7 +36,7 @@ class CandidateFilter:
         return left
 
     def _has_suffix(self, person: Player) -> bool:
-        known = _suffix(spelled(f"x x {person.suffix}").suffix) if person.suffix else ""
+        known = _suffix(normalize(f"x x {person.suffix}").suffix) if person.suffix else ""
         return not self.name.suffix or not known or _suffix(self.name.suffix) == known
 
     def _born_then(self, candidates: list[Player]) -> list[Player]:

@@ -8,7 +8,7 @@ from itertools import islice, product
 from typing import Final
 
 from ondeck_core.players.models import Player
-from ondeck_core.players.name_normalization import NormalizedName, dropped, fold, spelled
+from ondeck_core.players.name_normalization import NormalizedName, dropped, fold, normalize
 from ondeck_core.players.nicknames import also_called
 
 MLBAM: Final = "mlbam"
@@ -31,7 +31,7 @@ class PlayerIndex:
     ) -> None:
         self.people = {person.player_id: person for person in people}
         self._ids = ids
-        self._decided = {_whole(spelled(name)): player_id for name, player_id in (decided or {}).items()}
+        self._decided = {_whole(normalize(name)): player_id for name, player_id in (decided or {}).items()}
         self._spelled: dict[str, tuple[int, ...]] = {}
         self._by_last: dict[str, tuple[tuple[int, frozenset[str]], ...]] = {}
         self._build()
@@ -96,7 +96,7 @@ class PlayerIndex:
         so_spelled: defaultdict[str, dict[int, None]] = defaultdict(dict)
         by_last: defaultdict[str, list[tuple[int, frozenset[str]]]] = defaultdict(list)
         for person in self.people.values():
-            first, given, last = fold(person.first), fold(person.given), spelled(person.last).words
+            first, given, last = fold(person.first), fold(person.given), normalize(person.last).words
             for key in _keys(person, first, given, last):
                 so_spelled[key][person.player_id] = None
             firsts = frozenset({"".join(first), *given[:1]} - {""})
@@ -120,7 +120,7 @@ def _with_letters_lost(people: Mapping[int, Player]) -> dict[str, tuple[int, ...
                 left["".join(fold(word))].add(dropped(word))
     found: defaultdict[str, dict[int, None]] = defaultdict(dict)
     for player_id, texts in names.items():
-        for words in {spelled(text).words for text in texts}:
+        for words in {normalize(text).words for text in texts}:
             if not left.keys().isdisjoint(words):
                 for lost in islice(product(*({word, *left.get(word, ())} for word in words)), MOST_FORMS):
                     if lost != words:
@@ -130,7 +130,7 @@ def _with_letters_lost(people: Mapping[int, Player]) -> dict[str, tuple[int, ...
 
 def _keys(person: Player, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:
     surname, called = "".join(last), "".join(first)
-    keys = {spelled(each).key for each in person.spellings}
+    keys = {normalize(each).key for each in person.spellings}
     keys.add(called + surname)
     if len(given) > 1:
         keys.add("".join(given) + surname)

@@ -48,7 +48,7 @@ def fold(text: str) -> list[str]:
     return _folded(mended(text))
 
 
-def spelled(text: str) -> NormalizedName:
+def normalize(text: str) -> NormalizedName:
     """Read a name, written "First Last" or "Last, First", with or without a suffix, which may have a comma of its own.
 
     >>> spelled("McCullers Jr., Lance") == spelled("Lance McCullers Jr.") == spelled("McCullers, Lance, Jr.")

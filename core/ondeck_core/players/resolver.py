@@ -10,12 +10,12 @@ from typing import Final
 from ondeck_core.players.candidate_filter import MEMORY, CandidateFilter
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.models import Player
-from ondeck_core.players.name_normalization import NormalizedName, spelled
+from ondeck_core.players.name_normalization import NormalizedName, normalize
 from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.remarks import without_remarks
 
-SLACK: Final = 1  # seasons; registers know some men a year early or late
-OF_LATE: Final = 3  # seasons before today's; without a date, men who have played since are meant ...
+SEASON_TOLERANCE: Final = 1  # seasons; a register may list a player a year early or late
+RECENT_SEASONS: Final = 3  # seasons before today's; without a date, players of these seasons are preferred ...
 # ... unless a namesake has been in the major leagues within MEMORY
 STILL_LISTED: Final = 5  # seasons for which lists carry a man who has left the major leagues
 _INNER_CAPITAL: Final = re.compile(r"[a-z][A-Z]")
@@ -67,7 +67,7 @@ class Resolver:
         Whom the rest of the question rules out is left out before anyone is counted. Only where nobody is found is the
         name read without what may be remarks: a team, a position, a number.
         """
-        name = spelled(asked.name)
+        name = normalize(asked.name)
         answer = self._named(name, asked)
         if isinstance(answer, Missing) and (bare := without_remarks(name)) != name:
             return self._named(bare, asked)
@@ -95,7 +95,7 @@ class Resolver:
         found = self.index.so_spelled(name)
         if len(name.words) > 1 or _INNER_CAPITAL.search(text):
             return found
-        return [each for each in found if any(spelled(known).words == name.words for known in each.spellings)]
+        return [each for each in found if any(normalize(known).words == name.words for known in each.spellings)]
 
     def _written_otherwise(self, fitting: CandidateFilter, so_spelled: Sequence[Player]) -> list[Player]:
         """Find those who are so called formally or for short, or so written by tools that drop letters."""
@@ -121,14 +121,18 @@ class Resolver:
         if only.major_league is None:
             found += [each for each in so_spelled if each.in_major_league_within(season - STILL_LISTED, season)]
         if not only.in_major_league_within(season, season):
-            found += [each for each in others() if each.in_major_league_within(season - SLACK, season + SLACK)]
+            found += [
+                each
+                for each in others()
+                if each.in_major_league_within(season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
+            ]
         return [each for each in found if each is not only]
 
     def _of_any_time(self, so_spelled: Sequence[Player], others: Others) -> Resolution:
         if not any(each.has_played for each in so_spelled):
             return self._of_late([*so_spelled, *others()], "first name")
         answer = self._of_late(so_spelled, "spelling")
-        late = (self.today.year - OF_LATE, self.today.year)
+        late = (self.today.year - RECENT_SEASONS, self.today.year)
         if not isinstance(answer, Found) or any(each.in_major_league_within(*late) for each in so_spelled):
             return answer
         called = [each for each in others() if each.in_major_league_within(*late)]
@@ -141,7 +145,7 @@ class Resolver:
 
     def _of_late(self, bearers: Sequence[Player], rule: str) -> Resolution:
         """Without a date: the only bearer of a name, or the only one of late, unless another is well remembered."""
-        first = self.today.year - OF_LATE
+        first = self.today.year - RECENT_SEASONS
         of_late = [each for each in bearers if each.active(first, self.today.year)]
         remembered = [
             each
@@ -164,4 +168,4 @@ class Resolver:
 
 
 def _active(person: Player, season: int) -> bool:
-    return person.active(season - SLACK, season + SLACK)
+    return person.active(season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)

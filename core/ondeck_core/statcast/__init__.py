@@ -1,0 +1,1 @@
+"""Statcast exports: schema, parsing, row checks and corrections."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from ondeck_core.statcast.schema import EMPTIED, MEN, NAMES, NOBODY
+from ondeck_core.statcast.schema import EMPTIED, NAMES, NOBODY, PLAYER_COLUMNS
 
 _MARK_OF_2016: Final = "start_speed"
 _RENAMED: Final = {
@@ -48,7 +48,7 @@ def modernized(cells: pl.DataFrame) -> CurrentFormat:
     kept = renamed.drop([name for name in renamed.columns if name in needless])
     known = set(NAMES)
     return CurrentFormat(
-        cells=kept.with_columns(_unless_nobody(name) for name in MEN if name in kept.columns),
+        cells=kept.with_columns(_unless_nobody(name) for name in PLAYER_COLUMNS if name in kept.columns),
         unknown=tuple(name for name in kept.columns if name not in known),
     )
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from ondeck_core.statcast.schema import COLUMNS, KEY, MEN, REQUIRED, ColumnType
+from ondeck_core.statcast.schema import COLUMNS, KEY, PLAYER_COLUMNS, REQUIRED, ColumnType
 
 FIRST_SEASON: Final = 2008
 LAST_SEASON: Final = 2039
@@ -18,7 +18,7 @@ UNREADABLE, MISSING, OUT_OF_RANGE, CONTRADICTORY, REPEATED_KEY, NO_KEY = (
     "repeated_key",
     "no_key",
 )
-_IDS: Final = ("game_pk", "batter", "pitcher", *MEN)
+_IDS: Final = ("game_pk", "batter", "pitcher", *PLAYER_COLUMNS)
 _RANGES: Final = (
     ("balls", 0, 3),
     ("strikes", 0, 2),

@@ -51,7 +51,7 @@ def _columns(kind: ColumnType, names: str, *, required: bool = False) -> tuple[C
 
 
 KEY: Final = ("game_pk", "at_bat_number", "pitch_number")
-MEN: Final = ("on_1b", "on_2b", "on_3b", *(f"fielder_{position}" for position in range(2, 10)))
+PLAYER_COLUMNS: Final = ("on_1b", "on_2b", "on_3b", *(f"fielder_{position}" for position in range(2, 10)))
 NOBODY: Final = ("-1", "-1.0")  # what registers and tools write for a man that is not there
 
 COLUMNS: Final[tuple[Column, ...]] = (
@@ -64,7 +64,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     *_columns(ColumnType.TEXT, "player_name events des bb_type pitch_type pitch_name"),
     *_columns(ColumnType.TEXT, "if_fielding_alignment of_fielding_alignment"),
     *_columns(ColumnType.INTEGER, "zone hit_location"),
-    *_columns(ColumnType.INTEGER, " ".join(MEN)),
+    *_columns(ColumnType.INTEGER, " ".join(PLAYER_COLUMNS)),
     *_columns(ColumnType.INTEGER, "home_score away_score bat_score fld_score"),
     *_columns(ColumnType.INTEGER, "post_home_score post_away_score post_bat_score post_fld_score"),
     *_columns(ColumnType.INTEGER, "home_score_diff bat_score_diff"),
