@@ -80,7 +80,7 @@ def test_a_folder_is_listed_for_people_and_for_programs(repository: Path) -> Non
         row = next(
             line for line in table.splitlines() if f" {each['model']} " in line and f" {each['version']} " in line
         )
-        window = f"{each['judged']['first_day']} to {each['judged']['last_day']}"
+        window = f"{each['evaluation_window']['first_day']} to {each['evaluation_window']['last_day']}"
         loss, constant = f"{each['log_loss']:.4f}", f"{each['log_loss_of_constant']:.4f}"
         assert all(cell in row for cell in (window, loss, constant, each["created"][:10]))
         assert each["graph_bytes"] == (repository / each["model"] / str(each["version"]) / "model.onnx").stat().st_size
