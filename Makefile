@@ -1,4 +1,4 @@
-# One gate and one front door. `make` alone lists what there is.
+# `make` alone lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -26,10 +26,10 @@ run: setup ## start everything on this machine: database, models, gRPC server, i
 test: setup ## run the test suite
 	$(BIN)/python -m pytest
 
-soak: setup ## reload, cancel and restart the server for some minutes, and see that nothing is lost, wrong or left behind
-	$(BIN)/python -m benchmarks.soak
+soak: setup ## reload, cancel and restart under load for some minutes; no call may be lost or wrong; QUICK=1: some seconds
+	$(BIN)/python -m benchmarks.soak $(if $(QUICK),--quick)
 
-check: setup ## the one gate: formats, lints, types, import rule, contract
+check: setup ## check formats, lints, types, import contracts, the protobuf contract and generated files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy $(TYPED)
@@ -40,22 +40,22 @@ check: setup ## the one gate: formats, lints, types, import rule, contract
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/readme.py --check
 
-gen: setup ## rebuild what is generated: the stubs in proto/gen, the tables in README.md
+gen: setup ## regenerate the stubs in proto/gen and the tables in README.md
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/readme.py
 
-train: setup ## fit, judge and publish every model from the stored rows
+train: setup ## fit, evaluate and publish every model from the stored rows
 	$(BIN)/ondeck train batted_ball
 	$(BIN)/ondeck train called_strike
 	$(BIN)/ondeck train whiff
 	$(BIN)/ondeck train pitch_outcome
 
-bench: setup ## measure the server beside bare ONNX Runtime, and ingest beside a bare COPY
-	$(BIN)/python -m benchmarks.run
+bench: setup ## measure the server beside bare ONNX Runtime, and ingest beside a bare COPY; QUICK=1 only runs each once
+	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
 
-setup: $(VENV)/.installed ## make the environment in .venv/ (the other targets do so themselves)
+setup: $(VENV)/.installed ## create the environment in .venv/ (the other targets do it if needed)
 
-clean: ## remove the environment and the caches; leaves .ondeck/ alone
+clean: ## remove the environment and the caches; keeps .ondeck/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.installed: constraints.txt pyproject.toml $(PACKAGES:%=%/pyproject.toml)

@@ -1,15 +1,14 @@
-"""Many connections, each with a stream, and a total rate that nobody waits for: how long answers take, and who fails.
+"""Many connections, each with a stream, at a constant total rate (open loop): latency and errors.
 
     python -m benchmarks.connections [--connections 1000] [--rate 2000] [--seconds 120] [--protocol typed|open|both]
 
-Each stream asks at its own steady times, whether or not it has been answered, and an answer's time counts from when
-its request should have been sent. It ends with exit code 1 where a request failed or the figures are not met.
+Each stream sends at fixed intervals, whether or not earlier requests are answered; latency counts from the time when a
+request was due, so a slow server cannot hide it. Exits with 1 if a request fails or a limit is exceeded.
 """
 
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -28,8 +26,9 @@ from google.protobuf.message import Message
 from rich.console import Console
 
 from benchmarks import messages
-from benchmarks.rows import ROOT, sample
-from benchmarks.tables import table
+from benchmarks.production import MODELS, ROOT
+from benchmarks.report import environment, table
+from benchmarks.samples import sample
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.tasks import TASKS
 from ondeck_registry.import_onnx import publish_graph
@@ -37,13 +36,13 @@ from ondeck_server.supervisor.process import EXPERIMENTS
 from tests.factories.onnx_graphs import WIDTH, scoring
 from tests.fixtures.server import RunningServer, serving
 
-MOST_P95_MS: Final = 50.0
-MOST_GROWTH: Final = 0.03
+MAX_P95_MS: Final = 50.0
+MAX_MEMORY_GROWTH: Final = 0.03
 TASK: Final = "batted_ball"
 GRAPH: Final = "scoring"
 ROWS: Final = 1024
-SETTLING: Final = 10.0  # seconds of load before memory is looked at for the first time
-LONGEST_START: Final = 120.0
+WARM_UP: Final = 10.0  # seconds of load before memory is measured for the first time
+START_TIMEOUT: Final = 120.0
 COLUMNS = (
     "",
     "requests/s",
@@ -52,7 +51,7 @@ COLUMNS = (
     "p50 ms",
     "p95 ms",
     "p99 ms",
-    "late ms",
+    "send delay ms",
     "MiB at 10 s",
     "MiB at the end",
     "server's cores",
@@ -61,8 +60,8 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
-    """How many connections, requests a second in all, seconds, and processes that make them."""
+class LoadPlan:
+    """Connections, requests a second over all of them, seconds, and the number of load generators."""
 
     connections: int
     rate: float
@@ -71,60 +70,61 @@ class Load:
 
 
 def main() -> None:
-    """Measure and print."""
-    words = _words()
-    load = Load(connections=words.connections, rate=words.rate, seconds=words.seconds, generators=words.generators)
+    """Run the benchmark and print its table."""
+    args = _parse_args()
+    load = LoadPlan(connections=args.connections, rate=args.rate, seconds=args.seconds, generators=args.generators)
     console = Console(width=180)
     console.print(
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, Python {platform.python_version()}; "
+        f"{environment()}; "
         f"{load.connections} connections, {load.rate:,.0f} requests/s for {load.seconds:g} s; server and load share "
         f"{os.cpu_count()} cores.\n"
     )
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder), words.processes) as server:
-        kinds = ("typed", "open") if words.protocol == "both" else (words.protocol,)
+    with tempfile.TemporaryDirectory() as folder, serve_models(Path(folder), args.workers) as server:
+        kinds = ("typed", "open") if args.protocol == "both" else (args.protocol,)
         measured = {kind: measure(server, kind, load, Path(folder)) for kind in kinds}
     rows = [_cells(kind, each, load) for kind, each in measured.items()]
     console.print(table("streams", COLUMNS, rows))
-    sys.exit(0 if all(_met(each) for each in measured.values()) else 1)
+    sys.exit(0 if all(_is_within_limits(each) for each in measured.values()) else 1)
 
 
 @contextmanager
-def served(folder: Path, processes: int) -> Iterator[RunningServer]:
-    """Serve the shipped models, and a small graph for the Open Inference Protocol."""
+def serve_models(folder: Path, workers: int) -> Iterator[RunningServer]:
+    """Serve the shipped models and a small graph for the Open Inference Protocol."""
     models = folder / "models"
-    subprocess.run(["cp", "-r", str(ROOT / "onnx_models"), str(models)], check=True)  # noqa: S607  the system's own
+    subprocess.run(["cp", "-r", str(MODELS), str(models)], check=True)  # noqa: S607  a program of the system
     publish_graph(models, GRAPH, scoring())
-    with serving(models, "--workers", str(processes), log=folder / "log") as server:
+    with serving(models, "--workers", str(workers), log=folder / "log") as server:
         yield server
 
 
-def measure(server: RunningServer, kind: str, load: Load, folder: Path) -> dict[str, Any]:
-    """Have generators make their shares of the load at the same time; memory is that of all workers."""
+def measure(server: RunningServer, kind: str, load: LoadPlan, folder: Path) -> dict[str, Any]:
+    """Run the load generators at the same time; memory and CPU are those of all workers together."""
     requests = folder / kind
     messages.write(_typed() if kind == "typed" else _open(), requests)
     shares = np.linspace(0, load.connections, load.generators + 1).astype(int)
-    begun = [
-        _generator(server.target, kind, int(high - low), load, requests) for low, high in pairwise(shares.tolist())
+    generators = [
+        _start_generator(server.target, kind, int(high - low), load, requests)
+        for low, high in pairwise(shares.tolist())
     ]
-    for each in begun:
-        _expect(each, "connected")
-    for each in begun:
-        _tell(each, "go")
-    time.sleep(min(SETTLING, load.seconds / 2))
-    early, busy = _memory(server), _cpu_seconds(server)
-    between = max(0.0, load.seconds - min(SETTLING, load.seconds / 2) - 1)
-    time.sleep(between)
-    late, cores = _memory(server), (_cpu_seconds(server) - busy) / between
-    told = [json.loads(each.communicate(timeout=LONGEST_START)[0].splitlines()[-1]) for each in begun]
-    millis = np.concatenate([np.array(each["millis"]) for each in told])
+    for each in generators:
+        _read_line(each, "connected")
+    for each in generators:
+        _write_line(each, "go")
+    time.sleep(min(WARM_UP, load.seconds / 2))
+    early, cpu = _memory(server), _cpu_seconds(server)
+    interval = max(0.0, load.seconds - min(WARM_UP, load.seconds / 2) - 1)
+    time.sleep(interval)
+    late, cores = _memory(server), (_cpu_seconds(server) - cpu) / interval
+    results = [json.loads(each.communicate(timeout=START_TIMEOUT)[0].splitlines()[-1]) for each in generators]
+    millis = np.concatenate([np.array(each["millis"]) for each in results])
     return {
         "millis": millis,
-        "errors": sum(each["errors"] for each in told),
-        "unanswered": sum(each["unanswered"] for each in told),
-        "late": max(each["late"] for each in told),
-        "examples": [text for each in told for text in each["examples"]],
+        "errors": sum(each["errors"] for each in results),
+        "unanswered": sum(each["unanswered"] for each in results),
+        "send_delay": max(each["send_delay"] for each in results),
+        "examples": [text for each in results for text in each["examples"]],
         "memory": (early, late),
-        "cores": (cores, sum(each["cpu_seconds"] for each in told) / load.seconds),
+        "cores": (cores, sum(each["cpu_seconds"] for each in results) / load.seconds),
     }
 
 
@@ -144,10 +144,12 @@ def _infer(number: int, row: Any) -> ModelInferRequest:  # noqa: ANN401  one row
     return request
 
 
-def _generator(target: str, kind: str, connections: int, load: Load, requests: Path) -> "subprocess.Popen[str]":
-    words: Sequence[object] = (target, kind, connections, load.rate / load.connections, load.seconds, requests)
+def _start_generator(
+    target: str, kind: str, connections: int, load: LoadPlan, requests: Path
+) -> "subprocess.Popen[str]":
+    arguments: Sequence[object] = (target, kind, connections, load.rate / load.connections, load.seconds, requests)
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.streams", *map(str, words)],
+        [sys.executable, "-m", "benchmarks.open_loop", *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -156,14 +158,14 @@ def _generator(target: str, kind: str, connections: int, load: Load, requests: P
     )
 
 
-def _expect(generator: "subprocess.Popen[str]", line: str) -> None:
-    assert generator.stdout is not None  # noqa: S101  it was opened so
-    if (heard := generator.stdout.readline()) != f"{line}\n":
-        sys.exit(f"a generator said {heard!r}")
+def _read_line(generator: "subprocess.Popen[str]", line: str) -> None:
+    assert generator.stdout is not None  # noqa: S101  opened as a pipe
+    if (line_read := generator.stdout.readline()) != f"{line}\n":
+        sys.exit(f"a load generator wrote {line_read!r}, not {line!r}")
 
 
-def _tell(generator: "subprocess.Popen[str]", line: str) -> None:
-    assert generator.stdin is not None  # noqa: S101  it was opened so
+def _write_line(generator: "subprocess.Popen[str]", line: str) -> None:
+    assert generator.stdin is not None  # noqa: S101  opened as a pipe
     generator.stdin.write(f"{line}\n")
     generator.stdin.flush()
 
@@ -180,36 +182,38 @@ def _workers(server: RunningServer) -> list[psutil.Process]:
     return list(psutil.Process(server.process.pid).children())
 
 
-def _cells(kind: str, measured: dict[str, Any], load: Load) -> tuple[str, ...]:
+def _cells(kind: str, measured: dict[str, Any], load: LoadPlan) -> tuple[str, ...]:
     millis, (early, late) = measured["millis"], measured["memory"]
     for text in measured["examples"]:
         print(text, file=sys.stderr)
     return (
-        f"{kind}, {'met' if _met(measured) else 'NOT MET'}",
+        f"{kind}, {'ok' if _is_within_limits(measured) else 'LIMIT EXCEEDED'}",
         f"{len(millis) / load.seconds:,.0f}",
         f"{measured['errors']}",
         f"{measured['unanswered']}",
         *(f"{value:.1f}" for value in np.percentile(millis, (50, 95, 99))),
-        f"{measured['late'] * 1000:.1f}",
+        f"{measured['send_delay'] * 1000:.1f}",
         f"{early:.1f}",
         f"{late:.1f} ({late / early - 1:+.1%})",
         *(f"{cores:.2f}" for cores in measured["cores"]),
     )
 
 
-def _met(measured: dict[str, Any]) -> bool:
+def _is_within_limits(measured: dict[str, Any]) -> bool:
     early, late = measured["memory"]
-    whole = not measured["errors"] and not measured["unanswered"]
-    return bool(whole and np.percentile(measured["millis"], 95) <= MOST_P95_MS and late / early - 1 <= MOST_GROWTH)
+    is_complete = not measured["errors"] and not measured["unanswered"]
+    return bool(
+        is_complete and np.percentile(measured["millis"], 95) <= MAX_P95_MS and late / early - 1 <= MAX_MEMORY_GROWTH
+    )
 
 
-def _words() -> argparse.Namespace:
+def _parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=2000, help="requests a second, of all streams together")
     parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--workers", type=int, default=2, help="of the server")
-    parser.add_argument("--generators", type=int, default=1, help="processes that make the load")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes of the server")
+    parser.add_argument("--generators", type=int, default=1, help="load generator processes")
     parser.add_argument("--protocol", choices=("typed", "open", "both"), default="both")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Ingest beside a bare binary COPY of the same typed rows, already in memory, into empty copies of the same table."""
+"""Ingest beside a bare binary COPY of the same typed rows, from memory into empty copies of the same table."""
 
 import asyncio
 import io
@@ -14,7 +14,8 @@ import polars as pl
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.rows import MONTH
+from benchmarks.samples import MONTH
+from benchmarks.scale import Scale
 from ondeck_core.statcast.decode import cells_of
 from ondeck_ingest.pipeline.load import IngestUnit, take
 from ondeck_ingest.sources.simulator import simulated_day
@@ -24,14 +25,12 @@ from ondeck_store.migrations import migrate
 from ondeck_store.settings import StoreSettings
 
 COLUMNS = ("", "rows/s", "of the bare COPY")
-ROUNDS = 3
-SIMULATED_GAMES = 150
 
-TAKEN = "a file: read, checked, stored by COPY and upsert"
-AGAIN = "the same file again: nothing changes"
+FIRST = "a file: read, checked, stored by COPY and upsert"
+REPEATED = "the same file again: nothing changes"
 BARE = "bare COPY, with the keys, checks and indexes of pitches"
-KEYED = "bare COPY, without the foreign keys"
-BAREST = "bare COPY, without any"
+NO_FOREIGN_KEYS = "bare COPY, without the foreign keys"
+NO_CONSTRAINTS = "bare COPY, without any"
 
 _FOREIGN_KEYS = {
     BARE: (
@@ -39,53 +38,55 @@ _FOREIGN_KEYS = {
         "ALTER TABLE bare ADD FOREIGN KEY (batter) REFERENCES players (player_id)",
         "ALTER TABLE bare ADD FOREIGN KEY (pitcher) REFERENCES players (player_id)",
     ),
-    KEYED: (),
-    BAREST: (),
+    NO_FOREIGN_KEYS: (),
+    NO_CONSTRAINTS: (),
 }
 _COPIES = {
     BARE: "(LIKE pitches INCLUDING ALL)",
-    KEYED: "(LIKE pitches INCLUDING ALL)",
-    BAREST: "(LIKE pitches)",
+    NO_FOREIGN_KEYS: "(LIKE pitches INCLUDING ALL)",
+    NO_CONSTRAINTS: "(LIKE pitches)",
 }
 
 
-def measure() -> tuple[str, list[tuple[str, ...]]]:
-    """Measure in an embedded PostgreSQL of its own, rounds interleaved; returns a title and the rows of the table."""
-    content, origin = _a_file()
+def measure(scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
+    """Measure in a PostgreSQL of its own, rounds interleaved; returns a title and the rows of the table."""
+    content, origin = _one_file(scale)
     with tempfile.TemporaryDirectory() as folder:
-        rates = asyncio.run(_measure(content, Path(folder)))
+        rates = asyncio.run(_measure(content, Path(folder), scale.ingest_rounds))
     medians = {name: statistics.median(each) for name, each in rates.items()}
-    lines = [(name, f"{rate:,.0f}", f"{rate / medians[BARE]:.2f}") for name, rate in medians.items()]
-    return f"ingest: {origin}", [*lines]
+    lines: list[tuple[str, ...]] = [
+        (name, f"{rate:,.0f}", f"{rate / medians[BARE]:.2f}") for name, rate in medians.items()
+    ]
+    return f"ingest: {origin}", lines
 
 
-def _a_file() -> tuple[bytes, str]:
-    if MONTH.is_file():
+def _one_file(scale: Scale) -> tuple[bytes, str]:
+    if scale.uses_real_rows and MONTH.is_file():
         return MONTH.read_bytes(), "real rows of June 2024, one parquet file"
-    halves = pl.concat(simulated_day(date(2022, 6, 1), games=SIMULATED_GAMES))
+    half_innings = pl.concat(simulated_day(date(2022, 6, 1), games=scale.ingest_games))
     buffer = io.BytesIO()
-    halves.write_parquet(buffer)
+    half_innings.write_parquet(buffer)
     return buffer.getvalue(), "simulated rows, one parquet file"
 
 
-async def _measure(content: bytes, home: Path) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {name: [] for name in (TAKEN, AGAIN, *_COPIES)}
+async def _measure(content: bytes, home: Path, rounds: int) -> dict[str, list[float]]:
+    rates: dict[str, list[float]] = {name: [] for name in (FIRST, REPEATED, *_COPIES)}
     async with open_database(StoreSettings(home=home)) as database:
         await migrate(database.engine)
         engine = database.engine
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             await _run(engine, "TRUNCATE games, players, pitches, ingest_ledger, quarantine CASCADE")
-            for name in (TAKEN, AGAIN):
-                rates[name].append(await _rate(partial(_take, engine, content)))
-            typed = await _binary(engine)
+            for name in (FIRST, REPEATED):
+                rates[name].append(await _rate(partial(_ingest, engine, content)))
+            typed = await _binary_rows(engine)
             for name in _COPIES:
                 rates[name].append(await _bare_rate(engine, typed, name))
     return rates
 
 
 async def bare_rate(engine: AsyncEngine) -> float:
-    """Tell how many of the stored rows a second a bare binary COPY takes into an empty copy of their table."""
-    return await _bare_rate(engine, await _binary(engine), BARE)
+    """Copy the stored rows by a bare binary COPY into an empty copy of their table; returns rows a second."""
+    return await _bare_rate(engine, await _binary_rows(engine), BARE)
 
 
 async def _bare_rate(engine: AsyncEngine, typed: bytes, name: str) -> float:
@@ -101,12 +102,12 @@ async def _rate(work: Callable[[], Awaitable[int]]) -> float:
     return rows / (time.perf_counter() - begin)
 
 
-async def _take(engine: AsyncEngine, content: bytes) -> int:
+async def _ingest(engine: AsyncEngine, content: bytes) -> int:
     taken = await take(engine, IngestUnit(source="file", name="benchmark"), cells_of(content))
     return taken.rows_in
 
 
-async def _binary(engine: AsyncEngine) -> bytes:
+async def _binary_rows(engine: AsyncEngine) -> bytes:
     buffer = io.BytesIO()
     async with engine.connect() as connection:
         driver = await driver_of(connection)

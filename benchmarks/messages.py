@@ -1,4 +1,4 @@
-"""Rows of instances as messages of the contract, and as the very bytes that go over the wire."""
+"""Rows of instances as request messages, and as files of length-delimited messages."""
 
 import struct
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from ondeck_core.tasks import Task
 
 
 def unary(task: Task, instances: Matrix) -> list[Message]:
-    """One Predict request for each row."""
+    """Make one Predict request for each row."""
     spec = ModelSpec(name=task.name)
     return [PredictRequest(model=spec, **{task.instance.path: message(task.instance, row)}) for row in instances]
 
 
 def stream(task: Task, instances: Matrix) -> list[Message]:
-    """One StreamPredict request for each row."""
+    """Make one StreamPredict request for each row."""
     spec = ModelSpec(name=task.name)
     return [
         StreamPredictRequest(id=str(number), model=spec, **{task.instance.path: message(task.instance, row)})
@@ -31,7 +31,7 @@ def stream(task: Task, instances: Matrix) -> list[Message]:
 
 
 def batch(task: Task, instances: Matrix, rows: int) -> list[Message]:
-    """One BatchPredict request for each `rows` rows."""
+    """Make one BatchPredict request for each `rows` rows."""
     spec = ModelSpec(name=task.name)
     return [
         BatchPredictRequest(model=spec, **{task.instance.columns_path: columns(task.instance, chunk)})
@@ -40,7 +40,7 @@ def batch(task: Task, instances: Matrix, rows: int) -> list[Message]:
 
 
 def write(messages: Iterable[Message], path: Path) -> None:
-    """Write messages, each behind its length as four bytes."""
+    """Write messages, each after its length as four bytes, little-endian."""
     with path.open("wb") as out:
         for message in messages:
             body = message.SerializeToString()
@@ -48,7 +48,7 @@ def write(messages: Iterable[Message], path: Path) -> None:
 
 
 def message(instance: InstanceType, row: Matrix) -> Any:  # noqa: ANN401  the class is chosen by name
-    """Write one instance, of shape (fields,)."""
+    """Make the message of one instance, of shape (fields,); missing values are not set."""
     present = {
         field.name: int(value) if field.whole or field.codes else float(value)
         for field, value in zip(instance.fields, row, strict=True)
@@ -58,7 +58,7 @@ def message(instance: InstanceType, row: Matrix) -> Any:  # noqa: ANN401  the cl
 
 
 def columns(instance: InstanceType, rows: Matrix) -> Any:  # noqa: ANN401  the class is chosen by name
-    """Write many instances, of shape (n, fields), as columns; a column of nothing is left out."""
+    """Make the columns of many instances, of shape (n, fields); a column without any value is not set."""
     given = {
         field.name: np.nan_to_num(column).astype(int).tolist() if field.codes else column.tolist()
         for field, column in zip(instance.fields, rows.T, strict=True)

@@ -1,28 +1,34 @@
-"""`make bench`: the server beside bare ONNX Runtime, graphs, explanations, ingest beside a bare COPY, who is meant."""
+"""`make bench`: the server beside bare ONNX Runtime, graphs, explanations, ingest beside a bare COPY, player look-ups.
 
-import platform
-from datetime import UTC, datetime
+    python -m benchmarks.run [--quick]
+
+`--quick` runs every benchmark once on a few generated rows: it shows that they work, its figures mean nothing.
+"""
+
+import argparse
 
 from rich.console import Console
 
-from benchmarks import batching, explain, graphs, ingest, players, season, serving
-from benchmarks.rows import ROOT
-from benchmarks.tables import table
+from benchmarks import explanations, graphs, ingest, players, season_ingest, thread_offload, throughput
+from benchmarks.report import environment, table
+from benchmarks.scale import FULL, QUICK
+
+TASKS_MEASURED = ("batted_ball", "called_strike")
 
 
 def main() -> None:
-    """Measure everything and print it."""
+    """Run every benchmark and print its table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="few generated rows, one round, under a minute")
+    scale = QUICK if parser.parse_args().quick else FULL
     console = Console(width=120)
-    console.print(
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, Python {platform.python_version()}; server, "
-        "load and database share the same cores: read the ratios.\n"
-    )
-    for task in ("batted_ball", "called_strike"):
-        title, rows = serving.measure(task, ROOT / "onnx_models")
-        console.print(table(title, serving.COLUMNS, rows))
-    for measured in (graphs, batching, explain, ingest, season, players):
-        title, rows = measured.measure()
-        console.print(table(title, measured.COLUMNS, rows))
+    console.print(f"{environment()}; server, load and database share the same cores: compare the ratios.\n")
+    for task in TASKS_MEASURED:
+        title, rows = throughput.measure(task, scale)
+        console.print(table(title, throughput.COLUMNS, rows))
+    for benchmark in (graphs, thread_offload, explanations, ingest, season_ingest, players):
+        title, rows = benchmark.measure(scale)
+        console.print(table(title, benchmark.COLUMNS, rows))
 
 
 if __name__ == "__main__":

@@ -1,126 +1,136 @@
-"""`make soak`: the long form of what `make test` does in short, with the figures that it is judged by.
+"""`make soak`: the long form of the soak in `make test`, with the limits that it must meet.
 
-    python -m benchmarks.soak [--reloads 300] [--cancels 100000] [--rate 500] [--flips 50] [--workers 2]
+    python -m benchmarks.soak [--reloads 300] [--cancels 100000] [--rate 500] [--flips 50] [--workers 2] [--quick]
 
-It serves a copy of the shipped models. It ends with exit code 1 where a figure is not as it should be.
+Serves a copy of the shipped models. Exits with 1 if a limit is exceeded. `--quick` runs both parts for some seconds.
 """
 
 import argparse
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
-from benchmarks.rows import ROOT
-from benchmarks.tables import table
+from benchmarks.production import MODELS
+from benchmarks.report import environment, table
 from tests.fixtures.server import RunningServer, serving
-from tests.soak.reloads import siblings_of
-from tests.soak.rolling import AGE_SECONDS, DRAIN_SECONDS, Rolled, roll
-from tests.soak.run import WARM, Length, Soaked, soak
+from tests.soak.reloads import copy_with_siblings
+from tests.soak.rolling_restart import (
+    DRAIN_SECONDS,
+    MAX_CONNECTION_AGE_SECONDS,
+    RollingRestartResult,
+    restart_workers,
+)
+from tests.soak.run import WARM_UP_RELOADS, SoakPlan, SoakResult, soak
 
-MOST_GROWTH = 0.03
-COLUMNS = ("", "is", "should be")
-Judged = tuple[str, str, str, bool]
+MAX_MEMORY_GROWTH: Final = 0.03
+COLUMNS: Final = ("", "measured", "expected")
+QUICK: Final = {"reloads": 12, "cancels": 1000, "seconds": 60.0, "rate": 100.0, "flips": 4, "workers": [2]}
+Check = tuple[str, str, str, bool]
 
 
 def main() -> None:
-    """Do all of it and print it."""
-    words = _words()
+    """Run all of it and print the tables."""
+    args = _parse_args()
     console = Console(width=120)
-    console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, Python {platform.python_version()}\n")
-    length = Length(reloads=words.reloads, cancels=words.cancels, seconds=words.seconds)
-    held = True
-    for processes in words.processes:
-        with _served(processes) as (server, models):
-            soaked = soak(server, models, length)
-            held &= _show(console, f"soak, {processes} process(es)", of_soak(soaked, length, processes))
-            for example in soaked.seen["examples"]:
-                console.print(f"not as it should be: {example}", markup=False)
-    with _served(2, max_connection_age_seconds=AGE_SECONDS, drain_seconds=DRAIN_SECONDS) as (server, models):
-        rolled = roll(server, models, rate=words.rate, flips=words.flips)
-        held &= _show(console, "rolling restart and alias flips, 2 processes", of_rolling(rolled, words.flips))
-    sys.exit(0 if held else 1)
+    console.print(f"{environment()}\n")
+    plan = SoakPlan(reloads=args.reloads, cancels=args.cancels, seconds=args.seconds)
+    passed = True
+    for workers in args.workers:
+        with _serve_siblings(workers) as (server, models):
+            result = soak(server, models, plan)
+            passed &= _show(console, f"soak, {workers} worker(s)", check_soak(result, plan, workers))
+            for example in result.seen["examples"]:
+                console.print(f"unexpected: {example}", markup=False)
+    settings = {"max_connection_age_seconds": MAX_CONNECTION_AGE_SECONDS, "drain_seconds": DRAIN_SECONDS}
+    with _serve_siblings(2, **settings) as (server, models):
+        restarted = restart_workers(server, models, rate=args.rate, flips=args.flips)
+        title = "rolling restart and alias flips, 2 workers"
+        passed &= _show(console, title, check_rolling_restart(restarted, args.flips))
+    sys.exit(0 if passed else 1)
 
 
-def of_soak(soaked: Soaked, length: Length, processes: int) -> list[Judged]:
-    """Judge a soak."""
-    seen, before, after = soaked.seen, soaked.before, soaked.after
-    least = processes * length.reloads
-    lines = [
-        ("reloads", f"{soaked.reloads}", f"{length.reloads}", soaked.reloads == length.reloads),
-        ("versions loaded by workers", f"{soaked.loads}", f"≥ {least}", soaked.loads >= least),
-        ("cancelled calls", f"{seen['cancelled']:,}", f"≥ {length.cancels:,}", seen["cancelled"] >= length.cancels),
-        ("answers checked", f"{sum(seen['answers'].values()):,}", "", True),
+def check_soak(result: SoakResult, plan: SoakPlan, workers: int) -> list[Check]:
+    """Compare a soak with its limits."""
+    seen, before, after = result.seen, result.before, result.after
+    least = workers * plan.reloads
+    checks = [
+        ("reloads", f"{result.reloads}", f"{plan.reloads}", result.reloads == plan.reloads),
+        ("versions loaded by workers", f"{result.loads}", f"≥ {least}", result.loads >= least),
+        ("cancelled calls", f"{seen['cancelled']:,}", f"≥ {plan.cancels:,}", seen["cancelled"] >= plan.cancels),
+        ("responses checked", f"{sum(seen['responses'].values()):,}", "", True),
         ("versions that answered", f"{len(seen['versions'])}", "", True),
-        ("wrong answers", f"{seen['wrong']}", "0", seen["wrong"] == 0),
-        ("calls that hung", f"{seen['hung']}", "0", seen["hung"] == 0),
+        ("wrong responses", f"{seen['wrong']}", "0", seen["wrong"] == 0),
+        ("calls past their deadline", f"{seen['hung']}", "0", seen["hung"] == 0),
         ("calls that failed", f"{sum(seen['failed'].values())}", "0", not seen["failed"]),
         ("leases left", f"{after.leases}", "0", after.leases == 0),
-        ("graphs open", f"{after.sessions}", f"{before.sessions} as at first", after.sessions == before.sessions),
-        ("tasks", f"{after.tasks}", f"{before.tasks} as at first", after.tasks == before.tasks),
-        ("seconds", f"{soaked.seconds:.0f}", "", True),
+        ("open ONNX sessions", f"{after.sessions}", f"{before.sessions} as before", after.sessions == before.sessions),
+        ("asyncio tasks", f"{after.tasks}", f"{before.tasks} as before", after.tasks == before.tasks),
+        ("seconds", f"{result.seconds:.0f}", "", True),
     ]
-    return lines + _memory(soaked) if soaked.reloads > WARM else lines
+    return checks + _check_memory(result) if result.reloads > WARM_UP_RELOADS else checks
 
 
-def of_rolling(rolled: Rolled, flips: int) -> list[Judged]:
-    """Judge a rolling restart; calls without retries are told, and not judged."""
-    asked, answered, lost = (rolled.seen[name] for name in ("asked", "answered", "lost"))
+def check_rolling_restart(result: RollingRestartResult, flips: int) -> list[Check]:
+    """Compare a rolling restart with its limits; calls without retries are counted, without a limit."""
+    sent, received, lost = (result.seen[name] for name in ("sent", "received", "lost"))
     return [
-        ("alias flips", f"{rolled.flips}", f"≥ {flips}", rolled.flips >= flips),
-        ("calls a second", f"{(asked['client'] + asked['plain']) / rolled.seconds:,.0f}", "", True),
-        ("calls of the client", f"{asked['client']:,}", "", True),
+        ("alias flips", f"{result.flips}", f"≥ {flips}", result.flips >= flips),
+        ("calls a second", f"{(sent['client'] + sent['plain']) / result.seconds:,.0f}", "", True),
+        ("calls of the client", f"{sent['client']:,}", "", True),
         ("of these lost", f"{sum(lost['client'].values())}", "0", not lost["client"]),
-        ("instances of its stream", f"{asked['stream']:,}", "", True),
-        ("not answered", f"{asked['stream'] - answered['stream']}", "0", asked["stream"] == answered["stream"]),
-        ("calls that nobody repeats", f"{asked['plain']:,}", "", True),
+        ("instances of its stream", f"{sent['stream']:,}", "", True),
+        ("without a result", f"{sent['stream'] - received['stream']}", "0", sent["stream"] == received["stream"]),
+        ("calls without retries", f"{sent['plain']:,}", "", True),
         ("of these lost", f"{sum(lost['plain'].values())}", "", True),
-        ("versions that answered", f"{len(rolled.seen['versions'])}", "2", len(rolled.seen["versions"]) == 2),
-        ("answers of another version", f"{rolled.seen['wrong']}", "0", rolled.seen["wrong"] == 0),
-        ("seconds", f"{rolled.seconds:.0f}", "", True),
+        ("versions that answered", f"{len(result.seen['versions'])}", "2", len(result.seen["versions"]) == 2),
+        ("responses of another version", f"{result.seen['wrong']}", "0", result.seen["wrong"] == 0),
+        ("seconds", f"{result.seconds:.0f}", "", True),
     ]
 
 
-def _memory(soaked: Soaked) -> list[Judged]:
-    growth = soaked.growth
+def _check_memory(result: SoakResult) -> list[Check]:
+    growth = result.growth
     return [
-        (f"MiB of the workers after {WARM} reloads", f"{sum(soaked.warm):.1f}", "", True),
-        ("MiB of the workers at the end", f"{sum(soaked.late):.1f}", "", True),
-        ("growth between", f"{growth:+.1%}", f"≤ {MOST_GROWTH:.0%}", growth <= MOST_GROWTH),
-        ("that of each", ", ".join(f"{each:+.1%}" for each in soaked.growths), "", True),
+        (f"MiB of the workers after {WARM_UP_RELOADS} reloads", f"{sum(result.memory_warm):.1f}", "", True),
+        ("MiB of the workers at the end", f"{sum(result.memory_end):.1f}", "", True),
+        ("growth between", f"{growth:+.1%}", f"≤ {MAX_MEMORY_GROWTH:.0%}", growth <= MAX_MEMORY_GROWTH),
+        ("growth of each worker", ", ".join(f"{each:+.1%}" for each in result.growth_by_worker), "", True),
     ]
 
 
-def _show(console: Console, title: str, judged: list[Judged]) -> bool:
+def _show(console: Console, title: str, checks: list[Check]) -> bool:
     rows: list[tuple[str, ...]] = [
-        (what, value if held else f"{value}  NOT MET", wanted) for what, value, wanted, held in judged
+        (name, value if passed else f"{value}  FAILED", expected) for name, value, expected, passed in checks
     ]
     console.print(table(title, COLUMNS, rows))
-    return all(held for *_, held in judged)
+    return all(passed for *_, passed in checks)
 
 
 @contextmanager
-def _served(processes: int, **settings: float) -> Iterator[tuple[RunningServer, Path]]:
+def _serve_siblings(workers: int, **settings: float) -> Iterator[tuple[RunningServer, Path]]:
     with tempfile.TemporaryDirectory() as folder:
-        models = siblings_of(Path(folder) / "models", ROOT / "onnx_models")
-        words = ("--version-policy", "aliases", "--workers", str(processes))
-        with serving(models, *words, log=Path(folder) / "log", **settings) as server:
+        models = copy_with_siblings(Path(folder) / "models", MODELS)
+        options = ("--version-policy", "aliases", "--workers", str(workers))
+        with serving(models, *options, log=Path(folder) / "log", **settings) as server:
             yield server, models
 
 
-def _words() -> argparse.Namespace:
+def _parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="both parts for some seconds")
     parser.add_argument("--reloads", type=int, default=300)
     parser.add_argument("--cancels", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=1200, help="for what cancels are left after the last reload")
-    parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--seconds", type=float, default=1200, help="limit for the cancels left after the last reload")
+    parser.add_argument("--rate", type=float, default=500, help="calls a second during the rolling restart")
     parser.add_argument("--flips", type=int, default=50)
-    parser.add_argument("--workers", type=int, nargs="+", default=[2, 1], help="of the servers that are soaked")
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 1], help="of the servers in the soak")
+    if parser.parse_args().quick:
+        parser.set_defaults(**QUICK)
     return parser.parse_args()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.explain import explain_each, explainable
+from benchmarks.explanations import explain_each, load_explainable
 from ondeck_core.explain.field_groups import parts_of, settled
 from ondeck_core.explain.plan import ExplanationQuery, affordable_rows, plan
 from ondeck_core.tasks import TASKS
@@ -19,7 +19,7 @@ NEGLIGIBLE = 5e-4
 
 @pytest.mark.parametrize("name", TASKS)
 def test_explaining_one_instance_takes_at_most_60_ms_of_one_core(root: Path, name: str) -> None:
-    version, instances = explainable(root / "onnx_models", name, 60)
+    version, instances = load_explainable(root / "onnx_models", name, 60)
     explain_each(version, instances[:3])
     measured = explain_each(version, instances, clock=time.process_time)  # of this process, whatever else runs here
     assert np.percentile(measured.millis, 95) <= LONGEST_MS
@@ -27,7 +27,7 @@ def test_explaining_one_instance_takes_at_most_60_ms_of_one_core(root: Path, nam
 
 @pytest.mark.parametrize("name", TASKS)
 def test_far_more_orders_tell_the_same_within_the_standard_errors(root: Path, name: str) -> None:
-    version, instances = explainable(root / "onnx_models", name, 6)
+    version, instances = load_explainable(root / "onnx_models", name, 6)
     assert version.background is not None
     misses = []
     for row in instances:

@@ -1,4 +1,4 @@
-"""The soak: callers ask and go away, versions are reloaded, and nothing is wrong, hangs or is left behind."""
+"""The soak: clients call and cancel while versions reload; no response is wrong, no call hangs, nothing leaks."""
 
 import time
 from dataclasses import dataclass, field
@@ -7,19 +7,19 @@ from statistics import fmean
 from typing import Any, Final
 
 from tests.fixtures.server import START_SECONDS, RunningServer
-from tests.soak.reloads import reloads
-from tests.soak.resources import Held, held_at_rest, loads, watched_memory
-from tests.soak.subprocesses import asking
+from tests.soak.reloads import open_reloader
+from tests.soak.resources import ServerResources, count_loads, sample_memory, wait_stable_resources
+from tests.soak.subprocesses import run_clients
 
-CALLING: Final = "tests.soak.client_process"
-CALLERS: Final = 24
-WARM: Final = 50  # reloads after which memory is to stay what it is
-_MEAN_OF: Final = 25  # samples of memory, for one says little
+CLIENT_MODULE: Final = "tests.soak.cancelling_clients"
+CLIENTS: Final = 24
+WARM_UP_RELOADS: Final = 50  # memory must not grow after these
+_SAMPLES: Final = 25  # of memory, averaged
 
 
 @dataclass(frozen=True, kw_only=True)
-class Length:
-    """How much is done, at least; `seconds` is what the callers may take for it after the last reload."""
+class SoakPlan:
+    """Reloads and least number of cancels; `seconds` is the time limit for cancels after the last reload."""
 
     reloads: int
     cancels: int
@@ -27,56 +27,56 @@ class Length:
 
 
 @dataclass(kw_only=True)
-class Soaked:
-    """What came of it; `loads` counts those of each worker, `memory` is what each held between reloads, in MiB."""
+class SoakResult:
+    """Counts of a soak; `loads` sums the loads of all workers, `memory` is that of each between reloads, in MiB."""
 
     reloads: int = 0
     loads: int = 0
     seconds: float = 0.0
     seen: dict[str, Any] = field(default_factory=dict)
-    before: Held
-    after: Held
+    before: ServerResources
+    after: ServerResources
     memory: list[list[float]] = field(default_factory=list)
 
     @property
-    def warm(self) -> list[float]:
-        """Tell what each worker held once it was warm, in MiB."""
-        return _means(self.memory[WARM : WARM + _MEAN_OF])
+    def memory_warm(self) -> list[float]:
+        """Return the memory of each worker after the warm-up, in MiB."""
+        return _means(self.memory[WARM_UP_RELOADS : WARM_UP_RELOADS + _SAMPLES])
 
     @property
-    def late(self) -> list[float]:
-        """Tell what each worker held at the end, in MiB."""
-        return _means(self.memory[-_MEAN_OF:])
+    def memory_end(self) -> list[float]:
+        """Return the memory of each worker at the end, in MiB."""
+        return _means(self.memory[-_SAMPLES:])
 
     @property
     def growth(self) -> float:
-        """Tell by which share the memory of all workers has grown between."""
-        return sum(self.late) / sum(self.warm) - 1
+        """Return the relative growth of the memory of all workers between the two."""
+        return sum(self.memory_end) / sum(self.memory_warm) - 1
 
     @property
-    def growths(self) -> list[float]:
-        """Tell that of each worker; from sample to sample it moves by some percent either way."""
-        return [late / warm - 1 for warm, late in zip(self.warm, self.late, strict=True)]
+    def growth_by_worker(self) -> list[float]:
+        """Return the growth of each worker; it varies by some percent from sample to sample."""
+        return [end / warm - 1 for warm, end in zip(self.memory_warm, self.memory_end, strict=True)]
 
 
 def _means(samples: list[list[float]]) -> list[float]:
     return [fmean(of_one) for of_one in zip(*samples, strict=True)]
 
 
-def soak(server: RunningServer, models: Path, length: Length) -> Soaked:
-    """Soak a server that serves a repository of siblings, with the rule `aliases`, so that each flip is a reload."""
-    rest = held_at_rest(server)
-    soaked = Soaked(before=rest, after=rest)
-    begin, loaded = time.monotonic(), loads(server)
-    with asking(CALLING, server.target, models, CALLERS, length.cancels) as callers:
-        callers.hear("asking", START_SECONDS)
-        with reloads(models, server.target) as reloading, watched_memory(server) as memory:
-            for number in range(length.reloads):
-                reloading.do(number)
-                soaked.memory.append(memory.least())
-        soaked.reloads = length.reloads
-        callers.hear("enough", length.seconds)
-    soaked.seconds = time.monotonic() - begin
-    soaked.seen, soaked.loads = callers.seen, loads(server) - loaded
-    soaked.after = held_at_rest(server, rest)
-    return soaked
+def soak(server: RunningServer, models: Path, plan: SoakPlan) -> SoakResult:
+    """Soak a server over a repository of siblings with the version policy `aliases`, so that each flip is a reload."""
+    rest = wait_stable_resources(server)
+    result = SoakResult(before=rest, after=rest)
+    begin, loaded = time.monotonic(), count_loads(server)
+    with run_clients(CLIENT_MODULE, server.target, models, CLIENTS, plan.cancels) as clients:
+        clients.expect_line("started", START_SECONDS)
+        with open_reloader(models, server.target) as reloader, sample_memory(server) as memory:
+            for number in range(plan.reloads):
+                reloader.reload(number)
+                result.memory.append(memory.take_minimum())
+        result.reloads = plan.reloads
+        clients.expect_line("cancelled", plan.seconds)
+    result.seconds = time.monotonic() - begin
+    result.seen, result.loads = clients.seen, count_loads(server) - loaded
+    result.after = wait_stable_resources(server, rest)
+    return result

@@ -1,4 +1,4 @@
-"""Callers in a process of their own, so that they and whoever watches them do not wait for each other."""
+"""Client processes of the soak: separate, so that clients and observer do not block each other."""
 
 import json
 import subprocess
@@ -8,51 +8,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-_LONGEST_END: Final = 120.0  # seconds, for calls that are under way
+_END_TIMEOUT: Final = 120.0  # seconds, for calls in flight
 
 
-class Others:
-    """A process that asks; `seen` is what it says at its end."""
+class ClientProcess:
+    """A process of clients; `seen` is the JSON object that it prints at its end."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self.seen: dict[str, Any] = {}
 
-    def hear(self, line: str, seconds: float) -> None:
-        """Wait until it says something.
+    def expect_line(self, line: str, seconds: float) -> None:
+        """Wait until the process prints a line.
 
         Raises:
-            TimeoutError: it does not in time, or says something else.
+            TimeoutError: it prints nothing in time, or another line.
         """
         assert self._process.stdout is not None
         watchdog = threading.Timer(seconds, self._process.kill)
         watchdog.start()
-        heard = self._process.stdout.readline()
+        received = self._process.stdout.readline()
         watchdog.cancel()
-        if heard != f"{line}\n":
-            raise TimeoutError(f"waited for {line!r}, heard {heard!r}")
+        if received != f"{line}\n":
+            raise TimeoutError(f"expected {line!r}, received {received!r}")
 
     def end(self) -> None:
-        """Let it come to its end, and hear what it saw."""
-        told, _ = self._process.communicate(timeout=_LONGEST_END)
-        self.seen = json.loads(told.splitlines()[-1])
+        """Close its standard input and read its result."""
+        output, _ = self._process.communicate(timeout=_END_TIMEOUT)
+        self.seen = json.loads(output.splitlines()[-1])
 
 
-def say(line: str) -> None:
-    """Tell whoever waits for this process."""
+def print_line(line: str) -> None:
+    """Print a line for the process that waits for it."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 @contextmanager
-def asking(module: str, *words: object) -> Iterator[Others]:
-    """Have others ask for as long as the block."""
-    command = [sys.executable, "-m", module, *map(str, words)]
+def run_clients(module: str, *arguments: object) -> Iterator[ClientProcess]:
+    """Run a module of clients for as long as the block."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        others = Others(process)
-        yield others
-        others.end()
+        clients = ClientProcess(process)
+        yield clients
+        clients.end()
     finally:
         process.kill()
         process.wait()

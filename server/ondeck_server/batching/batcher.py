@@ -27,7 +27,7 @@ from ondeck_server.batching.stats import InferenceStats
 ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise
 INLINE_SECONDS: Final = (
-    0.004  # a longer run leaves the loop to others; `benchmarks/batching.py` measures what that costs
+    0.004  # a longer run leaves the loop to others; `benchmarks/thread_offload.py` measures what that costs
 )
 _NANOSECONDS: Final = 1e9
 _IN_ORDER: Final = tuple(Priority)

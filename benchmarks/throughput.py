@@ -1,4 +1,4 @@
-"""The running server beside the bare ONNX Runtime call: unary, batch and stream, throughput and latency."""
+"""The running server beside bare ONNX Runtime: throughput and latency of unary, batch and stream calls."""
 
 import json
 import os
@@ -16,20 +16,21 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from benchmarks import bare, messages
-from benchmarks.rows import ROOT, sample
+from benchmarks import messages
+from benchmarks.graphs import rows_per_second
+from benchmarks.production import MODELS, ROOT, production_folder
+from benchmarks.samples import sample
+from benchmarks.scale import Scale
 from ondeck_core.instances import Matrix
+from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import TASKS, Task
 
-ROWS = 8192
-ROUNDS = 3
-SECONDS = 3.0
 START_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mode:
-    """One way of asking: how many calls or instances are in flight, and how many rows each call holds."""
+    """A kind of call, how many calls (of a stream: instances) are in flight, and the rows of each call."""
 
     name: str
     kind: str
@@ -47,53 +48,54 @@ MODES = (
 
 
 @dataclass(kw_only=True)
-class Line:
-    """What was measured of one mode, a value for each round."""
+class ModeResult:
+    """Measurements of one mode, a value for each round."""
 
     mode: Mode
     served: list[dict[str, float]] = field(default_factory=list)
-    bare: list[float] = field(default_factory=list)
+    bare_rows_per_second: list[float] = field(default_factory=list)
 
     def cells(self) -> tuple[str, ...]:
-        """Medians over the rounds, as the table shows them."""
+        """Return the medians over the rounds, as the cells of a table row."""
         rate, p50, p99 = (
             statistics.median(r[key] for r in self.served) for key in ("calls_per_second", "p50_ms", "p99_ms")
         )
         rows = rate * self.mode.rows
-        alone = statistics.median(self.bare)
+        bare = statistics.median(self.bare_rows_per_second)
         return (
             self.mode.name,
             f"{rate:,.0f}",
             f"{rows:,.0f}",
             f"{p50:.2f}",
             f"{p99:.2f}",
-            f"{alone:,.0f}",
-            f"{rows / alone:.3f}",
+            f"{bare:,.0f}",
+            f"{rows / bare:.3f}",
         )
 
 
 COLUMNS = ("", "calls/s", "rows/s", "p50 ms", "p99 ms", "bare ONNX Runtime rows/s", "of bare")
 
 
-def measure(task_name: str, models: Path) -> tuple[str, list[tuple[str, ...]]]:
+def measure(task_name: str, scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
     """Measure every mode on one task, rounds interleaved; returns a title and the rows of the table."""
     task = TASKS[task_name]
-    drawn = sample(task, ROWS)
-    graph = models / task.name / "1" / "model.onnx"
-    lines = [Line(mode=mode) for mode in MODES]
-    with tempfile.TemporaryDirectory() as folder, running_server(models) as target:
-        files = _write_requests(task, drawn.instances, Path(folder))
-        features = task.features.compute(drawn.instances)
-        for _ in range(ROUNDS):
-            for line in lines:
-                line.bare.append(bare.rows_per_second(graph, features, line.mode.rows, SECONDS / 3))
-                line.served.append(_load(target, line.mode, files[line.mode]))
-    return f"{task.name}: {drawn.origin}", [line.cells() for line in lines]
+    rows = sample(task, scale.rows, prefer_real=scale.uses_real_rows)
+    graph = production_folder(MODELS, task.name) / MODEL_FILE
+    results = [ModeResult(mode=mode) for mode in MODES]
+    with tempfile.TemporaryDirectory() as folder, running_server(MODELS) as target:
+        files = _write_requests(task, rows.instances, Path(folder))
+        features = task.features.compute(rows.instances)
+        for _ in range(scale.rounds):
+            for result in results:
+                mode, seconds = result.mode, scale.seconds
+                result.bare_rows_per_second.append(rows_per_second(graph, features, mode.rows, seconds / 3))
+                result.served.append(_generate_load(target, mode, files[mode], seconds))
+    return f"{task.name}: {rows.origin}", [result.cells() for result in results]
 
 
 @contextmanager
 def running_server(models: Path) -> Iterator[str]:
-    """Run the real server in a process of its own, as `ondeck serve` does, until the block ends."""
+    """Run `ondeck serve` for as long as the block; yields its address."""
     port, admin = _free_port(), _free_port()
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(models), "--port", str(port)]
     with tempfile.TemporaryFile() as log:
@@ -117,9 +119,9 @@ def _wait_until_serving(target: str) -> None:
             request_serializer=HealthCheckRequest.SerializeToString,
             response_deserializer=HealthCheckResponse.FromString,
         )
-        answer = check(HealthCheckRequest(), timeout=START_SECONDS)
-    if answer.status != HealthCheckResponse.SERVING:
-        sys.exit(f"the server at {target} does not serve")
+        response = check(HealthCheckRequest(), timeout=START_SECONDS)
+    if response.status != HealthCheckResponse.SERVING:
+        sys.exit(f"the server at {target} is not serving")
 
 
 def _write_requests(task: Task, instances: Matrix, folder: Path) -> dict[Mode, Path]:
@@ -135,9 +137,9 @@ def _requests(task: Task, instances: Matrix, mode: Mode) -> list[Message]:
     return messages.unary(task, instances) if mode.kind == "unary" else messages.stream(task, instances)
 
 
-def _load(target: str, mode: Mode, requests: Path) -> dict[str, float]:
-    script = Path(__file__).with_name("load.py")
-    command = [sys.executable, str(script), target, mode.kind, str(mode.in_flight), str(SECONDS), str(requests)]
+def _generate_load(target: str, mode: Mode, requests: Path, seconds: float) -> dict[str, float]:
+    script = Path(__file__).with_name("closed_loop.py")
+    command = [sys.executable, str(script), target, mode.kind, str(mode.in_flight), str(seconds), str(requests)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured

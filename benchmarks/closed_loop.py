@@ -1,9 +1,9 @@
-"""A closed-loop load generator in a process of its own: so many calls in flight, for so many seconds.
+"""A closed-loop load generator in a process of its own: a fixed number of calls in flight, for some seconds.
 
-    python benchmarks/load.py TARGET MODE IN_FLIGHT SECONDS REQUESTS_FILE
+    python benchmarks/closed_loop.py TARGET MODE IN_FLIGHT SECONDS REQUESTS_FILE
 
-REQUESTS_FILE holds length-delimited request messages, made beforehand and sent in rotation as they are, so that the
-generator spends as little as it can. Prints one JSON object.
+REQUESTS_FILE holds length-delimited request messages, sent in rotation without any encoding, so that the generator
+uses as little CPU as possible. Prints one JSON object.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ SERVICE = "/ondeck.v1.PredictionService/"
 STREAMS = 4
 
 
-def requests_in(path: Path) -> list[bytes]:
-    """Read the messages, each behind its length as four bytes."""
+def read_requests(path: Path) -> list[bytes]:
+    """Read messages, each after its length as four bytes, little-endian."""
     data, at, found = path.read_bytes(), 0, []
     while at < len(data):
         (size,) = struct.unpack_from("<I", data, at)
@@ -34,36 +34,40 @@ def requests_in(path: Path) -> list[bytes]:
     return found
 
 
-class Tally:
-    """Latencies of the calls that ended after the warm-up."""
+class LatencyRecorder:
+    """Latencies, in seconds, of the calls that start and end after the warm-up."""
 
     def __init__(self, seconds: float) -> None:
         self.begin = time.perf_counter() + min(1.0, seconds / 3)
         self.end = self.begin + seconds
         self.latencies: list[float] = []
 
-    def going(self) -> bool:
-        """Tell whether there is time for another call."""
+    def has_time(self) -> bool:
+        """Return whether there is time for another call."""
         return time.perf_counter() < self.end
 
     def add(self, started: float) -> None:
-        """Count one call."""
+        """Record a call that ends now."""
         now = time.perf_counter()
         if started >= self.begin and now <= self.end:
             self.latencies.append(now - started)
 
 
-async def call_after_call(channel: grpc.aio.Channel, method: str, bodies: Iterator[bytes], tally: Tally) -> None:
+async def repeat_unary(
+    channel: grpc.aio.Channel, method: str, bodies: Iterator[bytes], recorder: LatencyRecorder
+) -> None:
     """Keep one unary call in flight."""
     call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SERVICE + method)
-    while tally.going():
+    while recorder.has_time():
         started = time.perf_counter()
         await call(next(bodies))
-        tally.add(started)
+        recorder.add(started)
 
 
-async def one_stream(channel: grpc.aio.Channel, bodies: Iterator[bytes], in_flight: int, tally: Tally) -> None:
-    """Keep so many instances in flight on one stream; each message of answers makes room for as many as it holds."""
+async def run_stream(
+    channel: grpc.aio.Channel, bodies: Iterator[bytes], in_flight: int, recorder: LatencyRecorder
+) -> None:
+    """Keep `in_flight` instances in flight on one stream: for each result, send another instance."""
     open_stream: grpc.aio.StreamStreamMultiCallable[bytes, StreamPredictResponse] = channel.stream_stream(
         SERVICE + "StreamPredict", response_deserializer=StreamPredictResponse.FromString
     )
@@ -72,34 +76,34 @@ async def one_stream(channel: grpc.aio.Channel, bodies: Iterator[bytes], in_flig
     for _ in range(in_flight):
         sent.append(time.perf_counter())
         await stream.write(next(bodies))
-    answered = 0
-    while tally.going():
+    received = 0
+    while recorder.has_time():
         message = await stream.read()
         assert isinstance(message, StreamPredictResponse), "the server ended the stream"  # noqa: S101  a benchmark
         for _ in message.answers:
-            tally.add(sent[answered])
-            answered += 1
+            recorder.add(sent[received])
+            received += 1
             sent.append(time.perf_counter())
             await stream.write(next(bodies))
     stream.cancel()
 
 
-async def drive(target: str, mode: str, in_flight: int, tally: Tally, bodies: Iterator[bytes]) -> None:
+async def drive(target: str, mode: str, in_flight: int, recorder: LatencyRecorder, bodies: Iterator[bytes]) -> None:
     """Run one mode until its time is over."""
     async with grpc.aio.insecure_channel(target) as channel:
         if mode == "stream":
-            await asyncio.gather(*(one_stream(channel, bodies, in_flight // STREAMS, tally) for _ in range(STREAMS)))
+            await asyncio.gather(*(run_stream(channel, bodies, in_flight // STREAMS, recorder) for _ in range(STREAMS)))
         else:
             method = {"unary": "Predict", "batch": "BatchPredict"}[mode]
-            await asyncio.gather(*(call_after_call(channel, method, bodies, tally) for _ in range(in_flight)))
+            await asyncio.gather(*(repeat_unary(channel, method, bodies, recorder) for _ in range(in_flight)))
 
 
 def main() -> None:
-    """Run as the command line says and print what was counted."""
+    """Run as the arguments request and print the result."""
     target, mode, in_flight, seconds, path = sys.argv[1:]
-    tally = Tally(float(seconds))
-    asyncio.run(drive(target, mode, int(in_flight), tally, itertools.cycle(requests_in(Path(path)))))
-    millis = np.array(tally.latencies) * 1e3
+    recorder = LatencyRecorder(float(seconds))
+    asyncio.run(drive(target, mode, int(in_flight), recorder, itertools.cycle(read_requests(Path(path)))))
+    millis = np.array(recorder.latencies) * 1e3
     print(
         json.dumps(
             {
