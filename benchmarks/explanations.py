@@ -16,7 +16,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import BACKGROUND_FILE
 from ondeck_registry.repository import read_repository
 from ondeck_registry.verification import order_background
-from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.models.loader import LoadedVersion
 
 COLUMNS = ("", "p50 ms", "p95 ms", "rows run", "exact", "background rows", "largest standard error, median")
@@ -92,4 +92,6 @@ def _plan(version: LoadedVersion, instance: Matrix) -> ExplanationPlan:
 
 
 def _run(version: LoadedVersion, rows: Matrix) -> Matrix:
-    return np.vstack([version.probabilities(rows[at : at + ROWS_A_RUN]) for at in range(0, len(rows), ROWS_A_RUN)])
+    return np.vstack(
+        [version.predict_proba(rows[at : at + MAX_BATCH_ROWS]) for at in range(0, len(rows), MAX_BATCH_ROWS)]
+    )

@@ -41,11 +41,11 @@ async def _line(
 
     async def on_loop(batch: Matrix) -> None:
         done: asyncio.Future[object] = loop.create_future()
-        loop.call_soon(lambda: done.set_result(version.answer(batch)))
+        loop.call_soon(lambda: done.set_result(version.predict(batch)))
         await done
 
     async def in_thread(batch: Matrix) -> None:
-        await loop.run_in_executor(thread, version.answer, batch)
+        await loop.run_in_executor(thread, version.predict, batch)
 
     on_loop_us, in_thread_us = await _medians_us((on_loop, in_thread), rows, size, runs)
     return (str(size), f"{on_loop_us:.0f}", f"{in_thread_us:.0f}", f"{in_thread_us / on_loop_us - 1:.0%}")

@@ -32,15 +32,15 @@ def read_manifest(folder: Path, model: str, version: int) -> Manifest:
 
 def read_any_manifest(folder: Path, model: str, version: int) -> Manifest | GraphManifest:
     """Read what a version claims, be it of a task or a graph alone; it must be of this model and number."""
-    path = folder / MANIFEST_FILE
-    header = read_claim(_Kind, path)
+    content = _read(folder / MANIFEST_FILE)
+    header = claim_of(_Kind, content, MANIFEST_FILE)
     if header.format != MANIFEST_FORMAT:
         raise ArtifactRefusedError(
             f"it has format {header.format}, this release reads {MANIFEST_FORMAT}; migrate the repository with: "
             "ondeck models migrate"
         )
-    alone = header.kind == "graph"
-    manifest = read_claim(GraphManifest, path) if alone else read_claim(Manifest, path)
+    kind: type[GraphManifest | Manifest] = GraphManifest if header.kind == "graph" else Manifest
+    manifest = claim_of(kind, content, MANIFEST_FILE)
     if (manifest.model, manifest.version) != (model, version):
         raise ArtifactRefusedError(f"its manifest is of {manifest.model} version {manifest.version}")
     return manifest
@@ -76,11 +76,14 @@ def read_claim(kind: type[C], path: Path) -> C:
     Raises:
         ArtifactRefusedError: it is missing, or does not hold what it should.
     """
+    return claim_of(kind, _read(path), path.name)
+
+
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactRefusedError(f"{path.name} is missing") from None
-    return claim_of(kind, content, path.name)
 
 
 def claim_of(kind: type[C], content: bytes, name: str) -> C:

@@ -77,7 +77,11 @@ def verify(folder: Path, model: str, version: int) -> VerifiedGraph | VerifiedVe
     Raises:
         ArtifactRefusedError: something is not as the manifest states; the text says what.
     """
-    manifest = read_any_manifest(folder, model, version)
+    return verify_manifest(folder, read_any_manifest(folder, model, version))
+
+
+def verify_manifest(folder: Path, manifest: Manifest | GraphManifest) -> VerifiedGraph | VerifiedVersion:
+    """Verify a version whose manifest has been read; errors as `verify`."""
     if isinstance(manifest, GraphManifest):
         return _verify_graph(folder, manifest)
     return _verify_version(folder, manifest)

@@ -10,22 +10,22 @@ _ROOT: Final = Path("/sys/fs/cgroup")
 _OF_PROCESS: Final = Path("/proc/self/cgroup")
 
 
-def cores() -> int:
+def cpu_count() -> int:
     """Count the cores of this process, at least one."""
     try:
         membership = _OF_PROCESS.read_text()
     except OSError:  # no Linux
         membership = ""
-    return fewest(_runnable(), (_read(folder) for folder in folders(membership, _ROOT)))
+    return smallest_limit(_runnable(), (_read(folder) for folder in cgroup_folders(membership, _ROOT)))
 
 
-def fewest(runnable: int, limits: Iterable[float | None]) -> int:
+def smallest_limit(runnable: int, limits: Iterable[float | None]) -> int:
     """Take the smallest of the cores that a process may run on and its limits; a part of a core counts as one."""
     known = [limit for limit in limits if limit is not None]
     return max(1, math.ceil(min([float(runnable), *known])))
 
 
-def folders(membership: str, root: Path) -> Iterator[Path]:
+def cgroup_folders(membership: str, root: Path) -> Iterator[Path]:
     """Name the folders whose limits hold for a process, by the text of its /proc/self/cgroup (version 2, version 1)."""
     for line in membership.splitlines():
         _, controllers, name = line.split(":", 2)

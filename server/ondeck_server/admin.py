@@ -19,7 +19,7 @@ class AdminPages:
     """What the pages show: what keeps the server from being ready, its measures, and what channelz sees."""
 
     unready: Callable[[], list[str]]
-    measures: Callable[[], bytes]
+    metrics: Callable[[], bytes]
     channelz: Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -67,7 +67,7 @@ def _readyz(pages: AdminPages) -> Page:
 
 def _metrics(pages: AdminPages) -> Page:
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=pages.measures(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        return web.Response(body=pages.metrics(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     return metrics
 

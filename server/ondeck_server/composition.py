@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry
 from inference import grpc_service_pb2
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_server.batching.batcher import BatchingConfig
-from ondeck_server.health.status import HealthRegistry, ServerHealth, board
+from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
 from ondeck_server.inference.predictor import Predictor
 from ondeck_server.ipc.messages import WorkerStatus
-from ondeck_server.models.load_control import LoadControl, Tell
+from ondeck_server.models.load_control import BroadcastLoad, LoadControl
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 from ondeck_server.players.directory import PlayerDirectory
@@ -32,7 +32,7 @@ from ondeck_server.services.reflection import ReflectionService
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import Services, Transport, carrier_of
 from ondeck_server.transports.grpcio.options import MEBIBYTE
-from ondeck_server.version_policy import rules_of
+from ondeck_server.version_policy import parse_policy
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
@@ -52,49 +52,49 @@ class Components:
     players: PlayerDirectory
     health: HealthRegistry
     registry: CollectorRegistry
-    tell_wish: Tell
+    broadcast_load: BroadcastLoad
 
 
 def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelManager:
     """Make what looks at the repository; it has not looked yet."""
-    manners = BatchingConfig(
+    batching = BatchingConfig(
         max_queued_rows=settings.max_queued_rows,
-        budget_seconds=settings.max_queue_delay_ms / 1000,
+        max_queue_delay_seconds=settings.max_queue_delay_ms / 1000,
         long_runs=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
     )
-    return ModelManager(settings.model_repository, rules_of(settings.version_policy), manners, registry)
+    return ModelManager(settings.model_repository, parse_policy(settings.version_policy), batching, registry)
 
 
 @asynccontextmanager
-async def taking_calls(parts: Components, port: int) -> AsyncIterator[Transport]:
+async def accept_calls(parts: Components, port: int) -> AsyncIterator[Transport]:
     """Take calls on a port that other workers share, for as long as the block; then drain.
 
     Raises:
         CannotListenError: the port cannot be listened on.
         CertificatesRefusedError: what should secure the connections cannot.
     """
-    carrier = carrier_of(_services(parts), parts.settings, parts.registry)
-    await carrier.listen(port)
+    transport = carrier_of(_services(parts), parts.settings, parts.registry)
+    await transport.listen(port)
     try:
-        yield carrier
+        yield transport
     finally:
-        parts.health.dismiss()
-        await carrier.stop(parts.settings.drain_seconds)
+        parts.health.end_watches()
+        await transport.stop(parts.settings.drain_seconds)
 
 
-def report_of(models: ModelManager, players: PlayerDirectory, *, listening: bool) -> WorkerStatus:
+def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: bool) -> WorkerStatus:
     """Tell the supervisor what a worker has and serves."""
     versions = models.versions.values()
-    standing = standing_of(models, players)
+    health = server_health(models, players)
     return WorkerStatus(
-        settled=True,
+        ready=True,
         listening=listening,
-        serving=board(standing),
+        serving=statuses(health),
         missing=_missing(models),
         loaded=tuple(f"{each.model} {each.number}" for each in versions if each.state is VersionState.LOADED),
         refused={f"{each.model} {each.number}": each.reason for each in versions if each.state is VersionState.REFUSED},
-        wanted=standing.wanted,
-        actual=standing.actual,
+        desired=health.desired,
+        applied=health.applied,
     )
 
 
@@ -107,14 +107,14 @@ def _missing(models: ModelManager) -> tuple[str, ...]:
     return tuple(f"models/{model} does not serve" for model, serves in required.items() if not serves)
 
 
-def standing_of(models: ModelManager, players: PlayerDirectory) -> ServerHealth:
+def server_health(models: ModelManager, players: PlayerDirectory) -> ServerHealth:
     """Tell what health is made of."""
     return ServerHealth(
         services=SERVICES,
-        apart={PLAYERS.full_name: players.ready},
-        answering={key: version.state is VersionState.LOADED for key, version in models.versions.items()},
-        wanted={model: line.aliases for model, line in models.repository.lines.items()},
-        actual=models.actual,
+        independent={PLAYERS.full_name: players.is_loaded},
+        loaded={key: version.state is VersionState.LOADED for key, version in models.versions.items()},
+        desired={model: line.aliases for model, line in models.repository.entries.items()},
+        applied=models.applied_aliases,
         unloaded=models.unloaded,
     )
 
@@ -135,6 +135,6 @@ def _services(parts: Components) -> Services:
 
 
 def _open_inference(parts: Components, operators: OperatorList, rates: GcraLimiter) -> OpenInferenceService:
-    told = parts.health
-    wishes = LoadControl(parts.models, operators, parts.tell_wish, lambda: told.told)
-    return OpenInferenceService(parts.models, wishes, lambda: told.told.get("", False), rates)
+    health = parts.health
+    load_control = LoadControl(parts.models, parts.broadcast_load, lambda: health.statuses)
+    return OpenInferenceService(parts.models, load_control, operators, lambda: health.statuses.get("", False), rates)

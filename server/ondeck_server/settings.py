@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from ondeck_runtime.cpu_quota import cores
-from ondeck_server.batching.batcher import ROWS_A_RUN
-from ondeck_server.version_policy import FORM, rules_of
+from ondeck_runtime.cpu_quota import cpu_count
+from ondeck_server.batching.batcher import MAX_BATCH_ROWS
+from ondeck_server.version_policy import FORM, parse_policy
 from ondeck_store.settings import StoreSettings
 
 
@@ -23,7 +23,10 @@ class ServerSettings(StoreSettings):
         default="nghttp2", description="HTTP/2 implementation of the server: nghttp2, or the slower reference grpcio"
     )
     workers: int = Field(
-        default_factory=cores, ge=1, le=1024, description="worker processes that serve calls; unset: one per CPU core"
+        default_factory=cpu_count,
+        ge=1,
+        le=1024,
+        description="worker processes that serve calls; unset: one per CPU core",
     )
     shutdown_delay_seconds: float = Field(
         default=1,
@@ -87,7 +90,7 @@ class ServerSettings(StoreSettings):
         default=300, gt=0, le=86400, description="seconds between reads of new players from the database"
     )
     max_queued_rows: int = Field(
-        default=100_000, ge=ROWS_A_RUN, description="rows of one model that may be queued in a worker"
+        default=100_000, ge=MAX_BATCH_ROWS, description="rows of one model that may be queued in a worker"
     )
     max_queue_delay_ms: float = Field(
         default=0, ge=0, le=1000, description="milliseconds a row may wait for a larger batch; 0: it never waits"
@@ -100,7 +103,7 @@ class ServerSettings(StoreSettings):
     @field_validator("version_policy")
     @classmethod
     def _rules(cls, text: str) -> str:
-        rules_of(text)
+        parse_policy(text)
         return text
 
     rate_limit_rows_per_second: float = Field(

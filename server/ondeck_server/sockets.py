@@ -26,7 +26,7 @@ def address_of(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
+def resolve_host(host: str) -> list[tuple[socket.AddressFamily, str]]:
     """List the addresses that a host has.
 
     Raises:
@@ -46,7 +46,7 @@ def bind_all(
     """
     found: list[socket.socket] = []
     refused = OSError(errno.EADDRNOTAVAIL, "no address")
-    for family, address in addresses(host):
+    for family, address in resolve_host(host):
         try:
             found.append(bind(family, address, port))
         except OSError as failed:

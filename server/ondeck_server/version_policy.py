@@ -33,7 +33,7 @@ class VersionPolicy:
         return self.by_model.get(model, self.usual)
 
 
-def rules_of(text: str) -> VersionPolicy:
+def parse_policy(text: str) -> VersionPolicy:
     """Read rules.
 
     Raises:

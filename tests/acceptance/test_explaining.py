@@ -40,7 +40,7 @@ def test_far_more_orders_tell_the_same_within_the_standard_errors(root: Path, na
         usual = plan(question, affordable_rows(len(version.task.outcomes)))
         same_base = replace(question, background=question.background[np.unique(usual.game.starts)])
         thorough = plan(same_base, FAR_MORE_ROWS)
-        found, nearer = (each.explain(version.probabilities(each.rows)) for each in (usual, thorough))
+        found, nearer = (each.explain(version.predict_proba(each.rows)) for each in (usual, thorough))
         np.testing.assert_allclose(found.contributions.sum(axis=0), found.probabilities - found.base_rates, atol=1e-9)
         error = np.hypot(found.standard_errors, nearer.standard_errors) + NEGLIGIBLE
         misses.append(np.abs(found.contributions - nearer.contributions) / error)

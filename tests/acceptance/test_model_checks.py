@@ -34,14 +34,14 @@ def instances(version: LoadedVersion) -> Matrix:
 
 
 def test_probabilities_are_from_0_to_1_and_sum_to_1(version: LoadedVersion, instances: Matrix) -> None:
-    given = version.probabilities(instances)
+    given = version.predict_proba(instances)
     assert ((given >= 0) & (given <= 1)).all()
     np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-5)
 
 
 def test_a_batch_is_answered_as_its_rows_are(version: LoadedVersion, instances: Matrix) -> None:
-    alone = np.vstack([version.probabilities(instances[row : row + 1]) for row in range(100)])
-    np.testing.assert_allclose(version.probabilities(instances)[:100], alone, atol=1e-6)
+    alone = np.vstack([version.predict_proba(instances[row : row + 1]) for row in range(100)])
+    np.testing.assert_allclose(version.predict_proba(instances)[:100], alone, atol=1e-6)
 
 
 def test_the_order_in_which_columns_are_given_is_irrelevant(version: LoadedVersion, instances: Matrix) -> None:
@@ -56,14 +56,14 @@ def test_a_code_that_nobody_knows_is_answered_as_one_that_is_not_given(
     coded = [field.codes is not None for field in version.task.instance.fields]
     unknown, absent = instances.copy(), instances.copy()
     unknown[:, coded], absent[:, coded] = 99, np.nan
-    given = version.probabilities(unknown)
+    given = version.predict_proba(unknown)
     assert np.isfinite(given).all()
-    np.testing.assert_allclose(given, version.probabilities(absent), atol=1e-6)
+    np.testing.assert_allclose(given, version.predict_proba(absent), atol=1e-6)
 
 
 def test_a_row_of_which_nothing_is_known_gets_a_finite_answer(version: LoadedVersion) -> None:
     nothing = np.full((1, len(version.task.instance.fields)), np.nan, dtype=np.float32)
-    assert np.isfinite(version.probabilities(nothing)).all()
+    assert np.isfinite(version.predict_proba(nothing)).all()
 
 
 def test_no_feature_is_made_of_what_is_known_only_afterwards(version: LoadedVersion) -> None:
@@ -82,6 +82,6 @@ def test_a_called_strike_is_the_less_likely_the_further_the_pitch_is_from_the_zo
             fields = {"plate_x": x + dx * steps, "plate_z": z + dz * steps, "stand": np.full(len(steps), stand)}
             known = {"sz_top": 3.4, "sz_bot": 1.6, "release_speed": 93, "balls": 1, "strikes": 1, "p_throws": 2}
             columns = fields | {name: np.full(len(steps), value) for name, value in known.items()}
-            strike = model.probabilities(PITCH.matrix(columns, len(steps)))[:, 1]
+            strike = model.predict_proba(PITCH.matrix(columns, len(steps)))[:, 1]
             assert (np.diff(strike) <= 2e-3).all(), (stand, dx, dz, strike)
             assert strike[-1] < 0.01 < strike[0]

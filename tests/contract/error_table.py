@@ -5,7 +5,7 @@ A request is written as JSON is; `bytes` are sent as they are. What is promised 
 
 from typing import Any, Final
 
-from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.error_rows import (
     ANY_STATE,
@@ -35,7 +35,7 @@ def balls(rows: int) -> dict[str, list[float]]:
     return {"launch_speed": [100.0] * rows, "launch_angle": [20.0] * rows}
 
 
-BALLS: Final = balls(ROWS_A_RUN)
+BALLS: Final = balls(MAX_BATCH_ROWS)
 CROWD: Final = Crowd(
     rpc="ondeck.v1.PredictionService/BatchPredict",
     request={"model": {"name": MODEL, "alias": "slow"}, "batted_balls": BALLS},

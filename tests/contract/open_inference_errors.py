@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from ondeck_core.tasks import TASKS
-from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.error_rows import (
     ANY_STATE,
@@ -61,12 +61,12 @@ INFERRING: Final[dict[Row, Cell]] = {
         says="try again",
         crowd=Crowd(
             rpc="inference.GRPCInferenceService/ModelInfer",
-            request={"model_name": MODEL, "model_version": "slow", **tensor(ROWS_A_RUN)},
+            request={"model_name": MODEL, "model_version": "slow", **tensor(MAX_BATCH_ROWS)},
         ),
     ),
     Row.RATE: inferred(server="strict", reason="RATE_EXCEEDED", says="try again in ", again=20),
     Row.LATE: inferred(
-        rows=ROWS_A_RUN,
+        rows=MAX_BATCH_ROWS,
         request={"parameters": {"timeout": {"int64_param": "1"}}},  # microseconds
         reason="DEADLINE_EXCEEDED",
         says=" ms are left",

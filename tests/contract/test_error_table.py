@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck_core.manifest import ALIASES_FILE
 from ondeck_registry.alias_log import AUDIT_FILE
-from ondeck_server.batching.batcher import ROWS_A_RUN
+from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_store.database import Database
 from tests.contract.error_rows import PROMISES, Crowd, Provoked, Row
 from tests.contract.error_table import TABLE, UNREADABLE_ALIASES
@@ -74,7 +74,7 @@ def servers(
     ways: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "troubled": ((), {}),
         "strict": ((), {"rate_limit_rows_per_second": "0.5", "operators": "deploy"}),
-        "crowded": (("--home", str(store_home)), {"max_queued_rows": ROWS_A_RUN}),
+        "crowded": (("--home", str(store_home)), {"max_queued_rows": MAX_BATCH_ROWS}),
         "secured": ((), {**tls, "operators": "deploy"}),
     }
     shown = {"secured": authority.credentials(authority.sign("scout.example"))}

@@ -7,21 +7,23 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.models.manager import ModelManager
-from ondeck_server.version_policy import rules_of
+from ondeck_server.version_policy import parse_policy
 
 
-def manners(max_queued_rows: int = 10**6, budget_seconds: float = 0) -> BatchingConfig:
+def batching_config(max_queued_rows: int = 10**6, max_queue_delay_seconds: float = 0) -> BatchingConfig:
     return BatchingConfig(
-        max_queued_rows=max_queued_rows, budget_seconds=budget_seconds, long_runs=ThreadPoolExecutor(max_workers=1)
+        max_queued_rows=max_queued_rows,
+        max_queue_delay_seconds=max_queue_delay_seconds,
+        long_runs=ThreadPoolExecutor(max_workers=1),
     )
 
 
 def models_of(folder: Path, rules: str = "latest:1") -> ModelManager:
-    return ModelManager(folder, rules_of(rules), manners(), CollectorRegistry())
+    return ModelManager(folder, parse_policy(rules), batching_config(), CollectorRegistry())
 
 
 async def opened_models(folder: Path, rules: str = "latest:1") -> ModelManager:
     models = models_of(folder, rules)
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     return models

@@ -65,7 +65,7 @@ def test_the_probability_is_that_of_predict_and_the_base_rate_that_of_the_backgr
 ) -> None:
     version = load(explaining_repository / task.name / "1", task.name, 1)
     assert version.background is not None
-    base_rates = version.probabilities(version.background).astype(np.float64).mean(axis=0)
+    base_rates = version.predict_proba(version.background).astype(np.float64).mean(axis=0)
     for row in make_up_instances(task.instance, 6, seed=6):
         request = PredictRequest(model=ModelSpec(name=task.name), **{task.instance.path: message(task.instance, row)})
         predicted = predictions.Predict(request).prediction

@@ -239,7 +239,7 @@ def test_a_model_of_a_task_takes_its_features_nan_where_absent(
     assert np.isnan(features).any()
     answer = service.ModelInfer(typed(features, task.name, "features"))
     number = aliases(models, task.name)[PRODUCTION]
-    expected = load(models / task.name / str(number), task.name, number).probabilities(instances)
+    expected = load(models / task.name / str(number), task.name, number).predict_proba(instances)
     np.testing.assert_allclose(answer.outputs[0].contents.fp32_contents, expected.ravel(), atol=1e-6)
 
 

@@ -44,7 +44,7 @@ async def told() -> AsyncIterator[Told]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     yield Told(health=health, target=f"127.0.0.1:{port}")
-    health.dismiss()
+    health.end_watches()
     await server.stop(1)
 
 
@@ -68,7 +68,7 @@ def listed(channel: Any) -> Any:
 
 
 async def test_list_tells_of_every_name(told: Told) -> None:
-    told.health.tell({"": True, "models/ball": False})
+    told.health.update({"": True, "models/ball": False})
     async with grpc.aio.insecure_channel(told.target) as channel:
         answer = await listed(channel)(HealthListRequest())
     assert {name: each.status for name, each in answer.statuses.items()} == {"": SERVING, "models/ball": NOT_SERVING}
@@ -78,18 +78,18 @@ async def test_a_watch_of_an_unknown_name_says_so_until_it_is_known(told: Told) 
     async with grpc.aio.insecure_channel(told.target) as channel:
         call: Any = health(channel).Watch(HealthCheckRequest(service="models/ball"))
         assert (await call.read()).status == UNKNOWN
-        told.health.tell({"models/ball": False})
+        told.health.update({"models/ball": False})
         assert (await call.read()).status == NOT_SERVING
-        told.health.tell({"models/ball": True})
+        told.health.update({"models/ball": True})
         assert (await call.read()).status == SERVING
-        told.health.leave()
+        told.health.enter_graceful_shutdown()
         assert (await call.read()).status == NOT_SERVING
-        told.health.dismiss()
+        told.health.end_watches()
         assert await call.read() is grpc.aio.EOF
 
 
 async def test_a_check_of_an_unknown_name_is_not_found_and_says_which_there_are(told: Told) -> None:
-    told.health.tell({"": True, "models/ball": True})
+    told.health.update({"": True, "models/ball": True})
     async with grpc.aio.insecure_channel(told.target) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await health(channel).Check(HealthCheckRequest(service="models/bull"))
@@ -103,14 +103,14 @@ async def test_a_check_of_an_unknown_name_is_not_found_and_says_which_there_are(
 
 
 async def test_a_thousand_watches_come_and_go_and_leave_nothing_behind(told: Told) -> None:
-    told.health.tell({"": True})
+    told.health.update({"": True})
     before = len(asyncio.all_tasks())
     async with grpc.aio.insecure_channel(told.target) as channel:
         calls: list[Any] = [health(channel).Watch(HealthCheckRequest()) for _ in range(1000)]
         for call in calls:
             assert (await call.read()).status == SERVING
         assert told.health.watchers == 1000
-        told.health.tell({"": False})
+        told.health.update({"": False})
         for call in calls[::2]:
             assert (await call.read()).status == NOT_SERVING
         for call in calls:

@@ -12,11 +12,11 @@ import pytest
 from ondeck_core.errors import ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_registry.aliases import AliasDecision, move_alias
-from ondeck_server.composition import report_of
+from ondeck_server.composition import worker_status
 from ondeck_server.models.catalog import CHANGED, ModelRef
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
-from ondeck_server.models.watcher import kept_current
+from ondeck_server.models.watcher import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
 from ondeck_trainer.artifact.golden_rows import make_up_instances
@@ -42,7 +42,7 @@ def promote(folder: Path, number: int, alias: str = PRODUCTION) -> None:
 
 async def until(models: ModelManager, holds: Callable[[], bool]) -> None:
     changed = asyncio.Event()
-    models.tell(changed.set)
+    models.subscribe(changed.set)
     async with asyncio.timeout(20):
         while not holds():
             await changed.wait()
@@ -56,18 +56,18 @@ def answering(models: ModelManager) -> int:
 
 async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_followed(folder: Path) -> None:
     models = await opened_models(folder)
-    async with kept_current(models, repository_poll_seconds=60):
+    async with watch_repository(models, repository_poll_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         await until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
         assert answering(models) == 1
         promote(folder, 2)
-        await until(models, lambda: models.actual[MODEL][PRODUCTION] == 2)
+        await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
         assert answering(models) == 2
         await until(models, lambda: models.versions[OLD].state is VersionState.PRESENT)
         instances = make_up_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
         old = await opened_models(folder, "all")
-        before = old.task_lease(ModelRef(model=MODEL, version=1)).version.probabilities(instances)
-        after = old.task_lease(ModelRef(model=MODEL, version=2)).version.probabilities(instances)
+        before = old.task_lease(ModelRef(model=MODEL, version=1)).version.predict_proba(instances)
+        after = old.task_lease(ModelRef(model=MODEL, version=2)).version.predict_proba(instances)
         np.testing.assert_allclose(after, shifted(before, SHIFT), atol=1e-5)
 
 
@@ -79,10 +79,10 @@ async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
 
     monkeypatch.setattr("ondeck_server.models.watcher.awatch", no_watches)
     models = await opened_models(folder)
-    async with kept_current(models, repository_poll_seconds=0.05):
+    async with watch_repository(models, repository_poll_seconds=0.05):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         promote(folder, 2)
-        await until(models, lambda: models.actual[MODEL][PRODUCTION] == 2)
+        await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
 
 
 async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves(folder: Path) -> None:
@@ -90,8 +90,8 @@ async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves
     (folder / MODEL / "2" / MODEL_FILE).write_bytes(b"no graph")
     models = await opened_models(folder)
     promote(folder, 2)
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     assert answering(models) == 1
     assert models.serving() == {MODEL: True}
     refused = models.versions[NEW]
@@ -105,20 +105,20 @@ async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves
 async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folder: Path) -> None:
     models = await opened_models(folder)
     half = put_half(folder, MODEL, 2)
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     assert (models.versions[NEW].state, models.versions[NEW].reason) == (VersionState.REFUSED, "model.onnx is missing")
     shutil.copy(folder / MODEL / "1" / MODEL_FILE, half / MODEL_FILE)
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     assert models.versions[NEW].state is VersionState.LOADED
 
 
 async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Path) -> None:
     models = await opened_models(folder)
     (folder / MODEL / "1" / MODEL_FILE).write_bytes(b"edited")
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     assert (models.versions[OLD].state, models.versions[OLD].reason) == (VersionState.LOADED, CHANGED)
     assert answering(models) == 1
     again = await opened_models(folder)
@@ -128,8 +128,8 @@ async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Pa
 async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: Path) -> None:
     models = await opened_models(folder)
     shutil.rmtree(folder / MODEL / "1")
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     assert answering(models) == 1
     assert (models.versions[OLD].state, models.versions[OLD].reason) == (VersionState.LOADED, CHANGED)
     assert models.versions[OLD].manifest is not None
@@ -140,16 +140,16 @@ async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     models = await opened_models(folder)
     held = models.task_lease(NOW)
     promote(folder, 2)
-    await models.look()
+    await models.refresh()
     await asyncio.sleep(0.05)
     assert models.versions[OLD].state is VersionState.UNLOADING
-    assert held.version.probabilities(make_up_instances(held.version.task.instance, 1, seed=3)).shape[0] == 1
+    assert held.version.predict_proba(make_up_instances(held.version.task.instance, 1, seed=3)).shape[0] == 1
     session = weakref.ref(held.version.session)
     with pytest.raises(ModelNotLoadedError, match="unloading"):
         models.task_lease(ModelRef(model=MODEL, version=1))
     held.release()
     del held
-    await models.settle()
+    await models.wait_idle()
     assert models.versions[OLD].state is VersionState.PRESENT
     gc.collect()
     assert session() is None
@@ -162,51 +162,51 @@ async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_re
     players = PlayerDirectory(ServerSettings(), changed=told)
     shutil.copytree(small_repository / "whiff", folder / "whiff")
     models = await opened_models(folder)
-    models.wish(MODEL, loaded=False)
-    await models.settle()
-    report = report_of(models, players, listening=True)
+    models.request_load(MODEL, loaded=False)
+    await models.wait_idle()
+    report = worker_status(models, players, listening=True)
     assert (report.serving[""], report.missing) == (True, ())
-    models.wish("whiff", loaded=False)
-    await models.settle()
-    report = report_of(models, players, listening=True)
+    models.request_load("whiff", loaded=False)
+    await models.wait_idle()
+    report = worker_status(models, players, listening=True)
     assert (report.serving[""], report.missing) == (False, ("every model was unloaded on request",))
 
 
 async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept(folder: Path) -> None:
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     models = await opened_models(folder)
-    assert models.holdings.sessions == 2
+    assert models.resources.sessions == 2
     with models.task_lease(ModelRef(model=MODEL, version=2)) as lease:
         shutil.rmtree(folder / MODEL / "2")
-        await models.look()
-        assert (models.holdings.leases, NEW in models.tallies) == (1, True)
+        await models.refresh()
+        assert (models.resources.leases, NEW in models.stats) == (1, True)
         del lease
-    await models.settle()
+    await models.wait_idle()
     gc.collect()
-    assert (models.holdings.leases, models.holdings.sessions) == (0, 1)
-    assert set(models.tallies) == {OLD}
+    assert (models.resources.leases, models.resources.sessions) == (0, 1)
+    assert set(models.stats) == {OLD}
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     assert models.versions[NEW].state is VersionState.LOADED
 
 
 async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
     models = await opened_models(folder)
-    models.wish(MODEL, loaded=False)
-    await models.settle()
+    models.request_load(MODEL, loaded=False)
+    await models.wait_idle()
     with pytest.raises(ModelNotLoadedError, match="unloaded on request"):
         models.task_lease(NOW)
     assert models.serving() == {MODEL: False}
-    models.wish(MODEL, loaded=True)
-    await models.settle()
+    models.request_load(MODEL, loaded=True)
+    await models.wait_idle()
     assert answering(models) == 1
 
 
 async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
     models = await opened_models(folder)
     (folder / MODEL / "aliases.json").write_text("{")
-    async with kept_current(models, repository_poll_seconds=0.02):
+    async with watch_repository(models, repository_poll_seconds=0.02):
         await asyncio.sleep(0.2)
     assert answering(models) == 1
 
@@ -214,13 +214,13 @@ async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
 async def test_a_version_that_goes_before_its_load_begins_holds_up_no_other(folder: Path) -> None:
     models = await opened_models(folder)
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
-    await models.look()  # its load is due, and has not begun
+    await models.refresh()  # its load is due, and has not begun
     shutil.rmtree(folder / MODEL / "2")
-    models.repository.lines, models.repository.seen = models.repository.read()
-    await models.settle()
+    models.repository.entries, models.repository.versions = models.repository.read()
+    await models.wait_idle()
     publish_sibling(folder, MODEL, 3, shift=SHIFT)
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
     assert models.versions[MODEL, 3].state is VersionState.LOADED
 
 

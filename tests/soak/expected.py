@@ -36,7 +36,7 @@ class ExpectedResults:
         self._task = TASKS[model]
         self._spec = ModelSpec(name=model)
         instances = generate_instances(self._task.instance, _INSTANCES)
-        probabilities = load(models / model / "1", model, 1).probabilities(instances)
+        probabilities = load(models / model / "1", model, 1).predict_proba(instances)
         is_clear = (probabilities[:, 0] > _MIN_PROBABILITY) & (probabilities[:, 0] < 1 - _MIN_PROBABILITY)
         self._instances: Matrix = instances[is_clear]
         self._expected = cache(lambda version: shifted(probabilities[is_clear], shift_of(version)))

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.instances import Matrix
-from ondeck_server.batching.batcher import INLINE_SECONDS, ROWS_A_RUN, Batcher
+from ondeck_server.batching.batcher import INLINE_SECONDS, MAX_BATCH_ROWS, Batcher
 from ondeck_server.batching.latency_model import LatencyModel, TimedRun
 from ondeck_server.batching.queue import DeadlineUnmeetableError, Outputs, Priority, QueueFullError
 from ondeck_server.models.loader import LoadedVersion, load
 from ondeck_trainer.artifact.golden_rows import make_up_instances
-from tests.factories.model_managers import manners
+from tests.factories.model_managers import batching_config
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
 SLOW = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])  # a millisecond a row
@@ -47,7 +47,7 @@ def assert_own(ran: Outputs, asked: Matrix) -> None:
 
 async def test_callers_of_one_turn_share_one_run() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners())
+    batcher = Batcher(graph.run, batching_config())
     answers = await asyncio.gather(*(batcher.submit(numbered(1, at)) for at in range(10)))
     assert graph.runs == [10]
     for at, ran in enumerate(answers):
@@ -56,7 +56,7 @@ async def test_callers_of_one_turn_share_one_run() -> None:
 
 CALLERS = st.lists(
     st.tuples(
-        st.integers(1, 3 * ROWS_A_RUN),
+        st.integers(1, 3 * MAX_BATCH_ROWS),
         st.sampled_from(["wait", "cancel at once", "cancel later", "come later", "in too little time", "in time"]),
         st.sampled_from([None, *Priority]),
     ),
@@ -66,12 +66,12 @@ CALLERS = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(callers=CALLERS, pace=st.sampled_from([None, SLOW]), budget=st.sampled_from([0, 0.002]))
+@given(callers=CALLERS, latency=st.sampled_from([None, SLOW]), budget=st.sampled_from([0, 0.002]))
 async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order(
-    callers: Sequence[tuple[int, str, Priority | None]], pace: LatencyModel | None, budget: float
+    callers: Sequence[tuple[int, str, Priority | None]], latency: LatencyModel | None, budget: float
 ) -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(budget_seconds=budget), pace=pace, clock=graph.clock)
+    batcher = Batcher(graph.run, batching_config(max_queue_delay_seconds=budget), latency=latency, clock=graph.clock)
     asked: list[tuple[Matrix, asyncio.Task[Outputs]]] = []
     most_rows = 0
     for rows, how, priority in callers:
@@ -79,7 +79,7 @@ async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order
             await asyncio.sleep(0)
         instances = numbered(rows, start=most_rows)
         within = {"in too little time": -1.0, "in time": 1e9}.get(how)
-        task = asyncio.create_task(batcher.answer(instances, within, priority))
+        task = asyncio.create_task(batcher.infer(instances, within, priority))
         if how == "in too little time":
             with pytest.raises(DeadlineUnmeetableError):
                 await task
@@ -94,15 +94,15 @@ async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order
     for instances, task in asked:
         assert_own(await task, instances)
     async with asyncio.timeout(10):
-        while batcher._waiting.rows:  # noqa: ASYNC110  the batcher tells nobody that all have gone
+        while batcher._queue.rows:  # noqa: ASYNC110  the batcher tells nobody that all have gone
             await asyncio.sleep(0.001)
     assert sum(len(instances) for instances, _ in asked) <= sum(graph.runs) <= most_rows
-    assert max(graph.runs, default=0) <= ROWS_A_RUN
+    assert max(graph.runs, default=0) <= MAX_BATCH_ROWS
 
 
 async def test_what_is_cancelled_before_its_run_is_not_run() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners())
+    batcher = Batcher(graph.run, batching_config())
     kept, left = batcher.submit(numbered(3)), batcher.submit(numbered(40))
     left.cancel()
     assert_own(await kept, numbered(3))
@@ -111,8 +111,8 @@ async def test_what_is_cancelled_before_its_run_is_not_run() -> None:
 
 async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_run() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(), clock=graph.clock)
-    batcher._pace = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])
+    batcher = Batcher(graph.run, batching_config(), clock=graph.clock)
+    batcher._latency = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])
     ahead = batcher.submit(numbered(30))
     with pytest.raises(DeadlineUnmeetableError, match="31 ms of runs are ahead, 20 ms are left"):
         batcher.submit(numbered(1), 0.020)
@@ -123,23 +123,25 @@ async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_ru
 
 async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_run() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(), pace=SLOW, clock=graph.clock)
+    batcher = Batcher(graph.run, batching_config(), latency=SLOW, clock=graph.clock)
     with pytest.raises(DeadlineUnmeetableError):
-        await batcher.answer(numbered(3 * ROWS_A_RUN), 0.5)
+        await batcher.infer(numbered(3 * MAX_BATCH_ROWS), 0.5)
     assert not graph.runs
 
 
 async def test_a_large_call_goes_first_where_its_caller_says_so() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners())
-    await asyncio.gather(batcher.answer(numbered(200)), batcher.answer(numbered(ROWS_A_RUN - 1), None, INTERACTIVE))
-    assert graph.runs == [ROWS_A_RUN - 1, 200]
+    batcher = Batcher(graph.run, batching_config())
+    await asyncio.gather(batcher.infer(numbered(200)), batcher.infer(numbered(MAX_BATCH_ROWS - 1), None, INTERACTIVE))
+    assert graph.runs == [MAX_BATCH_ROWS - 1, 200]
 
 
 async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
     graph = Doubling()
     batcher = Batcher(
-        graph.run, manners(), pace=LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])
+        graph.run,
+        batching_config(),
+        latency=LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)]),
     )
     bulk = batcher.submit(numbered(200), None, BULK)
     small = batcher.submit(numbered(1), 0.01, INTERACTIVE)
@@ -157,7 +159,7 @@ async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for
         assert go_on.wait(10)
         return rows, rows[:, 0]
 
-    batcher = Batcher(run, manners(), pace=SLOW, clock=lambda: now[0])
+    batcher = Batcher(run, batching_config(), latency=SLOW, clock=lambda: now[0])
     long = batcher.submit(numbered(200), None, BULK)  # 200 ms
     await begun.wait()
     now[0] = 0.05
@@ -170,17 +172,17 @@ async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for
 
 
 def test_the_pace_is_learned_from_runs() -> None:
-    pace = LatencyModel([TimedRun(rows=1, seconds=0.002), TimedRun(rows=101, seconds=0.102)])
-    assert pace.seconds(50) == pytest.approx(0.051)
+    latency = LatencyModel([TimedRun(rows=1, seconds=0.002), TimedRun(rows=101, seconds=0.102)])
+    assert latency.seconds(50) == pytest.approx(0.051)
     for _ in range(100):
-        pace.learn(TimedRun(rows=10, seconds=0.022))
-    assert pace.seconds(50) == pytest.approx(0.102, rel=0.01)
-    assert pace.rows_within(0.102) in {49, 50}
+        latency.update(TimedRun(rows=10, seconds=0.022))
+    assert latency.seconds(50) == pytest.approx(0.102, rel=0.01)
+    assert latency.rows_within(0.102) in {49, 50}
 
 
 async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(max_queued_rows=5))
+    batcher = Batcher(graph.run, batching_config(max_queued_rows=5))
     first = batcher.submit(numbered(4))
     with pytest.raises(QueueFullError, match="4 rows wait already, 5 may"):
         batcher.submit(numbered(2))
@@ -191,14 +193,14 @@ async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
 
 async def test_a_call_larger_than_the_queue_is_taken_where_nobody_waits() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(max_queued_rows=5))
-    assert_own(await batcher.answer(numbered(7)), numbered(7))
+    batcher = Batcher(graph.run, batching_config(max_queued_rows=5))
+    assert_own(await batcher.infer(numbered(7)), numbered(7))
 
 
 async def test_a_large_call_fills_the_queue_with_all_of_its_rows() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(max_queued_rows=3 * ROWS_A_RUN))
-    large = asyncio.create_task(batcher.answer(numbered(3 * ROWS_A_RUN)))
+    batcher = Batcher(graph.run, batching_config(max_queued_rows=3 * MAX_BATCH_ROWS))
+    large = asyncio.create_task(batcher.infer(numbered(3 * MAX_BATCH_ROWS)))
     await asyncio.sleep(0)
     with pytest.raises(QueueFullError):
         batcher.submit(numbered(1))
@@ -210,29 +212,29 @@ async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
     running, go_on = threading.Event(), threading.Event()
 
     def run(rows: Matrix) -> Outputs:
-        if len(rows) == ROWS_A_RUN:
+        if len(rows) == MAX_BATCH_ROWS:
             running.set()
             go_on.wait(30)
         return (rows,)
 
     batcher = Batcher(
         run,
-        manners(),
-        pace=LatencyModel([TimedRun(rows=1, seconds=1e-4), TimedRun(rows=256, seconds=2 * INLINE_SECONDS)]),
+        batching_config(),
+        latency=LatencyModel([TimedRun(rows=1, seconds=1e-4), TimedRun(rows=256, seconds=2 * INLINE_SECONDS)]),
     )
-    large = asyncio.create_task(batcher.answer(numbered(2 * ROWS_A_RUN)))
+    large = asyncio.create_task(batcher.infer(numbered(2 * MAX_BATCH_ROWS)))
     while not running.is_set():  # noqa: ASYNC110  it is set in another thread
         await asyncio.sleep(0.001)
     for _ in range(3):
         assert (await batcher.submit(numbered(1)))[0].shape == (1, 1)
     assert not large.done()
     go_on.set()
-    assert (await large)[0].shape == (2 * ROWS_A_RUN, 1)
+    assert (await large)[0].shape == (2 * MAX_BATCH_ROWS, 1)
 
 
 async def test_a_row_waits_for_company_if_it_may() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(budget_seconds=2))
+    batcher = Batcher(graph.run, batching_config(max_queue_delay_seconds=2))
     first = batcher.submit(numbered(1))
     await asyncio.sleep(0.005)
     await asyncio.gather(first, batcher.submit(numbered(2)))
@@ -241,9 +243,11 @@ async def test_a_row_waits_for_company_if_it_may() -> None:
 
 async def test_a_full_run_does_not_wait_for_company() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, manners(budget_seconds=30))
-    await asyncio.wait_for(asyncio.gather(batcher.submit(numbered(1)), batcher.submit(numbered(ROWS_A_RUN - 1))), 10)
-    assert graph.runs == [ROWS_A_RUN]
+    batcher = Batcher(graph.run, batching_config(max_queue_delay_seconds=30))
+    await asyncio.wait_for(
+        asyncio.gather(batcher.submit(numbered(1)), batcher.submit(numbered(MAX_BATCH_ROWS - 1))), 10
+    )
+    assert graph.runs == [MAX_BATCH_ROWS]
 
 
 async def test_a_run_that_fails_is_told_to_each_of_its_callers_and_the_next_goes_on() -> None:
@@ -252,7 +256,7 @@ async def test_a_run_that_fails_is_told_to_each_of_its_callers_and_the_next_goes
             raise ArithmeticError("a graph that cannot take two")
         return (rows,)
 
-    batcher = Batcher(run, manners())
+    batcher = Batcher(run, batching_config())
     answers = await asyncio.gather(batcher.submit(numbered(1)), batcher.submit(numbered(1)), return_exceptions=True)
     assert [type(each) for each in answers] == [ArithmeticError] * 2
     assert (await batcher.submit(numbered(1)))[0].shape == (1, 1)
@@ -264,11 +268,11 @@ def version(small_repository: Path) -> LoadedVersion:
 
 
 async def test_a_real_version_answers_in_batches_as_it_does_alone(version: LoadedVersion) -> None:
-    batcher = Batcher(version.answer, manners(), pace=version.pace)
+    batcher = Batcher(version.predict, batching_config(), latency=version.latency)
     instances = make_up_instances(version.task.instance, 600, 5)
     small = [batcher.submit(instances[at : at + 1]) for at in range(20)]
-    large = await batcher.answer(instances)
-    alone = version.answer(instances)
+    large = await batcher.infer(instances)
+    alone = version.predict(instances)
     for batched, expected in zip(large, alone, strict=True):
         np.testing.assert_allclose(batched, expected, atol=1e-6)
     np.testing.assert_allclose(np.concatenate([(await each)[0] for each in small]), alone[0][:20], atol=1e-6)

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from ondeck_server.security.tls import CertificateReloader, InvalidCertificatesError, files_of, read_certificates
+from ondeck_server.security.tls import (
+    CertificateReloader,
+    InvalidCertificatesError,
+    certificate_files,
+    read_certificates,
+)
 from ondeck_server.settings import ServerSettings
 from tests.fixtures.tls import Authority, Pair
 
@@ -34,11 +39,11 @@ def settings(pair: Pair, client_ca: Path | None = None) -> ServerSettings:
 def test_half_of_what_tls_needs_is_refused_by_name(given: set[str], lacking: str) -> None:
     words: dict[str, Any] = {name: Path("x.pem") for name in given}
     with pytest.raises(InvalidCertificatesError, match=lacking):
-        files_of(ServerSettings(**words))
+        certificate_files(ServerSettings(**words))
 
 
 def test_without_certificates_nothing_is_secured() -> None:
-    assert files_of(ServerSettings()) is None
+    assert certificate_files(ServerSettings()) is None
 
 
 def gone(path: Path) -> None:
@@ -68,37 +73,37 @@ WRONG: dict[str, Callable[[Pair, Authority], object]] = {
 @pytest.mark.parametrize("complaint", WRONG)
 def test_a_file_that_cannot_secure_anything_is_refused_by_name(signing: Authority, pair: Pair, complaint: str) -> None:
     WRONG[complaint](pair, signing)
-    files = files_of(settings(pair, signing.file))
+    files = certificate_files(settings(pair, signing.file))
     assert files is not None
     with pytest.raises(InvalidCertificatesError, match=complaint):
         read_certificates(files)
 
 
 def renewal_of(pair: Pair) -> CertificateReloader:
-    files = files_of(settings(pair))
+    files = certificate_files(settings(pair))
     assert files is not None
     return CertificateReloader(files)
 
 
 def test_files_that_did_not_change_are_not_read_again(pair: Pair) -> None:
     renewal = renewal_of(pair)
-    assert renewal.renewed() is None
+    assert renewal.reload_if_changed() is None
     pair.key.touch()
-    assert renewal.renewed() is None
+    assert renewal.reload_if_changed() is None
 
 
 def test_certificates_are_taken_once_both_halves_are_there(pair: Pair, signing: Authority) -> None:
     renewal, other = renewal_of(pair), signing.sign("new.example")
     pair.certificate.write_bytes(other.certificate.read_bytes())
-    assert renewal.renewed() is None
+    assert renewal.reload_if_changed() is None
     pair.key.write_bytes(other.key.read_bytes())
-    found = renewal.renewed()
+    found = renewal.reload_if_changed()
     assert found is not None
     assert found.certificate == other.certificate.read_bytes()
-    assert renewal.renewed() is None
+    assert renewal.reload_if_changed() is None
 
 
 def test_files_that_vanish_leave_the_old_certificates(pair: Pair) -> None:
     renewal = renewal_of(pair)
     pair.key.unlink()
-    assert renewal.renewed() is None
+    assert renewal.reload_if_changed() is None

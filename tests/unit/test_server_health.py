@@ -4,24 +4,26 @@ from typing import Any
 
 import pytest
 
-from ondeck_server.health.status import HealthRegistry, ServerHealth, all_agree, board
+from ondeck_server.health.status import HealthRegistry, ServerHealth, merge_statuses, statuses
 
 SERVICES = ("ondeck.v1.PredictionService", "inference.GRPCInferenceService")
 
 
-def standing(**changes: Any) -> ServerHealth:
+def health(**changes: Any) -> ServerHealth:
     """One model, `ball`, of two versions; 1 is in production and answers."""
     known: dict[str, Any] = {
         "services": SERVICES,
-        "answering": {("ball", 1): True, ("ball", 2): False},
-        "wanted": {"ball": {"production": 1}},
-        "actual": {"ball": {"production": 1}},
+        "loaded": {("ball", 1): True, ("ball", 2): False},
+        "desired": {"ball": {"production": 1}},
+        "applied": {"ball": {"production": 1}},
     }
     return ServerHealth(**{**known, **changes})
 
 
 def test_every_name_has_its_word() -> None:
-    told = board(standing(apart={"ondeck.v1.PlayerService": False}, wanted={"ball": {"production": 1, "candidate": 2}}))
+    told = statuses(
+        health(independent={"ondeck.v1.PlayerService": False}, desired={"ball": {"production": 1, "candidate": 2}})
+    )
     assert told == {
         "": True,
         "ondeck.v1.PredictionService": True,
@@ -39,14 +41,14 @@ def test_every_name_has_its_word() -> None:
     ("changes", "whole"),
     [
         ({}, True),
-        ({"answering": {}, "wanted": {}, "actual": {}}, False),
-        ({"wanted": {"ball": {"candidate": 1}}, "actual": {"ball": {"candidate": 1}}}, False),
+        ({"loaded": {}, "desired": {}, "applied": {}}, False),
+        ({"desired": {"ball": {"candidate": 1}}, "applied": {"ball": {"candidate": 1}}}, False),
         ({"unloaded": {"ball"}}, False),
-        ({"answering": {("ball", 1): False}}, False),
-        ({"actual": {}}, False),
-        ({"wanted": {"ball": {"production": 1}, "strike": {"production": 1}}}, False),
-        ({"wanted": {"ball": {"production": 1}, "strike": {"candidate": 1}}}, True),
-        ({"wanted": {"ball": {"production": 1}, "strike": {"production": 1}}, "unloaded": {"strike"}}, True),
+        ({"loaded": {("ball", 1): False}}, False),
+        ({"applied": {}}, False),
+        ({"desired": {"ball": {"production": 1}, "strike": {"production": 1}}}, False),
+        ({"desired": {"ball": {"production": 1}, "strike": {"candidate": 1}}}, True),
+        ({"desired": {"ball": {"production": 1}, "strike": {"production": 1}}, "unloaded": {"strike"}}, True),
     ],
     ids=[
         "its one model answers",
@@ -61,12 +63,12 @@ def test_every_name_has_its_word() -> None:
     ],
 )
 def test_the_whole_serves_if_a_model_is_required_and_all_that_are_serve(changes: dict[str, Any], whole: bool) -> None:  # noqa: FBT001
-    told = board(standing(**changes))
+    told = statuses(health(**changes))
     assert {told[name] for name in ("", *SERVICES)} == {whole}
 
 
 def test_a_newer_version_that_fails_turns_nothing_off() -> None:
-    told = board(standing(wanted={"ball": {"production": 2}}))
+    told = statuses(health(desired={"ball": {"production": 2}}))
     assert (told[""], told["models/ball"], told["models/ball@production"], told["models/ball/2"]) == (
         True,
         True,
@@ -77,8 +79,8 @@ def test_a_newer_version_that_fails_turns_nothing_off() -> None:
 
 def test_a_name_serves_where_all_processes_say_so() -> None:
     here = {"": True, "models/ball": True, "models/ball/2": True}
-    assert all_agree(here, None) == here
-    assert all_agree(here, {"": True, "models/ball": False, "models/strike": True}) == {
+    assert merge_statuses(here, None) == here
+    assert merge_statuses(here, {"": True, "models/ball": False, "models/strike": True}) == {
         "": True,
         "models/ball": False,
         "models/ball/2": False,
@@ -90,12 +92,12 @@ async def test_a_watch_gives_the_word_now_and_each_other_word_after_it() -> None
     health = HealthRegistry()
     async with aclosing(health.watch("models/ball")) as words:
         assert await anext(words) is None
-        health.tell({"models/ball": False, "": True})
+        health.update({"models/ball": False, "": True})
         assert await anext(words) is False
-        health.tell({"models/ball": False, "": False})
-        health.tell({"models/ball": True, "": False})
+        health.update({"models/ball": False, "": False})
+        health.update({"models/ball": True, "": False})
         assert await anext(words) is True
-        health.tell({"": False})
+        health.update({"": False})
         assert await anext(words) is None
     assert health.watchers == 0
 
@@ -105,8 +107,8 @@ async def test_who_looks_seldom_sees_the_newest_alone() -> None:
     async with aclosing(health.watch("")) as words:
         assert await anext(words) is None
         for round_ in range(100):
-            health.tell({"": round_ % 2 == 0})
-        health.tell({"": True})
+            health.update({"": round_ % 2 == 0})
+        health.update({"": True})
         assert await anext(words) is True
         waiting = asyncio.ensure_future(anext(words))
         await asyncio.sleep(0)
@@ -118,16 +120,16 @@ async def test_who_looks_seldom_sees_the_newest_alone() -> None:
 
 async def test_a_farewell_sticks() -> None:
     health = HealthRegistry()
-    health.tell({"": True, "models/ball": True})
-    health.leave()
-    assert health.told == {"": False, "models/ball": False}
-    health.tell({"": True, "models/strike": True})
-    assert health.told == {"": False, "models/strike": False}
+    health.update({"": True, "models/ball": True})
+    health.enter_graceful_shutdown()
+    assert health.statuses == {"": False, "models/ball": False}
+    health.update({"": True, "models/strike": True})
+    assert health.statuses == {"": False, "models/strike": False}
 
 
 async def test_every_watch_ends_when_the_watchers_are_dismissed() -> None:
     health = HealthRegistry()
-    health.tell({"": True})
+    health.update({"": True})
     seen: list[bool | None] = []
 
     async def look() -> None:
@@ -135,9 +137,9 @@ async def test_every_watch_ends_when_the_watchers_are_dismissed() -> None:
 
     looking = asyncio.ensure_future(look())
     await asyncio.sleep(0)
-    health.leave()
+    health.enter_graceful_shutdown()
     await asyncio.sleep(0)
-    health.dismiss()
+    health.end_watches()
     await asyncio.wait_for(looking, 1)
     assert seen == [True, False]
     assert health.watchers == 0

@@ -49,7 +49,7 @@ def inferring(models: ModelManager) -> TensorInference:
 
 
 def held(models: ModelManager) -> int:
-    return models._served[MODEL, 1]._leases
+    return models._servables[MODEL, 1]._leases
 
 
 def request(number: int = 0, model: str = MODEL, width: int = WIDTH) -> ModelInferRequest:
@@ -68,7 +68,7 @@ async def test_a_hold_ends_with_the_answer_the_refusal_and_the_cancel(
     await asyncio.sleep(0)
     given_up.cancel()
     await asyncio.gather(given_up, return_exceptions=True)
-    tally = models.tallies[MODEL, 1]
+    tally = models.stats[MODEL, 1]
     assert (held(models), tally.succeeded + tally.failed) == (0, 3)
     assert tally.rows == tally.succeeded
 

@@ -13,8 +13,8 @@ from ondeck_server.models.reconciler import (
     VersionStatus,
     next_action,
 )
-from ondeck_server.models.source import Aliases, DesiredState, Key, aspire
-from ondeck_server.version_policy import VersionSelector, rules_of
+from ondeck_server.models.source import Aliases, DesiredState, Key, desired_state
+from ondeck_server.version_policy import VersionSelector, parse_policy
 
 WHIFF = "whiff"
 OLD, NEW = (WHIFF, 1), (WHIFF, 2)
@@ -62,11 +62,11 @@ TABLE: list[tuple[str, DesiredState, dict[Key, VersionStatus], Aliases, Action |
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("promise", "aspired", "standings", "actual", "action"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(("promise", "desired", "statuses", "applied", "action"), TABLE, ids=[row[0] for row in TABLE])
 def test_the_policy(
-    promise: str, aspired: DesiredState, standings: dict[Key, VersionStatus], actual: Aliases, action: Action | None
+    promise: str, desired: DesiredState, statuses: dict[Key, VersionStatus], applied: Aliases, action: Action | None
 ) -> None:
-    assert next_action(aspired, standings, actual) == action, promise
+    assert next_action(desired, statuses, applied) == action, promise
 
 
 NUMBERS = st.integers(1, 4)
@@ -81,32 +81,32 @@ LINES = st.builds(
 def test_an_alias_never_leaves_a_version_that_answers_but_for_another_and_all_comes_to_rest(
     lines: list[ModelEntry], bad: set[int], rules: str
 ) -> None:
-    standings: dict[Key, VersionStatus] = {}
-    actual: dict[str, dict[str, int]] = {}
+    statuses: dict[Key, VersionStatus] = {}
+    applied: dict[str, dict[str, int]] = {}
     for line in lines:
         stamps = {(WHIFF, number): BEFORE for number in line.versions}
-        aspired = aspire({WHIFF: line}, stamps, rules_of(rules), frozenset())
+        desired = desired_state({WHIFF: line}, stamps, parse_policy(rules), frozenset())
         for _ in range(50):
-            action = next_action(aspired, standings, actual)
+            action = next_action(desired, statuses, applied)
             if action is None:
                 break
             match action:
                 case SetAlias(model=model, alias=alias, number=number):
-                    assert standings[model, number].state is L
-                    actual.setdefault(model, {})[alias] = number
+                    assert statuses[model, number].state is L
+                    applied.setdefault(model, {})[alias] = number
                 case ClearAlias(model=model, alias=alias):
                     assert alias not in line.aliases
-                    del actual[model][alias]
+                    del applied[model][alias]
                 case LoadVersion(key=key):
-                    standings[key] = VersionStatus(state=R if key[1] in bad else L, stamp=BEFORE)
+                    statuses[key] = VersionStatus(state=R if key[1] in bad else L, stamp=BEFORE)
                 case UnloadVersion(key=key):
-                    assert key[1] not in actual.get(WHIFF, {}).values()
-                    standings[key] = VersionStatus(state=P)
+                    assert key[1] not in applied.get(WHIFF, {}).values()
+                    statuses[key] = VersionStatus(state=P)
         else:
             pytest.fail("it never comes to rest")
         for alias, number in line.aliases.items():
             if number in line.versions and number not in bad:
-                assert actual[WHIFF][alias] == number
+                assert applied[WHIFF][alias] == number
 
 
 @pytest.mark.parametrize(
@@ -123,19 +123,19 @@ def test_an_alias_never_leaves_a_version_that_answers_but_for_another_and_all_co
     ],
 )
 def test_a_rule_chooses_versions(text: str, model: str, chosen: set[int]) -> None:
-    assert rules_of(text).of(model).choose((3, 4, 9)) == chosen
+    assert parse_policy(text).of(model).choose((3, 4, 9)) == chosen
 
 
 @pytest.mark.parametrize("text", ["", "latest", "latest:x", "Whiff=all", "whiff=", "all;all"])
 def test_what_is_no_rule_is_refused_with_what_would_be_one(text: str) -> None:
     with pytest.raises(ValueError, match="latest:N, all, aliases"):
-        rules_of(text)
+        parse_policy(text)
 
 
 def test_a_model_that_was_unloaded_on_request_wants_nothing() -> None:
     line = ModelEntry(model=WHIFF, versions=(1,), aliases={"production": 1})
-    aspired = aspire({WHIFF: line}, {OLD: BEFORE}, rules_of("all"), frozenset({WHIFF}))
-    assert (aspired.loaded, dict(aspired.aliases)) == (frozenset(), {})
+    desired = desired_state({WHIFF: line}, {OLD: BEFORE}, parse_policy("all"), frozenset({WHIFF}))
+    assert (desired.loaded, dict(desired.aliases)) == (frozenset(), {})
 
 
 def test_the_newest_of_none_is_none() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ondeck_server.security import rate_limit
 from ondeck_server.security.authorization import CallerUnauthenticatedError, NotOperatorError, OperatorList
-from ondeck_server.security.identity import name_of
+from ondeck_server.security.identity import caller_id
 from ondeck_server.security.rate_limit import MOST_CALLERS, GcraLimiter, RateExceededError
 
 
@@ -41,51 +41,51 @@ def kept(limit: float) -> tuple[GcraLimiter, Clock]:
     ],
 )
 def test_a_caller_is_known_by_identity_or_else_by_address(caller: Caller, name: str) -> None:
-    assert name_of(caller) == name
+    assert caller_id(caller) == name
 
 
 def test_without_a_rate_nobody_waits() -> None:
     unlimited, _ = kept(0)
     for _ in range(10):
-        unlimited.admit(Caller(), 1_000_000)
+        unlimited.consume(Caller(), 1_000_000)
 
 
 def test_a_second_of_rows_may_be_owed_and_no_more() -> None:
     limited, clock = kept(10)
     for _ in range(11):
-        limited.admit(Caller(), 1)
+        limited.consume(Caller(), 1)
     with pytest.raises(RateExceededError) as refused:
-        limited.admit(Caller(), 1)
+        limited.consume(Caller(), 1)
     assert refused.value.wait_seconds == pytest.approx(0.1)
     clock.now = 0.11
-    limited.admit(Caller(), 1)
+    limited.consume(Caller(), 1)
 
 
 def test_a_batch_of_any_size_is_taken_and_paid_off_before_the_next() -> None:
     limited, clock = kept(10)
-    limited.admit(Caller(), 100)
+    limited.consume(Caller(), 100)
     with pytest.raises(RateExceededError, match=r"10 rows a second; try again in 9\.00 s"):
-        limited.admit(Caller(), 1)
+        limited.consume(Caller(), 1)
     clock.now = 9
-    limited.admit(Caller(), 1)
+    limited.consume(Caller(), 1)
 
 
 def test_one_caller_does_not_pay_for_another() -> None:
     limited, _ = kept(1)
-    limited.admit(Caller(), 100)
-    limited.admit(Caller(peer="ipv4:10.0.0.8:50512"), 1)
+    limited.consume(Caller(), 100)
+    limited.consume(Caller(peer="ipv4:10.0.0.8:50512"), 1)
     with pytest.raises(RateExceededError):
-        limited.admit(Caller(peer="ipv4:10.0.0.7:50999"), 1)
+        limited.consume(Caller(peer="ipv4:10.0.0.7:50999"), 1)
 
 
 def test_those_who_owe_most_are_remembered_when_there_are_too_many() -> None:
     limited, _ = kept(1)
-    limited.admit(Caller(identity="greedy"), 100)
+    limited.consume(Caller(identity="greedy"), 100)
     for number in range(MOST_CALLERS + 10):
-        limited.admit(Caller(identity=str(number)), 1)
+        limited.consume(Caller(identity=str(number)), 1)
     with pytest.raises(RateExceededError):
-        limited.admit(Caller(identity="greedy"), 1)
-    assert len(limited._paid) <= MOST_CALLERS
+        limited.consume(Caller(identity="greedy"), 1)
+    assert len(limited._tats) <= MOST_CALLERS
 
 
 @given(
@@ -98,7 +98,7 @@ def test_never_more_rows_than_the_rate_gives_and_one_call_more(asked: list[tuple
     for pause, rows in asked:
         clock.now += pause
         try:
-            limited.admit(Caller(), rows)
+            limited.consume(Caller(), rows)
         except RateExceededError:
             continue
         taken += rows
@@ -106,13 +106,13 @@ def test_never_more_rows_than_the_rate_gives_and_one_call_more(asked: list[tuple
 
 
 def test_where_nobody_is_named_everyone_is_an_operator() -> None:
-    OperatorList(()).admit(Caller())
+    OperatorList(()).authorize(Caller())
 
 
 def test_operators_pass_and_others_are_told_what_to_do() -> None:
     operators = OperatorList(["deploy"])
-    operators.admit(Caller(identity="deploy"))
+    operators.authorize(Caller(identity="deploy"))
     with pytest.raises(NotOperatorError, match=r"'scout' may not do this; .*ONDECK_OPERATORS"):
-        operators.admit(Caller(identity="scout"))
+        operators.authorize(Caller(identity="scout"))
     with pytest.raises(CallerUnauthenticatedError, match="client certificate"):
-        operators.admit(Caller())
+        operators.authorize(Caller())

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from ondeck_runtime.cpu_quota import fewest, folders, limit_of_v1, limit_of_v2
+from ondeck_runtime.cpu_quota import cgroup_folders, limit_of_v1, limit_of_v2, smallest_limit
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.sockets import CannotListenError
-from ondeck_server.supervisor.listener import held_port
-from ondeck_server.supervisor.metrics import measures
+from ondeck_server.supervisor.listener import reserve_port
+from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import ServerProcess, pid_file, running
 from ondeck_server.supervisor.policy import (
     KILL_AFTER,
@@ -24,22 +24,22 @@ from ondeck_server.supervisor.policy import (
     Retire,
     Start,
     WorkerSnapshot,
-    decide,
     failures_after,
-    next_look,
+    next_actions,
+    next_deadline,
     pause_after,
 )
-from ondeck_server.supervisor.state import fits, missing_of, serving_of
+from ondeck_server.supervisor.state import aggregate_serving, can_join, unready_reasons
 from ondeck_server.transports.grpcio.listener import shut
-from ondeck_server.worker.drain import patience
+from ondeck_server.worker.drain import drain_timeout
 
 NOW = 1000.0
 GRACE = 10.0
-STARTING, FIT, TOLD, LISTENING, RETIRING = Phase
+STARTING, READY, ACTIVATING, LISTENING, RETIRING = Phase
 
 
-def crew(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, start_at: float = 0) -> PoolState:
-    """A crew of members by phase and generation, numbered from 0, all of them since now."""
+def pool(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, start_at: float = 0) -> PoolState:
+    """A pool of members by phase and generation, numbered from 0, all of them since now."""
     return PoolState(
         members=tuple(
             WorkerSnapshot(number=number, generation=generation, phase=phase, since=NOW)
@@ -55,22 +55,22 @@ def crew(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, star
 @pytest.mark.parametrize(
     ("standing", "expected"),
     [
-        (crew(), [Start(), Start()]),
-        (crew((STARTING, 0), (STARTING, 0)), []),
-        (crew((FIT, 0), (STARTING, 0)), [Listen(0)]),
-        (crew((TOLD, 0), (FIT, 0)), [Listen(1)]),
-        (crew((LISTENING, 0), (LISTENING, 0)), []),
-        (crew((LISTENING, 0)), [Start()]),
-        (crew((LISTENING, 0), (STARTING, 0)), []),
-        (crew((LISTENING, 0), start_at=NOW + 1), []),
-        (crew((LISTENING, 0), (RETIRING, 0)), [Start()]),
+        (pool(), [Start(), Start()]),
+        (pool((STARTING, 0), (STARTING, 0)), []),
+        (pool((READY, 0), (STARTING, 0)), [Listen(0)]),
+        (pool((ACTIVATING, 0), (READY, 0)), [Listen(1)]),
+        (pool((LISTENING, 0), (LISTENING, 0)), []),
+        (pool((LISTENING, 0)), [Start()]),
+        (pool((LISTENING, 0), (STARTING, 0)), []),
+        (pool((LISTENING, 0), start_at=NOW + 1), []),
+        (pool((LISTENING, 0), (RETIRING, 0)), [Start()]),
     ],
     ids=str,
 )
 def test_there_are_as_many_workers_as_wanted_and_each_listens_once_it_is_fit(
     standing: PoolState, expected: Sequence[Action]
 ) -> None:
-    assert list(decide(standing, NOW)) == list(expected)
+    assert list(next_actions(standing, NOW)) == list(expected)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_there_are_as_many_workers_as_wanted_and_each_listens_once_it_is_fit(
     [
         ([(LISTENING, 0), (LISTENING, 0)], [Start()]),
         ([(LISTENING, 0), (LISTENING, 0), (STARTING, 1)], []),
-        ([(LISTENING, 0), (LISTENING, 0), (FIT, 1)], [Listen(2)]),
-        ([(LISTENING, 0), (LISTENING, 0), (TOLD, 1)], []),
+        ([(LISTENING, 0), (LISTENING, 0), (READY, 1)], [Listen(2)]),
+        ([(LISTENING, 0), (LISTENING, 0), (ACTIVATING, 1)], []),
         ([(LISTENING, 0), (LISTENING, 0), (LISTENING, 1)], [Retire(0)]),
         ([(RETIRING, 0), (LISTENING, 0), (LISTENING, 1)], []),
         ([(LISTENING, 0), (LISTENING, 1)], [Start()]),
@@ -91,7 +91,7 @@ def test_there_are_as_many_workers_as_wanted_and_each_listens_once_it_is_fit(
 def test_a_new_worker_takes_calls_before_an_old_one_retires_and_one_at_a_time(
     members: list[tuple[Phase, int]], expected: Sequence[Action]
 ) -> None:
-    assert list(decide(crew(*members, generation=1), NOW)) == list(expected)
+    assert list(next_actions(pool(*members, generation=1), NOW)) == list(expected)
 
 
 def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_wanted() -> None:
@@ -105,7 +105,7 @@ def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_w
             start_at=0,
             grace=GRACE,
         )
-        actions = decide(standing, NOW)
+        actions = next_actions(standing, NOW)
         if not actions:
             waiting = {n: (p, g) for n, (p, g) in members.items() if p is not LISTENING}
             if not waiting:
@@ -114,13 +114,13 @@ def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_w
                 if phase is RETIRING:
                     del members[number]
                 else:
-                    members[number] = ({STARTING: FIT, TOLD: LISTENING}[phase], generation)
+                    members[number] = ({STARTING: READY, ACTIVATING: LISTENING}[phase], generation)
         for action in actions:
             match action:
                 case Start():
                     members[numbers], numbers, started = (STARTING, 1), numbers + 1, started + 1
                 case Listen(number):
-                    members[number] = (TOLD, members[number][1])
+                    members[number] = (ACTIVATING, members[number][1])
                 case Retire(number):
                     members[number] = (RETIRING, members[number][1])
         assert sum(phase is LISTENING for phase, _ in members.values()) >= 3
@@ -129,18 +129,18 @@ def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_w
 
 
 @pytest.mark.parametrize(
-    ("phase", "seconds"), [(STARTING, START_SECONDS), (TOLD, START_SECONDS), (RETIRING, GRACE + KILL_AFTER)]
+    ("phase", "seconds"), [(STARTING, START_SECONDS), (ACTIVATING, START_SECONDS), (RETIRING, GRACE + KILL_AFTER)]
 )
 def test_a_worker_that_takes_too_long_is_killed_then_and_not_before(phase: Phase, seconds: float) -> None:
-    standing = crew((phase, 0), wanted=1, start_at=NOW * 2)
-    assert decide(standing, NOW + seconds - 1) == ()
-    assert next_look(standing, NOW + seconds - 1) == pytest.approx(1)
-    assert decide(standing, NOW + seconds) == (Kill(0, f"still {phase.value} after {seconds:.0f} s"),)
+    standing = pool((phase, 0), wanted=1, start_at=NOW * 2)
+    assert next_actions(standing, NOW + seconds - 1) == ()
+    assert next_deadline(standing, NOW + seconds - 1) == pytest.approx(1)
+    assert next_actions(standing, NOW + seconds) == (Kill(0, f"still {phase.value} after {seconds:.0f} s"),)
 
 
 def test_where_nothing_waits_for_time_nobody_looks_again_until_something_happens() -> None:
-    assert next_look(crew((LISTENING, 0), (LISTENING, 0)), NOW) is None
-    assert next_look(crew((LISTENING, 0), start_at=NOW + 3), NOW) == pytest.approx(3)
+    assert next_deadline(pool((LISTENING, 0), (LISTENING, 0)), NOW) is None
+    assert next_deadline(pool((LISTENING, 0), start_at=NOW + 3), NOW) == pytest.approx(3)
 
 
 def test_workers_that_keep_dying_are_started_ever_more_slowly_and_a_steady_one_at_once() -> None:
@@ -152,26 +152,30 @@ def test_workers_that_keep_dying_are_started_ever_more_slowly_and_a_steady_one_a
     assert pause_after(failures_after(failures, lived=STEADY)) == 0
 
 
-def report(*, settled: bool = True, missing: tuple[str, ...] = (), **serving: bool) -> WorkerStatus:
-    return WorkerStatus(settled=settled, listening=True, serving=serving, missing=missing, loaded=())
+def report(*, ready: bool = True, missing: tuple[str, ...] = (), **serving: bool) -> WorkerStatus:
+    return WorkerStatus(ready=ready, listening=True, serving=serving, missing=missing, loaded=())
 
 
 def test_a_name_serves_only_if_every_worker_serves_it() -> None:
-    assert serving_of([report(a=True, b=True), report(a=True, b=False, c=True)]) == {"a": True, "b": False, "c": False}
-    assert serving_of([]) == {}
+    assert aggregate_serving([report(a=True, b=True), report(a=True, b=False, c=True)]) == {
+        "a": True,
+        "b": False,
+        "c": False,
+    }
+    assert aggregate_serving([]) == {}
 
 
 def test_a_worker_joins_once_it_has_settled_and_takes_nothing_from_the_whole() -> None:
-    assert fits(report(a=True, b=False), {"a": True, "b": False})
-    assert fits(report(a=False), {})
-    assert not fits(report(a=False, b=True), {"a": True})
-    assert not fits(report(b=True), {"a": True})
-    assert not fits(report(settled=False, a=True), {"a": True})
+    assert can_join(report(a=True, b=False), {"a": True, "b": False})
+    assert can_join(report(a=False), {})
+    assert not can_join(report(a=False, b=True), {"a": True})
+    assert not can_join(report(b=True), {"a": True})
+    assert not can_join(report(ready=False, a=True), {"a": True})
 
 
 def test_what_is_missing_is_told_once_and_a_server_without_workers_is_not_ready() -> None:
-    assert missing_of([report(missing=("x", "y")), report(missing=("y", "z"))]) == ["x", "y", "z"]
-    assert missing_of([]) == ["no worker takes calls"]
+    assert unready_reasons([report(missing=("x", "y")), report(missing=("y", "z"))]) == ["x", "y", "z"]
+    assert unready_reasons([]) == ["no worker takes calls"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_what_is_missing_is_told_once_and_a_server_without_workers_is_not_ready(
 def test_cores_are_those_one_may_run_on_or_fewer_where_there_is_a_limit(
     runnable: int, limits: list[float | None], expected: int
 ) -> None:
-    assert fewest(runnable, limits) == expected
+    assert smallest_limit(runnable, limits) == expected
 
 
 def test_limits_are_read_as_both_versions_of_cgroups_write_them() -> None:
@@ -191,21 +195,21 @@ def test_limits_are_read_as_both_versions_of_cgroups_write_them() -> None:
 
 def test_every_group_above_a_process_is_looked_at() -> None:
     root = Path("/cg")
-    assert list(folders("0::/a/b\n", root))[:3] == [root / "a" / "b", root / "a", root]
-    found = list(folders("4:memory:/m\n3:cpu,cpuacct:/a\n", root))
+    assert list(cgroup_folders("0::/a/b\n", root))[:3] == [root / "a" / "b", root / "a", root]
+    found = list(cgroup_folders("4:memory:/m\n3:cpu,cpuacct:/a\n", root))
     assert found == [root / "cpu,cpuacct" / "a", root / "cpu,cpuacct", root / "cpu" / "a", root / "cpu"]
 
 
 def written(folder: Path, name: str, value: float) -> None:
     kept = MmapedDict(str(folder / name))  # type: ignore[no-untyped-call]  # it has no types
-    metric = "seen" if name.startswith("counter") else "depth"
-    key = mmap_key(metric, "seen_total" if metric == "seen" else metric, [], [], "Help.")
+    metric = "channelz_response" if name.startswith("counter") else "depth"
+    key = mmap_key(metric, "seen_total" if metric == "channelz_response" else metric, [], [], "Help.")
     kept.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]  # as above
     kept.close()  # type: ignore[no-untyped-call]  # as above
 
 
 def test_what_a_dead_worker_counted_stays_and_its_gauges_vanish() -> None:
-    with measures() as kept:
+    with metrics_folder() as kept:
         for pid, value in ((7, 3.0), (17, 4.0), (8, 5.0)):
             written(kept.folder, f"counter_{pid}.db", value)
             written(kept.folder, f"gauge_livesum_{pid}.db", value)
@@ -236,11 +240,11 @@ def test_a_home_that_cannot_be_written_keeps_nobody_from_serving(tmp_path: Path)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104  held, for a moment
 def test_a_held_port_is_free_for_workers_and_for_nobody_else(host: str) -> None:
-    with held_port(host, 0) as port, socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as worker:
+    with reserve_port(host, 0) as port, socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as worker:
         worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         worker.bind((host, port))
         worker.listen()
-        with pytest.raises(CannotListenError, match=f":{port}; choose another port"), held_port(host, port):
+        with pytest.raises(CannotListenError, match=f":{port}; choose another port"), reserve_port(host, port):
             pass
 
 
@@ -257,11 +261,11 @@ def test_a_shut_door_lets_nobody_in_and_whoever_is_in_may_stay() -> None:
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 0), (60, 67)])
 def test_a_retiring_worker_waits_as_long_as_its_youngest_connection_may_live(age: float, seconds: float) -> None:
-    assert patience(age) == pytest.approx(seconds)
+    assert drain_timeout(age) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
 def test_a_host_that_is_none_of_this_machine_is_refused(host: str) -> None:
     for port in (0, 50051):
-        with pytest.raises(CannotListenError, match=host), held_port(host, port):
+        with pytest.raises(CannotListenError, match=host), reserve_port(host, port):
             pass

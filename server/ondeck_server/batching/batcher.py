@@ -24,23 +24,23 @@ from ondeck_server.batching.queue import (
 )
 from ondeck_server.batching.stats import InferenceStats
 
-ROWS_A_RUN: Final = 256  # a run of so many takes a few milliseconds
+MAX_BATCH_ROWS: Final = 256  # a run of so many takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise
 INLINE_SECONDS: Final = (
     0.004  # a longer run leaves the loop to others; `benchmarks/thread_offload.py` measures what that costs
 )
 _NANOSECONDS: Final = 1e9
-_IN_ORDER: Final = tuple(Priority)
+_PRIORITIES: Final = tuple(Priority)
 
 Run: TypeAlias = Callable[[Matrix], Outputs]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchingConfig:
-    """How the rows of every version are batched; `budget_seconds` may be waited for company."""
+    """How the rows of every version are batched; `max_queue_delay_seconds` may be waited for company."""
 
     max_queued_rows: int
-    budget_seconds: float
+    max_queue_delay_seconds: float
     long_runs: Executor
 
 
@@ -55,20 +55,20 @@ class Batcher:
     def __init__(
         self,
         run: Run,
-        manners: BatchingConfig,
-        tally: InferenceStats | None = None,
-        pace: LatencyModel | None = None,
+        config: BatchingConfig,
+        stats: InferenceStats | None = None,
+        latency: LatencyModel | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._run = run
-        self._manners = manners
-        self._tally = tally or InferenceStats()
-        self._pace = pace or LatencyModel()
+        self._config = config
+        self._stats = stats or InferenceStats()
+        self._latency = latency or LatencyModel()
         self._clock = clock
-        self._waiting = RowQueue(manners.max_queued_rows)
+        self._queue = RowQueue(config.max_queued_rows)
         self._next: asyncio.Handle | None = None
-        self._away: asyncio.Future[tuple[Outputs | Exception, float]] | None = None
-        self._back_at = 0.0
+        self._long_run: asyncio.Future[tuple[Outputs | Exception, float]] | None = None
+        self._long_run_ends_at = 0.0
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
         """Refuse rows that cannot be answered `within` so many seconds, or for which there is no room.
@@ -77,11 +77,11 @@ class Batcher:
             QueueFullError: too many rows wait already.
             TooLateError: those that wait take longer than that.
         """
-        self._waiting.check_room(rows)
+        self._queue.check_capacity(rows)
         if within is None:
             return
-        ahead = self._waiting.ahead_of(priority) + rows
-        needed = self._pace.seconds(ahead) + self._until_back(ahead, priority)
+        ahead = self._queue.rows_ahead(priority) + rows
+        needed = self._latency.seconds(ahead) + self._long_run_seconds_left(ahead, priority)
         if needed > within:
             raise DeadlineUnmeetableError(
                 f"{needed * 1000:.0f} ms of runs are ahead, {max(within, 0) * 1000:.0f} ms are left"
@@ -96,73 +96,73 @@ class Batcher:
 
     def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Outputs]:
         """Have any number of rows run without waiting for it; raises as `admit`, at once."""
-        if len(rows) <= ROWS_A_RUN:
+        if len(rows) <= MAX_BATCH_ROWS:
             return self.submit(rows, within, priority)
         self.admit(len(rows), within, priority)
-        promise = self._waiting.promise(len(rows))
-        parts = asyncio.get_running_loop().create_task(self._in_parts(rows, priority, promise))
-        parts.add_done_callback(lambda _: promise.end())
+        reservation = self._queue.reserve(len(rows))
+        parts = asyncio.get_running_loop().create_task(self._infer_in_batches(rows, priority, reservation))
+        parts.add_done_callback(lambda _: reservation.release())
         return parts
 
-    async def answer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Outputs:
+    async def infer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Outputs:
         """Have any number of rows run, a run at a time, so that others get their turn in between; raises as `admit`."""
         return await self.start(rows, within, priority_of(len(rows)) if priority is None else priority)
 
-    async def _in_parts(self, rows: Matrix, priority: Priority, promise: RowReservation) -> Outputs:
+    async def _infer_in_batches(self, rows: Matrix, priority: Priority, reservation: RowReservation) -> Outputs:
         chunks = []
-        for at in range(0, len(rows), ROWS_A_RUN):
-            chunk = rows[at : at + ROWS_A_RUN]
-            promise.keep(len(chunk))
+        for at in range(0, len(rows), MAX_BATCH_ROWS):
+            chunk = rows[at : at + MAX_BATCH_ROWS]
+            reservation.consume(len(chunk))
             chunks.append(await self._enqueue(chunk, priority))
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
     def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Outputs]:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Outputs] = loop.create_future()
-        self._waiting.put(PendingRequest(rows=rows, answer=answer, since=self._clock()), priority)
+        result: asyncio.Future[Outputs] = loop.create_future()
+        self._queue.put(PendingRequest(rows=rows, result=result, queued_at=self._clock()), priority)
         if self._next is None:
             self._schedule(loop)
-        elif isinstance(self._next, asyncio.TimerHandle) and self._waiting.rows >= ROWS_A_RUN:
+        elif isinstance(self._next, asyncio.TimerHandle) and self._queue.rows >= MAX_BATCH_ROWS:
             self._next.cancel()
             self._schedule(loop)
-        return answer
+        return result
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        budget = self._manners.budget_seconds
-        now = not budget or self._waiting.rows >= ROWS_A_RUN
-        self._next = loop.call_soon(self._turn) if now else loop.call_later(budget, self._turn)
+        budget = self._config.max_queue_delay_seconds
+        now = not budget or self._queue.rows >= MAX_BATCH_ROWS
+        self._next = loop.call_soon(self._dispatch) if now else loop.call_later(budget, self._dispatch)
 
-    def _turn(self) -> None:
+    def _dispatch(self) -> None:
         self._next = None
         loop = asyncio.get_running_loop()
-        for priority in _IN_ORDER:
-            if batch := self._waiting.take(priority, self._room(priority)):
+        for priority in _PRIORITIES:
+            if batch := self._queue.take(priority, self._capacity(priority)):
                 self._start(batch, loop)
-        if any(self._waiting.next_fits(each, self._room(each)) for each in _IN_ORDER):
+        if any(self._queue.has_next(each, self._capacity(each)) for each in _PRIORITIES):
             self._schedule(loop)
 
-    def _room(self, priority: Priority) -> int:
+    def _capacity(self, priority: Priority) -> int:
         """Tell how many rows may run now; beside a long run, only what is short, and nothing of bulk."""
-        if self._away is None:
-            return ROWS_A_RUN
-        return 0 if priority is Priority.BULK else self._pace.rows_within(INLINE_SECONDS)
+        if self._long_run is None:
+            return MAX_BATCH_ROWS
+        return 0 if priority is Priority.BULK else self._latency.rows_within(INLINE_SECONDS)
 
-    def _until_back(self, rows: int, priority: Priority) -> float:
+    def _long_run_seconds_left(self, rows: int, priority: Priority) -> float:
         """Tell how many seconds a long run that is away keeps so many rows from running."""
-        if self._away is None or rows <= self._room(priority):
+        if self._long_run is None or rows <= self._capacity(priority):
             return 0.0
-        return max(self._back_at - self._clock(), 0.0)
+        return max(self._long_run_ends_at - self._clock(), 0.0)
 
     def _start(self, batch: list[PendingRequest], loop: asyncio.AbstractEventLoop) -> None:
         begin = self._clock()
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
         self._count(batch, len(rows), begin)
-        if self._away is not None or self._pace.seconds(len(rows)) <= INLINE_SECONDS:
+        if self._long_run is not None or self._latency.seconds(len(rows)) <= INLINE_SECONDS:
             self._finish(batch, self._attempt(rows))
         else:
-            self._back_at = begin + self._pace.seconds(len(rows))
-            self._away = loop.run_in_executor(self._manners.long_runs, self._attempt, rows)
-            self._away.add_done_callback(lambda done: self._back(batch, done, loop))
+            self._long_run_ends_at = begin + self._latency.seconds(len(rows))
+            self._long_run = loop.run_in_executor(self._config.long_runs, self._attempt, rows)
+            self._long_run.add_done_callback(lambda done: self._on_long_run_done(batch, done, loop))
 
     def _attempt(self, rows: Matrix) -> tuple[Outputs | Exception, float]:
         begin = self._clock()
@@ -171,16 +171,16 @@ class Batcher:
         except Exception as broken:  # noqa: BLE001  whatever it is, each caller is told, and the loop goes on
             return broken, self._clock() - begin
 
-    def _back(
+    def _on_long_run_done(
         self,
         batch: list[PendingRequest],
         done: "asyncio.Future[tuple[Outputs | Exception, float]]",
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._away = None
+        self._long_run = None
         if not done.cancelled():
             self._finish(batch, done.result())
-        if self._waiting.rows and self._next is None:
+        if self._queue.rows and self._next is None:
             self._schedule(loop)
 
     def _finish(self, batch: list[PendingRequest], attempt: tuple[Outputs | Exception, float]) -> None:
@@ -188,20 +188,20 @@ class Batcher:
         begin, at = self._clock(), 0
         for each in batch:
             end = at + len(each.rows)
-            if not each.given_up:
+            if not each.is_cancelled:
                 if isinstance(ran, Exception):
-                    each.answer.set_exception(ran)
+                    each.result.set_exception(ran)
                 else:
-                    each.answer.set_result(ran if len(batch) == 1 else [part[at:end] for part in ran])
+                    each.result.set_result(ran if len(batch) == 1 else [part[at:end] for part in ran])
             at = end
-        self._pace.learn(TimedRun(rows=at, seconds=seconds))
-        self._tally.compute_infer += int(len(batch) * seconds * _NANOSECONDS)
-        self._tally.compute_output += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)
+        self._latency.update(TimedRun(rows=at, seconds=seconds))
+        self._stats.compute_infer += int(len(batch) * seconds * _NANOSECONDS)
+        self._stats.compute_output += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)
 
     def _count(self, batch: list[PendingRequest], rows: int, begin: float) -> None:
-        tally, calls = self._tally, len(batch)
-        tally.rows += rows
-        tally.runs += 1
-        tally.ran += calls
-        tally.queue += int((calls * begin - sum([each.since for each in batch])) * _NANOSECONDS)
-        tally.compute_input += int(calls * (self._clock() - begin) * _NANOSECONDS)
+        stats, calls = self._stats, len(batch)
+        stats.rows += rows
+        stats.runs += 1
+        stats.ran += calls
+        stats.queue += int((calls * begin - sum([each.queued_at for each in batch])) * _NANOSECONDS)
+        stats.compute_input += int(calls * (self._clock() - begin) * _NANOSECONDS)

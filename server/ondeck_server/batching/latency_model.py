@@ -21,27 +21,27 @@ class LatencyModel:
     """Seconds that a run of so many rows takes: a start, and so much for each row."""
 
     def __init__(self, warm_up: Sequence[TimedRun] = ()) -> None:
-        self._start, self._row = _line(warm_up)
+        self._intercept, self._slope = _fit_line(warm_up)
         self._correction = 1.0
 
     def seconds(self, rows: int) -> float:
         """Tell how long a run of so many rows will take."""
-        return self._correction * (self._start + self._row * rows)
+        return self._correction * (self._intercept + self._slope * rows)
 
     def rows_within(self, seconds: float) -> int:
         """Tell how many rows a run of so many seconds may have."""
-        start, row = self._correction * self._start, self._correction * self._row
+        start, row = self._correction * self._intercept, self._correction * self._slope
         return int(max(seconds - start, 0.0) / row) if row > 0 else sys.maxsize
 
-    def learn(self, run: TimedRun) -> None:
+    def update(self, run: TimedRun) -> None:
         """Take a run into account."""
-        expected = self._start + self._row * run.rows
+        expected = self._intercept + self._slope * run.rows
         if expected > 0:
             seen = min(run.seconds / expected, _FARTHEST)
             self._correction = _MEMORY * self._correction + (1 - _MEMORY) * seen
 
 
-def _line(warm_up: Sequence[TimedRun]) -> tuple[float, float]:
+def _fit_line(warm_up: Sequence[TimedRun]) -> tuple[float, float]:
     """Draw a line through the smallest and the largest run."""
     if not warm_up:
         return 0.0, 0.0

@@ -35,30 +35,30 @@ class PendingRequest:
     """Rows of shape (n, columns) of one caller, what will tell him, and since when he waits."""
 
     rows: Matrix
-    answer: asyncio.Future[Outputs]
-    since: float
+    result: asyncio.Future[Outputs]
+    queued_at: float
 
     @property
-    def given_up(self) -> bool:
+    def is_cancelled(self) -> bool:
         """Tell whether the caller has gone away."""
-        return self.answer.done()
+        return self.result.done()
 
 
 class RowReservation:
     """How many rows of a call are still to come; whoever made it ends it, too."""
 
-    def __init__(self, waiting: "RowQueue", rows: int) -> None:
-        self._waiting = waiting
+    def __init__(self, queue: "RowQueue", rows: int) -> None:
+        self._queue = queue
         self.rows = rows
 
-    def keep(self, rows: int) -> None:
+    def consume(self, rows: int) -> None:
         """Say that so many are put now."""
         self.rows -= rows
-        self._waiting.kept(rows)
+        self._queue.release_reserved(rows)
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Say that no more will come."""
-        self.keep(self.rows)
+        self.consume(self.rows)
 
 
 class RowQueue:
@@ -68,24 +68,24 @@ class RowQueue:
         self._limit = limit
         self._by_priority: tuple[deque[PendingRequest], ...] = tuple(deque() for _ in Priority)
         self._rows = [0 for _ in Priority]
-        self._promised = 0
+        self._reserved = 0
 
     @property
     def rows(self) -> int:
         """Count all that wait, and those of admitted calls that will come."""
-        return sum(self._rows) + self._promised
+        return sum(self._rows) + self._reserved
 
-    def promise(self, rows: int) -> RowReservation:
+    def reserve(self, rows: int) -> RowReservation:
         """Count rows that will be put later, a part at a time."""
-        self._promised += rows
+        self._reserved += rows
         return RowReservation(self, rows)
 
-    def ahead_of(self, priority: Priority) -> int:
+    def rows_ahead(self, priority: Priority) -> int:
         """Count the rows that run before a newcomer of this priority."""
         return self._rows[Priority.INTERACTIVE] if priority is Priority.INTERACTIVE else self.rows
 
-    def check_room(self, rows: int) -> None:
-        """Refuse rows for which there is no room; where nobody waits, a call of any size has it.
+    def check_capacity(self, rows: int) -> None:
+        """Refuse rows for which there is no capacity; where nobody waits, a call of any size has it.
 
         Raises:
             QueueFullError: there is none.
@@ -93,27 +93,27 @@ class RowQueue:
         if self.rows and self.rows + rows > self._limit:
             raise QueueFullError(f"{self.rows} rows wait already, {self._limit} may; try again shortly")
 
-    def kept(self, rows: int) -> None:
+    def release_reserved(self, rows: int) -> None:
         """Count promised rows no longer: they are put now."""
-        self._promised -= rows
+        self._reserved -= rows
 
-    def put(self, waiting: PendingRequest, priority: Priority) -> None:
+    def put(self, request: PendingRequest, priority: Priority) -> None:
         """Let rows wait."""
-        self._by_priority[priority].append(waiting)
-        self._rows[priority] += len(waiting.rows)
+        self._by_priority[priority].append(request)
+        self._rows[priority] += len(request.rows)
 
-    def next_fits(self, priority: Priority, room: int) -> bool:
+    def has_next(self, priority: Priority, capacity: int) -> bool:
         """Tell whether somebody waits who fits into a run of so many rows."""
         waiting = self._by_priority[priority]
-        return bool(waiting) and len(waiting[0].rows) <= room
+        return bool(waiting) and len(waiting[0].rows) <= capacity
 
-    def take(self, priority: Priority, room: int) -> list[PendingRequest]:
+    def take(self, priority: Priority, capacity: int) -> list[PendingRequest]:
         """Take those who fit into the next run, in their order; who has given up is dropped."""
         taken: list[PendingRequest] = []
-        while self.next_fits(priority, room):
+        while self.has_next(priority, capacity):
             first = self._by_priority[priority].popleft()
             self._rows[priority] -= len(first.rows)
-            if not first.given_up:
+            if not first.is_cancelled:
                 taken.append(first)
-                room -= len(first.rows)
+                capacity -= len(first.rows)
         return taken

@@ -34,7 +34,7 @@ class Contribution:
 class Explanation:
     """An answer to one instance, and why one of its outcomes is as likely as it is; contributions by size."""
 
-    answer: PredictionResult
+    prediction: PredictionResult
     outcome: str
     base_rate: float
     probability: float
@@ -62,7 +62,7 @@ async def explain(
     explained = planned.explain(ran[0])
     asked = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
     return Explanation(
-        answer=predictor.finish(lease, instance, [part[:1] for part in ran]),
+        prediction=predictor.finish(lease, instance, [part[:1] for part in ran]),
         outcome=task.outcomes[asked],
         base_rate=float(explained.base_rates[asked]),
         probability=float(explained.probabilities[asked]),

@@ -34,15 +34,15 @@ class PredictionInput:
 class PredictionResult:
     """What a version says of n instances: probabilities of shape (n, outcomes), figures by name of shape (n,).
 
-    `sets` tells by coverage which outcomes belong to each prediction set, of shape (n, outcomes); `spread` and
+    `sets` tells by coverage which outcomes belong to each prediction set, of shape (n, outcomes); `ensemble_spread` and
     `confidence` are of shape (n,).
     """
 
     lease: TaskLease
     probabilities: Matrix
-    figures: dict[str, Matrix]
+    derived_stats: dict[str, Matrix]
     sets: dict[float, NDArray[np.bool_]]
-    spread: Matrix
+    ensemble_spread: Matrix
     confidence: Matrix
 
     @property
@@ -72,7 +72,7 @@ class Predictor:
             TooLateError: those that wait take longer than the caller has time.
         """
         _check(lease, asked)
-        return self.finish(lease, asked.instances, await lease.batcher.answer(asked.instances, asked.within))
+        return self.finish(lease, asked.instances, await lease.batcher.infer(asked.instances, asked.within))
 
     async def run(self, lease: TaskLease, instances: Matrix, within: float | None) -> Outputs:
         """Turn instances of shape (n, fields), whatever they hold, into what `finish` takes, and no more.
@@ -81,7 +81,7 @@ class Predictor:
             QueueFullError: too many rows wait already.
             TooLateError: those that wait take longer than the caller has time.
         """
-        return await lease.batcher.answer(instances, within)
+        return await lease.batcher.infer(instances, within)
 
     def start(self, lease: TaskLease, asked: PredictionInput) -> asyncio.Future[Outputs]:
         """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
@@ -103,9 +103,9 @@ class Predictor:
         return PredictionResult(
             lease=lease,
             probabilities=probabilities,
-            figures=_figures(lease.version.task, probabilities, instances),
+            derived_stats=_derived_stats(lease.version.task, probabilities, instances),
             sets={each.coverage: prediction_sets(probabilities, each.thresholds) for each in manifest.prediction_sets},
-            spread=apart,
+            ensemble_spread=apart,
             confidence=confidence(probabilities),
         )
 
@@ -114,7 +114,7 @@ def _check(lease: TaskLease, asked: PredictionInput) -> None:
     validate(lease.version.task.instance, asked.instances, path=asked.path, rows_named=asked.rows_named)
 
 
-def _figures(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:
+def _derived_stats(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:
     if task.name == "batted_ball":
         return batted_ball_figures(probabilities)
     if task.name == "called_strike":

@@ -1,14 +1,9 @@
-"""What the supervisor and its workers say to each other: one JSON object a line, over a socket pair."""
+"""The messages between the supervisor and its workers; `ondeck_server.ipc.channel` carries them."""
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
-from typing import Annotated, Final, Generic, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
-
-LONGEST_LINE: Final = 16 << 20
 
 
 class _Message(BaseModel):
@@ -16,98 +11,99 @@ class _Message(BaseModel):
 
 
 class LogConfig(_Message):
-    """How a program writes its log; see `ondeck_runtime.logging`."""
+    """Level and format of the log; see `ondeck_runtime.logging`."""
 
     level: str
     form: str
 
 
 class StartWorker(_Message):
-    """To a worker, first of all: its settings, the port that is held for it, and the folder of its measures."""
+    """To a worker, first message: its settings, the reserved port, the folder of its metrics and the load requests."""
 
     kind: Literal["start"] = "start"
     settings: Mapping[str, JsonValue]
     port: int
-    measures: str
+    metrics_folder: str
     logging: LogConfig
-    wishes: Mapping[str, bool]
+    load_requests: Mapping[str, bool]
 
 
 class StartListening(_Message):
-    """To a worker that has settled: take calls now."""
+    """To a ready worker: accept calls now."""
 
     kind: Literal["listen"] = "listen"
 
 
 class ServerState(_Message):
-    """To every worker: which health names the whole server serves, and which models were asked to be loaded or not."""
+    """To every worker: the health of the whole server by name, and which models were requested loaded or unloaded."""
 
-    kind: Literal["whole"] = "whole"
+    kind: Literal["state"] = "state"
     serving: Mapping[str, bool]
-    wishes: Mapping[str, bool]
+    load_requests: Mapping[str, bool]
 
 
 class StartDraining(_Message):
-    """To every worker: from now on no name serves, whatever else is said."""
+    """To every worker: report NOT_SERVING for every health name from now on."""
 
     kind: Literal["draining"] = "draining"
 
 
 class RetireWorker(_Message):
-    """To a worker: take no new connection, let calls in flight finish, and end.
+    """To a worker: accept no new connections, finish calls in flight and exit.
 
-    In a hurry it does not wait for connections to leave by themselves first.
+    With `immediate` it does not wait for clients to disconnect first.
     """
 
     kind: Literal["retire"] = "retire"
-    hurry: bool
+    immediate: bool
 
 
 class ChannelzRequest(_Message):
-    """To a worker: tell what channelz sees in you."""
+    """To a worker: send its channelz data."""
 
-    kind: Literal["look"] = "look"
+    kind: Literal["channelz_request"] = "channelz_request"
     number: int
 
 
 class WorkerStatus(_Message):
-    """From a worker, whenever something of it has changed.
+    """From a worker, after each change of its state.
 
-    `serving` tells of each health name whether this worker serves it, `missing` why it is not ready; `loaded` are the
-    versions that answer, as `model number`, `refused` those that will not and why, `wanted` and `actual` tell by model
-    where each alias points. A worker is `settled` once nothing is on its way that it should have before it takes calls.
+    `serving` maps each health name to whether this worker serves it; `missing` lists why it is not ready. `loaded` are
+    the loaded versions as `model number`, `refused` those that failed verification, with the reason. `desired` and
+    `applied` map the aliases of each model to versions, as the repository has them and as this worker serves them. A
+    worker is `ready` once it has loaded everything that it needs before it accepts calls.
     """
 
-    kind: Literal["report"] = "report"
-    settled: bool
+    kind: Literal["status"] = "status"
+    ready: bool
     listening: bool
     serving: Mapping[str, bool]
     missing: tuple[str, ...]
     loaded: tuple[str, ...]
     refused: Mapping[str, str] = {}
-    wanted: Mapping[str, Mapping[str, int]] = {}
-    actual: Mapping[str, Mapping[str, int]] = {}
+    desired: Mapping[str, Mapping[str, int]] = {}
+    applied: Mapping[str, Mapping[str, int]] = {}
 
 
 class WorkerFailed(_Message):
-    """From a worker that cannot start, in words for a person; it ends after that."""
+    """From a worker that cannot start: a readable reason; the worker exits after that."""
 
     kind: Literal["failed"] = "failed"
     reason: str
 
 
 class LoadRequest(_Message):
-    """From a worker: a caller asked it to have a whole model loaded, or not."""
+    """From a worker: a caller requested that a model be loaded or unloaded in every process."""
 
-    kind: Literal["wish"] = "wish"
+    kind: Literal["load_request"] = "load_request"
     model: str
     loaded: bool
 
 
 class ChannelzResponse(_Message):
-    """From a worker: what channelz sees in it, in answer to a `ChannelzRequest` of the same number."""
+    """From a worker: its channelz data, in response to the `ChannelzRequest` of the same number."""
 
-    kind: Literal["seen"] = "seen"
+    kind: Literal["channelz_response"] = "channelz_response"
     number: int
     channelz: Mapping[str, JsonValue]
 
@@ -117,37 +113,3 @@ FromWorker = WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse
 
 TO_WORKER: Final[TypeAdapter[FromSupervisor]] = TypeAdapter(Annotated[FromSupervisor, Field(discriminator="kind")])
 TO_SUPERVISOR: Final[TypeAdapter[FromWorker]] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])
-
-T = TypeVar("T")
-
-
-class Channel(Generic[T]):
-    """One end of the talk; `open_channel` makes it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: TypeAdapter[T]) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._heard = heard
-
-    def say(self, message: FromSupervisor | FromWorker) -> None:
-        """Send a message, without waiting; nobody hears it where the other end is gone."""
-        if not self._writer.is_closing():
-            self._writer.write(message.model_dump_json().encode() + b"\n")
-
-    async def heard(self) -> AsyncIterator[T]:
-        """Give what the other end says, until it is gone."""
-        with suppress(ConnectionError):
-            while (line := await self._reader.readline()).endswith(b"\n"):
-                yield self._heard.validate_json(line)
-
-    async def close(self) -> None:
-        """Send what is left, and be gone."""
-        self._writer.close()
-        with suppress(ConnectionError):
-            await self._writer.wait_closed()
-
-
-async def open_channel(end: socket.socket, heard: TypeAdapter[T]) -> Channel[T]:
-    """Talk over one end of a socket pair, hearing what `heard` reads."""
-    reader, writer = await asyncio.open_unix_connection(sock=end, limit=LONGEST_LINE)
-    return Channel(reader, writer, heard)

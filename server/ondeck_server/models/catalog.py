@@ -45,43 +45,43 @@ class ResolvedVersion:
     alias: str
 
 
-def meant(wanted: ModelRef, lines: Mapping[str, ModelEntry], actual: Aliases) -> ResolvedVersion:
+def resolve(ref: ModelRef, entries: Mapping[str, ModelEntry], applied: Aliases) -> ResolvedVersion:
     """Find the version that is meant; an alias means the version it points to now, or else the one it ought to.
 
     Raises:
         NotFoundError: there is no such model or alias.
     """
-    model = wanted.model if wanted.model in lines else canonical(wanted.model)
-    line, now = lines.get(model), actual.get(model, {})
-    if line is None and not now:
-        raise NotFoundError("model", wanted.model, sorted(lines))
-    if wanted.version is not None:
-        return ResolvedVersion(key=(model, wanted.version), alias="")
-    alias = wanted.alias or PRODUCTION
-    number = now.get(alias) or (line.aliases.get(alias) if line else None)
+    model = ref.model if ref.model in entries else canonical(ref.model)
+    entry, now = entries.get(model), applied.get(model, {})
+    if entry is None and not now:
+        raise NotFoundError("model", ref.model, sorted(entries))
+    if ref.version is not None:
+        return ResolvedVersion(key=(model, ref.version), alias="")
+    alias = ref.alias or PRODUCTION
+    number = now.get(alias) or (entry.aliases.get(alias) if entry else None)
     if number is None:
-        raise NotFoundError("alias", f"{model}@{alias}", sorted({*now, *(line.aliases if line else ())}))
+        raise NotFoundError("alias", f"{model}@{alias}", sorted({*now, *(entry.aliases if entry else ())}))
     return ResolvedVersion(key=(model, number), alias=alias)
 
 
-def version(
-    key: Key, seen: RepositoryVersion | None, standing: VersionStatus, reason: str, pointing: tuple[Aliases, Aliases]
+def describe(
+    key: Key, found: RepositoryVersion | None, status: VersionStatus, reason: str, pointing: tuple[Aliases, Aliases]
 ) -> VersionInfo:
     """Describe a version; `pointing` are the aliases as they are and as they ought to be."""
     model, number = key
     state = (
-        VersionState.REFUSED if standing.state is VersionState.PRESENT and seen and seen.unreadable else standing.state
+        VersionState.REFUSED if status.state is VersionState.PRESENT and found and found.unreadable else status.state
     )
-    changed = state is VersionState.LOADED and (seen is None or seen.stamp != standing.stamp)
+    changed = state is VersionState.LOADED and (found is None or found.stamp != status.stamp)
     return VersionInfo(
         model=model,
         number=number,
         state=state,
         aliases=_pointing_to(key, pointing[0]),
         desired_aliases=_pointing_to(key, pointing[1]),
-        reason=CHANGED if changed else reason or (seen.unreadable if seen and state is VersionState.REFUSED else ""),
-        manifest=seen.manifest if seen else None,
-        evaluation=seen.evaluation if seen else None,
+        reason=CHANGED if changed else reason or (found.unreadable if found and state is VersionState.REFUSED else ""),
+        manifest=found.manifest if found else None,
+        evaluation=found.evaluation if found else None,
     )
 
 

@@ -13,8 +13,9 @@ from ondeck_core.evaluation import Evaluation
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_core.tasks import Task
+from ondeck_registry.artifact_reader import read_any_manifest
 from ondeck_registry.onnx_session import OnnxSession
-from ondeck_registry.verification import VerifiedVersion, predict, verify
+from ondeck_registry.verification import VerifiedVersion, predict, verify_manifest
 from ondeck_server.batching.latency_model import LatencyModel, TimedRun
 
 WARM_UP_ROWS: Final = (1, 8, 64, 256)
@@ -22,43 +23,43 @@ WARM_UP_ROWS: Final = (1, 8, 64, 256)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedGraph:
-    """A verified, warm version; whoever knows no more of it can ask it tensors.
+    """A verified and warmed-up version that maps input tensors to output tensors.
 
-    `graph_pace` is how long rows took at warm-up, from features to tensors.
+    `graph_latency` is the warm-up latency from features to output tensors.
     """
 
     manifest: Manifest | GraphManifest
     session: OnnxSession
-    graph_pace: LatencyModel = field(default_factory=LatencyModel)
+    graph_latency: LatencyModel = field(default_factory=LatencyModel)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedVersion(LoadedGraph):
-    """One of a task of ours; without a background, shape (rows, fields), it answers and cannot explain.
+    """A loaded version of a task; without a background, of shape (rows, fields), it cannot explain.
 
-    `pace` is how long rows took at warm-up, from the instance to the answer.
+    `latency` is the warm-up latency from instances to probabilities.
     """
 
     manifest: Manifest
     evaluation: Evaluation
     task: Task
     background: Matrix | None = None
-    pace: LatencyModel = field(default_factory=LatencyModel)
+    latency: LatencyModel = field(default_factory=LatencyModel)
 
-    def answer(self, instances: Matrix) -> tuple[Matrix, Matrix]:
-        """Turn instances of shape (n, fields) into probabilities (n, outcomes) and the members' spread (n,)."""
+    def predict(self, instances: Matrix) -> tuple[Matrix, Matrix]:
+        """Compute probabilities (n, outcomes) and the ensemble spread (n,) of instances of shape (n, fields)."""
         return predict(self.session, self.task, instances)
 
-    def probabilities(self, instances: Matrix) -> Matrix:
-        """Turn instances of shape (n, fields) into probabilities of shape (n, outcomes)."""
-        return self.answer(instances)[0]
+    def predict_proba(self, instances: Matrix) -> Matrix:
+        """Compute probabilities of shape (n, outcomes) of instances of shape (n, fields)."""
+        return self.predict(instances)[0]
 
 
 def of_task(loaded: LoadedGraph) -> LoadedVersion:
-    """Take a version as one of a task.
+    """Return the version as one of a task.
 
     Raises:
-        NoTaskError: it is a graph alone.
+        NoTaskError: it is an imported graph.
     """
     if isinstance(loaded, LoadedVersion):
         return loaded
@@ -66,15 +67,20 @@ def of_task(loaded: LoadedGraph) -> LoadedVersion:
 
 
 def load_any(folder: Path, model: str, version: int) -> LoadedGraph:
-    """Open a version of a task or an imported graph; the session that runs is the one that was verified.
+    """Read the manifest of a version of a task or an imported graph, and load it; errors as `load_manifest`."""
+    return load_manifest(folder, read_any_manifest(folder, model, version))
+
+
+def load_manifest(folder: Path, manifest: Manifest | GraphManifest) -> LoadedGraph:
+    """Load the version that a manifest describes; the session that runs is the one that was verified.
 
     Raises:
         ArtifactRefusedError: something is not as the manifest states; the text says what.
     """
-    verified = verify(folder, model, version)
-    graph_pace = _warm_up(verified.session.infer, verified.golden_features)
+    verified = verify_manifest(folder, manifest)
+    graph_latency = _warm_up(verified.session.infer, verified.golden_features)
     if not isinstance(verified, VerifiedVersion):
-        return LoadedGraph(manifest=verified.manifest, session=verified.session, graph_pace=graph_pace)
+        return LoadedGraph(manifest=verified.manifest, session=verified.session, graph_latency=graph_latency)
     session, task = verified.session, verified.task
     return LoadedVersion(
         manifest=verified.manifest,
@@ -82,13 +88,13 @@ def load_any(folder: Path, model: str, version: int) -> LoadedGraph:
         task=task,
         session=session,
         background=verified.background,
-        pace=_warm_up(lambda rows: predict(session, task, rows), verified.golden_instances),
-        graph_pace=graph_pace,
+        latency=_warm_up(lambda rows: predict(session, task, rows), verified.golden_instances),
+        graph_latency=graph_latency,
     )
 
 
 def load(folder: Path, model: str, version: int) -> LoadedVersion:
-    """Open a version of a task.
+    """Load a version of a task.
 
     Raises:
         ArtifactRefusedError: something is not as the manifest states, or it is an imported graph.

@@ -1,4 +1,4 @@
-"""The manager: does what the policy says, off the serving path, and hands out leases on what answers."""
+"""The model manager: applies the reconciler's actions off the serving path, and hands out leases on loaded versions."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,9 +14,9 @@ from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.stats import InferenceStats
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import ModelRef, ResolvedVersion, VersionInfo
-from ondeck_server.models.heap import give_back, let_go
-from ondeck_server.models.loader import LoadedGraph, load_any
-from ondeck_server.models.metrics import VersionMetrics
+from ondeck_server.models.heap import release_and_trim, trim_heap
+from ondeck_server.models.loader import LoadedGraph, load_manifest
+from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics
 from ondeck_server.models.reconciler import (
     Action,
     ClearAlias,
@@ -27,221 +27,229 @@ from ondeck_server.models.reconciler import (
     VersionStatus,
     next_action,
 )
-from ondeck_server.models.resource_metrics import ResourceMetrics
 from ondeck_server.models.servable import Lease, Servable, TaskLease
-from ondeck_server.models.source import DesiredState, Key, RepositoryReader, RepositoryVersion, Stamp, aspire
+from ondeck_server.models.source import DesiredState, Key, RepositoryReader, RepositoryVersion, Stamp, desired_state
 from ondeck_server.version_policy import VersionPolicy
 
 log = structlog.get_logger()
 
 
 class ModelManager:
-    """The versions of a repository, as one process serves them."""
+    """The versions of a model repository, as one process serves them."""
 
     def __init__(
-        self, folder: Path, rules: VersionPolicy, manners: BatchingConfig, registry: CollectorRegistry
+        self, folder: Path, policy: VersionPolicy, batching: BatchingConfig, registry: CollectorRegistry
     ) -> None:
         self.repository = RepositoryReader(folder)
-        self.actual: dict[str, dict[str, int]] = {}
+        self.applied_aliases: dict[str, dict[str, int]] = {}
         self.unloaded: frozenset[str] = frozenset()
-        self.tallies: dict[Key, InferenceStats] = {}
-        self.holdings = ResourceMetrics(registry)
-        self._rules = rules
-        self._manners = manners
-        self._measures = VersionMetrics(registry)
-        self._standings: dict[Key, VersionStatus] = {}
+        self.stats: dict[Key, InferenceStats] = {}
+        self.resources = ResourceMetrics(registry)
+        self._policy = policy
+        self._batching = batching
+        self._metrics = VersionMetrics(registry)
+        self._statuses: dict[Key, VersionStatus] = {}
         self._reasons: dict[Key, str] = {}
-        self._served: dict[Key, Servable] = {}
-        self._working: set[asyncio.Task[None]] = set()
-        self._told: list[Callable[[], None]] = []
-        self._looking = asyncio.Lock()
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="versions")  # from one thread, memory is used anew
+        self._servables: dict[Key, Servable] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscribers: list[Callable[[], None]] = []
+        self._refreshing = asyncio.Lock()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="versions")  # one thread: its heap is reused
 
-    def lease(self, wanted: ModelRef) -> Lease:
-        """Take a lease on the version that is meant; errors as `served`."""
-        return Lease(*self.served(wanted))
+    def lease(self, ref: ModelRef) -> Lease:
+        """Take a lease on a version; errors as `servable`."""
+        return Lease(*self.servable(ref))
 
-    def task_lease(self, wanted: ModelRef) -> TaskLease:
-        """Take a lease on the version that is meant, of one of our tasks; errors as `served`, and NoTaskError."""
-        return TaskLease(*self.served(wanted))
+    def task_lease(self, ref: ModelRef) -> TaskLease:
+        """Take a lease on a version of a task; errors as `servable`, and NoTaskError."""
+        return TaskLease(*self.servable(ref))
 
-    def served(self, wanted: ModelRef) -> tuple[Servable, str]:
-        """Find the version that is meant, and the alias through which it was.
-
-        Raises:
-            NotFoundError: there is no such model, version or alias.
-            ModelNotLoadedError: the version is there and does not answer.
-        """
-        meant = catalog.meant(wanted, self.repository.lines, self.actual)
-        served = self._served.get(meant.key)
-        if served is None:
-            raise self._not_loaded(meant)
-        return served, meant.alias
-
-    def newest_answering(self, model: str) -> int | None:
-        """Number the newest version of a model that answers."""
-        return max((number for name, number in self._served if name == model), default=None)
-
-    def find(self, wanted: ModelRef) -> VersionInfo:
-        """Describe the version that is meant, loaded or not.
+    def servable(self, ref: ModelRef) -> tuple[Servable, str]:
+        """Return the loaded version of a reference, and the alias by which it was resolved.
 
         Raises:
             NotFoundError: there is no such model, version or alias.
+            ModelNotLoadedError: the version exists and is not loaded.
         """
-        meant = catalog.meant(wanted, self.repository.lines, self.actual)
-        self._expect(meant.key)
-        return self._describe(meant.key)
+        resolved = catalog.resolve(ref, self.repository.entries, self.applied_aliases)
+        servable = self._servables.get(resolved.key)
+        if servable is None:
+            raise self._not_loaded(resolved)
+        return servable, resolved.alias
+
+    def newest_loaded(self, model: str) -> int | None:
+        """Return the number of the newest loaded version of a model."""
+        return max((number for name, number in self._servables if name == model), default=None)
+
+    def find(self, ref: ModelRef) -> VersionInfo:
+        """Describe the version of a reference, loaded or not.
+
+        Raises:
+            NotFoundError: there is no such model, version or alias.
+        """
+        resolved = catalog.resolve(ref, self.repository.entries, self.applied_aliases)
+        self._check_exists(resolved.key)
+        return self._describe(resolved.key)
 
     @property
     def versions(self) -> dict[Key, VersionInfo]:
         """Describe every version, by model and number."""
-        return {key: self._describe(key) for key in sorted({*self.repository.seen, *self._served})}
+        return {key: self._describe(key) for key in sorted({*self.repository.versions, *self._servables})}
 
     def serving(self) -> dict[str, bool]:
-        """Tell for each model with a production alias whether it answers."""
-        wanted = {model for model, line in self.repository.lines.items() if PRODUCTION in line.aliases}
-        now = {model for model, aliases in self.actual.items() if PRODUCTION in aliases}
-        return {model: model in now for model in sorted(wanted | now)}
+        """Map each model with a production alias to whether it serves."""
+        desired = {model for model, entry in self.repository.entries.items() if PRODUCTION in entry.aliases}
+        applied = {model for model, aliases in self.applied_aliases.items() if PRODUCTION in aliases}
+        return {model: model in applied for model in sorted(desired | applied)}
 
-    def tell(self, told: Callable[[], None]) -> None:
-        """Have somebody told, without arguments, whenever something has changed."""
-        self._told.append(told)
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after every change."""
+        self._subscribers.append(callback)
 
-    async def look(self) -> None:
-        """Read the repository and start the loads it asks for; raises as `RepositoryReader.read`, changing nothing."""
-        async with self._looking:  # one at a time: an older look must not undo a newer one
-            self.repository.lines, self.repository.seen = await asyncio.to_thread(self.repository.read)
-        self._act()
-        self._tell()
+    async def refresh(self) -> None:
+        """Read the repository and start the loads that it requires; raises as `RepositoryReader.read`."""
+        async with self._refreshing:  # one at a time: an older read must not overwrite a newer one
+            self.repository.entries, self.repository.versions = await asyncio.to_thread(self.repository.read)
+        self._reconcile()
+        self._notify()
 
-    async def settle(self) -> None:
-        """Wait until all is as it ought to be, or cannot be."""
-        while self._working:
-            await asyncio.wait(tuple(self._working))
+    async def wait_idle(self) -> None:
+        """Wait until the desired state is reached, or cannot be."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
 
-    def wish(self, model: str, *, loaded: bool) -> None:
-        """Have a whole model unloaded, or loaded again as its rule and aliases say; what was refused is tried anew."""
+    def request_load(self, model: str, *, loaded: bool) -> None:
+        """Unload a model, or load it again as policy and aliases require; retries versions that were refused."""
         self.unloaded = self.unloaded - {model} if loaded else self.unloaded | {model}
-        for key, standing in list(self._standings.items()):
-            if key[0] == model and standing.state is VersionState.REFUSED:
-                self._stand(key, VersionState.PRESENT)
-        self._act()
-        self._tell()
+        for key, status in list(self._statuses.items()):
+            if key[0] == model and status.state is VersionState.REFUSED:
+                self._set_status(key, VersionState.PRESENT)
+        self._reconcile()
+        self._notify()
 
-    def _act(self) -> None:
-        while action := next_action(self._aspired(), self._standings, self.actual):
-            self._do(action)
-        self._forget()
+    def _reconcile(self) -> None:
+        while action := next_action(self._desired_state(), self._statuses, self.applied_aliases):
+            self._apply(action)
+        self._prune()
 
-    def _forget(self) -> None:
-        """Let go of what is known of versions that are neither there nor in service any more."""
-        known = {*self.repository.seen, *self._served}
-        for key, standing in list(self._standings.items()):
-            if key not in known and standing.state in {VersionState.PRESENT, VersionState.REFUSED}:
-                del self._standings[key], self._reasons[key]
-                self.tallies.pop(key, None)
+    def _prune(self) -> None:
+        """Drop the state of versions that are neither in the repository nor loaded."""
+        current = {*self.repository.versions, *self._servables}
+        for key, status in list(self._statuses.items()):
+            if key not in current and status.state in {VersionState.PRESENT, VersionState.REFUSED}:
+                del self._statuses[key], self._reasons[key]
+                self.stats.pop(key, None)
 
-    def _aspired(self) -> DesiredState:
-        stamps = {key: seen.stamp for key, seen in self.repository.seen.items()}
-        return aspire(self.repository.lines, stamps, self._rules, self.unloaded)
+    def _desired_state(self) -> DesiredState:
+        stamps = {key: version.stamp for key, version in self.repository.versions.items()}
+        return desired_state(self.repository.entries, stamps, self._policy, self.unloaded)
 
-    def _do(self, action: Action) -> None:
+    def _apply(self, action: Action) -> None:
         match action:
             case SetAlias(model=model, alias=alias, number=number):
-                self.actual.setdefault(model, {})[alias] = number
-                log.info("alias points", model=model, alias=alias, version=number)
+                self.applied_aliases.setdefault(model, {})[alias] = number
+                log.info("alias_updated", detail="alias points to a version", model=model, alias=alias, version=number)
             case ClearAlias(model=model, alias=alias):
-                del self.actual[model][alias]
-                log.info("alias dropped", model=model, alias=alias)
+                del self.applied_aliases[model][alias]
+                log.info("alias_cleared", detail="alias was removed", model=model, alias=alias)
             case LoadVersion(key=key):
-                self._stand(key, VersionState.LOADING)
-                self._work(self._load(key, self.repository.seen[key].stamp))
+                self._set_status(key, VersionState.LOADING)
+                self._spawn(self._load(key, self.repository.versions[key]))
             case UnloadVersion(key=key):
-                self._stand(key, VersionState.UNLOADING)
-                self._work(self._unload(key, self._served.pop(key)))
+                self._set_status(key, VersionState.UNLOADING)
+                self._spawn(self._unload(key, self._servables.pop(key)))
 
-    def _work(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._working.add(task)
-        task.add_done_callback(self._worked)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
 
-    def _worked(self, task: asyncio.Task[None]) -> None:
-        self._working.discard(task)
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled():
-            self._act()
-            self._tell()
+            self._reconcile()
+            self._notify()
 
-    async def _load(self, key: Key, stamp: Stamp) -> None:
+    async def _load(self, key: Key, found: RepositoryVersion) -> None:
         model, number = key
         loop = asyncio.get_running_loop()
         try:
-            version = await loop.run_in_executor(self._aside, _load, self.repository.folder_of(key), model, number)
+            version = await loop.run_in_executor(self._executor, _load, self.repository.folder_of(key), found)
         except Exception as error:
-            known = isinstance(error, ArtifactRefusedError)
-            reason = str(error) if known else f"cannot be loaded: {type(error).__name__}: {error}"
-            log.warning("version refused", model=model, version=number, reason=reason, exc_info=not known)
-            self._stand(key, VersionState.REFUSED, reason, stamp)
+            is_known = isinstance(error, ArtifactRefusedError)
+            reason = str(error) if is_known else f"cannot be loaded: {type(error).__name__}: {error}"
+            log.warning(
+                "version_rejected",
+                detail="version failed verification",
+                model=model,
+                version=number,
+                reason=reason,
+                exc_info=not is_known,
+            )
+            self._set_status(key, VersionState.REFUSED, reason, found.stamp)
         else:
-            served = Servable(version, self._manners, self.tallies.setdefault(key, InferenceStats()))
-            self.holdings.opened(served)
-            self._served[key] = served
-            log.info("version loaded", model=model, version=number, digest=version.manifest.digest)
-            self._stand(key, VersionState.LOADED, stamp=stamp)
+            servable = Servable(version, self._batching, self.stats.setdefault(key, InferenceStats()))
+            self.resources.track(servable)
+            self._servables[key] = servable
+            log.info(
+                "version_loaded",
+                detail="version is verified and warm",
+                model=model,
+                version=number,
+                digest=version.manifest.digest,
+            )
+            self._set_status(key, VersionState.LOADED, stamp=found.stamp)
 
-    async def _unload(self, key: Key, served: Servable) -> None:
-        await served.idle()
-        last: list[object] = [served]
-        del served
-        await asyncio.get_running_loop().run_in_executor(self._aside, let_go, last)
-        log.info("version unloaded", model=key[0], version=key[1])
-        self._stand(key, VersionState.PRESENT)
+    async def _unload(self, key: Key, servable: Servable) -> None:
+        await servable.wait_released()
+        last: list[object] = [servable]
+        del servable
+        await asyncio.get_running_loop().run_in_executor(self._executor, release_and_trim, last)
+        log.info("version_unloaded", detail="version released its memory", model=key[0], version=key[1])
+        self._set_status(key, VersionState.PRESENT)
 
-    def _stand(self, key: Key, state: VersionState, reason: str = "", stamp: Stamp = ()) -> None:
-        self._standings[key] = VersionStatus(state=state, stamp=stamp)
+    def _set_status(self, key: Key, state: VersionState, reason: str = "", stamp: Stamp = ()) -> None:
+        self._statuses[key] = VersionStatus(state=state, stamp=stamp)
         self._reasons[key] = reason
-        self._measures.stands(key, state)
+        self._metrics.record(key, state)
 
-    def _tell(self) -> None:
-        for told in self._told:
-            told()
+    def _notify(self) -> None:
+        for callback in self._subscribers:
+            callback()
 
     def _describe(self, key: Key) -> VersionInfo:
-        wanted = {model: line.aliases for model, line in self.repository.lines.items()}
-        standing = self._standings.get(key, VersionStatus(state=VersionState.PRESENT))
-        reason = self._reasons.get(key, "")
-        return catalog.version(key, self._seen(key), standing, reason, (self.actual, wanted))
+        desired = {model: entry.aliases for model, entry in self.repository.entries.items()}
+        status = self._statuses.get(key, VersionStatus(state=VersionState.PRESENT))
+        found, servable = self.repository.versions.get(key), self._servables.get(key)
+        if found is None and servable is not None:  # its folder was removed: describe it as it was loaded
+            found = RepositoryVersion(stamp=(), manifest=servable.loaded.manifest)
+        return catalog.describe(key, found, status, self._reasons.get(key, ""), (self.applied_aliases, desired))
 
-    def _seen(self, key: Key) -> RepositoryVersion | None:
-        """Tell what a version claims; one whose folder has gone, as when it was loaded."""
-        seen, served = self.repository.seen.get(key), self._served.get(key)
-        if seen is None and served is not None:
-            return RepositoryVersion(stamp=(), manifest=served.loaded.manifest)
-        return seen
-
-    def _expect(self, key: Key) -> None:
-        if key not in self.repository.seen and key not in self._served:
-            line = self.repository.lines.get(key[0])
+    def _check_exists(self, key: Key) -> None:
+        if key not in self.repository.versions and key not in self._servables:
+            entry = self.repository.entries.get(key[0])
             raise NotFoundError(
-                "version", f"{key[0]}/{key[1]}", [str(known) for known in line.versions] if line else []
+                "version", f"{key[0]}/{key[1]}", [str(each) for each in entry.versions] if entry else []
             )
 
-    def _not_loaded(self, meant: ResolvedVersion) -> ModelNotLoadedError:
-        self._expect(meant.key)
-        version = self._describe(meant.key)
-        return ModelNotLoadedError(version.model, version.number, version.reason or self._why(version))
+    def _not_loaded(self, resolved: ResolvedVersion) -> ModelNotLoadedError:
+        self._check_exists(resolved.key)
+        version = self._describe(resolved.key)
+        if version.reason:
+            reason = version.reason
+        elif version.model in self.unloaded:
+            reason = "the model was unloaded on request"
+        elif version.state is not VersionState.PRESENT:
+            reason = version.state.value
+        else:
+            reason = "no alias or version policy selects it"
+        return ModelNotLoadedError(version.model, version.number, reason)
 
-    def _why(self, version: VersionInfo) -> str:
-        if version.model in self.unloaded:
-            return "the model was unloaded on request"
-        return (
-            version.state.value
-            if version.state is not VersionState.PRESENT
-            else "no alias points to it, nor does a rule"
-        )
 
-
-def _load(folder: Path, model: str, version: int) -> LoadedGraph:
+def _load(folder: Path, found: RepositoryVersion) -> LoadedGraph:
     try:
-        return load_any(folder, model, version)
+        if found.manifest is None:
+            raise ArtifactRefusedError(found.unreadable)
+        return load_manifest(folder, found.manifest)
     finally:
-        give_back()
+        trim_heap()

@@ -1,13 +1,23 @@
-"""What is measured of versions; labels come from the repository alone, never from callers."""
+"""Metrics of versions and of the resources of a process; labels come from the repository, never from callers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from weakref import WeakSet
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from ondeck_registry.onnx_session import OnnxSession
 from ondeck_server.models.reconciler import VersionState
+from ondeck_server.models.servable import Servable
 from ondeck_server.models.source import Key
+
+SAMPLE_INTERVAL_SECONDS: Final = 2.0  # sampled in the background: calls pay nothing for it
 
 
 class VersionMetrics:
-    """Which versions answer, and how loading them went."""
+    """Which versions are loaded, and how loads completed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("model", "version")
@@ -18,13 +28,64 @@ class VersionMetrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
-        self._ended = Counter(
+        self._loads = Counter(
             "ondeck_model_loads", "Completed loads of versions.", (*labels, "result"), registry=registry
         )
 
-    def stands(self, key: Key, state: VersionState) -> None:
-        """Take note of how a version stands now."""
+    def record(self, key: Key, state: VersionState) -> None:
+        """Record the new state of a version."""
         labels = (key[0], str(key[1]))
         self._loaded.labels(*labels).set(state is VersionState.LOADED)
         if state in {VersionState.LOADED, VersionState.REFUSED}:
-            self._ended.labels(*labels, state.value).inc()
+            self._loads.labels(*labels, state.value).inc()
+
+
+class ResourceMetrics:
+    """Leases, sessions and tasks of a process; they return to their idle level, or something leaks.
+
+    Tracks every version that was loaded and has not been garbage-collected.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._servables: WeakSet[Servable] = WeakSet()
+        self._sessions: WeakSet[OnnxSession] = WeakSet()
+        self._leases = _gauge("ondeck_leases", "Leases held on loaded versions.", registry)
+        self._open = _gauge("ondeck_onnx_sessions", "Open ONNX Runtime sessions.", registry)
+        self._tasks = _gauge("ondeck_asyncio_tasks", "asyncio tasks of all event loops.", registry)
+
+    def track(self, servable: Servable) -> None:
+        """Track a version."""
+        self._servables.add(servable)
+        self._sessions.add(servable.loaded.session)
+
+    @property
+    def leases(self) -> int:
+        """Count the leases on all versions."""
+        return sum(servable.leases for servable in self._servables)
+
+    @property
+    def sessions(self) -> int:
+        """Count the open sessions, including those that only a stray reference keeps alive."""
+        return len(self._sessions)
+
+    @asynccontextmanager
+    async def measure_periodically(self) -> AsyncIterator[None]:
+        """Sample the gauges periodically within the block."""
+        sampling = asyncio.create_task(self._sample())
+        try:
+            yield
+        finally:
+            sampling.cancel()
+            with suppress(asyncio.CancelledError):
+                await sampling
+
+    async def _sample(self) -> None:
+        while True:
+            self._leases.set(self.leases)
+            self._open.set(self.sessions)
+            self._tasks.set(len(asyncio.all_tasks()))
+            await asyncio.sleep(SAMPLE_INTERVAL_SECONDS)
+
+
+def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, text, registry=registry, multiprocess_mode="livesum")

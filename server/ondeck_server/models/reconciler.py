@@ -61,56 +61,58 @@ class UnloadVersion:
 Action: TypeAlias = SetAlias | ClearAlias | LoadVersion | UnloadVersion
 
 
-def next_action(aspired: DesiredState, standings: Mapping[Key, VersionStatus], actual: Aliases) -> Action | None:
+def next_action(desired: DesiredState, statuses: Mapping[Key, VersionStatus], applied: Aliases) -> Action | None:
     """Choose what to do first: aliases follow at once, one version is loaded at a time, then the unneeded ones go.
 
     A version that an alias points to now is never unloaded, whatever has become of its folder: it serves until
     another can.
     """
     in_order: tuple[Iterator[Action], ...] = (
-        _points(aspired, standings, actual),
-        _drops(aspired, actual),
-        _loads(aspired, standings),
-        _unloads(aspired, standings, actual),
+        _set_aliases(desired, statuses, applied),
+        _clear_aliases(desired, applied),
+        _load_versions(desired, statuses),
+        _unload_versions(desired, statuses, applied),
     )
     return next(chain.from_iterable(in_order), None)
 
 
-def _points(aspired: DesiredState, standings: Mapping[Key, VersionStatus], actual: Aliases) -> Iterator[SetAlias]:
-    for model, aliases in sorted(aspired.aliases.items()):
+def _set_aliases(desired: DesiredState, statuses: Mapping[Key, VersionStatus], applied: Aliases) -> Iterator[SetAlias]:
+    for model, aliases in sorted(desired.aliases.items()):
         for alias, number in sorted(aliases.items()):
-            answers = _state(standings, (model, number)) is VersionState.LOADED
-            if answers and actual.get(model, {}).get(alias) != number:
+            answers = _state(statuses, (model, number)) is VersionState.LOADED
+            if answers and applied.get(model, {}).get(alias) != number:
                 yield SetAlias(model=model, alias=alias, number=number)
 
 
-def _drops(aspired: DesiredState, actual: Aliases) -> Iterator[ClearAlias]:
-    for model, aliases in sorted(actual.items()):
-        for alias in sorted(set(aliases) - set(aspired.aliases.get(model, {}))):
+def _clear_aliases(desired: DesiredState, applied: Aliases) -> Iterator[ClearAlias]:
+    for model, aliases in sorted(applied.items()):
+        for alias in sorted(set(aliases) - set(desired.aliases.get(model, {}))):
             yield ClearAlias(model=model, alias=alias)
 
 
-def _loads(aspired: DesiredState, standings: Mapping[Key, VersionStatus]) -> Iterator[LoadVersion]:
-    if any(standing.state is VersionState.LOADING for standing in standings.values()):
+def _load_versions(desired: DesiredState, statuses: Mapping[Key, VersionStatus]) -> Iterator[LoadVersion]:
+    if any(status.state is VersionState.LOADING for status in statuses.values()):
         return
-    aliased = {(model, number) for model, aliases in aspired.aliases.items() for number in aliases.values()}
-    for key in sorted(aspired.loaded, key=lambda key: (key not in aliased, key[0], -key[1])):
-        if _may_load(standings.get(key), aspired.stamps.get(key, ())):
+    aliased = {(model, number) for model, aliases in desired.aliases.items() for number in aliases.values()}
+    for key in sorted(desired.loaded, key=lambda key: (key not in aliased, key[0], -key[1])):
+        if _is_loadable(statuses.get(key), desired.stamps.get(key, ())):
             yield LoadVersion(key=key)
 
 
-def _may_load(standing: VersionStatus | None, stamp: Stamp) -> bool:
-    if standing is None or standing.state is VersionState.PRESENT:
+def _is_loadable(status: VersionStatus | None, stamp: Stamp) -> bool:
+    if status is None or status.state is VersionState.PRESENT:
         return True
-    return standing.state is VersionState.REFUSED and standing.stamp != stamp
+    return status.state is VersionState.REFUSED and status.stamp != stamp
 
 
-def _unloads(aspired: DesiredState, standings: Mapping[Key, VersionStatus], actual: Aliases) -> Iterator[UnloadVersion]:
-    held = {(model, number) for model, aliases in actual.items() for number in aliases.values()}
-    for key, standing in sorted(standings.items()):
-        if standing.state is VersionState.LOADED and key not in aspired.loaded and key not in held:
+def _unload_versions(
+    desired: DesiredState, statuses: Mapping[Key, VersionStatus], applied: Aliases
+) -> Iterator[UnloadVersion]:
+    held = {(model, number) for model, aliases in applied.items() for number in aliases.values()}
+    for key, status in sorted(statuses.items()):
+        if status.state is VersionState.LOADED and key not in desired.loaded and key not in held:
             yield UnloadVersion(key=key)
 
 
-def _state(standings: Mapping[Key, VersionStatus], key: Key) -> VersionState:
-    return standings[key].state if key in standings else VersionState.PRESENT
+def _state(statuses: Mapping[Key, VersionStatus], key: Key) -> VersionState:
+    return statuses[key].state if key in statuses else VersionState.PRESENT

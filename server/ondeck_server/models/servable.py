@@ -12,12 +12,12 @@ from ondeck_server.models.loader import LoadedGraph, LoadedVersion, of_task
 class Servable:
     """A loaded version while it is in service; `graph` takes features, the batcher of `of_task` takes instances."""
 
-    def __init__(self, loaded: LoadedGraph, manners: BatchingConfig, tally: InferenceStats) -> None:
+    def __init__(self, loaded: LoadedGraph, batching: BatchingConfig, stats: InferenceStats) -> None:
         self.loaded = loaded
-        self.tally = tally
-        self.graph = Batcher(loaded.session.infer, manners, tally, loaded.graph_pace)
+        self.stats = stats
+        self.graph = Batcher(loaded.session.infer, batching, stats, loaded.graph_latency)
         self._instances = (
-            Batcher(loaded.answer, manners, tally, loaded.pace) if isinstance(loaded, LoadedVersion) else None
+            Batcher(loaded.predict, batching, stats, loaded.latency) if isinstance(loaded, LoadedVersion) else None
         )
         self._leases = 0
         self._idle = asyncio.Event()
@@ -38,18 +38,18 @@ class Servable:
         """Count the leases that are held."""
         return self._leases
 
-    def held(self) -> None:
+    def acquire(self) -> None:
         """Count one more lease; only a lease calls this."""
         self._leases += 1
         self._idle.clear()
 
-    def released(self) -> None:
+    def release_one(self) -> None:
         """Count a lease less; only a lease calls this."""
         self._leases -= 1
         if not self._leases:
             self._idle.set()
 
-    async def idle(self) -> None:
+    async def wait_released(self) -> None:
         """Wait until nobody holds a lease."""
         await self._idle.wait()
 
@@ -57,19 +57,19 @@ class Servable:
 class Lease:
     """A version that answers for as long as this is held, and the alias through which it was chosen ("" by number)."""
 
-    __slots__ = ("_held", "alias", "served")
+    __slots__ = ("_held", "alias", "servable")
 
-    def __init__(self, served: Servable, alias: str) -> None:
-        self.served = served
+    def __init__(self, servable: Servable, alias: str) -> None:
+        self.servable = servable
         self.alias = alias
         self._held = True
-        served.held()
+        servable.acquire()
 
     def release(self) -> None:
         """Let go; doing so twice changes nothing."""
         if self._held:
             self._held = False
-            self.served.released()
+            self.servable.release_one()
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +85,7 @@ class TaskLease(Lease):
 
     __slots__ = ("batcher", "version")
 
-    def __init__(self, served: Servable, alias: str) -> None:
+    def __init__(self, servable: Servable, alias: str) -> None:
         """Take the lease; raises NoTaskError where the version is a graph alone."""
-        self.version, self.batcher = served.of_task()
-        super().__init__(served, alias)
+        self.version, self.batcher = servable.of_task()
+        super().__init__(servable, alias)

@@ -36,19 +36,19 @@ class DesiredState:
     aliases: Aliases
 
 
-def aspire(
-    lines: Mapping[str, ModelEntry], stamps: Mapping[Key, Stamp], rules: VersionPolicy, unloaded: frozenset[str]
+def desired_state(
+    entries: Mapping[str, ModelEntry], stamps: Mapping[Key, Stamp], policy: VersionPolicy, unloaded: frozenset[str]
 ) -> DesiredState:
     """Tell what ought to be; of a model that somebody had `unloaded`, nothing."""
-    wanted = {model: line for model, line in lines.items() if model not in unloaded}
+    wanted = {model: entry for model, entry in entries.items() if model not in unloaded}
     return DesiredState(
         stamps=stamps,
         loaded=frozenset(
             (model, number)
-            for model, line in wanted.items()
-            for number in rules.of(model).choose(line.versions) | (set(line.aliases.values()) & set(line.versions))
+            for model, entry in wanted.items()
+            for number in policy.of(model).choose(entry.versions) | (set(entry.aliases.values()) & set(entry.versions))
         ),
-        aliases={model: line.aliases for model, line in wanted.items()},
+        aliases={model: entry.aliases for model, entry in wanted.items()},
     )
 
 
@@ -57,8 +57,8 @@ class RepositoryReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.lines: Mapping[str, ModelEntry] = {}
-        self.seen: Mapping[Key, RepositoryVersion] = {}
+        self.entries: Mapping[str, ModelEntry] = {}
+        self.versions: Mapping[Key, RepositoryVersion] = {}
 
     def read(self) -> tuple[Mapping[str, ModelEntry], Mapping[Key, RepositoryVersion]]:
         """Read what is there now; blocks, and changes nothing here.
@@ -66,11 +66,13 @@ class RepositoryReader:
         Raises:
             ArtifactRefusedError: the repository cannot be read as a whole.
         """
-        lines = {line.model: line for line in read_repository(self.folder)}
-        seen = {
-            (line.model, number): self._see(line.model, number) for line in lines.values() for number in line.versions
+        entries = {entry.model: entry for entry in read_repository(self.folder)}
+        versions = {
+            (entry.model, number): self._see(entry.model, number)
+            for entry in entries.values()
+            for number in entry.versions
         }
-        return lines, seen
+        return entries, versions
 
     def folder_of(self, key: Key) -> Path:
         """Where a version lies."""
@@ -80,7 +82,7 @@ class RepositoryReader:
     def _see(self, model: str, number: int) -> RepositoryVersion:
         folder = self.folder_of((model, number))
         stamp = stamp_of(folder)
-        before = self.seen.get((model, number))
+        before = self.versions.get((model, number))
         if before is not None and before.stamp == stamp:
             return before
         try:

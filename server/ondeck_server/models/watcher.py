@@ -16,7 +16,7 @@ _TOGETHER_MS = 200  # changes that come so close to each other are one
 
 
 @asynccontextmanager
-async def kept_current(models: ModelManager, repository_poll_seconds: float) -> AsyncIterator[None]:
+async def watch_repository(models: ModelManager, repository_poll_seconds: float) -> AsyncIterator[None]:
     """Apply changes of the repository within the block, found by file events and by a poll every so many seconds."""
     tasks = [
         asyncio.create_task(_when_told(models)),
@@ -51,6 +51,6 @@ async def _now_and_then(models: ModelManager, seconds: float) -> None:
 
 async def _look(models: ModelManager) -> None:
     try:
-        await models.look()
+        await models.refresh()
     except (ArtifactRefusedError, OSError) as failed:
         log.warning("repository unreadable", reason=str(failed))

@@ -40,37 +40,37 @@ class PlayerDirectory:
     def __init__(self, settings: ServerSettings, changed: Callable[[], Awaitable[None]]) -> None:
         self._settings = settings
         self._changed = changed
-        self._known: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
 
     @property
-    def known(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """Everyone who is known.
 
         Raises:
             PlayersNotLoadedError: nobody has been read yet.
         """
-        if self._known is None:
+        if self._snapshot is None:
             raise PlayersNotLoadedError("the players are not read yet; the server's log says if they cannot be")
-        return self._known
+        return self._snapshot
 
     @property
-    def ready(self) -> bool:
+    def is_loaded(self) -> bool:
         """Whether they have been read."""
-        return self._known is not None
+        return self._snapshot is not None
 
     def resolver(self) -> Resolver:
         """Make a resolver for questions that are asked now; errors as `known`."""
         now = datetime.now(UTC)
-        return Resolver(index=self.known.index, today=now.date(), next_try=now + NEXT_TRY)
+        return Resolver(index=self.snapshot.index, today=now.date(), next_try=now + NEXT_TRY)
 
     @asynccontextmanager
-    async def kept_fresh(self) -> AsyncIterator[None]:
+    async def refresh_periodically(self) -> AsyncIterator[None]:
         """Read them now and then, for as long as the block; without a database that exists, nobody is known."""
         if self._settings.database_url is None and not is_made(Path(self._settings.home)):
             log.info("no players known", reason="no database yet; ondeck ingest and ondeck players make one")
             yield
             return
-        task = asyncio.create_task(self._keep_fresh())
+        task = asyncio.create_task(self._refresh())
         try:
             yield
         finally:
@@ -78,20 +78,20 @@ class PlayerDirectory:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _keep_fresh(self) -> None:
+    async def _refresh(self) -> None:
         while True:
             try:
                 fresh = await asyncio.to_thread(asyncio.run, self._read())
             except (OndeckError, *LOST) as failed:
                 log.warning("players not read", reason=next(iter(str(failed).splitlines()), type(failed).__name__))
             else:
-                await self._take(fresh)
+                await self._replace(fresh)
             await asyncio.sleep(self._settings.players_refresh_seconds)
 
-    async def _take(self, fresh: Snapshot | None) -> None:
+    async def _replace(self, fresh: Snapshot | None) -> None:
         if fresh is None:
             return
-        first, self._known = self._known is None, fresh
+        first, self._snapshot = self._snapshot is None, fresh
         log.info("players read", players=len(fresh.index))
         if first:
             await self._changed()
@@ -101,7 +101,7 @@ class PlayerDirectory:
             await migrate(database.engine)
             async with database.engine.connect() as connection:
                 now = await fingerprint(connection)
-                if self._known is not None and self._known.fingerprint == now:
+                if self._snapshot is not None and self._snapshot.fingerprint == now:
                     return None
                 index = await read_index(connection)
         return Snapshot(index=index, search=PlayerSearch(index), fingerprint=now)

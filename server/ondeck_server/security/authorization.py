@@ -20,7 +20,7 @@ class OperatorList:
     def __init__(self, identities: Collection[str]) -> None:
         self._identities = frozenset(identities)
 
-    def admit(self, caller: Caller) -> None:
+    def authorize(self, caller: Caller) -> None:
         """Let an operator pass.
 
         Raises:

@@ -15,7 +15,7 @@ class Caller(Protocol):
         """Where the call comes from."""
 
 
-def name_of(caller: Caller) -> str:
+def caller_id(caller: Caller) -> str:
     """Name a caller: by identity, else by address without the port, which is another for each connection."""
     return caller.identity or _without_port(caller.peer)
 

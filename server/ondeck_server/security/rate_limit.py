@@ -1,7 +1,7 @@
 """How many rows a second a caller may ask for.
 
 The kept libraries (limits, throttled-py, token-bucket) refuse for ever what costs more than a full bucket. Here a batch
-of any size is taken from a caller who owes no more than the rows of a second, and paid off before the next is.
+of any size is taken from a caller who owes no more than the rows of a second, and tat off before the next is.
 """
 
 import time
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ondeck_core.errors import OndeckError
-from ondeck_server.security.identity import Caller, name_of
+from ondeck_server.security.identity import Caller, caller_id
 
 BURST_SECONDS: Final = 1.0  # of the rate may be owed
 LEAST_WAIT: Final = 0.01  # seconds that a caller is told to wait: less cannot be said in words, or kept to
@@ -29,14 +29,14 @@ class RateExceededError(OndeckError):
         )
 
 
-def next_tat(paid: float, now: float, rows: int, rate: float) -> float:
-    """Tell when a caller who has paid off all until `paid` will have paid off `rows` more; all in seconds."""
-    return max(paid, now) + rows / rate
+def next_tat(tat: float, now: float, rows: int, rate: float) -> float:
+    """Tell when a caller who has tat off all until `tat` will have tat off `rows` more; all in seconds."""
+    return max(tat, now) + rows / rate
 
 
-def wait(paid: float, now: float) -> float:
+def seconds_to_wait(tat: float, now: float) -> float:
     """Tell how many seconds a caller must wait before it may ask again; 0: not at all."""
-    return max(0.0, paid - now - BURST_SECONDS)
+    return max(0.0, tat - now - BURST_SECONDS)
 
 
 @dataclass(kw_only=True)
@@ -45,9 +45,9 @@ class GcraLimiter:
 
     rows_per_second: float
     clock: Callable[[], float] = time.monotonic
-    _paid: dict[str, float] = field(default_factory=dict)
+    _tats: dict[str, float] = field(default_factory=dict)
 
-    def admit(self, caller: Caller, rows: int) -> None:
+    def consume(self, caller: Caller, rows: int) -> None:
         """Let a caller ask for so many rows.
 
         Raises:
@@ -55,14 +55,14 @@ class GcraLimiter:
         """
         if not self.rows_per_second:
             return
-        subject, now = name_of(caller), self.clock()
-        paid = self._paid.get(subject, now)
-        if seconds := wait(paid, now):
+        subject, now = caller_id(caller), self.clock()
+        tat = self._tats.get(subject, now)
+        if seconds := seconds_to_wait(tat, now):
             raise RateExceededError(subject, self.rows_per_second, max(seconds, LEAST_WAIT))
-        if subject not in self._paid and len(self._paid) >= MOST_CALLERS:
-            self._forget(now)
-        self._paid[subject] = next_tat(paid, now, rows, self.rows_per_second)
+        if subject not in self._tats and len(self._tats) >= MOST_CALLERS:
+            self._evict(now)
+        self._tats[subject] = next_tat(tat, now, rows, self.rows_per_second)
 
-    def _forget(self, now: float) -> None:
-        owing = sorted((paid, subject) for subject, paid in self._paid.items() if paid > now)
-        self._paid = {subject: paid for paid, subject in owing[-MOST_CALLERS // 2 :]}
+    def _evict(self, now: float) -> None:
+        owing = sorted((tat, subject) for subject, tat in self._tats.items() if tat > now)
+        self._tats = {subject: tat for tat, subject in owing[-MOST_CALLERS // 2 :]}

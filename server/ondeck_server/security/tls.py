@@ -1,4 +1,4 @@
-"""The server's certificates: read, held against each other, and read again once they are renewed."""
+"""The server's certificates: read, content against each other, and read again once they are renewed."""
 
 import ssl
 import threading
@@ -43,7 +43,7 @@ class Certificates:
     client_ca: bytes | None
 
 
-def files_of(settings: ServerSettings) -> CertificateFiles | None:
+def certificate_files(settings: ServerSettings) -> CertificateFiles | None:
     """Tell which files secure the connections; None: nothing does.
 
     Raises:
@@ -66,7 +66,7 @@ def check_certificates(settings: ServerSettings) -> None:
     Raises:
         CertificatesRefusedError: it cannot; the text names the setting.
     """
-    files = files_of(settings)
+    files = certificate_files(settings)
     if files is not None:
         read_certificates(files)
 
@@ -77,14 +77,14 @@ def read_certificates(files: CertificateFiles) -> Certificates:
     Raises:
         CertificatesRefusedError: one cannot; the text names its setting.
     """
-    held = {name: _read(name, path) for name, path in files.each()}
-    for name in held.keys() - {"ONDECK_TLS_KEY"}:
-        _see_certificates(name, dict(files.each())[name], held[name])
-    _see_pair(files)
+    content = {name: _read(name, path) for name, path in files.each()}
+    for name in content.keys() - {"ONDECK_TLS_KEY"}:
+        _check_certificates(name, dict(files.each())[name], content[name])
+    _check_key_pair(files)
     return Certificates(
-        certificate=held["ONDECK_TLS_CERTIFICATE"],
-        key=held["ONDECK_TLS_KEY"],
-        client_ca=held.get("ONDECK_TLS_CLIENT_CA"),
+        certificate=content["ONDECK_TLS_CERTIFICATE"],
+        key=content["ONDECK_TLS_KEY"],
+        client_ca=content.get("ONDECK_TLS_CLIENT_CA"),
     )
 
 
@@ -98,34 +98,34 @@ class CertificateReloader:
             CertificatesRefusedError: they cannot secure a connection.
         """
         self._files = files
-        self._seen = self._marks()
-        self.first = self._last = read_certificates(files)
-        self._one_at_a_time = threading.Lock()
+        self._seen = self._file_stamps()
+        self.initial = self._last = read_certificates(files)
+        self._lock = threading.Lock()
 
-    def renewed(self) -> Certificates | None:
+    def reload_if_changed(self) -> Certificates | None:
         """Give the certificates if they are others than before, else None; never raises."""
-        with self._one_at_a_time:
-            marks = self._marks()
-            if marks == self._seen:
+        with self._lock:
+            stamps = self._file_stamps()
+            if stamps == self._seen:
                 return None
             try:
                 found = read_certificates(self._files)
             except InvalidCertificatesError as refused:
                 log.warning("renewed certificates are refused; the old ones stay", reason=str(refused))
-                self._seen = marks
+                self._seen = stamps
                 return None
-            if marks != self._marks():  # they are being written just now
+            if stamps != self._file_stamps():  # they are being written just now
                 return None
-            self._seen = marks
+            self._seen = stamps
             changed = found != self._last
             self._last = found
             return found if changed else None
 
-    def _marks(self) -> list[tuple[int, int, int] | None]:
-        return [_mark(path) for _, path in self._files.each()]
+    def _file_stamps(self) -> list[tuple[int, int, int] | None]:
+        return [_file_stamp(path) for _, path in self._files.each()]
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         found = path.stat()
     except OSError:
@@ -140,14 +140,14 @@ def _read(name: str, path: Path) -> bytes:
         raise InvalidCertificatesError(f"{name}={path}: cannot be read ({failed.strerror})") from failed
 
 
-def _see_certificates(name: str, path: Path, held: bytes) -> None:
+def _check_certificates(name: str, path: Path, content: bytes) -> None:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=held.decode("ascii", "ignore"))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError) as failed:
         raise InvalidCertificatesError(f"{name}={path}: holds no certificate in PEM") from failed
 
 
-def _see_pair(files: CertificateFiles) -> None:
+def _check_key_pair(files: CertificateFiles) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key, password=lambda: "")
     except ssl.SSLError as failed:

@@ -20,9 +20,9 @@ class HealthService:
 
     async def check(self, _: CallContext, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
         """Tell of one name; one that there is not is NOT_FOUND."""
-        word = self._health.told.get(request.service)
+        word = self._health.statuses.get(request.service)
         if word is None:
-            raise NotFoundError("service", request.service, sorted(self._health.told))
+            raise NotFoundError("service", request.service, sorted(self._health.statuses))
         return status_of(word)
 
     async def watch(
@@ -35,7 +35,7 @@ class HealthService:
 
     async def list(self, _: CallContext, __: Any) -> Any:  # noqa: ANN401  the package has no types for messages it leaves out
         """Tell of every name."""
-        return HealthListResponse(statuses={name: status_of(word) for name, word in self._health.told.items()})
+        return HealthListResponse(statuses={name: status_of(word) for name, word in self._health.statuses.items()})
 
 
 def status_of(word: bool | None) -> health_pb2.HealthCheckResponse:  # noqa: FBT001  the word itself is what is written

@@ -11,7 +11,7 @@ _CHOICE: Final = "ONDECK_PORT or --port"
 
 
 @contextmanager
-def held_port(host: str, port: int) -> Iterator[int]:
+def reserve_port(host: str, port: int) -> Iterator[int]:
     """Hold a port for as long as the block, 0: any free one, so that workers can listen on it with SO_REUSEPORT.
 
     Raises:

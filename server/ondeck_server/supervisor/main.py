@@ -17,8 +17,8 @@ from ondeck_server.ipc.messages import LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import address_of
-from ondeck_server.supervisor.listener import held_port
-from ondeck_server.supervisor.metrics import measures
+from ondeck_server.supervisor.listener import reserve_port
+from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.pool import WorkerPool
 
@@ -46,37 +46,41 @@ async def serve(settings: ServerSettings, logging: LogConfig, started: Callable[
     check_certificates(settings)
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
-        port = stack.enter_context(held_port(settings.host, settings.port))
-        kept = stack.enter_context(measures())
+        port = stack.enter_context(reserve_port(settings.host, settings.port))
+        kept = stack.enter_context(metrics_folder())
         full = asyncio.Event()
         start = StartWorker(
-            settings=settings.model_dump(mode="json"), port=port, measures=str(kept.folder), logging=logging, wishes={}
+            settings=settings.model_dump(mode="json"),
+            port=port,
+            metrics_folder=str(kept.folder),
+            logging=logging,
+            load_requests={},
         )
-        crew = WorkerPool(start, settings, kept, full.set)
-        pages = AdminPages(unready=crew.unready, measures=kept.page, channelz=crew.channelz)
+        pool = WorkerPool(start, settings, kept, full.set)
+        pages = AdminPages(unready=pool.unready, metrics=kept.page, channelz=pool.channelz)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
-        stack.push_async_callback(crew.kill)
+        stack.push_async_callback(pool.kill)
         stack.enter_context(pid_file(settings.home, port))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, crew.replace)
-        working = asyncio.create_task(crew.run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
+        working = asyncio.create_task(pool.run())
         await wait_first(stop, full, working)
         if full.is_set():
-            started(_started(settings, port, admin_port, crew))
+            started(_started(settings, port, admin_port, pool))
         await wait_first(stop, working)
-        crew.stop()
+        pool.stop()
         await working
         log.info("draining", shutdown_delay_seconds=settings.shutdown_delay_seconds, seconds=settings.drain_seconds)
-        crew.drain()
+        pool.drain()
         await asyncio.sleep(settings.shutdown_delay_seconds)
-        await crew.end()
+        await pool.end()
 
 
-def _started(settings: ServerSettings, port: int, admin_port: int, crew: WorkerPool) -> StartedServer:
+def _started(settings: ServerSettings, port: int, admin_port: int, pool: WorkerPool) -> StartedServer:
     return StartedServer(
         address=address_of(settings.host, port),
         admin=f"http://{address_of(settings.host, admin_port)}",
-        serving=tuple(dict.fromkeys(version for report in crew.reports for version in report.loaded)),
-        missing=tuple(crew.unready()),
+        serving=tuple(dict.fromkeys(version for report in pool.statuses for version in report.loaded)),
+        missing=tuple(pool.unready()),
     )
 
 

@@ -16,9 +16,9 @@ _ADDED_UP: Final = ("counter", "histogram", "summary")
 
 
 @contextmanager
-def measures() -> Iterator["MetricsFolder"]:
+def metrics_folder() -> Iterator["MetricsFolder"]:
     """Keep measures for as long as the block."""
-    with TemporaryDirectory(prefix="ondeck-measures-", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix="ondeck-metrics_folder-", ignore_cleanup_errors=True) as folder:
         yield MetricsFolder(Path(folder))
 
 

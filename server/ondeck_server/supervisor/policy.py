@@ -16,8 +16,8 @@ class Phase(Enum):
     """How far a worker has come."""
 
     STARTING = "starting"
-    FIT = "fit"  # settled, and serves whatever the whole serves
-    TOLD = "told"  # to listen
+    READY = "ready"  # settled, and serves whatever the whole serves
+    ACTIVATING = "activating"  # to listen
     LISTENING = "listening"
     RETIRING = "retiring"
 
@@ -72,25 +72,25 @@ class Kill:
     """End a worker that will not."""
 
     number: int
-    why: str
+    reason: str
 
 
 Action: TypeAlias = Start | Listen | Retire | Kill
 
 
-def decide(crew: PoolState, now: float) -> tuple[Action, ...]:
-    """Tell what brings the crew nearer to what ought to be.
+def next_actions(pool: PoolState, now: float) -> tuple[Action, ...]:
+    """Tell what brings the pool nearer to what ought to be.
 
     Workers of an earlier generation are replaced one at a time: a new one takes calls before an old one is told to
     end, and the next is started after that one has ended.
     """
-    return (*_kill(crew, now), *(Listen(member.number) for member in crew.in_phase(Phase.FIT)), *_change(crew, now))
+    return (*_kill(pool, now), *(Listen(member.number) for member in pool.in_phase(Phase.READY)), *_change(pool, now))
 
 
-def next_look(crew: PoolState, now: float) -> float | None:
+def next_deadline(pool: PoolState, now: float) -> float | None:
     """Tell in how many seconds time alone may change what is to be done; None: never."""
-    moments = [_overdue_at(crew, member) for member in crew.members]
-    later = [moment for moment in (*moments, crew.start_at) if moment is not None and moment > now]
+    moments = [_overdue_at(pool, member) for member in pool.members]
+    later = [moment for moment in (*moments, pool.start_at) if moment is not None and moment > now]
     return min(later) - now if later else None
 
 
@@ -104,34 +104,34 @@ def pause_after(failures: int) -> float:
     return 0.0 if failures == 0 else float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)))
 
 
-def _change(crew: PoolState, now: float) -> tuple[Action, ...]:
-    coming = crew.in_phase(Phase.STARTING, Phase.FIT, Phase.TOLD)
-    listening = crew.in_phase(Phase.LISTENING)
-    if len(listening) > crew.wanted:
+def _change(pool: PoolState, now: float) -> tuple[Action, ...]:
+    coming = pool.in_phase(Phase.STARTING, Phase.READY, Phase.ACTIVATING)
+    listening = pool.in_phase(Phase.LISTENING)
+    if len(listening) > pool.wanted:
         return (Retire(listening[0].number),)
-    if now < crew.start_at:
+    if now < pool.start_at:
         return ()
-    lacking = crew.wanted - len(listening) - len(coming)
+    lacking = pool.wanted - len(listening) - len(coming)
     if lacking > 0:
         return (Start(),) * lacking
-    old = [member for member in listening if member.generation < crew.generation]
-    ready_for_the_next = not coming and not crew.in_phase(Phase.RETIRING)
+    old = [member for member in listening if member.generation < pool.generation]
+    ready_for_the_next = not coming and not pool.in_phase(Phase.RETIRING)
     return (Start(),) if old and ready_for_the_next else ()
 
 
-def _kill(crew: PoolState, now: float) -> tuple[Action, ...]:
+def _kill(pool: PoolState, now: float) -> tuple[Action, ...]:
     return tuple(
         Kill(member.number, f"still {member.phase.value} after {now - member.since:.0f} s")
-        for member in crew.members
-        if (moment := _overdue_at(crew, member)) is not None and moment <= now
+        for member in pool.members
+        if (moment := _overdue_at(pool, member)) is not None and moment <= now
     )
 
 
-def _overdue_at(crew: PoolState, member: WorkerSnapshot) -> float | None:
+def _overdue_at(pool: PoolState, member: WorkerSnapshot) -> float | None:
     match member.phase:
-        case Phase.STARTING | Phase.TOLD:
+        case Phase.STARTING | Phase.ACTIVATING:
             return member.since + START_SECONDS
         case Phase.RETIRING:
-            return member.since + crew.grace + KILL_AFTER
+            return member.since + pool.grace + KILL_AFTER
         case _:
             return None

@@ -25,8 +25,8 @@ from ondeck_server.supervisor import policy
 from ondeck_server.supervisor.metrics import FOLDER_VARIABLE, MetricsFolder
 from ondeck_server.supervisor.policy import Phase
 from ondeck_server.supervisor.process import WorkerProcess, start_process
-from ondeck_server.supervisor.state import missing_of, serving_of
-from ondeck_server.worker.drain import patience
+from ondeck_server.supervisor.state import aggregate_serving, unready_reasons
+from ondeck_server.worker.drain import drain_timeout
 
 log = structlog.get_logger()
 
@@ -44,31 +44,31 @@ class WorkerPool:
         self._start = start
         self._wanted = settings.workers
         self._grace = settings.drain_seconds
-        self._patience = patience(settings.max_connection_age_seconds)
-        self._measures = measures
-        self._full = full
+        self._drain_timeout = drain_timeout(settings.max_connection_age_seconds)
+        self._metrics = measures
+        self._on_complete = full
         self._workers: dict[int, WorkerProcess] = {}
-        self._hearing: set[asyncio.Task[None]] = set()
-        self._wishes: dict[str, bool] = {}
+        self._receivers: set[asyncio.Task[None]] = set()
+        self._load_control: dict[str, bool] = {}
         self._number = self._generation = self._failures = 0
         self._start_at = 0.0
         self._changed = asyncio.Event()
-        self._was_full = self._ending = self._draining = False
+        self._was_complete = self._ending = self._draining = False
         self._failure: CannotServeError | None = None
 
     @property
-    def reports(self) -> list[WorkerStatus]:
+    def statuses(self) -> list[WorkerStatus]:
         """What the workers that take calls have last said of themselves."""
-        return [each.report for each in self._in(Phase.LISTENING) if each.report is not None]
+        return [each.status for each in self._in(Phase.LISTENING) if each.status is not None]
 
     def unready(self) -> list[str]:
         """List what keeps the whole from being ready."""
-        return [*(["draining"] if self._draining else []), *missing_of(self.reports)]
+        return [*(["draining"] if self._draining else []), *unready_reasons(self.statuses)]
 
     async def channelz(self) -> dict[str, Any]:
         """Tell what channelz sees in each worker that takes calls, or still finishes some."""
         asked = self._in(Phase.LISTENING, Phase.RETIRING)
-        return {"workers": await asyncio.gather(*(worker.look() for worker in asked))}
+        return {"workers": await asyncio.gather(*(worker.channelz() for worker in asked))}
 
     def replace(self) -> None:
         """Have every worker that there is now replaced."""
@@ -85,10 +85,10 @@ class WorkerPool:
         clock = asyncio.get_running_loop().time
         while not self._ending:
             self._changed.clear()
-            for action in policy.decide(self._seen(), clock()):
+            for action in policy.next_actions(self._state(), clock()):
                 await self._act(action)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), policy.next_look(self._seen(), clock()))
+                await asyncio.wait_for(self._changed.wait(), policy.next_deadline(self._state(), clock()))
             if self._failure is not None:
                 raise self._failure
 
@@ -101,37 +101,37 @@ class WorkerPool:
         """Say of everything, for good, that it does not serve."""
         self._draining = True
         for worker in self._workers.values():
-            worker.say(StartDraining())
+            worker.send(StartDraining())
 
     async def end(self) -> None:
         """Let calls in flight finish, and end every worker."""
         for worker in self._in(Phase.LISTENING, Phase.RETIRING):
-            self._retire(worker, hurry=True)
-        for worker in self._in(Phase.STARTING, Phase.TOLD):
+            self._retire(worker, immediate=True)
+        for worker in self._in(Phase.STARTING, Phase.ACTIVATING):
             worker.kill()
-        await self._all_gone(self._grace + policy.KILL_AFTER)
+        await self._wait_exited(self._grace + policy.KILL_AFTER)
 
     async def kill(self) -> None:
         """End every worker at once."""
         for worker in self._workers.values():
             worker.kill()
-        await self._all_gone(None)
+        await self._wait_exited(None)
 
-    async def _all_gone(self, seconds: float | None) -> None:
-        if self._hearing:
-            await asyncio.wait(self._hearing, timeout=seconds)
+    async def _wait_exited(self, seconds: float | None) -> None:
+        if self._receivers:
+            await asyncio.wait(self._receivers, timeout=seconds)
 
     def _in(self, *phases: Phase) -> list[WorkerProcess]:
         return [worker for worker in self._workers.values() if worker.phase in phases]
 
-    def _seen(self) -> policy.PoolState:
-        serving = serving_of(self.reports)
+    def _state(self) -> policy.PoolState:
+        serving = aggregate_serving(self.statuses)
         return policy.PoolState(
-            members=tuple(worker.member(serving) for worker in self._workers.values()),
+            members=tuple(worker.snapshot(serving) for worker in self._workers.values()),
             wanted=self._wanted,
             generation=self._generation,
             start_at=self._start_at,
-            grace=self._patience + self._grace,
+            grace=self._drain_timeout + self._grace,
         )
 
     async def _act(self, action: policy.Action) -> None:
@@ -141,96 +141,103 @@ class WorkerPool:
             case policy.Listen(number=number):
                 self._listen(self._workers[number])
             case policy.Retire(number=number):
-                self._retire(self._workers[number], hurry=False)
-            case policy.Kill(number=number, why=why):
-                log.warning("worker killed", worker=self._workers[number].pid, reason=why)
+                self._retire(self._workers[number], immediate=False)
+            case policy.Kill(number=number, reason=reason):
+                log.warning("worker killed", worker=self._workers[number].pid, reason=reason)
                 self._workers[number].kill()
 
     async def _start_one(self) -> None:
-        process, talk = await start_process({FOLDER_VARIABLE: str(self._measures.folder)})
+        process, channel = await start_process({FOLDER_VARIABLE: str(self._metrics.folder)})
         now = asyncio.get_running_loop().time()
         self._number += 1
         worker = WorkerProcess(
-            number=self._number, generation=self._generation, process=process, talk=talk, born=now, since=now
+            number=self._number,
+            generation=self._generation,
+            process=process,
+            channel=channel,
+            started_at=now,
+            since=now,
         )
         self._workers[worker.number] = worker
-        worker.say(self._start.model_copy(update={"wishes": dict(self._wishes)}))
-        hearing = asyncio.create_task(self._hear(worker))
-        self._hearing.add(hearing)
-        hearing.add_done_callback(self._hearing.discard)
+        worker.send(self._start.model_copy(update={"load_requests": dict(self._load_control)}))
+        receiver = asyncio.create_task(self._receive(worker))
+        self._receivers.add(receiver)
+        receiver.add_done_callback(self._receivers.discard)
         log.info("worker started", worker=worker.pid)
 
     def _listen(self, worker: WorkerProcess) -> None:
-        worker.enter(Phase.TOLD)
-        joined = [*self.reports, *([worker.report] if worker.report else [])]
-        worker.say(self._whole(serving_of(joined)), StartListening())
+        worker.enter(Phase.ACTIVATING)
+        joined = [*self.statuses, *([worker.status] if worker.status else [])]
+        worker.send(self._server_state(aggregate_serving(joined)), StartListening())
 
-    def _retire(self, worker: WorkerProcess, *, hurry: bool) -> None:
+    def _retire(self, worker: WorkerProcess, *, immediate: bool) -> None:
         worker.enter(Phase.RETIRING)
-        worker.say(RetireWorker(hurry=hurry))
-        log.info("worker retiring", worker=worker.pid, hurry=hurry)
+        worker.send(RetireWorker(immediate=immediate))
+        log.info("worker retiring", worker=worker.pid, immediate=immediate)
 
-    async def _hear(self, worker: WorkerProcess) -> None:
+    async def _receive(self, worker: WorkerProcess) -> None:
         try:
-            async for message in worker.talk.heard():
-                self._take(worker, message)
+            async for message in worker.channel.receive():
+                self._handle(worker, message)
                 self._changed.set()
         finally:
-            await worker.talk.close()
-            self._gone(worker, await worker.process.wait())
+            await worker.channel.close()
+            self._on_exit(worker, await worker.process.wait())
             self._changed.set()
 
-    def _take(self, worker: WorkerProcess, message: FromWorker) -> None:
+    def _handle(self, worker: WorkerProcess, message: FromWorker) -> None:
         match message:
             case WorkerStatus():
-                worker.report = message
-                self._follow(worker, listening=message.listening)
-                self._tell_whole()
+                worker.status = message
+                self._update_phase(worker, listening=message.listening)
+                self._broadcast_state()
             case LoadRequest(model=model, loaded=loaded):
-                self._wishes[model] = loaded
-                self._tell_whole()
+                self._load_control[model] = loaded
+                self._broadcast_state()
             case WorkerFailed(reason=reason):
-                worker.failed = reason
+                worker.failure = reason
             case ChannelzResponse(number=number, channelz=channelz):
-                worker.saw(number, channelz)
+                worker.resolve_channelz(number, channelz)
 
-    def _follow(self, worker: WorkerProcess, *, listening: bool) -> None:
-        if listening and worker.phase is Phase.TOLD:
+    def _update_phase(self, worker: WorkerProcess, *, listening: bool) -> None:
+        if listening and worker.phase is Phase.ACTIVATING:
             worker.enter(Phase.LISTENING)
-            log.info("worker takes calls", worker=worker.pid, replaces_another=self._was_full)
-            if not self._was_full and len(self._in(Phase.LISTENING)) == self._wanted:
-                self._was_full = True
-                self._full()
+            log.info("worker takes calls", worker=worker.pid, replaces_another=self._was_complete)
+            if not self._was_complete and len(self._in(Phase.LISTENING)) == self._wanted:
+                self._was_complete = True
+                self._on_complete()
         elif not listening and worker.phase is Phase.LISTENING:  # somebody else told it to end
             worker.enter(Phase.RETIRING)
 
-    def _tell_whole(self) -> None:
-        whole = self._whole(serving_of(self.reports))
+    def _broadcast_state(self) -> None:
+        state = self._server_state(aggregate_serving(self.statuses))
         for worker in self._in(Phase.LISTENING, Phase.RETIRING):
-            worker.say(whole)
+            worker.send(state)
 
-    def _whole(self, serving: Mapping[str, bool]) -> ServerState:
-        return ServerState(serving=serving, wishes=dict(self._wishes))
+    def _server_state(self, serving: Mapping[str, bool]) -> ServerState:
+        return ServerState(serving=serving, load_requests=dict(self._load_control))
 
-    def _gone(self, worker: WorkerProcess, code: int) -> None:
+    def _on_exit(self, worker: WorkerProcess, code: int) -> None:
         del self._workers[worker.number]
-        self._measures.forget(worker.pid)
+        self._metrics.forget(worker.pid)
         if worker.phase is Phase.RETIRING:
             log.info("worker retired", worker=worker.pid, exit_code=code)
         elif not self._ending:
-            self._mourn(worker, code)
-        self._tell_whole()
+            self._on_death(worker, code)
+        self._broadcast_state()
 
-    def _mourn(self, worker: WorkerProcess, code: int) -> None:
+    def _on_death(self, worker: WorkerProcess, code: int) -> None:
         now = asyncio.get_running_loop().time()
-        self._failures = policy.failures_after(self._failures, now - worker.born)
+        self._failures = policy.failures_after(self._failures, now - worker.started_at)
         pause = policy.pause_after(self._failures)
         self._start_at = now + pause
-        if not self._was_full and (worker.failed or self._failures >= policy.FIRST_TRIES):
-            self._failure = CannotServeError(worker.failed or _unsaid(code))
+        if not self._was_complete and (worker.failure or self._failures >= policy.FIRST_TRIES):
+            self._failure = CannotServeError(worker.failure or _unknown_reason(code))
             return
-        log.warning("worker died", worker=worker.pid, exit_code=code, reason=worker.failed, next_start_in_seconds=pause)
+        log.warning(
+            "worker died", worker=worker.pid, exit_code=code, reason=worker.failure, next_start_in_seconds=pause
+        )
 
 
-def _unsaid(code: int) -> str:
+def _unknown_reason(code: int) -> str:
     return f"the server's workers end before they take calls, the last with exit code {code}; its last lines say why"

@@ -14,12 +14,12 @@ _LOOK_EVERY: Final = 0.1
 _JITTER: Final = 1.1  # grpcio lets a connection live up to a tenth longer than its age
 
 
-def patience(max_connection_age_seconds: float) -> float:
+def drain_timeout(max_connection_age_seconds: float) -> float:
     """Tell how many seconds it takes until every connection has come of age; 0 where none ever does."""
     return max_connection_age_seconds * _JITTER + 1 if max_connection_age_seconds else 0.0
 
 
-async def all_left(connected: Callable[[], bool]) -> None:
+async def wait_disconnected(connected: Callable[[], bool]) -> None:
     """Wait until nobody is connected."""
     while connected():  # noqa: ASYNC110  grpcio tells nobody when a connection ends
         await asyncio.sleep(_LOOK_EVERY)

@@ -17,7 +17,7 @@ from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.alias_events import AliasChange
 from ondeck_registry.aliases import AliasDecision, is_alias
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.security.identity import name_of
+from ondeck_server.security.identity import caller_id
 
 LONGEST_REASON: Final = 1000
 LARGEST_PAGE: Final = 1000
@@ -52,7 +52,7 @@ def alias_of(request: MoveAliasRequest | RollbackModelRequest | ListAliasChanges
 
 def decision_of(call: CallContext, why: str, *, forced: bool = False) -> AliasDecision:
     """Decide now, for a caller."""
-    return AliasDecision(actor=name_of(call), reason=why.strip(), at=datetime.now(UTC), forced=forced)
+    return AliasDecision(actor=caller_id(call), reason=why.strip(), at=datetime.now(UTC), forced=forced)
 
 
 def page(moves: Sequence[AliasChange], request: ListAliasChangesRequest) -> ListAliasChangesResponse:

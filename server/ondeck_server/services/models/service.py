@@ -55,7 +55,7 @@ class ModelService:
 
     async def move_alias(self, call: CallContext, request: MoveAliasRequest) -> MoveAliasResponse:
         """Point an alias to a version."""
-        self._operators.admit(call)
+        self._operators.authorize(call)
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason, forced=request.force)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
@@ -64,7 +64,7 @@ class ModelService:
 
     async def rollback_model(self, call: CallContext, request: RollbackModelRequest) -> RollbackModelResponse:
         """Point an alias to the version that served before."""
-        self._operators.admit(call)
+        self._operators.authorize(call)
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason)
         name, alias = canonical(request.model), alias_changes.alias_of(request)

@@ -36,9 +36,9 @@ class _Asked:
 
     def written(self, ran: Outputs) -> ModelInferResponse:
         """Write the answer, and count it."""
-        served = self.lease.served
+        served = self.lease.servable
         response = self.answers.answer(self.request, served.loaded, ran, self.places)
-        tally = served.tally
+        tally = served.stats
         tally.succeeded += 1
         tally.success += _now() - self.since
         tally.last = time.time_ns() // 1_000_000
@@ -108,7 +108,7 @@ class TensorInference:
     def _ask(self, request: ModelInferRequest, call: CallContext) -> _Asked:
         since = _now()
         lease = self._models.lease(wanted(self._models, request.model_name, request.model_version, "model_name"))
-        session = lease.served.loaded.session
+        session = lease.servable.loaded.session
         try:
             features = features_of(request, session.inputs[0])
             places = positions(request, session.outputs) if request.outputs else None
@@ -117,8 +117,8 @@ class TensorInference:
                 first, limit = waiting(request)
                 within = limit if within is None else min(within, limit or within)
                 priority = Priority.INTERACTIVE if first else priority
-            self._rates.admit(call, len(features))
-            ran = lease.served.graph.start(features, within, priority)
+            self._rates.consume(call, len(features))
+            ran = lease.servable.graph.start(features, within, priority)
         except BaseException:
             _count_failure(lease, since)
             lease.release()
@@ -127,6 +127,6 @@ class TensorInference:
 
 
 def _count_failure(lease: Lease, since: int) -> None:
-    tally = lease.served.tally
+    tally = lease.servable.stats
     tally.failed += 1
     tally.fail += _now() - since

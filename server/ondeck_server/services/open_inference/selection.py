@@ -30,10 +30,10 @@ def wanted(models: ModelManager, name: str, version: str, field: str = "name") -
     if not name:
         raise InvalidInstanceError([Violation(field, "is required, for example 'batted_ball'")])
     model = _production(name)
-    line = models.repository.lines.get(model.model)
+    line = models.repository.entries.get(model.model)
     if line is None or PRODUCTION in line.aliases or not line.versions:
         return model
-    return ModelRef(model=name, version=models.newest_answering(model.model) or max(line.versions))
+    return ModelRef(model=name, version=models.newest_loaded(model.model) or max(line.versions))
 
 
 def loaded_versions(models: ModelManager, line: ModelEntry) -> list[int]:

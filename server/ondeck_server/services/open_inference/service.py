@@ -35,6 +35,7 @@ from ondeck_server.models.load_control import LoadControl
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 from ondeck_server.rpc.context import CallContext
+from ondeck_server.security.authorization import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.inference import TensorInference
 from ondeck_server.services.open_inference.metadata import model_config, model_metadata, server_metadata
@@ -46,10 +47,16 @@ class OpenInferenceService:
     """Answers tensors; one method for each rpc. `ready` tells whether the whole server is."""
 
     def __init__(
-        self, models: ModelManager, wishes: LoadControl, ready: Callable[[], bool], rates: GcraLimiter
+        self,
+        models: ModelManager,
+        load_control: LoadControl,
+        operators: OperatorList,
+        ready: Callable[[], bool],
+        rates: GcraLimiter,
     ) -> None:
         self._models = models
-        self._wishes = wishes
+        self._load_control = load_control
+        self._operators = operators
         self._ready = ready
         self._inferring = TensorInference(models, rates)
 
@@ -76,12 +83,12 @@ class OpenInferenceService:
     async def model_metadata(self, _: CallContext, request: ModelMetadataRequest) -> ModelMetadataResponse:
         """Tell which tensors a model takes and gives."""
         with self._models.lease(wanted(self._models, request.name, request.version)) as lease:
-            return model_metadata(lease.served.loaded, self._loaded(lease.served.loaded.manifest.model))
+            return model_metadata(lease.servable.loaded, self._loaded(lease.servable.loaded.manifest.model))
 
     async def model_config(self, _: CallContext, request: ModelConfigRequest) -> ModelConfigResponse:
         """Tell how a model is set up."""
         with self._models.lease(wanted(self._models, request.name, request.version)) as lease:
-            config = model_config(lease.served.loaded, self._loaded(lease.served.loaded.manifest.model))
+            config = model_config(lease.servable.loaded, self._loaded(lease.servable.loaded.manifest.model))
             return ModelConfigResponse(config=config)
 
     async def model_infer(self, call: CallContext, request: ModelInferRequest) -> ModelInferResponse:
@@ -98,7 +105,7 @@ class OpenInferenceService:
         """Tell what versions did."""
         return ModelStatisticsResponse(
             model_stats=[
-                statistics(version, self._models.tallies.get((version.model, version.number), InferenceStats()))
+                statistics(version, self._models.stats.get((version.model, version.number), InferenceStats()))
                 for version in self._asked_about(request.name, request.version)
             ]
         )
@@ -119,7 +126,8 @@ class OpenInferenceService:
     ) -> RepositoryModelLoadResponse:
         """Load a model, in every process."""
         model = model_to_move(request)
-        await self._wishes.wish(call, model, loaded=True)
+        self._operators.authorize(call)
+        await self._load_control.set_loaded(model, loaded=True)
         with self._models.lease(wanted(self._models, model, "")):
             return RepositoryModelLoadResponse()
 
@@ -127,17 +135,19 @@ class OpenInferenceService:
         self, call: CallContext, request: RepositoryModelUnloadRequest
     ) -> RepositoryModelUnloadResponse:
         """Let go of a model, in every process."""
-        await self._wishes.wish(call, model_to_move(request), loaded=False)
+        model = model_to_move(request)
+        self._operators.authorize(call)
+        await self._load_control.set_loaded(model, loaded=False)
         return RepositoryModelUnloadResponse()
 
     def _loaded(self, model: str) -> list[int]:
-        return loaded_versions(self._models, self._models.repository.lines[model])
+        return loaded_versions(self._models, self._models.repository.entries[model])
 
     def _asked_about(self, name: str, version: str) -> list[VersionInfo]:
         if name and version:
             return [self._models.find(wanted(self._models, name, version))]
-        if name and canonical(name) not in self._models.repository.lines:
-            raise NotFoundError("model", name, sorted(self._models.repository.lines))
+        if name and canonical(name) not in self._models.repository.entries:
+            raise NotFoundError("model", name, sorted(self._models.repository.entries))
         return [
             each
             for _, each in sorted(self._models.versions.items())

@@ -45,7 +45,7 @@ class PlayerService:
 
     async def get_player(self, _: CallContext, request: GetPlayerRequest) -> GetPlayerResponse:
         """Tell about one player."""
-        index = self._players.known.index
+        index = self._players.snapshot.index
         person = index.people.get(request.player_id)
         if person is None:
             raise NotFoundError("player", str(request.player_id))
@@ -55,7 +55,7 @@ class PlayerService:
     async def search_players(self, _: CallContext, request: SearchPlayersRequest) -> SearchPlayersResponse:
         """List players whose names are like a text, a page at a time."""
         size, skip = _page(request)
-        found = await asyncio.to_thread(self._players.known.search.like, request.text, skip=skip, count=size + 1)
+        found = await asyncio.to_thread(self._players.snapshot.search.like, request.text, skip=skip, count=size + 1)
         return SearchPlayersResponse(
             players=[codec.player(each) for each in found[:size]],
             next_page_token=str(skip + size) if len(found) > size else "",

@@ -37,7 +37,9 @@ _ROOM: Final = 4096  # for all of an answer that is not its rows
 def prediction(answer: PredictionResult) -> Prediction:
     """Write the answer to one instance."""
     outcomes = answer.task.outcomes
-    figures = {name: value for name, values in answer.figures.items() if not math.isnan(value := float(values[0]))}
+    figures = {
+        name: value for name, values in answer.derived_stats.items() if not math.isnan(value := float(values[0]))
+    }
     return Prediction(
         outcomes=[
             OutcomeProbability(outcome=outcome, probability=probability)
@@ -48,7 +50,7 @@ def prediction(answer: PredictionResult) -> Prediction:
             PredictionSet(coverage=coverage, outcomes=list(compress(outcomes, inside[0].tolist())))
             for coverage, inside in answer.sets.items()
         ],
-        ensemble_spread=float(answer.spread[0]),
+        ensemble_spread=float(answer.ensemble_spread[0]),
         confidence=float(answer.confidence[0]),
         batted_ball=BattedBallStats(**figures) if answer.task.name == "batted_ball" else None,
         called_strike=CalledStrikeStats(**figures) if answer.task.name == "called_strike" else None,
@@ -65,10 +67,10 @@ def batch(answer: PredictionResult) -> BatchPredictResponse:
             PredictionSetColumn(coverage=coverage, outcomes=(inside @ _bits(inside.shape[1])).tolist())
             for coverage, inside in answer.sets.items()
         ],
-        ensemble_spread=answer.spread.tolist(),
+        ensemble_spread=answer.ensemble_spread.tolist(),
         confidence=answer.confidence.tolist(),
     )
-    figures = {name: values.tolist() for name, values in answer.figures.items()}
+    figures = {name: values.tolist() for name, values in answer.derived_stats.items()}
     if answer.task.name == "batted_ball":
         response.batted_balls.CopyFrom(BattedBallStatColumns(**figures))
     elif answer.task.name == "called_strike":

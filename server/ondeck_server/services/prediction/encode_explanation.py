@@ -8,7 +8,7 @@ from ondeck_server.services.prediction import encode
 def explanation(explained: Explanation) -> messages.ExplainResponse:
     """Write an explanation."""
     return messages.ExplainResponse(
-        prediction=encode.prediction(explained.answer),
+        prediction=encode.prediction(explained.prediction),
         outcome=explained.outcome,
         base_rate=explained.base_rate,
         probability=explained.probability,

@@ -36,7 +36,7 @@ class PredictionService:
             asked = PredictionInput(
                 instances=decode.instance_of(request, task), path=task.instance.path, within=call.time_left()
             )
-            self._rates.admit(call, 1)
+            self._rates.consume(call, 1)
             return PredictResponse(prediction=encode.prediction(await self._predictor.predict(lease, asked)))
 
     async def batch_predict(self, call: CallContext, request: BatchPredictRequest) -> BatchPredictResponse:
@@ -49,7 +49,7 @@ class PredictionService:
                 rows_named=True,
                 within=call.time_left(),
             )
-            self._rates.admit(call, len(asked.instances))
+            self._rates.consume(call, len(asked.instances))
             return encode.batch(await self._predictor.predict(lease, asked))
 
     def stream_predict(
@@ -62,5 +62,5 @@ class PredictionService:
         """Tell how much each field moved the probability of an outcome."""
         with self._predictor.lease(decode.wanted(request.model)) as lease:
             instance = decode.instance_of(request, lease.version.task)
-            self._rates.admit(call, 1)
+            self._rates.consume(call, 1)
             return explanation(await explain(self._predictor, lease, instance, request.outcome, call.time_left()))

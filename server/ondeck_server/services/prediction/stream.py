@@ -83,7 +83,7 @@ class StreamPredictor:
     def _begin(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
         task = lease.version.task
         instance = decode.instance_of(request, task)
-        self._rates.admit(self._call, len(instance))
+        self._rates.consume(self._call, len(instance))
         asked = PredictionInput(instances=instance, path=task.instance.path, within=self._call.time_left())
         ran = self._predictor.start(lease, asked)
         return _Running(

@@ -4,7 +4,7 @@ from typing import Final
 
 import grpc
 
-from ondeck_server.security.tls import CertificateReloader, Certificates, files_of
+from ondeck_server.security.tls import CertificateReloader, Certificates, certificate_files
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, address_of
 
@@ -45,7 +45,7 @@ def bind(server: grpc.aio.Server, settings: ServerSettings, port: int) -> int:
         CertificatesRefusedError: a file of the certificates is missing, or is not what it should be.
     """
     where = address_of(settings.host, port)
-    files = files_of(settings)
+    files = certificate_files(settings)
     credentials = None if files is None else _credentials(CertificateReloader(files))
     try:
         if credentials is None:
@@ -80,13 +80,13 @@ def _ms(seconds: float) -> int:
 
 def _credentials(renewal: CertificateReloader) -> grpc.ServerCredentials:
     def renewed() -> grpc.ServerCertificateConfiguration | None:
-        found = renewal.renewed()
+        found = renewal.reload_if_changed()
         return None if found is None else _configured(found)
 
     return grpc.dynamic_ssl_server_credentials(
-        _configured(renewal.first),
+        _configured(renewal.initial),
         renewed,  # type: ignore[arg-type]  # None is "as before", which the stubs leave out
-        require_client_authentication=renewal.first.client_ca is not None,
+        require_client_authentication=renewal.initial.client_ca is not None,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ondeck_server.rpc.method import Method
-from ondeck_server.security.tls import CertificateReloader, files_of
+from ondeck_server.security.tls import CertificateReloader, certificate_files
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, address_of, bind_all, bind_one
 from ondeck_server.transports.http2.connection import Http2Connection
@@ -44,7 +44,7 @@ class Http2Server:
             CannotListenError: the port is in use, or the host is none of this machine.
             CertificatesRefusedError: a file of the certificates is missing, or is not what it should be.
         """
-        files, host = files_of(self._settings), self._settings.host
+        files, host = certificate_files(self._settings), self._settings.host
         context = None if files is None else secured(CertificateReloader(files))
         try:
             for opened in bind_all(host, port, _shared):

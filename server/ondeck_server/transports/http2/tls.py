@@ -11,16 +11,16 @@ _HTTP2: Final = ["h2"]
 
 def secured(renewal: CertificateReloader) -> ssl.SSLContext:
     """Make what secures connections; each handshake looks whether the certificates were renewed."""
-    latest = _context(renewal.first)
+    latest = _context(renewal.initial)
 
     def choose(connection: ssl.SSLObject | ssl.SSLSocket, _: str | None, __: ssl.SSLContext) -> None:
         nonlocal latest
-        renewed = renewal.renewed()
+        renewed = renewal.reload_if_changed()
         if renewed is not None:
             latest = _context(renewed)
         connection.context = latest
 
-    first = _context(renewal.first)
+    first = _context(renewal.initial)
     first.sni_callback = choose
     return first
 
