@@ -35,7 +35,7 @@ from ondeck_core.tasks import TASKS
 from ondeck_ingest.database import migrated
 from ondeck_ingest.pipeline.runs import take_days
 from ondeck_ingest.settings import IngestSettings
-from ondeck_server.composition import Components, open_models, taking_calls
+from ondeck_server.composition import Components, accept_calls, open_models
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.players.directory import PlayerDirectory
@@ -127,10 +127,10 @@ async def _trace_predict(folder: Path) -> list[str]:
         players=PlayerDirectory(settings, changed=_ignore),
         health=HealthRegistry(),
         registry=registry,
-        tell_wish=lambda _model, _loaded: None,
+        broadcast_load=lambda _model, _loaded: None,
     )
     (request,) = unary(TASKS[TASK], generate_instances(TASKS[TASK].instance, 1))
-    async with taking_calls(components, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with accept_calls(components, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub: Any = PredictionServiceStub(channel)
         await stub.Predict(request)
         with trace_calls() as trace:
@@ -139,8 +139,8 @@ async def _trace_predict(folder: Path) -> list[str]:
 
 
 async def _load(models: ModelManager) -> None:
-    await models.look()
-    await models.settle()
+    await models.refresh()
+    await models.wait_idle()
 
 
 async def _ignore() -> None:
