@@ -72,7 +72,7 @@ def read_settings(kind: type[S], **flags: Any) -> S:  # noqa: ANN401  pydantic c
     """Read the settings of a program once: flags that are not None win over the environment.
 
     Raises:
-        SettingsRefusedError: a value cannot be; the text names the variable and what would be right.
+        InvalidSettingsError: a value cannot be; the text names the variable and what would be right.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:

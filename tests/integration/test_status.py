@@ -89,7 +89,7 @@ async def test_everything_that_a_person_may_have_to_look_at_has_its_line(
         f"  {DAY} done, {rows + 1} rows: game ",
         "set aside: 1 out_of_range (ondeck ingest quarantine list)",
         "  novel, first in savant 2024-06-03",
-        " in no register yet, 0 disagreements of sources (ondeck players open)",
+        " in no register yet, 0 disagreements of sources (ondeck players unresolved)",
         f" savant {DAY} done, {rows + 1} rows in: {rows} stored, 0 unchanged, 1 quarantined",
     ):
         assert line in told

@@ -18,7 +18,7 @@ HOLD = """
 import asyncio, sys
 from pathlib import Path
 from ondeck_store.database import open_database
-from ondeck_store.settings import SettingsRefusedError, StoreSettings, read_settings, url_of
+from ondeck_store.settings import InvalidSettingsError, StoreSettings, read_settings, url_of
 async def hold():
     async with open_database(StoreSettings(home=Path(sys.argv[1]))):
         print("open", flush=True)
