@@ -24,7 +24,7 @@ def asking(server: ServerAddress) -> Iterator[Client]:
     """Connect to a server for as long as the block.
 
     Raises:
-        NoAnswerError: whatever gRPC error the block meets, in words.
+        ServerCallError: whatever gRPC error the block meets, in words.
     """
     where = server.target or default_target(read_settings(ServerSettings))
     with Client(where, credentials=credentials_for(server), health=None) as client:  # who asks wants to hear why not
@@ -38,7 +38,7 @@ def credentials_for(server: ServerAddress) -> grpc.ChannelCredentials | None:
     """Make what secures the connection; None: nothing does.
 
     Raises:
-        NoAnswerError: a file cannot be read, or one is missing that another needs.
+        ServerCallError: a file cannot be read, or one is missing that another needs.
     """
     if server.ca is None and server.certificate is None and server.key is None:
         return None

@@ -52,7 +52,7 @@ class LockedAliases:
 
         Raises:
             NotFoundError: there is no such alias.
-            MoveRefusedError: none served before, or it is no longer there.
+            AliasChangeError: none served before, or it is no longer there.
         """
         known = aliases(self._models, self._model)
         if alias not in known:
@@ -73,7 +73,7 @@ class LockedAliases:
 
         Raises:
             NotFoundError: there is no such version.
-            MoveRefusedError: that is no name for an alias.
+            AliasChangeError: that is no name for an alias.
         """
         if not is_alias(alias):
             raise AliasChangeError(f"{alias!r} is no name for an alias: lower-case letters, digits and _ make one")
@@ -117,7 +117,7 @@ def holding_aliases(models: Path, model: str) -> Iterator[LockedAliases]:
 
     Raises:
         NotFoundError: there is no such model.
-        FolderClosedError: another holds them for too long, or they cannot be written.
+        RepositoryLockedError: another holds them for too long, or they cannot be written.
     """
     if not (_NAME.fullmatch(model) and (models / model).is_dir()):
         raise NotFoundError("model", model)

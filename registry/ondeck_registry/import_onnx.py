@@ -29,7 +29,7 @@ def publish_graph(models: Path, model: str, graph: bytes, outputs: Sequence[str]
     """Publish a graph as the next version of a model; `outputs` names those of its tensors that are served, "" all.
 
     Raises:
-        GraphRefusedError: its tensors are not of the kind that can be served, or the name belongs to a task.
+        UnservableGraphError: its tensors are not of the kind that can be served, or the name belongs to a task.
         ArtifactRefusedError: it cannot be run, or a row's answer depends on its neighbours.
     """
     if not _NAME.fullmatch(model):

@@ -24,7 +24,7 @@ def exclusive_lock(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator
     The kernel holds the lock and lets go of it for a process that was killed.
 
     Raises:
-        FolderClosedError: another holds it for longer than `patience` seconds, or it cannot be written.
+        RepositoryLockedError: another holds it for longer than `patience` seconds, or it cannot be written.
     """
     lock = FileLock(folder / LOCK_FILE, timeout=patience, fallback_to_soft=False)
     try:

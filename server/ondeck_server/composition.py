@@ -71,7 +71,7 @@ async def accept_calls(parts: Components, port: int) -> AsyncIterator[Transport]
 
     Raises:
         CannotListenError: the port cannot be listened on.
-        CertificatesRefusedError: what should secure the connections cannot.
+        InvalidCertificatesError: what should secure the connections cannot.
     """
     transport = carrier_of(_services(parts), parts.settings, parts.registry)
     await transport.listen(port)

@@ -155,7 +155,7 @@ async def test_simulated_men_are_nobody(connection: AsyncConnection) -> None:
 
 async def test_a_decision_by_hand_holds_until_it_is_taken_back_and_both_are_kept(connection: AsyncConnection) -> None:
     await take(connection, tables(chadwick(ROOKIE, VETERAN)))
-    decision = Override(who="me", why="his own site says so", player_id=702, system="bbref", value="boydma99")
+    decision = Override(who="me", why="the club site says so", player_id=702, system="bbref", value="boydma99")
     await decide(connection, decision)
     found = (await read_index(connection)).by_id("bbref", "boydma99")
     assert found is not None
@@ -164,7 +164,7 @@ async def test_a_decision_by_hand_holds_until_it_is_taken_back_and_both_are_kept
     assert (await read_index(connection)).by_id("bbref", "boydma99") is None
     assert [(each.holds, each.why) for each in await decisions(connection)] == [
         (False, "he does not"),
-        (True, "his own site says so"),
+        (True, "the club site says so"),
     ]
     with pytest.raises(NotFoundError):
         await decide(connection, Override(**{**vars(decision), "player_id": 1}))

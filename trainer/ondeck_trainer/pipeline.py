@@ -66,7 +66,7 @@ def train(dataset: Dataset, plan: TrainingPlan, say: Say) -> PublishedVersion:
 
     Raises:
         TooFewDaysError: the days do not suffice.
-        GateError: not better than what serves, and not forced; nothing is published.
+        PromotionGateError: not better than what serves, and not forced; nothing is published.
         ParityError: too few rows, or the graph is not the model; nothing is published.
     """
     days = split(dataset.rows["game_date"].to_list(), plan.judge_from)

@@ -70,7 +70,7 @@ def recalibrate(served: PublishedModel, recent: Dataset, models: Path) -> Recali
 
     Raises:
         TooFewRowsError: there are fewer than 2,000 rows.
-        NotLaterError: the members were fitted on some of the days.
+        OverlappingDaysError: the members were fitted on some of the days.
         ParityError: the new graph does not answer as it should; nothing is published.
     """
     if len(recent) < LEAST_ROWS:

@@ -47,7 +47,7 @@ class Stack:
         """Start, say so, wait for SIGTERM or SIGINT, and end it all.
 
         Raises:
-            NotUpError: the server ended before it took calls.
+            StackStartError: the server ended before it took calls.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)

@@ -79,7 +79,7 @@ class PendingRequests:
         """Let go what has its answer.
 
         Raises:
-            AnsweredOutOfOrderError: an answer is not that of the oldest instance sent.
+            OutOfOrderError: an answer is not that of the oldest instance sent.
         """
         for answer in answers:
             if not self._sent or self._waiting[0].id != answer.id:

@@ -40,7 +40,7 @@ class JobHandler:
 
         Raises:
             RetryRequested: it failed, or there is no time left; the queue brings it back.
-            GivenUpError: it failed too often; the queue holds it.
+            JobDeadError: it failed too often; the queue holds it.
         """
         day = date.fromisoformat((job.payload or b"").decode())
         work = asyncio.create_task(self.work(day))

@@ -51,10 +51,10 @@ class Ingestor:
         """Take a day or a file.
 
         Raises:
-            UnreachableError: no answer; of a day the ledger says so, with the reason.
+            SourceUnreachableError: no answer; of a day the ledger says so, with the reason.
             SourceRefusedError: the answer is not a whole Statcast export; of a day the ledger says so.
-            NotKeptError: the bytes cannot be kept; of a day the ledger says so.
-            RestingError: the source is left alone at the moment.
+            ArchiveWriteError: the bytes cannot be kept; of a day the ledger says so.
+            CircuitOpenError: the source is left alone at the moment.
         """
         if wanted.day is None or self.source.simulated:
             return await self._store(wanted, await self._fetch(wanted))

@@ -22,7 +22,7 @@ async def take_each(wanted: Sequence[SourceRequest], take: Callable[[SourceReque
     """Take one after the other; what is refused is told at once and once more by the exit code.
 
     Raises:
-        NotAllTakenError: something was refused, or not even asked for because the source is left alone or nothing can
+        PartialIngestError: something was refused, or not even asked for because the source is left alone or nothing can
             be kept.
     """
     total, refused = LoadCounts(), 0

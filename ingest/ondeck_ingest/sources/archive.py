@@ -39,7 +39,7 @@ def keep(home: Path, source: str, unit: str, content: bytes, fetched_at: datetim
     A crash leaves them whole or absent, and others may keep the same at the same time.
 
     Raises:
-        NotKeptError: the folder cannot be written to.
+        ArchiveWriteError: the folder cannot be written to.
     """
     digest = hashlib.sha256(content).hexdigest()
     folder = _folder(home, source, unit)

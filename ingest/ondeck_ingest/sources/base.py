@@ -63,9 +63,9 @@ class Source(Protocol):
         Returns what `read` does; None where the source knows that there is nothing.
 
         Raises:
-            UnreachableError: no answer.
+            SourceUnreachableError: no answer.
             SourceRefusedError: an answer that `read` refuses.
-            RestingError: it is not asked at the moment.
+            CircuitOpenError: it is not asked at the moment.
         """
 
 

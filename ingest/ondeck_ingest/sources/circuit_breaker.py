@@ -49,7 +49,7 @@ class CircuitBreaker:
         """Stop a request that waited for its turn while others failed.
 
         Raises:
-            RestingError: the source is left alone.
+            CircuitOpenError: the source is left alone.
         """
         if left := self.seconds_left():
             raise CircuitOpenError(f"{self.state.source} is left alone for another {left:.0f} s: {self._reason}")
@@ -59,7 +59,7 @@ class CircuitBreaker:
         """Have one request pass; what it raises counts against the source.
 
         Raises:
-            RestingError: the source is left alone; the request must not be sent.
+            CircuitOpenError: the source is left alone; the request must not be sent.
         """
         self.refuse_while_resting()
         try:

@@ -28,7 +28,7 @@ class ReplaySource:
         An answer without rows takes nothing away from one that had some, as when it came.
 
         Raises:
-            UnreachableError: nothing is kept.
+            SourceUnreachableError: nothing is kept.
             SourceRefusedError: nothing that is kept can be read; the text is about what came last.
         """
         refused: SourceRefusedError | None = None

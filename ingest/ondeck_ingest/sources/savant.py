@@ -39,9 +39,9 @@ class SavantSource:
         """Fetch the CSV of a day as it came; None where pybaseball knows the day to be out of season.
 
         Raises:
-            UnreachableError: no answer after all attempts; the text says what came instead.
+            SourceUnreachableError: no answer after all attempts; the text says what came instead.
             SourceRefusedError: after all attempts still an answer that `read` refuses.
-            RestingError: too many requests have failed lately; none was sent.
+            CircuitOpenError: too many requests have failed lately; none was sent.
         """
         if wanted.day is None:
             raise ValueError(f"SavantSource is asked for days, not for {wanted.name}")

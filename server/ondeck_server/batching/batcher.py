@@ -75,7 +75,7 @@ class Batcher:
 
         Raises:
             QueueFullError: too many rows wait already.
-            TooLateError: those that wait take longer than that.
+            DeadlineUnmeetableError: those that wait take longer than that.
         """
         self._queue.check_capacity(rows)
         if within is None:

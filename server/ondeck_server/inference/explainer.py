@@ -52,7 +52,7 @@ async def explain(
         NotExplainableError: the version has no background.
         InvalidInstanceError: the instance cannot be asked about, or the task has no such outcome.
         QueueFullError: too many rows wait already.
-        TooLateError: what it takes to explain takes longer than `within` so many seconds.
+        DeadlineUnmeetableError: what it takes to explain takes longer than `within` so many seconds.
     """
     version, task = lease.version, lease.version.task
     question = _question(version, instance)

@@ -69,7 +69,7 @@ class Predictor:
         Raises:
             InvalidInstanceError: at least one row cannot be asked about; none is answered.
             QueueFullError: too many rows wait already.
-            TooLateError: those that wait take longer than the caller has time.
+            DeadlineUnmeetableError: those that wait take longer than the caller has time.
         """
         _check(lease, asked)
         return self.finish(lease, asked.instances, await lease.batcher.infer(asked.instances, asked.within))
@@ -79,7 +79,7 @@ class Predictor:
 
         Raises:
             QueueFullError: too many rows wait already.
-            TooLateError: those that wait take longer than the caller has time.
+            DeadlineUnmeetableError: those that wait take longer than the caller has time.
         """
         return await lease.batcher.infer(instances, within)
 

@@ -51,7 +51,7 @@ def admit(call: CallContext) -> None:
     """Refuse a call whose caller no longer waits.
 
     Raises:
-        DeadlinePassedError: its time is over.
+        DeadlineExceededError: its time is over.
     """
     left = call.time_left()
     if left is not None and left <= 0:

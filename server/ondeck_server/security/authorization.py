@@ -24,7 +24,7 @@ class OperatorList:
         """Let an operator pass.
 
         Raises:
-            NotIdentifiedError: the caller has shown no identity.
+            CallerUnauthenticatedError: the caller has shown no identity.
             NotOperatorError: the identity is no operator's.
         """
         if not self._identities or caller.identity in self._identities:

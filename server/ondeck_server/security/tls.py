@@ -47,7 +47,7 @@ def certificate_files(settings: ServerSettings) -> CertificateFiles | None:
     """Tell which files secure the connections; None: nothing does.
 
     Raises:
-        CertificatesRefusedError: some of the settings are there, and others that belong to them are not.
+        InvalidCertificatesError: some of the settings are there, and others that belong to them are not.
     """
     certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
     if certificate is not None and key is not None:
@@ -64,7 +64,7 @@ def check_certificates(settings: ServerSettings) -> None:
     """See that what should secure the connections can.
 
     Raises:
-        CertificatesRefusedError: it cannot; the text names the setting.
+        InvalidCertificatesError: it cannot; the text names the setting.
     """
     files = certificate_files(settings)
     if files is not None:
@@ -75,7 +75,7 @@ def read_certificates(files: CertificateFiles) -> Certificates:
     """Read the files, and see that they can secure a connection.
 
     Raises:
-        CertificatesRefusedError: one cannot; the text names its setting.
+        InvalidCertificatesError: one cannot; the text names its setting.
     """
     content = {name: _read(name, path) for name, path in files.each()}
     for name in content.keys() - {"ONDECK_TLS_KEY"}:
@@ -95,7 +95,7 @@ class CertificateReloader:
         """Read the files for the first time.
 
         Raises:
-            CertificatesRefusedError: they cannot secure a connection.
+            InvalidCertificatesError: they cannot secure a connection.
         """
         self._files = files
         self._seen = self._file_stamps()

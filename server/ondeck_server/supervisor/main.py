@@ -39,7 +39,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, started: Callable[
     """Serve until SIGTERM or SIGINT; `started` is told once, when every worker takes calls.
 
     Raises:
-        CertificatesRefusedError: what should secure the connections cannot.
+        InvalidCertificatesError: what should secure the connections cannot.
         CannotListenError: a port is in use, or the host is none of this machine.
         CannotServeError: no worker could be started; the text is what it said.
     """

@@ -1,4 +1,4 @@
-"""The workers of a server: kept as many as they ought to be, told of the whole, and ended."""
+"""The pool of workers: starts, replaces and stops them, and sends them the state of the whole server."""
 
 import asyncio
 from collections.abc import Callable, Mapping

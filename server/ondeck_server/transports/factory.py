@@ -27,7 +27,7 @@ class Transport(Protocol):
 
         Raises:
             CannotListenError: the port is in use, or the host is none of this machine.
-            CertificatesRefusedError: what should secure the connections cannot.
+            InvalidCertificatesError: what should secure the connections cannot.
         """
 
     def shut(self) -> None:

@@ -1,9 +1,8 @@
-"""The way out of a worker: no new connection comes in, and those that there are leave by themselves.
+"""The drain of a worker that is replaced: stop accepting, then wait until its clients have disconnected.
 
-grpcio's own stop cancels whatever reaches it on a connection whose client has not yet read that the server goes away:
-a call or two of each busy connection. A connection that has come of age is let go without that: its client is told
-first, and what it sends until it has read so is still answered. So a worker that others replace shuts its door and
-waits for that before it stops.
+The stop of grpcio cancels calls that arrive on a connection before its client has read GOAWAY: one or two calls of each
+busy connection. A connection that reaches its maximum age gets GOAWAY first, and calls that arrive until the client has
+read it are still served. So a worker that is replaced stops accepting and waits for that before it stops.
 """
 
 import asyncio

@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class WorkerMain:
-    """One run of a worker: it settles, listens when it is told to, and ends when it is told to or left alone."""
+    """One run of a worker: load the models, listen on request, stop on request or when the supervisor is gone."""
 
     def __init__(self, channel: Channel[FromSupervisor], start: StartWorker) -> None:
         self._channel = channel
@@ -66,7 +66,7 @@ class WorkerMain:
         self._is_ready = False
 
     async def run(self) -> None:
-        """Work until told to retire, or until the supervisor is gone.
+        """Run until the supervisor retires this worker or is gone.
 
         Raises:
             CannotListenError: the port cannot be listened on.

@@ -29,7 +29,7 @@ async def stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
     """Read the columns of a task of every real regular-season row that is stored.
 
     Raises:
-        NothingStoredError: there is none.
+        NoStoredRowsError: there is none.
     """
     async with open_database(settings) as database:
         await migrate(database.engine)
@@ -51,7 +51,7 @@ def rows_of_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
 
     Raises:
         SourceRefusedError: a file cannot be read, or is no Statcast export.
-        NothingStoredError: they hold no regular-season row.
+        NoStoredRowsError: they hold no regular-season row.
     """
     parts = [_regular(path, task) for path in exports_in(paths)]
     rows = pl.concat(parts).unique(list(_IN_ORDER[1:]), keep="first", maintain_order=True).sort(_IN_ORDER)

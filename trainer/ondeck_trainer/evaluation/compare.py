@@ -42,7 +42,7 @@ def unseen(rows: pl.DataFrame, *versions: Manifest, fitted_too: bool = False) ->
     """Keep the rows of days that none of some versions was fitted or calibrated on.
 
     Raises:
-        NoLaterDaysError: there are none, and those that there are were not asked for.
+        NoUnseenDaysError: there are none, and those that there are were not asked for.
     """
     seen = pl.any_horizontal(pl.col("game_date").is_between(*_learned(each)) for each in versions)
     kept = rows if fitted_too else rows.filter(~seen)

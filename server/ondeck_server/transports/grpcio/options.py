@@ -42,7 +42,7 @@ def bind(server: grpc.aio.Server, settings: ServerSettings, port: int) -> int:
 
     Raises:
         CannotListenError: the port is in use, or the host is none of this machine.
-        CertificatesRefusedError: a file of the certificates is missing, or is not what it should be.
+        InvalidCertificatesError: a file of the certificates is missing, or is not what it should be.
     """
     where = address_of(settings.host, port)
     files = certificate_files(settings)

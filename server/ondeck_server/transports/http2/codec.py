@@ -37,7 +37,7 @@ class MessageDecoder:
         """Take bytes, and give the messages that they complete.
 
         Raises:
-            RefusedError: what came is too long, or not what it claims to be.
+            ProtocolError: what came is too long, or not what it claims to be.
         """
         if not self._held and data and not data[0] and len(data) == PREFIX + int.from_bytes(data[1:PREFIX], "big"):
             if len(data) > PREFIX + self._longest:

@@ -42,7 +42,7 @@ class Http2Server:
 
         Raises:
             CannotListenError: the port is in use, or the host is none of this machine.
-            CertificatesRefusedError: a file of the certificates is missing, or is not what it should be.
+            InvalidCertificatesError: a file of the certificates is missing, or is not what it should be.
         """
         files, host = certificate_files(self._settings), self._settings.host
         context = None if files is None else secured(CertificateReloader(files))
