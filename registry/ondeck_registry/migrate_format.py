@@ -13,6 +13,7 @@ from ondeck_registry.alias_log import AUDIT_FILE, NOTE_FILE
 from ondeck_registry.lock import exclusive_lock
 from ondeck_registry.repository import read_repository
 
+_ORIGINAL: Final = ".evaluation.format1.json"  # kept until the manifest is migrated
 _EVALUATION: Final = {
     "fitted": "fit_window",
     "calibrated": "calibration_window",
@@ -69,27 +70,25 @@ def _migrate_version(folder: Path) -> bool:
     manifest: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"format": MANIFEST_FORMAT}
     if manifest.get("format", 1) == MANIFEST_FORMAT:
         return False
-    files = manifest["files"]
-    if EVALUATION_FILE in files:
-        content = (folder / EVALUATION_FILE).read_bytes()
-        if hashlib.sha256(content).hexdigest() == files[EVALUATION_FILE]:  # what was changed by hand stays refused
-            content = (json.dumps(migrate_evaluation(json.loads(content)), indent=1) + "\n").encode()
-            atomic_files.replace(folder / EVALUATION_FILE, content)
-            files[EVALUATION_FILE] = hashlib.sha256(content).hexdigest()
-        elif _is_migrated(content):  # written by a migration that was interrupted before the manifest
-            files[EVALUATION_FILE] = hashlib.sha256(content).hexdigest()
+    files, original = manifest["files"], folder / _ORIGINAL
+    published = _published_evaluation(folder, files.get(EVALUATION_FILE))
+    if published is not None:  # an evaluation that was changed after it was published is not signed again
+        atomic_files.replace(original, published)
+        content = (json.dumps(migrate_evaluation(json.loads(published)), indent=1) + "\n").encode()
+        atomic_files.replace(folder / EVALUATION_FILE, content)
+        files[EVALUATION_FILE] = hashlib.sha256(content).hexdigest()
     manifest["format"] = MANIFEST_FORMAT
     if "training" in manifest:
         manifest["training"] = _renamed(manifest["training"], _TRAINING)
     atomic_files.replace(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    original.unlink(missing_ok=True)
     return True
 
 
-def _is_migrated(content: bytes) -> bool:
-    try:
-        return not set(_EVALUATION.values()).isdisjoint(json.loads(content))
-    except ValueError:
-        return False
+def _published_evaluation(folder: Path, digest: str | None) -> bytes | None:
+    """Read the evaluation with the digest of the manifest; after an interrupted migration it is the kept original."""
+    found = [(folder / name).read_bytes() for name in (EVALUATION_FILE, _ORIGINAL) if (folder / name).is_file()]
+    return next((content for content in found if hashlib.sha256(content).hexdigest() == digest), None)
 
 
 def _migrate_log(path: Path) -> bool:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ondeck_cli.models.migrate import migrate
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_registry import migrate_format
+from ondeck_registry import atomic_files, migrate_format
 from ondeck_registry.alias_log import history
 from ondeck_registry.verification import verify
 
@@ -83,6 +83,37 @@ def test_an_evaluation_that_was_changed_by_hand_is_not_signed_again(repository: 
     to_format_1(repository)
     path = repository / MODEL / "1" / "evaluation.json"
     path.write_text(path.read_text().replace('"rows"', '"rows" '))
+    CliRunner().invoke(migrate, ["--model-repository", str(repository)])
+    with pytest.raises(ArtifactRefusedError, match=r"evaluation.json is not the file that was published"):
+        verify(path.parent, MODEL, 1)
+
+
+def test_a_migration_that_was_interrupted_is_completed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = repository / MODEL / "1"
+    before = read(folder / "evaluation.json")
+    to_format_1(repository)
+    replace = atomic_files.replace
+
+    def interrupt(path: Path, content: bytes) -> None:
+        if path.name == "manifest.json":
+            raise KeyboardInterrupt
+        replace(path, content)
+
+    monkeypatch.setattr(atomic_files, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        migrate_format.migrate_repository(repository)
+    monkeypatch.undo()
+    migrate_format.migrate_repository(repository)
+    assert read(folder / "evaluation.json") == before
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    verify(folder, MODEL, 1)
+
+
+def test_an_evaluation_in_the_new_format_under_an_old_manifest_is_not_signed(repository: Path) -> None:
+    path = repository / MODEL / "1" / "evaluation.json"
+    changed = {**read(path), "log_loss": 0.01}
+    to_format_1(repository)
+    path.write_text(json.dumps(changed))
     CliRunner().invoke(migrate, ["--model-repository", str(repository)])
     with pytest.raises(ArtifactRefusedError, match=r"evaluation.json is not the file that was published"):
         verify(path.parent, MODEL, 1)
