@@ -10,7 +10,6 @@ import polars as pl
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import CARD_FILE, EVALUATION_FILE, PRODUCTION, RELIABILITY_FILE
 from ondeck_core.tasks import Task, task_named
-from ondeck_registry import promotion
 from ondeck_registry.repository import aliases
 from ondeck_store.settings import read_settings
 from ondeck_trainer.artifact import model_card
@@ -107,8 +106,6 @@ def recalibrate(
         f"calibrated on {len(recent):,} rows, {done.manifest.training.calibration_window}: scale and bias {told}"
     )
     click.echo(f"published {done.folder} ({done.manifest.digest[:12]}); no alias points to it yet")
-    verdict = promotion.gate(settings.model_repository, chosen.name, PRODUCTION, done.manifest.version)
-    click.echo(f"gate: {'passes' if verdict.passed else 'fails'}: {verdict.reason}")
 
 
 def _rows(settings: TrainerSettings, task: Task, paths: tuple[Path, ...]) -> pl.DataFrame:
