@@ -222,7 +222,7 @@ async def test_a_capped_answer_is_refused_by_name(savant: FakeSavant, database: 
     header, row = BODY.split(b"\n")[:2]
     savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
     taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
-    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, just where SavantSource cuts an answer off"):
+    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, just where Savant cuts an answer off"):
         await taker.take(of_day(DAY))
 
 

@@ -227,7 +227,7 @@ def test_bytes_that_are_no_request_are_refused_and_counted(
         raw_predict(channel, request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "the request is no ondeck.v1.PredictRequest" in str(refused.value.details())
-    counted = 'code="INVALID_ARGUMENT",method="/ondeck.v1.PredictionService/Predict"'
+    counted = 'grpc_code="INVALID_ARGUMENT",grpc_method="Predict",grpc_service="ondeck.v1.PredictionService"'
     assert any(counted in line for line in metrics(running_server))
 
 

@@ -44,7 +44,7 @@ class SavantSource:
             CircuitOpenError: too many requests have failed lately; none was sent.
         """
         if wanted.day is None:
-            raise ValueError(f"SavantSource is asked for days, not for {wanted.name}")
+            raise ValueError(f"Savant is asked for days, not for {wanted.name}")
         retrying = Retrying(
             retry=retry_if_exception_type((SourceUnreachableError, SourceRefusedError)),
             stop=stop_after_attempt(self.attempts),
