@@ -28,6 +28,7 @@ from ondeck_store.settings import StoreSettings
 from tests.fixtures.tls import Authority
 
 PATIENCE = 90
+INGESTED = r"\[ingest\] simulated: (?P<rows>\d+) rows in: (?P=rows) stored, 0 unchanged, 0 quarantined"
 
 
 class Up:
@@ -46,6 +47,17 @@ class Up:
             if found := re.search(pattern, line):
                 return found
         raise AssertionError(f"it ended without {pattern!r}:\n" + "\n".join(self.lines))
+
+    def wait_for_each(self, *patterns: str) -> list[re.Match[str]]:
+        """Wait until every pattern was printed, in whatever order: two programs print side by side."""
+        first = len(self.lines)
+        self.wait_for("|".join(f"(?:{pattern})" for pattern in patterns))
+        while missing := [pattern for pattern in patterns if self._find(pattern, first) is None]:
+            self.wait_for("|".join(f"(?:{pattern})" for pattern in missing))
+        return [found for pattern in patterns if (found := self._find(pattern, first))]
+
+    def _find(self, pattern: str, first: int) -> re.Match[str] | None:
+        return next((found for line in self.lines[first:] if (found := re.search(pattern, line))), None)
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -87,10 +99,10 @@ async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_p
             r"serving batted_ball \d+, called_strike \d+, pitch_outcome \d+, whiff \d+ on (\S+);"
         )[1]
         running.wait_for(r"ondeck predict batted-ball .* --target " + re.escape(target))
-        stored = int(running.wait_for(r"\[ingest\] simulated: (\d+) rows in: \1 stored, 0 unchanged, 0 quarantined")[1])
-        running.wait_for(
-            r"\[simulated\] inning \d+: \d+ pitches stored, \d+ taken; [\d.]+ strikes predicted, \d+ called"
+        ingested, _ = running.wait_for_each(
+            INGESTED, r"\[simulated\] inning \d+: \d+ pitches stored, \d+ taken; [\d.]+ strikes predicted, \d+ called"
         )
+        stored = int(ingested[1])
         with Client(target) as client:
             answer = client.predict("batted_ball", BattedBall(launch_speed=108, launch_angle=27, spray_angle=0))
         assert answer.batted_ball.xba > 0.5
@@ -105,8 +117,7 @@ async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_p
         assert await simulated_games(connection, day) == 1
     assert rows.height == stored
     with up(home, models, "--simulate", "--seconds", "1", *ANY_PORT) as again:  # another game, not the same once more
-        again.wait_for(r"\[ingest\] simulated: (\d+) rows in: \1 stored, 0 unchanged, 0 quarantined")
-        again.wait_for(r"\[simulated\] inning \d+: \d+ pitches stored")
+        again.wait_for_each(INGESTED, r"\[simulated\] inning \d+: \d+ pitches stored")
         assert again.end() == 0
 
 
