@@ -54,6 +54,6 @@ def test_what_the_caller_sets_wins() -> None:
 
 
 def test_the_service_config_to_paste_is_the_clients_own() -> None:
-    page = (ROOT / "docs" / "how-to" / "balance-over-replicas.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "add-a-replica.md").read_text()
     pasted = [token.content for token in MarkdownIt().parse(page) if token.type == "fence" and token.info == "json"]
     assert [json.loads(each) for each in pasted] == [json.loads(service_config("models/batted_ball"))]
