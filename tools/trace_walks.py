@@ -6,6 +6,7 @@ A file counts when one of its functions runs during the call. Imports and what r
 """
 
 import argparse
+import ast
 import asyncio
 import difflib
 import os
@@ -195,13 +196,19 @@ def trace_walk(name: str) -> list[str]:
 def files_shown(text: str, name: str) -> list[str]:
     """Return the files that a document lists for a walk."""
     found = re.search(rf"<!-- trace: {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
-    return re.findall(r"`([^`]+\.py)`", found.group(1)) if found else []
+    return re.findall(r"^\d+\. `([^`]+\.py)`", found.group(1), re.MULTILINE) if found else []
+
+
+def summary_of(file: str) -> str:
+    """Return the first sentence of a module's docstring."""
+    first = (ast.get_docstring(ast.parse((ROOT / file).read_text())) or "").partition("\n\n")[0]
+    return " ".join(first.split()).rstrip(".")
 
 
 def fill(text: str, walks: Mapping[str, list[str]]) -> str:
-    """Put the files of each walk between its markers, numbered."""
+    """Put the files of each walk between its markers, numbered, each with its summary."""
     for name, files in walks.items():
-        listed = "\n".join(f"{number}. `{each}`" for number, each in enumerate(files, 1))
+        listed = "\n".join(f"{number}. `{each}`: {summary_of(each)}" for number, each in enumerate(files, 1))
         text = re.sub(
             rf"(<!-- trace: {name} -->\n).*?(<!-- end -->)", rf"\g<1>\n{listed}\n\n\g<2>", text, flags=re.DOTALL
         )
