@@ -33,7 +33,7 @@ from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.tasks import TASKS
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_server.supervisor.process import EXPERIMENTS
-from tests.factories.onnx_graphs import WIDTH, scoring
+from tests.factories.onnx_graphs import WIDTH, scoring_graph
 from tests.fixtures.server import RunningServer, serving
 
 MAX_P95_MS: Final = 50.0
@@ -92,7 +92,7 @@ def serve_models(folder: Path, workers: int) -> Iterator[RunningServer]:
     """Serve the shipped models and a small graph for the Open Inference Protocol."""
     models = folder / "models"
     subprocess.run(["cp", "-r", str(MODELS), str(models)], check=True)  # noqa: S607  a program of the system
-    publish_graph(models, GRAPH, scoring())
+    publish_graph(models, GRAPH, scoring_graph())
     with serving(models, "--workers", str(workers), log=folder / "log") as server:
         yield server
 

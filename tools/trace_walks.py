@@ -44,9 +44,9 @@ from ondeck_server.settings import ServerSettings
 from ondeck_trainer.data.dataset import dataset_of
 from ondeck_trainer.pipeline import train
 from tests.contract.source_tree import PRODUCT_ROOTS
-from tests.factories.pitches import as_csv, made_up_cells, made_up_rows
+from tests.factories.pitches import as_csv, sample_cells, sample_rows
 from tests.fixtures.models import small_plan
-from tests.fixtures.ports import a_free_port
+from tests.fixtures.ports import find_free_port
 from tests.fixtures.savant import Reply, run_fake_savant
 
 DOCUMENT: Final = ROOT / "docs" / "architecture.md"
@@ -119,7 +119,7 @@ def trace_predict(folder: Path) -> list[str]:
 
 
 async def _trace_predict(folder: Path) -> list[str]:
-    settings, registry, port = _settings(folder), CollectorRegistry(), a_free_port()
+    settings, registry, port = _settings(folder), CollectorRegistry(), find_free_port()
     models = open_models(settings, registry)
     await _load(models)
     components = Components(
@@ -162,7 +162,7 @@ def trace_ingest_day(folder: Path) -> list[str]:
 
 async def _trace_ingest_day(folder: Path) -> list[str]:
     with run_fake_savant() as savant:
-        savant.replies[DAY] = Reply(body=as_csv(made_up_cells(DAY, days=1)))
+        savant.replies[DAY] = Reply(body=as_csv(sample_cells(DAY, days=1)))
         settings = IngestSettings(home=folder, savant_url=savant.url)
         async with migrated(settings):  # the walk finds a running database with current tables
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))  # its threads start in the block
@@ -173,7 +173,7 @@ async def _trace_ingest_day(folder: Path) -> list[str]:
 
 def trace_train(folder: Path) -> list[str]:
     """Trace a training run: split, fit, evaluate, pass the gate, export, publish."""
-    rows = made_up_rows(date(2022, 6, 1), days=92, games=1)
+    rows = sample_rows(date(2022, 6, 1), days=92, games=1)
     with threadpool_limits(1), trace_calls() as trace:
         train(dataset_of(TASKS[TASK], rows), small_plan(folder / "trained"), lambda _: None)
     return trace.files

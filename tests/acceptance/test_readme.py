@@ -15,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.conftest import ROOT
-from tests.factories.pitches import as_csv, made_up_cells
+from tests.factories.pitches import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply
 from tests.fixtures.server import RunningServer, serving
 
@@ -62,7 +62,7 @@ def server(root: Path) -> Iterator[RunningServer]:
 def environment(server: RunningServer, savant: FakeSavant, store_home: Path) -> dict[str, str]:
     savant.replies = {date(2024, 6, 1): Reply(body=b""), date(2024, 6, 2): Reply(body=b"")}
     for day in savant.replies:
-        savant.replies[day] = Reply(body=as_csv(made_up_cells(day, days=1)))
+        savant.replies[day] = Reply(body=as_csv(sample_cells(day, days=1)))
     return {
         **os.environ,
         "ONDECK_PORT": server.target.rpartition(":")[2],
@@ -73,7 +73,7 @@ def environment(server: RunningServer, savant: FakeSavant, store_home: Path) -> 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    cells = made_up_cells(date(2024, 6, 3), days=1)
+    cells = sample_cells(date(2024, 6, 3), days=1)
     (tmp_path / "june.csv").write_bytes(as_csv(cells))
     subprocess.run(["gzip", "--keep", "june.csv"], cwd=tmp_path, check=True)
     shutil.copytree(ROOT / "onnx_models", tmp_path / "onnx_models")

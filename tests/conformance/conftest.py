@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.conformance.calls import alone
+from tests.conformance.stock_client import alone
 from tests.fixtures.server import RunningServer, serving
 
 TRANSPORTS = ("grpcio", "nghttp2")

@@ -10,9 +10,9 @@ import pytest
 from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, BatchPredictResponse, PredictResponse
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BALL, BATCH_PREDICT, PREDICT, SECONDS, SPEC
+from tests.conformance.http2_client import Answer, framed, wired
 from tests.conformance.resources import memory
-from tests.conformance.wire import Answer, framed, wired
+from tests.conformance.stock_client import BALL, BATCH_PREDICT, PREDICT, SECONDS, SPEC
 from tests.fixtures.server import RunningServer
 
 EXHAUSTED, INTERNAL, UNIMPLEMENTED = 8, 13, 12

@@ -21,8 +21,8 @@ from ondeck_client import Client
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import carrier_of
-from tests.conformance.calls import BALL, INSTANCE, SECONDS, alone, answers, asked, within
-from tests.conformance.wire import wired
+from tests.conformance.http2_client import wired
+from tests.conformance.stock_client import BALL, INSTANCE, SECONDS, alone, answers, asked, within
 from tests.fixtures.server import RunningServer, serving
 
 AGE = 1

@@ -10,9 +10,9 @@ import pytest
 from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BALL, PREDICT, SECONDS, SPEC, STREAM_PREDICT, answers, asked, within
+from tests.conformance.http2_client import framed, wired
 from tests.conformance.resources import counted
-from tests.conformance.wire import framed, wired
+from tests.conformance.stock_client import BALL, PREDICT, SECONDS, SPEC, STREAM_PREDICT, answers, asked, within
 from tests.fixtures.server import RunningServer
 
 EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED

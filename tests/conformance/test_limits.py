@@ -12,8 +12,18 @@ from h2.settings import SettingCodes
 from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BALL, BATCH_PREDICT, SECONDS, SPEC, STREAM_PREDICT, alone, answers, asked, serves
-from tests.conformance.wire import framed, wired
+from tests.conformance.http2_client import framed, wired
+from tests.conformance.stock_client import (
+    BALL,
+    BATCH_PREDICT,
+    SECONDS,
+    SPEC,
+    STREAM_PREDICT,
+    alone,
+    answers,
+    asked,
+    serves,
+)
 from tests.fixtures.server import RunningServer
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED

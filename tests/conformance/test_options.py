@@ -15,8 +15,8 @@ from ondeck_server.services.health import HealthService
 from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import carrier_of
-from tests.conformance.calls import SECONDS
-from tests.conformance.wire import framed, wired
+from tests.conformance.http2_client import framed, wired
+from tests.conformance.stock_client import SECONDS
 
 KIBIBYTE = 1 << 10
 NOT_FOUND = 5

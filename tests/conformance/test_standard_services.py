@@ -7,7 +7,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.conformance.calls import PREDICTION, SECONDS
+from tests.conformance.stock_client import PREDICTION, SECONDS
 
 SERVING = HealthCheckResponse.SERVING
 OFFERED = {

@@ -12,7 +12,7 @@ from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.prediction_service_pb2 import PredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BALL, PREDICTION, SECONDS, SPEC, answers, within
+from tests.conformance.stock_client import BALL, PREDICTION, SECONDS, SPEC, answers, within
 
 CORRELATION = "x-correlation-id"
 

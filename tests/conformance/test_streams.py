@@ -11,8 +11,8 @@ import pytest
 
 from ondeck.v1.prediction_service_pb2 import StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import OWN_CONNECTION, SECONDS, SPEC, alone, answers, asked, within
 from tests.conformance.resources import memory
+from tests.conformance.stock_client import OWN_CONNECTION, SECONDS, SPEC, alone, answers, asked, within
 from tests.fixtures.server import RunningServer
 
 SMALL_WINDOW = ("grpc.http2.bdp_probe", 0)  # else the client makes room for more and more answers

@@ -22,7 +22,7 @@ from ondeck_core.errors import NotFoundError
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import carrier_of
-from tests.conformance.calls import SECONDS, answers
+from tests.conformance.stock_client import SECONDS, answers
 from tests.fixtures.server import RunningServer, serving
 from tests.fixtures.tls import Authority, Pair
 
@@ -68,9 +68,9 @@ def test_a_client_that_does_not_secure_the_connection_gets_no_answer(secured_ser
 
 
 def test_a_client_that_trusts_another_authority_gets_no_answer(
-    secured_server: RunningServer, strange_authority: Authority
+    secured_server: RunningServer, untrusted_authority: Authority
 ) -> None:
-    with grpc.secure_channel(secured_server.target, strange_authority.credentials()) as channel:
+    with grpc.secure_channel(secured_server.target, untrusted_authority.credentials()) as channel:
         assert refused(channel) is grpc.StatusCode.UNAVAILABLE
 
 
@@ -96,9 +96,9 @@ def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(
-    asking_server: RunningServer, authority: Authority, strange_authority: Authority
+    asking_server: RunningServer, authority: Authority, untrusted_authority: Authority
 ) -> None:
-    stranger = strange_authority.sign("scout.example")
+    stranger = untrusted_authority.sign("scout.example")
     with grpc.secure_channel(asking_server.target, authority.credentials(stranger)) as channel:
         assert refused(channel) is grpc.StatusCode.UNAVAILABLE
 

@@ -60,7 +60,7 @@ class Provoked:
     """
 
     request: Any = field(default_factory=dict)
-    server: str = "troubled"
+    server: str = "broken"
     reason: str
     says: str
     fields: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ CROWD: Final = Crowd(
 
 
 def asked(
-    server: str = "troubled", *, name: str = MODEL, again: int = 1, crowd: "Crowd | None" = None, **rest: Any
+    server: str = "broken", *, name: str = MODEL, again: int = 1, crowd: "Crowd | None" = None, **rest: Any
 ) -> Provoked:
     """Ask a model about a ball."""
     told = {word: rest.pop(word) for word in ("reason", "says", "fields") if word in rest}

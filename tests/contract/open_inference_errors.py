@@ -22,7 +22,7 @@ from tests.contract.error_rows import (
     Provoked,
     Row,
 )
-from tests.factories.broken_models import BROKEN, FATAL_SPEED, HOLLOW, MODEL
+from tests.factories.broken_models import BROKEN, BROKEN_MODEL, FATAL_SPEED, MODEL
 
 FEATURES: Final = len(TASKS[MODEL].features.names)
 IN_MESSAGE: Final = "ModelStreamInferResponse has an error_message, and no field for a status or its details"
@@ -142,7 +142,7 @@ OPEN_INFERENCE: Final = {
             Row.NOT_LOADED: ANY_STATE,
         },
         "RepositoryModelLoad": loading(
-            Provoked(request={"model_name": HOLLOW}, reason="MODEL_NOT_LOADED", says="not loaded: ")
+            Provoked(request={"model_name": BROKEN_MODEL}, reason="MODEL_NOT_LOADED", says="not loaded: ")
         ),
         "RepositoryModelUnload": loading("what is not loaded is as it is asked to be"),
     }.items()

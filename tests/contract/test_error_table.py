@@ -28,7 +28,7 @@ from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_store.database import Database
 from tests.contract.error_rows import PROMISES, Crowd, Provoked, Row
 from tests.contract.error_table import TABLE, UNREADABLE_ALIASES
-from tests.factories.broken_models import MODEL, claim, hollow, slowed, troubled
+from tests.factories.broken_models import MODEL, add_broken_model, add_broken_versions, add_slow_version, edit_manifest
 from tests.fixtures.server import RunningServer, serving
 from tests.fixtures.tls import Authority
 
@@ -55,8 +55,10 @@ Servers = Callable[[str], Asked]
 @pytest.fixture(scope="module")
 def repository(small_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = Path(shutil.copytree(small_repository, tmp_path_factory.mktemp("trouble") / "models"))
-    claim(Path(shutil.copytree(models / MODEL / "1", models / UNREADABLE_ALIASES / "1")), model=UNREADABLE_ALIASES)
-    return slowed(hollow(troubled(models)))
+    edit_manifest(
+        Path(shutil.copytree(models / MODEL / "1", models / UNREADABLE_ALIASES / "1")), model=UNREADABLE_ALIASES
+    )
+    return add_slow_version(add_broken_model(add_broken_versions(models)))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def servers(
     own = authority.sign("127.0.0.1", "localhost")
     tls = {"tls_certificate": own.certificate, "tls_key": own.key, "tls_client_ca": authority.file}
     ways: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-        "troubled": ((), {}),
+        "broken": ((), {}),
         "strict": ((), {"rate_limit_rows_per_second": "0.5", "operators": "deploy"}),
         "crowded": (("--home", str(store_home)), {"max_queued_rows": MAX_BATCH_ROWS}),
         "secured": ((), {**tls, "operators": "deploy"}),
@@ -118,7 +120,7 @@ def _tear(repository: Path) -> None:
 
 
 def test_every_rpc_that_is_served_has_every_row(servers: Servers) -> None:
-    served = set(servers("troubled").methods)
+    served = set(servers("broken").methods)
     assert served <= set(TABLE)
     assert {rpc for rpc in TABLE if rpc.split("/")[0] in {each.split("/")[0] for each in served}} == served
     assert {rpc: set(Row) - set(cells) for rpc, cells in TABLE.items() if set(Row) - set(cells)} == {}
@@ -129,8 +131,8 @@ def test_every_reason_of_the_contract_is_provoked_or_named_here() -> None:
     elsewhere = {
         "WRONG_INSTANCE": "a kind of INVALID_FIELD: tests/integration/test_server_calls.py",
         "NOT_EXPLAINABLE": "tests/integration/test_explain_calls.py",
-        "VERIFICATION_FAILED": "tests/integration/test_server_moves.py",
-        "REPOSITORY_LOCKED": "tests/integration/test_server_moves.py",
+        "VERIFICATION_FAILED": "tests/integration/test_server_alias_changes.py",
+        "REPOSITORY_LOCKED": "tests/integration/test_server_alias_changes.py",
     }
     known = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]}
     provoked = {cell.reason for _, _, cell in PROVOKED} - {""}
@@ -307,5 +309,5 @@ def await_in_log(log: Path, correlation_id: str) -> None:
 
 
 def test_no_trouble_has_stopped_a_server(servers: Servers) -> None:
-    answered = ask(servers("troubled"), "grpc.health.v1.Health/Check", Provoked(reason="", says=""), "after all")
+    answered = ask(servers("broken"), "grpc.health.v1.Health/Check", Provoked(reason="", says=""), "after all")
     assert answered is None

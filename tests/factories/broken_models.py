@@ -14,12 +14,12 @@ from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, OUTPUT
 
 MODEL: Final = "batted_ball"
 GOOD, NO_BETTER, BROKEN, FRAGILE, UNNAMED, SLOW = 1, 2, 3, 4, 5, 6
-HOLLOW: Final = "hollow"
+BROKEN_MODEL: Final = "add_broken_model"
 WIDE, DEEP = 512, 30  # of what a slow graph multiplies
 FATAL_SPEED: Final = 61.125  # mph; no golden row has it, and float32 holds it exactly
 
 
-def troubled(repository: Path) -> Path:
+def add_broken_versions(repository: Path) -> Path:
     """Put beside the good version of a model one that is no better, one that is broken and one that fails in a run.
 
     `production` is good, `candidate` broken, `fragile` fails where the ball leaves the bat at FATAL_SPEED; UNNAMED is
@@ -27,34 +27,34 @@ def troubled(repository: Path) -> Path:
     """
     folder = repository / MODEL
     for number in (NO_BETTER, BROKEN, FRAGILE, UNNAMED):
-        _copied(folder, number)
+        _copy_version(folder, number)
     (folder / str(BROKEN) / MODEL_FILE).write_bytes(b"no graph")
-    _sign(folder / str(FRAGILE), fragile((folder / str(GOOD) / MODEL_FILE).read_bytes()))
+    _sign(folder / str(FRAGILE), make_fragile((folder / str(GOOD) / MODEL_FILE).read_bytes()))
     aliases = {"aliases": {"production": GOOD, "candidate": BROKEN, "fragile": FRAGILE}}
     (folder / ALIASES_FILE).write_text(json.dumps(aliases))
     return repository
 
 
-def hollow(repository: Path) -> Path:
+def add_broken_model(repository: Path) -> Path:
     """Put a model beside the others whose only version is broken."""
-    copy = Path(shutil.copytree(repository / MODEL / str(BROKEN), repository / HOLLOW / "1"))
-    claim(copy, model=HOLLOW, version=1)
+    copy = Path(shutil.copytree(repository / MODEL / str(BROKEN), repository / BROKEN_MODEL / "1"))
+    edit_manifest(copy, model=BROKEN_MODEL, version=1)
     return repository
 
 
-def slowed(repository: Path) -> Path:
+def add_slow_version(repository: Path) -> Path:
     """Put a version beside the others, `slow`, that answers as the good one does, and takes its time."""
     folder = repository / MODEL
-    _copied(folder, SLOW)
-    _sign(folder / str(SLOW), slow((folder / str(GOOD) / MODEL_FILE).read_bytes()))
+    _copy_version(folder, SLOW)
+    _sign(folder / str(SLOW), make_slow((folder / str(GOOD) / MODEL_FILE).read_bytes()))
     aliases = json.loads((folder / ALIASES_FILE).read_text())["aliases"]
     (folder / ALIASES_FILE).write_text(json.dumps({"aliases": {**aliases, "slow": SLOW}}))
     return repository
 
 
-def slow(graph: bytes) -> bytes:
+def make_slow(graph: bytes) -> bytes:
     """Have a graph multiply large matrices of nothing, part of a millisecond a row, and add what comes out."""
-    model = _answering(graph)
+    model = _rename_output(graph)
     nothing = np.zeros((WIDE, WIDE), dtype=np.float32)
     model.graph.initializer.extend(
         [
@@ -75,9 +75,9 @@ def slow(graph: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def fragile(graph: bytes) -> bytes:
+def make_fragile(graph: bytes) -> bytes:
     """Have a graph look beyond the end of a list where the first feature is FATAL_SPEED."""
-    model = _answering(graph)
+    model = _rename_output(graph)
     model.graph.initializer.extend(
         [
             helper.make_tensor("speed_column", TensorProto.INT64, [1], [0]),
@@ -98,7 +98,7 @@ def fragile(graph: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _answering(graph: bytes) -> onnx.ModelProto:
+def _rename_output(graph: bytes) -> onnx.ModelProto:
     """Have a graph call its output `answered`, so that something can come after it."""
     model = onnx.load_model_from_string(graph)
     for node in model.graph.node:
@@ -107,18 +107,18 @@ def _answering(graph: bytes) -> onnx.ModelProto:
     return model
 
 
-def _copied(folder: Path, number: int) -> None:
+def _copy_version(folder: Path, number: int) -> None:
     copy = Path(shutil.copytree(folder / str(GOOD), folder / str(number)))
-    claim(copy, version=number)
+    edit_manifest(copy, version=number)
 
 
 def _sign(folder: Path, graph: bytes) -> None:
     (folder / MODEL_FILE).write_bytes(graph)
     files = json.loads((folder / MANIFEST_FILE).read_text())["files"]
-    claim(folder, files={**files, MODEL_FILE: hashlib.sha256(graph).hexdigest()})
+    edit_manifest(folder, files={**files, MODEL_FILE: hashlib.sha256(graph).hexdigest()})
 
 
-def claim(folder: Path, **claims: object) -> None:
+def edit_manifest(folder: Path, **claims: object) -> None:
     """Change what a version claims."""
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
     (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, **claims}))

@@ -9,7 +9,7 @@ JUNE = Window(first_day=date(2022, 6, 1), last_day=date(2022, 6, 30))
 JULY = Window(first_day=date(2022, 7, 1), last_day=date(2022, 7, 31))
 
 
-def judgement(
+def sample_evaluation(
     log_loss: float | None,
     ece: float | None = 0.004,
     *,

@@ -18,12 +18,12 @@ def batching_config(max_queued_rows: int = 10**6, max_queue_delay_seconds: float
     )
 
 
-def models_of(folder: Path, rules: str = "latest:1") -> ModelManager:
+def make_model_manager(folder: Path, rules: str = "latest:1") -> ModelManager:
     return ModelManager(folder, parse_policy(rules), batching_config(), CollectorRegistry())
 
 
-async def opened_models(folder: Path, rules: str = "latest:1") -> ModelManager:
-    models = models_of(folder, rules)
+async def open_model_manager(folder: Path, rules: str = "latest:1") -> ModelManager:
+    models = make_model_manager(folder, rules)
     await models.refresh()
     await models.wait_idle()
     return models

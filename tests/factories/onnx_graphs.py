@@ -15,7 +15,7 @@ _WEIGHTS: Final = np.array([[0.5, -0.5], [1.0, 0.0], [0.0, 1.0], [-0.25, 0.25]],
 Shape = Sequence[int | str]
 
 
-def scoring() -> bytes:
+def scoring_graph() -> bytes:
     """Give label, scores and, last, probabilities: softmax of a product; NaN in, NaN out."""
     nodes = [
         helper.make_node("MatMul", ["x", "weights"], ["scores"]),
@@ -30,7 +30,7 @@ def scoring() -> bytes:
     return _graph(nodes, outputs)
 
 
-def looking_at_neighbours() -> bytes:
+def batch_dependent_graph() -> bytes:
     """Give each row less the mean of all rows that are asked at once."""
     nodes = [
         helper.make_node("ReduceMean", ["x", "rows"], ["mean"], keepdims=1),
@@ -39,13 +39,13 @@ def looking_at_neighbours() -> bytes:
     return _graph(nodes, {"apart": (TensorProto.FLOAT, ["rows", WIDTH])})
 
 
-def with_rows_fixed() -> bytes:
+def fixed_batch_graph() -> bytes:
     """Take exactly two rows."""
     nodes = [helper.make_node("Identity", ["x"], ["same"])]
     return _graph(nodes, {"same": (TensorProto.FLOAT, [2, WIDTH])}, takes=[2, WIDTH])
 
 
-def summing_up() -> bytes:
+def single_row_graph() -> bytes:
     """Give one row whatever is asked."""
     nodes = [helper.make_node("ReduceMean", ["x", "rows"], ["mean"], keepdims=1)]
     return _graph(nodes, {"mean": (TensorProto.FLOAT, [1, WIDTH])})
@@ -56,7 +56,7 @@ def _graph(nodes: list[NodeProto], outputs: dict[str, tuple[int, Shape]], takes:
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
-        "made_up",
+        "sample",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, takes)],
         [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in outputs.items()],
         [numpy_helper.from_array(value, name) for name, value in kept.items() if name in used],

@@ -11,7 +11,7 @@ from ondeck_core.statcast.schema import EMPTIED, NAMES
 from ondeck_ingest.sources.simulator import simulated_day
 
 
-def made_up_cells(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
+def sample_cells(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
     """Cells of text with all 118 columns of an export, as of a regular season."""
     halves = [
         half for number in range(days) for half in simulated_day(first + timedelta(days=number), games=games, seed=seed)
@@ -21,9 +21,9 @@ def made_up_cells(first: date, days: int, games: int = 1, seed: int = 0) -> pl.D
     return played.with_columns(absent)
 
 
-def made_up_rows(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
+def sample_rows(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
     """The same, typed by the contract."""
-    return read_cells(made_up_cells(first, days, games, seed)).rows
+    return read_cells(sample_cells(first, days, games, seed)).rows
 
 
 def as_csv(cells: pl.DataFrame) -> bytes:

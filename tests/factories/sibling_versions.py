@@ -31,7 +31,7 @@ def shifted(probabilities: np.ndarray, shift: float) -> np.ndarray:
     return np.asarray(weighed / weighed.sum(axis=-1, keepdims=True))
 
 
-def put_half(models: Path, model: str, number: int, *, of: int = 1) -> Path:
+def copy_without_graph(models: Path, model: str, number: int, *, of: int = 1) -> Path:
     """Copy a version as somebody would who knows nothing of renames, and stop half-way: all but its graph."""
     folder = models / model / str(number)
     shutil.copytree(models / model / str(of), folder, ignore=shutil.ignore_patterns(MODEL_FILE))

@@ -43,6 +43,6 @@ def signed(version: int) -> Callable[[Mapping[str, str]], Manifest]:
     return sign
 
 
-def publish_made_up(models: Path, *numbers: int) -> None:
+def publish_stub_versions(models: Path, *numbers: int) -> None:
     for number in numbers:
         publish(models, FILES, signed(number))

@@ -17,7 +17,7 @@ import grpc
 import pytest
 
 from ondeck_client import AsyncClient, BattedBall, Client, Prediction, StreamAnswer
-from tests.fixtures.ports import a_free_port
+from tests.fixtures.ports import find_free_port
 from tests.fixtures.server import RunningServer, serving
 
 BALL = BattedBall(launch_speed=100, launch_angle=20)
@@ -36,11 +36,11 @@ async def balls_awaited(pace: float) -> AsyncIterator[tuple[str, BattedBall]]:
         await asyncio.sleep(pace)
 
 
-class Phoenix:
+class RestartableServer:
     """A server that is killed, and comes again at the same port."""
 
     def __init__(self, models: Path, stack: ExitStack) -> None:
-        self.port = str(a_free_port())
+        self.port = str(find_free_port())
         self._models, self._stack = models, stack
         self.server = self.start()
         self._again = threading.Thread()
@@ -64,30 +64,32 @@ class Phoenix:
 
 
 @pytest.fixture
-def phoenix(root: Path) -> Iterator[Phoenix]:
+def restartable_server(root: Path) -> Iterator[RestartableServer]:
     with ExitStack() as stack:
-        burning = Phoenix(root / "onnx_models", stack)
-        yield burning
-        burning.settle()
+        server = RestartableServer(root / "onnx_models", stack)
+        yield server
+        server.settle()
 
 
-def test_a_server_killed_and_started_again_leaves_no_gap_and_no_duplicate_in_a_stream(phoenix: Phoenix) -> None:
+def test_a_server_killed_and_started_again_leaves_no_gap_and_no_duplicate_in_a_stream(
+    restartable_server: RestartableServer,
+) -> None:
     heard: list[StreamAnswer] = []
-    with Client(phoenix.target) as client:
+    with Client(restartable_server.target) as client:
         for answer in client.stream("batted_ball", balls(0.002)):
             heard.append(answer)
             if len(heard) == COUNT // 4:
-                phoenix.kill()
+                restartable_server.kill()
     assert_complete(heard)
 
 
-async def test_on_asyncio_neither(phoenix: Phoenix) -> None:
+async def test_on_asyncio_neither(restartable_server: RestartableServer) -> None:
     heard: list[StreamAnswer] = []
-    async with AsyncClient(phoenix.target) as client:
+    async with AsyncClient(restartable_server.target) as client:
         async for answer in client.stream("batted_ball", balls_awaited(0.002)):
             heard.append(answer)
             if len(heard) == COUNT // 4:
-                await asyncio.to_thread(phoenix.kill)
+                await asyncio.to_thread(restartable_server.kill)
     assert_complete(heard)
 
 

@@ -23,7 +23,7 @@ from ondeck_core.manifest import Background
 from ondeck_core.tasks import TASKS, Task
 from ondeck_server.models.loader import load
 from ondeck_trainer.artifact.golden_rows import make_up_instances
-from tests.fixtures.explain import UNEXPLAINED, give_background, made_up_background
+from tests.fixtures.explain import UNEXPLAINED, add_background, sample_background
 from tests.fixtures.server import RunningServer
 
 BALL = BattedBall(launch_speed=100, launch_angle=20, spray_angle=-10, stand=Side.SIDE_LEFT)
@@ -191,7 +191,7 @@ def test_a_background_that_is_none_keeps_its_version_from_being_loaded(
     explaining_repository: Path, tmp_path: Path
 ) -> None:
     task = TASKS["called_strike"]
-    good = made_up_background(task)
+    good = sample_background(task)
     outlier = (99.0, *good.instances[0][1:])
     for content, told in (
         (spoiled(good, fields=good.fields[1:]), "holds no instances of Pitch"),
@@ -205,6 +205,6 @@ def test_a_background_that_is_none_keeps_its_version_from_being_loaded(
         copied.mkdir()
         for path in (explaining_repository / task.name / "1").iterdir():
             (copied / path.name).write_bytes(path.read_bytes())
-        give_background(copied, task, content)
+        add_background(copied, task, content)
         with pytest.raises(ArtifactRefusedError, match=told):
             load(copied, task.name, 1)

@@ -13,9 +13,9 @@ from ondeck_ingest.pipeline.simulation import play
 from ondeck_ingest.sources.archive import keep
 from ondeck_store.database import Database
 from ondeck_store.pitches.upsert import read_pitches
-from tests.factories.pitches import as_csv, made_up_cells
+from tests.factories.pitches import as_csv, sample_cells
 
-CELLS = made_up_cells(date(2022, 6, 1), days=1)
+CELLS = sample_cells(date(2022, 6, 1), days=1)
 
 
 def ingest(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -84,7 +84,7 @@ def test_what_cannot_be_read_keeps_no_other_file_from_being_taken(
 def test_a_run_that_is_asked_to_stop_stores_whole_files_and_stops_the_database_it_started(tmp_path: Path) -> None:
     home = tmp_path / "home"
     for number in range(40):
-        cells = made_up_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
+        cells = sample_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
         (tmp_path / f"{number:02d}.csv").write_bytes(as_csv(cells))
     command = [sys.executable, "-m", "ondeck_cli", "ingest", "files", str(tmp_path), "--home", str(home)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -100,7 +100,7 @@ def test_a_run_that_is_asked_to_stop_stores_whole_files_and_stops_the_database_i
 def test_a_database_that_is_killed_is_told_in_words_and_the_same_again_takes_the_rest(tmp_path: Path) -> None:
     home, rows = tmp_path / "home", 0
     for number in range(40):
-        cells = made_up_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
+        cells = sample_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
         (tmp_path / f"{number:02d}.csv").write_bytes(as_csv(cells))
         rows += cells.height
     command = [sys.executable, "-m", "ondeck_cli", "ingest", "files", str(tmp_path), "--home", str(home)]

@@ -12,18 +12,18 @@ from ondeck_ingest.sources.archive import ArchiveWriteError
 from ondeck_ingest.sources.base import SourceUnreachableError, of_day
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import RecordedEntry, latest
-from tests.factories.pitches import as_csv, made_up_cells
-from tests.fixtures.savant import FakeSavant, Reply, savant_at
+from tests.factories.pitches import as_csv, sample_cells
+from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
 DAY = date(2024, 6, 3)
-CELLS = made_up_cells(DAY, days=1)
+CELLS = sample_cells(DAY, days=1)
 BODY = as_csv(CELLS)
 HEADER = BODY.partition(b"\n")[0] + b"\n"
 
 
 @pytest.fixture
-def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Ingestor:
-    return Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+def ingestor(database: Database, savant: FakeSavant, tmp_path: Path) -> Ingestor:
+    return Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
 
 
 async def rows_stored(database: Database) -> int:
@@ -37,34 +37,36 @@ async def ledger(database: Database) -> RecordedEntry:
         return entry
 
 
-async def test_a_day_is_stored_and_its_bytes_are_kept(taker: Ingestor, savant: FakeSavant, database: Database) -> None:
+async def test_a_day_is_stored_and_its_bytes_are_kept(
+    ingestor: Ingestor, savant: FakeSavant, database: Database
+) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
     entry = await ledger(database)
     assert (entry.state, entry.day, entry.rows_in, entry.games) == ("done", DAY, CELLS.height, 1)
-    kept = taker.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"
+    kept = ingestor.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"
     assert archive.read_back(kept) == BODY
 
 
-async def test_a_day_that_comes_again_changes_nothing(taker: Ingestor, savant: FakeSavant) -> None:
+async def test_a_day_that_comes_again_changes_nothing(ingestor: Ingestor, savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    await taker.take(of_day(DAY))
-    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
+    await ingestor.take(of_day(DAY))
+    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
 
 
 @pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header alone", "nothing", "a blank line"])
 async def test_a_day_without_games_is_recorded_as_empty(
-    taker: Ingestor, savant: FakeSavant, database: Database, body: bytes
+    ingestor: Ingestor, savant: FakeSavant, database: Database, body: bytes
 ) -> None:
     savant.replies[DAY] = Reply(body=body)
-    assert await taker.take(of_day(DAY)) == LoadCounts()
+    assert await ingestor.take(of_day(DAY)) == LoadCounts()
     assert (await ledger(database)).state == "empty"
 
 
 async def test_a_day_out_of_season_is_not_even_asked_for(
-    taker: Ingestor, savant: FakeSavant, database: Database
+    ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
-    assert await taker.take(of_day(date(2024, 1, 5))) == LoadCounts()
+    assert await ingestor.take(of_day(date(2024, 1, 5))) == LoadCounts()
     assert savant.asked == []
     assert (await ledger(database)).state == "empty"
 
@@ -79,25 +81,25 @@ async def test_a_day_out_of_season_is_not_even_asked_for(
     ],
 )
 async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
-    taker: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
+    ingestor: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceRefusedError, match=reason):
-        await taker.take(of_day(DAY))
+        await ingestor.take(of_day(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
     assert reason in str(entry.last_error)
 
 
 async def test_a_day_whose_bytes_cannot_be_kept_is_not_taken_and_says_what_to_do(
-    taker: Ingestor, savant: FakeSavant, database: Database, tmp_path: Path
+    ingestor: Ingestor, savant: FakeSavant, database: Database, tmp_path: Path
 ) -> None:
     savant.replies[DAY] = Reply(body=BODY)
     (tmp_path / "raw").write_text("no folder")
     with pytest.raises(
         ArchiveWriteError, match=r"cannot be kept in .* \(Not a directory\).* make it writable, or name"
     ):
-        await taker.take(of_day(DAY))
+        await ingestor.take(of_day(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
 
@@ -113,9 +115,9 @@ async def test_a_day_whose_bytes_cannot_be_kept_is_not_taken_and_says_what_to_do
     ids=["503", "403", "too slow", "cut short"],
 )
 async def test_no_answer_is_a_recorded_state(
-    taker: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
+    ingestor: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceUnreachableError, match=reason):
-        await taker.take(of_day(DAY))
+        await ingestor.take(of_day(DAY))
     assert ((await ledger(database)).state, await rows_stored(database)) == ("failed", 0)

@@ -12,11 +12,11 @@ from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.sources.base import of_day
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, RecordedEntry, days_of, record, want
-from tests.factories.pitches import as_csv, made_up_cells
-from tests.fixtures.savant import FakeSavant, Reply, savant_at
+from tests.factories.pitches import as_csv, sample_cells
+from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
 DAY = date(2024, 6, 3)
-CELLS = made_up_cells(DAY, days=1)
+CELLS = sample_cells(DAY, days=1)
 BODY = as_csv(CELLS)
 DONE = LedgerEntry(source="savant", unit=str(DAY), day=DAY, state="done", rows_in=3, stored=3)
 FAILED = LedgerEntry(source="savant", unit=str(DAY), day=DAY, state="failed", last_error="no answer")
@@ -24,8 +24,8 @@ HEADER = BODY.partition(b"\n")[0] + b"\n"
 
 
 @pytest.fixture
-def taker(database: Database, savant: FakeSavant, tmp_path: Path) -> Ingestor:
-    return Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+def ingestor(database: Database, savant: FakeSavant, tmp_path: Path) -> Ingestor:
+    return Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
 
 
 async def entry_of(database: Database, day: date = DAY) -> RecordedEntry:
@@ -34,9 +34,9 @@ async def entry_of(database: Database, day: date = DAY) -> RecordedEntry:
         return entry
 
 
-async def take(taker: Ingestor, savant: FakeSavant, body: bytes, day: date = DAY) -> None:
+async def take(ingestor: Ingestor, savant: FakeSavant, body: bytes, day: date = DAY) -> None:
     savant.replies[day] = Reply(body=body)
-    await taker.take(of_day(day))
+    await ingestor.take(of_day(day))
 
 
 async def test_a_wanted_day_is_known_before_it_is_tried_and_keeps_what_is_known(connection: AsyncConnection) -> None:
@@ -58,16 +58,16 @@ async def test_a_failure_takes_nothing_away_from_what_was_got(connection: AsyncC
 
 
 async def test_a_day_that_comes_again_with_other_rows_counts_as_a_revision(
-    taker: Ingestor, savant: FakeSavant, database: Database
+    ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     corrected = CELLS.with_columns(des=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("corrected")).otherwise("des"))
     for body, revisions in ((BODY, 0), (BODY, 0), (as_csv(corrected), 1), (as_csv(corrected), 1), (BODY, 2)):
-        await take(taker, savant, body)
+        await take(ingestor, savant, body)
         assert (await entry_of(database)).revisions == revisions
 
 
-async def test_when_the_bytes_came_is_recorded(taker: Ingestor, savant: FakeSavant, database: Database) -> None:
-    await take(taker, savant, BODY)
+async def test_when_the_bytes_came_is_recorded(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
+    await take(ingestor, savant, BODY)
     fetched_at = (await entry_of(database)).fetched_at
     assert fetched_at is not None
     assert abs(datetime.now(UTC) - fetched_at) < timedelta(seconds=60)
@@ -75,71 +75,71 @@ async def test_when_the_bytes_came_is_recorded(taker: Ingestor, savant: FakeSava
 
 @pytest.mark.parametrize("nothing", [HEADER, b""], ids=["header alone", "nothing"])
 async def test_an_empty_answer_does_not_undo_a_day_that_had_rows(
-    taker: Ingestor, savant: FakeSavant, database: Database, nothing: bytes
+    ingestor: Ingestor, savant: FakeSavant, database: Database, nothing: bytes
 ) -> None:
-    await take(taker, savant, BODY)
+    await take(ingestor, savant, BODY)
     with pytest.raises(SourceRefusedError, match=f"it has no rows, where {CELLS.height} came before"):
-        await take(taker, savant, nothing)
+        await take(ingestor, savant, nothing)
     kept = await entry_of(database)
     assert (kept.state, kept.rows_in) == ("done", CELLS.height)
     assert "no rows" in str(kept.last_error)
 
 
 async def test_a_game_that_stops_early_is_suspicious_until_it_is_whole(
-    taker: Ingestor, savant: FakeSavant, database: Database
+    ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     part = CELLS.filter(pl.col("inning").cast(pl.Int32) <= 5)
-    await take(taker, savant, as_csv(part))
+    await take(ingestor, savant, as_csv(part))
     assert "stops in the bottom of inning 5" in str((await entry_of(database)).suspicious)
-    await take(taker, savant, BODY)
+    await take(ingestor, savant, BODY)
     assert (await entry_of(database)).suspicious is None
 
 
 async def test_pitches_that_do_not_come_again_are_told_until_they_do(
-    taker: Ingestor, savant: FakeSavant, database: Database
+    ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
-    await take(taker, savant, BODY)
+    await take(ingestor, savant, BODY)
     renumbered = CELLS.with_columns(at_bat_number=(pl.col("at_bat_number").cast(pl.Int32) + 200).cast(pl.String))
-    await take(taker, savant, as_csv(renumbered))
+    await take(ingestor, savant, as_csv(renumbered))
     assert (await entry_of(database)).suspicious == f"{CELLS.height} stored pitches did not come again"
-    await take(taker, savant, as_csv(pl.concat([CELLS, renumbered])))
+    await take(ingestor, savant, as_csv(pl.concat([CELLS, renumbered])))
     assert (await entry_of(database)).suspicious is None
 
 
-async def test_an_answer_about_another_day_is_told(taker: Ingestor, savant: FakeSavant, database: Database) -> None:
+async def test_an_answer_about_another_day_is_told(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
     later = DAY + timedelta(days=1)
-    await take(taker, savant, BODY, later)
+    await take(ingestor, savant, BODY, later)
     assert (await entry_of(database, later)).suspicious == f"{CELLS.height} rows that came are not of {later}"
 
 
 async def test_gaps_and_a_man_who_plays_for_both_teams_are_not_suspicious(
-    taker: Ingestor, savant: FakeSavant, database: Database
+    ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     top, bottom = (CELLS.filter(inning_topbot=half)["batter"][0] for half in ("Top", "Bot"))
     odd = CELLS.filter(pl.col("pitch_number") != "2").with_columns(batter=pl.col("batter").replace({top: bottom}))
-    await take(taker, savant, as_csv(odd))
+    await take(ingestor, savant, as_csv(odd))
     assert (await entry_of(database)).suspicious is None
 
 
 async def test_a_day_far_from_its_neighbours_is_suspicious_whichever_came_first(
-    taker: Ingestor, savant: FakeSavant, database: Database
+    ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(6)]
     for day in days:
-        cells = made_up_cells(day, days=1)
-        await take(taker, savant, as_csv(cells.head(20) if day == DAY else cells), day)
+        cells = sample_cells(day, days=1)
+        await take(ingestor, savant, as_csv(cells.head(20) if day == DAY else cells), day)
     assert "20 rows, where the days around have" in str((await entry_of(database, DAY)).odd_rows)
     assert [(await entry_of(database, day)).odd_rows for day in days[1:]] == [None] * 5
 
 
 @pytest.mark.realdata
 async def test_in_three_real_weeks_one_game_is_suspicious(
-    taker: Ingestor, savant: FakeSavant, database: Database, real_data: Path
+    ingestor: Ingestor, savant: FakeSavant, database: Database, real_data: Path
 ) -> None:
     month = pl.read_parquet(real_data / "statcast/statcast_2024-06.parquet")
     weeks = month.filter(pl.col("game_date").is_between(pl.lit("2024-06-10"), pl.lit("2024-06-30")))
     for (day,), cells in weeks.group_by("game_date"):
-        await take(taker, savant, as_csv(cells), date.fromisoformat(str(day)))
+        await take(ingestor, savant, as_csv(cells), date.fromisoformat(str(day)))
     async with database.engine.connect() as connection:
         entries = await days_of(connection, "savant", date(2024, 6, 1), date(2024, 6, 30))
         games = (await connection.execute(text("SELECT count(*) FROM games"))).scalar_one()

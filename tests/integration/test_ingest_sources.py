@@ -33,11 +33,11 @@ from ondeck_ingest.sources.replay import ReplaySource
 from ondeck_ingest.sources.savant import SavantSource, _pybaseball_through
 from ondeck_ingest.sources.simulated_source import SimulatedSource, halves_of
 from ondeck_store.database import Database
-from tests.factories.pitches import as_csv, made_up_cells
-from tests.fixtures.savant import FakeSavant, Reply, savant_at
+from tests.factories.pitches import as_csv, sample_cells
+from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
 DAY = date(2024, 6, 3)
-CELLS = made_up_cells(DAY, days=1)
+CELLS = sample_cells(DAY, days=1)
 BODY = as_csv(CELLS)
 HTML = b"<!doctype html><title>Just a moment...</title>"
 
@@ -56,7 +56,7 @@ def test_whatever_the_source_the_same_question_gets_bytes_with_their_time(savant
     archive.keep(tmp_path, "savant", DAY.isoformat(), BODY)
     half = halves_of(DAY)[0]
     asked: list[tuple[Source, SourceRequest, bytes]] = [
-        (savant_at(savant.url), of_day(DAY), BODY),
+        (make_savant_source(savant.url), of_day(DAY), BODY),
         (FileSource(), SourceRequest(name=str(path)), BODY),
         (ReplaySource(home=tmp_path, name="savant"), of_day(DAY), BODY),
         (SimulatedSource(), half.wanted, half.content),
@@ -73,7 +73,7 @@ def test_whatever_the_source_the_same_question_gets_bytes_with_their_time(savant
 def test_a_request_is_tried_again_before_the_day_fails(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(status=500)
     with pytest.raises(SourceUnreachableError):
-        savant_at(savant.url, attempts=3).fetch(of_day(DAY), rows_of)
+        make_savant_source(savant.url, attempts=3).fetch(of_day(DAY), rows_of)
     assert savant.asked == [DAY] * 3
 
 
@@ -84,14 +84,14 @@ def test_an_answer_that_is_refused_is_asked_for_again(savant: FakeSavant) -> Non
         savant.replies[DAY] = Reply(body=BODY)
         return rows_of(raw)
 
-    assert savant_at(savant.url, attempts=2).fetch(of_day(DAY), repaired) == CELLS.height
+    assert make_savant_source(savant.url, attempts=2).fetch(of_day(DAY), repaired) == CELLS.height
 
 
 def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY, trickle=0.05)
     begin = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
-        savant_at(savant.url).fetch(of_day(DAY), rows_of)
+        make_savant_source(savant.url).fetch(of_day(DAY), rows_of)
     assert time.monotonic() - begin < 4
 
 
@@ -110,12 +110,12 @@ def test_an_answer_that_trickles_in_where_nothing_is_handed_over_is_a_time_out(s
     savant.otherwise = Reply(raw=raw, trickle=0.1)
     began = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
-        savant_at(savant.url).fetch(of_day(DAY), lambda raw: raw)
+        make_savant_source(savant.url).fetch(of_day(DAY), lambda raw: raw)
     assert time.monotonic() - began < 4
 
 
 def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once(savant: FakeSavant) -> None:
-    source = savant_at(savant.url, failures=3)
+    source = make_savant_source(savant.url, failures=3)
     savant.replies[DAY] = Reply(status=403, body=HTML)
     with capture_logs() as logs:
         for _ in range(3):
@@ -130,7 +130,7 @@ def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once
 
 
 def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> None:
-    source = savant_at(savant.url, failures=2, attempts=5)
+    source = make_savant_source(savant.url, failures=2, attempts=5)
     savant.replies[DAY] = Reply(body=HTML)
     with pytest.raises(CircuitOpenError, match="it is an HTML page"):
         source.fetch(of_day(DAY), rows_of)
@@ -138,7 +138,7 @@ def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> N
 
 
 def test_after_the_rest_one_request_decides(savant: FakeSavant) -> None:
-    source = savant_at(savant.url, failures=2, seconds=0.3)
+    source = make_savant_source(savant.url, failures=2, seconds=0.3)
     savant.replies[DAY] = Reply(status=500)
     with capture_logs() as logs:
         for _ in range(2):
@@ -162,11 +162,11 @@ def test_after_the_rest_one_request_decides(savant: FakeSavant) -> None:
 async def test_bytes_are_kept_with_their_time_even_those_that_nobody_can_read(
     savant: FakeSavant, database: Database, tmp_path: Path
 ) -> None:
-    taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
     for body in (BODY, HTML, BODY):
         savant.replies[DAY] = Reply(body=body)
         try:
-            await taker.take(of_day(DAY))
+            await ingestor.take(of_day(DAY))
         except SourceRefusedError:
             assert body == HTML
     kept = archive.kept(tmp_path, "savant", DAY.isoformat())
@@ -187,17 +187,17 @@ def test_a_journal_line_cut_off_by_a_crash_costs_no_bytes(tmp_path: Path) -> Non
 async def test_a_day_is_replayed_from_what_can_be_read_without_the_network(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, HTML)):
         archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
-    taker = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
+    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
     with pytest.raises(SourceUnreachableError, match="nothing is kept of savant 2024-06-04"):
-        await taker.take(of_day(date(2024, 6, 4)))
+        await ingestor.take(of_day(date(2024, 6, 4)))
 
 
 async def test_an_answer_without_rows_takes_nothing_away_in_a_replay_either(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, BODY.partition(b"\n")[0] + b"\n")):
         archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
-    taker = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await taker.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
+    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_what_was_damaged_in_the_archive_is_refused_and_what_came_before_it_take
 async def test_a_capped_answer_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
     header, row = BODY.split(b"\n")[:2]
     savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
-    taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
+    ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
     with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, just where Savant cuts an answer off"):
-        await taker.take(of_day(DAY))
+        await ingestor.take(of_day(DAY))
 
 
 # What pybaseball makes of an answer is what we make of its bytes.
@@ -261,7 +261,7 @@ def difference(frame: Any, rows: pl.DataFrame) -> list[str]:
 
 def test_pybaseball_reads_in_a_made_up_answer_what_we_read_in_its_bytes(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    frame, body = through_pybaseball(savant_at(savant.url), DAY)
+    frame, body = through_pybaseball(make_savant_source(savant.url), DAY)
     assert body == BODY
     assert difference(frame, read_cells(cells_of(body)).rows) == []
 
@@ -272,7 +272,7 @@ def test_pybaseball_reads_in_a_real_answer_what_we_read_in_its_bytes(
     real_data: Path, savant: FakeSavant, day: date
 ) -> None:
     savant.replies[day] = Reply(body=gzip.decompress((real_data / f"statcast_csv/statcast_{day}.csv.gz").read_bytes()))
-    frame, body = through_pybaseball(savant_at(savant.url), day)
+    frame, body = through_pybaseball(make_savant_source(savant.url), day)
     reading = read_cells(cells_of(body))
     assert (reading.misfits.height, len(frame)) == (0, reading.rows.height)
     assert difference(frame, reading.rows) == []
@@ -286,7 +286,7 @@ def test_pybaseballs_own_cache_stays_off_whatever_the_user_has_turned_on(savant:
     try:
         for body in (BODY, BODY.replace(b"made", b"said")):
             savant.replies[DAY] = Reply(body=body)
-            read = savant_at(savant.url).fetch(of_day(DAY), lambda raw: raw)
+            read = make_savant_source(savant.url).fetch(of_day(DAY), lambda raw: raw)
             assert read is not None
             assert read.content == body
         assert (pybaseball.cache.config.enabled, list(tmp_path.iterdir())) == (True, [])

@@ -19,8 +19,8 @@ from ondeck_store.copy import driver_of
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import RecordedEntry, days_of, source_states
 from ondeck_store.players.unresolved import unresolved
-from tests.factories.pitches import as_csv, made_up_cells
-from tests.fixtures.savant import FakeSavant, Reply, savant_at
+from tests.factories.pitches import as_csv, sample_cells
+from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 from tests.integration.test_players import archive_of, chadwick
 
 FIRST = date(2024, 6, 3)
@@ -36,10 +36,10 @@ def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeW
     def make(
         now: datetime = CHRISTMAS, attempts: int = 3, failures: int = 1000, rest: float = 60.0, poll: float = 60.0
     ) -> IngestWorker:
-        source = savant_at(savant.url, failures=failures, seconds=rest)
+        source = make_savant_source(savant.url, failures=failures, seconds=rest)
         return IngestWorker(
             engine=database.engine,
-            taker=Ingestor(engine=database.engine, source=source, home=tmp_path),
+            ingestor=Ingestor(engine=database.engine, source=source, home=tmp_path),
             breaker=source.breaker,
             refresher=RegisterRefresher(
                 engine=database.engine,
@@ -101,7 +101,7 @@ async def is_done(database: Database) -> bool:
 
 
 def a_day(day: date) -> Reply:
-    return Reply(body=as_csv(made_up_cells(day, days=1)))
+    return Reply(body=as_csv(sample_cells(day, days=1)))
 
 
 async def test_a_backlog_is_shared_and_each_day_asked_for_once(
@@ -136,7 +136,7 @@ async def _has_failed(database: Database, days: list[date]) -> bool:
 async def test_whoever_is_known_by_id_alone_is_asked_for_and_filled_in(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
-    cells = made_up_cells(FIRST, days=1)
+    cells = sample_cells(FIRST, days=1)
     batter, pitcher = int(cells["batter"][0]), int(cells["pitcher"][0])
     savant.replies = {day: a_day(day) for day in DAYS[:2]}
     savant.register = Reply(body=archive_of(chadwick(f"eeee,{batter},,,,Rookie,Ray,Ray,,2000,1,1,2024,2024,,")))

@@ -37,7 +37,7 @@ from ondeck_registry.repository import aliases
 from ondeck_server.models.loader import load, load_any
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.conftest import ROOT
-from tests.factories.onnx_graphs import WIDTH, scoring
+from tests.factories.onnx_graphs import WIDTH, scoring_graph
 from tests.fixtures.server import RunningServer, serving
 
 MODEL = "scoring"
@@ -51,11 +51,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("open_inference") / "models"
     shutil.copytree(ROOT / "onnx_models", models)
     command = [sys.executable, "-m", "ondeck_cli", "models", "import", MODEL, str(models.parent / "scoring.onnx")]
-    (models.parent / "scoring.onnx").write_bytes(scoring())
+    (models.parent / "scoring.onnx").write_bytes(scoring_graph())
     subprocess.run(
         [*command, "--model-repository", str(models), "--alias", "production"], check=True, capture_output=True
     )
-    publish_graph(models, "unasked", scoring())
+    publish_graph(models, "unasked", scoring_graph())
     return models
 
 
@@ -79,7 +79,7 @@ def service(channel: grpc.Channel) -> GRPCInferenceServiceStub:
 @pytest.fixture(scope="module")
 def seen(server: RunningServer) -> Seen:
     """Everything that the stock tritonclient saw, in a process that holds none of our stubs."""
-    program = ROOT / "tests" / "open_inference_client.py"
+    program = ROOT / "tests" / "integration" / "open_inference_client.py"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-P", str(program), server.target]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

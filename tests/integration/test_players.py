@@ -24,7 +24,7 @@ from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import Override, decide, decisions
 from ondeck_store.players.register_merge import RegisterCounts
 from ondeck_store.players.unresolved import conflicts, try_again, unresolved
-from tests.factories.pitches import made_up_rows
+from tests.factories.pitches import sample_rows
 
 HEADER = (
     "key_person,key_mlbam,key_retro,key_bbref,key_fangraphs,name_last,name_first,name_given,name_suffix,"
@@ -131,7 +131,7 @@ def test_columns_that_are_not_there_are_nothing() -> None:
 
 
 async def test_a_man_whom_no_register_knows_keeps_his_row_and_is_filled_in_later(connection: AsyncConnection) -> None:
-    rows = made_up_rows(date(2022, 6, 1), days=1)
+    rows = sample_rows(date(2022, 6, 1), days=1)
     pitcher = int(rows["pitcher"][0])
     await upsert_pitches(connection, rows, simulated=False)
     now = datetime.now(UTC)

@@ -16,9 +16,9 @@ from ondeck_store.ingest.correction_rules import NewCorrectionRule, add_rule, al
 from ondeck_store.ingest.ledger import latest
 from ondeck_store.ingest.quarantined_rows import QuarantinedRow, QuarantineFilter, counts, set_aside
 from ondeck_store.ingest.unknown_columns import unknown_columns
-from tests.factories.pitches import as_csv, made_up_cells
+from tests.factories.pitches import as_csv, sample_cells
 
-CELLS = made_up_cells(date(2022, 6, 1), days=1)
+CELLS = sample_cells(date(2022, 6, 1), days=1)
 ROWS = CELLS.height
 FIRST_ROW = pl.int_range(pl.len()) == 0
 ODD = CELLS.with_columns(balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"))
@@ -117,7 +117,7 @@ async def test_a_second_row_of_a_key_never_takes_the_place_of_the_first(database
 
 
 async def test_rows_of_many_units_with_unlike_columns_are_looked_at_at_once(database: Database) -> None:
-    other = made_up_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
+    other = sample_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
         balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
     )
     await take(database.engine, DAY, ODD)

@@ -20,7 +20,7 @@ from ondeck_registry.aliases import AliasChangeError, AliasDecision, holding_ali
 from ondeck_registry.lock import RepositoryLockedError, exclusive_lock
 from ondeck_registry.repository import aliases, read_repository
 from tests.conftest import ROOT
-from tests.factories.versions import MODEL, publish_made_up
+from tests.factories.versions import MODEL, publish_stub_versions
 
 PRODUCTION: Final = "production"
 NOW: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ BY_ADA: Final = AliasDecision(actor="Ada", reason="better in June", at=NOW)
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """Versions 1 to 4, the first of them in production."""
-    publish_made_up(tmp_path, 1, 2, 3, 4)
+    publish_stub_versions(tmp_path, 1, 2, 3, 4)
     move_alias(tmp_path, MODEL, PRODUCTION, 1, BY_ADA)
     return tmp_path
 
@@ -235,7 +235,7 @@ PUBLISHES_AND_PAUSES: Final = """
 import sys, time
 from pathlib import Path
 from ondeck_registry import atomic_files
-from tests.factories.versions import publish_made_up
+from tests.factories.versions import publish_stub_versions
 real = atomic_files.write
 def write(path, content):
     real(path, content)
@@ -243,7 +243,7 @@ def write(path, content):
         print("half way", flush=True)
         time.sleep(60)
 atomic_files.write = write
-publish_made_up(Path(sys.argv[1]), 5)
+publish_stub_versions(Path(sys.argv[1]), 5)
 """
 
 
@@ -261,6 +261,6 @@ def test_a_publisher_that_is_killed_leaves_no_version_and_the_next_one_clears_up
     publisher.kill()
     publisher.wait(timeout=30)
     assert [line.versions for line in read_repository(models)] == [(1, 2, 3, 4)]
-    publish_made_up(models, 5)
+    publish_stub_versions(models, 5)
     assert unfinished(models) == []
     assert [line.versions for line in read_repository(models)] == [(1, 2, 3, 4, 5)]

@@ -12,7 +12,7 @@ import pytest
 from ondeck_store.database import DatabaseUnreachableError, open_database
 from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
 from ondeck_store.settings import InvalidSettingsError, StoreSettings, read_settings, url_of
-from tests.conformance.calls import SECONDS, within
+from tests.conformance.stock_client import SECONDS, within
 
 HOLD = """
 import asyncio, sys

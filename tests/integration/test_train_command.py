@@ -24,11 +24,11 @@ async def test_nothing_stored_is_said_with_what_to_do(store_home: Path, tmp_path
 
 
 async def test_too_few_days_are_said_with_what_is_there(
-    database: Database, store_home: Path, tmp_path: Path, made_up_season: pl.DataFrame
+    database: Database, store_home: Path, tmp_path: Path, sample_season: pl.DataFrame
 ) -> None:
-    days = made_up_season["game_date"].unique().sort()[:3].implode()
+    days = sample_season["game_date"].unique().sort()[:3].implode()
     async with database.engine.begin() as connection:
-        await upsert_pitches(connection, made_up_season.filter(pl.col("game_date").is_in(days)), simulated=False)
+        await upsert_pitches(connection, sample_season.filter(pl.col("game_date").is_in(days)), simulated=False)
     done = train("called_strike", "--home", str(store_home), "--model-repository", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (

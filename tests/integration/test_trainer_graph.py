@@ -39,8 +39,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def dataset(made_up_season: pl.DataFrame) -> Dataset:
-    return dataset_of(TASK, made_up_season)
+def dataset(sample_season: pl.DataFrame) -> Dataset:
+    return dataset_of(TASK, sample_season)
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,9 @@ def cluster() -> Iterator[str]:
 
 
 def test_members_are_fitted_by_the_workers_of_a_cluster_and_are_the_same(
-    cluster: str, made_up_season: pl.DataFrame
+    cluster: str, sample_season: pl.DataFrame
 ) -> None:
-    rows = dataset_of(TASKS["whiff"], made_up_season)
+    rows = dataset_of(TASKS["whiff"], sample_season)
     told: list[str] = []
     there = fit_members(rows, SMALL, ParallelFit(dask=cluster), told.append)
     with threadpool_limits(1):

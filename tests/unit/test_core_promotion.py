@@ -3,7 +3,7 @@ import pytest
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.promotion_gate import compare
 from tests.factories.evaluations import JULY, JUNE
-from tests.factories.evaluations import judgement as evaluation
+from tests.factories.evaluations import sample_evaluation as evaluation
 
 WHAT_TO_DO = "compare both on the same later days with: ondeck models compare"
 

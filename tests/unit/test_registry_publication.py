@@ -9,7 +9,7 @@ from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, Manife
 from ondeck_registry import repository
 from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.publication import next_version, publish
-from tests.factories.versions import FILES, MODEL, publish_made_up, signed
+from tests.factories.versions import FILES, MODEL, publish_stub_versions, signed
 
 
 def unfinished(models: Path) -> list[str]:
@@ -43,20 +43,20 @@ def test_a_publication_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
     assert next_version(tmp_path, MODEL) == 1
-    publish_made_up(tmp_path, 9, 10)
+    publish_stub_versions(tmp_path, 9, 10)
     (tmp_path / MODEL / ".publishing-99").mkdir()
     assert next_version(tmp_path, MODEL) == 11
 
 
 def test_the_number_of_a_version_that_served_and_is_gone_is_not_given_again(tmp_path: Path) -> None:
-    publish_made_up(tmp_path, 1, 2)
+    publish_stub_versions(tmp_path, 1, 2)
     move_alias(tmp_path, MODEL, "production", 2, AliasDecision(actor="Ada", reason="better", at=datetime.now(UTC)))
     shutil.rmtree(tmp_path / MODEL / "2")
     assert next_version(tmp_path, MODEL) == 3
 
 
 def test_only_folders_with_a_plain_number_are_versions(tmp_path: Path) -> None:
-    publish_made_up(tmp_path, 1, 12)
+    publish_stub_versions(tmp_path, 1, 12)
     for name in ("007", ".publishing-3", "2x", "notes", "²"):
         (tmp_path / MODEL / name).mkdir()
     (tmp_path / MODEL / "5").touch()
@@ -66,7 +66,7 @@ def test_only_folders_with_a_plain_number_are_versions(tmp_path: Path) -> None:
 
 
 def test_aliases_that_cannot_be_read_are_refused_by_their_path(tmp_path: Path) -> None:
-    publish_made_up(tmp_path, 1)
+    publish_stub_versions(tmp_path, 1)
     (tmp_path / MODEL / ALIASES_FILE).write_text("{")
     with pytest.raises(ArtifactRefusedError, match=r"batted_ball/aliases\.json cannot be read: Invalid JSON"):
         repository.aliases(tmp_path, MODEL)

@@ -14,12 +14,12 @@ from ondeck_server.inference.predictor import PredictionInput, Predictor
 from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.servable import TaskLease
 from ondeck_trainer.artifact.golden_rows import make_up_instances
-from tests.factories.model_managers import opened_models
+from tests.factories.model_managers import open_model_manager
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def predictor(explaining_repository: Path) -> Predictor:
-    return Predictor(await opened_models(explaining_repository), CollectorRegistry())
+    return Predictor(await open_model_manager(explaining_repository), CollectorRegistry())
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_what_the_model_does_not_take_is_refused_by_its_field(request_: ModelInf
     assert refused(request_) == fields
 
 
-def wanting(*names: str) -> ModelInferRequest:
+def requesting(*names: str) -> ModelInferRequest:
     request = raw()
     for name in names:
         request.outputs.add(name=name)
@@ -94,9 +94,9 @@ def wanting(*names: str) -> ModelInferRequest:
 
 
 def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:
-    assert positions(wanting(), GIVES) == [0, 1]
-    assert positions(wanting("label"), GIVES) == [1]
-    assert positions(wanting("label", "probabilities"), GIVES) == [1, 0]
+    assert positions(requesting(), GIVES) == [0, 1]
+    assert positions(requesting("label"), GIVES) == [1]
+    assert positions(requesting("label", "probabilities"), GIVES) == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:
 )
 def test_an_output_that_there_is_not_or_that_is_named_twice_is_refused(names: tuple[str, ...], field: str) -> None:
     with pytest.raises(InvalidInstanceError) as told:
-        positions(wanting(*names), GIVES)
+        positions(requesting(*names), GIVES)
     assert [each.field for each in told.value.violations] == [field]
 
 
 @pytest.mark.parametrize("parameter", ["classification", "shared_memory_region"])
 def test_what_an_output_cannot_be_is_refused_by_name(parameter: str) -> None:
-    request = wanting("label")
+    request = requesting("label")
     request.outputs[0].parameters[parameter].int64_param = 2
     with pytest.raises(InvalidInstanceError) as told:
         positions(request, GIVES)

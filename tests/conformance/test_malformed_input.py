@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
-from tests.conformance.calls import BALL, OWN_CONNECTION, PREDICT, SECONDS, STREAM_PREDICT, asked, serves, within
+from tests.conformance.http2_client import GRPC, connected, framed, wired
 from tests.conformance.resources import counted, memory
-from tests.conformance.wire import GRPC, connected, framed, wired
+from tests.conformance.stock_client import BALL, OWN_CONNECTION, PREDICT, SECONDS, STREAM_PREDICT, asked, serves, within
 from tests.fixtures.server import RunningServer
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

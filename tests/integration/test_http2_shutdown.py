@@ -24,8 +24,8 @@ from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.http2 import connection
 from ondeck_server.transports.http2.server import Http2Server
-from tests.conformance.calls import BATCH_PREDICT
-from tests.conformance.wire import framed, wired
+from tests.conformance.http2_client import framed, wired
+from tests.conformance.stock_client import BATCH_PREDICT
 from tests.fixtures.tls import Authority
 
 SECONDS = 20.0

@@ -80,7 +80,7 @@ def models(case: Case, small_repository: Path, tmp_path: Path) -> Path:
     models = tmp_path / "models"
     if case.model == GRAPH:
         for _ in (SERVING, CANDIDATE):
-            publish_graph(models, GRAPH, onnx_graphs.scoring())
+            publish_graph(models, GRAPH, onnx_graphs.scoring_graph())
         move_alias(models, GRAPH, PRODUCTION, SERVING, decision(force=False))
     else:
         shutil.copytree(small_repository / TASK, models / TASK)

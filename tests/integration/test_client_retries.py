@@ -44,7 +44,7 @@ ANSWER = PredictResponse(prediction=Prediction(outcomes=[OutcomeProbability(outc
 
 
 @dataclass(kw_only=True)
-class Troubled(PredictionServiceServicer):
+class FailingService(PredictionServiceServicer):
     """Fails so many calls with a status before it answers; answers after so many seconds."""
 
     code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
@@ -89,9 +89,9 @@ class Troubled(PredictionServiceServicer):
 
 
 @contextmanager
-def listening(troubled: Troubled, port: int = 0) -> Iterator[str]:
+def listening(service: FailingService, port: int = 0) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(2))
-    add_PredictionServiceServicer_to_server(troubled, server)
+    add_PredictionServiceServicer_to_server(service, server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:
@@ -107,43 +107,43 @@ def code_of(error: object) -> grpc.StatusCode:
 
 
 def test_a_call_is_tried_again_while_the_server_is_unavailable() -> None:
-    troubled = Troubled(failures=2)
-    with listening(troubled) as target, Client(target, health=None) as client:
+    service = FailingService(failures=2)
+    with listening(service) as target, Client(target, health=None) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
-    assert len(troubled.times_left) == 3
+    assert len(service.times_left) == 3
 
 
 async def test_the_async_client_tries_again_too() -> None:
-    troubled = Troubled(failures=2)
-    with listening(troubled) as target:
+    service = FailingService(failures=2)
+    with listening(service) as target:
         async with AsyncClient(target, health=None) as client:
             assert await client.predict("batted_ball", BALL) == ANSWER.prediction
-    assert len(troubled.times_left) == 3
+    assert len(service.times_left) == 3
 
 
 def test_four_tries_are_all_there_are() -> None:
-    troubled = Troubled(failures=99)
-    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    service = FailingService(failures=99)
+    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
-    assert len(troubled.times_left) == 4
+    assert len(service.times_left) == 4
 
 
 def test_a_server_that_asks_for_time_gets_it() -> None:
-    troubled = Troubled(failures=1, pushback="700")
-    with listening(troubled) as target, Client(target, health=None) as client:
+    service = FailingService(failures=1, pushback="700")
+    with listening(service) as target, Client(target, health=None) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
-    first, second = troubled.times
+    first, second = service.times
     assert 0.7 <= second - first < 5
 
 
 def test_a_server_that_wants_no_other_try_gets_none() -> None:
-    troubled = Troubled(failures=1, pushback="-1")
-    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    service = FailingService(failures=1, pushback="-1")
+    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
     assert retry_delay_of(failed.value) == math.inf
-    assert len(troubled.times) == 1
+    assert len(service.times) == 1
 
 
 @pytest.mark.parametrize(
@@ -158,24 +158,24 @@ def test_a_server_that_wants_no_other_try_gets_none() -> None:
     ],
 )
 def test_no_other_status_is_tried_again(code: grpc.StatusCode) -> None:
-    troubled = Troubled(code=code, failures=2)
-    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    service = FailingService(code=code, failures=2)
+    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is code
-    assert len(troubled.times_left) == 1
+    assert len(service.times_left) == 1
 
 
 def test_every_call_carries_a_deadline_and_a_call_may_set_its_own() -> None:
-    troubled = Troubled()
-    with listening(troubled) as target, Client(target, health=None, timeout=7) as client:
+    service = FailingService()
+    with listening(service) as target, Client(target, health=None, timeout=7) as client:
         client.predict("batted_ball", BALL)
         client.predict("batted_ball", BALL, timeout=3)
-    assert [left is not None and round(left) for left in troubled.times_left] == [7, 3]
+    assert [left is not None and round(left) for left in service.times_left] == [7, 3]
 
 
 def test_a_late_answer_is_a_deadline_exceeded() -> None:
     with (
-        listening(Troubled(seconds=1)) as target,
+        listening(FailingService(seconds=1)) as target,
         Client(target, health=None, timeout=0.1) as client,
         pytest.raises(grpc.RpcError) as late,
     ):
@@ -201,7 +201,7 @@ def test_a_client_that_waits_for_ready_meets_a_server_that_starts_later(free_por
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with listening(Troubled(), free_port):
+    with listening(FailingService(), free_port):
         asking.join(30)
     assert answers == [ANSWER.prediction]
 
@@ -212,8 +212,8 @@ def test_when_to_try_again_is_read_from_what_the_server_says(pushback: str, expe
     packed.Pack(RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000)))
     details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
-    troubled = Troubled(code=code, failures=1, details=details, pushback=pushback)
-    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    service = FailingService(code=code, failures=1, details=details, pushback=pushback)
+    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert retry_delay_of(failed.value) == expected
 
@@ -230,7 +230,7 @@ def test_a_reason_counts_if_it_is_ours_and_known(domain: str, reason: str, expec
     packed = Packed()
     packed.Pack(ErrorInfo(reason=reason, domain=domain))
     details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
-    troubled = Troubled(code=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, details=details)
-    with listening(troubled) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    service = FailingService(code=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, details=details)
+    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert reason_of(failed.value) == expected

@@ -13,7 +13,7 @@ from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamReset, TrailersReceived
 from h2.exceptions import ProtocolError
 
-from tests.conformance.calls import PREDICT, SECONDS
+from tests.conformance.stock_client import PREDICT, SECONDS
 
 GRPC = (("te", "trailers"), ("content-type", "application/grpc"))
 

@@ -16,11 +16,11 @@ from ondeck_ingest.pipeline.simulation import play
 from ondeck_ingest.sources.base import SourceUnreachableError, of_day
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import SourceState, record_source
-from tests.factories.pitches import as_csv, made_up_cells
-from tests.fixtures.savant import FakeSavant, Reply, savant_at
+from tests.factories.pitches import as_csv, sample_cells
+from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
 DAY = date(2024, 6, 3)
-CELLS = made_up_cells(DAY, days=1)
+CELLS = sample_cells(DAY, days=1)
 ODD = CELLS.with_columns(
     balls=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("4")).otherwise("balls"), novel=pl.lit("1")
 )
@@ -63,10 +63,10 @@ async def test_everything_that_a_person_may_have_to_look_at_has_its_line(
         DAY: Reply(body=as_csv(ODD.filter(pl.col("inning").cast(pl.Int32) <= 5))),
         later[0]: Reply(status=403),
     }
-    taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=tmp_path)
-    await taker.take(of_day(DAY))
+    ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
+    await ingestor.take(of_day(DAY))
     with pytest.raises(SourceUnreachableError):
-        await taker.take(of_day(later[0]))
+        await ingestor.take(of_day(later[0]))
     async with database.engine.begin() as connection:
         await enqueue(connection, "savant", later[1:], BACKFILL)
         await connection.execute(

@@ -26,8 +26,8 @@ from ondeck_store.ingest.ledger import days_of
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches.content_digest import content_digest
 from ondeck_store.settings import StoreSettings
-from tests.factories.pitches import as_csv, made_up_cells
-from tests.fixtures.savant import FakeSavant, Reply, savant_at
+from tests.factories.pitches import as_csv, sample_cells
+from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 from tests.integration.test_players import VETERAN, archive_of
 from tests.integration.test_players import chadwick as chadwick_of
 
@@ -39,7 +39,7 @@ PATIENCE = 240
 
 
 @dataclass(kw_only=True)
-class Crew:
+class WorkerGroup:
     """Three workers on one embedded database, and whoever kills them."""
 
     home: Path
@@ -80,23 +80,23 @@ class Crew:
 
 
 @contextmanager
-def crew_at(home: Path, savant_url: str) -> Iterator[Crew]:
-    crew = Crew(home=home, savant_url=savant_url)
+def run_workers(home: Path, savant_url: str) -> Iterator[WorkerGroup]:
+    group = WorkerGroup(home=home, savant_url=savant_url)
     try:
-        yield crew
+        yield group
     finally:
-        for worker in crew.workers:
+        for worker in group.workers:
             worker.send_signal(signal.SIGTERM)
-        for worker in crew.workers:
+        for worker in group.workers:
             worker.wait(timeout=60)
 
 
 async def undisturbed(home: Path, savant: FakeSavant) -> dict[str, str]:
     async with open_database(StoreSettings(home=home)) as database:
         await migrate(database.engine)
-        taker = Ingestor(engine=database.engine, source=savant_at(savant.url), home=home)
+        ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=home)
         for day in DAYS:
-            await taker.take(of_day(day))
+            await ingestor.take(of_day(day))
         chadwick = ChadwickSource(url=f"{savant.url}/register", timeout=5)
         await RegisterRefresher(engine=database.engine, chadwick=chadwick, home=home).refresh()
         return await digest_of(database)
@@ -123,22 +123,22 @@ async def until_known(home: Path) -> int:
 
 
 async def test_whatever_is_killed_the_end_is_the_same(tmp_path: Path, savant: FakeSavant) -> None:
-    savant.replies = {day: Reply(body=as_csv(made_up_cells(day, 1, seed=n))) for n, day in enumerate(DAYS)}
+    savant.replies = {day: Reply(body=as_csv(sample_cells(day, 1, seed=n))) for n, day in enumerate(DAYS)}
     savant.register = Reply(body=archive_of(chadwick_of(VETERAN)))
     home, dice = tmp_path / "killed" / "home", random.Random(20240328)  # noqa: S311  dice, not secrets
     home.mkdir(parents=True)
     expected = await undisturbed(tmp_path / "undisturbed", savant)
     savant.asked.clear()
     savant.replies = {day: replace(reply, delay=0.5) for day, reply in savant.replies.items()}
-    with crew_at(home, savant.url) as crew:
-        assert crew.command("backfill", str(DAYS[0]), str(DAYS[-1])).wait(timeout=PATIENCE) == 0
+    with run_workers(home, savant.url) as group:
+        assert group.command("backfill", str(DAYS[0]), str(DAYS[-1])).wait(timeout=PATIENCE) == 0
         for _ in range(WORKERS):
-            crew.start()
+            group.start()
         while not savant.asked:  # noqa: ASYNC110  what is waited for happens elsewhere
             await asyncio.sleep(0.05)
         for _ in range(KILLS):
             await asyncio.sleep(dice.uniform(0.1, 2.0))
-            crew.kill_the_database() if dice.random() < 0.3 else crew.kill_a_worker(dice.randrange(WORKERS))
+            group.kill_the_database() if dice.random() < 0.3 else group.kill_a_worker(dice.randrange(WORKERS))
         left_at_the_last_kill = await until_known(home)
         deadline = time.monotonic() + PATIENCE
         while await until_known(home):

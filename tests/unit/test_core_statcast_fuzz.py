@@ -13,7 +13,7 @@ from ondeck_core.statcast.decode import cells_of
 from ondeck_core.statcast.parse import EXTRA, read_cells
 from ondeck_core.statcast.row_checks import CODE, CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE
 from ondeck_core.statcast.schema import NAMES, REQUIRED
-from tests.unit.test_core_reading import A_ROW
+from tests.unit.test_core_statcast_parse import A_ROW
 
 CODES = {CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE}
 OLD_NAMES = ("start_speed", "px", "pitch_id", "pitcher_1", "fielder_2_duplicated_0", "spin_dir", "catcher")

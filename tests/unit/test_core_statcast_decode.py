@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import CAPS, cells_of, refuse_capped
-from tests.factories.pitches import as_csv, made_up_cells
+from tests.factories.pitches import as_csv, sample_cells
 
-DAY = made_up_cells(date(2022, 6, 1), days=1)
+DAY = sample_cells(date(2022, 6, 1), days=1)
 CSV = as_csv(DAY)
 
 

@@ -22,14 +22,14 @@ from ondeck_store.pitches.upsert import UpsertCounts, pitches_as_of, read_pitche
 from ondeck_store.tables.ingest import quarantine
 from ondeck_store.tables.pitches import metadata
 from ondeck_store.tables.players import player_aliases
-from tests.factories.pitches import made_up_rows
+from tests.factories.pitches import sample_rows
 
 DAY = date(2022, 6, 1)
 
 
 @pytest.fixture(scope="module")
 def rows() -> pl.DataFrame:
-    return made_up_rows(DAY, days=2)
+    return sample_rows(DAY, days=2)
 
 
 async def read_all(connection: AsyncConnection) -> pl.DataFrame:

@@ -20,13 +20,13 @@ from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck_registry.lock import LOCK_FILE
 from ondeck_registry.repository import aliases
-from tests.factories.broken_models import BROKEN, GOOD, MODEL, NO_BETTER, UNNAMED, troubled
+from tests.factories.broken_models import BROKEN, GOOD, MODEL, NO_BETTER, UNNAMED, add_broken_versions
 from tests.fixtures.server import serving
 
 
 @pytest.fixture(scope="module")
 def models(small_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return troubled(Path(shutil.copytree(small_repository, tmp_path_factory.mktemp("moved") / "models")))
+    return add_broken_versions(Path(shutil.copytree(small_repository, tmp_path_factory.mktemp("moved") / "models")))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 from ondeck_core.evaluation import Evaluation, Metrics, version_baseline
 from ondeck_core.promotion_gate import compare, skill
 from tests.factories.evaluations import JULY
-from tests.factories.evaluations import judgement as evaluation
+from tests.factories.evaluations import sample_evaluation as evaluation
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from ondeck_core.statcast.corrections import RULE, CorrectionRule
 from ondeck_core.statcast.parse import read_cells
 from ondeck_core.statcast.row_checks import CODE, REASON, REPEATED_KEY
-from tests.unit.test_core_reading import cells
+from tests.unit.test_core_statcast_parse import cells
 
 FOUR_BALLS = {"balls": "4"}
 THREE = CorrectionRule(number=7, cells={"balls": "4"}, instead={"balls": "3"})

@@ -20,8 +20,8 @@ from ondeck_server.models.watcher import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
 from ondeck_trainer.artifact.golden_rows import make_up_instances
-from tests.factories.model_managers import opened_models
-from tests.factories.sibling_versions import publish_sibling, put_half, shifted
+from tests.factories.model_managers import open_model_manager
+from tests.factories.sibling_versions import copy_without_graph, publish_sibling, shifted
 
 MODEL = "batted_ball"
 SHIFT = 0.7
@@ -55,7 +55,7 @@ def answering(models: ModelManager) -> int:
 
 
 async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_followed(folder: Path) -> None:
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     async with watch_repository(models, repository_poll_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         await until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
@@ -65,7 +65,7 @@ async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_follo
         assert answering(models) == 2
         await until(models, lambda: models.versions[OLD].state is VersionState.PRESENT)
         instances = make_up_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
-        old = await opened_models(folder, "all")
+        old = await open_model_manager(folder, "all")
         before = old.task_lease(ModelRef(model=MODEL, version=1)).version.predict_proba(instances)
         after = old.task_lease(ModelRef(model=MODEL, version=2)).version.predict_proba(instances)
         np.testing.assert_allclose(after, shifted(before, SHIFT), atol=1e-5)
@@ -78,7 +78,7 @@ async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
         raise OSError("inotify watch limit reached")
 
     monkeypatch.setattr("ondeck_server.models.watcher.awatch", no_watches)
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     async with watch_repository(models, repository_poll_seconds=0.05):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         promote(folder, 2)
@@ -88,7 +88,7 @@ async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
 async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves(folder: Path) -> None:
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     (folder / MODEL / "2" / MODEL_FILE).write_bytes(b"no graph")
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     promote(folder, 2)
     await models.refresh()
     await models.wait_idle()
@@ -103,8 +103,8 @@ async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves
 
 
 async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folder: Path) -> None:
-    models = await opened_models(folder)
-    half = put_half(folder, MODEL, 2)
+    models = await open_model_manager(folder)
+    half = copy_without_graph(folder, MODEL, 2)
     await models.refresh()
     await models.wait_idle()
     assert (models.versions[NEW].state, models.versions[NEW].reason) == (VersionState.REFUSED, "model.onnx is missing")
@@ -115,18 +115,18 @@ async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folde
 
 
 async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Path) -> None:
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     (folder / MODEL / "1" / MODEL_FILE).write_bytes(b"edited")
     await models.refresh()
     await models.wait_idle()
     assert (models.versions[OLD].state, models.versions[OLD].reason) == (VersionState.LOADED, CHANGED)
     assert answering(models) == 1
-    again = await opened_models(folder)
+    again = await open_model_manager(folder)
     assert again.versions[OLD].state is VersionState.REFUSED
 
 
 async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: Path) -> None:
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     shutil.rmtree(folder / MODEL / "1")
     await models.refresh()
     await models.wait_idle()
@@ -137,7 +137,7 @@ async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: 
 
 async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     held = models.task_lease(NOW)
     promote(folder, 2)
     await models.refresh()
@@ -161,7 +161,7 @@ async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_re
 
     players = PlayerDirectory(ServerSettings(), changed=told)
     shutil.copytree(small_repository / "whiff", folder / "whiff")
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     models.request_load(MODEL, loaded=False)
     await models.wait_idle()
     report = worker_status(models, players, listening=True)
@@ -174,7 +174,7 @@ async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_re
 
 async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept(folder: Path) -> None:
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     assert models.resources.sessions == 2
     with models.task_lease(ModelRef(model=MODEL, version=2)) as lease:
         shutil.rmtree(folder / MODEL / "2")
@@ -192,7 +192,7 @@ async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept
 
 
 async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     models.request_load(MODEL, loaded=False)
     await models.wait_idle()
     with pytest.raises(ModelNotLoadedError, match="unloaded on request"):
@@ -204,7 +204,7 @@ async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
 
 
 async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     (folder / MODEL / "aliases.json").write_text("{")
     async with watch_repository(models, repository_poll_seconds=0.02):
         await asyncio.sleep(0.2)
@@ -212,7 +212,7 @@ async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
 
 
 async def test_a_version_that_goes_before_its_load_begins_holds_up_no_other(folder: Path) -> None:
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     await models.refresh()  # its load is due, and has not begun
     shutil.rmtree(folder / MODEL / "2")
@@ -225,7 +225,7 @@ async def test_a_version_that_goes_before_its_load_begins_holds_up_no_other(fold
 
 
 async def test_what_there_is_not_is_not_found(folder: Path) -> None:
-    models = await opened_models(folder)
+    models = await open_model_manager(folder)
     for wanted in (ModelRef(model="nothing"), ModelRef(model=MODEL, version=9), ModelRef(model=MODEL, alias="best")):
         with pytest.raises(NotFoundError):
             models.task_lease(wanted)

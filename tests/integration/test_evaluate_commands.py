@@ -20,7 +20,7 @@ from ondeck_trainer.data.dataset import dataset_of
 from ondeck_trainer.data.source import NoStoredRowsError, rows_of_files
 from ondeck_trainer.evaluation.compare import NoUnseenDaysError
 from ondeck_trainer.recalibrate import OverlappingDaysError, TooFewRowsError
-from tests.factories.pitches import as_csv, made_up_cells
+from tests.factories.pitches import as_csv, sample_cells
 
 FIGURES = ("log_loss", "brier", "ece", "auc", "accuracy", "rows")
 
@@ -30,7 +30,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up days after all that the small models were fitted on."""
     folder = tmp_path_factory.mktemp("later")
     for half, first in enumerate((date(2022, 9, 1), date(2022, 9, 8))):
-        (folder / f"half{half}.csv").write_bytes(as_csv(made_up_cells(first, days=7, games=3, seed=5)))
+        (folder / f"half{half}.csv").write_bytes(as_csv(sample_cells(first, days=7, games=3, seed=5)))
     return folder
 
 
@@ -86,7 +86,7 @@ def test_the_report_is_written_with_its_picture_and_what_has_shifted(models: Pat
 
 def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_path: Path) -> None:
     fitted = tmp_path / "fitted.csv"
-    fitted.write_bytes(as_csv(made_up_cells(date(2022, 8, 29), days=7, games=3, seed=5)))
+    fitted.write_bytes(as_csv(sample_cells(date(2022, 8, 29), days=7, games=3, seed=5)))
     told = json.loads(run(evaluate, "whiff", fitted, "--model-repository", models, "--json").stdout)
     assert told["evaluation_window"]["first_day"] == "2022-09-01"
     all_of_them = run(evaluate, "whiff", fitted, "--model-repository", models, "--json", "--include-fitted")
@@ -105,7 +105,7 @@ def test_what_cannot_be_judged_is_refused_in_words(models: Path, later: Path, tm
     assert isinstance(refused, SourceRefusedError)
     assert "page.csv: it is an HTML page" in str(refused)
     spring = tmp_path / "spring.csv"
-    spring.write_bytes(as_csv(made_up_cells(date(2022, 9, 1), days=1)).replace(b'"R"', b'"S"').replace(b",R,", b",S,"))
+    spring.write_bytes(as_csv(sample_cells(date(2022, 9, 1), days=1)).replace(b'"R"', b'"S"').replace(b",R,", b",S,"))
     assert isinstance(run(evaluate, "whiff", spring, "--model-repository", models).exception, NoStoredRowsError)
     unknown = run(evaluate, "whiff", later, "--model-repository", models, "--version", "9").exception
     assert isinstance(unknown, NotFoundError)
@@ -145,7 +145,7 @@ def test_too_few_recent_rows_are_refused(models: Path, later: Path) -> None:
 
 def test_days_that_the_members_were_fitted_on_are_not_calibrated_on(models: Path, tmp_path: Path) -> None:
     fitted = tmp_path / "fitted.csv"
-    fitted.write_bytes(as_csv(made_up_cells(date(2022, 7, 1), days=14, games=3, seed=5)))
+    fitted.write_bytes(as_csv(sample_cells(date(2022, 7, 1), days=14, games=3, seed=5)))
     refused = run(recalibrate, "called_strike", fitted, "--since", "2022-07-01", "--model-repository", models).exception
     assert isinstance(refused, OverlappingDaysError)
     assert "were fitted on 2022-06-01 to 2022-08-15; give later days" in str(refused)

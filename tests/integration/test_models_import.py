@@ -13,7 +13,7 @@ from ondeck_registry.artifact_reader import read_any_manifest, read_manifest
 from ondeck_registry.import_onnx import UnservableGraphError, publish_graph
 from ondeck_registry.repository import aliases, versions
 from ondeck_server.models.loader import load_any
-from tests.factories.onnx_graphs import WIDTH, looking_at_neighbours, scoring, summing_up, with_rows_fixed
+from tests.factories.onnx_graphs import WIDTH, batch_dependent_graph, fixed_batch_graph, scoring_graph, single_row_graph
 
 
 def ondeck(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -23,7 +23,7 @@ def ondeck(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_graph_becomes_the_next_version_and_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     graph, models = tmp_path / "scoring.onnx", tmp_path / "models"
-    graph.write_bytes(scoring())
+    graph.write_bytes(scoring_graph())
     first = ondeck("import", "my-scores", str(graph), "--model-repository", str(models))
     assert first.stdout.splitlines() == [
         f"my_scores version 1: takes x FP32 [-1, {WIDTH}]",
@@ -44,7 +44,7 @@ def test_a_graph_becomes_the_next_version_and_says_what_it_takes_and_gives(tmp_p
 
 def test_a_graph_is_promoted_without_being_weighed(tmp_path: Path) -> None:
     for _ in range(2):
-        publish_graph(tmp_path, "scores", scoring())
+        publish_graph(tmp_path, "scores", scoring_graph())
     for version in (1, 2):
         done = ondeck("promote", "scores", str(version), "--model-repository", str(tmp_path))
         assert done.returncode == 0, done.stderr
@@ -52,7 +52,7 @@ def test_a_graph_is_promoted_without_being_weighed(tmp_path: Path) -> None:
 
 
 def test_golden_rows_hold_the_graphs_own_answers_and_say_so(tmp_path: Path) -> None:
-    manifest = publish_graph(tmp_path, "scores", scoring())
+    manifest = publish_graph(tmp_path, "scores", scoring_graph())
     golden = GraphGolden.model_validate_json((tmp_path / "scores" / "1" / GOLDEN_FILE).read_bytes())
     loaded = load_any(tmp_path / "scores" / "1", "scores", 1)
     probabilities = loaded.session.infer(np.array(golden.rows, dtype=np.float32))[0]
@@ -64,9 +64,9 @@ def test_golden_rows_hold_the_graphs_own_answers_and_say_so(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("graph", "told"),
     [
-        (with_rows_fixed(), "rows free"),
-        (summing_up(), "rows must come first"),
-        (looking_at_neighbours(), "one at a time"),
+        (fixed_batch_graph(), "rows free"),
+        (single_row_graph(), "rows must come first"),
+        (batch_dependent_graph(), "one at a time"),
         (b"no graph", "is not a graph that can be run"),
     ],
 )
@@ -86,11 +86,11 @@ def test_a_graph_whose_rows_cannot_share_a_run_is_refused(tmp_path: Path, graph:
 )
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], told: str) -> None:
     with pytest.raises(UnservableGraphError, match=told):
-        publish_graph(tmp_path, name, scoring(), outputs)
+        publish_graph(tmp_path, name, scoring_graph(), outputs)
 
 
 def test_a_graph_that_answers_otherwise_than_it_did_is_not_loaded(tmp_path: Path) -> None:
-    publish_graph(tmp_path, "scores", scoring())
+    publish_graph(tmp_path, "scores", scoring_graph())
     folder = tmp_path / "scores" / "1"
     golden = GraphGolden.model_validate_json((folder / GOLDEN_FILE).read_bytes())
     moved = golden.outputs["probabilities"][::-1]
@@ -110,7 +110,7 @@ def sign_again(folder: Path) -> None:
 
 
 def test_who_wants_a_task_is_told_that_there_is_none(tmp_path: Path) -> None:
-    publish_graph(tmp_path, "scores", scoring())
+    publish_graph(tmp_path, "scores", scoring_graph())
     folder = tmp_path / "scores" / "1"
     assert read_any_manifest(folder, "scores", 1).model == "scores"
     with pytest.raises(ArtifactRefusedError, match="Open Inference Protocol alone"):

@@ -16,7 +16,7 @@ from ondeck_core.statcast.decode import cells_of
 from ondeck_core.statcast.schema import COLUMNS, ColumnType
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, take
 from ondeck_store.database import Database
-from tests.unit.test_core_reading import A_ROW, cells
+from tests.unit.test_core_statcast_parse import A_ROW, cells
 
 UNIT = IngestUnit(source="file", name="fuzz")
 TABLES = "games, players, pitches, pitch_revisions, ingest_ledger, quarantine"

@@ -11,9 +11,18 @@ from h2.events import DataReceived
 from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, StreamPredictRequest, StreamPredictResponse
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.calls import BATCH_PREDICT, OWN_CONNECTION, SECONDS, SPEC, STREAM_PREDICT, asked, settled, within
+from tests.conformance.http2_client import framed, wired
 from tests.conformance.resources import counted
-from tests.conformance.wire import framed, wired
+from tests.conformance.stock_client import (
+    BATCH_PREDICT,
+    OWN_CONNECTION,
+    SECONDS,
+    SPEC,
+    STREAM_PREDICT,
+    asked,
+    settled,
+    within,
+)
 from tests.fixtures.server import RunningServer
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from ondeck_server.models.manager import ModelManager
 from ondeck_server.rpc.ordered_stream import IN_FLIGHT
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.inference import TensorInference
-from tests.factories.model_managers import opened_models
-from tests.factories.onnx_graphs import WIDTH, scoring
+from tests.factories.model_managers import open_model_manager
+from tests.factories.onnx_graphs import WIDTH, scoring_graph
 
 MODEL = "scoring"
 
@@ -39,8 +39,8 @@ class Patient:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def models(tmp_path: Path) -> ModelManager:
-    publish_graph(tmp_path, MODEL, scoring())
-    return await opened_models(tmp_path)
+    publish_graph(tmp_path, MODEL, scoring_graph())
+    return await open_model_manager(tmp_path)
 
 
 @pytest.fixture
