@@ -39,7 +39,7 @@ def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeW
         source = make_savant_source(savant.url, failures=failures, seconds=rest)
         return IngestWorker(
             engine=database.engine,
-            ingestor=Ingestor(engine=database.engine, source=source, home=tmp_path),
+            taker=Ingestor(engine=database.engine, source=source, home=tmp_path),
             breaker=source.breaker,
             refresher=RegisterRefresher(
                 engine=database.engine,
