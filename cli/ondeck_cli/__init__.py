@@ -1,0 +1,1 @@
+"""The `ondeck` command: one subcommand per task of an operator."""

@@ -1,0 +1,1 @@
+"""Ingest of Statcast pitches and of the player register into PostgreSQL."""

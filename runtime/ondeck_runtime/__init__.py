@@ -1,0 +1,1 @@
+"""Process plumbing that programs share: settings, logging, signals, tasks, backoff, CPU quota."""

@@ -1,0 +1,1 @@
+"""PostgreSQL storage: pitches, players and the ingest ledger."""

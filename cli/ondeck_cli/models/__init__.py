@@ -1,0 +1,1 @@
+"""`ondeck models`: list, compare, import, verify, promote and roll back versions."""

@@ -1,0 +1,1 @@
+"""`ondeck up`: database, models, server and ingest worker on one machine."""

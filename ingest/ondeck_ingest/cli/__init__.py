@@ -1,0 +1,1 @@
+"""`ondeck ingest` and `ondeck players`: commands and their output."""

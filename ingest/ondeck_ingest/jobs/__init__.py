@@ -1,0 +1,1 @@
+"""Background ingest: schedule, queue and worker, on PgQueuer."""

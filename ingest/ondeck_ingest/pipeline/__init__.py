@@ -1,0 +1,1 @@
+"""One unit from request to stored rows: fetch, archive, parse, check, store, record."""

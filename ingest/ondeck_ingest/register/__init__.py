@@ -1,0 +1,1 @@
+"""The Chadwick register of players: download, parse and merge."""

@@ -1,0 +1,1 @@
+"""Sources of Statcast rows: Baseball Savant, files, the archive, the simulator."""

@@ -1,0 +1,1 @@
+"""Dynamic batching: rows of concurrent calls run together, within their deadlines."""

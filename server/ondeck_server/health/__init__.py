@@ -1,0 +1,1 @@
+"""Serving status of each service, as `grpc.health.v1` reports it."""

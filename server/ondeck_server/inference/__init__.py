@@ -1,0 +1,1 @@
+"""Predictions and explanations from a loaded version, without gRPC."""

@@ -1,0 +1,1 @@
+"""Model versions in memory: watch the repository, load, check, lease, unload."""

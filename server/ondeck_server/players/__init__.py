@@ -1,0 +1,1 @@
+"""An in-memory directory of players, read from the database."""

@@ -1,0 +1,1 @@
+"""What every call has, whatever its transport: context, deadline, errors, metrics."""

@@ -1,0 +1,1 @@
+"""TLS, caller identity, authorization and rate limits."""

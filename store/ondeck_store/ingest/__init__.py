@@ -1,0 +1,1 @@
+"""The ingest ledger, quarantine, correction rules and exports."""

@@ -1,0 +1,1 @@
+"""Pitches, written with their history and read as data frames."""

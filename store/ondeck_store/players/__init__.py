@@ -1,1 +1,1 @@
-"""Players, written and read."""
+"""Players, their names and ids, and an operator's overrides."""

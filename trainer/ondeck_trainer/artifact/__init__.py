@@ -1,0 +1,1 @@
+"""The published version: ONNX graph, golden rows, model card and plots."""

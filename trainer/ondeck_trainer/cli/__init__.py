@@ -1,0 +1,1 @@
+"""`ondeck train`, `evaluate` and `recalibrate`: commands and their output."""

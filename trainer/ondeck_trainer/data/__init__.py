@@ -1,0 +1,1 @@
+"""Training data: rows from the store, datasets, splits by time."""

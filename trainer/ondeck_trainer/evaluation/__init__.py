@@ -1,0 +1,1 @@
+"""Evaluation on later days: metrics, baselines, intervals, slices, drift."""

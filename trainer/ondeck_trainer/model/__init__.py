@@ -1,0 +1,1 @@
+"""The ensemble: learners, preprocessing, calibration, prediction sets, parallel fits."""

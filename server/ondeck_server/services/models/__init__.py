@@ -1,0 +1,1 @@
+"""ondeck.v1.ModelService: list, load, unload, and change aliases."""

@@ -1,0 +1,1 @@
+"""ondeck.v1.PlayerService: resolve names and ids to players."""

@@ -1,0 +1,1 @@
+"""ondeck.v1.PredictionService: unary, batch, streamed and explained predictions."""
