@@ -10,8 +10,7 @@ import polars as pl
 from benchmarks.samples import REAL
 from benchmarks.scale import Scale
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Player
-from ondeck_core.players.queries import IdQuery, NameQuery
+from ondeck_core.players.models import IdQuery, NameQuery, Player
 from ondeck_core.players.register_formats import read_register
 from ondeck_core.players.resolver import Resolver
 

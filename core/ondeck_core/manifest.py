@@ -7,6 +7,7 @@ others with their SHA-256. A graph that no task of ours knows has `model.onnx`, 
 """
 
 from datetime import date, datetime
+from functools import cached_property
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -145,7 +146,7 @@ class Manifest(Claim):
     created: datetime
     files: dict[str, Digest]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the graph: what `answered_by` names."""
         return self.files[MODEL_FILE]
@@ -182,7 +183,7 @@ class GraphManifest(Claim):
     created: datetime
     files: dict[str, Digest]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the graph."""
         return self.files[MODEL_FILE]

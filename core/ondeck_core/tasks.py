@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import polars as pl
@@ -48,7 +49,7 @@ class Task:
     baselines: Mapping[str, str] = field(default_factory=dict)
     worth: str | None = None
 
-    @property
+    @cached_property
     def instance(self) -> InstanceType:
         """What the task is asked about."""
         return self.features.instance

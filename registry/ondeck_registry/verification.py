@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ondeck_core.derived_stats import spread
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.evaluation import Evaluation
-from ondeck_core.explain.background_order import alike_side_by_side
-from ondeck_core.explain.field_groups import settled
+from ondeck_core.explain.field_groups import alike_side_by_side, settled
 from ondeck_core.features.feature_set import FeatureSet
 from ondeck_core.instances import Matrix, valid_mask
 from ondeck_core.manifest import (
@@ -24,7 +24,6 @@ from ondeck_core.manifest import (
     Manifest,
 )
 from ondeck_core.tasks import TASKS, Task
-from ondeck_core.uncertainty import spread
 from ondeck_registry.artifact_reader import claim_of, read_any_manifest, read_files
 from ondeck_registry.golden_check import check_own_answers
 from ondeck_registry.onnx_session import OnnxSession

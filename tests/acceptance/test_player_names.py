@@ -10,8 +10,7 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 
-from ondeck_core.players.models import Role
-from ondeck_core.players.queries import NameQuery
+from ondeck_core.players.models import NameQuery, Role
 from ondeck_core.players.resolver import Found, Resolver
 from ondeck_core.statcast.parse import read_cells
 from ondeck_ingest.register.files import by_kind, content_of, tables_of

@@ -22,8 +22,7 @@ from ondeck_client import BattedBall, Client
 from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import open_database
-from ondeck_store.pitches.simulated import read_simulated, simulated_games
-from ondeck_store.pitches.upsert import span_of_days
+from ondeck_store.pitches.queries import read_simulated, simulated_games, span_of_days
 from ondeck_store.settings import StoreSettings
 from tests.fixtures.tls import Authority
 

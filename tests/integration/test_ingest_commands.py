@@ -12,7 +12,7 @@ from sqlalchemy import text
 from ondeck_ingest.pipeline.simulation import play
 from ondeck_ingest.sources.archive import keep
 from ondeck_store.database import Database
-from ondeck_store.pitches.upsert import read_pitches
+from ondeck_store.pitches.queries import read_pitches
 from tests.factories.pitches import as_csv, sample_cells
 
 CELLS = sample_cells(date(2022, 6, 1), days=1)

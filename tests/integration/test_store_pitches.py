@@ -17,8 +17,8 @@ from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, days_done, latest, record
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches.simulated import read_simulated, simulated_games
-from ondeck_store.pitches.upsert import UpsertCounts, pitches_as_of, read_pitches, span_of_days, upsert_pitches
+from ondeck_store.pitches.queries import pitches_as_of, read_pitches, read_simulated, simulated_games, span_of_days
+from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
 from ondeck_store.tables.ingest import quarantine
 from ondeck_store.tables.pitches import metadata
 from ondeck_store.tables.players import player_aliases

@@ -1,8 +1,7 @@
 import polars as pl
 import pytest
 
-from ondeck_core.statcast.corrections import RULE, CorrectionRule
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.parse import RULE, CorrectionRule, read_cells
 from ondeck_core.statcast.row_checks import CODE, REASON, REPEATED_KEY
 from tests.unit.test_core_statcast_parse import cells
 

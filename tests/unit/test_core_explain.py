@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ondeck_core.explain.background_order import alike_side_by_side
-from ondeck_core.explain.exact import ExactSubsets
-from ondeck_core.explain.field_groups import FieldGroup, parts_of, present, settled, value_of
-from ondeck_core.explain.permutation import PermutationSampler
+from ondeck_core.explain.field_groups import FieldGroup, alike_side_by_side, parts_of, present, settled, value_of
 from ondeck_core.explain.plan import AttributionResult, ExplanationPlan, ExplanationQuery, affordable_rows, plan
+from ondeck_core.explain.shapley import ExactSubsets, PermutationSampler
 from ondeck_core.instances import BATTED_BALL, INSTANCE_TYPES, PITCH, InstanceType, Matrix
 
 Values = NDArray[np.float64]

@@ -1,7 +1,6 @@
 import pytest
 
-from ondeck_core.evaluation import Evaluation, Metrics, version_baseline
-from ondeck_core.promotion_gate import compare, skill
+from ondeck_core.evaluation import Evaluation, Metrics, compare, skill, version_baseline
 from tests.factories.evaluations import JULY
 from tests.factories.evaluations import sample_evaluation as evaluation
 

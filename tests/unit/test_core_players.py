@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Player, Role, TeamSeason
+from ondeck_core.players.models import IdQuery, NameQuery, Player, Role, TeamSeason
 from ondeck_core.players.name_normalization import fold, normalize
-from ondeck_core.players.queries import IdQuery, NameQuery
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
 from ondeck_core.players.teams import franchise
 

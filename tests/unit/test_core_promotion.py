@@ -1,7 +1,6 @@
 import pytest
 
-from ondeck_core.evaluation import Evaluation
-from ondeck_core.promotion_gate import compare
+from ondeck_core.evaluation import Evaluation, compare
 from tests.factories.evaluations import JULY, JUNE
 from tests.factories.evaluations import sample_evaluation as evaluation
 

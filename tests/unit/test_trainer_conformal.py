@@ -5,7 +5,7 @@ import pytest
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from ondeck_core.uncertainty import confidence, prediction_sets, spread
+from ondeck_core.derived_stats import confidence, prediction_sets, spread
 from ondeck_trainer.data.dataset import Labels
 from ondeck_trainer.model.conformal import COVERAGES, thresholds
 from ondeck_trainer.model.ensemble import Probabilities

@@ -14,7 +14,7 @@ from ondeck_client import AsyncClient, Pitch
 from ondeck_core.instances import PITCH
 from ondeck_core.statcast.instances import instances_of
 from ondeck_core.tasks import CALLED_STRIKE_TASK
-from ondeck_store.pitches.simulated import read_simulated
+from ondeck_store.pitches.queries import read_simulated
 
 POLL_SECONDS: Final = 1.0
 

@@ -17,7 +17,7 @@ from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches.simulated import simulated_games
+from ondeck_store.pitches.queries import simulated_games
 from ondeck_store.settings import PREFIX, StoreSettings
 
 DATABASE, SERVER, INGEST, SIMULATED = "database", "server", "ingest", "simulated"

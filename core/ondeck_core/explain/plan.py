@@ -12,10 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ondeck_core.explain.attribution import Values
-from ondeck_core.explain.exact import ExactSubsets
 from ondeck_core.explain.field_groups import FieldGroup
-from ondeck_core.explain.permutation import PermutationSampler, antithetic_permutations, once_each
+from ondeck_core.explain.shapley import ExactSubsets, PermutationSampler, Values, antithetic_permutations, once_each
 from ondeck_core.instances import Matrix
 
 SEED: Final = 1953

@@ -8,11 +8,16 @@ from typing import Final
 import numpy as np
 
 from ondeck_core.categories import InfieldAlignment, OutfieldAlignment, Park
-from ondeck_core.features.categorical import Column, code_or_nothing, is_right, known_codes
-from ondeck_core.features.feature_set import Columns, Feature, FeatureSet
-from ondeck_core.features.flight import flight
-from ondeck_core.features.geometry import spray_angle
-from ondeck_core.features.parks import altitude, fence
+from ondeck_core.features.feature_set import (
+    Column,
+    Columns,
+    Feature,
+    FeatureSet,
+    code_or_nothing,
+    is_right,
+    known_codes,
+)
+from ondeck_core.features.geometry import altitude, fence, flight, spray_angle
 from ondeck_core.instances import BATTED_BALL
 
 _FURTHER_A_FOOT: Final = 1.1e-5  # of altitude, as a share of the distance: thin air carries

@@ -1,11 +1,15 @@
 """Where things are: the field seen from home plate, and the strike zone seen by the catcher."""
 
+import math
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Column = NDArray[np.float64]
+from ondeck_core.categories import Park
+from ondeck_core.features.feature_set import Codes, Column
 
 HOME_X: Final = 125.42  # hit coordinates of home plate
 HOME_Y: Final = 198.27
@@ -37,3 +41,151 @@ def edge_distance(plate_x: Column, plate_z: Column, sz_top: Column, sz_bot: Colu
     A ball that touches the zone is a strike by the rule, so a rule-book strike is a distance of 0 or less.
     """
     return edge_of(*beyond_zone(plate_x, plate_z, sz_top, sz_bot))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Points from `low` to `high`, a `step` apart."""
+
+    low: float
+    high: float
+    step: float
+
+    @property
+    def points(self) -> Column:
+        """All points, both ends included."""
+        return np.arange(self.low, self.high + self.step / 2, self.step)
+
+    @property
+    def cells(self) -> int:
+        """How many pieces the points cut the grid into."""
+        return round((self.high - self.low) / self.step)
+
+    def place(self, value: Column) -> tuple[Column, NDArray[np.intp]]:
+        """Find the share of a cell's way that lies below a value, NaN where it is absent, and the cell's number.
+
+        What lies beyond an end counts as the end.
+        """
+        way = (np.minimum(np.maximum(value, self.low), self.high) - self.low) / self.step
+        cell = np.fmin(way, self.cells - 1).astype(np.intp)  # the last where absent: its share tells
+        return way - cell, cell
+
+
+_SPEEDS: Final = Grid(low=0.0, high=130.0, step=2.0)  # mph
+_ANGLES: Final = Grid(low=-90.0, high=90.0, step=2.0)  # degrees
+_MPH: Final = 1.46667  # ft/s
+_GRAVITY: Final = 32.17  # ft/s2
+_DRAG: Final = 0.00195  # 1/ft
+_LIFT: Final = 0.00045  # 1/ft
+_CONTACT_HEIGHT: Final = 3.0  # ft
+_STEP: Final = 0.02  # s
+_LONGEST: Final = 8.0  # s
+
+
+def flight(launch_speed: Column, launch_angle: Column) -> tuple[Column, Column]:
+    """Distance (ft) and time (s) until the ball comes down, at sea level; NaN where either is absent."""
+    faster, speed = _SPEEDS.place(launch_speed)
+    higher, angle = _ANGLES.place(launch_angle)
+    slower, lower = 1 - faster, 1 - higher
+    carry, hang = (
+        slower * (lower * slow_low + higher * slow_high) + faster * (lower * fast_low + higher * fast_high)
+        for slow_low, slow_high, fast_low, fast_high in _cells().take(speed * _ANGLES.cells + angle, axis=-1)
+    )
+    return carry, hang
+
+
+@cache
+def _cells() -> Column:
+    """Carry and hang time (2) at the four corners (4) of each cell, angle after angle for each speed."""
+    corners = [[of[:-1, :-1], of[:-1, 1:], of[1:, :-1], of[1:, 1:]] for of in _integrated()]
+    return np.array(corners).reshape(2, 4, -1)
+
+
+def _integrated() -> tuple[Column, Column]:
+    speed, angle = np.meshgrid(_SPEEDS.points * _MPH, np.radians(_ANGLES.points), indexing="ij")
+    along, up = speed * np.cos(angle), speed * np.sin(angle)
+    distance, height = np.zeros_like(along), np.full_like(along, _CONTACT_HEIGHT)
+    carry, hang = np.zeros_like(along), np.zeros_like(along)
+    flying = np.ones(along.shape, dtype=np.bool_)
+    for step in range(1, int(_LONGEST / _STEP) + 1):
+        total = np.hypot(along, up)
+        distance, height = distance + _STEP * along, height + _STEP * up
+        along, up = (
+            along - _STEP * total * (_DRAG * along + _LIFT * up),
+            up - _STEP * (_GRAVITY + total * (_DRAG * up - _LIFT * along)),
+        )
+        landed = flying & (height <= 0)
+        carry[landed], hang[landed] = distance[landed], step * _STEP
+        flying &= ~landed
+    carry[flying], hang[flying] = distance[flying], _LONGEST
+    return carry, hang
+
+
+# Park, its altitude in feet, then the distances in feet at spray angles of -45, -40 ... 45 degrees.
+_TABLE: Final = """
+ANGEL_STADIUM             160  352 368 374 382 393 393 392 394 398 406 401 387 378 372 369 368 370 366 348
+CHASE_FIELD              1086  344 361 360 365 373 385 400 401 405 405 404 401 399 383 372 364 359 358 347
+TRUIST_PARK               997  343 355 371 381 385 388 391 397 404 403 404 395 386 380 371 356 345 336 329
+CAMDEN_YARDS               33  342 356 361 361 365 371 381 394 410 403 395 391 389 389 370 352 339 329 323
+FENWAY_PARK                20  311 313 317 323 332 344 360 381 381 389 400 415 385 379 376 377 380 382 330
+WRIGLEY_FIELD             600  354 352 354 351 350 355 363 374 388 400 404 402 393 380 366 356 362 361 356
+RATE_FIELD                596  337 343 351 358 368 380 389 396 406 405 407 397 391 382 370 358 349 344 341
+GREAT_AMERICAN_BALL_PARK  490  335 342 346 353 363 376 391 394 400 408 400 390 380 371 362 354 345 338 331
+PROGRESSIVE_FIELD         653  332 342 355 359 363 369 379 392 410 404 393 385 380 378 378 362 349 339 332
+COORS_FIELD              5190  350 354 361 371 385 403 419 415 413 415 419 412 394 380 370 363 359 357 357
+COMERICA_PARK             600  349 350 354 361 371 384 402 425 427 427 430 434 413 394 366 356 349 345 342
+DAIKIN_PARK                45  320 321 324 330 343 369 382 398 412 418 420 416 398 376 366 353 343 336 332
+KAUFFMAN_STADIUM          886  351 369 374 381 389 399 406 411 413 414 413 410 405 397 389 380 373 367 348
+DODGER_STADIUM            522  342 362 370 371 374 379 384 390 396 398 396 390 383 378 373 370 369 361 341
+LOANDEPOT_PARK             10  345 353 361 369 376 383 393 400 423 420 415 410 402 392 377 362 351 344 339
+AMERICAN_FAMILY_FIELD     597  350 362 366 373 371 372 376 390 402 400 402 386 378 375 369 352 345 343 343
+TARGET_FIELD              827  342 345 351 360 373 381 389 401 408 404 403 391 378 369 361 340 334 331 329
+CITI_FIELD                 10  347 359 360 362 365 371 381 396 415 415 412 396 384 375 375 376 362 348 336
+YANKEE_STADIUM             55  340 359 371 378 389 403 415 423 426 425 419 408 391 374 360 350 343 339 330
+OAKLAND_COLISEUM            3  338 351 367 368 366 370 380 391 402 401 400 390 378 368 362 365 366 349 336
+CITIZENS_BANK_PARK         20  339 341 345 352 362 375 391 395 412 407 404 404 386 369 356 346 339 335 334
+PNC_PARK                  743  337 363 376 380 387 398 405 395 396 399 395 392 386 380 372 355 342 332 326
+PETCO_PARK                 23  341 345 349 355 365 379 390 395 395 396 398 399 396 384 371 360 353 346 324
+ORACLE_PARK                 0  349 355 356 360 367 378 392 407 403 402 403 408 416 421 384 367 347 329 315
+T_MOBILE_PARK              20  342 345 350 359 371 380 389 394 403 403 394 388 385 383 365 352 342 335 330
+BUSCH_STADIUM             460  351 356 360 367 377 390 393 396 401 401 401 395 392 389 376 366 359 355 345
+TROPICANA_FIELD            44  333 350 354 361 371 385 402 418 414 411 411 410 391 373 360 350 343 340 335
+GLOBE_LIFE_FIELD          545  344 360 364 372 382 395 399 405 406 405 406 411 395 381 375 365 358 354 339
+ROGERS_CENTRE             247  336 343 353 366 381 389 400 405 405 405 405 405 398 387 379 363 350 340 334
+NATIONALS_PARK              7  344 352 364 373 374 378 384 386 399 404 390 380 373 369 368 370 364 350 340
+SUTTER_HEALTH_PARK         26  340 350 360 370 380 388 394 401 407 413 407 401 394 388 379 368 357 346 335
+STEINBRENNER_FIELD         40  340 359 371 378 389 403 415 423 426 425 419 408 391 374 360 350 343 339 330
+"""
+_FENCE_ANGLES: Final = Grid(low=-45.0, high=45.0, step=5.0)  # degrees
+
+
+def altitude(park: Codes) -> Column:
+    """Height above the sea: feet, NaN where the park is not known."""
+    high: Column = _altitudes()[park]
+    return high
+
+
+def fence(park: Codes, spray_angle: Column) -> Column:
+    """Distance to the end of the outfield in a direction: feet; NaN where the park or the direction is not known."""
+    right, cell = _FENCE_ANGLES.place(spray_angle)
+    at = park * len(_FENCE_ANGLES.points) + cell
+    distance: Column = (1 - right) * _fences()[at] + right * _fences()[at + 1]
+    return distance
+
+
+@cache
+def _altitudes() -> Column:
+    return np.array([numbers[0] for numbers in _sites()])
+
+
+@cache
+def _fences() -> Column:
+    """List the distances of one park after the other."""
+    return np.array([numbers[1:] for numbers in _sites()]).ravel()
+
+
+def _sites() -> list[list[float]]:
+    """List altitude and distances by the number of the park; nothing is known of number 0."""
+    lines = {name: numbers for name, *numbers in map(str.split, _TABLE.strip().splitlines())}
+    unknown = [math.nan] * len(lines[Park.FENWAY_PARK.name])
+    return [unknown, *([float(number) for number in lines[park.name]] for park in Park if park)]

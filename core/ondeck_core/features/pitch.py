@@ -3,17 +3,61 @@
 All tasks about a pitch share them. None knows what came of the pitch.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ondeck_core.categories import BREAKING, FASTBALLS, OFFSPEED, Park, PitchType
-from ondeck_core.features import trajectory
-from ondeck_core.features.categorical import Column, code_or_nothing, pitch_kinds, toward_right
-from ondeck_core.features.feature_set import Columns, Feature, FeatureSet
+from ondeck_core.features.feature_set import (
+    Column,
+    Columns,
+    Feature,
+    FeatureSet,
+    code_or_nothing,
+    pitch_kinds,
+    toward_right,
+)
 from ondeck_core.features.geometry import beyond_zone, edge_of
-from ondeck_core.features.trajectory import Approach
 from ondeck_core.instances import PITCH
+
+MEASURED_AT_FT: Final = 50.0  # from the back tip of the plate: where vx0, vy0 and vz0 are given
+PLATE_FRONT_FT: Final = 17 / 12
+_TWICE_THE_WAY: Final = 2 * (MEASURED_AT_FT - PLATE_FRONT_FT)
+
+
+class Approach(NamedTuple):
+    """A pitch as it reaches the front of the plate: velocity in ft/s, toward the plate in `speed`; s since 50 feet."""
+
+    vx: Column
+    speed: Column
+    vz: Column
+    seconds: Column
+
+
+def approach(velocity: tuple[Column, Column, Column], acceleration: tuple[Column, Column, Column]) -> Approach:
+    """Carry velocity and acceleration on to the front of the plate; NaN where absent, or where it never gets there."""
+    vx, vy, vz = velocity
+    ax, ay, az = acceleration
+    speed = np.sqrt(vy**2 - _TWICE_THE_WAY * ay)
+    seconds = _TWICE_THE_WAY / -(vy - speed)
+    return Approach(vx=vx + ax * seconds, speed=speed, vz=vz + az * seconds, seconds=seconds)
+
+
+def downward_angle(path: Approach) -> Column:
+    """Vertical approach angle: degrees, negative downwards."""
+    return np.degrees(np.arctan2(path.vz, path.speed))
+
+
+def sideways_angle(path: Approach) -> Column:
+    """Horizontal approach angle: degrees, positive to the catcher's right."""
+    return np.degrees(np.arctan2(path.vx, path.speed))
+
+
+def at_plate_back(plate_x: Column, plate_z: Column, path: Approach) -> tuple[Column, Column]:
+    """Place where the ball passes the back tip of the plate: feet sideways, feet above the ground."""
+    further = PLATE_FRONT_FT / path.speed
+    return plate_x + path.vx * further, plate_z + path.vz * further
+
 
 _SOFTNESS_FT: Final = 0.12  # a tenth of a foot or so is what separates a strike from a ball
 _OWN_COLUMN: Final = tuple(PitchType[name] for name in ["FF", "SI", "FC", "CH", "FS", "CU", "KC", "SL", "ST", "SV"])
@@ -30,7 +74,7 @@ _BALLS_A_WALK: Final = 4
 def derive(pitch: Columns) -> Columns:
     """Compute the features from the fields of `Pitch`."""
     stands, throws = toward_right(pitch["stand"]), toward_right(pitch["p_throws"])
-    path = trajectory.approach(
+    path = approach(
         (pitch["vx0"], pitch["vy0"], pitch["vz0"]),
         (pitch["ax"], pitch["ay"], pitch["az"]),
     )
@@ -45,7 +89,7 @@ def derive(pitch: Columns) -> Columns:
 
 def _place(pitch: Columns, stands: Column, path: Approach) -> Columns:
     x, z, top, bottom = pitch["plate_x"], pitch["plate_z"], pitch["sz_top"], pitch["sz_bot"]
-    back_x, back_z = trajectory.at_plate_back(x, z, path)
+    back_x, back_z = at_plate_back(x, z, path)
     beyond = beyond_zone(np.array([x, back_x]), np.array([z, back_z]), top, bottom)
     edge, back_edge = edge_of(*beyond)
     across, above, below = (front[0] for front in beyond)
@@ -74,14 +118,14 @@ def _place(pitch: Columns, stands: Column, path: Approach) -> Columns:
 
 
 def _flight(pitch: Columns, stands: Column, throws: Column, path: Approach) -> Columns:
-    sideways = trajectory.sideways_angle(path)
+    sideways = sideways_angle(path)
     return {
         "release_speed": pitch["release_speed"],
         "pfx_x": pitch["pfx_x"],
         "pfx_z": pitch["pfx_z"],
         "break_toward_batter": -stands * pitch["pfx_x"],
         "break_to_arm_side": throws * pitch["pfx_x"],
-        "vertical_approach": trajectory.downward_angle(path),
+        "vertical_approach": downward_angle(path),
         "horizontal_approach": sideways,
         "approach_toward_batter": -stands * sideways,
         "plate_speed": path.speed,

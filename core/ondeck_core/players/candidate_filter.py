@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ondeck_core.players.models import Born, Player
+from ondeck_core.players.models import Born, NameQuery, Player
 from ondeck_core.players.name_normalization import NormalizedName, normalize
-from ondeck_core.players.queries import NameQuery
 from ondeck_core.players.teams import franchise
 
 AGREEING: Final = 2  # of year, month and day; registers differ in one more often than two men share two

@@ -2,14 +2,60 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import islice, product
 from typing import Final
 
+import numpy as np
+from nicknames import NickNamer
+from rapidfuzz import fuzz, process
+
 from ondeck_core.players.models import Player
 from ondeck_core.players.name_normalization import NormalizedName, dropped, fold, normalize
-from ondeck_core.players.nicknames import also_called
+
+_NICKNAMES: Final = NickNamer()
+_OF_THE_GAME: Final = (
+    "alex alejandro alexander",
+    "dan danny daniel",
+    "dom dominic dominick",
+    "enrique kike quique",
+    "ezequiel zeke",
+    "freddy freddie fred frederick",
+    "giovanny giovanni gio",
+    "jim jimmy james",
+    "jon jonny jonathan johnathan",
+    "leo leonardo",
+    "nick nicholas nicolas nico",
+    "philip phillip phil",
+    "rafa rafael",
+    "robert robbie rob bob bobby",
+    "sal salvy salvador",
+    "steve steven stephen",
+    "vlad vladimir",
+    "yoshi yoshinobu",
+    "zac zach zack zachary zachery",
+)  # what the list of the package lacks and box scores are full of
+
+
+def _by_name() -> dict[str, frozenset[str]]:
+    return {name: frozenset(line.split()) for line in _OF_THE_GAME for name in line.split()}
+
+
+_TOGETHER: Final = _by_name()
+
+
+@lru_cache(maxsize=65536)
+def also_called(first: str) -> frozenset[str]:
+    """Tell by which first names someone of this (folded) first name may also be known.
+
+    Sources: the nickname and diminutive list that the package `nicknames` carries, and a list of our own.
+    """
+    formal = _NICKNAMES.canonicals_of(first)
+    short = _NICKNAMES.nicknames_of(first)
+    siblings = {other for name in formal for other in _NICKNAMES.nicknames_of(name)}
+    return frozenset(formal | short | siblings | _TOGETHER.get(first, frozenset())) - {first}
+
 
 MLBAM: Final = "mlbam"
 MOST_FORMS: Final = 64  # of one name, each letter there or lost
@@ -136,3 +182,27 @@ def _keys(person: Player, first: list[str], given: list[str], last: tuple[str, .
         keys.add("".join(given) + surname)
         keys |= {called + middle[0] + surname for middle in given[1:]}
     return keys - {"", surname}
+
+
+LEAST_LIKENESS: Final = 60.0  # of 100
+
+
+class PlayerSearch:
+    """The folded names of everyone in an index; of men who are alike, he who was last in the major leagues leads."""
+
+    def __init__(self, index: PlayerIndex) -> None:
+        self._people = [person for person in index.people.values() if person.name]
+        self._names = [" ".join(fold(person.name)) for person in self._people]
+        self._ids = np.array([person.player_id for person in self._people], dtype=np.int64)
+        last_seasons = [person.major_league[1] if person.major_league else 0 for person in self._people]
+        self._last_seasons = np.array(last_seasons, dtype=np.int64)
+
+    def like(self, text: str, *, skip: int, count: int) -> Sequence[Player]:
+        """List those whose names are likest, `count` of them after the first `skip`; takes some 50 ms."""
+        wanted = " ".join(fold(text))
+        if not wanted or not self._names:
+            return []
+        likeness = process.cdist([wanted], self._names, scorer=fuzz.WRatio, dtype=np.float32)[0]
+        ranked = np.lexsort((self._ids, -self._last_seasons, -likeness))
+        alike = ranked[: int((likeness >= LEAST_LIKENESS).sum())]
+        return [self._people[at] for at in alike[skip : skip + count]]

@@ -1,6 +1,7 @@
 """People as a resolver knows them."""
 
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 
 
@@ -71,3 +72,28 @@ class Player:
         if any(span is not None and span[0] <= last_season and first_season <= span[1] for span in spans):
             return True
         return any(first_season <= each.season <= last_season for each in self.played)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdQuery:
+    """Asked by an id: `mlbam`, or the system of another."""
+
+    system: str
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NameQuery:
+    """Asked by a name, and by whatever else is known; without day or season, men of the last years are meant first."""
+
+    name: str
+    season: int | None = None
+    day: date | None = None
+    team: str = ""
+    role: Role | None = None
+    born: date | None = None
+
+    @property
+    def of_season(self) -> int | None:
+        """The season that is asked about."""
+        return self.season if self.season is not None else self.day.year if self.day is not None else None

@@ -9,10 +9,9 @@ from typing import Final
 
 from ondeck_core.players.candidate_filter import MEMORY, CandidateFilter
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Player
+from ondeck_core.players.models import IdQuery, NameQuery, Player
 from ondeck_core.players.name_normalization import NormalizedName, normalize
-from ondeck_core.players.queries import IdQuery, NameQuery
-from ondeck_core.players.remarks import without_remarks
+from ondeck_core.players.teams import ABBREVIATIONS
 
 SEASON_TOLERANCE: Final = 1  # seasons; a register may list a player a year early or late
 RECENT_SEASONS: Final = 3  # seasons before today's; without a date, players of these seasons are preferred ...
@@ -169,3 +168,23 @@ class Resolver:
 
 def _active(person: Player, season: int) -> bool:
     return person.active(season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
+
+
+_POSITIONS: Final = frozenset(
+    ["p", "sp", "rp", "cl", "c", "1b", "2b", "3b", "ss", "lf", "cf", "rf", "of", "dh", "if", "ut"]
+)
+_REMARKS: Final = _POSITIONS | ABBREVIATIONS
+_FEWEST_WORDS: Final = 2
+
+
+def without_remarks(name: NormalizedName) -> NormalizedName:
+    """Leave out words that may be remarks, as long as a first and a last name are left."""
+    words = list(name.words)
+    while len(words) > _FEWEST_WORDS and words[-1] in _REMARKS:
+        words.pop()
+    while len(words) > _FEWEST_WORDS and (words[0] in _REMARKS or words[0].isdigit()):
+        words.pop(0)
+    for word in words[1:-1]:
+        if word in _REMARKS and len(word) > 1 and len(words) > _FEWEST_WORDS:  # "Last, First, SP"; an initial is none
+            words.remove(word)
+    return replace(name, words=tuple(words))

@@ -1,21 +1,30 @@
 """From cells of text to typed rows: a row fits the contract, or it is set aside with its reason and its text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Final
 
 import polars as pl
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.corrections import RULE, CorrectionRule, mended
 from ondeck_core.statcast.legacy_formats import modernized
-from ondeck_core.statcast.player_name import with_pitchers_names_alone
 from ondeck_core.statcast.row_checks import CODE, NO_KEY, REASON, complaints, own_complaints
-from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, Column, ColumnType
+from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, SCHEMA, Column, ColumnType
 
 EXTRA: Final = "extra"
 AS_IT_CAME: Final = " (as it came)"
 ROWS_AT_ONCE: Final = 32_768  # as text a row takes ten times the memory that it takes typed
+RULE: Final = "rule"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectionRule:
+    """Where a row that was set aside says all of `cells`, it is to say `instead`; "" is nothing. Texts by column."""
+
+    number: int
+    cells: Mapping[str, str]
+    instead: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +158,59 @@ def _trimmed(name: str) -> pl.Expr:
 
 def _typed(column: Column, cells: pl.DataFrame) -> pl.Expr:
     if column.name not in cells.columns:
-        return pl.lit(None, dtype=column.kind.polars).alias(column.name)
+        return pl.lit(None, dtype=SCHEMA[column.name]).alias(column.name)
     text = pl.col(column.name)
     if column.kind is ColumnType.DATE:
         return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if column.kind is ColumnType.INTEGER:
         return text.str.replace(r"\.0+$", "").cast(pl.Int32, strict=False)
-    return text.cast(column.kind.polars, strict=False)
+    return text.cast(SCHEMA[column.name], strict=False)
+
+
+def mended(misfits: pl.DataFrame, rules: Sequence[CorrectionRule]) -> tuple[pl.DataFrame, pl.Series]:
+    """Apply rules, one after the other, to cells of text; tells for each row the last rule that met it, or null."""
+    cells, met = misfits, pl.Series(RULE, [None] * misfits.height, dtype=pl.Int64)
+    for rule in rules:
+        if not {*rule.cells, *rule.instead} <= set(cells.columns):
+            continue
+        meets = cells.select(_meets(rule)).to_series()
+        cells = cells.with_columns(
+            pl.when(meets).then(pl.lit(value)).otherwise(pl.col(name)).alias(name)
+            for name, value in rule.instead.items()
+        )
+        met = pl.select(pl.when(meets).then(rule.number).otherwise(met).cast(pl.Int64)).to_series()
+    return cells, met.alias(RULE)
+
+
+def _meets(rule: CorrectionRule) -> pl.Expr:
+    said = [pl.col(name).fill_null("").str.strip_chars() == value for name, value in rule.cells.items()]
+    return reduce(lambda met, each: met & each, said, pl.lit(value=True))
+
+
+NAME: Final = "player_name"
+_SHARED: Final = 1.05  # pitchers to a name: a few men share one
+_FACED: Final = 1.5  # batters to a name: more than men who share one could be
+_TOLD: Final = 0.1  # of the plays: a description begins with the batter, hardly ever with a man of the pitcher's name
+
+
+def with_pitchers_names_alone(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep names that are surely the pitchers', and none where they are the batters' or it cannot be told.
+
+    They are the pitchers' if one pitcher goes with each name, more batters than that, and no play begins with them.
+    """
+    named = rows.filter(pl.col(NAME).is_not_null())
+    pitchers, batters = _men_to_a_name(named, "pitcher"), _men_to_a_name(named, "batter")
+    if pitchers <= _SHARED and batters >= _FACED and _share_told_of(named) < _TOLD:
+        return rows
+    return rows.with_columns(pl.lit(None, dtype=pl.String).alias(NAME))
+
+
+def _men_to_a_name(named: pl.DataFrame, role: str) -> float:
+    names = named[NAME].n_unique()
+    return named.select(NAME, role).n_unique() / names if names else 0.0
+
+
+def _share_told_of(named: pl.DataFrame) -> float:
+    first_last = pl.col(NAME).str.replace(r"^(.+), (.+)$", "$2 $1")
+    share = named.select(pl.col("des").str.starts_with(first_last).mean()).item()
+    return float(share or 0.0)

@@ -11,8 +11,7 @@ import click
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.players.models import Role
-from ondeck_core.players.queries import IdQuery, NameQuery
+from ondeck_core.players.models import IdQuery, NameQuery, Role
 from ondeck_core.players.resolver import Ambiguous, Missing, Resolution, Resolver
 from ondeck_ingest.cli.options import stored
 from ondeck_ingest.cli.render_players import in_words

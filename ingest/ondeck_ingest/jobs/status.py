@@ -11,7 +11,7 @@ from ondeck_ingest.jobs.queue import DeadJob, QueueSummary, backlog_of, given_up
 from ondeck_store.ingest.ledger import RecordedEntry, SourceState, latest, source_states, troubled_days
 from ondeck_store.ingest.quarantined_rows import counts
 from ondeck_store.ingest.unknown_columns import UnknownColumn, unknown_columns
-from ondeck_store.pitches.summary import SeasonSummary, days_by_state, seasons
+from ondeck_store.pitches.queries import SeasonSummary, days_by_state, seasons
 from ondeck_store.players.unresolved import conflicts, unresolved
 
 RUNS: Final = 5

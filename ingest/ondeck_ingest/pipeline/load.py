@@ -10,8 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.corrections import CorrectionRule
-from ondeck_core.statcast.parse import ParseResult, read_cells
+from ondeck_core.statcast.parse import CorrectionRule, ParseResult, read_cells
 from ondeck_store.ingest.correction_rules import standing_rules
 from ondeck_store.ingest.ledger import LedgerEntry, record
 from ondeck_store.ingest.quarantine import put_aside

@@ -11,8 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.corrections import RULE, CorrectionRule
-from ondeck_core.statcast.parse import AS_IT_CAME, ParseResult, read_cells
+from ondeck_core.statcast.parse import AS_IT_CAME, RULE, CorrectionRule, ParseResult, read_cells
 from ondeck_core.statcast.row_checks import REPEATED_KEY
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, as_simulated, counted, entry_of, rules_that_hold
 from ondeck_store.ingest.ledger import record

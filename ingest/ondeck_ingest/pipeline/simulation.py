@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.sources.simulated_source import SimulatedSource, halves_of
-from ondeck_store.pitches.simulated import simulated_games
+from ondeck_store.pitches.queries import simulated_games
 
 log = structlog.get_logger()
 

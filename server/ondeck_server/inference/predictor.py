@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
-from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures
+from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures, confidence, prediction_sets
 from ondeck_core.instances import Matrix, validate
 from ondeck_core.tasks import Task
-from ondeck_core.uncertainty import confidence, prediction_sets
 from ondeck_server.batching.queue import Outputs
 from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.manager import ModelManager

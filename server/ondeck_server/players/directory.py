@@ -11,9 +11,8 @@ from typing import Final
 import structlog
 
 from ondeck_core.errors import OndeckError, PlayersNotLoadedError
-from ondeck_core.players.index import PlayerIndex
+from ondeck_core.players.index import PlayerIndex, PlayerSearch
 from ondeck_core.players.resolver import Resolver
-from ondeck_core.players.search import PlayerSearch
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import LOST, open_database
 from ondeck_store.embedded.sharing import is_made

@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError
-from ondeck_core.statcast.corrections import CorrectionRule
+from ondeck_core.statcast.parse import CorrectionRule
 from ondeck_store.tables.ingest import quarantine_rules
 
 

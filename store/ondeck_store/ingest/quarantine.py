@@ -11,8 +11,7 @@ from sqlalchemy import Text, all_, func, literal, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.statcast.corrections import RULE
-from ondeck_core.statcast.parse import ParseResult
+from ondeck_core.statcast.parse import RULE, ParseResult
 from ondeck_core.statcast.row_checks import CODE, REASON
 from ondeck_store.tables.ingest import quarantine
 

@@ -4,7 +4,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Final
 
 import polars as pl
@@ -12,10 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.statcast.parse import EXTRA
-from ondeck_core.statcast.schema import NAMES, SCHEMA
-from ondeck_store.copy import copy_in, copy_out
+from ondeck_core.statcast.schema import NAMES
+from ondeck_store.copy import copy_in
 from ondeck_store.pitches.upsert_sql import (
-    AS_OF,
     DIGESTS,
     GAMES,
     NEW_GAMES,
@@ -119,42 +117,3 @@ async def _stage(connection: AsyncConnection, rows: pl.DataFrame) -> None:
 async def _meet_players(connection: AsyncConnection) -> None:
     await connection.execute(text(PLAYERS))
     await connection.execute(text(SPELLINGS))
-
-
-async def pitches_as_of(connection: AsyncConnection, game_pk: int, moment: datetime) -> pl.DataFrame:
-    """Read the pitches of a game as they were at a moment: what came later is left out, what changed is put back.
-
-    Raises:
-        ValueError: the moment has no time zone.
-    """
-    if moment.tzinfo is None:
-        raise ValueError("a time without a zone is no moment")
-    return await copy_out(connection, AS_OF, (game_pk, moment), {name: SCHEMA[name] for name in NAMES})
-
-
-async def read_pitches(
-    connection: AsyncConnection,
-    *,
-    first_day: date,
-    last_day: date,
-    game_types: Sequence[str] = ("R",),
-    columns: Sequence[str] = NAMES,
-) -> pl.DataFrame:
-    """Read columns of the real pitches of some days, in the order of play; simulated ones are never among them."""
-    kinds = ", ".join(f"'{kind}'" for kind in game_types if kind.isalnum())
-    query = f"""
-    SELECT {", ".join(columns)} FROM pitches
-    WHERE game_year BETWEEN {first_day.year:d} AND {last_day.year:d}
-        AND game_date BETWEEN $1 AND $2 AND game_type IN ({kinds}) AND NOT simulated
-    ORDER BY game_date, game_pk, at_bat_number, pitch_number
-    """  # noqa: S608  columns of the contract, game types checked
-    return await copy_out(connection, query, (first_day, last_day), {name: SCHEMA[name] for name in columns})
-
-
-async def span_of_days(connection: AsyncConnection) -> tuple[date, date] | None:
-    """Tell the first and the last day of real regular-season pitches, or None where there is none."""
-    found = await connection.execute(
-        text("SELECT min(game_date), max(game_date) FROM games WHERE game_type = 'R' AND NOT simulated")
-    )
-    first, last = found.one()
-    return None if first is None else (first, last)

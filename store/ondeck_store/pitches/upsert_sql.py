@@ -117,20 +117,3 @@ SELECT {", ".join(_WRITTEN)}, simulated FROM {STAGED}
 ON CONFLICT ({", ".join(_UNIQUE)}) DO UPDATE SET ({", ".join(told)}) = ROW ({_new_values(told, "excluded")})
 WHERE ({_old_values(told)}) IS DISTINCT FROM ({_new_values(told, "excluded")})
 """  # noqa: S608  names of our own
-
-
-AS_OF: Final = f"""
-SELECT {", ".join(f"put_back.{name}" for name in NAMES)}
-FROM pitches, LATERAL (
-    SELECT coalesce(jsonb_object_agg(oldest.key, oldest.value), '{{}}') AS former
-    FROM (
-        SELECT DISTINCT ON (was.key) was.key, was.value
-        FROM pitch_revisions AS r, jsonb_each(r.former) AS was
-        WHERE (r.game_pk, r.at_bat_number, r.pitch_number)
-            = (pitches.game_pk, pitches.at_bat_number, pitches.pitch_number) AND r.changed_at > $2
-        ORDER BY was.key, r.changed_at
-    ) AS oldest
-) AS back, LATERAL jsonb_populate_record(pitches, back.former) AS put_back
-WHERE pitches.game_pk = $1 AND pitches.stored_at <= $2
-ORDER BY pitches.at_bat_number, pitches.pitch_number
-"""  # noqa: S608  names of our own

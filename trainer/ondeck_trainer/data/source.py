@@ -13,7 +13,7 @@ from ondeck_core.tasks import Task
 from ondeck_store.database import open_database
 from ondeck_store.ingest.statcast_files import exports_in
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches.upsert import read_pitches, span_of_days
+from ondeck_store.pitches.queries import read_pitches, span_of_days
 from ondeck_store.settings import StoreSettings
 from ondeck_trainer.data.dataset import columns_of
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ondeck_core.derived_stats import prediction_sets
 from ondeck_core.evaluation import Coverage
 from ondeck_core.manifest import PredictionSets
-from ondeck_core.uncertainty import prediction_sets
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.model.ensemble import Probabilities
 

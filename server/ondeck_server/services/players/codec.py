@@ -17,9 +17,8 @@ from ondeck.v1.player_service_pb2 import (
 )
 from ondeck.v1.player_service_pb2 import Role as RoleCode
 from ondeck_core.errors import InvalidInstanceError, Violation
-from ondeck_core.players.models import Player, Role
-from ondeck_core.players.mojibake import LONGEST
-from ondeck_core.players.queries import IdQuery, NameQuery
+from ondeck_core.players.models import IdQuery, NameQuery, Player, Role
+from ondeck_core.players.name_normalization import LONGEST
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolver
 
 SEASONS: Final = (1871, 2100)
