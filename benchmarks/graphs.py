@@ -12,8 +12,8 @@ from benchmarks.scale import Scale
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import INPUT, MODEL_FILE, OUTPUT
 from ondeck_core.tasks import TASKS, Task
-from ondeck_registry.artifact_reader import read_manifest
 from ondeck_registry.onnx_session import OnnxSession
+from ondeck_registry.repository import read_manifest
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 
 ROWS: Final = 20_000

@@ -1,4 +1,4 @@
-"""Aliases, moved: by one at a time, onto what is there, and never without a line in the audit."""
+"""Alias changes: one writer at a time, to a published version, and each with a line in the log."""
 
 import re
 from collections.abc import Iterator
@@ -11,20 +11,19 @@ from typing import Final
 from ondeck_core.errors import NotFoundError, OndeckError
 from ondeck_core.manifest import ALIASES_FILE, Aliases
 from ondeck_registry import alias_log, atomic_files
-from ondeck_registry.alias_events import AliasChange, served
-from ondeck_registry.lock import exclusive_lock
+from ondeck_registry.alias_log import AliasChange
 from ondeck_registry.repository import aliases, versions
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class AliasChangeError(OndeckError):
-    """An alias cannot be moved so; it points to where it did."""
+    """An alias change is not possible; the alias points to the same version as before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AliasDecision:
-    """Who moves an alias, why, when, and whether against a gate's verdict; nobody moves one without a reason."""
+    """Who changes an alias, why and when, and whether the gate is overridden; actor and reason are required."""
 
     actor: str
     reason: str
@@ -37,58 +36,59 @@ class AliasDecision:
 
 
 class LockedAliases:
-    """The aliases of one model while nobody else moves them: what they are may be looked at, decided on and changed."""
+    """The aliases of one model while this process holds its lock: read them, decide, change them."""
 
     def __init__(self, models: Path, model: str) -> None:
         self._models = models
         self._model = model
 
     def current(self, alias: str) -> int | None:
-        """Tell to which version an alias points; None: there is no such alias."""
+        """Return the version that an alias points to; None: there is no such alias."""
         return aliases(self._models, self._model).get(alias)
 
-    def before(self, alias: str) -> int:
-        """Tell to which version a rollback of an alias would lead.
+    def previous(self, alias: str) -> int:
+        """Return the version that a rollback of an alias restores.
 
         Raises:
             NotFoundError: there is no such alias.
-            AliasChangeError: none served before, or it is no longer there.
+            AliasChangeError: there is no previous version, or it was removed.
         """
         known = aliases(self._models, self._model)
         if alias not in known:
             raise NotFoundError("alias", f"{self._model}@{alias}", sorted(known))
-        *earlier, current = served(alias_log.history(self._models, self._model), alias, known[alias])
+        changes = alias_log.history(self._models, self._model)
+        *earlier, current = alias_log.rollback_stack(changes, alias, known[alias])
         if not earlier:
             raise AliasChangeError(f"{self._model}: no version is on record as {alias} before version {current}")
-        before = earlier[-1]
-        if before not in versions(self._models, self._model):
+        previous = earlier[-1]
+        if previous not in versions(self._models, self._model):
             raise AliasChangeError(
-                f"{self._model}: version {before}, which was {alias} before version {current}, is no longer there; "
-                "promote one that is"
+                f"{self._model}: version {previous}, which was {alias} before version {current}, no longer exists; "
+                "promote one that does"
             )
-        return before
+        return previous
 
     def move(self, alias: str, version: int, decision: AliasDecision) -> AliasChange | None:
-        """Point an alias to a version; None: it pointed there already, and nothing is recorded.
+        """Point an alias to a version; None: it already points there, and nothing is logged.
 
         Raises:
             NotFoundError: there is no such version.
-            AliasChangeError: that is no name for an alias.
+            AliasChangeError: the alias has an invalid name.
         """
         if not is_alias(alias):
-            raise AliasChangeError(f"{alias!r} is no name for an alias: lower-case letters, digits and _ make one")
-        there = versions(self._models, self._model)
-        if version not in there:
-            raise NotFoundError("version", f"{self._model}/{version}", [str(known) for known in there])
-        return None if self.current(alias) == version else self._go(alias, version, decision, rollback=False)
+            raise AliasChangeError(f"invalid alias {alias!r}: use lower-case letters, digits and _")
+        published = versions(self._models, self._model)
+        if version not in published:
+            raise NotFoundError("version", f"{self._model}/{version}", [str(known) for known in published])
+        return None if self.current(alias) == version else self._change(alias, version, decision, rollback=False)
 
     def roll_back(self, alias: str, decision: AliasDecision) -> AliasChange:
-        """Point an alias to the version that served before the present one; raises as `before` does."""
-        return self._go(alias, self.before(alias), decision, rollback=True)
+        """Point an alias to the version that it pointed to before; errors as `previous`."""
+        return self._change(alias, self.previous(alias), decision, rollback=True)
 
-    def _go(self, alias: str, version: int, decision: AliasDecision, *, rollback: bool) -> AliasChange:
+    def _change(self, alias: str, version: int, decision: AliasDecision, *, rollback: bool) -> AliasChange:
         known = aliases(self._models, self._model)
-        move = AliasChange(
+        change = AliasChange(
             moved_at=decision.at.astimezone(UTC),
             actor=decision.actor,
             model=self._model,
@@ -99,40 +99,40 @@ class LockedAliases:
             forced=decision.forced,
             rollback=rollback,
         )
-        alias_log.begin(self._models, move)
+        alias_log.write_pending(self._models, change)
         content = Aliases(aliases={**known, alias: version}).model_dump_json(indent=2) + "\n"
         atomic_files.replace(self._models / self._model / ALIASES_FILE, content.encode())
-        alias_log.settle(self._models, self._model)
-        return move
+        alias_log.complete_pending(self._models, self._model)
+        return change
 
 
 def is_alias(name: str) -> bool:
-    """Tell whether an alias may be named so."""
+    """Return whether a name is valid for an alias."""
     return _NAME.fullmatch(name) is not None
 
 
 @contextmanager
-def holding_aliases(models: Path, model: str) -> Iterator[LockedAliases]:
-    """Be the only one who moves aliases of a model, for as long as the block; what was interrupted is settled first.
+def lock_aliases(models: Path, model: str) -> Iterator[LockedAliases]:
+    """Hold the lock of a model's aliases within the block; first complete an interrupted change.
 
     Raises:
         NotFoundError: there is no such model.
-        RepositoryLockedError: another holds them for too long, or they cannot be written.
+        RepositoryLockedError: another process holds the lock for too long, or the folder is read-only.
     """
     if not (_NAME.fullmatch(model) and (models / model).is_dir()):
         raise NotFoundError("model", model)
-    with exclusive_lock(models / model):
-        alias_log.settle(models, model)
+    with atomic_files.exclusive_lock(models / model):
+        alias_log.complete_pending(models, model)
         yield LockedAliases(models, model)
 
 
 def move_alias(models: Path, model: str, alias: str, version: int, decision: AliasDecision) -> AliasChange | None:
-    """Point an alias to a version that is there; see `LockedAliases.move`."""
-    with holding_aliases(models, model) as held:
-        return held.move(alias, version, decision)
+    """Point an alias to a published version, without a gate; see `LockedAliases.move`."""
+    with lock_aliases(models, model) as locked:
+        return locked.move(alias, version, decision)
 
 
 def rollback(models: Path, model: str, alias: str, decision: AliasDecision) -> AliasChange:
-    """Point an alias to the version that served before the present one; see `LockedAliases.roll_back`."""
-    with holding_aliases(models, model) as held:
-        return held.roll_back(alias, decision)
+    """Point an alias to the version that it pointed to before; see `LockedAliases.roll_back`."""
+    with lock_aliases(models, model) as locked:
+        return locked.roll_back(alias, decision)

@@ -1,11 +1,28 @@
-"""Files that are there, whole, once the call returns: also after a crash and without power."""
+"""Durable file writes, and the lock that admits one writer at a time to a folder.
+
+After each call the files are complete on disk, even if the process crashes or the machine loses power.
+"""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from ondeck_core.errors import OndeckError
+
+LOCK_FILE: Final = ".lock"
+LOCK_TIMEOUT_SECONDS: Final = 60.0
+
+
+class RepositoryLockedError(OndeckError):
+    """The folder of a model cannot be written now."""
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file that nobody reads yet."""
+    """Write a file that has no reader yet, and sync it."""
     with path.open("wb") as out:
         out.write(content)
         out.flush()
@@ -13,7 +30,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put a file in the place of another: whoever reads has the old one or the new one."""
+    """Replace a file atomically: a reader gets the old content or the new one."""
     fresh = path.with_name(f".{path.name.removeprefix('.')}.new")
     write(fresh, content)
     fresh.replace(path)
@@ -21,7 +38,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add to the end of a file, which is made if it is not there."""
+    """Append to a file, and create it if it does not exist."""
     with path.open("ab") as out:
         out.write(content)
         out.flush()
@@ -30,15 +47,39 @@ def append(path: Path, content: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take a file away."""
+    """Remove a file."""
     path.unlink()
     sync(path.parent)
 
 
 def sync(folder: Path) -> None:
-    """See to it that what was made, renamed or removed in a folder stays so."""
+    """Sync a folder, so that files created, renamed or removed in it stay so after a crash."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def exclusive_lock(folder: Path, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+    """Hold the write lock of a folder within the block; readers do not wait.
+
+    The kernel holds the lock and releases it when the process dies.
+
+    Raises:
+        RepositoryLockedError: another process holds it for longer than `timeout` seconds, or the folder is read-only.
+    """
+    lock = FileLock(folder / LOCK_FILE, timeout=timeout, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RepositoryLockedError(
+            f"another program has been writing in {folder} for {timeout:g} seconds; try again"
+        ) from None
+    except OSError as refused:
+        raise RepositoryLockedError(f"{folder} cannot be written: {refused.strerror}") from refused
+    try:
+        yield
+    finally:
+        lock.release()

@@ -8,9 +8,7 @@ from typing import Any, Final
 
 from ondeck_core.manifest import EVALUATION_FILE, MANIFEST_FILE, MANIFEST_FORMAT
 from ondeck_registry import atomic_files
-from ondeck_registry.alias_events import ALIAS_LOG_FORMAT
-from ondeck_registry.alias_log import AUDIT_FILE, NOTE_FILE
-from ondeck_registry.lock import exclusive_lock
+from ondeck_registry.alias_log import ALIAS_LOG_FILE, ALIAS_LOG_FORMAT, PENDING_FILE
 from ondeck_registry.repository import read_repository
 
 _ORIGINAL: Final = ".evaluation.format1.json"  # kept until the manifest is migrated
@@ -37,9 +35,9 @@ _ALIAS_CHANGE: Final = {
 
 
 def migrate_repository(models: Path) -> list[str]:
-    """Bring every version and alias log to the present format; return what was changed, one text for each.
+    """Bring every version and alias log to the present format; return the names of what was changed.
 
-    What has the present format stays as it is, so that an interrupted migration can be run again.
+    Files of the present format are left alone, so an interrupted migration can be run again.
 
     Raises:
         ArtifactRefusedError: the repository cannot be read.
@@ -48,9 +46,11 @@ def migrate_repository(models: Path) -> list[str]:
     changed = []
     for entry in read_repository(models):
         folder = models / entry.model
-        with exclusive_lock(folder):
+        with atomic_files.exclusive_lock(folder):
             changed += [f"{entry.model} {each}" for each in entry.versions if _migrate_version(folder / str(each))]
-            changed += [f"{entry.model} {name}" for name in (AUDIT_FILE, NOTE_FILE) if _migrate_log(folder / name)]
+            changed += [
+                f"{entry.model} {name}" for name in (ALIAS_LOG_FILE, PENDING_FILE) if _migrate_log(folder / name)
+            ]
     return changed
 
 

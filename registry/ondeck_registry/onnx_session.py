@@ -1,4 +1,4 @@
-"""A graph, opened: float32 features in, tensors out, one thread."""
+"""An ONNX Runtime session: float32 features in, tensors out, on one thread."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -28,7 +28,7 @@ DATATYPES: Final = {
 
 
 class OnnxSession:
-    """One ONNX Runtime session on one thread; the operating system has the other cores for other processes."""
+    """One ONNX Runtime session on one thread, since other worker processes use the other cores."""
 
     def __init__(self, graph: bytes, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         self.inputs = tuple(inputs)
@@ -37,16 +37,16 @@ class OnnxSession:
         self.width = self.inputs[0].shape[-1]
         self._input = self.inputs[0].name
         self._names = [each.name for each in self.outputs]
-        _expect(self._session.get_inputs(), self.inputs, alone=True)
-        _expect(self._session.get_outputs(), self.outputs)
+        _check_tensors(self._session.get_inputs(), self.inputs, is_complete=True)
+        _check_tensors(self._session.get_outputs(), self.outputs)
 
     def infer(self, features: Matrix) -> list[NDArray[Any]]:
-        """Turn features of shape (n, width) into the tensors of `outputs`, n rows each."""
+        """Compute the tensors of `outputs`, n rows each, of features of shape (n, width)."""
         tensors: list[NDArray[Any]] = self._session.run(self._names, {self._input: features})
         return tensors
 
     def run(self, features: Matrix) -> tuple[Matrix, Matrix]:
-        """Turn features (n, features) into probabilities (n, outcomes) and those of members (n, members, outcomes)."""
+        """Compute probabilities (n, outcomes) and those of members (n, members, outcomes) from features (n, width)."""
         probabilities, members = self.infer(features)
         return probabilities, members
 
@@ -55,7 +55,7 @@ def open_graph(graph: bytes) -> ort.InferenceSession:
     """Open a graph on one thread.
 
     Raises:
-        ArtifactRefusedError: it cannot be run.
+        ArtifactRefusedError: ONNX Runtime cannot load it.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -66,27 +66,28 @@ def open_graph(graph: bytes) -> ort.InferenceSession:
         raise ArtifactRefusedError(f"{MODEL_FILE} is not a graph that can be run: {broken}") from broken
 
 
-def _expect(ends: Sequence[ort.NodeArg], claimed: Sequence[Tensor], *, alone: bool = False) -> None:
-    found = {end.name: end for end in ends}
-    for tensor in claimed:
-        end = found.get(tensor.name)
-        if end is None or DATATYPES.get(end.type) != tensor.datatype or not _fits(end.shape, tensor.shape):
-            raise ArtifactRefusedError(f"the graph should have {_told(claimed)}, has {_written(ends)}")
-    if alone and len(ends) != len(claimed):
-        raise ArtifactRefusedError(f"the graph should take {_told(claimed)} alone, takes {_written(ends)}")
+def _check_tensors(actual: Sequence[ort.NodeArg], stated: Sequence[Tensor], *, is_complete: bool = False) -> None:
+    """Check name, type and shape of the stated tensors; with `is_complete` the graph must have no others."""
+    found = {node.name: node for node in actual}
+    for tensor in stated:
+        node = found.get(tensor.name)
+        if node is None or DATATYPES.get(node.type) != tensor.datatype or not _is_compatible(node.shape, tensor.shape):
+            raise ArtifactRefusedError(f"the graph should have {_format(stated)}, has {_format_nodes(actual)}")
+    if is_complete and len(actual) != len(stated):
+        raise ArtifactRefusedError(f"the graph should take {_format(stated)} alone, takes {_format_nodes(actual)}")
 
 
-def _fits(declared: Sequence[object], claimed: Sequence[int]) -> bool:
-    """Tell whether a shape may be what a graph says of it: nothing, perhaps, or names for sizes it does not know."""
+def _is_compatible(declared: Sequence[object], stated: Sequence[int]) -> bool:
+    """Return whether a graph's declared shape allows a stated one: it may be empty, or have names for free sizes."""
     return not declared or (
-        len(declared) == len(claimed)
-        and all(not isinstance(size, int) or size == other for size, other in zip(declared, claimed, strict=True))
+        len(declared) == len(stated)
+        and all(not isinstance(size, int) or size == other for size, other in zip(declared, stated, strict=True))
     )
 
 
-def _told(tensors: Sequence[Tensor]) -> str:
+def _format(tensors: Sequence[Tensor]) -> str:
     return ", ".join(f"{each.name} {each.datatype} {list(each.shape)}" for each in tensors)
 
 
-def _written(ends: Sequence[ort.NodeArg]) -> str:
-    return ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
+def _format_nodes(nodes: Sequence[ort.NodeArg]) -> str:
+    return ", ".join(f"{node.name} {node.type} {node.shape}" for node in nodes)

@@ -7,9 +7,9 @@ from ondeck_core.errors import ArtifactRefusedError, NotFoundError, OndeckError
 from ondeck_core.evaluation import Evaluation, Verdict, compare
 from ondeck_core.manifest import PRODUCTION, GraphManifest
 from ondeck_registry import alias_log, repository
-from ondeck_registry.alias_events import AliasChange
-from ondeck_registry.aliases import AliasDecision, holding_aliases
-from ondeck_registry.artifact_reader import read_any_manifest
+from ondeck_registry.alias_log import AliasChange
+from ondeck_registry.aliases import AliasDecision, lock_aliases
+from ondeck_registry.repository import read_any_manifest, read_evaluation
 from ondeck_registry.verification import require_verified
 
 
@@ -35,20 +35,20 @@ def promote(models: Path, model: str, alias: str, version: int, decision: AliasD
 
     Raises:
         NotFoundError: there is no such model or version.
-        VerificationFailedError: the version is not what its manifest states.
+        VerificationFailedError: the version differs from its manifest.
         GateFailedError: it is not better than the version in production, and the decision is not forced.
         AliasChangeError: the alias has an invalid name.
         RepositoryLockedError: the model's folder cannot be written now.
     """
     _require_model(models, model)
-    with holding_aliases(models, model) as held:
+    with lock_aliases(models, model) as locked:
         _require_version(models, model, version)
         require_verified(models, model, version)
         verdict = gate(models, model, alias, version)
         if not (verdict.passed or decision.forced):
             raise GateFailedError(model, version, verdict.reason)
         reason = _logged_reason(decision.reason, verdict)
-        return held.move(alias, version, replace(decision, reason=reason, forced=not verdict.passed))
+        return locked.move(alias, version, replace(decision, reason=reason, forced=not verdict.passed))
 
 
 def roll_back(models: Path, model: str, alias: str, decision: AliasDecision) -> AliasChange:
@@ -56,14 +56,14 @@ def roll_back(models: Path, model: str, alias: str, decision: AliasDecision) -> 
 
     Raises:
         NotFoundError: there is no such model or alias.
-        VerificationFailedError: the previous version is not what its manifest states.
+        VerificationFailedError: the previous version differs from its manifest.
         AliasChangeError: there is no previous version.
         RepositoryLockedError: the model's folder cannot be written now.
     """
     _require_model(models, model)
-    with holding_aliases(models, model) as held:
-        require_verified(models, model, held.before(alias))
-        return held.roll_back(alias, decision)
+    with lock_aliases(models, model) as locked:
+        require_verified(models, model, locked.previous(alias))
+        return locked.roll_back(alias, decision)
 
 
 def gate(models: Path, model: str, alias: str, version: int) -> Verdict:
@@ -73,7 +73,7 @@ def gate(models: Path, model: str, alias: str, version: int) -> Verdict:
     try:
         if isinstance(read_any_manifest(models / model / str(version), model, version), GraphManifest):
             return Verdict(passed=True, reason="no gate for a graph without a task")
-        candidate = repository.evaluation_of(models, model, version)
+        candidate = read_evaluation(models / model / str(version))
     except ArtifactRefusedError as refused:
         return Verdict(passed=False, reason=f"its evaluation cannot be read: {refused}")
     return gate_evaluation(models, model, candidate)
@@ -104,7 +104,7 @@ def production_version(models: Path, model: str) -> ProductionVersion | None:
     folder = models / model / str(number)
     if isinstance(read_any_manifest(folder, model, number), GraphManifest):
         return ProductionVersion(version=number, evaluation=None)
-    return ProductionVersion(version=number, evaluation=repository.evaluation_of(models, model, number))
+    return ProductionVersion(version=number, evaluation=read_evaluation(folder))
 
 
 def alias_changes(models: Path, model: str) -> tuple[AliasChange, ...]:

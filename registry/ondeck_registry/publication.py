@@ -1,4 +1,4 @@
-"""A version appears in the repository whole or not at all."""
+"""Publication of a version: it appears in the repository complete, by one rename, or not at all."""
 
 import hashlib
 import shutil
@@ -10,7 +10,6 @@ from typing import Final, TypeAlias, TypeVar
 from ondeck_core.manifest import MANIFEST_FILE, GraphManifest, Manifest
 from ondeck_registry import atomic_files
 from ondeck_registry.alias_log import history
-from ondeck_registry.lock import exclusive_lock
 from ondeck_registry.repository import versions
 
 M = TypeVar("M", Manifest, GraphManifest)
@@ -20,34 +19,29 @@ UNFINISHED: Final = ".publishing-"
 
 
 def next_version(models: Path, model: str) -> int:
-    """Tell the number that the next version of a model gets: above all that are there or served once."""
-    once = (move.to_version for move in history(models, model))
-    return max([0, *versions(models, model), *once]) + 1
+    """Return the number of the next version of a model: above all published ones and all that an alias ever had."""
+    aliased = (change.to_version for change in history(models, model))
+    return max([0, *versions(models, model), *aliased]) + 1
 
 
 def publish(models: Path, files: Mapping[str, bytes], sign: Signing[M]) -> tuple[Path, M]:
-    """Write a version under a temporary name, its manifest last, and let it appear by one rename.
+    """Write a version under a temporary name, its manifest last, then rename it.
 
-    `sign` makes the manifest, given the SHA-256 of each file. A version that is there is never written
-    again: the rename fails.
+    `sign` makes the manifest, given the SHA-256 of each file. A published version is never overwritten: the rename
+    fails.
     """
     manifest = sign({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
-    home = models / manifest.model
-    home.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(home):
-        _clear(home)
-        return _appear(home, files, manifest), manifest
+    folder = models / manifest.model
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_files.exclusive_lock(folder):
+        for unfinished in folder.glob(f"{UNFINISHED}*"):  # left by a killed publisher, since the lock is held
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return _write_version(folder, files, manifest), manifest
 
 
-def _clear(home: Path) -> None:
-    """Remove what publishers left that were killed: none is alive, since one who writes is alone in the folder."""
-    for left in home.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _appear(home: Path, files: Mapping[str, bytes], manifest: Manifest | GraphManifest) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=home))
-    version = home / str(manifest.version)
+def _write_version(model_folder: Path, files: Mapping[str, bytes], manifest: Manifest | GraphManifest) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=model_folder))
+    version = model_folder / str(manifest.version)
     try:
         for name, content in files.items():
             atomic_files.write(folder / name, content)
@@ -58,5 +52,5 @@ def _appear(home: Path, files: Mapping[str, bytes], manifest: Manifest | GraphMa
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    atomic_files.sync(home)
+    atomic_files.sync(model_folder)
     return version

@@ -1,10 +1,16 @@
-"""Verification of a version: everything that its manifest states is checked before the version is used."""
+"""Verification of a version: everything that its manifest states is checked before the version is used.
+
+An imported graph has no evaluation and no reference predictions: its golden rows hold what it returned when it was
+imported.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ondeck_core.derived_stats import spread
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
@@ -24,13 +30,16 @@ from ondeck_core.manifest import (
     Manifest,
 )
 from ondeck_core.tasks import TASKS, Task
-from ondeck_registry.artifact_reader import claim_of, read_any_manifest, read_files
-from ondeck_registry.golden_check import check_own_answers
 from ondeck_registry.onnx_session import OnnxSession
+from ondeck_registry.repository import parse_json, read_any_manifest, read_files
+
+_GOLDEN_ROWS: Final = 64
+_GOLDEN_SEED: Final = 7
+_GOLDEN_TOLERANCE: Final = 1e-5  # relative above 1, absolute below; other machines sum in another order
 
 
 class VerificationFailedError(OndeckError):
-    """A version is not what its manifest states, so no alias may point to it."""
+    """A version differs from its manifest, so no alias may point to it."""
 
     def __init__(self, model: str, version: int, reason: str) -> None:
         self.model = model
@@ -62,7 +71,7 @@ def require_verified(models: Path, model: str, version: int) -> None:
     """Verify a version, of a task or an imported graph, before an alias points to it.
 
     Raises:
-        VerificationFailedError: it is not what its manifest states; the text says what differs.
+        VerificationFailedError: the version differs from its manifest; the text names the difference.
     """
     try:
         verify(models / model / str(version), model, version)
@@ -74,7 +83,7 @@ def verify(folder: Path, model: str, version: int) -> VerifiedGraph | VerifiedVe
     """Check manifest, SHA-256 of all files, tensors, features and golden rows; return the session that was checked.
 
     Raises:
-        ArtifactRefusedError: something is not as the manifest states; the text says what.
+        ArtifactRefusedError: the version differs from its manifest; the text names the difference.
     """
     return verify_manifest(folder, read_any_manifest(folder, model, version))
 
@@ -93,7 +102,7 @@ def predict(session: OnnxSession, task: Task, instances: Matrix) -> tuple[Matrix
 
 
 def order_background(rows: Matrix, features: FeatureSet) -> Matrix:
-    """Write unknown codes as NaN and put rows next to each other that are alike for the model."""
+    """Write unknown codes as NaN, and sort rows so that neighbours have similar features."""
     known = settled(features.instance, rows)
     return alike_side_by_side(known, features.compute(known))
 
@@ -101,8 +110,8 @@ def order_background(rows: Matrix, features: FeatureSet) -> Matrix:
 def _verify_graph(folder: Path, manifest: GraphManifest) -> VerifiedGraph:
     files = _read_required(folder, manifest, {MODEL_FILE, GOLDEN_FILE})
     session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
-    golden = claim_of(GraphGolden, files[GOLDEN_FILE], GOLDEN_FILE)
-    check_own_answers(session, golden)
+    golden = parse_json(GraphGolden, files[GOLDEN_FILE], GOLDEN_FILE)
+    check_graph_golden(session, golden)
     return VerifiedGraph(manifest=manifest, session=session, golden_features=np.array(golden.rows, dtype=np.float32))
 
 
@@ -111,8 +120,8 @@ def _verify_version(folder: Path, manifest: Manifest) -> VerifiedVersion:
     task = _check_task(manifest)
     session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
     background = _background(files, task)
-    evaluation = claim_of(Evaluation, files[EVALUATION_FILE], EVALUATION_FILE)
-    golden = claim_of(Golden, files[GOLDEN_FILE], GOLDEN_FILE)
+    evaluation = parse_json(Evaluation, files[EVALUATION_FILE], EVALUATION_FILE)
+    golden = parse_json(Golden, files[GOLDEN_FILE], GOLDEN_FILE)
     _check_golden(session, task, golden)
     instances = np.array(golden.instances, dtype=np.float32)
     return VerifiedVersion(
@@ -138,16 +147,16 @@ def _check_task(manifest: Manifest) -> Task:
         raise ArtifactRefusedError(f"this server knows no task {manifest.task!r}")
     stated = (manifest.feature_set, manifest.feature_fingerprint, manifest.feature_names, manifest.outcomes)
     known = (task.features.name, task.features.fingerprint, task.features.names, task.outcomes)
-    for what, theirs, ours in zip(("set", "fingerprint", "names", "outcomes"), stated, known, strict=True):
-        if theirs != ours:
-            raise ArtifactRefusedError(f"made for other features ({what}): {theirs}, here {ours}")
+    for what, of_version, of_server in zip(("set", "fingerprint", "names", "outcomes"), stated, known, strict=True):
+        if of_version != of_server:
+            raise ArtifactRefusedError(f"made for other features ({what}): {of_version}, here {of_server}")
     return task
 
 
 def _background(files: Mapping[str, bytes], task: Task) -> Matrix | None:
     if BACKGROUND_FILE not in files:
         return None
-    background, instance = claim_of(Background, files[BACKGROUND_FILE], BACKGROUND_FILE), task.instance
+    background, instance = parse_json(Background, files[BACKGROUND_FILE], BACKGROUND_FILE), task.instance
     if background.fields != instance.names or {len(row) for row in background.instances} != {len(background.fields)}:
         raise ArtifactRefusedError(f"{BACKGROUND_FILE} holds no instances of {instance.message}")
     rows = np.array(background.instances, dtype=np.float32)
@@ -162,9 +171,65 @@ def _check_golden(session: OnnxSession, task: Task, golden: Golden) -> None:
     try:
         instances, expected = np.array(golden.instances, dtype=np.float32), np.array(golden.probabilities)
         difference = float(np.abs(predict(session, task, instances)[0] - expected).max())
-    except Exception as broken:  # whatever ONNX Runtime and numpy raise
+    except Exception as broken:  # ONNX Runtime and numpy document no error types
         raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
     if not difference <= golden.tolerance:
         raise ArtifactRefusedError(
             f"golden rows come out different by {difference:.1e}, at most {golden.tolerance:.0e} is allowed"
         )
+
+
+def make_graph_golden(session: OnnxSession) -> GraphGolden:
+    """Make the golden rows of an imported graph: rows of the standard normal distribution, and its outputs for them."""
+    rows = np.random.default_rng(_GOLDEN_SEED).standard_normal((_GOLDEN_ROWS, session.width)).astype(np.float32)
+    return GraphGolden(
+        tolerance=_GOLDEN_TOLERANCE,
+        rows=tuple(tuple(map(float, row)) for row in rows),
+        outputs={
+            tensor.name: tuple(tuple(map(_finite, row)) for row in _flat(output).tolist())
+            for tensor, output in zip(session.outputs, session.infer(rows), strict=True)
+        },
+    )
+
+
+def check_graph_golden(session: OnnxSession, golden: GraphGolden) -> None:
+    """Check that an imported graph reproduces its golden outputs, for all rows at once and for one at a time.
+
+    Raises:
+        ArtifactRefusedError: an output differs, or the graph cannot be run.
+    """
+    expected = {name: np.array(rows, dtype=np.float64) for name, rows in golden.outputs.items()}
+    if set(expected) != {tensor.name for tensor in session.outputs} or not golden.rows:
+        raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no outputs of this graph")
+    try:
+        rows: Matrix = np.array(golden.rows, dtype=np.float32)
+        together = session.infer(rows)
+        alone = [np.concatenate(each) for each in zip(*(session.infer(row[np.newaxis]) for row in rows), strict=True)]
+    except Exception as broken:  # ONNX Runtime and numpy document no error types
+        raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
+    for mode, outputs in (("", together), (" one at a time", alone)):
+        _compare_outputs(session, outputs, expected, golden.tolerance, mode)
+
+
+def _compare_outputs(
+    session: OnnxSession,
+    outputs: list[NDArray[Any]],
+    expected: Mapping[str, NDArray[np.float64]],
+    tolerance: float,
+    mode: str,
+) -> None:
+    for tensor, output in zip(session.outputs, outputs, strict=True):
+        if output.shape[1:] != tensor.shape[1:]:
+            raise ArtifactRefusedError(f"{tensor.name} comes out as {list(output.shape)}, not {list(tensor.shape)}")
+        actual, reference = _flat(output).astype(np.float64), expected[tensor.name]
+        actual[~np.isfinite(actual)] = np.nan
+        if actual.shape != reference.shape or not np.allclose(actual, reference, tolerance, tolerance, equal_nan=True):
+            raise ArtifactRefusedError(f"golden rows come out different{mode}: {tensor.name} is not as it was")
+
+
+def _flat(output: NDArray[Any]) -> NDArray[Any]:
+    return output.reshape(len(output), -1)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -23,7 +23,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck_core.manifest import ALIASES_FILE
-from ondeck_registry.alias_log import AUDIT_FILE
+from ondeck_registry.alias_log import ALIAS_LOG_FILE
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_store.database import Database
 from tests.contract.error_rows import PROMISES, Crowd, Provoked, Row
@@ -115,7 +115,7 @@ def _await_players(asked: Asked) -> None:
 
 
 def _tear(repository: Path) -> None:
-    for name in (ALIASES_FILE, AUDIT_FILE):
+    for name in (ALIASES_FILE, ALIAS_LOG_FILE):
         (repository / UNREADABLE_ALIASES / name).write_text("{")
 
 

@@ -14,8 +14,7 @@ import pytest
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
-from ondeck_registry.actor import login_name
-from ondeck_registry.alias_log import history
+from ondeck_registry.alias_log import history, login_name
 from ondeck_registry.repository import aliases
 from tests.fixtures.server import serving
 
@@ -174,7 +173,7 @@ def test_nothing_is_pointed_to_what_is_not_what_it_claims_not_even_by_force(repo
             ("promote", "home-runs", "1"),
             "error: no model 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n",
         ),
-        (("promote", MODEL, "2", "--alias", "best!"), "error: 'best!' is no name for an alias"),
+        (("promote", MODEL, "2", "--alias", "best!"), "error: invalid alias 'best!': use lower-case"),
         (("rollback", MODEL), "error: batted_ball: no version is on record as production before version 1\n"),
         (
             ("rollback", MODEL, "--alias", "candidate"),

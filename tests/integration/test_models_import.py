@@ -9,9 +9,8 @@ import pytest
 
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.manifest import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, GraphGolden
-from ondeck_registry.artifact_reader import read_any_manifest, read_manifest
 from ondeck_registry.import_onnx import UnservableGraphError, publish_graph
-from ondeck_registry.repository import aliases, versions
+from ondeck_registry.repository import aliases, read_any_manifest, read_manifest, versions
 from ondeck_server.models.loader import load_any
 from tests.factories.onnx_graphs import WIDTH, batch_dependent_graph, fixed_batch_graph, scoring_graph, single_row_graph
 
@@ -79,9 +78,9 @@ def test_a_graph_whose_rows_cannot_share_a_run_is_refused(tmp_path: Path, graph:
 @pytest.mark.parametrize(
     ("name", "outputs", "told"),
     [
-        ("Scores!", (), "no name for a model"),
+        ("Scores!", (), "invalid model name"),
         ("batted_ball", (), "choose another name"),
-        ("scores", ("classes",), "gives no classes; it gives label, scores, probabilities"),
+        ("scores", ("classes",), "has no output classes; it has label, scores, probabilities"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], told: str) -> None:

@@ -22,9 +22,8 @@ from ondeck_core.errors import OndeckError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry import promotion
 from ondeck_registry.aliases import AliasDecision, move_alias
-from ondeck_registry.artifact_reader import read_evaluation
 from ondeck_registry.import_onnx import publish_graph
-from ondeck_registry.repository import aliases
+from ondeck_registry.repository import aliases, read_evaluation
 from ondeck_server.rpc.errors import outcome_of
 from ondeck_server.security.authorization import OperatorList
 from ondeck_server.services.models.service import ModelService

@@ -18,7 +18,7 @@ from ondeck.v1.model_service_pb2 import (
 )
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
-from ondeck_registry.lock import LOCK_FILE
+from ondeck_registry.atomic_files import LOCK_FILE
 from ondeck_registry.repository import aliases
 from tests.factories.broken_models import BROKEN, GOOD, MODEL, NO_BETTER, UNNAMED, add_broken_versions
 from tests.fixtures.server import serving

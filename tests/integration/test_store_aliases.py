@@ -14,10 +14,9 @@ import pytest
 
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError
 from ondeck_core.manifest import ALIASES_FILE
-from ondeck_registry.alias_events import AliasChange, line_of
-from ondeck_registry.alias_log import AUDIT_FILE, NOTE_FILE, begin, history
-from ondeck_registry.aliases import AliasChangeError, AliasDecision, holding_aliases, move_alias, rollback
-from ondeck_registry.lock import RepositoryLockedError, exclusive_lock
+from ondeck_registry.alias_log import ALIAS_LOG_FILE, PENDING_FILE, AliasChange, encode_line, history, write_pending
+from ondeck_registry.aliases import AliasChangeError, AliasDecision, lock_aliases, move_alias, rollback
+from ondeck_registry.atomic_files import RepositoryLockedError, exclusive_lock
 from ondeck_registry.repository import aliases, read_repository
 from tests.conftest import ROOT
 from tests.factories.versions import MODEL, publish_stub_versions
@@ -64,10 +63,10 @@ def test_a_move_is_in_the_aliases_and_in_the_audit(models: Path) -> None:
     decision = AliasDecision(actor="Bea", reason="asked for", at=NOW.astimezone(new_york), forced=True)
     move_alias(models, MODEL, PRODUCTION, 2, decision)
     assert json.loads((models / MODEL / ALIASES_FILE).read_text()) == {"aliases": {"production": 2}}
-    last = json.loads((models / MODEL / AUDIT_FILE).read_text().splitlines()[-1])
+    last = json.loads((models / MODEL / ALIAS_LOG_FILE).read_text().splitlines()[-1])
     assert (last["moved_at"], last["actor"], last["reason"]) == ("2024-07-01T12:00:00Z", "Bea", "asked for")
     assert (last["from_version"], last["to_version"], last["forced"], last["rollback"]) == (1, 2, True, False)
-    assert not (models / MODEL / NOTE_FILE).exists()
+    assert not (models / MODEL / PENDING_FILE).exists()
 
 
 def test_one_alias_moves_and_the_others_stay(models: Path) -> None:
@@ -85,7 +84,7 @@ def test_a_move_to_where_it_points_changes_nothing_and_is_not_recorded(models: P
     ("model", "alias", "version", "told"),
     [
         (MODEL, PRODUCTION, 9, "no version 'batted_ball/9'; there are: 1, 2, 3, 4"),
-        (MODEL, "Best!", 2, "'Best!' is no name for an alias"),
+        (MODEL, "Best!", 2, "invalid alias 'Best!': use lower-case"),
         ("home_runs", PRODUCTION, 1, "no model 'home_runs'"),
         ("../batted_ball", PRODUCTION, 1, "no model '../batted_ball'"),
     ],
@@ -127,7 +126,7 @@ def test_a_rollback_leaves_what_a_person_wrote_by_hand(models: Path) -> None:
 def test_a_rollback_to_what_is_no_longer_there_is_refused(models: Path) -> None:
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     shutil.rmtree(models / MODEL / "1")
-    with pytest.raises(AliasChangeError, match="version 1, which was production before version 2, is no longer there"):
+    with pytest.raises(AliasChangeError, match="version 1, which was production before version 2, no longer exists"):
         rollback(models, MODEL, PRODUCTION, BY_ADA)
     assert aliases(models, MODEL) == {"production": 2}
 
@@ -162,7 +161,7 @@ def test_a_mover_that_is_killed_at_any_moment_leaves_aliases_and_audit_of_one_mi
         assert path_of_production(copy) == ([None, 1, 2] if moved else [None, 1])
         move_alias(copy, MODEL, PRODUCTION, 3, BY_ADA)
         assert path_of_production(copy) == ([None, 1, 2, 3] if moved else [None, 1, 3])
-        assert len((copy / MODEL / AUDIT_FILE).read_text().splitlines()) == 2 + moved
+        assert len((copy / MODEL / ALIAS_LOG_FILE).read_text().splitlines()) == 2 + moved
         outcomes.append((code, moved))
         if code == 0:
             break
@@ -176,24 +175,24 @@ def test_a_line_that_was_cut_off_is_told_whole_and_is_completed(models: Path, wr
     move = AliasChange(
         moved_at=NOW, actor="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, reason="asked for"
     )
-    begin(models, move)
+    write_pending(models, move)
     (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 2}}')
-    line = line_of(move)
-    with (models / MODEL / AUDIT_FILE).open("ab") as audit:
+    line = encode_line(move)
+    with (models / MODEL / ALIAS_LOG_FILE).open("ab") as audit:
         audit.write(line[: round(written * (len(line) - 1))])
     assert history(models, MODEL)[-1] == move
-    with holding_aliases(models, MODEL):
+    with lock_aliases(models, MODEL):
         pass
-    assert (models / MODEL / AUDIT_FILE).read_bytes().endswith(b"\n" + line)
+    assert (models / MODEL / ALIAS_LOG_FILE).read_bytes().endswith(b"\n" + line)
     assert history(models, MODEL)[-1] == move
 
 
 def test_a_record_that_cannot_be_read_is_refused_by_its_line_and_stops_no_move(models: Path) -> None:
-    with (models / MODEL / AUDIT_FILE).open("ab") as audit:
+    with (models / MODEL / ALIAS_LOG_FILE).open("ab") as audit:
         audit.write(b"by hand")
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     assert aliases(models, MODEL) == {"production": 2}
-    with pytest.raises(ArtifactRefusedError, match=r"aliases\.log\.jsonl, line 2 is no move of an alias"):
+    with pytest.raises(ArtifactRefusedError, match=r"aliases\.log\.jsonl, line 2 is no alias change"):
         history(models, MODEL)
 
 
@@ -225,7 +224,7 @@ def test_who_waits_for_another_too_long_is_told_so(models: Path) -> None:
     with (
         exclusive_lock(models / MODEL),
         pytest.raises(RepositoryLockedError, match=r"another program has been writing in .* for 0\.1 seconds"),
-        exclusive_lock(models / MODEL, patience=0.1),
+        exclusive_lock(models / MODEL, timeout=0.1),
     ):
         pass
     assert move_alias(models, MODEL, PRODUCTION, 2, BY_ADA) is not None
@@ -255,7 +254,7 @@ def unfinished(models: Path) -> list[Path]:
 def test_a_publisher_that_is_killed_leaves_no_version_and_the_next_one_clears_up(models: Path, file: str) -> None:
     publisher = child(PUBLISHES_AND_PAUSES, str(models), file)
     assert said(publisher) == "half way"
-    with pytest.raises(RepositoryLockedError), exclusive_lock(models / MODEL, patience=0.1):
+    with pytest.raises(RepositoryLockedError), exclusive_lock(models / MODEL, timeout=0.1):
         pass  # one that is alive is left alone
     assert len(unfinished(models)) == 1
     publisher.kill()

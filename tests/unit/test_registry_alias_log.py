@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ondeck_registry.alias_events import AliasChange, lacking, line_of, served
+from ondeck_registry.alias_log import AliasChange, encode_line, missing_bytes, rollback_stack
 
 WHEN = datetime(2024, 7, 1, 12, tzinfo=UTC)
 LINE = b'{"to":2}\n'
@@ -24,7 +24,7 @@ def move(
 
 
 def test_a_line_of_the_audit_says_what_a_person_would_ask() -> None:
-    written = AliasChange.model_validate_json(line_of(move(1, 2))).model_dump(mode="json", exclude={"id"})
+    written = AliasChange.model_validate_json(encode_line(move(1, 2))).model_dump(mode="json", exclude={"id"})
     assert written == {
         "format": 2,
         "moved_at": "2024-07-01T12:00:00Z",
@@ -40,7 +40,7 @@ def test_a_line_of_the_audit_says_what_a_person_would_ask() -> None:
 
 
 def test_two_moves_that_are_alike_are_two_lines() -> None:
-    assert line_of(move(1, 2)) != line_of(move(1, 2))
+    assert encode_line(move(1, 2)) != encode_line(move(1, 2))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_two_moves_that_are_alike_are_two_lines() -> None:
     ids=["first", "next", "half there", "but for its end", "there", "there earlier", "after what others left"],
 )
 def test_a_line_gets_into_the_record_once_and_whole(recorded: bytes, appended: bytes) -> None:
-    assert lacking(recorded, LINE) == appended
+    assert missing_bytes(recorded, LINE) == appended
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_a_line_gets_into_the_record_once_and_whole(recorded: bytes, appended: b
     ],
 )
 def test_a_rollback_finds_what_undo_would(moves: list[AliasChange], current: int, found: list[int]) -> None:
-    assert served(moves, "production", current) == found
+    assert rollback_stack(moves, "production", current) == found

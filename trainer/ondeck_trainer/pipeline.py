@@ -11,7 +11,7 @@ from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.evaluation import Evaluation, needs_baseline, version_baseline
 from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
 from ondeck_registry import promotion
-from ondeck_registry.actor import login_name
+from ondeck_registry.alias_log import login_name
 from ondeck_registry.aliases import AliasDecision
 from ondeck_trainer.artifact.onnx_export import export
 from ondeck_trainer.artifact.parity import LEAST_ROWS

@@ -22,8 +22,8 @@ from ondeck_core.manifest import (
     Parity,
     Window,
 )
-from ondeck_registry.artifact_reader import read_claim, read_evaluation
 from ondeck_registry.publication import next_version, publish
+from ondeck_registry.repository import read_evaluation, read_json
 from ondeck_trainer.artifact.model_card import card
 from ondeck_trainer.artifact.onnx_export import WEIGHTS, recalibrated
 from ondeck_trainer.artifact.parity import report
@@ -107,7 +107,7 @@ def _weights(model: ModelProto) -> NDArray[np.float64]:
 
 
 def _golden(served: PublishedModel, layer: _LastLayer) -> Golden:
-    golden = read_claim(Golden, served.folder / GOLDEN_FILE)
+    golden = read_json(Golden, served.folder / GOLDEN_FILE)
     features = served.task.features.compute(np.array(golden.instances, dtype=np.float32))
     return golden.model_copy(update={"probabilities": tuple(tuple(map(float, row)) for row in layer.predict(features))})
 

@@ -5,8 +5,7 @@ from typing import Final
 
 import click
 
-from ondeck_registry.actor import login_name
-from ondeck_registry.alias_events import AliasChange
+from ondeck_registry.alias_log import AliasChange, login_name
 from ondeck_registry.aliases import AliasDecision
 
 REASON: Final = click.option("--reason", default="", help="Recorded in the alias log.")

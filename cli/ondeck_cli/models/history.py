@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_cli.models.options import line_named, repository_of, shelved
-from ondeck_registry.alias_events import AliasChange
+from ondeck_registry.alias_log import AliasChange
 from ondeck_registry.alias_log import history as moves_of
 
 

@@ -7,8 +7,7 @@ from typing import Any
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.evaluation import Evaluation, scores
 from ondeck_core.manifest import MODEL_FILE, GraphManifest, Manifest
-from ondeck_registry.artifact_reader import read_any_manifest, read_evaluation
-from ondeck_registry.repository import ModelEntry
+from ondeck_registry.repository import ModelEntry, read_any_manifest, read_evaluation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from ondeck_core.evaluation import Evaluation
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_core.tasks import Task
-from ondeck_registry.artifact_reader import read_any_manifest
 from ondeck_registry.onnx_session import OnnxSession
+from ondeck_registry.repository import read_any_manifest
 from ondeck_registry.verification import VerifiedVersion, predict, verify_manifest
 from ondeck_server.batching.latency_model import LatencyModel, TimedRun
 

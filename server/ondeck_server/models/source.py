@@ -8,8 +8,7 @@ from typing import TypeAlias
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import GraphManifest, Manifest
-from ondeck_registry.artifact_reader import read_any_manifest, read_evaluation
-from ondeck_registry.repository import ModelEntry, read_repository
+from ondeck_registry.repository import ModelEntry, read_any_manifest, read_evaluation, read_repository
 from ondeck_server.version_policy import VersionPolicy
 
 Key: TypeAlias = tuple[str, int]  # a model and the number of a version

@@ -25,7 +25,7 @@ from ondeck_core.errors import (
     WrongInstanceError,
 )
 from ondeck_registry.aliases import AliasChangeError
-from ondeck_registry.lock import RepositoryLockedError
+from ondeck_registry.atomic_files import RepositoryLockedError
 from ondeck_registry.promotion import GateFailedError
 from ondeck_registry.verification import VerificationFailedError
 from ondeck_server.batching.queue import DeadlineUnmeetableError, QueueFullError

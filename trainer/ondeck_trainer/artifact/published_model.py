@@ -12,7 +12,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import INPUT, MEMBERS, MODEL_FILE, OUTPUT, PRODUCTION, PROFILE_FILE, Manifest, Profile
 from ondeck_core.tasks import Task
 from ondeck_registry import repository
-from ondeck_registry.artifact_reader import read_files, read_manifest
+from ondeck_registry.repository import read_files, read_manifest
 from ondeck_trainer.model.ensemble import Probabilities
 
 _SLICE: Final = 8192

@@ -14,7 +14,7 @@ from ondeck.v1.model_service_pb2 import (
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION
-from ondeck_registry.alias_events import AliasChange
+from ondeck_registry.alias_log import AliasChange
 from ondeck_registry.aliases import AliasDecision, is_alias
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.identity import caller_id
