@@ -1,0 +1,49 @@
+"""The source tree can be read at speed: files of moderate size, few tiny modules, packages that state their purpose."""
+
+import ast
+from statistics import median
+from typing import Final
+
+from tests.conftest import ROOT
+from tests.contract.source_tree import (
+    SUPPORT_ROOTS,
+    importers,
+    line_count,
+    module_name,
+    product_files,
+    python_files,
+    syntax_tree,
+)
+
+MAX_LINES: Final = 350
+MEDIAN_LINES: Final = (70, 150)
+SMALL_LINES: Final = 60
+MAX_SMALL_MODULES: Final = 43
+
+
+def test_no_file_is_too_long() -> None:
+    files = [path for path in (*product_files(), *python_files(*SUPPORT_ROOTS)) if "versions" not in path.parts]
+    lengths = {str(path.relative_to(ROOT)): line_count(path) for path in files}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_the_median_file_is_of_moderate_size() -> None:
+    low, high = MEDIAN_LINES
+    lengths = [line_count(path) for path in product_files() if path.name != "__init__.py"]
+    assert low <= median(lengths) <= high
+
+
+def test_a_small_module_has_several_importers_or_is_a_seam() -> None:
+    used_by = importers()
+    small = {
+        module_name(path)
+        for path in product_files()
+        if path.name != "__init__.py" and line_count(path) < SMALL_LINES and len(used_by[module_name(path)]) == 1
+    }
+    assert len(small) <= MAX_SMALL_MODULES
+
+
+def test_every_package_states_its_purpose_in_a_sentence() -> None:
+    packages = [path for path in product_files() if path.name == "__init__.py"]
+    purposes = {str(path.relative_to(ROOT)): ast.get_docstring(syntax_tree(path)) or "" for path in packages}
+    assert {name for name, purpose in purposes.items() if not purpose.partition("\n")[0].endswith(".")} == set()
