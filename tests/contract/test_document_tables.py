@@ -1,0 +1,25 @@
+"""The generated tables of README.md and docs/ are up to date."""
+
+import pytest
+
+from tools.document_tables import MARKED, TABLES, documents, fill, outdated
+
+
+def test_every_table_is_up_to_date() -> None:
+    assert [path.name for path in outdated()] == []
+
+
+def test_every_table_is_in_a_document() -> None:
+    assert set(TABLES) <= {found["name"] for path in documents() for found in MARKED.finditer(path.read_text())}
+
+
+def test_a_table_is_filled_between_its_markers_and_the_rest_stays() -> None:
+    begin, end = "before\n<!-- errors: generated -->\n", "<!-- end -->\nafter\n"
+    filled = fill(f"{begin}old{end}")
+    assert filled == f"{begin}\n{TABLES['errors']()}\n\n{end}"
+    assert fill(filled) == filled
+
+
+def test_a_marker_without_a_table_is_an_error() -> None:
+    with pytest.raises(KeyError, match="no_such_table"):
+        fill("<!-- no_such_table: generated -->\n<!-- end -->\n")
