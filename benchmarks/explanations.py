@@ -17,7 +17,7 @@ from ondeck_core.manifest import BACKGROUND_FILE
 from ondeck_registry.repository import read_repository
 from ondeck_registry.verification import order_background
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
-from ondeck_server.models.loader import LoadedVersion
+from ondeck_server.models.servable import LoadedVersion
 
 COLUMNS = ("", "p50 ms", "p95 ms", "rows run", "exact", "background rows", "largest standard error, median")
 SUBSTITUTE_ROWS = 24  # of a background, for a version that has none

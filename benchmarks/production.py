@@ -5,7 +5,7 @@ from typing import Final
 
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.repository import aliases
-from ondeck_server.models.loader import LoadedVersion, load
+from ondeck_server.models.servable import LoadedVersion, load
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MODELS: Final = ROOT / "onnx_models"

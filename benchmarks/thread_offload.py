@@ -13,7 +13,7 @@ from benchmarks.production import MODELS, load_production
 from benchmarks.scale import Scale
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
-from ondeck_server.models.loader import LoadedVersion
+from ondeck_server.models.servable import LoadedVersion
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 
 TASK: Final = "batted_ball"

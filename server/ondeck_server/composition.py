@@ -18,7 +18,7 @@ from ondeck_server.inference.predictor import Predictor
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.models.load_control import BroadcastLoad, LoadControl
 from ondeck_server.models.manager import ModelManager
-from ondeck_server.models.reconciler import VersionState
+from ondeck_server.models.reconciler import VersionState, parse_policy
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.security.authorization import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter
@@ -32,7 +32,6 @@ from ondeck_server.services.reflection import ReflectionService
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import Services, Transport, carrier_of
 from ondeck_server.transports.grpcio.options import MEBIBYTE
-from ondeck_server.version_policy import parse_policy
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]

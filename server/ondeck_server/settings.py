@@ -8,7 +8,7 @@ from pydantic_settings import NoDecode
 
 from ondeck_runtime.cpu_quota import cpu_count
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
-from ondeck_server.version_policy import FORM, parse_policy
+from ondeck_server.models.reconciler import POLICY_FORMAT, parse_policy
 from ondeck_store.settings import StoreSettings
 
 
@@ -95,7 +95,9 @@ class ServerSettings(StoreSettings):
     max_queue_delay_ms: float = Field(
         default=0, ge=0, le=1000, description="milliseconds a row may wait for a larger batch; 0: it never waits"
     )
-    version_policy: str = Field(default="latest:1", description=f"versions to load besides those with an alias: {FORM}")
+    version_policy: str = Field(
+        default="latest:1", description=f"versions to load besides those with an alias: {POLICY_FORMAT}"
+    )
     repository_poll_seconds: float = Field(
         default=10, gt=0, le=86400, description="seconds between polls of the model repository"
     )

@@ -11,7 +11,7 @@ from ondeck_core.statcast.instances import columns_of
 from ondeck_core.statcast.schema import NAMES
 from ondeck_core.tasks import TASKS
 from ondeck_registry.repository import aliases
-from ondeck_server.models.loader import LoadedVersion, load
+from ondeck_server.models.servable import LoadedVersion, load
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 
 ROWS = 500

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.models.manager import ModelManager
-from ondeck_server.version_policy import parse_policy
+from ondeck_server.models.reconciler import parse_policy
 
 
 def batching_config(max_queued_rows: int = 10**6, max_queue_delay_seconds: float = 0) -> BatchingConfig:

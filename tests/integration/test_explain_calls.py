@@ -21,7 +21,7 @@ from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import Background
 from ondeck_core.tasks import TASKS, Task
-from ondeck_server.models.loader import load
+from ondeck_server.models.servable import load
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.fixtures.explain import UNEXPLAINED, add_background, sample_background
 from tests.fixtures.server import RunningServer

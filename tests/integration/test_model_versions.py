@@ -16,7 +16,7 @@ from ondeck_server.composition import worker_status
 from ondeck_server.models.catalog import CHANGED, ModelRef
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
-from ondeck_server.models.watcher import watch_repository
+from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
 from ondeck_trainer.artifact.golden_rows import make_up_instances
@@ -56,7 +56,7 @@ def answering(models: ModelManager) -> int:
 
 async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_followed(folder: Path) -> None:
     models = await open_model_manager(folder)
-    async with watch_repository(models, repository_poll_seconds=60):
+    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         await until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
         assert answering(models) == 1
@@ -77,9 +77,9 @@ async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
     def no_watches(*_: object, **__: object) -> None:
         raise OSError("inotify watch limit reached")
 
-    monkeypatch.setattr("ondeck_server.models.watcher.awatch", no_watches)
+    monkeypatch.setattr("ondeck_server.models.repository_reader.awatch", no_watches)
     models = await open_model_manager(folder)
-    async with watch_repository(models, repository_poll_seconds=0.05):
+    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.05):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         promote(folder, 2)
         await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
@@ -206,7 +206,7 @@ async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
 async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
     models = await open_model_manager(folder)
     (folder / MODEL / "aliases.json").write_text("{")
-    async with watch_repository(models, repository_poll_seconds=0.02):
+    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.02):
         await asyncio.sleep(0.2)
     assert answering(models) == 1
 

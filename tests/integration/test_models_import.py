@@ -11,7 +11,7 @@ from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.manifest import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, GraphGolden
 from ondeck_registry.import_onnx import UnservableGraphError, publish_graph
 from ondeck_registry.repository import aliases, read_any_manifest, read_manifest, versions
-from ondeck_server.models.loader import load_any
+from ondeck_server.models.servable import load_any
 from tests.factories.onnx_graphs import WIDTH, batch_dependent_graph, fixed_batch_graph, scoring_graph, single_row_graph
 
 

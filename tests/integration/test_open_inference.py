@@ -34,7 +34,7 @@ from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.repository import aliases
-from ondeck_server.models.loader import load, load_any
+from ondeck_server.models.servable import load, load_any
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.conftest import ROOT
 from tests.factories.onnx_graphs import WIDTH, scoring_graph

@@ -14,7 +14,7 @@ from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import FP32, INPUT
 from ondeck_core.tasks import TASKS
-from ondeck_server.models.loader import load
+from ondeck_server.models.servable import load
 from tests.factories.sibling_versions import shifted
 
 TOLERANCE: Final = 2e-5  # between results of one version in batches of different sizes

@@ -12,7 +12,7 @@ from ondeck_core.instances import Matrix
 from ondeck_server.batching.batcher import INLINE_SECONDS, MAX_BATCH_ROWS, Batcher
 from ondeck_server.batching.latency_model import LatencyModel, TimedRun
 from ondeck_server.batching.queue import DeadlineUnmeetableError, Outputs, Priority, QueueFullError
-from ondeck_server.models.loader import LoadedVersion, load
+from ondeck_server.models.servable import LoadedVersion, load
 from ondeck_trainer.artifact.golden_rows import make_up_instances
 from tests.factories.model_managers import batching_config
 

@@ -5,16 +5,20 @@ from hypothesis import strategies as st
 from ondeck_registry.repository import ModelEntry
 from ondeck_server.models.reconciler import (
     Action,
+    Aliases,
     ClearAlias,
+    DesiredState,
+    Key,
     LoadVersion,
     SetAlias,
     UnloadVersion,
+    VersionSelector,
     VersionState,
     VersionStatus,
+    desired_state,
     next_action,
+    parse_policy,
 )
-from ondeck_server.models.source import Aliases, DesiredState, Key, desired_state
-from ondeck_server.version_policy import VersionSelector, parse_policy
 
 WHIFF = "whiff"
 OLD, NEW = (WHIFF, 1), (WHIFF, 2)
@@ -123,7 +127,7 @@ def test_an_alias_never_leaves_a_version_that_answers_but_for_another_and_all_co
     ],
 )
 def test_a_rule_chooses_versions(text: str, model: str, chosen: set[int]) -> None:
-    assert parse_policy(text).of(model).choose((3, 4, 9)) == chosen
+    assert parse_policy(text).selector(model).select((3, 4, 9)) == chosen
 
 
 @pytest.mark.parametrize("text", ["", "latest", "latest:x", "Whiff=all", "whiff=", "all;all"])
@@ -139,4 +143,4 @@ def test_a_model_that_was_unloaded_on_request_wants_nothing() -> None:
 
 
 def test_the_newest_of_none_is_none() -> None:
-    assert VersionSelector(latest=3).choose(()) == frozenset()
+    assert VersionSelector(latest=3).select(()) == frozenset()

@@ -11,8 +11,7 @@ from ondeck_core.explain.plan import AttributionResult, ExplanationQuery, afford
 from ondeck_core.instances import Matrix, violations
 from ondeck_core.tasks import Task
 from ondeck_server.inference.predictor import PredictionResult, Predictor
-from ondeck_server.models.loader import LoadedVersion
-from ondeck_server.models.servable import TaskLease
+from ondeck_server.models.servable import LoadedVersion, TaskLease
 
 
 @dataclass(frozen=True, kw_only=True)

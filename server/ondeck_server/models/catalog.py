@@ -1,22 +1,28 @@
-"""Which versions there are, as callers are told of them, and which one a caller means."""
+"""Resolves references to versions, and describes versions to callers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION, GraphManifest, Manifest
 from ondeck_registry.repository import ModelEntry
-from ondeck_server.models.reconciler import VersionState, VersionStatus
-from ondeck_server.models.source import Aliases, Key, RepositoryVersion
+from ondeck_server.models.reconciler import Aliases, Key, VersionState, VersionStatus
+from ondeck_server.models.repository_reader import RepositoryVersion
 
-CHANGED: str = "its files have changed since it was loaded; a version is immutable, and what was loaded goes on serving"
+CHANGED: Final = (
+    "its files have changed since it was loaded; a version is immutable, so the loaded version keeps serving"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionInfo:
-    """One version of a model; `aliases` point to it now, `desired_aliases` ought to; no manifest: it cannot be read."""
+    """One version; `aliases` are applied to it, `desired_aliases` point to it in the repository.
+
+    Without a manifest the version cannot be read.
+    """
 
     model: str
     number: int
@@ -30,7 +36,7 @@ class VersionInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRef:
-    """Whom a caller asks: a model, and a version of it by number or by alias; neither means `production`."""
+    """A model, and a version of it by number or by alias; without either, `production`."""
 
     model: str
     version: int | None = None
@@ -39,52 +45,56 @@ class ModelRef:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedVersion:
-    """The version that a caller means, answering or not, and the alias through which he named it ("" by number)."""
+    """The version of a reference, loaded or not, and the alias that selected it ("" if a number did)."""
 
     key: Key
     alias: str
 
 
 def resolve(ref: ModelRef, entries: Mapping[str, ModelEntry], applied: Aliases) -> ResolvedVersion:
-    """Find the version that is meant; an alias means the version it points to now, or else the one it ought to.
+    """Resolve a reference; an alias that is not applied yet resolves as the repository has it.
 
     Raises:
         NotFoundError: there is no such model or alias.
     """
     model = ref.model if ref.model in entries else canonical(ref.model)
-    entry, now = entries.get(model), applied.get(model, {})
-    if entry is None and not now:
+    entry, applied_aliases = entries.get(model), applied.get(model, {})
+    if entry is None and not applied_aliases:
         raise NotFoundError("model", ref.model, sorted(entries))
     if ref.version is not None:
         return ResolvedVersion(key=(model, ref.version), alias="")
     alias = ref.alias or PRODUCTION
-    number = now.get(alias) or (entry.aliases.get(alias) if entry else None)
+    number = applied_aliases.get(alias) or (entry.aliases.get(alias) if entry else None)
     if number is None:
-        raise NotFoundError("alias", f"{model}@{alias}", sorted({*now, *(entry.aliases if entry else ())}))
+        known = sorted({*applied_aliases, *(entry.aliases if entry else ())})
+        raise NotFoundError("alias", f"{model}@{alias}", known)
     return ResolvedVersion(key=(model, number), alias=alias)
 
 
 def describe(
-    key: Key, found: RepositoryVersion | None, status: VersionStatus, reason: str, pointing: tuple[Aliases, Aliases]
+    key: Key, found: RepositoryVersion | None, status: VersionStatus, *, applied: Aliases, desired: Aliases
 ) -> VersionInfo:
-    """Describe a version; `pointing` are the aliases as they are and as they ought to be."""
+    """Describe a version; `found` is None if its folder was removed."""
     model, number = key
-    state = (
-        VersionState.REFUSED if status.state is VersionState.PRESENT and found and found.unreadable else status.state
-    )
-    changed = state is VersionState.LOADED and (found is None or found.stamp != status.stamp)
+    is_unreadable = status.state is VersionState.PRESENT and found is not None and bool(found.unreadable)
+    state = VersionState.REFUSED if is_unreadable else status.state
+    reason = status.reason
+    if state is VersionState.LOADED and (found is None or found.stamp != status.stamp):
+        reason = CHANGED
+    elif not reason and found and state is VersionState.REFUSED:
+        reason = found.unreadable
     return VersionInfo(
         model=model,
         number=number,
         state=state,
-        aliases=_pointing_to(key, pointing[0]),
-        desired_aliases=_pointing_to(key, pointing[1]),
-        reason=CHANGED if changed else reason or (found.unreadable if found and state is VersionState.REFUSED else ""),
+        aliases=_aliases_of(key, applied),
+        desired_aliases=_aliases_of(key, desired),
+        reason=reason,
         manifest=found.manifest if found else None,
         evaluation=found.evaluation if found else None,
     )
 
 
-def _pointing_to(key: Key, aliases: Aliases) -> tuple[str, ...]:
+def _aliases_of(key: Key, aliases: Aliases) -> tuple[str, ...]:
     model, number = key
     return tuple(sorted(alias for alias, target in aliases.get(model, {}).items() if target == number))

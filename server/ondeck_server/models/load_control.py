@@ -9,7 +9,7 @@ from ondeck_core.identifiers import canonical
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 
-TIMEOUT_SECONDS: Final = 60.0  # for every process to follow
+TIMEOUT_SECONDS: Final = 60.0  # for every process to apply a request
 
 BroadcastLoad = Callable[[str, bool], None]
 
@@ -17,7 +17,7 @@ BroadcastLoad = Callable[[str, bool], None]
 class LoadControl:
     """Loads and unloads models on request.
 
-    `broadcast` passes a request on to the other processes, `server_serving` returns the health of the whole server.
+    `broadcast` sends a request to the other processes, `server_serving` returns the aggregate health of the server.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class LoadControl:
 
         Raises:
             NotFoundError: there is no such model.
-            ModelNotLoadedError: its versions fail verification, or not every process has followed in time.
+            ModelNotLoadedError: its versions fail verification, or some process has not applied the request in time.
         """
         model = canonical(name)
         if model not in self._models.repository.entries:
@@ -48,7 +48,9 @@ class LoadControl:
                     await asyncio.sleep(0.01)
         except TimeoutError:
             last = max(self._models.repository.entries[model].versions, default=0)
-            raise ModelNotLoadedError(model, last, "not every process of the server has followed yet") from None
+            raise ModelNotLoadedError(
+                model, last, "not every process of the server has applied the request yet"
+            ) from None
 
     def _check_loaded(self, model: str) -> None:
         versions = [each for (name, _), each in self._models.versions.items() if name == model]
@@ -57,7 +59,7 @@ class LoadControl:
             raise ModelNotLoadedError(model, last.number, last.reason or "no alias or version policy selects it")
 
     def _is_applied_everywhere(self, model: str, *, loaded: bool) -> bool:
-        """Return whether all processes have, or none has, the versions that this one has."""
+        """Return whether every process has loaded the versions that this one has, or none has."""
         serving = self._server_serving()
         here = [
             f"models/{model}/{each.number}"

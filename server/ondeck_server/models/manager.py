@@ -14,28 +14,37 @@ from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.stats import InferenceStats
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import ModelRef, ResolvedVersion, VersionInfo
-from ondeck_server.models.heap import release_and_trim, trim_heap
-from ondeck_server.models.loader import LoadedGraph, load_manifest
 from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics
 from ondeck_server.models.reconciler import (
     Action,
     ClearAlias,
+    Key,
     LoadVersion,
     SetAlias,
+    Stamp,
     UnloadVersion,
+    VersionPolicy,
     VersionState,
     VersionStatus,
+    desired_state,
     next_action,
 )
-from ondeck_server.models.servable import Lease, Servable, TaskLease
-from ondeck_server.models.source import DesiredState, Key, RepositoryReader, RepositoryVersion, Stamp, desired_state
-from ondeck_server.version_policy import VersionPolicy
+from ondeck_server.models.repository_reader import RepositoryReader, RepositoryVersion
+from ondeck_server.models.servable import (
+    Lease,
+    LoadedGraph,
+    Servable,
+    TaskLease,
+    load_manifest,
+    release_and_trim,
+    trim_heap,
+)
 
 log = structlog.get_logger()
 
 
 class ModelManager:
-    """The versions of a model repository, as one process serves them."""
+    """Loads and unloads the versions of a model repository in one process, and applies its aliases."""
 
     def __init__(
         self, folder: Path, policy: VersionPolicy, batching: BatchingConfig, registry: CollectorRegistry
@@ -49,23 +58,24 @@ class ModelManager:
         self._batching = batching
         self._metrics = VersionMetrics(registry)
         self._statuses: dict[Key, VersionStatus] = {}
-        self._reasons: dict[Key, str] = {}
         self._servables: dict[Key, Servable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscribers: list[Callable[[], None]] = []
         self._refreshing = asyncio.Lock()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="versions")  # one thread: its heap is reused
+        self._executor = ThreadPoolExecutor(
+            1, thread_name_prefix="versions"
+        )  # one thread, so that loads reuse its heap
 
     def lease(self, ref: ModelRef) -> Lease:
-        """Take a lease on a version; errors as `servable`."""
+        """Lease the version of a reference; errors as `servable`."""
         return Lease(*self.servable(ref))
 
     def task_lease(self, ref: ModelRef) -> TaskLease:
-        """Take a lease on a version of a task; errors as `servable`, and NoTaskError."""
+        """Lease the version of a reference to a task; errors as `servable`, and NoTaskError."""
         return TaskLease(*self.servable(ref))
 
     def servable(self, ref: ModelRef) -> tuple[Servable, str]:
-        """Return the loaded version of a reference, and the alias by which it was resolved.
+        """Return the loaded version of a reference, and the alias that selected it ("" if a number did).
 
         Raises:
             NotFoundError: there is no such model, version or alias.
@@ -128,7 +138,9 @@ class ModelManager:
         self._notify()
 
     def _reconcile(self) -> None:
-        while action := next_action(self._desired_state(), self._statuses, self.applied_aliases):
+        stamps = {key: version.stamp for key, version in self.repository.versions.items()}
+        desired = desired_state(self.repository.entries, stamps, self._policy, self.unloaded)
+        while action := next_action(desired, self._statuses, self.applied_aliases):
             self._apply(action)
         self._prune()
 
@@ -137,12 +149,8 @@ class ModelManager:
         current = {*self.repository.versions, *self._servables}
         for key, status in list(self._statuses.items()):
             if key not in current and status.state in {VersionState.PRESENT, VersionState.REFUSED}:
-                del self._statuses[key], self._reasons[key]
+                del self._statuses[key]
                 self.stats.pop(key, None)
-
-    def _desired_state(self) -> DesiredState:
-        stamps = {key: version.stamp for key, version in self.repository.versions.items()}
-        return desired_state(self.repository.entries, stamps, self._policy, self.unloaded)
 
     def _apply(self, action: Action) -> None:
         match action:
@@ -209,8 +217,7 @@ class ModelManager:
         self._set_status(key, VersionState.PRESENT)
 
     def _set_status(self, key: Key, state: VersionState, reason: str = "", stamp: Stamp = ()) -> None:
-        self._statuses[key] = VersionStatus(state=state, stamp=stamp)
-        self._reasons[key] = reason
+        self._statuses[key] = VersionStatus(state=state, stamp=stamp, reason=reason)
         self._metrics.record(key, state)
 
     def _notify(self) -> None:
@@ -218,12 +225,17 @@ class ModelManager:
             callback()
 
     def _describe(self, key: Key) -> VersionInfo:
-        desired = {model: entry.aliases for model, entry in self.repository.entries.items()}
         status = self._statuses.get(key, VersionStatus(state=VersionState.PRESENT))
         found, servable = self.repository.versions.get(key), self._servables.get(key)
-        if found is None and servable is not None:  # its folder was removed: describe it as it was loaded
+        if found is None and servable is not None:  # its folder was removed after it was loaded
             found = RepositoryVersion(stamp=(), manifest=servable.loaded.manifest)
-        return catalog.describe(key, found, status, self._reasons.get(key, ""), (self.applied_aliases, desired))
+        return catalog.describe(
+            key,
+            found,
+            status,
+            applied=self.applied_aliases,
+            desired={model: entry.aliases for model, entry in self.repository.entries.items()},
+        )
 
     def _check_exists(self, key: Key) -> None:
         if key not in self.repository.versions and key not in self._servables:

@@ -9,11 +9,10 @@ from weakref import WeakSet
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ondeck_registry.onnx_session import OnnxSession
-from ondeck_server.models.reconciler import VersionState
+from ondeck_server.models.reconciler import Key, VersionState
 from ondeck_server.models.servable import Servable
-from ondeck_server.models.source import Key
 
-SAMPLE_INTERVAL_SECONDS: Final = 2.0  # sampled in the background: calls pay nothing for it
+SAMPLE_INTERVAL_SECONDS: Final = 2.0  # sampled in the background, so that calls do not pay for it
 
 
 class VersionMetrics:
@@ -41,7 +40,7 @@ class VersionMetrics:
 
 
 class ResourceMetrics:
-    """Leases, sessions and tasks of a process; they return to their idle level, or something leaks.
+    """Leases, sessions and asyncio tasks of a process; a level that grows while the server is idle is a leak.
 
     Tracks every version that was loaded and has not been garbage-collected.
     """
@@ -65,7 +64,7 @@ class ResourceMetrics:
 
     @property
     def sessions(self) -> int:
-        """Count the open sessions, including those that only a stray reference keeps alive."""
+        """Count the open sessions, including unloaded ones that are not garbage-collected yet."""
         return len(self._sessions)
 
     @asynccontextmanager

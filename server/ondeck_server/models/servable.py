@@ -1,16 +1,119 @@
-"""A version that answers, with the queues before its graph; whoever holds a lease keeps it alive."""
+"""A version in service: loaded and warmed up, with batchers in front of its session and leases that keep it loaded."""
 
 import asyncio
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+import numpy as np
+
+from ondeck_core.errors import ArtifactRefusedError, NoTaskError
+from ondeck_core.evaluation import Evaluation
+from ondeck_core.instances import Matrix
+from ondeck_core.manifest import GraphManifest, Manifest
+from ondeck_core.tasks import Task
+from ondeck_registry.onnx_session import OnnxSession
+from ondeck_registry.repository import read_any_manifest
+from ondeck_registry.verification import VerifiedVersion, predict, verify_manifest
 from ondeck_server.batching.batcher import Batcher, BatchingConfig
+from ondeck_server.batching.latency_model import LatencyModel, TimedRun
 from ondeck_server.batching.stats import InferenceStats
-from ondeck_server.models.loader import LoadedGraph, LoadedVersion, of_task
+
+WARM_UP_ROWS: Final = (1, 8, 64, 256)
+_MALLOC_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedGraph:
+    """A verified and warmed-up version that maps input tensors to output tensors.
+
+    `graph_latency` is the warm-up latency from features to output tensors.
+    """
+
+    manifest: Manifest | GraphManifest
+    session: OnnxSession
+    graph_latency: LatencyModel = field(default_factory=LatencyModel)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedVersion(LoadedGraph):
+    """A loaded version of a task; without a background, of shape (rows, fields), it cannot explain.
+
+    `latency` is the warm-up latency from instances to probabilities.
+    """
+
+    manifest: Manifest
+    evaluation: Evaluation
+    task: Task
+    background: Matrix | None = None
+    latency: LatencyModel = field(default_factory=LatencyModel)
+
+    def predict(self, instances: Matrix) -> tuple[Matrix, Matrix]:
+        """Compute probabilities (n, outcomes) and the ensemble spread (n,) of instances of shape (n, fields)."""
+        return predict(self.session, self.task, instances)
+
+    def predict_proba(self, instances: Matrix) -> Matrix:
+        """Compute probabilities of shape (n, outcomes) of instances of shape (n, fields)."""
+        return self.predict(instances)[0]
+
+
+def load(folder: Path, model: str, version: int) -> LoadedVersion:
+    """Load a version of a task.
+
+    Raises:
+        ArtifactRefusedError: the version differs from its manifest, or is an imported graph.
+    """
+    loaded = load_any(folder, model, version)
+    if isinstance(loaded, LoadedVersion):
+        return loaded
+    raise ArtifactRefusedError("it is a graph without a task, served through the Open Inference Protocol alone")
+
+
+def load_any(folder: Path, model: str, version: int) -> LoadedGraph:
+    """Read the manifest of a version of a task or an imported graph, and load it; errors as `load_manifest`."""
+    return load_manifest(folder, read_any_manifest(folder, model, version))
+
+
+def load_manifest(folder: Path, manifest: Manifest | GraphManifest) -> LoadedGraph:
+    """Load the version that a manifest describes; the session that runs is the one that was verified.
+
+    Raises:
+        ArtifactRefusedError: the version differs from its manifest; the text names the difference.
+    """
+    verified = verify_manifest(folder, manifest)
+    graph_latency = _warm_up(verified.session.infer, verified.golden_features)
+    if not isinstance(verified, VerifiedVersion):
+        return LoadedGraph(manifest=verified.manifest, session=verified.session, graph_latency=graph_latency)
+    session, task = verified.session, verified.task
+    return LoadedVersion(
+        manifest=verified.manifest,
+        evaluation=verified.evaluation,
+        task=task,
+        session=session,
+        background=verified.background,
+        latency=_warm_up(lambda rows: predict(session, task, rows), verified.golden_instances),
+        graph_latency=graph_latency,
+    )
+
+
+def _warm_up(run: Callable[[Matrix], object], rows: Matrix) -> LatencyModel:
+    """Run twice at each of `WARM_UP_ROWS`, so that no request pays for the first run; the second is timed."""
+    return LatencyModel([_time_run(run, np.resize(rows, (count, rows.shape[1]))) for count in WARM_UP_ROWS])
+
+
+def _time_run(run: Callable[[Matrix], object], rows: Matrix) -> TimedRun:
+    run(rows)
+    begin = time.perf_counter()
+    run(rows)
+    return TimedRun(rows=len(rows), seconds=time.perf_counter() - begin)
 
 
 class Servable:
-    """A loaded version while it is in service; `graph` takes features, the batcher of `of_task` takes instances."""
+    """A loaded version in service; `graph` batches features, the batcher of `of_task` batches instances."""
 
     def __init__(self, loaded: LoadedGraph, batching: BatchingConfig, stats: InferenceStats) -> None:
         self.loaded = loaded
@@ -24,52 +127,52 @@ class Servable:
         self._idle.set()
 
     def of_task(self) -> tuple[LoadedVersion, Batcher]:
-        """Take the version as one of a task.
+        """Return the version and its batcher of instances.
 
         Raises:
-            NoTaskError: it is a graph alone.
+            NoTaskError: the version is an imported graph.
         """
-        version = of_task(self.loaded)
-        assert self._instances is not None  # noqa: S101  a version of a task has one
-        return version, self._instances
+        if self._instances is None or not isinstance(self.loaded, LoadedVersion):
+            raise NoTaskError(self.loaded.manifest.model)
+        return self.loaded, self._instances
 
     @property
     def leases(self) -> int:
-        """Count the leases that are held."""
+        """Number of unreleased leases."""
         return self._leases
 
-    def acquire(self) -> None:
-        """Count one more lease; only a lease calls this."""
+    def add_lease(self) -> None:
+        """Count a lease; only `Lease` calls this."""
         self._leases += 1
         self._idle.clear()
 
-    def release_one(self) -> None:
-        """Count a lease less; only a lease calls this."""
+    def remove_lease(self) -> None:
+        """Stop counting a lease; only `Lease` calls this."""
         self._leases -= 1
         if not self._leases:
             self._idle.set()
 
     async def wait_released(self) -> None:
-        """Wait until nobody holds a lease."""
+        """Wait until no lease is left."""
         await self._idle.wait()
 
 
 class Lease:
-    """A version that answers for as long as this is held, and the alias through which it was chosen ("" by number)."""
+    """Keeps a version loaded until it is released; `alias` is the alias that selected it, "" if a number did."""
 
-    __slots__ = ("_held", "alias", "servable")
+    __slots__ = ("_is_held", "alias", "servable")
 
     def __init__(self, servable: Servable, alias: str) -> None:
         self.servable = servable
         self.alias = alias
-        self._held = True
-        servable.acquire()
+        self._is_held = True
+        servable.add_lease()
 
     def release(self) -> None:
-        """Let go; doing so twice changes nothing."""
-        if self._held:
-            self._held = False
-            self.servable.release_one()
+        """Release the lease; idempotent."""
+        if self._is_held:
+            self._is_held = False
+            self.servable.remove_lease()
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +189,21 @@ class TaskLease(Lease):
     __slots__ = ("batcher", "version")
 
     def __init__(self, servable: Servable, alias: str) -> None:
-        """Take the lease; raises NoTaskError where the version is a graph alone."""
+        """Take the lease; raises NoTaskError if the version is an imported graph."""
         self.version, self.batcher = servable.of_task()
         super().__init__(servable, alias)
+
+
+def release_and_trim(last: list[object]) -> None:
+    """Drop the last references to a version, those in this list, and trim the heap; takes milliseconds."""
+    last.clear()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Return freed memory to the operating system, if the C library can; takes milliseconds.
+
+    Without it a process that reloads versions keeps tens of MiB.
+    """
+    if _MALLOC_TRIM is not None:
+        _MALLOC_TRIM(0)

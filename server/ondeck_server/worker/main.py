@@ -36,7 +36,7 @@ from ondeck_server.ipc.messages import (
     StartWorker,
     WorkerFailed,
 )
-from ondeck_server.models.watcher import watch_repository
+from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import Transport
@@ -97,7 +97,11 @@ class WorkerMain:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.refresh_periodically())
             await stack.enter_async_context(self._models.resources.measure_periodically())
-            await stack.enter_async_context(watch_repository(self._models, self._settings.repository_poll_seconds))
+            await stack.enter_async_context(
+                watch_repository(
+                    self._models.repository.folder, self._models.refresh, self._settings.repository_poll_seconds
+                )
+            )
             _freeze_gc()
             self._is_ready = True
             self._send_status()

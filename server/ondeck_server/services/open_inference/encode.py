@@ -9,7 +9,7 @@ from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, Mo
 from ondeck_core.manifest import Tensor
 from ondeck_registry.onnx_session import OnnxSession
 from ondeck_server.batching.queue import Outputs
-from ondeck_server.models.loader import LoadedGraph
+from ondeck_server.models.servable import LoadedGraph
 
 FINAL: Final = "triton_final_response"
 _TYPED: Final = {

@@ -17,7 +17,7 @@ from inference.model_config_pb2 import (
     ModelVersionPolicy,
 )
 from ondeck_core.manifest import MODEL_FILE, Tensor
-from ondeck_server.models.loader import LoadedGraph
+from ondeck_server.models.servable import LoadedGraph
 from ondeck_server.services.open_inference.decode import FIRST, MOST_ROWS
 
 NAME: Final = "ondeck"
