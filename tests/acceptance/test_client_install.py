@@ -39,7 +39,7 @@ def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python"
 
 
-def test_it_brings_grpc_and_protobuf_and_nothing_else(python: Path) -> None:
+def test_the_client_installs_grpc_and_protobuf_only(python: Path) -> None:
     listed = subprocess.run(
         [python, "-m", "pip", "list", "--format", "freeze"], capture_output=True, text=True, check=True
     )
@@ -47,7 +47,7 @@ def test_it_brings_grpc_and_protobuf_and_nothing_else(python: Path) -> None:
     assert names - {"pip", "setuptools"} == BROUGHT
 
 
-def test_it_gets_answers(python: Path, running_server: RunningServer, tmp_path: Path) -> None:
+def test_the_installed_client_gets_predictions(python: Path, running_server: RunningServer, tmp_path: Path) -> None:
     script = tmp_path / "ask.py"
     script.write_text(ASK)
     command = [str(python), str(script), running_server.target]
@@ -55,7 +55,7 @@ def test_it_gets_answers(python: Path, running_server: RunningServer, tmp_path: 
     assert (done.returncode, done.stdout) == (0, "batted_ball\n"), done.stderr
 
 
-def test_every_example_of_its_types_is_seen_by_a_type_checker(python: Path, tmp_path: Path) -> None:
+def test_a_type_checker_accepts_the_client_and_reports_wrong_uses(python: Path, tmp_path: Path) -> None:
     script = tmp_path / "ask.py"
     script.write_text(ASK)
     command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), str(script)]

@@ -122,7 +122,7 @@ async def until_known(home: Path) -> int:
             await asyncio.sleep(0.5)
 
 
-async def test_whatever_is_killed_the_end_is_the_same(tmp_path: Path, savant: FakeSavant) -> None:
+async def test_kills_at_random_moments_leave_the_same_final_state(tmp_path: Path, savant: FakeSavant) -> None:
     savant.replies = {day: Reply(body=as_csv(sample_cells(day, 1, seed=n))) for n, day in enumerate(DAYS)}
     savant.register = Reply(body=archive_of(chadwick_of(VETERAN)))
     home, dice = tmp_path / "killed" / "home", random.Random(20240328)  # noqa: S311  dice, not secrets

@@ -115,7 +115,7 @@ def problem_with(shown: ShownCommand) -> str | None:
     return None
 
 
-def test_the_documents_show_commands_at_all() -> None:
+def test_the_documents_show_commands() -> None:
     assert sum(bool(PROGRAM.match(each.words[0])) for each in all_commands()) > 20
     assert problem_with(ShownCommand(page="", words=("ondeck", "no-such-command"), is_inline=False))
     assert problem_with(ShownCommand(page="", words=("ondeck", "serve", "--no-such-option"), is_inline=False))

@@ -26,7 +26,7 @@ def test_explaining_one_instance_takes_at_most_60_ms_of_one_core(root: Path, nam
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_far_more_orders_tell_the_same_within_the_standard_errors(root: Path, name: str) -> None:
+def test_many_more_orders_agree_within_the_standard_errors(root: Path, name: str) -> None:
     version, instances = load_explainable(root / "onnx_models", name, 6)
     assert version.background is not None
     misses = []

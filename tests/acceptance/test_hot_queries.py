@@ -47,14 +47,14 @@ async def connection(season: Database) -> AsyncIterator[AsyncConnection]:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-async def test_a_hot_query_reads_by_an_index_alone(connection: AsyncConnection, query: str) -> None:
+async def test_a_hot_query_reads_by_index_only(connection: AsyncConnection, query: str) -> None:
     asked = QUERIES[query].replace("$2", "DATE '2024-05-01'").replace("$3", "DATE '2024-06-30'")
     plan = [row[0] for row in await connection.execute(text(f"EXPLAIN (ANALYZE, COSTS OFF) {asked}"))]
     assert "Seq Scan" not in "\n".join(plan), "\n".join(plan)
     assert any("Index" in line for line in plan)
 
 
-async def test_what_they_give_is_what_is_stored(connection: AsyncConnection, real_data: Path) -> None:
+async def test_hot_queries_return_what_is_stored(connection: AsyncConnection, real_data: Path) -> None:
     june = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-06.parquet")).rows.select(NAMES)
     order = ["game_pk", "at_bat_number", "pitch_number"]
     a_day = june.filter(pl.col("game_date") == date(2024, 6, 26)).sort(order)

@@ -39,20 +39,18 @@ def test_probabilities_are_from_0_to_1_and_sum_to_1(version: LoadedVersion, inst
     np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_batch_is_answered_as_its_rows_are(version: LoadedVersion, instances: Matrix) -> None:
+def test_a_batch_equals_its_rows_one_by_one(version: LoadedVersion, instances: Matrix) -> None:
     alone = np.vstack([version.predict_proba(instances[row : row + 1]) for row in range(100)])
     np.testing.assert_allclose(version.predict_proba(instances)[:100], alone, atol=1e-6)
 
 
-def test_the_order_in_which_columns_are_given_is_irrelevant(version: LoadedVersion, instances: Matrix) -> None:
+def test_the_order_of_the_columns_is_irrelevant(version: LoadedVersion, instances: Matrix) -> None:
     instance = version.task.instance
     columns = {name: instances[:, instance.index(name)] for name in reversed(instance.names)}
     np.testing.assert_array_equal(instance.matrix(columns, ROWS), instances)
 
 
-def test_a_code_that_nobody_knows_is_answered_as_one_that_is_not_given(
-    version: LoadedVersion, instances: Matrix
-) -> None:
+def test_an_unknown_code_counts_as_absent(version: LoadedVersion, instances: Matrix) -> None:
     coded = [field.codes is not None for field in version.task.instance.fields]
     unknown, absent = instances.copy(), instances.copy()
     unknown[:, coded], absent[:, coded] = 99, np.nan
@@ -61,19 +59,19 @@ def test_a_code_that_nobody_knows_is_answered_as_one_that_is_not_given(
     np.testing.assert_allclose(given, version.predict_proba(absent), atol=1e-6)
 
 
-def test_a_row_of_which_nothing_is_known_gets_a_finite_answer(version: LoadedVersion) -> None:
+def test_a_row_with_only_required_fields_gets_finite_probabilities(version: LoadedVersion) -> None:
     nothing = np.full((1, len(version.task.instance.fields)), np.nan, dtype=np.float32)
     assert np.isfinite(version.predict_proba(nothing)).all()
 
 
-def test_no_feature_is_made_of_what_is_known_only_afterwards(version: LoadedVersion) -> None:
+def test_no_feature_uses_an_outcome_column(version: LoadedVersion) -> None:
     made_of = set(columns_of(version.task.instance)) - {"hc_x", "hc_y"}  # of which the direction alone is used
     if version.task.instance is PITCH:
         assert not {name for name in made_of if name.startswith(("launch_", "hc_"))}
     assert made_of & AFTER_THE_EVENT == set()
 
 
-def test_a_called_strike_is_the_less_likely_the_further_the_pitch_is_from_the_zone(root: Path) -> None:
+def test_a_called_strike_is_less_likely_further_from_the_zone(root: Path) -> None:
     number = aliases(root / "onnx_models", "called_strike")[PRODUCTION]
     model = load(root / "onnx_models" / "called_strike" / str(number), "called_strike", number)
     steps = np.arange(0.0, 1.8, 0.2)  # ft

@@ -93,7 +93,7 @@ def pitchers(savant: pl.DataFrame) -> list[tuple[str, int, str]]:
     return savant.select("player_name", "pitcher", team).unique().rows()
 
 
-async def test_savants_names_with_team_and_season(resolver: Resolver, savant: pl.DataFrame) -> None:
+async def test_savant_names_with_team_and_season_resolve(resolver: Resolver, savant: pl.DataFrame) -> None:
     questions = [(NameQuery(name=name, team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
     found = tally(resolver, questions)
     assert found.wrong == []
@@ -105,7 +105,7 @@ async def test_savants_names_with_team_and_season(resolver: Resolver, savant: pl
     assert tally(resolver, as_pitchers).share >= found.share
 
 
-async def test_savants_names_alone(resolver: Resolver, savant: pl.DataFrame) -> None:
+async def test_savant_names_without_context_resolve(resolver: Resolver, savant: pl.DataFrame) -> None:
     found = tally(resolver, {(NameQuery(name=name), truth) for name, truth, _ in pitchers(savant)})
     assert found.wrong == []
     assert found.share >= 0.95
@@ -145,7 +145,7 @@ DAMAGES: dict[str, tuple[Callable[[str], str], float]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_damaged_names_find_the_right_man_or_nobody(
+async def test_damaged_names_resolve_correctly_or_not_at_all(
     resolver: Resolver, savant: pl.DataFrame, damage: str
 ) -> None:
     harm, share = DAMAGES[damage]
@@ -155,7 +155,9 @@ async def test_damaged_names_find_the_right_man_or_nobody(
     assert found.share >= share
 
 
-async def test_initials_for_first_names_find_the_right_man_or_nobody(resolver: Resolver, savant: pl.DataFrame) -> None:
+async def test_initials_for_first_names_resolve_correctly_or_not_at_all(
+    resolver: Resolver, savant: pl.DataFrame
+) -> None:
     questions = {
         (
             NameQuery(name=f"{first_last(name)[0]}. {name.split(',')[0]}", team=team, season=2024, role=Role.PITCHER),
@@ -168,7 +170,7 @@ async def test_initials_for_first_names_find_the_right_man_or_nobody(resolver: R
     assert found.share >= 0.8
 
 
-async def test_teams_by_any_name_and_seasons_that_are_not_stored(resolver: Resolver, savant: pl.DataFrame) -> None:
+async def test_team_synonyms_and_unstored_seasons_resolve(resolver: Resolver, savant: pl.DataFrame) -> None:
     codes = {
         "AZ": "ARI",
         "CWS": "CHW",
@@ -189,7 +191,7 @@ async def test_teams_by_any_name_and_seasons_that_are_not_stored(resolver: Resol
 
 
 @pytest.mark.parametrize("year", [2023, 2024])
-async def test_the_names_of_another_source_alone_and_with_the_season(
+async def test_names_of_another_source_resolve_with_and_without_season(
     resolver: Resolver, real_data: Path, year: int
 ) -> None:
     plays = pl.read_parquet(real_data / "statsapi_plays" / f"plays_{year}.parquet")
@@ -204,7 +206,7 @@ async def test_the_names_of_another_source_alone_and_with_the_season(
         assert found.share >= (0.94 if season is None else 0.95)
 
 
-async def test_every_spelling_of_the_fantasy_map(resolver: Resolver, real_data: Path) -> None:
+async def test_every_spelling_of_the_fantasy_map_resolves(resolver: Resolver, real_data: Path) -> None:
     cells = pl.read_csv(real_data / "ids" / "sfbb_player_id_map.csv.gz", infer_schema=False)
     spellings = [name for name in cells.columns if name.endswith("NAME") and name not in {"FIRSTNAME", "LASTNAME"}]
     born = pl.col("BIRTHDATE").str.to_date("%m/%d/%Y", strict=False)
@@ -221,7 +223,7 @@ async def test_every_spelling_of_the_fantasy_map(resolver: Resolver, real_data: 
     assert found.share >= 0.99
 
 
-async def test_the_map_and_the_register_are_known_to_disagree(known: Known) -> None:
+async def test_known_conflicts_of_map_and_register_remain(known: Known) -> None:
     assert len(known.resolver.index) == 91_085
     counted = {
         what: len({each.player_id for each in known.conflicts if each.what == what})

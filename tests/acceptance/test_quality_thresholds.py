@@ -20,7 +20,7 @@ pytestmark = pytest.mark.realdata
 FITTED = ("batted_ball", "called_strike")  # the other two take as long again; what was recorded of them is read
 
 
-def test_hits_on_balls_in_play_are_foreseen_better_than_by_xba(real_fit: Callable[[str], RealFit]) -> None:
+def test_hit_probabilities_beat_mlb_xba(real_fit: Callable[[str], RealFit]) -> None:
     judged = real_fit("batted_ball").evaluation
     assert str(judged.evaluation_window) == "2024-09-01 to 2024-09-30"
     assert judged.hit_log_loss is not None
@@ -34,7 +34,7 @@ def test_hits_on_balls_in_play_are_foreseen_better_than_by_xba(real_fit: Callabl
     assert judged.baselines["xba"].hit_log_loss == pytest.approx(0.400, abs=0.002)
 
 
-def test_expected_woba_is_at_least_twelve_in_a_hundred_nearer_than_that_of_mlb(
+def test_expected_woba_error_is_12_percent_below_mlb(
     real_fit: Callable[[str], RealFit],
 ) -> None:
     judged = real_fit("batted_ball").evaluation
@@ -44,7 +44,7 @@ def test_expected_woba_is_at_least_twelve_in_a_hundred_nearer_than_that_of_mlb(
     assert judged.xwoba_rmse <= 0.88 * published
 
 
-def test_called_strikes_are_foreseen(real_fit: Callable[[str], RealFit]) -> None:
+def test_called_strikes_reach_their_thresholds(real_fit: Callable[[str], RealFit]) -> None:
     judged = real_fit("called_strike").evaluation
     assert str(judged.evaluation_window) == "2024-09-01 to 2024-09-30"
     assert judged.log_loss is not None
@@ -54,7 +54,7 @@ def test_called_strikes_are_foreseen(real_fit: Callable[[str], RealFit]) -> None
 
 
 @pytest.mark.parametrize("task", FITTED)
-def test_nothing_was_learned_from_the_judged_month(real_fit: Callable[[str], RealFit], task: str) -> None:
+def test_no_row_of_the_evaluation_month_was_fitted_on(real_fit: Callable[[str], RealFit], task: str) -> None:
     fit = real_fit(task)
     assert fit.days.fit.last_day < fit.days.calibrate.first_day <= fit.days.calibrate.last_day
     assert fit.days.calibrate.last_day < fit.days.judge.first_day
@@ -73,7 +73,7 @@ def test_calibration_holds_on_later_days(real_fit: Callable[[str], RealFit], tas
 
 
 @pytest.mark.parametrize("task", FITTED)
-def test_prediction_sets_hold_what_happens_as_often_as_they_say(real_fit: Callable[[str], RealFit], task: str) -> None:
+def test_prediction_sets_have_their_stated_coverage(real_fit: Callable[[str], RealFit], task: str) -> None:
     held = {each.nominal: each.empirical for each in real_fit(task).evaluation.prediction_sets}
     assert held == {0.8: pytest.approx(0.8, abs=0.015), 0.9: pytest.approx(0.9, abs=0.01)}
 

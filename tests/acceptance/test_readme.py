@@ -118,7 +118,7 @@ PROBES = [each for each in shown("sh") if each.content.split()[0] in {"grpcurl",
 
 
 @pytest.mark.parametrize("example", PROBES, ids=str)
-def test_a_tool_of_others_gets_an_answer(example: Example, tmp_path: Path, server: RunningServer) -> None:
+def test_a_third_party_tool_gets_a_response(example: Example, tmp_path: Path, server: RunningServer) -> None:
     words = shlex.split(example.content.replace("\\\n", "").replace(SHOWN_PORT, server.target))
     if shutil.which(words[0]) is None:
         pytest.skip(f"{words[0]} is not installed here")
@@ -126,7 +126,7 @@ def test_a_tool_of_others_gets_an_answer(example: Example, tmp_path: Path, serve
     assert done.returncode == 0, done.stderr
 
 
-def test_every_make_target_that_is_named_exists() -> None:
+def test_every_make_target_in_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         named = set(re.findall(r"^make (\w+)|`make (\w+)`", page.read_text(), re.MULTILINE))
@@ -136,12 +136,12 @@ def test_every_make_target_that_is_named_exists() -> None:
 @pytest.mark.parametrize(
     "page", [*PAGES, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name
 )
-def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+def test_every_relative_link_in_the_readme_resolves(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_the_first_thing_shown_is_one_command_one_request_and_one_answer() -> None:
+def test_the_readme_starts_with_one_command_one_request_and_its_response() -> None:
     first, second = list(examples())[:2]
     assert first.content == "make run\n"
     assert second.content.startswith(f"$ {FRONT_DOOR} predict ")

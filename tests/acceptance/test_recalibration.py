@@ -50,7 +50,7 @@ def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Publ
     return open_version(plan.models, TASK, 1)
 
 
-def test_two_weeks_of_later_rows_make_the_days_after_better_calibrated_in_seconds(
+def test_recalibration_on_two_weeks_improves_later_days_within_seconds(
     season: Dataset, of_spring: PublishedModel
 ) -> None:
     models: Path = of_spring.folder.parent.parent

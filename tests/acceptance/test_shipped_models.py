@@ -45,9 +45,7 @@ def folder(models: Path, model: str) -> Path:
 
 
 @pytest.mark.parametrize("stand", Side.values())
-def test_a_ball_hit_hard_and_high_to_centre_is_a_home_run_more_likely_than_not(
-    client: Client, stand: "Side.ValueType"
-) -> None:
+def test_a_hard_high_ball_to_center_is_probably_a_home_run(client: Client, stand: "Side.ValueType") -> None:
     ball = BattedBall(launch_speed=108, launch_angle=27, spray_angle=0, stand=stand)
     outcomes = {each.outcome: each.probability for each in client.predict("batted_ball", ball).outcomes}
     assert outcomes["home_run"] > 0.5
@@ -59,7 +57,7 @@ ZONES = [{}, {"sz_top": 3.4, "sz_bot": 1.6}, {"sz_top": 3.4, "sz_bot": 1.6, "rel
 
 @pytest.mark.parametrize("known", ZONES, ids=["place alone", "zone", "zone, speed and count"])
 @pytest.mark.parametrize(("plate_x", "low", "high"), [(0, 0.97, 1), (3, 0, 0.01), (-3, 0, 0.01)])
-def test_the_middle_is_a_strike_and_three_feet_outside_is_none(
+def test_the_middle_is_a_strike_and_three_feet_outside_is_a_ball(
     client: Client, known: dict[str, float], plate_x: float, low: float, high: float
 ) -> None:
     pitch = Pitch(plate_x=plate_x, plate_z=2.5)
@@ -70,7 +68,7 @@ def test_the_middle_is_a_strike_and_three_feet_outside_is_none(
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_every_legal_instance_gets_probabilities(client: Client, model: str) -> None:
+def test_every_valid_instance_gets_probabilities(client: Client, model: str) -> None:
     task = TASKS[model]
     answer = client.batch_predict(model, columns(task.instance, make_up_instances(task.instance, 20_000, seed=3)))
     probabilities = np.array(answer.probabilities).reshape(-1, len(task.outcomes))
@@ -80,13 +78,13 @@ def test_every_legal_instance_gets_probabilities(client: Client, model: str) -> 
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_an_artifact_is_small(models: Path, model: str) -> None:
+def test_a_shipped_artifact_is_small(models: Path, model: str) -> None:
     for path in (models / model).rglob("*"):
         assert not path.is_file() or path.stat().st_size < SIX_MEGABYTES, path
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_its_graph_was_held_against_scikit_learn_on_enough_real_rows(models: Path, model: str) -> None:
+def test_shipped_graphs_were_compared_with_scikit_learn_on_enough_rows(models: Path, model: str) -> None:
     parity = Parity.model_validate_json((folder(models, model) / "parity.json").read_bytes())
     assert parity.rows >= 20_000
     assert parity.rows_with_nan > 0
@@ -96,7 +94,7 @@ def test_its_graph_was_held_against_scikit_learn_on_enough_real_rows(models: Pat
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_its_card_is_what_its_claims_say(models: Path, model: str) -> None:
+def test_the_model_card_matches_the_manifest(models: Path, model: str) -> None:
     at = folder(models, model)
     manifest = Manifest.model_validate_json((at / "manifest.json").read_bytes())
     evaluation = Evaluation.model_validate_json((at / "evaluation.json").read_bytes())
@@ -116,7 +114,7 @@ AT_LEAST = {"batted_ball": {"hit_accuracy": 0.857}, "called_strike": {"accuracy"
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_its_recipe_passed_its_marks_on_september(models: Path, model: str) -> None:
+def test_the_shipped_evaluation_reaches_the_thresholds(models: Path, model: str) -> None:
     evaluation = json.loads((folder(models, model) / "evaluation.json").read_text())
     assert evaluation["evaluation_window"] == {"first_day": "2024-09-01", "last_day": "2024-09-30"}
     assert max(evaluation["fit_window"]["last_day"], evaluation["calibration_window"]["last_day"]) < "2024-09-01"
@@ -126,14 +124,14 @@ def test_its_recipe_passed_its_marks_on_september(models: Path, model: str) -> N
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_its_prediction_sets_held_what_happened_as_often_as_they_say(models: Path, model: str) -> None:
+def test_shipped_prediction_sets_have_their_stated_coverage(models: Path, model: str) -> None:
     evaluation = Evaluation.model_validate_json((folder(models, model) / "evaluation.json").read_bytes())
     held = {each.nominal: each.empirical for each in evaluation.prediction_sets}
     assert held == {0.8: pytest.approx(0.8, abs=0.015), 0.9: pytest.approx(0.9, abs=0.01)}
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_every_member_that_it_ships_adds_something(models: Path, model: str) -> None:
+def test_every_shipped_member_improves_the_ensemble(models: Path, model: str) -> None:
     evaluation = Evaluation.model_validate_json((folder(models, model) / "evaluation.json").read_bytes())
     assert len(evaluation.ablation) >= 2
     assert [each.member for each in evaluation.ablation if each.log_loss_increase <= 0] == []
@@ -141,7 +139,7 @@ def test_every_member_that_it_ships_adds_something(models: Path, model: str) -> 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("model", ["batted_ball", "called_strike"])
-def test_its_claims_are_what_the_recipe_gives_again(
+def test_refitting_the_recipe_reproduces_the_manifest(
     models: Path, model: str, real_fit: Callable[[str], RealFit]
 ) -> None:
     claimed = Evaluation.model_validate_json((folder(models, model) / "evaluation.json").read_bytes())
@@ -158,6 +156,6 @@ def test_its_claims_are_what_the_recipe_gives_again(
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_migration_left_the_shipped_graph_as_it_was(models: Path, model: str) -> None:
+def test_migration_left_the_shipped_graph_unchanged(models: Path, model: str) -> None:
     assert hashlib.sha256((folder(models, model) / "model.onnx").read_bytes()).hexdigest() == GRAPHS[model]
     assert json.loads((folder(models, model) / "manifest.json").read_text())["format"] == 2

@@ -91,7 +91,7 @@ def models(root: Path) -> Path:
     return root / "onnx_models"
 
 
-async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_path: Path, models: Path) -> None:
+async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Path, models: Path) -> None:
     home = tmp_path / "home"
     with up(home, models, "--simulate", "--seconds", "3", *ANY_PORT) as running:
         target = running.wait_for(
@@ -120,7 +120,7 @@ async def test_a_simulated_day_moves_everything_and_nothing_is_left_behind(tmp_p
         assert again.end() == 0
 
 
-def test_a_password_is_on_no_command_line(tmp_path: Path, models: Path) -> None:
+def test_no_command_line_shows_a_password(tmp_path: Path, models: Path) -> None:
     url = "postgresql://ondeck:S3cretPw@127.0.0.1:9/nowhere"
     settings = ServerSettings(home=tmp_path, model_repository=models, database_url=url)
     everything = Stack(settings, log_words=[], simulate=[])
@@ -133,7 +133,7 @@ def today_of(running: Up) -> date:
     return date.fromisoformat(next(found[1] for line in running.lines if (found := re.search(r"day=(\S+)", line))))
 
 
-def test_savant_out_of_reach_is_told_and_tried_again_and_the_server_serves_on(tmp_path: Path, models: Path) -> None:
+def test_an_unreachable_savant_is_reported_and_retried_while_the_server_serves(tmp_path: Path, models: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -147,9 +147,7 @@ def test_savant_out_of_reach_is_told_and_tried_again_and_the_server_serves_on(tm
             assert running.end() == 0
 
 
-def test_a_server_whose_connections_are_secured_is_known_to_be_up(
-    tmp_path: Path, models: Path, authority: Authority
-) -> None:
+def test_a_server_with_tls_is_recognized_as_ready(tmp_path: Path, models: Path, authority: Authority) -> None:
     own = authority.sign("127.0.0.1")
     secured = {"ONDECK_TLS_CERTIFICATE": str(own.certificate), "ONDECK_TLS_KEY": str(own.key)}
     with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL="http://127.0.0.1:9", **secured) as running:
@@ -157,7 +155,7 @@ def test_a_server_whose_connections_are_secured_is_known_to_be_up(
         assert running.end() == 0
 
 
-def test_a_server_that_cannot_start_ends_everything_with_its_reason(tmp_path: Path, models: Path) -> None:
+def test_a_server_that_cannot_start_ends_up_with_its_reason(tmp_path: Path, models: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -168,7 +166,7 @@ def test_a_server_that_cannot_start_ends_everything_with_its_reason(tmp_path: Pa
             assert running.process.wait(timeout=60) == 1
 
 
-def test_a_server_that_dies_is_started_again(tmp_path: Path, models: Path) -> None:
+def test_a_server_that_dies_is_restarted(tmp_path: Path, models: Path) -> None:
     with up(tmp_path / "home", models, "--simulate", "--seconds", "1", *ANY_PORT) as running:
         running.wait_for("Ondeck is up")
         server = next(each for each in psutil.Process(running.process.pid).children() if "serve" in each.cmdline())

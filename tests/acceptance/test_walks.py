@@ -13,14 +13,14 @@ traced = cache(trace_walk)
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_a_walk_passes_few_files(name: str) -> None:
+def test_a_call_path_passes_few_files(name: str) -> None:
     files = traced(name)
     assert GOAL[name] <= MAX_FILES[name]
     assert 5 < len(files) <= MAX_FILES[name], files
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_the_architecture_lists_each_walk_as_it_is_traced(name: str) -> None:
+def test_the_architecture_lists_each_call_path_as_traced(name: str) -> None:
     if not DOCUMENT.exists():
         pytest.skip("docs/architecture.md is not written yet")
     assert files_shown(DOCUMENT.read_text(), name) == traced(name)

@@ -46,7 +46,7 @@ async def counted_soon(server: RunningServer, expected: float, *which: str) -> f
     return await asyncio.to_thread(settled, SECONDS, expected, lambda: counted(server, *which))
 
 
-async def test_a_stream_cancelled_while_its_answers_are_on_the_way_is_counted_promptly(
+async def test_a_stream_cancelled_during_its_responses_is_counted_promptly(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
     before = counted(running_server, STREAM_PREDICT, CANCELLED)
@@ -70,7 +70,7 @@ async def test_a_stream_cancelled_while_its_answers_are_on_the_way_is_counted_pr
     assert counted(running_server, STREAM_PREDICT) == finished + MANY
 
 
-async def test_a_stream_cancelled_while_the_server_waits_for_it_is_counted_promptly(
+async def test_a_stream_cancelled_while_idle_is_counted_promptly(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
     before, finished = counted(running_server, STREAM_PREDICT, CANCELLED), counted(running_server, STREAM_PREDICT)
@@ -85,7 +85,7 @@ async def test_a_stream_cancelled_while_the_server_waits_for_it_is_counted_promp
     assert cancelled >= 45  # to the server, a cancel looks like the end of the requests, until it is told of the cancel
 
 
-async def test_a_stream_whose_reader_stalls_and_then_goes_is_counted_promptly(
+async def test_a_stalled_stream_that_disconnects_is_counted_promptly(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
     before, failed = (counted(running_server, STREAM_PREDICT, code) for code in (CANCELLED, "INTERNAL"))
@@ -103,7 +103,7 @@ async def test_a_stream_whose_reader_stalls_and_then_goes_is_counted_promptly(
     assert counted(running_server, STREAM_PREDICT, "INTERNAL") == failed
 
 
-async def test_a_connection_that_breaks_ends_its_streams(running_server: RunningServer) -> None:
+async def test_a_broken_connection_ends_its_streams(running_server: RunningServer) -> None:
     before = counted(running_server, STREAM_PREDICT, CANCELLED)
     with wired(running_server.target) as wire:
         for number in range(10):
@@ -118,7 +118,7 @@ async def test_a_connection_that_breaks_ends_its_streams(running_server: Running
     assert await counted_soon(running_server, before + 10, STREAM_PREDICT, CANCELLED) == before + 10
 
 
-async def test_every_call_with_one_answer_that_is_cancelled_is_counted_once(
+async def test_every_cancelled_unary_call_is_counted_once(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
     rows = 1000  # of which the queue has room for more than are asked

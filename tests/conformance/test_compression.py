@@ -29,14 +29,14 @@ def opened(answer: Answer) -> tuple[bool, bytes]:
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-def test_compressed_questions_are_understood(channel: grpc.Channel, compression: grpc.Compression) -> None:
+def test_compressed_requests_are_understood(channel: grpc.Channel, compression: grpc.Compression) -> None:
     predictions = PredictionServiceStub(channel)
     plain = predictions.BatchPredict(BatchPredictRequest.FromString(BATCH), timeout=SECONDS)
     asked = predictions.BatchPredict(BatchPredictRequest.FromString(BATCH), timeout=SECONDS, compression=compression)
     assert list(asked.probabilities) == list(plain.probabilities)
 
 
-def test_a_compressed_question_may_be_asked_of_a_server_that_does_not_compress(running_server: RunningServer) -> None:
+def test_a_server_without_compression_accepts_compressed_requests(running_server: RunningServer) -> None:
     with wired(running_server.target) as wire:
         asked = framed(gzip.compress(BALL.SerializeToString()), compressed=True)
         answer = wire.ask(asked, PREDICT, ("grpc-encoding", "gzip"), ACCEPTS_GZIP)
@@ -47,14 +47,14 @@ def test_a_compressed_question_may_be_asked_of_a_server_that_does_not_compress(r
     assert "gzip" in answer.headers["grpc-accept-encoding"]
 
 
-def test_an_encoding_that_nobody_knows_fails_its_call_and_leaves_the_connection(running_server: RunningServer) -> None:
+def test_an_unknown_encoding_fails_its_call_and_keeps_the_connection(running_server: RunningServer) -> None:
     with wired(running_server.target) as wire:
         answer = wire.ask(framed(b"?", compressed=True), PREDICT, ("grpc-encoding", "snappy"))
         assert answer.status in {UNIMPLEMENTED, INTERNAL}  # gRPC asks for the first; grpcio 1.81 says the second
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
-def test_a_message_that_is_not_compressed_as_it_claims_fails_its_call_and_no_other(
+def test_a_message_with_a_wrong_compression_flag_fails_only_its_call(
     running_server: RunningServer,
 ) -> None:
     with wired(running_server.target) as wire:
@@ -71,7 +71,7 @@ def bomb(mebibytes: int) -> bytes:
     return b"".join([*(packer.compress(zeros) for _ in range(mebibytes)), packer.flush()])
 
 
-def test_what_is_small_only_while_compressed_is_refused(strict_server: RunningServer) -> None:
+def test_a_message_too_large_once_decompressed_is_refused(strict_server: RunningServer) -> None:
     before = memory(strict_server)
     packed = framed(bomb(20), compressed=True)
     with wired(strict_server.target) as wire:
@@ -81,7 +81,7 @@ def test_what_is_small_only_while_compressed_is_refused(strict_server: RunningSe
     assert memory(strict_server) - before < 100
 
 
-def test_large_answers_are_compressed_for_who_takes_it_and_small_ones_for_nobody(
+def test_large_responses_are_compressed_if_accepted_and_small_ones_never(
     strict_server: RunningServer,
 ) -> None:
     with wired(strict_server.target) as wire:

@@ -39,7 +39,7 @@ def short_lived(small_repository: Path, transport: str) -> Iterator[RunningServe
         yield server
 
 
-def test_an_old_connection_is_told_so(short_lived: RunningServer) -> None:
+def test_a_connection_gets_goaway_at_its_maximum_age(short_lived: RunningServer) -> None:
     with wired(short_lived.target) as wire:
         told = [each.error_code for each in wire.events(4 * AGE) if isinstance(each, ConnectionTerminated)]
         assert told[0] == NO_ERROR
@@ -75,9 +75,7 @@ async def test_no_call_is_lost_while_connections_come_and_go(short_lived: Runnin
     assert min(counts) > 1
 
 
-def test_connections_that_grow_too_old_cut_what_is_left_where_there_is_a_limit(
-    small_repository: Path, transport: str
-) -> None:
+def test_calls_are_cut_after_the_grace_period_of_an_aged_connection(small_repository: Path, transport: str) -> None:
     with (
         serving(
             small_repository, transport=transport, max_connection_age_seconds=AGE, max_connection_age_grace_seconds=AGE
@@ -99,9 +97,7 @@ def test_connections_that_grow_too_old_cut_what_is_left_where_there_is_a_limit(
         assert answers(channel)
 
 
-def test_a_server_that_is_told_to_end_finishes_what_it_has_and_takes_no_more(
-    small_repository: Path, transport: str
-) -> None:
+def test_a_server_on_sigterm_finishes_open_calls_and_accepts_no_more(small_repository: Path, transport: str) -> None:
     go_on = threading.Event()
 
     def two() -> Iterator[StreamPredictRequest]:
@@ -132,7 +128,7 @@ def takes_calls(server: RunningServer) -> bool:
             return False
 
 
-def test_the_client_of_the_project_rides_over_the_age_of_its_connections(short_lived: RunningServer) -> None:
+def test_the_project_client_survives_aged_connections(short_lived: RunningServer) -> None:
     with Client(short_lived.target) as ondeck:
         assert not within(3 * AGE, lambda: not ondeck.predict("batted_ball", INSTANCE).outcomes)
 
@@ -148,7 +144,7 @@ class Slow:
         return work
 
 
-async def test_a_call_that_comes_as_the_server_stops_has_the_time_that_calls_get(
+async def test_a_call_that_arrives_during_shutdown_gets_the_drain_time(
     transport: Literal["grpcio", "nghttp2"],
 ) -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]

@@ -26,14 +26,16 @@ def columns(rows: int) -> BatchPredictRequest:
 
 
 @pytest.mark.parametrize("timeout", ["1n", "1u", "0m"])
-def test_a_call_whose_time_is_over_before_it_begins_is_told_so(running_server: RunningServer, timeout: str) -> None:
+def test_a_call_whose_deadline_has_passed_at_start_gets_deadline_exceeded(
+    running_server: RunningServer, timeout: str
+) -> None:
     with wired(running_server.target) as wire:
         answer = wire.ask(framed(BALL.SerializeToString()), PREDICT, ("grpc-timeout", timeout))
         assert answer.status == EXCEEDED.value[0] or answer.reset is not None
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
-def test_a_call_whose_time_ends_while_it_runs_ends_then(channel: grpc.Channel) -> None:
+def test_a_call_whose_deadline_passes_while_it_runs_ends_then(channel: grpc.Channel) -> None:
     begin = time.monotonic()
     with pytest.raises(grpc.RpcError) as failed:
         PredictionServiceStub(channel).BatchPredict(columns(ROWS), timeout=0.02)
@@ -42,9 +44,7 @@ def test_a_call_whose_time_ends_while_it_runs_ends_then(channel: grpc.Channel) -
     assert answers(channel)
 
 
-def test_a_stream_ends_when_its_time_is_over_and_the_server_knows(
-    running_server: RunningServer, channel: grpc.Channel
-) -> None:
+def test_a_stream_ends_at_its_deadline_on_both_sides(running_server: RunningServer, channel: grpc.Channel) -> None:
     before = counted(running_server, STREAM_PREDICT)
     closed = threading.Event()
 
@@ -64,7 +64,7 @@ def test_a_call_without_a_deadline_is_answered(channel: grpc.Channel) -> None:
     assert PredictionServiceStub(channel).Predict(BALL).prediction.outcomes
 
 
-def test_a_time_that_cannot_be_read_does_no_harm(running_server: RunningServer) -> None:
+def test_an_invalid_timeout_header_does_no_harm(running_server: RunningServer) -> None:
     with wired(running_server.target) as wire:
         wire.ask(framed(BALL.SerializeToString()), PREDICT, ("grpc-timeout", "soon"))
         assert wire.ask(framed(BALL.SerializeToString())).status == 0

@@ -39,7 +39,7 @@ def batch(rows: int) -> BatchPredictRequest:
     )
 
 
-def test_a_message_that_is_too_large_is_refused_and_the_connection_goes_on(strict_server: RunningServer) -> None:
+def test_a_too_large_message_is_refused_and_the_connection_stays(strict_server: RunningServer) -> None:
     with alone(strict_server.target) as channel:
         with pytest.raises(grpc.RpcError) as failed:
             PredictionServiceStub(channel).BatchPredict(batch(MEBIBYTE // 8), timeout=SECONDS)
@@ -47,7 +47,7 @@ def test_a_message_that_is_too_large_is_refused_and_the_connection_goes_on(stric
         assert answers(channel)
 
 
-def test_a_question_whose_answer_would_be_too_large_is_refused_in_words(strict_server: RunningServer) -> None:
+def test_a_request_with_a_too_large_response_is_refused_with_a_reason(strict_server: RunningServer) -> None:
     with alone(strict_server.target) as channel:
         with pytest.raises(grpc.RpcError) as failed:
             PredictionServiceStub(channel).BatchPredict(batch(80_000), timeout=SECONDS)
@@ -55,7 +55,7 @@ def test_a_question_whose_answer_would_be_too_large_is_refused_in_words(strict_s
         assert answers(channel)
 
 
-def test_a_clients_own_limit_is_its_own_affair(strict_server: RunningServer) -> None:
+def test_the_receive_limit_of_a_client_concerns_only_its_call(strict_server: RunningServer) -> None:
     with alone(strict_server.target, ("grpc.max_receive_message_length", 1000)) as channel:
         with pytest.raises(grpc.RpcError) as failed:
             PredictionServiceStub(channel).BatchPredict(batch(1000), timeout=SECONDS)
@@ -70,7 +70,7 @@ def test_an_empty_message_is_a_message(strict_server: RunningServer) -> None:
         assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_one_call_more_than_a_connection_may_have_waits_in_the_client(strict_server: RunningServer) -> None:
+def test_a_call_beyond_the_concurrent_stream_limit_waits_in_the_client(strict_server: RunningServer) -> None:
     let_go = threading.Event()
 
     def one_and_wait() -> Iterator[StreamPredictRequest]:
@@ -89,7 +89,7 @@ def test_one_call_more_than_a_connection_may_have_waits_in_the_client(strict_ser
         let_go.set()
 
 
-def test_a_client_that_does_not_wait_has_its_call_refused(strict_server: RunningServer) -> None:
+def test_a_client_that_exceeds_the_stream_limit_gets_refused_stream(strict_server: RunningServer) -> None:
     with wired(strict_server.target) as wire:
         told = next(each for each in wire.events(SECONDS) if isinstance(each, RemoteSettingsChanged))
         assert told.changed_settings[SettingCodes.MAX_CONCURRENT_STREAMS].new_value == MOST
@@ -105,7 +105,7 @@ def test_a_client_that_does_not_wait_has_its_call_refused(strict_server: Running
     assert serves(strict_server.target)
 
 
-def test_a_caller_whose_call_is_over_is_told_to_say_no_more(strict_server: RunningServer) -> None:
+def test_a_finished_call_resets_a_client_that_keeps_sending(strict_server: RunningServer) -> None:
     with wired(strict_server.target) as wire:
         stream = wire.open("/ondeck.v1.Nobody/Listens")
         events = [each for each in wire.events(1) if getattr(each, "stream_id", None) == stream]
@@ -113,7 +113,7 @@ def test_a_caller_whose_call_is_over_is_told_to_say_no_more(strict_server: Runni
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
-def test_a_client_that_pings_too_often_is_sent_away(strict_server: RunningServer) -> None:
+def test_a_client_that_pings_too_often_gets_goaway(strict_server: RunningServer) -> None:
     with wired(strict_server.target) as wire:
         for _ in range(10):
             wire.http.ping(b"are you?")
@@ -122,7 +122,7 @@ def test_a_client_that_pings_too_often_is_sent_away(strict_server: RunningServer
         assert (wire.goaway, wire.ended) == (ENHANCE_YOUR_CALM, True)
 
 
-def test_a_client_that_pings_as_often_as_it_may_stays(running_server: RunningServer) -> None:
+def test_a_client_that_pings_at_the_permitted_rate_stays(running_server: RunningServer) -> None:
     with wired(running_server.target) as wire:
         for _ in range(2):
             wire.http.ping(b"are you?")
@@ -132,7 +132,7 @@ def test_a_client_that_pings_as_often_as_it_may_stays(running_server: RunningSer
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
-def test_a_client_may_ping_for_every_part_of_a_long_answer(strict_server: RunningServer) -> None:
+def test_data_frames_reset_the_ping_strikes(strict_server: RunningServer) -> None:
     with wired(strict_server.target) as wire:
         stream = wire.open(BATCH_PREDICT)
         wire.say(stream, framed(batch(20_000).SerializeToString()), end=True)
@@ -150,7 +150,7 @@ def test_a_client_may_ping_for_every_part_of_a_long_answer(strict_server: Runnin
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
-def test_the_server_pings_a_silent_connection_and_keeps_it_while_it_answers(strict_server: RunningServer) -> None:
+def test_the_server_pings_a_silent_connection_and_keeps_it_while_acknowledged(strict_server: RunningServer) -> None:
     begin = time.monotonic()
     with wired(strict_server.target) as wire:
         pings = (each for each in wire.events(SECONDS) if isinstance(each, PingReceived))
@@ -159,7 +159,7 @@ def test_the_server_pings_a_silent_connection_and_keeps_it_while_it_answers(stri
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
 
 
-def test_a_connection_whose_other_end_is_gone_is_closed(strict_server: RunningServer) -> None:
+def test_a_connection_without_ping_acknowledgements_is_closed(strict_server: RunningServer) -> None:
     with wired(strict_server.target) as wire:
         assert wire.ask(framed(BALL.SerializeToString())).status == 0
         wire.socket.settimeout(SECONDS)

@@ -75,7 +75,7 @@ def throw(target: str, thrown: bytes, *, rest: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", THROWN)
-def test_bytes_that_are_no_call_do_no_harm(unharmed: RunningServer, kind: str) -> None:
+def test_bytes_that_are_not_a_call_do_no_harm(unharmed: RunningServer, kind: str) -> None:
     for number, thrown in enumerate(THROWN[kind]):
         throw(unharmed.target, thrown, rest=number % 2 == 0)
 
@@ -93,7 +93,7 @@ BODIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("path", [PREDICT, STREAM_PREDICT])
-def test_a_message_that_is_cut_off_does_no_harm(unharmed: RunningServer, path: str, body: str) -> None:
+def test_a_truncated_message_does_no_harm(unharmed: RunningServer, path: str, body: str) -> None:
     with wired(unharmed.target) as wire:
         stream = wire.open(path)
         wire.say(stream, BODIES[body])
@@ -105,7 +105,7 @@ def test_a_message_that_is_cut_off_does_no_harm(unharmed: RunningServer, path: s
 
 
 @pytest.mark.parametrize("body", ["no message", "part of a message", "a huge declared length"])
-def test_a_call_that_ends_before_its_message_is_told_so(running_server: RunningServer, body: str) -> None:
+def test_a_call_that_ends_before_its_message_gets_an_error(running_server: RunningServer, body: str) -> None:
     with wired(running_server.target) as wire:
         stream = wire.open(PREDICT)
         wire.say(stream, BODIES[body], end=True)
@@ -135,7 +135,7 @@ def test_a_method_that_is_not_post_is_refused(unharmed: RunningServer, method: s
         ("grpc-status", "0"),
     ],
 )
-def test_a_header_that_makes_no_sense_does_no_harm(unharmed: RunningServer, header: tuple[str, str]) -> None:
+def test_an_invalid_header_does_no_harm(unharmed: RunningServer, header: tuple[str, str]) -> None:
     with wired(unharmed.target) as wire:
         stream = wire.open(PREDICT, header)
         wire.say(stream, GOOD, end=True)
@@ -157,7 +157,7 @@ def test_empty_frames_do_no_harm(unharmed: RunningServer) -> None:
         assert wire.answer(stream).status == 0
 
 
-def test_calls_reset_as_soon_as_they_are_made_do_no_harm(unharmed: RunningServer) -> None:
+def test_calls_reset_at_once_do_no_harm(unharmed: RunningServer) -> None:
     begun = time.monotonic()
     with contextlib.suppress(ConnectionError, grpc.RpcError):
         for _ in range(4):  # a server may hang up on such a caller
@@ -172,7 +172,7 @@ def test_calls_reset_as_soon_as_they_are_made_do_no_harm(unharmed: RunningServer
     assert time.monotonic() - begun < 3 * SECONDS
 
 
-def test_a_call_that_is_refused_and_reset_in_one_breath_leaves_its_connection(unharmed: RunningServer) -> None:
+def test_a_call_refused_and_reset_at_once_keeps_its_connection(unharmed: RunningServer) -> None:
     with wired(unharmed.target) as wire:
         for path in ("/nobody/Nothing", PREDICT):
             stream = wire.http.get_next_available_stream_id()
@@ -183,7 +183,7 @@ def test_a_call_that_is_refused_and_reset_in_one_breath_leaves_its_connection(un
         assert wire.ask(GOOD).status == 0
 
 
-def test_who_breaks_the_protocol_is_hung_up_on_and_its_calls_end_with_it(unharmed: RunningServer) -> None:
+def test_a_protocol_violation_closes_the_connection_and_ends_its_calls(unharmed: RunningServer) -> None:
     before = counted(unharmed, STREAM_PREDICT)
     with wired(unharmed.target) as wire:
         wire.say(wire.open(STREAM_PREDICT), framed(asked(1).SerializeToString()))
@@ -242,7 +242,7 @@ def mutated(seed: bytes) -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize("method", RPCS, ids=lambda method: method.name)
-def test_no_bytes_are_an_error_of_the_server(open_channel: grpc.Channel, method: MethodDescriptor) -> None:
+def test_no_input_bytes_cause_a_server_error(open_channel: grpc.Channel, method: MethodDescriptor) -> None:
     ask = asker(open_channel, method)
     bodies = st.one_of(
         st.binary(max_size=200), mutated(BALL.SerializeToString()), mutated(asked(1).SerializeToString())

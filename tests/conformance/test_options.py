@@ -35,7 +35,7 @@ async def listening(settings: ServerSettings) -> AsyncIterator[str]:
         await carrier.stop(0)
 
 
-async def test_a_call_has_the_window_that_is_set_and_is_not_probed(transport: Transport) -> None:
+async def test_a_stream_has_the_configured_window_without_probing(transport: Transport) -> None:
     def told(target: str) -> tuple[int, int]:
         with wired(target) as wire:
             begun = next(each for each in wire.events(SECONDS) if isinstance(each, RemoteSettingsChanged))
@@ -48,7 +48,7 @@ async def test_a_call_has_the_window_that_is_set_and_is_not_probed(transport: Tr
         assert await asyncio.to_thread(told, target) == (512 * KIBIBYTE, 0)
 
 
-async def test_a_connection_without_calls_is_closed_after_its_time_and_not_before(transport: Transport) -> None:
+async def test_an_idle_connection_is_closed_at_its_limit_and_not_before(transport: Transport) -> None:
     def told(target: str) -> tuple[int | None, int]:
         with wired(target) as wire:
             answered = wire.ask(framed(b""), CHECK).status
@@ -60,7 +60,7 @@ async def test_a_connection_without_calls_is_closed_after_its_time_and_not_befor
         assert await asyncio.to_thread(told, target) == (NOT_FOUND, 0)
 
 
-async def test_a_connection_with_short_calls_is_not_without_calls(transport: Transport) -> None:
+async def test_short_calls_keep_a_connection_from_being_idle(transport: Transport) -> None:
     def told(target: str) -> int | None:
         with wired(target) as wire:
             for _ in range(40):

@@ -20,7 +20,7 @@ OFFERED = {
 
 
 @pytest.mark.parametrize("name", ["", PREDICTION, "models/batted_ball"])
-def test_health_is_told_at_once_and_watched(channel: grpc.Channel, name: str) -> None:
+def test_health_is_reported_at_once_and_watched(channel: grpc.Channel, name: str) -> None:
     health, request = HealthStub(channel), HealthCheckRequest(service=name)
     assert health.Check(request, timeout=SECONDS).status == SERVING  # type: ignore[attr-defined]
     watch = health.Watch(request, timeout=SECONDS)  # type: ignore[attr-defined]
@@ -28,7 +28,7 @@ def test_health_is_told_at_once_and_watched(channel: grpc.Channel, name: str) ->
     watch.cancel()
 
 
-def test_a_name_that_nobody_knows_is_not_found_or_watched_until_it_is(channel: grpc.Channel) -> None:
+def test_an_unknown_name_is_not_found_by_check_and_unknown_by_watch(channel: grpc.Channel) -> None:
     health, request = HealthStub(channel), HealthCheckRequest(service="models/home_runs")
     with pytest.raises(grpc.RpcError) as failed:
         health.Check(request, timeout=SECONDS)  # type: ignore[attr-defined]
@@ -38,7 +38,7 @@ def test_a_name_that_nobody_knows_is_not_found_or_watched_until_it_is(channel: g
     watch.cancel()
 
 
-def test_reflection_lists_what_there_is_and_describes_it(channel: grpc.Channel) -> None:
+def test_reflection_lists_and_describes_the_services(channel: grpc.Channel) -> None:
     database = ProtoReflectionDescriptorDatabase(channel)
     assert set(database.get_services()) >= OFFERED
     service = DescriptorPool(database).FindServiceByName(PREDICTION)  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ def failure(channel: grpc.Channel, request: PredictRequest, **words: object) -> 
     return failed.value
 
 
-def test_a_status_and_its_details_say_the_same(channel: grpc.Channel) -> None:
+def test_a_status_agrees_with_its_details(channel: grpc.Channel) -> None:
     call = failure(channel, PredictRequest(model=SPEC))
     status = rpc_status.from_call(call)
     assert status is not None
@@ -35,7 +35,7 @@ def test_a_status_and_its_details_say_the_same(channel: grpc.Channel) -> None:
     assert [each.field for each in refused.field_violations] == ["batted_ball"]
 
 
-def test_what_is_not_there_is_named_in_the_details(channel: grpc.Channel) -> None:
+def test_a_missing_resource_is_named_in_the_details(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as failed:
         ModelServiceStub(channel).GetModel(GetModelRequest(model=ModelSpec(name="home_runs")), timeout=SECONDS)
     error: Any = failed.value
@@ -51,7 +51,7 @@ def test_what_is_not_there_is_named_in_the_details(channel: grpc.Channel) -> Non
 @pytest.mark.parametrize(
     "path", [f"/{PREDICTION}/PredictTheFuture", "/ondeck.v1.Nothing/Predict", "/Predict", "/", "//", f"/{PREDICTION}/"]
 )
-def test_what_nobody_offers_is_unimplemented(channel: grpc.Channel, path: str) -> None:
+def test_an_unknown_method_is_unimplemented(channel: grpc.Channel, path: str) -> None:
     call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     with pytest.raises(grpc.RpcError) as failed:
         call(b"", timeout=SECONDS)
@@ -62,7 +62,7 @@ def trailing(call: Any) -> dict[str, str | bytes]:
     return dict(call.trailing_metadata() or ())
 
 
-def test_a_callers_correlation_id_comes_back_whether_the_call_succeeds_or_fails(channel: grpc.Channel) -> None:
+def test_a_correlation_id_is_returned_on_success_and_failure(channel: grpc.Channel) -> None:
     sent = ((CORRELATION, "at-bat 7"),)
     _, call = PredictionServiceStub(channel).Predict.with_call(BALL, metadata=sent, timeout=SECONDS)
     assert trailing(call)[CORRELATION] == "at-bat 7"
@@ -70,7 +70,7 @@ def test_a_callers_correlation_id_comes_back_whether_the_call_succeeds_or_fails(
 
 
 @pytest.mark.parametrize("sent", [(), ((CORRELATION, ""),), ((CORRELATION, "x" * 1000),)])
-def test_a_failed_call_without_a_fitting_correlation_id_gets_one(
+def test_a_failed_call_without_a_valid_correlation_id_gets_one(
     channel: grpc.Channel, sent: tuple[tuple[str, str], ...]
 ) -> None:
     first, second = (trailing(failure(channel, PredictRequest(), metadata=sent))[CORRELATION] for _ in "12")
@@ -88,21 +88,19 @@ def test_a_failed_call_without_a_fitting_correlation_id_gets_one(
         (("x-long", "y" * 4000),),
     ],
 )
-def test_metadata_that_nobody_asked_for_does_no_harm(
-    channel: grpc.Channel, sent: tuple[tuple[str, str | bytes], ...]
-) -> None:
+def test_unknown_metadata_does_no_harm(channel: grpc.Channel, sent: tuple[tuple[str, str | bytes], ...]) -> None:
     answer, call = PredictionServiceStub(channel).Predict.with_call(BALL, metadata=sent, timeout=SECONDS)
     assert answer.prediction.outcomes
     assert call.code() is grpc.StatusCode.OK
 
 
-def test_metadata_that_is_too_large_fails_its_call_and_no_other(channel: grpc.Channel) -> None:
+def test_too_large_metadata_fails_only_its_call(channel: grpc.Channel) -> None:
     call = failure(channel, BALL, metadata=(("x-long", "y" * 40_000),))
     assert call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert answers(channel)
 
 
-def test_metadata_beyond_all_measure_fails_its_call_and_perhaps_its_connection(channel: grpc.Channel) -> None:
+def test_huge_metadata_fails_its_call_or_its_connection(channel: grpc.Channel) -> None:
     call = failure(channel, BALL, metadata=(("x-long", "y" * 100_000),))
     assert call.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
     assert within(SECONDS, lambda: answers(channel))

@@ -20,13 +20,13 @@ CONNECTIONS, STREAMS_OF_EACH = 20, 100
 
 
 @pytest.mark.parametrize("count", [0, 1, 1000])
-def test_who_has_sent_everything_gets_every_answer_and_then_the_end(channel: grpc.Channel, count: int) -> None:
+def test_a_half_closed_stream_gets_every_response_and_then_the_status(channel: grpc.Channel, count: int) -> None:
     call = PredictionServiceStub(channel).StreamPredict(map(asked, range(count)), timeout=SECONDS)
     assert [each.id for answer in call for each in answer.answers] == [str(number) for number in range(count)]
     assert call.code() is grpc.StatusCode.OK
 
 
-def test_an_answer_comes_before_the_next_question(channel: grpc.Channel) -> None:
+def test_a_response_arrives_before_the_next_request(channel: grpc.Channel) -> None:
     answered = threading.Semaphore(1)
 
     def one_by_one() -> Iterator[StreamPredictRequest]:
@@ -41,7 +41,7 @@ def test_an_answer_comes_before_the_next_question(channel: grpc.Channel) -> None
     assert found == [str(number) for number in range(20)]
 
 
-def test_what_cannot_be_answered_leaves_the_stream_open(channel: grpc.Channel) -> None:
+def test_an_invalid_instance_leaves_the_stream_open(channel: grpc.Channel) -> None:
     questions = [asked(0), StreamPredictRequest(id="1", model=SPEC), asked(2)]
     call = PredictionServiceStub(channel).StreamPredict(iter(questions), timeout=SECONDS)
     found = [(each.id, each.HasField("error")) for answer in call for each in answer.answers]
@@ -49,7 +49,7 @@ def test_what_cannot_be_answered_leaves_the_stream_open(channel: grpc.Channel) -
     assert call.code() is grpc.StatusCode.OK
 
 
-def test_a_reader_who_does_not_read_is_not_read_from(running_server: RunningServer) -> None:
+def test_a_client_that_does_not_read_gets_backpressure(running_server: RunningServer) -> None:
     before = memory(running_server)
     readers, most = 3, 60_000
     sent = [0] * readers
@@ -76,7 +76,7 @@ def test_a_reader_who_does_not_read_is_not_read_from(running_server: RunningServ
             call.cancel()
 
 
-async def test_two_thousand_streams_are_open_at_a_time_and_each_is_answered(running_server: RunningServer) -> None:
+async def test_two_thousand_open_streams_are_each_answered(running_server: RunningServer) -> None:
     channels = [grpc.aio.insecure_channel(running_server.target, [OWN_CONNECTION]) for _ in range(CONNECTIONS)]
     try:
         calls = [

@@ -62,19 +62,19 @@ def test_a_client_that_trusts_the_authority_is_answered(secured_server: RunningS
         assert answers(channel)
 
 
-def test_a_client_that_does_not_secure_the_connection_gets_no_answer(secured_server: RunningServer) -> None:
+def test_a_plaintext_client_gets_no_response(secured_server: RunningServer) -> None:
     with grpc.insecure_channel(secured_server.target) as channel:
         assert refused(channel) is grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_client_that_trusts_another_authority_gets_no_answer(
+def test_a_client_that_trusts_another_authority_gets_no_response(
     secured_server: RunningServer, untrusted_authority: Authority
 ) -> None:
     with grpc.secure_channel(secured_server.target, untrusted_authority.credentials()) as channel:
         assert refused(channel) is grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_secured_client_gets_no_answer_where_nothing_is_secured(
+def test_a_tls_client_gets_no_response_from_a_plaintext_server(
     running_server: RunningServer, authority: Authority
 ) -> None:
     with grpc.secure_channel(running_server.target, authority.credentials()) as channel:
@@ -88,9 +88,7 @@ def test_a_client_with_a_certificate_of_the_authority_is_answered(
         assert answers(channel)
 
 
-def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(
-    asking_server: RunningServer, authority: Authority
-) -> None:
+def test_a_client_without_a_required_certificate_is_refused(asking_server: RunningServer, authority: Authority) -> None:
     with grpc.secure_channel(asking_server.target, authority.credentials()) as channel:
         assert refused(channel) is grpc.StatusCode.UNAVAILABLE
 
@@ -121,7 +119,7 @@ class WhoAmI:
         ((), None, "nobody"),
     ],
 )
-async def test_a_handler_sees_who_calls(
+async def test_a_handler_sees_the_identity_of_its_caller(
     authority: Authority,
     own: Pair,
     transport: Literal["grpcio", "nghttp2"],
@@ -177,7 +175,7 @@ def moved_over(new: Path, old: Path) -> None:
     os.replace(new, old)  # noqa: PTH105  as a renewal does: at once
 
 
-def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never(
+def test_a_renewed_certificate_is_used_without_restart_and_an_invalid_one_never(
     small_repository: Path, transport: str, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path / "first")
@@ -201,9 +199,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
         assert answers(kept)
 
 
-def test_the_command_line_and_the_client_speak_to_a_server_that_asks_who_they_are(
-    asking_server: RunningServer, authority: Authority
-) -> None:
+def test_the_command_line_and_the_client_support_mutual_tls(asking_server: RunningServer, authority: Authority) -> None:
     shown = authority.sign("scout.example")
     words = [
         "predict",
@@ -221,13 +217,13 @@ def test_the_command_line_and_the_client_speak_to_a_server_that_asks_who_they_ar
     assert "answered by batted_ball" in done.stdout
 
 
-def test_a_key_without_its_certificate_is_refused_in_words(authority: Authority, own: Pair) -> None:
+def test_a_key_without_its_certificate_is_refused_with_a_reason(authority: Authority, own: Pair) -> None:
     server = ServerAddress(target=None, ca=authority.file, certificate=None, key=own.key)
     with pytest.raises(ServerCallError, match="a certificate needs its key, and a key its certificate"):
         credentials_for(server)
 
 
-def test_a_server_that_cannot_secure_its_connections_does_not_start_and_says_why(
+def test_a_server_with_unusable_certificates_does_not_start_and_gives_the_reason(
     small_repository: Path, own: Pair
 ) -> None:
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(small_repository), "--port", "0"]

@@ -141,7 +141,9 @@ def test_every_reason_of_the_contract_is_provoked_or_named_here() -> None:
 
 
 @pytest.mark.parametrize(("rpc", "row", "cell"), PROVOKED, ids=[f"{rpc}-{row.name}" for rpc, row, _ in PROVOKED])
-def test_what_happened_is_told_as_the_table_promises(servers: Servers, rpc: str, row: Row, cell: Provoked) -> None:
+def test_every_error_has_the_status_and_details_of_the_table(
+    servers: Servers, rpc: str, row: Row, cell: Provoked
+) -> None:
     asked = servers(cell.server)
     correlation_id = secrets.token_hex(8)
     told = provoke(asked, rpc, cell, correlation_id)
@@ -308,6 +310,6 @@ def await_in_log(log: Path, correlation_id: str) -> None:
     assert "Traceback" in log.read_text()
 
 
-def test_no_trouble_has_stopped_a_server(servers: Servers) -> None:
+def test_every_server_still_serves_after_the_error_table(servers: Servers) -> None:
     answered = ask(servers("broken"), "grpc.health.v1.Health/Check", Provoked(reason="", says=""), "after all")
     assert answered is None

@@ -28,13 +28,13 @@ def test_the_import_rule_knows_every_package_that_ships(root: Path, workshop: Wo
     assert set(workshop["tool"]["importlinter"]["root_packages"]) == shipped
 
 
-def test_inside_each_package_the_layers_are_exhaustive(workshop: Workshop) -> None:
+def test_the_layers_of_each_package_are_exhaustive(workshop: Workshop) -> None:
     contracts = workshop["tool"]["importlinter"]["contracts"]
     ruled = {name for contract in contracts if contract.get("exhaustive") for name in contract["containers"]}
     assert ruled == set(workshop["tool"]["importlinter"]["root_packages"]) - {"inference", "ondeck"}
 
 
-def test_make_alone_lists_every_target_with_a_line(root: Path) -> None:
+def test_make_without_a_target_lists_every_target(root: Path) -> None:
     makefile = (root / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     assert phony is not None
@@ -44,12 +44,12 @@ def test_make_alone_lists_every_target_with_a_line(root: Path) -> None:
     assert {"run", "test", "check", "gen", "train", "bench", "setup"} <= set(lines)
 
 
-def test_constraints_hold_exact_versions_and_no_address(root: Path) -> None:
+def test_constraints_are_exact_versions_without_urls(root: Path) -> None:
     lines = [line for line in (root / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_]+", line)] == []
 
 
-def test_every_dependency_of_ours_is_pinned(root: Path, workshop: Workshop) -> None:
+def test_every_dependency_is_pinned(root: Path, workshop: Workshop) -> None:
     pins = {
         re.split("==", line)[0].lower().replace("_", "-")
         for line in (root / "constraints.txt").read_text().splitlines()

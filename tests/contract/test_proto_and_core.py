@@ -22,7 +22,7 @@ from ondeck_core.statcast.schema import NAMES
         (OutfieldAlignment, "OutfieldAlignment", "OUTFIELD_ALIGNMENT_"),
     ],
 )
-def test_a_code_has_the_same_number_here_and_on_the_wire(ours: type[IntEnum], theirs: str, prefix: str) -> None:
+def test_an_enum_code_has_the_same_number_in_core_and_proto(ours: type[IntEnum], theirs: str, prefix: str) -> None:
     numbers = {
         value.name.removeprefix(prefix): value.number
         for value in instances_pb2.DESCRIPTOR.enum_types_by_name[theirs].values
@@ -32,7 +32,7 @@ def test_a_code_has_the_same_number_here_and_on_the_wire(ours: type[IntEnum], th
 
 
 @pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
-def test_an_instance_has_the_same_fields_here_and_on_the_wire(instance: InstanceType) -> None:
+def test_an_instance_has_the_same_fields_in_core_and_proto(instance: InstanceType) -> None:
     single = instances_pb2.DESCRIPTOR.message_types_by_name[instance.message].fields
     columns = instances_pb2.DESCRIPTOR.message_types_by_name[f"{instance.message}Columns"].fields
     assert instance.names == tuple(field.name for field in single) == tuple(field.name for field in columns)
@@ -44,7 +44,7 @@ def test_an_instance_has_the_same_fields_here_and_on_the_wire(instance: Instance
 
 
 @pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
-def test_fields_bear_statcasts_own_names(instance: InstanceType) -> None:
+def test_fields_have_statcast_names(instance: InstanceType) -> None:
     assert set(instance.names) - set(NAMES) <= {"spray_angle", "park"}
 
 
@@ -64,7 +64,7 @@ def comments(source: Path) -> dict[str, str]:
     return found
 
 
-def test_the_ranges_in_the_contracts_comments_are_those_that_are_enforced(root: Path) -> None:
+def test_the_ranges_in_the_proto_comments_are_enforced(root: Path) -> None:
     said = comments(root / "proto" / "ondeck" / "v1" / "instances.proto")
     for instance in INSTANCE_TYPES:
         for field in (each for each in instance.fields if each.codes is None and not each.flag):
@@ -73,7 +73,7 @@ def test_the_ranges_in_the_contracts_comments_are_those_that_are_enforced(root: 
             assert ("Required." in comment) == field.required, field.name
 
 
-def test_every_reason_says_with_which_status_it_comes(root: Path) -> None:
+def test_every_error_reason_names_its_status(root: Path) -> None:
     said = comments(root / "proto" / "ondeck" / "v1" / "error_reason.proto")
     statuses = (
         "INVALID_ARGUMENT",

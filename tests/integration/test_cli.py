@@ -24,7 +24,7 @@ def probability(text: str, outcome: str) -> float:
 
 
 @pytest.mark.parametrize("task", ["batted-ball", "batted_ball"])
-def test_a_person_asks_and_gets_outcomes_figures_and_who_answered(running_server: RunningServer, task: str) -> None:
+def test_predict_prints_outcomes_derived_stats_and_version(running_server: RunningServer, task: str) -> None:
     done = ondeck("predict", task, *BALL, "--stand", "r", "--target", running_server.target)
     assert done.returncode == 0, done.stderr
     assert sum(probability(done.stdout, each) for each in ("out", "single", "double", "triple", "home_run")) == (
@@ -34,7 +34,7 @@ def test_a_person_asks_and_gets_outcomes_figures_and_who_answered(running_server
     assert done.stdout.splitlines()[-1].startswith("answered by batted_ball, version 1 (production), ")
 
 
-def test_fields_may_be_written_either_way(running_server: RunningServer) -> None:
+def test_fields_may_be_options_or_arguments(running_server: RunningServer) -> None:
     either = [
         ondeck("predict", "called_strike", *words, "--target", running_server.target).stdout
         for words in (("--plate-x", "0.5", "--plate-z", "2.5"), ("--plate_x", "0.5", "--plate_z", "2.5"))
@@ -42,12 +42,12 @@ def test_fields_may_be_written_either_way(running_server: RunningServer) -> None
     assert either[0] == either[1] != ""
 
 
-def test_the_server_is_found_by_the_settings_it_was_started_with(running_server: RunningServer) -> None:
+def test_the_server_is_found_by_its_own_settings(running_server: RunningServer) -> None:
     port = running_server.target.rpartition(":")[2]
     assert ondeck("predict", "batted-ball", *BALL, ONDECK_PORT=port, ONDECK_HOST="0.0.0.0").returncode == 0  # noqa: S104  as a server would listen
 
 
-def test_the_whole_answer_can_be_had_as_json(running_server: RunningServer) -> None:
+def test_predict_prints_the_whole_response_as_json(running_server: RunningServer) -> None:
     done = ondeck("predict", "batted-ball", *BALL, "--json", "--target", running_server.target)
     answer = json.loads(done.stdout)
     assert [each["outcome"] for each in answer["outcomes"]] == ["out", "single", "double", "triple", "home_run"]
@@ -67,7 +67,7 @@ def test_the_whole_answer_can_be_had_as_json(running_server: RunningServer) -> N
         (("home-runs",), 2, "there are: batted_ball, called_strike"),
     ],
 )
-def test_what_is_wrong_is_said_in_the_persons_own_words(
+def test_an_invalid_option_is_reported_by_its_name(
     running_server: RunningServer, words: tuple[str, ...], code: int, told: str
 ) -> None:
     done = ondeck("predict", *words, ONDECK_PORT=running_server.target.rpartition(":")[2])
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_said_in_the_persons_own_words(
     assert "Traceback" not in done.stderr
 
 
-def test_where_nobody_answers_it_is_said_how_to_start_a_server() -> None:
+def test_without_a_server_the_error_names_the_command_that_starts_one() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{reserved.getsockname()[1]}"
@@ -85,7 +85,7 @@ def test_where_nobody_answers_it_is_said_how_to_start_a_server() -> None:
     assert done.stderr == f"error: no Ondeck server answers at {target}; start one with: ondeck up\n"
 
 
-def test_models_are_listed_for_people_and_for_programs(running_server: RunningServer) -> None:
+def test_models_are_listed_as_a_table_and_as_json(running_server: RunningServer) -> None:
     table = ondeck("models", "list", "--target", running_server.target)
     listed = ondeck("models", "list", "--json", "--target", running_server.target)
     assert [each["name"] for each in json.loads(listed.stdout)] == sorted(TASKS)
@@ -111,13 +111,13 @@ def test_models_are_listed_for_people_and_for_programs(running_server: RunningSe
         ("models", "compare"),
     ],
 )
-def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+def test_every_command_has_a_help_text(words: tuple[str, ...]) -> None:
     done = ondeck(*words, "--help")
     assert done.returncode == 0
     assert "Usage: ondeck" in done.stdout
 
 
-def test_an_unknown_log_level_is_refused_with_those_there_are() -> None:
+def test_an_unknown_log_level_is_refused_with_the_valid_ones() -> None:
     done = ondeck("models", "list", ONDECK_LOG_LEVEL="loud")
     assert done.returncode == 2
     assert "debug" in done.stderr

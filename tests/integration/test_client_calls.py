@@ -59,7 +59,7 @@ def balls(count: int) -> Iterator[tuple[str, BattedBall]]:
         yield f"ball {number}", BattedBall(launch_speed=speed, launch_angle=20)
 
 
-def test_one_instance_gets_every_outcome_the_figures_and_who_answered(client: Client) -> None:
+def test_one_instance_gets_outcomes_derived_stats_and_version(client: Client) -> None:
     prediction = client.predict("batted_ball", BALL)
     assert [each.outcome for each in prediction.outcomes] == OUTCOMES
     assert math.isclose(sum(probabilities(prediction)), 1, abs_tol=1e-5)
@@ -68,13 +68,13 @@ def test_one_instance_gets_every_outcome_the_figures_and_who_answered(client: Cl
     assert prediction.answered_by.alias == "production"
 
 
-def test_a_pitch_is_asked_by_the_same_method(client: Client) -> None:
+def test_a_pitch_is_predicted_by_the_same_method(client: Client) -> None:
     prediction = client.predict("called_strike", PITCH)
     assert [each.outcome for each in prediction.outcomes] == ["ball", "called_strike"]
     assert prediction.called_strike.strike_probability == probabilities(prediction)[1]
 
 
-def test_a_version_may_be_named_by_number_or_by_alias_and_not_by_both(client: Client) -> None:
+def test_a_version_is_named_by_number_or_alias_and_not_both(client: Client) -> None:
     by_number = client.predict("batted_ball", BALL, version=1)
     by_alias = client.predict("batted_ball", BALL, alias="production")
     assert (by_number.answered_by.alias, by_alias.answered_by.alias) == ("", "production")
@@ -83,7 +83,7 @@ def test_a_version_may_be_named_by_number_or_by_alias_and_not_by_both(client: Cl
         client.predict("batted_ball", BALL, version=1, alias="production")
 
 
-def test_a_batch_answers_row_by_row_as_single_calls_do(client: Client) -> None:
+def test_a_batch_equals_single_calls_row_by_row(client: Client) -> None:
     columns = BattedBallColumns(launch_speed=speeds(50), launch_angle=[20.0] * 50)
     answer = client.batch_predict("batted_ball", columns)
     width = len(answer.outcomes)
@@ -96,7 +96,7 @@ def test_a_batch_answers_row_by_row_as_single_calls_do(client: Client) -> None:
         assert answer.batted_balls.xba[row] == pytest.approx(alone.batted_ball.xba, abs=1e-6)
 
 
-def test_a_stream_answers_in_order_and_goes_on_after_an_instance_that_cannot_be_answered(client: Client) -> None:
+def test_a_stream_answers_in_order_and_continues_after_an_invalid_instance(client: Client) -> None:
     asked = [("good", BALL), ("no angle", BattedBall(launch_speed=90)), ("good again", BALL)]
     answers = list(client.stream("batted_ball", asked))
     assert [each.id for each in answers] == ["good", "no angle", "good again"]
@@ -110,7 +110,7 @@ def test_a_long_stream_keeps_its_order(client: Client) -> None:
     assert [each.id for each in answers] == [name for name, _ in balls(2000)]
 
 
-def test_an_answer_comes_before_the_next_instance_is_asked(client: Client) -> None:
+def test_an_answer_arrives_before_the_next_instance_is_read(client: Client) -> None:
     answered = threading.Event()
 
     def one_after_the_other() -> Iterator[tuple[str, BattedBall]]:
@@ -125,7 +125,7 @@ def test_an_answer_comes_before_the_next_instance_is_asked(client: Client) -> No
     assert [each.id for each in heard] == ["first", "second"]
 
 
-def test_an_error_of_the_callers_own_instances_is_raised_after_the_answers_before_it(client: Client) -> None:
+def test_an_error_of_the_instance_iterator_is_raised_after_earlier_answers(client: Client) -> None:
     def broken() -> Iterator[tuple[str, BattedBall]]:
         yield "first", BALL
         raise LookupError("the radar went out")
@@ -136,7 +136,7 @@ def test_an_error_of_the_callers_own_instances_is_raised_after_the_answers_befor
         next(answers)
 
 
-def test_a_stream_that_is_left_early_ends_its_call_at_the_server(client: Client, running_server: RunningServer) -> None:
+def test_closing_a_stream_early_ends_its_call_at_the_server(client: Client, running_server: RunningServer) -> None:
     left = threading.Event()
 
     def until_left() -> Iterator[tuple[str, BattedBall]]:
@@ -165,7 +165,7 @@ def cancelled_streams(server: RunningServer) -> float:
     return float(counted[0]) if counted else 0.0
 
 
-def test_models_are_listed_with_what_they_claim(client: Client) -> None:
+def test_models_are_listed_with_their_manifests(client: Client) -> None:
     listed = {each.name: each for each in client.models()}
     assert sorted(listed) == ["batted_ball", "called_strike", "pitch_outcome", "whiff"]
     assert client.model("batted_ball") == listed["batted_ball"]
@@ -178,7 +178,7 @@ def assert_loaded(model: Model) -> None:
     assert "production" in model.aliases
 
 
-def test_a_refused_instance_tells_the_reason_and_each_field(client: Client) -> None:
+def test_a_refused_instance_has_the_reason_and_each_field(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         client.predict("batted_ball", BattedBall(launch_speed=900))
     assert reason_of(refused.value) == ErrorReason.ERROR_REASON_INVALID_FIELD
@@ -189,27 +189,27 @@ def test_a_refused_instance_tells_the_reason_and_each_field(client: Client) -> N
     assert correlation_id_of(refused.value) != ""
 
 
-def test_an_unknown_model_tells_its_reason_and_no_fields(client: Client) -> None:
+def test_an_unknown_model_has_its_reason_and_no_fields(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         client.predict("crystal_ball", BALL)
     assert reason_of(refused.value) == ErrorReason.ERROR_REASON_MODEL_NOT_FOUND
     assert violations_of(refused.value) == []
 
 
-def test_a_wrong_kind_of_columns_is_refused_as_such(client: Client) -> None:
+def test_columns_of_another_instance_type_are_refused(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         client.batch_predict("batted_ball", PitchColumns(plate_x=[0], plate_z=[2.5]))
     assert reason_of(refused.value) == ErrorReason.ERROR_REASON_WRONG_INSTANCE
 
 
-def test_a_batch_larger_than_the_client_may_send_never_leaves_it(running_server: RunningServer) -> None:
+def test_a_batch_above_the_send_limit_is_not_sent(running_server: RunningServer) -> None:
     columns = BattedBallColumns(launch_speed=speeds(1000), launch_angle=[20.0] * 1000)
     with Client(running_server.target, max_message_bytes=1000) as small, pytest.raises(grpc.RpcError) as refused:
         small.batch_predict("batted_ball", columns)
     assert "StatusCode.RESOURCE_EXHAUSTED" in repr(refused.value)
 
 
-async def test_the_async_client_answers_as_the_sync_one(async_client: AsyncClient, client: Client) -> None:
+async def test_the_async_client_returns_what_the_sync_one_does(async_client: AsyncClient, client: Client) -> None:
     assert await async_client.predict("batted_ball", BALL) == client.predict("batted_ball", BALL)
     assert await async_client.models() == client.models()
     assert await async_client.model("called_strike") == client.model("called_strike")
@@ -227,7 +227,7 @@ async def test_an_async_stream_takes_plain_and_async_iterables_and_keeps_order(a
     assert [answer.id async for answer in async_client.stream("batted_ball", awaited())] == expected
 
 
-async def test_an_async_error_of_the_callers_own_instances_is_raised_after_the_answers(
+async def test_an_error_of_the_async_iterator_is_raised_after_earlier_answers(
     async_client: AsyncClient,
 ) -> None:
     async def broken() -> AsyncIterator[tuple[str, BattedBall]]:
@@ -240,7 +240,7 @@ async def test_an_async_error_of_the_callers_own_instances_is_raised_after_the_a
         await anext(answers)
 
 
-async def test_async_errors_tell_the_same(async_client: AsyncClient) -> None:
+async def test_async_errors_have_the_same_details(async_client: AsyncClient) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await async_client.predict("called_strike", Pitch(plate_x=math.nan, plate_z=2.5))
     assert reason_of(refused.value) == ErrorReason.ERROR_REASON_INVALID_FIELD

@@ -71,7 +71,7 @@ def restartable_server(root: Path) -> Iterator[RestartableServer]:
         server.settle()
 
 
-def test_a_server_killed_and_started_again_leaves_no_gap_and_no_duplicate_in_a_stream(
+def test_a_restarted_server_leaves_no_gap_or_duplicate_in_a_stream(
     restartable_server: RestartableServer,
 ) -> None:
     heard: list[StreamAnswer] = []
@@ -83,7 +83,7 @@ def test_a_server_killed_and_started_again_leaves_no_gap_and_no_duplicate_in_a_s
     assert_complete(heard)
 
 
-async def test_on_asyncio_neither(restartable_server: RestartableServer) -> None:
+async def test_a_restarted_server_leaves_no_gap_or_duplicate_on_asyncio(restartable_server: RestartableServer) -> None:
     heard: list[StreamAnswer] = []
     async with AsyncClient(restartable_server.target) as client:
         async for answer in client.stream("batted_ball", balls_awaited(0.002)):
@@ -132,7 +132,7 @@ def answered(server: RunningServer) -> float:
 
 
 @pytest.mark.parametrize(("health", "share"), [("", 0), ("models/whiff", 0), ("models/batted_ball", 20), (None, 20)])
-def test_calls_go_round_among_the_replicas_that_serve(
+def test_calls_are_balanced_over_the_serving_replicas(
     well: RunningServer, unwell: RunningServer, health: str | None, share: int
 ) -> None:
     before = answered(well), answered(unwell)
@@ -146,7 +146,7 @@ def test_calls_go_round_among_the_replicas_that_serve(
     assert answered(well) + answered(unwell) == sum(before) + 41
 
 
-def test_where_no_replica_serves_the_error_says_so(unwell: RunningServer) -> None:
+def test_without_a_serving_replica_the_call_fails_with_the_reason(unwell: RunningServer) -> None:
     with Client(unwell.target) as client, pytest.raises(grpc.RpcError, match="unhealthy"):
         client.predict("batted_ball", BALL)
 

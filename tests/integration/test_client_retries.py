@@ -106,14 +106,14 @@ def code_of(error: object) -> grpc.StatusCode:
     return code
 
 
-def test_a_call_is_tried_again_while_the_server_is_unavailable() -> None:
+def test_a_call_is_retried_while_the_server_is_unavailable() -> None:
     service = FailingService(failures=2)
     with listening(service) as target, Client(target, health=None) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
     assert len(service.times_left) == 3
 
 
-async def test_the_async_client_tries_again_too() -> None:
+async def test_the_async_client_retries_as_well() -> None:
     service = FailingService(failures=2)
     with listening(service) as target:
         async with AsyncClient(target, health=None) as client:
@@ -121,7 +121,7 @@ async def test_the_async_client_tries_again_too() -> None:
     assert len(service.times_left) == 3
 
 
-def test_four_tries_are_all_there_are() -> None:
+def test_a_call_is_attempted_at_most_four_times() -> None:
     service = FailingService(failures=99)
     with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
@@ -129,7 +129,7 @@ def test_four_tries_are_all_there_are() -> None:
     assert len(service.times_left) == 4
 
 
-def test_a_server_that_asks_for_time_gets_it() -> None:
+def test_a_retry_waits_for_the_pushback_of_the_server() -> None:
     service = FailingService(failures=1, pushback="700")
     with listening(service) as target, Client(target, health=None) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
@@ -137,7 +137,7 @@ def test_a_server_that_asks_for_time_gets_it() -> None:
     assert 0.7 <= second - first < 5
 
 
-def test_a_server_that_wants_no_other_try_gets_none() -> None:
+def test_a_negative_pushback_prevents_a_retry() -> None:
     service = FailingService(failures=1, pushback="-1")
     with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
@@ -157,7 +157,7 @@ def test_a_server_that_wants_no_other_try_gets_none() -> None:
         grpc.StatusCode.ABORTED,
     ],
 )
-def test_no_other_status_is_tried_again(code: grpc.StatusCode) -> None:
+def test_no_other_status_is_retried(code: grpc.StatusCode) -> None:
     service = FailingService(code=code, failures=2)
     with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
@@ -165,7 +165,7 @@ def test_no_other_status_is_tried_again(code: grpc.StatusCode) -> None:
     assert len(service.times_left) == 1
 
 
-def test_every_call_carries_a_deadline_and_a_call_may_set_its_own() -> None:
+def test_every_call_has_a_deadline_that_it_may_override() -> None:
     service = FailingService()
     with listening(service) as target, Client(target, health=None, timeout=7) as client:
         client.predict("batted_ball", BALL)
@@ -173,7 +173,7 @@ def test_every_call_carries_a_deadline_and_a_call_may_set_its_own() -> None:
     assert [left is not None and round(left) for left in service.times_left] == [7, 3]
 
 
-def test_a_late_answer_is_a_deadline_exceeded() -> None:
+def test_a_late_response_is_deadline_exceeded() -> None:
     with (
         listening(FailingService(seconds=1)) as target,
         Client(target, health=None, timeout=0.1) as client,
@@ -183,7 +183,7 @@ def test_a_late_answer_is_a_deadline_exceeded() -> None:
     assert code_of(late.value) is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_where_no_server_is_the_call_fails_soon_and_nobody_gave_a_reason(free_port: int) -> None:
+def test_without_a_server_the_call_fails_soon_and_has_no_error_reason(free_port: int) -> None:
     with Client(f"127.0.0.1:{free_port}") as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
@@ -192,7 +192,7 @@ def test_where_no_server_is_the_call_fails_soon_and_nobody_gave_a_reason(free_po
     assert correlation_id_of(failed.value) == ""
 
 
-def test_a_client_that_waits_for_ready_meets_a_server_that_starts_later(free_port: int) -> None:
+def test_a_call_with_wait_for_ready_reaches_a_server_that_starts_later(free_port: int) -> None:
     answers: list[Prediction] = []
 
     def ask() -> None:
@@ -207,7 +207,7 @@ def test_a_client_that_waits_for_ready_meets_a_server_that_starts_later(free_por
 
 
 @pytest.mark.parametrize(("pushback", "expected"), [("", 1.5), ("250", 0.25), ("-1", math.inf), ("soon", math.inf)])
-def test_when_to_try_again_is_read_from_what_the_server_says(pushback: str, expected: float) -> None:
+def test_the_retry_delay_is_read_from_pushback_or_retry_info(pushback: str, expected: float) -> None:
     packed = Packed()
     packed.Pack(RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000)))
     details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
@@ -226,7 +226,9 @@ def test_when_to_try_again_is_read_from_what_the_server_says(pushback: str, expe
         ("proxy.example", "QUEUE_FULL", ErrorReason.ERROR_REASON_UNSPECIFIED),
     ],
 )
-def test_a_reason_counts_if_it_is_ours_and_known(domain: str, reason: str, expected: "ErrorReason.ValueType") -> None:
+def test_an_error_reason_counts_only_from_the_projects_domain(
+    domain: str, reason: str, expected: "ErrorReason.ValueType"
+) -> None:
     packed = Packed()
     packed.Pack(ErrorInfo(reason=reason, domain=domain))
     details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()

@@ -50,7 +50,7 @@ def run(command: object, *words: str | Path) -> Result:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_version_is_judged_on_files_with_every_figure_at_the_top(models: Path, later: Path, name: str) -> None:
+def test_a_version_is_evaluated_on_files_with_every_figure_at_the_top(models: Path, later: Path, name: str) -> None:
     done = run(evaluate, name.replace("_", "-"), later, "--model-repository", models, "--json")
     assert done.exit_code == 0, done.exception
     told = json.loads(done.stdout)
@@ -64,7 +64,7 @@ def test_a_version_is_judged_on_files_with_every_figure_at_the_top(models: Path,
     assert told["intervals"]["ece"]["high"] > 0
 
 
-def test_the_figures_are_those_of_the_served_graph_on_those_rows(models: Path, later: Path) -> None:
+def test_the_metrics_are_those_of_the_served_graph_on_those_rows(models: Path, later: Path) -> None:
     told = json.loads(run(evaluate, "whiff", later, "--model-repository", models, "--json").stdout)
     rows = dataset_of(TASKS["whiff"], rows_of_files([later], TASKS["whiff"]))
     labels, given = rows.labels, open_version(models, TASKS["whiff"]).graph.probabilities(rows.features)
@@ -72,7 +72,7 @@ def test_the_figures_are_those_of_the_served_graph_on_those_rows(models: Path, l
     assert told["log_loss"] == pytest.approx(-np.log(given[np.arange(len(labels)), labels]).mean(), rel=1e-6)
 
 
-def test_the_report_is_written_with_its_picture_and_what_has_shifted(models: Path, later: Path, tmp_path: Path) -> None:
+def test_the_report_is_written_with_its_plot_and_the_drift(models: Path, later: Path, tmp_path: Path) -> None:
     done = run(evaluate, "batted_ball", later, "--model-repository", models)
     folder = tmp_path / "home" / "evaluations" / "batted_ball" / "1" / "2022-09-01_2022-09-14"
     assert f"written to {folder}" in done.stdout
@@ -84,7 +84,7 @@ def test_the_report_is_written_with_its_picture_and_what_has_shifted(models: Pat
     assert (folder / "reliability.svg").read_text().startswith("<?xml")
 
 
-def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_path: Path) -> None:
+def test_days_of_the_fit_window_are_left_out_or_flagged(models: Path, tmp_path: Path) -> None:
     fitted = tmp_path / "fitted.csv"
     fitted.write_bytes(as_csv(sample_cells(date(2022, 8, 29), days=7, games=3, seed=5)))
     told = json.loads(run(evaluate, "whiff", fitted, "--model-repository", models, "--json").stdout)
@@ -98,7 +98,7 @@ def test_days_that_it_was_fitted_on_are_left_out_or_flagged(models: Path, tmp_pa
     assert "--include-fitted" in str(none.exception)
 
 
-def test_what_cannot_be_judged_is_refused_in_words(models: Path, later: Path, tmp_path: Path) -> None:
+def test_an_impossible_evaluation_is_refused_with_a_reason(models: Path, later: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.csv"
     page.write_text("<html><body>busy</body></html>")
     refused = run(evaluate, "whiff", page, "--model-repository", models).exception
@@ -115,7 +115,7 @@ def test_what_cannot_be_judged_is_refused_in_words(models: Path, later: Path, tm
     assert "profile.json is not the file that was published" in str(edited)
 
 
-def test_recalibrating_publishes_a_version_that_differs_in_its_last_layer_alone(models: Path, later: Path) -> None:
+def test_recalibration_publishes_a_version_with_a_new_last_layer_only(models: Path, later: Path) -> None:
     done = run(
         recalibrate,
         "called_strike",
@@ -143,7 +143,7 @@ def test_too_few_recent_rows_are_refused(models: Path, later: Path) -> None:
     assert isinstance(run(recalibrate, *words).exception, TooFewRowsError)
 
 
-def test_days_that_the_members_were_fitted_on_are_not_calibrated_on(models: Path, tmp_path: Path) -> None:
+def test_recalibration_excludes_days_of_the_fit_window(models: Path, tmp_path: Path) -> None:
     fitted = tmp_path / "fitted.csv"
     fitted.write_bytes(as_csv(sample_cells(date(2022, 7, 1), days=14, games=3, seed=5)))
     refused = run(recalibrate, "called_strike", fitted, "--since", "2022-07-01", "--model-repository", models).exception

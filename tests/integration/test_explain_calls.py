@@ -80,7 +80,7 @@ def test_the_probability_is_that_of_predict_and_the_base_rate_that_of_the_backgr
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_fields_come_by_size_in_the_words_of_the_contract_with_what_the_caller_said(
+def test_fields_are_ordered_by_contribution_with_proto_names_and_values(
     predictions: PredictionServiceStub, task: Task
 ) -> None:
     row = make_up_instances(task.instance, 1, seed=7)[0]
@@ -103,7 +103,7 @@ def test_many_fields_are_explained_with_their_standard_errors(
     assert any(each.standard_error for each in many.contributions)
 
 
-def test_a_field_that_the_caller_leaves_unset_has_a_contribution_and_no_value(
+def test_an_unset_field_has_a_contribution_and_no_value(
     predictions: PredictionServiceStub,
 ) -> None:
     response = predictions.Explain(about_ball(BattedBall(launch_speed=100, launch_angle=20)))
@@ -111,7 +111,7 @@ def test_a_field_that_the_caller_leaves_unset_has_a_contribution_and_no_value(
     assert {"spray_angle", "stand"} <= unset
 
 
-def test_the_direction_is_one_field_however_it_is_given(predictions: PredictionServiceStub) -> None:
+def test_the_spray_direction_is_one_field_in_either_form(predictions: PredictionServiceStub) -> None:
     by_place = predictions.Explain(about_ball(BattedBall(launch_speed=95, launch_angle=15, hc_x=175.42, hc_y=148.27)))
     by_angle = predictions.Explain(about_ball(BattedBall(launch_speed=95, launch_angle=15, spray_angle=45)))
     assert by_field(by_place) == pytest.approx(by_field(by_angle), abs=1e-5)
@@ -120,7 +120,7 @@ def test_the_direction_is_one_field_however_it_is_given(predictions: PredictionS
     assert value == pytest.approx(45, abs=1e-3)
 
 
-def test_the_same_request_has_the_same_answer_whoever_else_asks(predictions: PredictionServiceStub) -> None:
+def test_concurrent_requests_do_not_change_an_explanation(predictions: PredictionServiceStub) -> None:
     row = make_up_instances(TASKS["called_strike"].instance, 1, seed=9)[0]
     request = about(TASKS["called_strike"], row)
     alone = predictions.Explain(request)
@@ -130,7 +130,7 @@ def test_the_same_request_has_the_same_answer_whoever_else_asks(predictions: Pre
         assert by_field(each) == pytest.approx(by_field(alone), abs=1e-5)
 
 
-def test_what_is_explained_can_be_chosen(predictions: PredictionServiceStub) -> None:
+def test_the_explained_outcome_can_be_chosen(predictions: PredictionServiceStub) -> None:
     response = predictions.Explain(about_ball(BALL, "triple"))
     assert response.outcome == "triple"
     assert response.probability == pytest.approx(response.prediction.outcomes[3].probability)
@@ -158,7 +158,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("request_", "code", "reason", "fields"), REFUSED, ids=[row[2] for row in REFUSED])
-def test_what_cannot_be_explained_is_refused_as_the_table_says(
+def test_an_impossible_explanation_is_refused_as_in_the_error_table(
     predictions: PredictionServiceStub, request_: ExplainRequest, code: str, reason: str, fields: list[str] | int
 ) -> None:
     with pytest.raises(grpc.RpcError) as refused:
@@ -171,7 +171,7 @@ def test_what_cannot_be_explained_is_refused_as_the_table_says(
     assert violations == fields or len(violations) == fields
 
 
-def test_an_unknown_outcome_is_told_with_those_there_are(predictions: PredictionServiceStub) -> None:
+def test_an_unknown_outcome_is_refused_with_the_valid_ones(predictions: PredictionServiceStub) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         predictions.Explain(about_ball(BALL, "walk"))
     told = status_of(refused.value).message
@@ -187,9 +187,7 @@ def spoiled(background: Background, **update: object) -> bytes:
     return background.model_copy(update=update).model_dump_json().encode()
 
 
-def test_a_background_that_is_none_keeps_its_version_from_being_loaded(
-    explaining_repository: Path, tmp_path: Path
-) -> None:
+def test_an_invalid_background_keeps_its_version_from_loading(explaining_repository: Path, tmp_path: Path) -> None:
     task = TASKS["called_strike"]
     good = sample_background(task)
     outlier = (99.0, *good.instances[0][1:])

@@ -25,7 +25,7 @@ def drawn(text: str) -> dict[str, float]:
     return {name: float(figure) for name, figure in found}
 
 
-def test_a_person_sees_the_way_from_the_base_rate_to_the_probability(explaining_server: RunningServer) -> None:
+def test_explain_prints_the_path_from_base_rate_to_probability(explaining_server: RunningServer) -> None:
     done = ondeck("explain", "batted-ball", *BALL, "--outcome", "single", "--target", explaining_server.target)
     assert done.returncode == 0, done.stderr
     figures = drawn(done.stdout)
@@ -41,7 +41,7 @@ def test_a_person_sees_the_way_from_the_base_rate_to_the_probability(explaining_
     assert done.stdout.splitlines()[-1].startswith("answered by batted_ball, version 1 (production), ")
 
 
-def test_bars_go_left_for_less_and_right_for_more_and_the_first_is_the_longest(
+def test_bars_point_left_or_right_by_sign_and_the_first_is_longest(
     explaining_server: RunningServer,
 ) -> None:
     done = ondeck("explain", "called-strike", "--plate-x", "1", "--plate-z", "2", "--target", explaining_server.target)
@@ -52,7 +52,7 @@ def test_bars_go_left_for_less_and_right_for_more_and_the_first_is_the_longest(
     assert not any((left and sign == "+") or (right and sign == "-") for left, right, sign in bars)
 
 
-def test_it_fits_a_narrow_terminal_without_colour_and_without_accents(explaining_server: RunningServer) -> None:
+def test_explain_fits_a_narrow_terminal_without_color_or_accents(explaining_server: RunningServer) -> None:
     words = ("called-strike", "--plate-x", "1", "--plate-z", "2", "--target", explaining_server.target)
     plain = ondeck("explain", *words, PYTHONIOENCODING="ascii").stdout
     assert "\x1b" not in plain
@@ -62,7 +62,7 @@ def test_it_fits_a_narrow_terminal_without_colour_and_without_accents(explaining
     assert not any(line.endswith(" ") for line in plain.splitlines())
 
 
-def test_the_whole_explanation_can_be_had_as_json(explaining_server: RunningServer) -> None:
+def test_explain_prints_the_whole_response_as_json(explaining_server: RunningServer) -> None:
     done = ondeck("explain", "batted-ball", *BALL, "--json", "--target", explaining_server.target)
     answer = json.loads(done.stdout)
     added = sum(each["contribution"] for each in answer["contributions"])
@@ -79,7 +79,7 @@ def test_the_whole_explanation_can_be_had_as_json(explaining_server: RunningServ
         (("home-runs",), 2, "there are: batted_ball"),
     ],
 )
-def test_what_cannot_be_explained_is_said_in_words(
+def test_an_impossible_explanation_is_reported_with_its_reason(
     explaining_server: RunningServer, words: tuple[str, ...], code: int, told: str
 ) -> None:
     done = ondeck("explain", *words, ONDECK_PORT=explaining_server.target.rpartition(":")[2])
@@ -88,7 +88,9 @@ def test_what_cannot_be_explained_is_said_in_words(
     assert "Traceback" not in done.stderr
 
 
-async def test_both_clients_explain_alike(client: Client, explaining_server: RunningServer) -> None:
+async def test_sync_and_async_clients_return_equal_explanations(
+    client: Client, explaining_server: RunningServer
+) -> None:
     ball = BattedBall(launch_speed=100, launch_angle=20)
     response = client.explain("batted_ball", ball, outcome="triple", version=1)
     async with AsyncClient(explaining_server.target) as ondeck_:

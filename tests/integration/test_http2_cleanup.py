@@ -58,7 +58,7 @@ async def come_and_go(target: str) -> None:
                 raise AssertionError
 
 
-async def test_nothing_of_a_call_or_a_connection_waits_for_the_collector() -> None:
+async def test_calls_and_connections_are_freed_without_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()
     try:

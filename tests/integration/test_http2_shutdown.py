@@ -47,7 +47,7 @@ def heard(raw: socket.socket, authority: Authority) -> list[Event]:
         return http.receive_data(secured.recv(65536))
 
 
-async def test_a_connection_that_is_still_being_secured_when_the_server_leaves_is_told_to_leave(tmp_path: Path) -> None:
+async def test_a_connection_in_its_tls_handshake_gets_goaway_at_shutdown(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     own = authority.sign("127.0.0.1")
     settings = ServerSettings(tls_certificate=own.certificate, tls_key=own.key)
@@ -70,7 +70,7 @@ class Talkative:
         return talk
 
 
-async def test_who_reads_slowly_has_the_grace_of_calls_for_the_rest_of_an_answer() -> None:
+async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
     house = Http2Server(methods_of(service, Talkative(), CallMetrics(CollectorRegistry())), ServerSettings())
     target = f"127.0.0.1:{await house.listen(0)}"
@@ -96,7 +96,7 @@ async def test_who_reads_slowly_has_the_grace_of_calls_for_the_rest_of_an_answer
     assert await reading > LONG.ByteSize()
 
 
-async def test_a_connection_that_has_lost_its_window_is_told_to_leave_before_it_stalls(
+async def test_a_connection_with_a_leaked_window_gets_goaway_before_it_stalls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection, "_WIDE_OPEN", 1 << 20)
@@ -127,7 +127,7 @@ def farewell(raw: socket.socket) -> None:
                 raw.sendall(head[:4] + ACKNOWLEDGED + head[5:] + body)
 
 
-async def test_what_a_client_still_says_after_the_farewell_is_no_error_to_it() -> None:
+async def test_frames_sent_after_goaway_cause_no_error() -> None:
     house = Http2Server(
         methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
     )

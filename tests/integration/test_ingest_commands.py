@@ -39,7 +39,9 @@ async def content(database: Database) -> list[tuple[object, ...]]:
         return [tuple(counts)]
 
 
-def test_the_same_file_twice_changes_nothing_and_says_so(exported: Path, store_home: Path, database: Database) -> None:
+def test_the_same_file_twice_changes_nothing_and_reports_it(
+    exported: Path, store_home: Path, database: Database
+) -> None:
     rows = CELLS.height
     first, second = ingest(store_home, "files", str(exported)), ingest(store_home, "files", str(exported))
     assert first.stdout.splitlines()[-1] == f"{rows} rows in: {rows} stored, 0 unchanged, 0 quarantined"
@@ -56,7 +58,7 @@ def test_the_same_file_twice_changes_nothing_and_says_so(exported: Path, store_h
         ("other.csv", b"a,b\n1,2\n", "not a Statcast export: no column game_pk"),
     ],
 )
-async def test_a_refused_file_leaves_the_database_as_it_was(
+async def test_a_refused_file_leaves_the_database_unchanged(
     tmp_path: Path, store_home: Path, database: Database, name: str, body: bytes, complaint: str
 ) -> None:
     before = await content(database)
@@ -68,7 +70,7 @@ async def test_a_refused_file_leaves_the_database_as_it_was(
     assert await content(database) == before
 
 
-def test_what_cannot_be_read_keeps_no_other_file_from_being_taken(
+def test_an_unreadable_file_does_not_stop_the_others(
     tmp_path: Path, exported: Path, store_home: Path, database: Database
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
@@ -81,7 +83,7 @@ def test_what_cannot_be_read_keeps_no_other_file_from_being_taken(
     assert database.described
 
 
-def test_a_run_that_is_asked_to_stop_stores_whole_files_and_stops_the_database_it_started(tmp_path: Path) -> None:
+def test_a_stopped_run_stores_whole_files_and_stops_its_database(tmp_path: Path) -> None:
     home = tmp_path / "home"
     for number in range(40):
         cells = sample_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
@@ -97,7 +99,7 @@ def test_a_run_that_is_asked_to_stop_stores_whole_files_and_stops_the_database_i
     assert not (home / "postgres" / "data" / "postmaster.pid").exists()
 
 
-def test_a_database_that_is_killed_is_told_in_words_and_the_same_again_takes_the_rest(tmp_path: Path) -> None:
+def test_a_killed_database_is_reported_and_a_second_run_loads_the_rest(tmp_path: Path) -> None:
     home, rows = tmp_path / "home", 0
     for number in range(40):
         cells = sample_cells(date(2022, 6, 1) + timedelta(days=number), days=1)
@@ -116,7 +118,7 @@ def test_a_database_that_is_killed_is_told_in_words_and_the_same_again_takes_the
     assert (again.returncode, again.stdout.splitlines()[-1].partition(":")[0]) == (0, f"{rows} rows in")
 
 
-def test_a_file_whose_name_is_no_text_is_taken(tmp_path: Path, store_home: Path, database: Database) -> None:
+def test_a_file_with_a_non_utf8_name_is_loaded(tmp_path: Path, store_home: Path, database: Database) -> None:
     path = tmp_path / b"d\xeda.csv".decode(errors="surrogateescape")
     path.write_bytes(as_csv(CELLS))
     done = ingest(store_home, "files", str(tmp_path))
@@ -125,7 +127,7 @@ def test_a_file_whose_name_is_no_text_is_taken(tmp_path: Path, store_home: Path,
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "2007-06-01", "9999-12-31"])
-def test_a_day_that_no_pitch_can_be_of_is_refused_in_words(tmp_path: Path, day: str) -> None:
+def test_an_impossible_day_is_refused_with_a_reason(tmp_path: Path, day: str) -> None:
     done = ingest(tmp_path, "days", day)
     assert (done.returncode, "is not in the seasons from 2008 to 2039" in done.stderr) == (2, True)
 
@@ -142,7 +144,7 @@ async def test_good_files_beside_a_refused_one_are_stored(
     assert pitches == CELLS.height
 
 
-def test_a_replay_of_everything_passes_by_what_is_no_day(tmp_path: Path) -> None:
+def test_a_replay_of_everything_skips_what_is_no_day(tmp_path: Path) -> None:
     day = CELLS["game_date"][0]
     keep(tmp_path, "savant", day, as_csv(CELLS))
     (tmp_path / "raw" / "savant" / "lost+found").mkdir()
@@ -150,9 +152,7 @@ def test_a_replay_of_everything_passes_by_what_is_no_day(tmp_path: Path) -> None
     assert done.stdout.splitlines()[-1] == f"{CELLS.height} rows in: {CELLS.height} stored, 0 unchanged, 0 quarantined"
 
 
-async def test_a_row_that_does_not_fit_is_set_aside_and_counted(
-    tmp_path: Path, store_home: Path, database: Database
-) -> None:
+async def test_an_invalid_row_is_quarantined_and_counted(tmp_path: Path, store_home: Path, database: Database) -> None:
     odd = CELLS.with_columns(balls=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("4")).otherwise("balls"))
     (tmp_path / "odd.csv").write_bytes(as_csv(odd))
     done = ingest(store_home, "files", str(tmp_path / "odd.csv"))
@@ -176,7 +176,7 @@ async def test_a_simulated_day_is_labelled_in_every_table_and_never_read_as_real
 
 
 @pytest.mark.realdata
-def test_the_three_real_days_load_as_they_are(real_data: Path, store_home: Path, database: Database) -> None:
+def test_three_real_days_load_completely(real_data: Path, store_home: Path, database: Database) -> None:
     done = ingest(store_home, "files", str(real_data / "statcast_csv"))
     assert done.stdout.splitlines()[-1] == "9033 rows in: 9033 stored, 0 unchanged, 0 quarantined"
     again = ingest(store_home, "files", str(real_data / "statcast_csv"))
@@ -186,7 +186,7 @@ def test_the_three_real_days_load_as_they_are(real_data: Path, store_home: Path,
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(("month", "rows", "odd"), [("03", 51_985, 0), ("09", 112_875, 1), ("10", 2_199, 0)])
-def test_a_real_month_loads_as_it_is(
+def test_a_real_month_loads_completely(
     real_data: Path, store_home: Path, database: Database, month: str, rows: int, odd: int
 ) -> None:
     done = ingest(store_home, "files", str(real_data / "statcast" / f"statcast_2024-{month}.parquet"))

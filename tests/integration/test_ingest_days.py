@@ -37,7 +37,7 @@ async def ledger(database: Database) -> RecordedEntry:
         return entry
 
 
-async def test_a_day_is_stored_and_its_bytes_are_kept(
+async def test_a_day_is_stored_and_its_response_archived(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies[DAY] = Reply(body=BODY)
@@ -48,7 +48,7 @@ async def test_a_day_is_stored_and_its_bytes_are_kept(
     assert archive.read_back(kept) == BODY
 
 
-async def test_a_day_that_comes_again_changes_nothing(ingestor: Ingestor, savant: FakeSavant) -> None:
+async def test_a_day_ingested_again_changes_nothing(ingestor: Ingestor, savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
     await ingestor.take(of_day(DAY))
     assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
@@ -63,9 +63,7 @@ async def test_a_day_without_games_is_recorded_as_empty(
     assert (await ledger(database)).state == "empty"
 
 
-async def test_a_day_out_of_season_is_not_even_asked_for(
-    ingestor: Ingestor, savant: FakeSavant, database: Database
-) -> None:
+async def test_a_day_out_of_season_is_not_requested(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
     assert await ingestor.take(of_day(date(2024, 1, 5))) == LoadCounts()
     assert savant.asked == []
     assert (await ledger(database)).state == "empty"
@@ -80,7 +78,7 @@ async def test_a_day_out_of_season_is_not_even_asked_for(
         (Reply(body=b"date,name\n2024-06-03,x\n"), "not a Statcast export: no column"),
     ],
 )
-async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
+async def test_an_invalid_response_is_refused_and_nothing_is_stored(
     ingestor: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply
@@ -91,7 +89,7 @@ async def test_an_answer_that_is_no_day_is_refused_and_nothing_is_stored(
     assert reason in str(entry.last_error)
 
 
-async def test_a_day_whose_bytes_cannot_be_kept_is_not_taken_and_says_what_to_do(
+async def test_a_day_that_cannot_be_archived_is_refused_with_advice(
     ingestor: Ingestor, savant: FakeSavant, database: Database, tmp_path: Path
 ) -> None:
     savant.replies[DAY] = Reply(body=BODY)
@@ -114,7 +112,7 @@ async def test_a_day_whose_bytes_cannot_be_kept_is_not_taken_and_says_what_to_do
     ],
     ids=["503", "403", "too slow", "cut short"],
 )
-async def test_no_answer_is_a_recorded_state(
+async def test_a_failed_request_is_a_recorded_state(
     ingestor: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str
 ) -> None:
     savant.replies[DAY] = reply

@@ -58,7 +58,7 @@ async def check_taken(engine: AsyncEngine, table: pl.DataFrame) -> None:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.lists(CELL, max_size=3), max_size=6), one_game=st.booleans())
-async def test_any_cells_are_stored_or_set_aside_and_found_again(
+async def test_any_cells_are_stored_or_quarantined_and_found_again(
     database: Database, changes: list[list[tuple[str, str]]], *, one_game: bool
 ) -> None:
     rows = [
@@ -72,7 +72,7 @@ async def test_any_cells_are_stored_or_set_aside_and_found_again(
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.realdata
-async def test_a_real_file_cut_or_broken_anywhere_is_refused_or_taken_to_the_last_row(
+async def test_a_damaged_real_file_is_refused_or_loaded_to_the_last_row(
     database: Database, real_data: Path, seed: int
 ) -> None:
     dice = random.Random(seed)  # noqa: S311  dice, not secrets
@@ -89,7 +89,7 @@ async def test_a_real_file_cut_or_broken_anywhere_is_refused_or_taken_to_the_las
             assert await counted(database.engine, "pitches") == 0
 
 
-async def test_a_unit_that_puts_a_stored_game_into_another_season_is_refused_whole(database: Database) -> None:
+async def test_a_unit_that_moves_a_stored_game_to_another_season_is_refused(database: Database) -> None:
     await take(database.engine, UNIT, cells({}))
     other = cells({"game_date": "2023-05-02", "game_year": "2023"}, {"game_pk": "2"})
     with pytest.raises(SourceRefusedError, match="it contradicts what is stored"):
@@ -97,6 +97,6 @@ async def test_a_unit_that_puts_a_stored_game_into_another_season_is_refused_who
     assert await counted(database.engine, "pitches") == 1
 
 
-async def test_a_row_that_comes_thrice_is_found_as_often_as_it_was_set_aside(database: Database) -> None:
+async def test_a_triplicate_row_is_found_as_often_as_it_was_quarantined(database: Database) -> None:
     await check_taken(database.engine, cells({}, {}, {}))
     assert await counted(database.engine, "quarantine") == 2

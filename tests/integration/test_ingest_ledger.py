@@ -39,7 +39,7 @@ async def take(ingestor: Ingestor, savant: FakeSavant, body: bytes, day: date = 
     await ingestor.take(of_day(day))
 
 
-async def test_a_wanted_day_is_known_before_it_is_tried_and_keeps_what_is_known(connection: AsyncConnection) -> None:
+async def test_a_requested_day_is_recorded_before_the_first_attempt(connection: AsyncConnection) -> None:
     await want(connection, "savant", [DAY])
     (wanted,) = await days_of(connection, "savant", DAY, DAY)
     assert (wanted.state, wanted.attempts, wanted.wanted_at is not None) == ("wanted", 0, True)
@@ -49,7 +49,7 @@ async def test_a_wanted_day_is_known_before_it_is_tried_and_keeps_what_is_known(
     assert (got.state, got.attempts, got.rows_in) == ("done", 1, 3)
 
 
-async def test_a_failure_takes_nothing_away_from_what_was_got(connection: AsyncConnection) -> None:
+async def test_a_failure_keeps_what_was_ingested_before(connection: AsyncConnection) -> None:
     await record(connection, replace(DONE, games=1, raw_sha256="a"))
     await record(connection, FAILED)
     (kept,) = await days_of(connection, "savant", DAY, DAY)
@@ -57,7 +57,7 @@ async def test_a_failure_takes_nothing_away_from_what_was_got(connection: AsyncC
     assert (kept.last_error, kept.attempts) == ("no answer", 2)
 
 
-async def test_a_day_that_comes_again_with_other_rows_counts_as_a_revision(
+async def test_a_day_ingested_again_with_other_rows_is_a_revision(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     corrected = CELLS.with_columns(des=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("corrected")).otherwise("des"))
@@ -66,7 +66,7 @@ async def test_a_day_that_comes_again_with_other_rows_counts_as_a_revision(
         assert (await entry_of(database)).revisions == revisions
 
 
-async def test_when_the_bytes_came_is_recorded(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
+async def test_the_time_of_the_response_is_recorded(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
     await take(ingestor, savant, BODY)
     fetched_at = (await entry_of(database)).fetched_at
     assert fetched_at is not None
@@ -74,7 +74,7 @@ async def test_when_the_bytes_came_is_recorded(ingestor: Ingestor, savant: FakeS
 
 
 @pytest.mark.parametrize("nothing", [HEADER, b""], ids=["header alone", "nothing"])
-async def test_an_empty_answer_does_not_undo_a_day_that_had_rows(
+async def test_an_empty_response_does_not_clear_a_day_with_rows(
     ingestor: Ingestor, savant: FakeSavant, database: Database, nothing: bytes
 ) -> None:
     await take(ingestor, savant, BODY)
@@ -85,7 +85,7 @@ async def test_an_empty_answer_does_not_undo_a_day_that_had_rows(
     assert "no rows" in str(kept.last_error)
 
 
-async def test_a_game_that_stops_early_is_suspicious_until_it_is_whole(
+async def test_a_truncated_game_is_suspicious_until_it_is_complete(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     part = CELLS.filter(pl.col("inning").cast(pl.Int32) <= 5)
@@ -95,7 +95,7 @@ async def test_a_game_that_stops_early_is_suspicious_until_it_is_whole(
     assert (await entry_of(database)).suspicious is None
 
 
-async def test_pitches_that_do_not_come_again_are_told_until_they_do(
+async def test_pitches_missing_from_a_later_response_are_reported_until_they_return(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     await take(ingestor, savant, BODY)
@@ -106,13 +106,15 @@ async def test_pitches_that_do_not_come_again_are_told_until_they_do(
     assert (await entry_of(database)).suspicious is None
 
 
-async def test_an_answer_about_another_day_is_told(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
+async def test_a_response_with_rows_of_another_day_is_reported(
+    ingestor: Ingestor, savant: FakeSavant, database: Database
+) -> None:
     later = DAY + timedelta(days=1)
     await take(ingestor, savant, BODY, later)
     assert (await entry_of(database, later)).suspicious == f"{CELLS.height} rows that came are not of {later}"
 
 
-async def test_gaps_and_a_man_who_plays_for_both_teams_are_not_suspicious(
+async def test_gaps_and_a_player_of_both_teams_are_not_suspicious(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     top, bottom = (CELLS.filter(inning_topbot=half)["batter"][0] for half in ("Top", "Bot"))
@@ -121,7 +123,7 @@ async def test_gaps_and_a_man_who_plays_for_both_teams_are_not_suspicious(
     assert (await entry_of(database)).suspicious is None
 
 
-async def test_a_day_far_from_its_neighbours_is_suspicious_whichever_came_first(
+async def test_a_day_far_from_its_neighbors_is_suspicious_in_any_order(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(6)]

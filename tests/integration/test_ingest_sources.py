@@ -49,7 +49,7 @@ def rows_of(raw: RawResponse) -> int:
 # Every source is one.
 
 
-def test_whatever_the_source_the_same_question_gets_bytes_with_their_time(savant: FakeSavant, tmp_path: Path) -> None:
+def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path: Path) -> None:
     savant.replies[DAY] = Reply(body=BODY)
     path = tmp_path / "day.csv"
     path.write_bytes(BODY)
@@ -70,14 +70,14 @@ def test_whatever_the_source_the_same_question_gets_bytes_with_their_time(savant
 # Deadlines and retries.
 
 
-def test_a_request_is_tried_again_before_the_day_fails(savant: FakeSavant) -> None:
+def test_a_request_is_retried_before_the_day_fails(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(status=500)
     with pytest.raises(SourceUnreachableError):
         make_savant_source(savant.url, attempts=3).fetch(of_day(DAY), rows_of)
     assert savant.asked == [DAY] * 3
 
 
-def test_an_answer_that_is_refused_is_asked_for_again(savant: FakeSavant) -> None:
+def test_a_refused_response_is_requested_again(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=HTML)
 
     def repaired(raw: RawResponse) -> int:
@@ -87,7 +87,7 @@ def test_an_answer_that_is_refused_is_asked_for_again(savant: FakeSavant) -> Non
     assert make_savant_source(savant.url, attempts=2).fetch(of_day(DAY), repaired) == CELLS.height
 
 
-def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -> None:
+def test_an_endless_response_times_out(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY, trickle=0.05)
     begin = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
@@ -106,7 +106,7 @@ def test_an_answer_that_trickles_in_for_ever_is_a_time_out(savant: FakeSavant) -
     ],
     ids=["in its head", "in compressed nothing"],
 )
-def test_an_answer_that_trickles_in_where_nothing_is_handed_over_is_a_time_out(savant: FakeSavant, raw: bytes) -> None:
+def test_an_endless_response_without_chunks_times_out(savant: FakeSavant, raw: bytes) -> None:
     savant.otherwise = Reply(raw=raw, trickle=0.1)
     began = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
@@ -114,7 +114,7 @@ def test_an_answer_that_trickles_in_where_nothing_is_handed_over_is_a_time_out(s
     assert time.monotonic() - began < 4
 
 
-def test_a_source_that_fails_again_and_again_is_left_alone_and_that_is_told_once(savant: FakeSavant) -> None:
+def test_repeated_failures_open_the_breaker_and_log_once(savant: FakeSavant) -> None:
     source = make_savant_source(savant.url, failures=3)
     savant.replies[DAY] = Reply(status=403, body=HTML)
     with capture_logs() as logs:
@@ -137,7 +137,7 @@ def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> N
     assert len(savant.asked) == 2
 
 
-def test_after_the_rest_one_request_decides(savant: FakeSavant) -> None:
+def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: FakeSavant) -> None:
     source = make_savant_source(savant.url, failures=2, seconds=0.3)
     savant.replies[DAY] = Reply(status=500)
     with capture_logs() as logs:
@@ -159,7 +159,7 @@ def test_after_the_rest_one_request_decides(savant: FakeSavant) -> None:
 # The archive, and out of it.
 
 
-async def test_bytes_are_kept_with_their_time_even_those_that_nobody_can_read(
+async def test_responses_are_archived_with_their_time_even_if_unreadable(
     savant: FakeSavant, database: Database, tmp_path: Path
 ) -> None:
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
@@ -176,7 +176,7 @@ async def test_bytes_are_kept_with_their_time_even_those_that_nobody_can_read(
     assert [json.loads(line)["bytes"] for line in lines] == [len(BODY), len(HTML), len(BODY)]
 
 
-def test_a_journal_line_cut_off_by_a_crash_costs_no_bytes(tmp_path: Path) -> None:
+def test_a_journal_line_truncated_by_a_crash_loses_no_response(tmp_path: Path) -> None:
     archive.keep(tmp_path, "savant", "2024-06-03", BODY)
     folder = tmp_path / "raw" / "savant" / "2024-06-03"
     whole = (folder / "fetched.jsonl").read_text()
@@ -184,7 +184,7 @@ def test_a_journal_line_cut_off_by_a_crash_costs_no_bytes(tmp_path: Path) -> Non
     assert [archive.read_back(each.path) for each in archive.kept(tmp_path, "savant", "2024-06-03")] == [BODY]
 
 
-async def test_a_day_is_replayed_from_what_can_be_read_without_the_network(database: Database, tmp_path: Path) -> None:
+async def test_a_day_is_replayed_from_the_archive_without_network(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, HTML)):
         archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
@@ -193,7 +193,7 @@ async def test_a_day_is_replayed_from_what_can_be_read_without_the_network(datab
         await ingestor.take(of_day(date(2024, 6, 4)))
 
 
-async def test_an_answer_without_rows_takes_nothing_away_in_a_replay_either(database: Database, tmp_path: Path) -> None:
+async def test_an_empty_response_does_not_clear_a_day_in_a_replay(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, BODY.partition(b"\n")[0] + b"\n")):
         archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
@@ -205,7 +205,7 @@ async def test_an_answer_without_rows_takes_nothing_away_in_a_replay_either(data
     [(b"\x28\xb5\x2f\xfd", "cannot be read"), (zstandard.compress(BODY[:-9]), "is not what came, by its SHA-256")],
     ids=["cut", "other"],
 )
-def test_what_was_damaged_in_the_archive_is_refused_and_what_came_before_it_taken(
+def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
     tmp_path: Path, damaged: bytes, complaint: str
 ) -> None:
     archive.keep(tmp_path, "savant", DAY.isoformat(), BODY + BODY)
@@ -218,7 +218,7 @@ def test_what_was_damaged_in_the_archive_is_refused_and_what_came_before_it_take
     assert source.fetch(of_day(DAY), rows_of) == CELLS.height
 
 
-async def test_a_capped_answer_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
+async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
     header, row = BODY.split(b"\n")[:2]
     savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
@@ -259,7 +259,7 @@ def difference(frame: Any, rows: pl.DataFrame) -> list[str]:
     ]
 
 
-def test_pybaseball_reads_in_a_made_up_answer_what_we_read_in_its_bytes(savant: FakeSavant) -> None:
+def test_pybaseball_parses_a_sample_response_like_this_project(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
     frame, body = through_pybaseball(make_savant_source(savant.url), DAY)
     assert body == BODY
@@ -268,9 +268,7 @@ def test_pybaseball_reads_in_a_made_up_answer_what_we_read_in_its_bytes(savant: 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("day", [date(2024, 3, 20), date(2024, 5, 2), date(2024, 6, 26)])
-def test_pybaseball_reads_in_a_real_answer_what_we_read_in_its_bytes(
-    real_data: Path, savant: FakeSavant, day: date
-) -> None:
+def test_pybaseball_parses_a_real_response_like_this_project(real_data: Path, savant: FakeSavant, day: date) -> None:
     savant.replies[day] = Reply(body=gzip.decompress((real_data / f"statcast_csv/statcast_{day}.csv.gz").read_bytes()))
     frame, body = through_pybaseball(make_savant_source(savant.url), day)
     reading = read_cells(cells_of(body))
@@ -278,7 +276,7 @@ def test_pybaseball_reads_in_a_real_answer_what_we_read_in_its_bytes(
     assert difference(frame, reading.rows) == []
 
 
-def test_pybaseballs_own_cache_stays_off_whatever_the_user_has_turned_on(savant: FakeSavant, tmp_path: Path) -> None:
+def test_the_cache_of_pybaseball_stays_off(savant: FakeSavant, tmp_path: Path) -> None:
     import pybaseball  # noqa: PLC0415  takes a second
 
     before = pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory

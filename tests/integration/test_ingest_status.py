@@ -40,7 +40,7 @@ def ingest(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-async def test_of_nothing_it_says_that_there_is_nothing(database: Database) -> None:
+async def test_the_status_of_an_empty_store_shows_that_it_is_empty(database: Database) -> None:
     assert (await lines(database))[1:] == [
         "stored: nothing",
         "sources: not asked yet",
@@ -55,7 +55,7 @@ async def test_of_nothing_it_says_that_there_is_nothing(database: Database) -> N
     ]
 
 
-async def test_everything_that_a_person_may_have_to_look_at_has_its_line(
+async def test_everything_that_needs_attention_has_its_line(
     database: Database, savant: FakeSavant, tmp_path: Path
 ) -> None:
     later = [DAY + timedelta(days=number) for number in (1, 2, 3)]
@@ -101,7 +101,7 @@ async def test_simulated_rows_are_not_counted(database: Database) -> None:
     assert (await lines(database))[1] == "stored: nothing"
 
 
-async def test_the_exit_code_says_whether_somebody_is_needed(store_home: Path, database: Database) -> None:
+async def test_the_exit_code_shows_whether_attention_is_needed(store_home: Path, database: Database) -> None:
     well = ingest(store_home, "status", "--json")
     assert well.returncode == 0
     assert json.loads(well.stdout)["backlog"] == {"queued": 0, "running": 0, "oldest": None}

@@ -104,7 +104,7 @@ def a_day(day: date) -> Reply:
     return Reply(body=as_csv(sample_cells(day, days=1)))
 
 
-async def test_a_backlog_is_shared_and_each_day_asked_for_once(
+async def test_workers_share_a_backlog_and_request_each_day_once(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies = {day: a_day(day) for day in DAYS}
@@ -117,7 +117,7 @@ async def test_a_backlog_is_shared_and_each_day_asked_for_once(
     assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
 
 
-async def test_the_calendar_is_followed_and_an_outage_survived(
+async def test_the_worker_follows_the_schedule_and_survives_an_outage(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.otherwise = Reply(status=503)
@@ -133,7 +133,7 @@ async def _has_failed(database: Database, days: list[date]) -> bool:
     return {entry.day for entry in await entries(database) if entry.state == "failed"} == set(days)
 
 
-async def test_whoever_is_known_by_id_alone_is_asked_for_and_filled_in(
+async def test_players_known_by_id_only_are_looked_up_and_filled_in(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     cells = sample_cells(FIRST, days=1)
@@ -153,7 +153,7 @@ async def _is_known(database: Database, player_id: int) -> bool:
         return bool((await connection.execute(asked, {"man": player_id})).scalar_one_or_none())
 
 
-async def test_a_register_out_of_reach_is_given_up_once_a_day_and_days_are_taken_on(
+async def test_an_unreachable_register_is_tried_once_a_day_and_days_continue(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies = {day: a_day(day) for day in DAYS[:2]}
@@ -165,12 +165,12 @@ async def test_a_register_out_of_reach_is_given_up_once_a_day_and_days_are_taken
     assert [entry.state for entry in await entries(database)] == ["done", "done"]
 
 
-async def test_nothing_is_asked_for_out_of_season(make_worker: MakeWorker, database: Database) -> None:
+async def test_nothing_is_requested_out_of_season(make_worker: MakeWorker, database: Database) -> None:
     assert await make_worker().schedule.look() == []
     assert await is_done(database)
 
 
-async def test_a_look_at_the_calendar_adds_a_day_once_and_again_the_next_day(
+async def test_the_scheduler_adds_a_day_once_and_again_the_next_day(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     now = datetime.now(UTC).replace(month=6, day=5, hour=20)  # the ledger's clock is the real one
@@ -183,7 +183,7 @@ async def test_a_look_at_the_calendar_adds_a_day_once_and_again_the_next_day(
     assert (await backlog(database)).queued == 2
 
 
-async def test_a_day_that_fails_too_often_is_given_up_with_its_reason_and_can_be_tried_again(
+async def test_a_day_that_fails_too_often_is_dead_and_can_be_retried(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies[FIRST] = Reply(body=b"<html>Just a moment")
@@ -208,7 +208,7 @@ async def _is_dead(database: Database) -> bool:
     return bool(await dead(database))
 
 
-async def test_while_the_source_rests_days_wait_without_losing_attempts(
+async def test_days_wait_without_losing_attempts_while_the_circuit_is_open(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.otherwise = Reply(status=403)
@@ -233,7 +233,7 @@ async def _rests(database: Database) -> bool:
         return [each.state for each in await source_states(connection)] == ["rests"]
 
 
-async def test_a_worker_that_stops_puts_back_what_it_could_not_finish(
+async def test_a_stopping_worker_returns_unfinished_jobs(
     make_worker: MakeWorker, savant: FakeSavant, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ondeck_ingest.jobs.handler.GRACE_SECONDS", 0.1)
@@ -249,7 +249,7 @@ async def _asked(savant: FakeSavant) -> bool:
     return bool(savant.asked)
 
 
-async def test_a_silent_workers_day_is_taken_over(
+async def test_the_job_of_a_silent_worker_is_taken_over(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies[FIRST] = a_day(FIRST)
@@ -266,7 +266,7 @@ async def test_a_silent_workers_day_is_taken_over(
     assert savant.asked == [FIRST]
 
 
-async def test_the_queues_tables_are_those_that_this_pgqueuer_declares(database: Database) -> None:
+async def test_the_queue_tables_match_the_installed_pgqueuer(database: Database) -> None:
     async with database.engine.connect() as connection:
         plan = await queries_on(await driver_of(connection)).plan_upgrade()
         ours = (

@@ -36,12 +36,12 @@ def migrations(root: Path) -> list[ModuleType]:
     return [load(path) for path in sorted((root / VERSIONS).glob("0*.py"))]
 
 
-def test_each_follows_the_one_before(migrations: list[ModuleType]) -> None:
+def test_each_migration_follows_the_previous_one(migrations: list[ModuleType]) -> None:
     assert [module.revision for module in migrations] == [f"{number:04d}" for number in range(1, len(migrations) + 1)]
     assert [module.down_revision for module in migrations] == [None, *(module.revision for module in migrations[:-1])]
 
 
-def test_none_would_hold_up_a_database_in_use(migrations: list[ModuleType], tmp_path: Path) -> None:
+def test_no_migration_blocks_a_database_in_use(migrations: list[ModuleType], tmp_path: Path) -> None:
     for module in migrations:
         if module.revision != FIRST:
             text_of = "".join(f"{each.strip()};\n" for each in module.STATEMENTS)
@@ -70,7 +70,7 @@ async def at_first(opened_database: Database) -> AsyncIterator[AsyncEngine]:
     await server.dispose()
 
 
-async def test_all_apply_while_others_read_and_write(at_first: AsyncEngine) -> None:
+async def test_all_migrations_apply_during_reads_and_writes(at_first: AsyncEngine) -> None:
     done = asyncio.Event()
     written = 0
 

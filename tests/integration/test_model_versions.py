@@ -54,7 +54,7 @@ def answering(models: ModelManager) -> int:
         return lease.version.manifest.version
 
 
-async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_followed(folder: Path) -> None:
+async def test_a_new_version_is_loaded_and_an_alias_change_followed(folder: Path) -> None:
     models = await open_model_manager(folder)
     async with watch_repository(models.repository.folder, models.refresh, poll_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
@@ -71,9 +71,7 @@ async def test_a_version_that_appears_is_loaded_and_an_alias_that_moves_is_follo
         np.testing.assert_allclose(after, shifted(before, SHIFT), atol=1e-5)
 
 
-async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_polling_finds_changes_without_file_events(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_watches(*_: object, **__: object) -> None:
         raise OSError("inotify watch limit reached")
 
@@ -85,7 +83,7 @@ async def test_where_nobody_tells_of_changes_a_look_now_and_then_finds_them(
         await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
 
 
-async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves(folder: Path) -> None:
+async def test_an_invalid_version_is_refused_with_its_reason_while_the_old_one_serves(folder: Path) -> None:
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     (folder / MODEL / "2" / MODEL_FILE).write_bytes(b"no graph")
     models = await open_model_manager(folder)
@@ -102,7 +100,7 @@ async def test_a_bad_version_is_refused_with_its_reason_while_the_old_one_serves
         models.task_lease(ModelRef(model=MODEL, version=2))
 
 
-async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folder: Path) -> None:
+async def test_a_partly_copied_version_loads_only_once_complete(folder: Path) -> None:
     models = await open_model_manager(folder)
     half = copy_without_graph(folder, MODEL, 2)
     await models.refresh()
@@ -114,7 +112,7 @@ async def test_a_half_copied_version_never_loads_and_does_once_it_is_whole(folde
     assert models.versions[NEW].state is VersionState.LOADED
 
 
-async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Path) -> None:
+async def test_an_edited_version_keeps_serving_as_loaded_and_is_reported(folder: Path) -> None:
     models = await open_model_manager(folder)
     (folder / MODEL / "1" / MODEL_FILE).write_bytes(b"edited")
     await models.refresh()
@@ -125,7 +123,7 @@ async def test_an_edited_version_goes_on_as_it_was_loaded_and_says_so(folder: Pa
     assert again.versions[OLD].state is VersionState.REFUSED
 
 
-async def test_a_version_whose_folder_has_gone_serves_until_another_can(folder: Path) -> None:
+async def test_a_version_with_a_deleted_folder_serves_until_replaced(folder: Path) -> None:
     models = await open_model_manager(folder)
     shutil.rmtree(folder / MODEL / "1")
     await models.refresh()
@@ -155,7 +153,7 @@ async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     assert session() is None
 
 
-async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_repository: Path) -> None:
+async def test_a_version_unloaded_on_request_does_not_count_as_missing(folder: Path, small_repository: Path) -> None:
     async def told() -> None:
         """Nobody listens."""
 
@@ -172,7 +170,7 @@ async def test_what_was_unloaded_on_request_is_not_missed(folder: Path, small_re
     assert (report.serving[""], report.missing) == (False, ("every model was unloaded on request",))
 
 
-async def test_of_a_version_that_is_neither_there_nor_in_service_nothing_is_kept(folder: Path) -> None:
+async def test_nothing_is_kept_of_a_version_that_is_deleted_and_unloaded(folder: Path) -> None:
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     models = await open_model_manager(folder)
     assert models.resources.sessions == 2
@@ -203,7 +201,7 @@ async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
     assert answering(models) == 1
 
 
-async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
+async def test_a_failed_scan_changes_nothing(folder: Path) -> None:
     models = await open_model_manager(folder)
     (folder / MODEL / "aliases.json").write_text("{")
     async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.02):
@@ -211,7 +209,7 @@ async def test_a_look_that_fails_changes_nothing(folder: Path) -> None:
     assert answering(models) == 1
 
 
-async def test_a_version_that_goes_before_its_load_begins_holds_up_no_other(folder: Path) -> None:
+async def test_a_version_deleted_before_its_load_blocks_no_other(folder: Path) -> None:
     models = await open_model_manager(folder)
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
     await models.refresh()  # its load is due, and has not begun
@@ -224,7 +222,7 @@ async def test_a_version_that_goes_before_its_load_begins_holds_up_no_other(fold
     assert models.versions[MODEL, 3].state is VersionState.LOADED
 
 
-async def test_what_there_is_not_is_not_found(folder: Path) -> None:
+async def test_a_missing_model_version_or_alias_is_not_found(folder: Path) -> None:
     models = await open_model_manager(folder)
     for wanted in (ModelRef(model="nothing"), ModelRef(model=MODEL, version=9), ModelRef(model=MODEL, alias="best")):
         with pytest.raises(NotFoundError):

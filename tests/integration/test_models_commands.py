@@ -66,7 +66,7 @@ def production(repository: Path) -> int:
     return aliases(repository, MODEL)["production"]
 
 
-def test_a_folder_is_listed_for_people_and_for_programs(repository: Path) -> None:
+def test_a_repository_is_listed_as_a_table_and_as_json(repository: Path) -> None:
     table = models_command(repository, "list").stdout
     listed = json.loads(models_command(repository, "list", "--json").stdout)
     assert [(each["model"], each["version"], each["aliases"]) for each in listed] == [
@@ -85,7 +85,7 @@ def test_a_folder_is_listed_for_people_and_for_programs(repository: Path) -> Non
         assert each["graph_bytes"] == (repository / each["model"] / str(each["version"]) / "model.onnx").stat().st_size
 
 
-def test_what_cannot_be_read_is_listed_with_its_reason(repository: Path) -> None:
+def test_an_unreadable_version_is_listed_with_its_reason(repository: Path) -> None:
     (repository / MODEL / "2" / "manifest.json").unlink()
     shutil.rmtree(repository / MODEL / "1")
     told = models_command(repository, "list")
@@ -96,12 +96,12 @@ def test_what_cannot_be_read_is_listed_with_its_reason(repository: Path) -> None
     ]
 
 
-def test_a_folder_and_a_server_are_not_listed_at_once(repository: Path) -> None:
+def test_a_repository_and_a_server_are_not_listed_together(repository: Path) -> None:
     done = models_command(repository, "list", "--target", "127.0.0.1:1")
     assert (done.returncode, "give one of them" in done.stderr) == (2, True)
 
 
-def test_what_is_better_is_promoted_and_what_was_before_is_put_back(repository: Path) -> None:
+def test_a_better_version_is_promoted_and_rolled_back(repository: Path) -> None:
     promoted = models_command(repository, "promote", "Batted-Ball", "2")
     assert promoted.returncode == 0, promoted.stderr
     assert promoted.stdout.startswith("batted_ball: production is version 2, was 1 (promoted; log loss ")
@@ -115,14 +115,14 @@ def test_what_is_better_is_promoted_and_what_was_before_is_put_back(repository: 
     assert (third.reason, third.forced, third.rollback) == ("too many doubles", False, True)
 
 
-def test_a_server_that_is_started_anew_serves_what_was_promoted(repository: Path) -> None:
+def test_a_restarted_server_serves_the_promoted_version(repository: Path) -> None:
     models_command(repository, "promote", MODEL, "2")
     with serving(repository) as server, grpc.insecure_channel(server.target) as channel:
         model = ModelServiceStub(channel).GetModel(GetModelRequest(model=ModelSpec(name=MODEL))).model
     assert (model.version, list(model.aliases)) == (2, ["production"])
 
 
-def test_what_is_worse_is_promoted_only_by_force_and_with_a_reason(repository: Path) -> None:
+def test_a_worse_version_is_promoted_only_with_force_and_reason(repository: Path) -> None:
     refused = models_command(repository, "promote", MODEL, "3")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: batted_ball 3 is not promoted: log loss ")
@@ -136,13 +136,13 @@ def test_what_is_worse_is_promoted_only_by_force_and_with_a_reason(repository: P
     assert last.reason.startswith("to see it in August; forced, although log loss ")
 
 
-def test_another_alias_is_given_without_a_comparison(repository: Path) -> None:
+def test_another_alias_is_set_without_the_gate(repository: Path) -> None:
     done = models_command(repository, "promote", MODEL, "3", "--alias", "candidate")
     assert done.stdout == "batted_ball: candidate is version 3 (promoted; no gate for candidate)\n"
     assert aliases(repository, MODEL) == {"production": 1, "candidate": 3}
 
 
-def test_what_serves_already_is_left_and_not_recorded(repository: Path) -> None:
+def test_promoting_the_current_version_changes_and_logs_nothing(repository: Path) -> None:
     before = history(repository, MODEL)
     done = models_command(repository, "promote", MODEL, "1")
     assert (done.returncode, done.stdout) == (0, "batted_ball: production is version 1 already\n")
@@ -150,7 +150,7 @@ def test_what_serves_already_is_left_and_not_recorded(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["promote", "rollback"])
-def test_nothing_is_pointed_to_what_is_not_what_it_claims_not_even_by_force(repository: Path, command: str) -> None:
+def test_force_does_not_promote_a_version_that_fails_verification(repository: Path, command: str) -> None:
     if command == "promote":
         words: tuple[str, ...] = ("promote", MODEL, "2", "--force", "--reason", "in haste")
     else:
@@ -186,14 +186,16 @@ def test_nothing_is_pointed_to_what_is_not_what_it_claims_not_even_by_force(repo
         (("verify", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
     ],
 )
-def test_what_is_not_there_is_said_with_what_is(repository: Path, words: tuple[str, ...], told: str) -> None:
+def test_a_missing_version_is_reported_with_the_existing_ones(
+    repository: Path, words: tuple[str, ...], told: str
+) -> None:
     done = models_command(repository, *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(told)
     assert production(repository) == 1
 
 
-def test_the_history_tells_who_moved_what_and_why(repository: Path) -> None:
+def test_the_history_shows_actor_change_and_reason(repository: Path) -> None:
     models_command(repository, "promote", MODEL, "3", "--force", "--reason", "a trial")
     models_command(repository, "rollback", MODEL)
     table = models_command(repository, "history", "batted-ball").stdout
@@ -210,7 +212,7 @@ def test_the_history_tells_who_moved_what_and_why(repository: Path) -> None:
     ]
 
 
-def test_every_version_is_verified_and_each_that_does_not_hold_is_told_with_its_reason(repository: Path) -> None:
+def test_verify_checks_every_version_and_reports_each_failure(repository: Path) -> None:
     whole = models_command(repository, "verify")
     assert (whole.returncode, whole.stderr) == (0, "")
     assert whole.stdout.splitlines() == [
@@ -228,12 +230,12 @@ def test_every_version_is_verified_and_each_that_does_not_hold_is_told_with_its_
     assert models_command(repository, "verify", MODEL, "3").returncode == 0
 
 
-def test_a_repository_without_versions_does_not_pass_for_verified(tmp_path: Path) -> None:
+def test_verify_fails_on_a_repository_without_versions(tmp_path: Path) -> None:
     done = models_command(tmp_path, "verify")
     assert (done.returncode, done.stderr) == (1, f"there is no version in {tmp_path}\n")
 
 
-def test_where_the_system_knows_no_login_name_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_login_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found")
 

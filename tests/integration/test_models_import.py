@@ -20,7 +20,7 @@ def ondeck(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_graph_becomes_the_next_version_and_says_what_it_takes_and_gives(tmp_path: Path) -> None:
+def test_an_imported_graph_becomes_the_next_version_with_its_inputs_and_outputs(tmp_path: Path) -> None:
     graph, models = tmp_path / "scoring.onnx", tmp_path / "models"
     graph.write_bytes(scoring_graph())
     first = ondeck("import", "my-scores", str(graph), "--model-repository", str(models))
@@ -41,7 +41,7 @@ def test_a_graph_becomes_the_next_version_and_says_what_it_takes_and_gives(tmp_p
     assert [(each["version"], each["reason"], len(each["digest"])) for each in listed] == [(1, None, 64), (2, None, 64)]
 
 
-def test_a_graph_is_promoted_without_being_weighed(tmp_path: Path) -> None:
+def test_an_imported_graph_is_promoted_without_the_gate(tmp_path: Path) -> None:
     for _ in range(2):
         publish_graph(tmp_path, "scores", scoring_graph())
     for version in (1, 2):
@@ -50,7 +50,7 @@ def test_a_graph_is_promoted_without_being_weighed(tmp_path: Path) -> None:
     assert aliases(tmp_path, "scores") == {"production": 2}
 
 
-def test_golden_rows_hold_the_graphs_own_answers_and_say_so(tmp_path: Path) -> None:
+def test_golden_rows_of_an_import_hold_its_own_outputs(tmp_path: Path) -> None:
     manifest = publish_graph(tmp_path, "scores", scoring_graph())
     golden = GraphGolden.model_validate_json((tmp_path / "scores" / "1" / GOLDEN_FILE).read_bytes())
     loaded = load_any(tmp_path / "scores" / "1", "scores", 1)
@@ -83,12 +83,12 @@ def test_a_graph_whose_rows_cannot_share_a_run_is_refused(tmp_path: Path, graph:
         ("scores", ("classes",), "has no output classes; it has label, scores, probabilities"),
     ],
 )
-def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], told: str) -> None:
+def test_an_invalid_model_name_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], told: str) -> None:
     with pytest.raises(UnservableGraphError, match=told):
         publish_graph(tmp_path, name, scoring_graph(), outputs)
 
 
-def test_a_graph_that_answers_otherwise_than_it_did_is_not_loaded(tmp_path: Path) -> None:
+def test_a_graph_with_other_outputs_than_its_golden_rows_is_not_loaded(tmp_path: Path) -> None:
     publish_graph(tmp_path, "scores", scoring_graph())
     folder = tmp_path / "scores" / "1"
     golden = GraphGolden.model_validate_json((folder / GOLDEN_FILE).read_bytes())
@@ -108,7 +108,7 @@ def sign_again(folder: Path) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
 
 
-def test_who_wants_a_task_is_told_that_there_is_none(tmp_path: Path) -> None:
+def test_a_typed_request_to_an_imported_graph_is_refused(tmp_path: Path) -> None:
     publish_graph(tmp_path, "scores", scoring_graph())
     folder = tmp_path / "scores" / "1"
     assert read_any_manifest(folder, "scores", 1).model == "scores"

@@ -79,7 +79,7 @@ def test_migration_keeps_graphs_and_values_and_can_be_repeated(repository: Path)
     assert CliRunner().invoke(migrate, ["--model-repository", str(repository)]).output == "nothing to migrate\n"
 
 
-def test_an_evaluation_that_was_changed_by_hand_is_not_signed_again(repository: Path) -> None:
+def test_a_manually_edited_evaluation_is_not_signed_again(repository: Path) -> None:
     to_format_1(repository)
     path = repository / MODEL / "1" / "evaluation.json"
     path.write_text(path.read_text().replace('"rows"', '"rows" '))

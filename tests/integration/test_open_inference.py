@@ -95,7 +95,7 @@ def expected(models: Path, seen: Seen) -> Matrix:
     return probabilities
 
 
-def test_every_name_and_number_is_the_published_one(seen: Seen) -> None:
+def test_every_name_and_number_matches_the_published_protocol(seen: Seen) -> None:
     ours: dict[str, list[Any]] = {}
 
     def fields(prefix: str, message: descriptor_pb2.DescriptorProto) -> None:
@@ -120,7 +120,7 @@ def test_every_name_and_number_is_the_published_one(seen: Seen) -> None:
     assert ours == {name: seen["contract"].get(name) for name in ours}
 
 
-def test_a_model_that_there_is_not_is_not_ready_and_no_error(seen: Seen) -> None:
+def test_an_unknown_model_is_not_ready_without_an_error(seen: Seen) -> None:
     assert (seen["state"]["live"], seen["state"]["ready"]) == (True, True)
     ready = {f"{MODEL}/": True, f"{MODEL}/1": True, f"{MODEL}/production": True, f"{MODEL}/9": False, "nothing/": False}
     assert seen["state"]["models"] == ready
@@ -148,14 +148,14 @@ def test_metadata_names_one_fp32_input_and_probabilities_first(seen: Seen) -> No
     assert [each.get("dims", []) for each in config["input"] + config["output"]] == [[str(WIDTH)], ["2"], [], ["2"]]
 
 
-def test_an_answer_is_what_the_graph_gives(seen: Seen, expected: Matrix) -> None:
+def test_a_response_is_what_the_graph_gives(seen: Seen, expected: Matrix) -> None:
     inferred = seen["inferred"]
     np.testing.assert_allclose(inferred["many"], expected, atol=1e-6)
     assert (inferred["id"], inferred["version"], inferred["order"]) == ("seven", "1", ["label", "probabilities"])
     assert inferred["label"] == expected[:3].argmax(axis=1).tolist()
 
 
-def test_a_stream_answers_in_order_and_goes_on_after_an_error(seen: Seen, expected: Matrix) -> None:
+def test_a_stream_answers_in_order_and_continues_after_an_error(seen: Seen, expected: Matrix) -> None:
     for number, (name, answer) in enumerate(seen["streamed"]):
         if number == ODD:
             assert (name, "inputs[0].name" in answer) == ("error", True)
@@ -164,7 +164,7 @@ def test_a_stream_answers_in_order_and_goes_on_after_an_error(seen: Seen, expect
             np.testing.assert_allclose(answer, expected[number], atol=1e-6)
 
 
-def test_asyncio_is_answered_alike(seen: Seen, expected: Matrix) -> None:
+def test_the_asyncio_client_gets_the_same_responses(seen: Seen, expected: Matrix) -> None:
     alike = seen["asyncio"]
     assert alike["ready"] == [True, False]
     np.testing.assert_allclose(alike["together"], expected[: len(alike["together"])], atol=1e-6)
@@ -197,11 +197,11 @@ def test_statistics_count_rows_runs_and_failures(seen: Seen) -> None:
         ("shared memory", "UNIMPLEMENTED"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_its_status(seen: Seen, what: str, status: str) -> None:
+def test_invalid_requests_are_refused_with_their_status(seen: Seen, what: str, status: str) -> None:
     assert seen["refusals"][what][0] == f"StatusCode.{status}"
 
 
-def test_a_model_is_let_go_of_and_loaded_again(seen: Seen) -> None:
+def test_a_model_is_unloaded_and_loaded_again(seen: Seen) -> None:
     repository = seen["repository"]
     assert repository["before"][f"{MODEL}/1"] == ["READY", ""]
     assert repository["before"]["unasked/1"] == ["READY", ""]
@@ -218,7 +218,7 @@ def typed(rows: Matrix, model: str = MODEL, name: str = "x") -> ModelInferReques
     return request
 
 
-def test_typed_elements_are_answered_typed(service: GRPCInferenceServiceStub, models: Path) -> None:
+def test_a_request_with_typed_contents_gets_typed_contents(service: GRPCInferenceServiceStub, models: Path) -> None:
     rows = np.random.default_rng(1).standard_normal((3, WIDTH)).astype(np.float32)
     expected = load_any(models / MODEL / "1", MODEL, 1).session.infer(rows)
     answer: ModelInferResponse = service.ModelInfer(typed(rows))
@@ -269,14 +269,14 @@ def test_a_refusal_names_the_field(service: GRPCInferenceServiceStub) -> None:
 
 
 @pytest.mark.parametrize("version", ["9" * 5000, "x" * 100_000, "-1", "1.0", "\u0661"])
-def test_no_version_string_is_more_than_not_there(service: GRPCInferenceServiceStub, version: str) -> None:
+def test_any_unknown_version_string_is_not_found(service: GRPCInferenceServiceStub, version: str) -> None:
     assert not service.ModelReady(ModelReadyRequest(name=MODEL, version=version)).ready
     asked = typed(np.zeros((1, WIDTH), np.float32))
     asked.model_version = version
     assert refusal(service.ModelInfer, asked)[0] is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_version_that_no_longer_holds_is_not_loaded_and_says_why(models: Path) -> None:
+def test_a_version_that_fails_verification_is_not_loaded_and_gives_the_reason(models: Path) -> None:
     broken = models.parent / "broken"
     shutil.copytree(models / "unasked", broken / "unasked")
     shutil.copytree(models / MODEL, broken / MODEL)
@@ -292,7 +292,7 @@ def test_a_version_that_no_longer_holds_is_not_loaded_and_says_why(models: Path)
         assert [each.name for each in ready] == [MODEL]
 
 
-def test_the_typed_api_says_that_a_graph_has_no_task(channel: grpc.Channel) -> None:
+def test_the_typed_api_refuses_an_imported_graph(channel: grpc.Channel) -> None:
     asked = PredictRequest(model=ModelSpec(name=MODEL), pitch=Pitch(plate_x=0))
     code, reason, fields = refusal(PredictionServiceStub(channel).Predict, asked)
     assert (code, reason, fields) == (grpc.StatusCode.INVALID_ARGUMENT, "WRONG_INSTANCE", ["model.name"])

@@ -63,7 +63,7 @@ async def ids(connection: AsyncConnection) -> set[tuple[str, str, int, str]]:
     return {(row.system, row.id, row.player_id, row.source) for row in found}
 
 
-async def test_ids_that_come_late_are_filled_in(connection: AsyncConnection) -> None:
+async def test_ids_that_arrive_later_are_filled_in(connection: AsyncConnection) -> None:
     await take(connection, tables(chadwick(ROOKIE, VETERAN, NOBODY)))
     assert ("bbref", "nunezan01", 701, "chadwick") not in await ids(connection)
     taken = await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NOBODY)))
@@ -81,7 +81,7 @@ async def test_the_same_register_twice_changes_nothing(connection: AsyncConnecti
     }
 
 
-async def test_where_sources_disagree_ours_stays_and_it_is_told(connection: AsyncConnection) -> None:
+async def test_a_conflicting_id_keeps_the_stored_one_and_is_reported(connection: AsyncConnection) -> None:
     await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN), FANTASY))
     told = {(each.player_id, each.what, each.ours, each.theirs) for each in await conflicts(connection)}
     assert told == {
@@ -97,7 +97,7 @@ async def test_where_sources_disagree_ours_stays_and_it_is_told(connection: Asyn
     assert "Angel Nunez" not in index.people[702].spellings
 
 
-async def test_a_register_in_any_number_of_shards_is_one(connection: AsyncConnection) -> None:
+async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncConnection) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("register-master/README.md", "read me")
@@ -118,19 +118,19 @@ async def test_a_register_in_any_number_of_shards_is_one(connection: AsyncConnec
         (b"<html>Sign in</html>", "HTML page"),
     ],
 )
-def test_what_is_no_register_is_refused(content: bytes, told: str) -> None:
+def test_a_file_that_is_no_register_is_refused(content: bytes, told: str) -> None:
     with pytest.raises(SourceRefusedError, match=told):
         by_kind(tables_of(content, "register"))
 
 
-def test_columns_that_are_not_there_are_nothing() -> None:
+def test_missing_columns_count_as_absent_values() -> None:
     cells = pl.DataFrame({"key_mlbam": ["1"], "name_last": ["Boyd"], "name_first": ["Matt"]})
     register = read_register(cells)
     assert register.people.row(0, named=True)["name_last"] == "Boyd"
     assert register.ids.height == 0
 
 
-async def test_a_man_whom_no_register_knows_keeps_his_row_and_is_filled_in_later(connection: AsyncConnection) -> None:
+async def test_a_player_missing_from_the_register_is_kept_and_filled_in_later(connection: AsyncConnection) -> None:
     rows = sample_rows(date(2022, 6, 1), days=1)
     pitcher = int(rows["pitcher"][0])
     await upsert_pitches(connection, rows, simulated=False)
@@ -145,7 +145,7 @@ async def test_a_man_whom_no_register_knows_keeps_his_row_and_is_filled_in_later
     assert TeamSeason(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
 
 
-async def test_simulated_men_are_nobody(connection: AsyncConnection) -> None:
+async def test_simulated_players_are_not_resolved(connection: AsyncConnection) -> None:
     await connection.execute(
         text("INSERT INTO players (player_id, name, simulated) VALUES (-5, 'Simulated, Man', true)")
     )
@@ -153,7 +153,7 @@ async def test_simulated_men_are_nobody(connection: AsyncConnection) -> None:
     assert len(await read_index(connection)) == 0
 
 
-async def test_a_decision_by_hand_holds_until_it_is_taken_back_and_both_are_kept(connection: AsyncConnection) -> None:
+async def test_an_override_holds_until_revoked_and_both_are_kept(connection: AsyncConnection) -> None:
     await take(connection, tables(chadwick(ROOKIE, VETERAN)))
     decision = Override(who="me", why="the club site says so", player_id=702, system="bbref", value="boydma99")
     await decide(connection, decision)
@@ -178,7 +178,7 @@ def players(home: Path, *words: str, **environment: str) -> "subprocess.Complete
 
 
 @pytest.mark.usefixtures("database")
-def test_a_person_imports_asks_and_decides(store_home: Path, tmp_path: Path) -> None:
+def test_the_players_commands_import_search_and_override(store_home: Path, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(chadwick(ROOKIE_LATER, VETERAN))
     (tmp_path / "map.csv").write_text(FANTASY)
     imported = players(store_home, "import", str(tmp_path))
@@ -219,9 +219,7 @@ def register_over_http() -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("database")
-def test_the_register_comes_through_pybaseball_and_its_bytes_are_kept(
-    store_home: Path, register_over_http: str
-) -> None:
+def test_the_register_is_fetched_by_pybaseball_and_archived(store_home: Path, register_over_http: str) -> None:
     done = players(store_home, "refresh", ONDECK_CHADWICK_URL=register_over_http)
     assert "chadwick: 2 people, 2 new" in done.stdout, done.stderr
     assert "chadwick names" in done.stdout
@@ -229,12 +227,12 @@ def test_the_register_comes_through_pybaseball_and_its_bytes_are_kept(
 
 
 @pytest.mark.usefixtures("database")
-def test_a_register_out_of_reach_is_told(store_home: Path) -> None:
+def test_an_unreachable_register_is_reported(store_home: Path) -> None:
     done = players(store_home, "refresh", ONDECK_CHADWICK_URL="http://127.0.0.1:9/master.zip")
     assert (done.returncode, done.stderr) == (1, "error: http://127.0.0.1:9/master.zip cannot be reached\n")
 
 
-def test_files_in_a_folder_are_found_by_their_endings(tmp_path: Path) -> None:
+def test_files_in_a_folder_are_found_by_suffix(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv.gz", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
     assert [name for name, _ in content_of([tmp_path])] == ["a.csv.gz", "b.csv"]

@@ -42,7 +42,7 @@ async def stored(database: Database) -> list[tuple[int, int]]:
         return [(row[0], row[1]) for row in found]
 
 
-async def test_a_row_is_set_aside_as_it_came_once_with_its_reason(database: Database) -> None:
+async def test_a_row_is_quarantined_once_as_received_with_its_reason(database: Database) -> None:
     for _ in range(2):
         assert (await take(database.engine, DAY, ODD)).quarantined == 1
     (row,) = await rows_of(database)
@@ -52,7 +52,7 @@ async def test_a_row_is_set_aside_as_it_came_once_with_its_reason(database: Data
         assert await counts(connection) == {"out_of_range": 1}
 
 
-async def test_a_second_look_stores_what_a_rule_mends_and_says_so(database: Database) -> None:
+async def test_a_retry_stores_what_a_rule_corrects_and_reports_it(database: Database) -> None:
     await take(database.engine, DAY, ODD)
     assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
     number = await ruled(database)
@@ -67,7 +67,7 @@ async def test_a_second_look_stores_what_a_rule_mends_and_says_so(database: Data
     assert (run.rows_in, run.stored, run.quarantined) in {(1, 1, 0), (1, 0, 1)}
 
 
-async def test_a_rule_holds_for_what_comes_later_until_it_is_taken_back(database: Database) -> None:
+async def test_a_rule_applies_to_later_rows_until_revoked(database: Database) -> None:
     number = await ruled(database)
     assert await take(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, stored=ROWS)
     assert await take(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, unchanged=ROWS)
@@ -90,7 +90,7 @@ async def test_a_rule_is_never_lost(database: Database) -> None:
             await take_back_rule(connection, number)
 
 
-async def test_a_day_that_comes_again_without_a_row_supersedes_it(database: Database) -> None:
+async def test_a_day_ingested_again_without_a_row_supersedes_it(database: Database) -> None:
     await take(database.engine, DAY, ODD)
     await take(database.engine, IngestUnit(source="file", name="another"), ODD)
     assert await take(database.engine, DAY, CELLS) == LoadCounts(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
@@ -99,7 +99,7 @@ async def test_a_day_that_comes_again_without_a_row_supersedes_it(database: Data
     assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": None, "file": None}
 
 
-async def test_a_row_that_fits_by_now_is_stored_as_it_is(database: Database) -> None:
+async def test_a_row_that_is_valid_now_is_stored_unchanged(database: Database) -> None:
     await take(database.engine, DAY, ODD)
     async with database.engine.begin() as connection:
         await connection.execute(text("""UPDATE quarantine SET cells = cells || '{"balls": "3"}'"""))
@@ -107,7 +107,7 @@ async def test_a_row_that_fits_by_now_is_stored_as_it_is(database: Database) -> 
     assert [(row.outcome, row.rule) for row in await rows_of(database)] == [("stored", None)]
 
 
-async def test_a_second_row_of_a_key_never_takes_the_place_of_the_first(database: Database) -> None:
+async def test_a_duplicate_key_never_replaces_the_first_row(database: Database) -> None:
     again = CELLS.head(1).with_columns(des=pl.lit("another"))
     await take(database.engine, DAY, pl.concat([CELLS, again]))
     assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
@@ -116,7 +116,7 @@ async def test_a_second_row_of_a_key_never_takes_the_place_of_the_first(database
         assert set((await connection.execute(text("SELECT des FROM pitches"))).scalars()) == {"simulated"}
 
 
-async def test_rows_of_many_units_with_unlike_columns_are_looked_at_at_once(database: Database) -> None:
+async def test_rows_of_many_units_with_different_columns_are_retried_together(database: Database) -> None:
     other = sample_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
         balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
     )
@@ -145,7 +145,7 @@ async def test_a_row_that_contradicts_what_is_stored_changes_nothing(database: D
     assert [row.outcome for row in await rows_of(database)] == [None]
 
 
-async def test_columns_that_no_export_has_had_before_are_told_once(database: Database) -> None:
+async def test_unknown_columns_are_logged_once(database: Database) -> None:
     odd = CELLS.with_columns(spin_axis_2=pl.lit("1"), zone_2=pl.lit("2"))
     with capture_logs() as logs:
         for unit in (DAY, IngestUnit(source="file", name="again"), DAY):
@@ -165,7 +165,9 @@ def quarantine(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=None)
 
 
-def test_a_person_lists_shows_mends_and_retries(tmp_path: Path, store_home: Path, database: Database) -> None:
+def test_the_quarantine_commands_list_show_correct_and_retry(
+    tmp_path: Path, store_home: Path, database: Database
+) -> None:
     (tmp_path / "odd.csv").write_bytes(as_csv(ODD))
     quarantine(store_home, "files", str(tmp_path / "odd.csv"))
     assert database.described
@@ -197,7 +199,7 @@ def test_a_person_lists_shows_mends_and_retries(tmp_path: Path, store_home: Path
         (("list", "--unit", b"d\xeda.csv".decode(errors="surrogateescape")), "surrogates not allowed"),
     ],
 )
-def test_a_wrong_word_is_refused_in_words(
+def test_an_invalid_argument_is_refused_with_a_reason(
     store_home: Path, database: Database, words: tuple[str, ...], complaint: str
 ) -> None:
     done = quarantine(store_home, "quarantine", *words)

@@ -49,7 +49,7 @@ def refused(call: Any, request: Any) -> tuple[grpc.StatusCode, ErrorInfo]:
     return error.code(), info
 
 
-def test_a_version_that_is_wanted_and_refused_tells_so(stub: Any) -> None:
+def test_a_desired_version_that_is_refused_is_reported(stub: Any) -> None:
     broken, good = (
         stub.GetModel(GetModelRequest(model=ModelSpec(name=MODEL, version=number))).model for number in (BROKEN, GOOD)
     )
@@ -58,7 +58,7 @@ def test_a_version_that_is_wanted_and_refused_tells_so(stub: Any) -> None:
     assert "not the file that was published" in broken.state_reason
 
 
-def test_a_move_is_made_once_and_is_on_record_with_who_and_why(stub: Any, models: Path) -> None:
+def test_an_alias_change_is_applied_once_and_logged_with_actor_and_reason(stub: Any, models: Path) -> None:
     made = stub.MoveAlias(move(UNNAMED, alias="spare")).change
     assert (made.model, made.alias, made.to_version, made.HasField("from_version")) == (MODEL, "spare", UNNAMED, False)
     assert (made.actor, made.reason) == ("ipv4:127.0.0.1", "a test; no gate for spare")
@@ -67,7 +67,7 @@ def test_a_move_is_made_once_and_is_on_record_with_who_and_why(stub: Any, models
     assert stub.ListAliasChanges(ListAliasChangesRequest(model=MODEL, alias="spare")).changes == [made]
 
 
-def test_production_needs_better_figures_or_force_and_can_be_put_back(stub: Any, models: Path) -> None:
+def test_production_needs_a_better_evaluation_or_force_and_can_be_rolled_back(stub: Any, models: Path) -> None:
     code, info = refused(stub.MoveAlias, move(NO_BETTER))
     assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PROMOTION_GATE_FAILED")
     assert aliases(models, MODEL)["production"] == GOOD
@@ -79,14 +79,14 @@ def test_production_needs_better_figures_or_force_and_can_be_put_back(stub: Any,
     assert aliases(models, MODEL)["production"] == GOOD
 
 
-def test_nothing_forces_an_alias_onto_what_does_not_hold(stub: Any, models: Path) -> None:
+def test_force_does_not_set_an_alias_to_an_unverified_version(stub: Any, models: Path) -> None:
     code, info = refused(stub.MoveAlias, move(BROKEN, force=True))
     assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERIFICATION_FAILED")
     assert dict(info.metadata) == {"model": MODEL, "version": str(BROKEN)}
     assert aliases(models, MODEL)["production"] == GOOD
 
 
-def test_moves_are_listed_page_by_page_the_latest_first(stub: Any) -> None:
+def test_alias_changes_are_paged_with_the_latest_first(stub: Any) -> None:
     whole = stub.ListAliasChanges(ListAliasChangesRequest(model=MODEL)).changes
     assert [each.moved_at for each in whole] == sorted((each.moved_at for each in whole), reverse=True)
     paged, token = [], ""

@@ -67,14 +67,14 @@ def listed(channel: Any) -> Any:
     )
 
 
-async def test_list_tells_of_every_name(told: Told) -> None:
+async def test_list_reports_every_name(told: Told) -> None:
     told.health.update({"": True, "models/ball": False})
     async with grpc.aio.insecure_channel(told.target) as channel:
         answer = await listed(channel)(HealthListRequest())
     assert {name: each.status for name, each in answer.statuses.items()} == {"": SERVING, "models/ball": NOT_SERVING}
 
 
-async def test_a_watch_of_an_unknown_name_says_so_until_it_is_known(told: Told) -> None:
+async def test_a_watch_of_an_unknown_name_reports_service_unknown_until_it_exists(told: Told) -> None:
     async with grpc.aio.insecure_channel(told.target) as channel:
         call: Any = health(channel).Watch(HealthCheckRequest(service="models/ball"))
         assert (await call.read()).status == UNKNOWN
@@ -88,7 +88,7 @@ async def test_a_watch_of_an_unknown_name_says_so_until_it_is_known(told: Told) 
         assert await call.read() is grpc.aio.EOF
 
 
-async def test_a_check_of_an_unknown_name_is_not_found_and_says_which_there_are(told: Told) -> None:
+async def test_a_check_of_an_unknown_name_is_not_found_and_lists_the_known_ones(told: Told) -> None:
     told.health.update({"": True, "models/ball": True})
     async with grpc.aio.insecure_channel(told.target) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -121,14 +121,14 @@ async def test_a_thousand_watches_come_and_go_and_leave_nothing_behind(told: Tol
     await settled(lambda: len(asyncio.all_tasks()) <= before, expected=True)
 
 
-def test_reflection_tells_of_list_too(running_server: RunningServer) -> None:
+def test_reflection_describes_list_as_well(running_server: RunningServer) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
         pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
         service = pool.FindServiceByName("grpc.health.v1.Health")  # type: ignore[no-untyped-call]  # the stubs give it no types
     assert [method.name for method in service.methods] == ["Check", "Watch", "List"]
 
 
-def test_a_version_and_an_alias_have_names_of_their_own(running_server: RunningServer) -> None:
+def test_versions_and_aliases_have_their_own_names(running_server: RunningServer) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
         statuses = listed(channel)(HealthListRequest(), timeout=10).statuses
     assert {statuses[f"models/batted_ball{each}"].status for each in ("", "@production", "/1")} == {SERVING}
@@ -165,7 +165,7 @@ def test_a_probe_ends_with_its_documented_code(running_server: RunningServer, se
     assert probe(running_server.target, service) == code
 
 
-def test_a_probe_of_nobody_ends_with_its_documented_code() -> None:
+def test_a_probe_without_a_server_ends_with_its_documented_code() -> None:
     assert probe(NOBODY_THERE, "", seconds=0.5) == 2
 
 

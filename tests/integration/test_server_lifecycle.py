@@ -63,13 +63,13 @@ def copied(small_repository: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["", *SERVICES, "models/batted_ball", "models/called_strike"])
-def test_a_server_that_answers_says_serving_under_every_name(running_server: RunningServer, name: str) -> None:
+def test_a_ready_server_reports_serving_under_every_name(running_server: RunningServer, name: str) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
         assert check(channel, name) == SERVING
         assert next(watch(channel, name)).status == SERVING
 
 
-def test_a_name_that_nobody_knows_is_not_found(running_server: RunningServer) -> None:
+def test_an_unknown_name_is_not_found(running_server: RunningServer) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
         with pytest.raises(grpc.RpcError) as refused:
             check(channel, "models/home_runs")
@@ -77,7 +77,7 @@ def test_a_name_that_nobody_knows_is_not_found(running_server: RunningServer) ->
         assert next(watch(channel, "models/home_runs")).status == HealthCheckResponse.SERVICE_UNKNOWN
 
 
-def test_the_admin_pages_tell_life_readiness_and_measures(running_server: RunningServer) -> None:
+def test_the_admin_pages_report_liveness_readiness_and_metrics(running_server: RunningServer) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
         PredictionServiceStub(channel).Predict(BALL)
     assert page(f"{running_server.admin}/livez") == (200, "alive\n")
@@ -125,7 +125,7 @@ SABOTAGE: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("reason", SABOTAGE)
-def test_a_version_that_is_not_what_it_claims_is_refused_and_the_rest_serves(copied: Path, reason: str) -> None:
+def test_a_version_that_fails_verification_is_refused_and_the_rest_serves(copied: Path, reason: str) -> None:
     SABOTAGE[reason](copied / "batted_ball" / "1")
     with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
         assert check(channel, "models/batted_ball") == NOT_SERVING
@@ -142,7 +142,7 @@ def test_a_version_that_is_not_what_it_claims_is_refused_and_the_rest_serves(cop
         assert PredictionServiceStub(channel).Predict(pitch).prediction.outcomes
 
 
-def test_a_half_written_version_is_no_version(copied: Path) -> None:
+def test_a_partly_written_version_is_ignored(copied: Path) -> None:
     shutil.copytree(copied / "batted_ball" / "1", copied / "batted_ball" / ".publishing-x")
     (copied / "batted_ball" / "notes").mkdir()
     with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
@@ -150,7 +150,7 @@ def test_a_half_written_version_is_no_version(copied: Path) -> None:
         assert check(channel, "") == SERVING
 
 
-def test_a_version_that_neither_an_alias_nor_a_rule_names_is_present_and_not_loaded(copied: Path) -> None:
+def test_a_version_without_alias_or_policy_is_listed_and_not_loaded(copied: Path) -> None:
     (copied / "batted_ball" / ALIASES_FILE).unlink()
     with serving(copied, "--version-policy", "aliases") as server, grpc.insecure_channel(server.target) as channel:
         present, *_ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
@@ -161,7 +161,7 @@ def test_a_version_that_neither_an_alias_nor_a_rule_names_is_present_and_not_loa
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_server_without_models_starts_and_says_that_it_does_not_serve(tmp_path: Path) -> None:
+def test_a_server_without_models_starts_and_reports_not_serving(tmp_path: Path) -> None:
     with serving(tmp_path) as server, grpc.insecure_channel(server.target) as channel:
         assert [check(channel, name) for name in ("", *SERVICES)] == [NOT_SERVING] * 3
         assert page(f"{server.admin}/readyz") == (503, "no model has a production version\n")
@@ -197,7 +197,7 @@ def test_a_repository_that_is_no_folder_is_refused_by_name(tmp_path: Path, there
         (("--host", " "), "ONDECK_HOST= : "),
     ],
 )
-def test_an_address_that_is_none_of_this_machine_is_refused_in_words(
+def test_an_address_of_another_machine_is_refused_with_a_reason(
     copied: Path, words: tuple[str, ...], complaint: str
 ) -> None:
     command = [
@@ -223,7 +223,7 @@ def test_a_server_listens_on_ipv6(copied: Path) -> None:
         assert page(f"{server.admin}/readyz")[0] == 200
 
 
-def test_for_a_while_after_sigterm_whoever_comes_is_told_that_it_does_not_serve(copied: Path) -> None:
+def test_during_the_shutdown_delay_new_calls_see_not_serving(copied: Path) -> None:
     with serving(copied, shutdown_delay_seconds=2) as server:
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.7)
@@ -233,7 +233,7 @@ def test_for_a_while_after_sigterm_whoever_comes_is_told_that_it_does_not_serve(
         assert server.process.wait(timeout=30) == 0
 
 
-def test_sigterm_says_no_finishes_what_is_in_flight_and_leaves(copied: Path) -> None:
+def test_on_sigterm_the_server_finishes_open_calls_and_exits(copied: Path) -> None:
     with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
         statuses = watch(channel, "")
         assert next(statuses).status == SERVING

@@ -65,7 +65,7 @@ def named(name: str, **more: Any) -> PlayerQuery:
     return PlayerQuery(name=PlayerName(name=name, **more))
 
 
-async def test_players_are_resolved_told_and_searched(stub: Any) -> None:
+async def test_players_are_resolved_described_and_searched(stub: Any) -> None:
     questions = [
         PlayerQuery(id=PlayerId(system="bbref", id="nunezan01")),
         named("Boyd, Matthew"),
@@ -166,7 +166,7 @@ def without_players(running_server: RunningServer) -> Iterator[Any]:
         yield PlayerServiceStub(channel)
 
 
-def test_without_a_database_nobody_is_known_and_that_is_said(without_players: Any) -> None:
+def test_without_a_database_no_player_is_known_and_the_reason_given(without_players: Any) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         without_players.GetPlayer(GetPlayerRequest(player_id=5))
     error: Any = refused.value

@@ -66,7 +66,7 @@ def pair(root: Path) -> Iterator[RunningServer]:
             yield server
 
 
-def test_every_worker_answers_and_the_measures_are_those_of_the_whole(pair: RunningServer) -> None:
+def test_every_worker_answers_and_metrics_cover_all_workers(pair: RunningServer) -> None:
     before = calls_counted(pair)
     predict_apart(pair, 40)
     answered = {pid: int(seen["data"].get("callsStarted", 0)) for pid, seen in channelz(pair).items()}
@@ -90,7 +90,7 @@ def test_the_supervisor_loads_neither_grpcio_nor_onnxruntime(pair: RunningServer
     assert [loaded(worker.pid) for worker in workers(pair)] == [{"cygrpc", "onnxruntime"}] * 2
 
 
-def test_a_killed_worker_is_replaced_while_the_other_serves_and_nothing_counted_is_lost(pair: RunningServer) -> None:
+def test_a_killed_worker_is_replaced_and_its_counters_are_kept(pair: RunningServer) -> None:
     predict_apart(pair, 5)
     before, counted = workers(pair), calls_counted(pair)
     before[0].kill()
@@ -164,7 +164,7 @@ def _collect(channel: grpc.Channel, said: list[int]) -> None:
         said.extend(each.status for each in watch(channel, ""))
 
 
-def test_a_worker_that_is_asked_to_end_finishes_first_and_is_replaced(pair: RunningServer) -> None:
+def test_a_worker_on_sigterm_finishes_its_calls_and_is_replaced(pair: RunningServer) -> None:
     before = workers(pair)
     before[0].terminate()
     eventually(lambda: set(channelz(pair)) == {each.pid for each in workers(pair)} and len(channelz(pair)) == 2)
@@ -178,7 +178,7 @@ def own_pair(root: Path, tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
-def test_sigterm_is_told_by_every_worker_before_it_ends_and_no_file_is_left(
+def test_on_sigterm_every_worker_reports_not_serving_and_no_file_is_left(
     own_pair: RunningServer, tmp_path: Path
 ) -> None:
     channels = [grpc.insecure_channel(own_pair.target, options=APART) for _ in range(12)]
@@ -195,7 +195,7 @@ def test_sigterm_is_told_by_every_worker_before_it_ends_and_no_file_is_left(
     assert list((tmp_path / "home").iterdir()) == []
 
 
-def test_workers_whose_supervisor_was_killed_end_and_leave_the_port(own_pair: RunningServer, tmp_path: Path) -> None:
+def test_workers_of_a_killed_supervisor_exit_and_free_the_port(own_pair: RunningServer, tmp_path: Path) -> None:
     assert reload("--home", str(tmp_path / "home"), "--pid", str(os.getpid())).returncode == 1
     orphans = workers(own_pair)
     own_pair.process.kill()
@@ -205,7 +205,7 @@ def test_workers_whose_supervisor_was_killed_end_and_leave_the_port(own_pair: Ru
     assert (refused.returncode, "no server runs" in refused.stderr) == (1, True)
 
 
-def test_workers_that_always_die_at_start_are_given_up_with_their_exit_code(root: Path, tmp_path: Path) -> None:
+def test_workers_that_always_die_at_start_stop_the_server_with_their_exit_code(root: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\nif 'ondeck_server.worker.main' in sys.orig_argv:\n    os._exit(7)\n"
     )

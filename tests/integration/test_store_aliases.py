@@ -58,7 +58,7 @@ def path_of_production(models: Path) -> list[int | None]:
     return [moves[0].from_version, *(each.to_version for each in moves)]
 
 
-def test_a_move_is_in_the_aliases_and_in_the_audit(models: Path) -> None:
+def test_an_alias_change_is_in_the_aliases_and_the_alias_log(models: Path) -> None:
     new_york = timezone(timedelta(hours=-4))
     decision = AliasDecision(actor="Bea", reason="asked for", at=NOW.astimezone(new_york), forced=True)
     move_alias(models, MODEL, PRODUCTION, 2, decision)
@@ -75,7 +75,7 @@ def test_one_alias_moves_and_the_others_stay(models: Path) -> None:
     assert aliases(models, MODEL) == {"production": 2, "candidate": 3}
 
 
-def test_a_move_to_where_it_points_changes_nothing_and_is_not_recorded(models: Path) -> None:
+def test_an_alias_change_to_the_same_version_changes_and_logs_nothing(models: Path) -> None:
     assert move_alias(models, MODEL, PRODUCTION, 1, BY_ADA) is None
     assert path_of_production(models) == [None, 1]
 
@@ -89,7 +89,7 @@ def test_a_move_to_where_it_points_changes_nothing_and_is_not_recorded(models: P
         ("../batted_ball", PRODUCTION, 1, "no model '../batted_ball'"),
     ],
 )
-def test_what_cannot_be_pointed_to_is_refused_in_words(
+def test_an_invalid_target_is_refused_with_a_reason(
     models: Path, model: str, alias: str, version: int, told: str
 ) -> None:
     with pytest.raises((NotFoundError, AliasChangeError)) as refused:
@@ -101,12 +101,12 @@ def test_what_cannot_be_pointed_to_is_refused_in_words(
 @pytest.mark.parametrize(
     ("who", "why", "at"), [("", "why", NOW), ("Ada", " ", NOW), ("Ada", "why", NOW.replace(tzinfo=None))]
 )
-def test_nobody_moves_anything_without_a_name_a_reason_and_an_aware_time(who: str, why: str, at: datetime) -> None:
+def test_an_alias_change_needs_an_actor_a_reason_and_an_aware_time(who: str, why: str, at: datetime) -> None:
     with pytest.raises(ValueError, match="a decision has an actor, a reason and an aware time"):
         AliasDecision(actor=who, reason=why, at=at)
 
 
-def test_a_rollback_goes_back_a_step_each_time_and_is_recorded(models: Path) -> None:
+def test_each_rollback_goes_back_one_step_and_is_logged(models: Path) -> None:
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     move_alias(models, MODEL, PRODUCTION, 4, BY_ADA)
     assert rollback(models, MODEL, PRODUCTION, BY_ADA).to_version == 2
@@ -117,13 +117,13 @@ def test_a_rollback_goes_back_a_step_each_time_and_is_recorded(models: Path) -> 
         rollback(models, MODEL, PRODUCTION, BY_ADA)
 
 
-def test_a_rollback_leaves_what_a_person_wrote_by_hand(models: Path) -> None:
+def test_a_rollback_keeps_a_manually_edited_alias(models: Path) -> None:
     (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 3}}')
     assert rollback(models, MODEL, PRODUCTION, BY_ADA).from_version == 3
     assert aliases(models, MODEL) == {"production": 1}
 
 
-def test_a_rollback_to_what_is_no_longer_there_is_refused(models: Path) -> None:
+def test_a_rollback_to_a_deleted_version_is_refused(models: Path) -> None:
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     shutil.rmtree(models / MODEL / "1")
     with pytest.raises(AliasChangeError, match="version 1, which was production before version 2, no longer exists"):
@@ -131,7 +131,7 @@ def test_a_rollback_to_what_is_no_longer_there_is_refused(models: Path) -> None:
     assert aliases(models, MODEL) == {"production": 2}
 
 
-def test_a_rollback_of_an_alias_that_is_not_there_is_refused(models: Path) -> None:
+def test_a_rollback_of_an_unknown_alias_is_refused(models: Path) -> None:
     with pytest.raises(NotFoundError, match="no alias 'batted_ball@candidate'; there are: production"):
         rollback(models, MODEL, "candidate", BY_ADA)
 
@@ -152,7 +152,7 @@ move_alias(Path(sys.argv[1]), MODEL, PRODUCTION, 2, BY_ADA)
 """
 
 
-def test_a_mover_that_is_killed_at_any_moment_leaves_aliases_and_audit_of_one_mind(models: Path) -> None:
+def test_a_kill_at_any_moment_leaves_aliases_and_log_consistent(models: Path) -> None:
     outcomes = []
     for moment in range(20):
         copy = Path(shutil.copytree(models, models.with_name(f"{models.name}-{moment}")))
@@ -171,7 +171,7 @@ def test_a_mover_that_is_killed_at_any_moment_leaves_aliases_and_audit_of_one_mi
 
 
 @pytest.mark.parametrize("written", [0.0, 0.3, 1.0])
-def test_a_line_that_was_cut_off_is_told_whole_and_is_completed(models: Path, written: float) -> None:
+def test_a_truncated_log_line_is_reported_and_completed(models: Path, written: float) -> None:
     move = AliasChange(
         moved_at=NOW, actor="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, reason="asked for"
     )
@@ -187,7 +187,7 @@ def test_a_line_that_was_cut_off_is_told_whole_and_is_completed(models: Path, wr
     assert history(models, MODEL)[-1] == move
 
 
-def test_a_record_that_cannot_be_read_is_refused_by_its_line_and_stops_no_move(models: Path) -> None:
+def test_an_unreadable_log_line_is_reported_and_blocks_no_change(models: Path) -> None:
     with (models / MODEL / ALIAS_LOG_FILE).open("ab") as audit:
         audit.write(b"by hand")
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
@@ -209,7 +209,7 @@ for _ in range(10):
 """
 
 
-def test_two_programs_that_move_at_once_are_both_in_the_audit_and_neither_is_lost(models: Path) -> None:
+def test_concurrent_changes_are_both_applied_and_logged(models: Path) -> None:
     movers = [child(TWENTY_MOVES, str(models), *pair) for pair in (("1", "2"), ("3", "4"))]
     assert [said(mover) for mover in movers] == ["ready", "ready"]
     for mover in movers:
@@ -220,7 +220,7 @@ def test_two_programs_that_move_at_once_are_both_in_the_audit_and_neither_is_los
     assert [versions.count(version) for version in (3, 4, 2)] == [10, 10, 10]
 
 
-def test_who_waits_for_another_too_long_is_told_so(models: Path) -> None:
+def test_waiting_too_long_for_the_lock_fails_with_a_reason(models: Path) -> None:
     with (
         exclusive_lock(models / MODEL),
         pytest.raises(RepositoryLockedError, match=r"another program has been writing in .* for 0\.1 seconds"),
@@ -251,7 +251,7 @@ def unfinished(models: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "manifest.json"])
-def test_a_publisher_that_is_killed_leaves_no_version_and_the_next_one_clears_up(models: Path, file: str) -> None:
+def test_a_killed_publisher_leaves_no_version_and_the_next_one_cleans_up(models: Path, file: str) -> None:
     publisher = child(PUBLISHES_AND_PAUSES, str(models), file)
     assert said(publisher) == "half way"
     with pytest.raises(RepositoryLockedError), exclusive_lock(models / MODEL, timeout=0.1):

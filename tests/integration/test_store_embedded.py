@@ -92,12 +92,12 @@ async def test_the_rights_of_the_folders_above_stay_as_they_are(tmp_path: Path) 
     assert stat.S_IMODE((outer / "home" / "postgres" / "data").stat().st_mode) == 0o700
 
 
-async def test_a_home_so_deep_that_a_socket_has_no_room_there_works_too(tmp_path: Path) -> None:
+async def test_a_home_too_deep_for_a_socket_path_works(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     assert await answer(deep) == 42
 
 
-async def test_a_cluster_that_will_not_start_is_told_with_its_own_words(tmp_path: Path) -> None:
+async def test_a_cluster_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     assert await answer(tmp_path) == 42
     (tmp_path / "postgres" / "data" / "global" / "pg_control").write_bytes(b"not this")
     with pytest.raises(EmbeddedPostgresError, match="pg_control"):
@@ -105,7 +105,7 @@ async def test_a_cluster_that_will_not_start_is_told_with_its_own_words(tmp_path
 
 
 @pytest.mark.parametrize("there_is", ["a file", "a folder below a file"])
-async def test_a_home_that_cannot_be_is_refused_by_name(tmp_path: Path, there_is: str) -> None:
+async def test_an_impossible_home_is_refused_by_name(tmp_path: Path, there_is: str) -> None:
     (tmp_path / "home").touch()
     home = tmp_path / "home" if there_is == "a file" else tmp_path / "home" / "below"
     with pytest.raises(EmbeddedPostgresError, match=rf"{home}/postgres \(.+\); .* ONDECK_HOME or --home"):
@@ -122,7 +122,7 @@ async def test_a_home_that_cannot_be_is_refused_by_name(tmp_path: Path, there_is
         ("postgresql://u:secret@h/x?foo=bar", "has a parameter 'foo'; known are host, port, sslmode"),
     ],
 )
-def test_an_address_that_is_none_is_refused_by_name_without_being_said(url: str, complaint: str) -> None:
+def test_an_invalid_database_url_is_refused_without_printing_it(url: str, complaint: str) -> None:
     with pytest.raises(InvalidSettingsError, match="ONDECK_DATABASE_URL: ") as refused:
         read_settings(StoreSettings, database_url=url)
     assert complaint in str(refused.value)
@@ -130,7 +130,7 @@ def test_an_address_that_is_none_is_refused_by_name_without_being_said(url: str,
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
-def test_an_address_as_hosts_hand_it_out_is_taken(scheme: str) -> None:
+def test_a_postgres_url_scheme_is_accepted(scheme: str) -> None:
     url = url_of(f"{scheme}://u:p@h:6432/x?sslmode=require")
     assert (url.drivername, url.host, url.port, dict(url.query)) == (
         "postgresql+asyncpg",
@@ -140,7 +140,7 @@ def test_an_address_as_hosts_hand_it_out_is_taken(scheme: str) -> None:
     )
 
 
-async def test_a_server_that_wants_no_encryption_is_told_as_unreachable_where_it_is_required(tmp_path: Path) -> None:
+async def test_a_server_without_tls_is_unreachable_if_tls_is_required(tmp_path: Path) -> None:
     async with open_database(StoreSettings(home=tmp_path)) as own:
         folder, port = own.engine.url.query["host"], own.engine.url.query["port"]
         url = f"postgresql://ondeck@/ondeck?host={folder}&port={port}&sslmode=nonsense"
@@ -149,7 +149,7 @@ async def test_a_server_that_wants_no_encryption_is_told_as_unreachable_where_it
                 pass
 
 
-async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+async def test_an_unreachable_server_is_named_without_its_password() -> None:
     settings = StoreSettings(database_url="postgresql://someone:secret@127.0.0.1:9/nothing")
     with pytest.raises(DatabaseUnreachableError, match=r"someone:\*\*\*@127\.0\.0\.1:9") as refused:
         async with open_database(settings):
@@ -157,7 +157,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
     assert "secret" not in str(refused.value)
 
 
-async def test_a_named_server_is_used_as_it_is(tmp_path: Path) -> None:
+async def test_a_configured_server_is_used_unchanged(tmp_path: Path) -> None:
     async with open_database(StoreSettings(home=tmp_path)) as own:
         folder, port = own.engine.url.query["host"], own.engine.url.query["port"]
         url = f"postgresql://ondeck@/ondeck?host={folder}&port={port}"

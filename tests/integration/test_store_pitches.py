@@ -36,7 +36,7 @@ async def read_all(connection: AsyncConnection) -> pl.DataFrame:
     return await read_pitches(connection, first_day=date(2022, 1, 1), last_day=date(2022, 12, 31))
 
 
-async def test_migrations_make_the_tables_that_the_code_knows(connection: AsyncConnection) -> None:
+async def test_migrations_create_the_tables_that_the_code_declares(connection: AsyncConnection) -> None:
     def differences(sync: Connection) -> list[object]:
         found = compare_metadata(MigrationContext.configure(sync, opts={"compare_type": True}), metadata)
         foreign = ("pitches_", "alembic_version", "ingest_pgqueuer")
@@ -53,12 +53,12 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
         assert found.scalar_one() == 1
 
 
-async def test_every_season_of_the_contract_has_its_partition(connection: AsyncConnection) -> None:
+async def test_every_season_of_the_schema_has_its_partition(connection: AsyncConnection) -> None:
     found = await connection.execute(text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'pitches'::regclass"))
     assert found.scalar_one() == LAST_SEASON - FIRST_SEASON + 1
 
 
-async def test_rows_come_back_as_they_went_in(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+async def test_rows_are_read_as_written(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     assert await upsert_pitches(connection, rows, simulated=False) == UpsertCounts(stored=rows.height, unchanged=0)
     back = await read_all(connection)
     order = ["game_date", "game_pk", "at_bat_number", "pitch_number"]
@@ -75,7 +75,7 @@ async def test_the_same_rows_again_change_nothing(connection: AsyncConnection, r
     ("name", "value"),
     [("plate_x", 1.25), ("plate_x", None), ("des", 'He said "no", twice;\nthen\\N'), ("player_name", "Peña Jr., José")],
 )
-async def test_a_row_with_one_cell_changed_is_stored_and_the_others_left(
+async def test_only_a_changed_row_is_stored_again(
     connection: AsyncConnection, rows: pl.DataFrame, name: str, value: object
 ) -> None:
     await upsert_pitches(connection, rows, simulated=False)
@@ -105,7 +105,7 @@ async def test_any_number_and_any_text_is_kept_exactly(
     await connection.rollback()
 
 
-async def test_both_men_of_a_pitch_are_players_and_only_the_pitcher_is_named(
+async def test_pitcher_and_batter_become_players_and_only_the_pitcher_is_named(
     connection: AsyncConnection, rows: pl.DataFrame
 ) -> None:
     await upsert_pitches(connection, rows, simulated=False)
@@ -125,7 +125,7 @@ async def test_simulated_rows_are_never_among_the_real_ones(connection: AsyncCon
 
 
 @pytest.mark.parametrize("simulated", [True, False])
-async def test_no_row_can_carry_the_wrong_label(
+async def test_the_database_refuses_a_wrong_simulation_label(
     connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool
 ) -> None:
     mislabelled = rows if simulated else as_simulated(rows)
@@ -141,7 +141,7 @@ async def test_a_game_belongs_to_one_season_so_that_its_pitches_have_one_key(
         await upsert_pitches(connection, rows.with_columns(game_year=pl.lit(2023, pl.Int32)), simulated=False)
 
 
-async def test_reading_takes_only_the_columns_days_and_kinds_asked_for(
+async def test_a_read_returns_only_the_requested_columns_days_and_kinds(
     connection: AsyncConnection, rows: pl.DataFrame
 ) -> None:
     await upsert_pitches(connection, rows, simulated=False)
@@ -152,7 +152,7 @@ async def test_reading_takes_only_the_columns_days_and_kinds_asked_for(
     assert (spring.height, tuple(spring.columns)) == (0, NAMES)
 
 
-async def test_the_ledger_holds_the_last_word_on_a_unit_and_counts_attempts(connection: AsyncConnection) -> None:
+async def test_the_ledger_has_the_latest_state_of_a_unit_and_counts_attempts(connection: AsyncConnection) -> None:
     failed = LedgerEntry(source="savant", unit="2022-06-01", day=DAY, state="failed", last_error="no answer")
     await record(connection, failed)
     assert await days_done(connection, "savant", DAY, DAY) == set()
@@ -179,7 +179,7 @@ async def moment(connection: AsyncConnection) -> datetime:
     return now
 
 
-async def test_a_changed_row_keeps_what_it_was_and_any_earlier_state_can_be_read(
+async def test_a_changed_row_keeps_its_history_and_any_earlier_state_can_be_read(
     database: Database, rows: pl.DataFrame
 ) -> None:
     game = rows.filter(pl.col("game_pk") == rows["game_pk"][0])
@@ -212,7 +212,7 @@ async def test_rows_that_have_not_changed_make_no_revision(connection: AsyncConn
     assert await revisions(connection) == []
 
 
-async def test_an_older_state_taken_again_after_a_newer_one_is_compared_anew(
+async def test_an_older_state_ingested_after_a_newer_one_is_compared_again(
     connection: AsyncConnection, rows: pl.DataFrame
 ) -> None:
     newer = rows.with_columns(pl.lit("corrected").alias("des"))
@@ -222,18 +222,14 @@ async def test_an_older_state_taken_again_after_a_newer_one_is_compared_anew(
     assert again == UpsertCounts(stored=rows.height, unchanged=0)
 
 
-async def test_an_export_that_does_not_name_the_pitcher_takes_no_name_away(
-    connection: AsyncConnection, rows: pl.DataFrame
-) -> None:
+async def test_an_export_without_pitcher_names_removes_no_name(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await upsert_pitches(connection, rows, simulated=False)
     nameless = rows.with_columns(pl.lit(None, dtype=pl.String).alias("player_name"))
     assert await upsert_pitches(connection, nameless, simulated=False) == UpsertCounts(stored=0, unchanged=rows.height)
     assert (await read_all(connection))["player_name"].null_count() == 0
 
 
-async def test_an_export_of_another_year_takes_nothing_away_from_columns_that_it_does_not_have(
-    database: Database, rows: pl.DataFrame
-) -> None:
+async def test_an_export_without_a_column_keeps_its_stored_values(database: Database, rows: pl.DataFrame) -> None:
     told, untold = rows.with_columns(pl.lit(71.5, dtype=pl.Float32).alias("bat_speed")), ("bat_speed", EXTRA)
     older = rows.with_columns(pl.lit(None, dtype=pl.Float32).alias("bat_speed"), pl.lit("older").alias("des"))
     taken = [(told, ()), (older, untold), (older, untold), (older, ())]
@@ -251,7 +247,7 @@ async def test_an_export_of_another_year_takes_nothing_away_from_columns_that_it
         assert (before["bat_speed"].null_count(), before["des"].unique().to_list()) == (0, ["older"])
 
 
-async def test_what_is_unknown_of_a_row_is_kept_as_json(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+async def test_unknown_columns_of_a_row_are_kept_as_json(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await upsert_pitches(connection, rows.with_columns(pl.lit('{"mood":"calm"}').alias(EXTRA)), simulated=False)
     found = await connection.execute(text("SELECT DISTINCT extra->>'mood' FROM pitches"))
     assert found.scalar_one() == "calm"

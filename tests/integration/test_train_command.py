@@ -16,14 +16,14 @@ def train(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.usefixtures("database")
-async def test_nothing_stored_is_said_with_what_to_do(store_home: Path, tmp_path: Path) -> None:
+async def test_an_empty_store_is_reported_with_advice(store_home: Path, tmp_path: Path) -> None:
     done = train("batted-ball", "--home", str(store_home), "--model-repository", str(tmp_path))
     assert done.returncode == 1
     assert "load some first: ondeck ingest files PATH..., or ondeck ingest days FROM TO" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_too_few_days_are_said_with_what_is_there(
+async def test_too_few_days_are_reported_with_the_stored_ones(
     database: Database, store_home: Path, tmp_path: Path, sample_season: pl.DataFrame
 ) -> None:
     days = sample_season["game_date"].unique().sort()[:3].implode()
@@ -36,7 +36,7 @@ async def test_too_few_days_are_said_with_what_is_there(
     )
 
 
-def test_an_unknown_task_is_told_which_there_are() -> None:
+def test_an_unknown_task_is_refused_with_the_valid_ones() -> None:
     done = train("home-runs")
     assert done.returncode == 1
     assert done.stderr == "error: no task 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n"

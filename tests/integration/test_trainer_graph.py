@@ -59,7 +59,7 @@ def graph(ensemble: Ensemble) -> ModelProto:
     return export(ensemble, len(TASK.features.features), len(TASK.outcomes))
 
 
-def test_the_graph_answers_as_the_ensemble_does_also_where_values_are_absent(
+def test_the_graph_equals_the_ensemble_with_and_without_absent_values(
     ensemble: Ensemble, graph: ModelProto, dataset: Dataset
 ) -> None:
     report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
@@ -68,7 +68,7 @@ def test_the_graph_answers_as_the_ensemble_does_also_where_values_are_absent(
     assert len(report.worst_row) == len(TASK.features.features)
 
 
-def test_the_worst_row_of_the_report_really_differs_by_that_much(
+def test_the_worst_row_of_the_parity_report_differs_by_the_stated_amount(
     ensemble: Ensemble, graph: ModelProto, dataset: Dataset
 ) -> None:
     report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
@@ -77,7 +77,7 @@ def test_the_worst_row_of_the_report_really_differs_by_that_much(
     assert difference == pytest.approx(report.largest_difference, rel=0.5)
 
 
-def test_the_graph_has_one_input_two_outputs_and_nothing_that_leads_nowhere(graph: ModelProto) -> None:
+def test_the_graph_has_one_input_two_outputs_and_no_dead_node(graph: ModelProto) -> None:
     onnx.checker.check_model(graph, full_check=True)
     assert [value.name for value in graph.graph.input] == ["features"]
     assert [value.name for value in graph.graph.output] == ["probabilities", "members"]
@@ -98,14 +98,14 @@ def sabotaged(graph: ModelProto) -> ModelProto:
     return other
 
 
-def test_a_graph_that_is_not_the_model_is_refused_by_its_worst_row(
+def test_a_graph_that_differs_is_refused_with_its_worst_row(
     ensemble: Ensemble, graph: ModelProto, dataset: Dataset
 ) -> None:
     with pytest.raises(ParityError, match=r"differs from the model by \d\.\d+e-04 .*; worst of [\d,]+ rows: \("):
         check_parity(ensemble, sabotaged(graph), dataset, seed=1, least=1000)
 
 
-def test_a_graph_that_is_not_the_model_is_not_published(
+def test_a_graph_that_differs_is_not_published(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish, "export", lambda *words: sabotaged(export(*words)))
@@ -115,13 +115,13 @@ def test_a_graph_that_is_not_the_model_is_not_published(
     assert not (tmp_path / TASK.name / "aliases.json").exists()
 
 
-def test_too_few_rows_to_hold_a_graph_against_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+def test_too_few_rows_for_the_parity_check_are_refused(dataset: Dataset, tmp_path: Path) -> None:
     plan = dataclasses.replace(small_plan(tmp_path), parity_rows=20_000)
     with pytest.raises(ParityError, match="rows are too few to hold a graph against; 20,000 are asked for"):
         train(dataset, plan, print)
 
 
-def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_version_no_better_than_production_is_published_only_with_force(dataset: Dataset, tmp_path: Path) -> None:
     first = train(dataset, small_plan(tmp_path, force=False), print)
     assert repository.aliases(tmp_path, TASK.name) == {"production": 1}
     with pytest.raises(
@@ -141,7 +141,7 @@ def test_what_is_no_better_than_what_serves_is_not_published_unless_forced(datas
     assert second.manifest.digest == first.manifest.digest
 
 
-def test_a_version_holds_all_its_claims(small_repository: Path) -> None:
+def test_a_published_version_verifies(small_repository: Path) -> None:
     for task in TASKS.values():
         folder = small_repository / task.name / "1"
         manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
@@ -160,7 +160,7 @@ def test_a_version_holds_all_its_claims(small_repository: Path) -> None:
         assert f"{parity.largest_difference:.1e}" in card
 
 
-def test_golden_rows_are_legal_and_some_have_gaps(ensemble: Ensemble) -> None:
+def test_golden_rows_are_valid_and_some_have_absent_values(ensemble: Ensemble) -> None:
     golden = golden_rows(ensemble, TASK)
     rows: Matrix = np.array([[np.nan if v is None else v for v in row] for row in golden.instances], dtype=np.float32)
     half = len(rows) // 2

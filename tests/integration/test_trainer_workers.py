@@ -24,9 +24,7 @@ def cluster() -> Iterator[str]:
         yield started.scheduler_address
 
 
-def test_members_are_fitted_by_the_workers_of_a_cluster_and_are_the_same(
-    cluster: str, sample_season: pl.DataFrame
-) -> None:
+def test_members_fitted_on_a_cluster_equal_local_ones(cluster: str, sample_season: pl.DataFrame) -> None:
     rows = dataset_of(TASKS["whiff"], sample_season)
     told: list[str] = []
     there = fit_members(rows, SMALL, ParallelFit(dask=cluster), told.append)
@@ -37,13 +35,13 @@ def test_members_are_fitted_by_the_workers_of_a_cluster_and_are_the_same(
         np.testing.assert_allclose(there[name].logs(rows.features), member.logs(rows.features), atol=1e-5)
 
 
-def test_the_work_is_done_in_other_processes(cluster: str) -> None:
+def test_members_are_fitted_in_other_processes(cluster: str) -> None:
     for workers in (ParallelFit(dask=cluster), ParallelFit(jobs=2)):
         done = workers.run([(os.getpid, ())] * 4, names=["a", "b", "c", "d"], say=lambda _: None)
         assert os.getpid() not in done
 
 
-def test_a_cluster_that_is_not_there_is_said_so(free_port: int) -> None:
+def test_an_unreachable_cluster_is_reported(free_port: int) -> None:
     address = f"tcp://127.0.0.1:{free_port}"
     with pytest.raises(ClusterUnreachableError, match=f"no Dask scheduler answers at {address}"):
         ParallelFit(dask=address).run([(os.getpid, ())], names=["a"], say=print)

@@ -19,7 +19,7 @@ NOT_REPEATED = {"StreamPredict", "MoveAlias", "RollbackModel"}  # resumes by its
 GRPC_SERVERS_PERMIT_MS = 300_000  # a ping each; one that comes sooner, twice, ends the connection
 
 
-def test_each_rpc_is_named_as_one_that_may_be_repeated_or_known_as_one_that_may_not() -> None:
+def test_each_rpc_is_listed_as_retryable_or_not() -> None:
     for name, service in SERVICES.items():
         methods = {method.name for method in service.methods}
         repeated = set(REPEATABLE[name])
@@ -28,7 +28,7 @@ def test_each_rpc_is_named_as_one_that_may_be_repeated_or_known_as_one_that_may_
         assert not repeated & NOT_REPEATED
 
 
-def test_no_service_is_repeated_as_a_whole() -> None:
+def test_no_service_is_retryable_as_a_whole() -> None:
     config = json.loads(service_config(""))
     names = list(chain.from_iterable(each["name"] for each in config["methodConfig"]))
     assert {each["service"] for each in names} == set(SERVICES)
@@ -38,7 +38,7 @@ def test_no_service_is_repeated_as_a_whole() -> None:
 @pytest.mark.parametrize(
     ("health", "expected"), [("", {"serviceName": ""}), ("models/whiff", {"serviceName": "models/whiff"}), (None, None)]
 )
-def test_health_is_checked_under_the_name_that_is_chosen(health: str | None, expected: object) -> None:
+def test_health_is_checked_under_the_chosen_name(health: str | None, expected: object) -> None:
     assert json.loads(service_config(health)).get("healthCheckConfig") == expected
 
 
@@ -48,12 +48,12 @@ def test_the_client_pings_no_more_often_than_a_server_permits() -> None:
     assert options["grpc.keepalive_timeout_ms"] < options["grpc.keepalive_time_ms"]
 
 
-def test_what_the_caller_sets_wins() -> None:
+def test_options_of_the_caller_take_precedence() -> None:
     options = dict(channel_options(1 << 20, "", [("grpc.keepalive_time_ms", 600_000)]))
     assert options["grpc.keepalive_time_ms"] == 600_000
 
 
-def test_the_service_config_to_paste_is_the_clients_own() -> None:
+def test_the_documented_service_config_is_that_of_the_client() -> None:
     page = (ROOT / "docs" / "how-to" / "add-a-replica.md").read_text()
     pasted = [token.content for token in MarkdownIt().parse(page) if token.type == "fence" and token.info == "json"]
     assert [json.loads(each) for each in pasted] == [json.loads(service_config("models/batted_ball"))]

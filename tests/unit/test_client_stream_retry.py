@@ -34,9 +34,7 @@ STEPS = st.lists(st.sampled_from(["ask", "send", "answer", "break"]) | st.intege
 
 
 @given(steps=STEPS, count=st.integers(0, 40), most=st.integers(1, 10))
-def test_whatever_breaks_when_each_instance_is_answered_once_and_in_order(
-    steps: list[str | int], count: int, most: int
-) -> None:
+def test_each_instance_is_answered_once_in_order_for_any_breaks(steps: list[str | int], count: int, most: int) -> None:
     unanswered = PendingRequests(most=most)
     asked = answered = 0
     at_server: list[str] = []
@@ -59,7 +57,7 @@ def test_whatever_breaks_when_each_instance_is_answered_once_and_in_order(
     assert answered == asked == count
 
 
-def test_what_was_sent_and_not_answered_is_sent_again_in_order() -> None:
+def test_unanswered_requests_are_sent_again_in_order() -> None:
     unanswered = PendingRequests(most=10)
     for number in range(4):
         unanswered.ask(request(number))
@@ -71,7 +69,7 @@ def test_what_was_sent_and_not_answered_is_sent_again_in_order() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["1", "2", "nobody's", ""])
-def test_an_answer_that_is_not_the_oldest_ones_is_an_error_and_never_taken_for_it(wrong: str) -> None:
+def test_an_answer_out_of_order_is_an_error(wrong: str) -> None:
     unanswered = PendingRequests(most=10)
     for number in range(3):
         unanswered.ask(request(number))
@@ -90,7 +88,7 @@ def test_a_second_answer_to_the_same_instance_is_an_error() -> None:
         unanswered.answered([*answers(0, 1), *answers(0, 1)])
 
 
-def test_nothing_more_is_asked_than_may_be_without_an_answer() -> None:
+def test_no_more_requests_are_sent_than_may_be_unanswered() -> None:
     unanswered = PendingRequests(most=1)
     unanswered.ask(request(0))
     assert not unanswered.room
@@ -113,27 +111,27 @@ def pauses(progress: Progress, *, spread: float, every: float = 0) -> list[float
         now += waits + every
 
 
-def test_pauses_grow_to_two_seconds_and_end_within_the_patience() -> None:
+def test_pauses_grow_to_two_seconds_within_the_time_limit() -> None:
     found = pauses(GOING_WELL, spread=1)
     assert found[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
     assert 58 <= sum(found) <= 60
 
 
-def test_many_streams_do_not_come_back_at_once() -> None:
+def test_many_streams_resume_at_different_times() -> None:
     assert pauses(GOING_WELL, spread=0)[:4] == [0.05, 0.1, 0.2, 0.4]
 
 
-def test_a_server_that_breaks_each_call_late_is_given_up_by_time_and_one_that_does_so_at_once_by_number() -> None:
+def test_slow_breaks_are_limited_by_time_and_fast_ones_by_count() -> None:
     assert len(pauses(GOING_WELL, spread=1, every=25)) == 3
     assert len(pauses(GOING_WELL, spread=0)) == PATIENT.breaks
 
 
-def test_a_stream_that_was_never_answered_is_tried_four_times_as_any_call() -> None:
+def test_a_stream_without_any_answer_is_attempted_four_times() -> None:
     assert len(pauses(Progress(), spread=1)) == 3
 
 
 @pytest.mark.parametrize(("told", "expected"), [(0.0, 0.0), (7.5, 7.5), (60.0, 60.0), (60.1, None), (math.inf, None)])
-def test_what_the_server_says_counts_unless_it_is_longer_than_the_patience(told: float, expected: float | None) -> None:
+def test_a_pushback_is_followed_unless_it_exceeds_the_time_limit(told: float, expected: float | None) -> None:
     assert pause(broken_at(GOING_WELL, 5), PATIENT, 5, told, 0.5) == expected
 
 
@@ -143,17 +141,19 @@ def test_what_the_server_says_counts_unless_it_is_longer_than_the_patience(told:
     told=st.none() | st.floats(0, 1e6),
     spread=st.floats(0, 1),
 )
-def test_a_pause_never_ends_after_the_patience(breaks: int, seconds: float, told: float | None, spread: float) -> None:
+def test_a_pause_never_ends_after_the_time_limit(
+    breaks: int, seconds: float, told: float | None, spread: float
+) -> None:
     waits = pause(Progress(answered=True, breaks=breaks), PATIENT, seconds, told, spread)
     assert waits is None or (waits >= 0 and seconds + waits <= PATIENT.seconds and breaks <= PATIENT.breaks)
 
 
-def test_without_patience_a_stream_is_never_opened_again() -> None:
+def test_a_zero_time_limit_prevents_resuming() -> None:
     assert pause(broken_at(GOING_WELL, 5), StreamRetryPolicy(seconds=0), 5, None, 0.5) is None
     assert pause(broken_at(GOING_WELL, 5), StreamRetryPolicy(breaks=0), 5, None, 0.5) is None
 
 
-def test_an_error_of_no_call_has_no_code_and_is_not_resumed() -> None:
+def test_an_error_that_is_no_call_has_no_code_and_is_not_resumed() -> None:
     error = grpc.RpcError("odd")
     resuming = StreamSession(persistence=PATIENT, unanswered=PendingRequests(most=1))
     with pytest.raises(grpc.RpcError, match="odd"):

@@ -9,7 +9,7 @@ FOUR_BALLS = {"balls": "4"}
 THREE = CorrectionRule(number=7, cells={"balls": "4"}, instead={"balls": "3"})
 
 
-def test_a_rule_mends_what_it_meets_and_the_row_as_it_came_is_told() -> None:
+def test_a_rule_corrects_matching_rows_and_reports_the_original() -> None:
     reading = read_cells(cells({}, FOUR_BALLS | {"pitch_number": "2"}, {"pitch_number": "3"}), [THREE])
     assert reading.rows.sort("pitch_number")["balls"].to_list() == [0, 3, 0]
     assert (reading.misfits.height, reading.mended.select("balls", CODE, RULE).rows()) == (
@@ -30,26 +30,26 @@ def test_a_rule_mends_what_it_meets_and_the_row_as_it_came_is_told() -> None:
     ],
     ids=["another text", "another row", "unknown column asked", "unknown column set", "no better"],
 )
-def test_a_rule_that_does_not_meet_a_row_or_makes_it_no_better_leaves_it_as_it_came(rule: CorrectionRule) -> None:
+def test_a_rule_that_does_not_match_or_help_leaves_a_row_unchanged(rule: CorrectionRule) -> None:
     reading = read_cells(cells(FOUR_BALLS), [rule])
     assert (reading.rows.height, reading.mended.height) == (0, 0)
     assert reading.misfits.select("balls", REASON).rows() == [("4", "balls: not from 0 to 3")]
     assert reading.misfits_at.to_list() == [0]
 
 
-def test_a_rule_never_touches_a_row_that_fits() -> None:
+def test_a_rule_never_changes_a_valid_row() -> None:
     rule = CorrectionRule(number=1, cells={"balls": "0"}, instead={"balls": "3"})
     assert read_cells(cells({"balls": "0"}), [rule]).rows["balls"].to_list() == [0]
 
 
-def test_a_mended_row_never_takes_the_place_of_one_that_fits() -> None:
+def test_a_corrected_row_never_replaces_a_valid_one() -> None:
     reading = read_cells(cells({**FOUR_BALLS, "type": "mended"}, {"type": "fits"}), [THREE])
     assert reading.rows["type"].to_list() == ["fits"]
     assert reading.misfits.select("type", "balls", CODE).rows() == [("mended", "4", REPEATED_KEY)]
     assert (reading.misfits_at.to_list(), reading.mended.height) == ([0], 0)
 
 
-def test_nothing_can_be_what_a_row_says_and_what_it_is_to_say() -> None:
+def test_an_absent_value_can_be_matched_and_set() -> None:
     rules = [
         CorrectionRule(number=1, cells={"inning": ""}, instead={"inning": "1"}),
         CorrectionRule(number=2, cells={"plate_x": "far out"}, instead={"plate_x": ""}),
@@ -60,7 +60,7 @@ def test_nothing_can_be_what_a_row_says_and_what_it_is_to_say() -> None:
     assert reading.mended[RULE].to_list() == [1, 2]
 
 
-def test_later_rules_see_what_earlier_ones_have_made() -> None:
+def test_later_rules_see_the_result_of_earlier_ones() -> None:
     rules = [
         CorrectionRule(number=1, cells={"balls": "4"}, instead={"balls": "four"}),
         CorrectionRule(number=2, cells={"balls": "four"}, instead={"balls": "3"}),
@@ -69,7 +69,7 @@ def test_later_rules_see_what_earlier_ones_have_made() -> None:
     assert (reading.rows["balls"].to_list(), reading.mended[RULE].to_list()) == ([3], [2])
 
 
-def test_a_column_called_as_ours_is_kept_beside_it() -> None:
+def test_a_column_with_an_internal_name_is_kept() -> None:
     odd = cells(FOUR_BALLS).with_columns(rule=pl.lit("x"), code=pl.lit("y"))
     mended = read_cells(odd, [THREE]).mended
     assert mended.select("rule (as it came)", "code (as it came)", RULE).rows() == [("x", "y", 7)]

@@ -86,7 +86,7 @@ def test_contributions_add_up_to_the_difference(model: Model, most_rows: int) ->
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_with_rows_enough_every_contribution_is_that_of_brute_force(model: Model) -> None:
+def test_with_enough_rows_contributions_equal_brute_force(model: Model) -> None:
     question = ask(rows(1, seed=3), rows(3, seed=4))
     made, explained = answer(question, model, ENOUGH)
     assert made.exact
@@ -95,7 +95,7 @@ def test_with_rows_enough_every_contribution_is_that_of_brute_force(model: Model
 
 
 @pytest.mark.parametrize("model", [interacting, tangled])
-def test_with_fewer_rows_brute_force_lies_within_the_standard_errors(model: Model) -> None:
+def test_with_fewer_rows_contributions_are_within_the_standard_errors(model: Model) -> None:
     misses = []
     for seed in range(30):
         question = ask(rows(1, seed=seed), rows(8, seed=seed + 100))
@@ -107,7 +107,7 @@ def test_with_fewer_rows_brute_force_lies_within_the_standard_errors(model: Mode
     assert np.mean(np.array(misses) <= 4) >= 0.999
 
 
-def test_a_linear_model_is_explained_exactly_by_any_walk() -> None:
+def test_a_linear_model_is_explained_exactly_by_any_permutation() -> None:
     question = ask(rows(1, seed=5), rows(10, seed=6))
     made, explained = answer(question, linear, most_rows=50)
     weights = np.arange(1, 1 + FIELDS)
@@ -116,13 +116,13 @@ def test_a_linear_model_is_explained_exactly_by_any_walk() -> None:
 
 
 @pytest.mark.parametrize("most_rows", [ENOUGH, 200, 40])
-def test_a_field_that_the_model_does_not_read_is_credited_nothing(most_rows: int) -> None:
+def test_a_field_that_the_model_ignores_contributes_nothing(most_rows: int) -> None:
     explained = answer(ask(rows(1, seed=7), rows(12, seed=8)), interacting, most_rows)[1]
     assert explained.contributions[5].tolist() == [0, 0]
     assert explained.standard_errors[5].tolist() == [0, 0]
 
 
-def test_fields_that_do_the_same_are_credited_the_same() -> None:
+def test_fields_with_equal_effects_contribute_equally() -> None:
     background, instance = rows(6, seed=9), rows(1, seed=10)
     background[:, 1], instance[:, 1] = background[:, 0], instance[:, 0]
 
@@ -133,7 +133,7 @@ def test_fields_that_do_the_same_are_credited_the_same() -> None:
     np.testing.assert_allclose(contributions[0], contributions[1], atol=1e-12)
 
 
-def test_a_field_absent_in_the_instance_and_in_the_background_plays_no_part() -> None:
+def test_a_field_absent_everywhere_contributes_nothing() -> None:
     instance, background = rows(1, seed=11), rows(6, seed=12)
     instance[:, 3] = background[:, 3] = np.nan
     made, explained = answer(ask(instance, background), tangled, ENOUGH)
@@ -141,20 +141,20 @@ def test_a_field_absent_in_the_instance_and_in_the_background_plays_no_part() ->
     assert explained.contributions[3].tolist() == [0, 0]
 
 
-def test_that_a_field_is_absent_can_move_a_probability() -> None:
+def test_the_absence_of_a_field_can_contribute() -> None:
     instance, background = rows(1, seed=13), rows(6, seed=14)
     instance[:, 0] = np.nan
     assert answer(ask(instance, background), tangled, ENOUGH)[1].contributions[0].any()
 
 
 @pytest.mark.parametrize("most_rows", [ENOUGH, 200, 40])
-def test_the_same_question_has_the_same_answer(most_rows: int) -> None:
+def test_the_same_request_has_the_same_explanation(most_rows: int) -> None:
     question = ask(rows(1, seed=15), rows(12, seed=16))
     once, again = (answer(question, tangled, most_rows)[1] for _ in range(2))
     np.testing.assert_array_equal(once.contributions, again.contributions)
 
 
-def test_an_instance_that_is_a_row_of_the_background_is_no_different_from_it() -> None:
+def test_an_instance_equal_to_its_background_has_no_contributions() -> None:
     background = rows(1, seed=17)
     made, explained = answer(ask(background, np.repeat(background, 4, axis=0)), tangled, ENOUGH)
     assert len(made.rows) == 1
@@ -164,7 +164,7 @@ def test_an_instance_that_is_a_row_of_the_background_is_no_different_from_it() -
 
 @pytest.mark.parametrize("fields", [4, 12, 28])
 @pytest.mark.parametrize("most_rows", [1500, 640, 300])
-def test_no_more_rows_are_evaluated_than_are_paid_for_and_none_twice(fields: int, most_rows: int) -> None:
+def test_evaluations_stay_within_the_budget_and_never_repeat(fields: int, most_rows: int) -> None:
     parts = tuple(FieldGroup(name=str(number), columns=(number,)) for number in range(fields))
     made = plan(ask(rows(1, 18, fields), rows(32, 19, fields), parts), most_rows)
     assert len(made.rows) <= most_rows
@@ -172,14 +172,14 @@ def test_no_more_rows_are_evaluated_than_are_paid_for_and_none_twice(fields: int
     assert made.exact == (fields == 4 and most_rows > 480)
 
 
-def test_rows_that_the_model_cannot_tell_apart_are_evaluated_once() -> None:
+def test_identical_rows_are_evaluated_once() -> None:
     blind = ExplanationQuery(
         instance=rows(1, seed=20), background=rows(8, seed=21), parts=ALL_PARTS, features=lambda r: r[:, :2].copy()
     )
     assert len(plan(blind, ENOUGH).rows) == 1 + 8 * 3
 
 
-def test_every_row_of_the_background_begins_the_same_number_of_walks() -> None:
+def test_every_background_row_starts_equally_many_permutations() -> None:
     made = plan(ask(rows(1, 22, 28), rows(24, 23, 28), parts_numbered(28)), 3000)
     assert isinstance(made.game, PermutationSampler)
     assert set(np.bincount(made.game.starts).tolist()) == {2 * (3000 // (1 + 24 + 2 * 24 * 27))}
@@ -196,7 +196,7 @@ def test_a_background_may_have_any_number_of_rows_from_two(rows_behind: int) -> 
     np.testing.assert_allclose(explained.contributions.sum(axis=0), difference, atol=1e-12)
 
 
-def test_where_not_even_one_walk_a_row_is_paid_for_fewer_rows_are_the_base() -> None:
+def test_a_small_budget_uses_fewer_background_rows() -> None:
     question = ask(rows(1, 24, 28), rows(24, 25, 28), parts_numbered(28))
     made, explained = answer(question, tangled, most_rows=300)
     assert made.background_rows == 10
@@ -208,36 +208,36 @@ def parts_numbered(count: int) -> tuple[FieldGroup, ...]:
     return tuple(FieldGroup(name=str(number), columns=(number,)) for number in range(count))
 
 
-def test_rows_that_are_alike_come_side_by_side() -> None:
+def test_similar_background_rows_are_adjacent() -> None:
     inputs = np.array([[0, 5], [9, np.nan], [0.1, 5], [4, 1], [9.1, np.nan], [4, 1]], dtype=np.float32)
     numbered = np.arange(6, dtype=np.float32)[:, np.newaxis]
     assert alike_side_by_side(numbered, inputs).ravel().tolist() == [3, 5, 0, 2, 1, 4]
 
 
 @pytest.mark.parametrize("count", [2, 5, 24])
-def test_every_row_keeps_its_place_in_the_background(count: int) -> None:
+def test_every_row_keeps_its_index_in_the_background(count: int) -> None:
     background = rows(count, seed=28)
     put = alike_side_by_side(background, background)
     assert sorted(map(tuple, put.tolist())) == sorted(map(tuple, background.tolist()))
 
 
-def test_subsets_begin_with_none_and_end_with_all() -> None:
+def test_subsets_start_empty_and_end_complete() -> None:
     replaced = ExactSubsets(starts=np.arange(1), parts=3).replaced[0]
     assert (replaced[0].sum(), replaced[-1].sum(), len(replaced)) == (0, 3, 8)
 
 
-def test_more_outcomes_make_a_row_dearer() -> None:
+def test_more_outcomes_make_a_row_cost_more() -> None:
     assert affordable_rows(2) > affordable_rows(5) > affordable_rows(9) >= 400
 
 
 @pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
-def test_every_column_belongs_to_one_part_that_bears_a_fields_name(instance: InstanceType) -> None:
+def test_every_column_belongs_to_one_field_group(instance: InstanceType) -> None:
     parts = parts_of(instance)
     assert sorted(column for part in parts for column in part.columns) == list(range(len(instance.fields)))
     assert {part.name for part in parts} <= set(instance.names)
 
 
-def test_the_direction_is_one_part_however_it_is_given() -> None:
+def test_the_spray_direction_is_one_field_group() -> None:
     by_angle, by_place = (
         BATTED_BALL.matrix({name: np.array([value]) for name, value in given.items()}, 1)
         for given in ({"spray_angle": 45.0}, {"hc_x": 175.42, "hc_y": 148.27})
@@ -250,7 +250,7 @@ def test_the_direction_is_one_part_however_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("code", [0.0, 99.0, np.nan])
-def test_a_code_that_is_not_known_is_absent(code: float) -> None:
+def test_an_unknown_code_is_absent(code: float) -> None:
     row = settled(PITCH, PITCH.matrix({"stand": np.array([code]), "plate_x": np.array([0.0])}, 1))
     parts = {part.name: part for part in parts_of(PITCH)}
     assert value_of(parts["stand"], PITCH, row[0]) is None

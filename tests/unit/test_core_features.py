@@ -34,13 +34,13 @@ def some_instances(task: Task, rows: int, seed: int) -> Matrix:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_no_feature_tells_what_was_known_only_afterwards(task: Task) -> None:
+def test_no_feature_reveals_the_outcome(task: Task) -> None:
     assert [name for name in task.features.names if any(word in name for word in AFTER_THE_EVENT)] == []
 
 
 @settings(deadline=None)  # the first flight takes long
 @given(angle=st.floats(-60, 60), near=st.floats(20, 150), far=st.floats(20, 150))
-def test_hit_coordinates_give_the_direction_and_nothing_else(angle: float, near: float, far: float) -> None:
+def test_hit_coordinates_give_only_the_direction(angle: float, near: float, far: float) -> None:
     turn = np.radians(angle)
     first, second = (
         featured(
@@ -81,7 +81,7 @@ def test_a_right_hander_stands_at_negative_plate_x(stand: Side, toward: float) -
         (np.nan, (np.nan,) * 3),
     ],
 )
-def test_a_pitch_type_that_is_not_known_is_absent_not_another(kind: float, flags: tuple[float, ...]) -> None:
+def test_an_unknown_pitch_type_is_absent(kind: float, flags: tuple[float, ...]) -> None:
     pitch = featured(TASKS["called_strike"].features, plate_x=0, plate_z=2, pitch_type=kind)
     assert [pitch[name] for name in ("is_fastball", "is_breaking", "is_offspeed")] == pytest.approx(flags, nan_ok=True)
 
@@ -93,7 +93,7 @@ def bits(features: Matrix) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_a_row_has_the_same_features_alone_and_in_a_batch(task: Task) -> None:
+def test_a_row_has_the_same_features_singly_and_in_a_batch(task: Task) -> None:
     instances = some_instances(task, 257, seed=1)
     alone = np.vstack([task.features.compute(instances[i : i + 1]) for i in range(len(instances))])
     assert bits(task.features.compute(instances)) == bits(alone)
@@ -103,7 +103,7 @@ def test_a_row_has_the_same_features_alone_and_in_a_batch(task: Task) -> None:
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
-def test_even_of_rows_that_nobody_may_ask_about(task: Task, data: st.DataObject) -> None:
+def test_invalid_rows_have_the_same_features_singly_and_in_a_batch(task: Task, data: st.DataObject) -> None:
     extremes = st.sampled_from([np.nan, 0.0, -0.0, 1.0, 2.0, 99.0, -45.0, 3e38, -3e38, 1e-45, np.inf, -np.inf])
     instances = data.draw(arrays(np.float32, (7, len(task.instance.fields)), elements=extremes.map(np.float32)))
     alone = np.vstack([task.features.compute(instances[i : i + 1]) for i in range(len(instances))])
@@ -111,7 +111,7 @@ def test_even_of_rows_that_nobody_may_ask_about(task: Task, data: st.DataObject)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_many_rows_have_the_features_of_their_parts_and_no_rows_have_none(task: Task) -> None:
+def test_features_of_many_rows_equal_those_of_chunks(task: Task) -> None:
     instances = some_instances(task, 5000, seed=3)
     parts = [task.features.compute(instances[at : at + 100]) for at in range(0, 5000, 100)]
     assert bits(task.features.compute(instances)) == bits(np.vstack(parts))
@@ -125,6 +125,6 @@ def test_features_are_float32_and_never_infinite(task: Task) -> None:
     assert not np.isinf(computed).any()
 
 
-def test_a_fingerprint_changes_with_what_a_set_declares() -> None:
+def test_a_fingerprint_changes_with_the_declaration_of_a_set() -> None:
     sets = {task.features.name: task.features for task in TASKS.values()}
     assert len({features.fingerprint for features in sets.values()}) == len(sets) == 2

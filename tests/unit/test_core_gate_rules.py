@@ -18,7 +18,7 @@ from tests.factories.evaluations import sample_evaluation as evaluation
         (evaluation(0.6), evaluation(0.7), False),
     ],
 )
-def test_only_what_has_learned_more_passes(candidate: Evaluation, serving: Evaluation | None, *, passed: bool) -> None:
+def test_only_a_higher_skill_passes(candidate: Evaluation, serving: Evaluation | None, *, passed: bool) -> None:
     assert compare(candidate, serving).passed is passed
 
 
@@ -28,7 +28,7 @@ def test_the_verdict_names_both_figures() -> None:
 
 
 @pytest.mark.parametrize(("ours", "passed"), [(0.29, True), (0.31, False)])
-def test_a_baseline_of_the_serving_version_is_compared_where_windows_differ(*, ours: float, passed: bool) -> None:
+def test_baselines_are_compared_if_windows_differ(*, ours: float, passed: bool) -> None:
     candidate = evaluation(ours, evaluation_window=JULY)
     baseline = {version_baseline(4): Metrics(log_loss=0.30, ece=0.004)}
     candidate = candidate.model_copy(update={"baselines": candidate.baselines | baseline})
@@ -36,6 +36,6 @@ def test_a_baseline_of_the_serving_version_is_compared_where_windows_differ(*, o
     assert not compare(candidate, evaluation(0.9), serving_version=3).passed
 
 
-def test_an_evaluation_without_figures_is_no_evaluation() -> None:
+def test_an_evaluation_without_metrics_is_ignored() -> None:
     with pytest.raises(ValueError, match="without the log loss"):
         skill(evaluation(None))

@@ -19,7 +19,7 @@ def column(*values: float) -> np.ndarray:
         (125.42 + 10, 198.27, 90.0),
     ],
 )
-def test_spray_angle_is_zero_to_centre_and_negative_to_left(hc_x: float, hc_y: float, degrees: float) -> None:
+def test_spray_angle_is_zero_to_center_and_negative_to_left(hc_x: float, hc_y: float, degrees: float) -> None:
     assert spray_angle(column(hc_x), column(hc_y)) == pytest.approx([degrees])
 
 

@@ -27,7 +27,7 @@ def row(instance: InstanceType, **values: float) -> np.ndarray:
         (BATTED_BALL, HOMER | {"spray_angle": -12.0}),
     ],
 )
-def test_an_instance_that_may_be_asked_about_is_taken(instance: InstanceType, values: dict[str, float]) -> None:
+def test_a_valid_instance_is_accepted(instance: InstanceType, values: dict[str, float]) -> None:
     matrix = row(instance, **values)
     validate(instance, matrix, path=instance.path, rows_named=False)
     assert valid_mask(instance, matrix).tolist() == [True]
@@ -58,7 +58,7 @@ def test_an_instance_that_may_be_asked_about_is_taken(instance: InstanceType, va
         ),
     ],
 )
-def test_a_refusal_names_each_field_and_what_would_be_right(
+def test_a_refusal_names_each_field_and_its_valid_range(
     instance: InstanceType, values: dict[str, float], complaints: dict[str, str]
 ) -> None:
     matrix = row(instance, **values)
@@ -72,7 +72,7 @@ def test_a_refusal_names_each_field_and_what_would_be_right(
 @pytest.mark.parametrize("instance", [PITCH, BATTED_BALL])
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())
-def test_exactly_the_rows_that_are_not_legal_have_violations(instance: InstanceType, data: st.DataObject) -> None:
+def test_exactly_the_invalid_rows_have_violations(instance: InstanceType, data: st.DataObject) -> None:
     cell = st.sampled_from([np.nan, 0.0, 1.0, 2.0, 2.5, 4.0, -1.0, 1e30, np.inf, -np.inf]).map(np.float32)
     matrix = data.draw(arrays(np.float32, (3, len(instance.fields)), elements=cell, fill=st.just(np.float32(1.0))))
     refused = [bool(violations(instance, matrix[i : i + 1], path="row", rows_named=False)) for i in range(len(matrix))]
@@ -88,7 +88,7 @@ def test_a_refusal_of_many_rows_names_the_row() -> None:
     assert valid_mask(PITCH, matrix).tolist() == [True, False, False]
 
 
-def test_of_many_rows_with_one_fault_the_first_are_named_and_the_others_counted() -> None:
+def test_a_repeated_violation_names_the_first_rows_and_counts_the_rest() -> None:
     matrix = PITCH.matrix({"plate_x": np.full(40, 99.0), "plate_z": np.full(40, 2.0)}, 40)
     with pytest.raises(InvalidInstanceError) as refused:
         validate(PITCH, matrix, path="pitches", rows_named=True)
@@ -99,11 +99,11 @@ def test_of_many_rows_with_one_fault_the_first_are_named_and_the_others_counted(
     assert refused.value.violations[-1].description == "is wrong in another 37 rows"
 
 
-def test_a_text_says_the_first_few_of_many_violations() -> None:
+def test_the_message_lists_the_first_few_of_many_violations() -> None:
     error = InvalidInstanceError([Violation(f"field_{n}", "is wrong") for n in range(9)])
     assert str(error).endswith("field_4: is wrong; and 4 more")
 
 
-def test_a_long_name_is_not_said_back_whole() -> None:
+def test_a_long_name_is_shortened_in_the_message() -> None:
     error = NotFoundError("alias", "x" * 5000, [f"name_{n}" for n in range(30)])
     assert (len(error.name), len(str(error)) < 400, str(error).endswith("name_19, and 10 more")) == (83, True, True)

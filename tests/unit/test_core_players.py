@@ -43,7 +43,7 @@ LATER = datetime(2024, 7, 2, tzinfo=UTC)
         ("...", []),
     ],
 )
-def test_what_is_no_part_of_a_name_is_folded_away(text: str, words: list[str]) -> None:
+def test_normalization_removes_what_is_no_part_of_a_name(text: str, words: list[str]) -> None:
     assert fold(text) == words
 
 
@@ -76,12 +76,12 @@ def test_both_orders_of_a_name_are_the_same(one: str, other: str) -> None:
         ("Junior Caminero", ""),
     ],
 )
-def test_a_suffix_is_told_apart(text: str, suffix: str) -> None:
+def test_a_suffix_distinguishes_players(text: str, suffix: str) -> None:
     assert normalize(text).suffix == suffix
 
 
 @given(st.text(max_size=300))
-def test_any_text_can_be_folded(text: str) -> None:
+def test_any_text_can_be_normalized(text: str) -> None:
     assert all(word.isascii() and word.isalnum() and word == word.lower() for word in normalize(text).words)
 
 
@@ -216,16 +216,16 @@ def ids(answer: Resolution) -> int | set[int] | None:
         (NameQuery(name="Smith"), None),
     ],
 )
-def test_whoever_is_meant_is_found_and_nobody_else(asked: NameQuery, expected: int | set[int] | None) -> None:
+def test_a_query_resolves_to_the_intended_player_only(asked: NameQuery, expected: int | set[int] | None) -> None:
     assert ids(resolver().by_name(asked)) == expected
 
 
-def test_teams_and_roles_that_nobody_is_known_for_rule_nobody_out() -> None:
+def test_unknown_teams_and_roles_exclude_no_player() -> None:
     assert ids(resolver(pitches=False).by_name(NameQuery(name="Will Smith", team="KC", role=Role.PITCHER))) == {2, 3}
     assert ids(resolver(pitches=False).by_name(NameQuery(name="Jose Ramirez", team="KC"))) == 1
 
 
-def test_a_decision_by_hand_comes_first() -> None:
+def test_an_override_takes_precedence() -> None:
     found = resolver(decided={"Smith, Will": 3}).by_name(NameQuery(name="WILL SMITH", team="KC"))
     assert isinstance(found, Found)
     assert (found.player.player_id, found.rule) == (3, "decided by hand")
@@ -241,7 +241,7 @@ def test_a_decision_by_hand_comes_first() -> None:
         (NameQuery(name="Ken Griffey", season=1995), 9),
     ],
 )
-def test_a_decision_does_not_outvote_what_the_question_says(asked: NameQuery, expected: int) -> None:
+def test_an_override_does_not_contradict_the_query(asked: NameQuery, expected: int) -> None:
     assert ids(resolver(decided={"Ken Griffey": 9}).by_name(asked)) == expected
 
 
@@ -260,7 +260,7 @@ def test_a_decision_does_not_outvote_what_the_question_says(asked: NameQuery, ex
         (("",), ""),
     ],
 )
-def test_a_team_is_the_same_whoever_names_it(names: tuple[str, ...], code: str) -> None:
+def test_team_synonyms_are_the_same_team(names: tuple[str, ...], code: str) -> None:
     assert {franchise(name) for name in names} == {code}
 
 
@@ -278,11 +278,11 @@ def test_a_team_is_the_same_whoever_names_it(names: tuple[str, ...], code: str) 
         (IdQuery(system="", id=""), None),
     ],
 )
-def test_an_id_finds_one_or_nobody(asked: IdQuery, expected: int | None) -> None:
+def test_an_id_finds_one_player_or_none(asked: IdQuery, expected: int | None) -> None:
     assert ids(resolver().by_id(asked)) == expected
 
 
-def test_what_found_him_is_told() -> None:
+def test_the_resolution_names_its_rule() -> None:
     assert resolver().by_id(IdQuery(system="bbref", id="ramirjo01")) == Found(player=PEOPLE[0], rule="bbref id")
     rules = {
         name: answer.rule

@@ -59,7 +59,5 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
         (evaluation(0.29), evaluation(None), "what serves has no log loss or no ECE on record"),
     ],
 )
-def test_the_verdict_says_what_was_weighed_and_what_to_do(
-    candidate: Evaluation, serving: Evaluation, told: str
-) -> None:
+def test_the_verdict_gives_its_reason_and_advice(candidate: Evaluation, serving: Evaluation, told: str) -> None:
     assert compare(candidate, serving).reason == told

@@ -28,7 +28,7 @@ def parquet(table: pl.DataFrame) -> bytes:
     [CSV, b"\xef\xbb\xbf" + CSV, CSV.rstrip(b"\n"), CSV.replace(b"\n", b"\r\n"), gzip.compress(CSV), parquet(DAY)],
     ids=["csv", "with BOM", "no last newline", "CRLF", "gzip", "parquet"],
 )
-def test_an_export_is_read_whatever_it_is_wrapped_in(content: bytes) -> None:
+def test_an_export_is_read_in_any_container(content: bytes) -> None:
     assert cells_of(content).select(sorted(DAY.columns)).equals(DAY.select(sorted(DAY.columns)))
 
 
@@ -52,7 +52,7 @@ def test_an_export_is_read_whatever_it_is_wrapped_in(content: bytes) -> None:
         (parquet(pl.DataFrame({"a": ["\0"]})), "it has binary data, not text, in its column a"),
     ],
 )
-def test_what_is_no_whole_export_is_named_for_what_it_is(content: bytes, complaint: str) -> None:
+def test_an_incomplete_export_is_refused_with_its_defect(content: bytes, complaint: str) -> None:
     with pytest.raises(SourceRefusedError) as refused:
         cells_of(content)
     assert str(refused.value).startswith(complaint)
@@ -60,18 +60,18 @@ def test_what_is_no_whole_export_is_named_for_what_it_is(content: bytes, complai
 
 
 @pytest.mark.parametrize("rows", CAPS)
-def test_an_answer_as_long_as_savant_gives_at_the_most_is_taken_for_cut_off(rows: int) -> None:
+def test_a_response_of_the_row_limit_is_refused_as_truncated(rows: int) -> None:
     with pytest.raises(SourceRefusedError, match=f"has {rows} rows, just where Savant cuts an answer off"):
         refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows, eager=True)}))
     refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows - 1, eager=True)}))
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n\n", b"\r\n", b"\r\n\r\n"])
-def test_blank_lines_at_the_end_are_no_rows(end: bytes) -> None:
+def test_trailing_blank_lines_are_no_rows(end: bytes) -> None:
     assert cells_of(b'a,b\n1,"x\ny"\n2,"x, ""y"""' + end).rows() == [("1", "x\ny"), ("2", 'x, "y"')]
 
 
-def test_a_column_that_comes_twice_is_kept_under_another_name() -> None:
+def test_a_duplicate_column_is_kept_under_another_name() -> None:
     assert cells_of(b"pitcher,pitcher\n1,2\n").rows() == [("1", "2")]
 
 

@@ -40,7 +40,7 @@ def tables(draw: st.DrawFn) -> pl.DataFrame:
 
 @settings(max_examples=300, deadline=None)
 @given(tables())
-def test_no_row_is_lost_and_none_invented(cells: pl.DataFrame) -> None:
+def test_no_row_is_lost_or_invented(cells: pl.DataFrame) -> None:
     try:
         reading = read_cells(cells)
     except SourceRefusedError:

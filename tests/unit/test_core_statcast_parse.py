@@ -43,7 +43,7 @@ def cells(*rows: Mapping[str, str | None]) -> pl.DataFrame:
     return pl.DataFrame([{**A_ROW, **row} for row in rows], schema=dict.fromkeys(A_ROW, pl.String))
 
 
-def test_a_row_that_fits_is_typed_by_the_contract() -> None:
+def test_a_valid_row_is_typed_by_the_schema() -> None:
     reading = read_cells(cells({}, {"pitch_number": "2", "batter": "1000003"}))
     assert dict(reading.rows.schema) == {**SCHEMA, EXTRA: pl.String}
     assert reading.misfits.height == 0
@@ -54,7 +54,7 @@ def test_a_row_that_fits_is_typed_by_the_contract() -> None:
 
 
 @pytest.mark.parametrize("null", ["", "  ", "null", "NA", "nan", None])
-def test_every_spelling_of_nothing_is_nothing(null: str | None) -> None:
+def test_every_spelling_of_null_is_null(null: str | None) -> None:
     assert read_cells(cells({"plate_x": null})).rows["plate_x"].to_list() == [None]
 
 
@@ -75,26 +75,24 @@ def test_every_spelling_of_nothing_is_nothing(null: str | None) -> None:
         ({"game_date": "2023-05-02", "game_year": "2023"}, "contradictory", OF_ANOTHER_YEAR),
     ],
 )
-def test_a_row_that_does_not_fit_is_set_aside_with_its_reason_and_its_text(
-    cell: dict[str, str], code: str, reason: str
-) -> None:
+def test_an_invalid_row_is_rejected_with_its_reason_and_text(cell: dict[str, str], code: str, reason: str) -> None:
     reading = read_cells(cells({"pitch_number": "2"}, cell))
     assert reading.rows["pitch_number"].to_list() == [2]
     misfit = reading.misfits.row(0, named=True)
     assert misfit == {**A_ROW, **cell, "code": code, "reason": reason}
 
 
-def test_an_id_that_became_a_float_is_read_as_the_integer_it_was() -> None:
+def test_an_id_written_as_a_float_is_read_as_an_integer() -> None:
     assert read_cells(cells({"batter": "660271.0"})).rows["batter"].to_list() == [660271]
 
 
-def test_of_a_key_that_comes_twice_the_later_row_is_set_aside() -> None:
+def test_the_later_row_of_a_duplicate_key_is_rejected() -> None:
     reading = read_cells(cells({"plate_x": "0.1"}, {"plate_x": "0.2"}))
     assert reading.rows["plate_x"].to_list() == [pytest.approx(0.1)]
     assert reading.misfits["reason"].to_list() == ["key: occurs twice"]
 
 
-def test_a_row_that_fits_is_not_set_aside_for_one_that_does_not() -> None:
+def test_a_valid_row_is_not_rejected_for_an_invalid_duplicate() -> None:
     wrong = {"balls": "4", "game_date": "2023-05-02", "game_year": "2023"}
     reading = read_cells(cells(wrong, {}))
     assert reading.rows["game_date"].to_list() == [date(2024, 5, 2)]
@@ -102,17 +100,17 @@ def test_a_row_that_fits_is_not_set_aside_for_one_that_does_not() -> None:
 
 
 @pytest.mark.parametrize("nobody", ["-1", "-1.0", "null"])
-def test_a_man_that_is_not_there_is_nothing(nobody: str) -> None:
+def test_an_absent_player_is_null(nobody: str) -> None:
     reading = read_cells(cells({}).with_columns(on_1b=pl.lit(nobody), fielder_9=pl.lit("660271.0")))
     assert reading.rows.select("on_1b", "fielder_9").rows() == [(None, 660271)]
 
 
 @pytest.mark.parametrize("wrong", ["0", "-7", "660271.5"])
-def test_a_man_who_cannot_be_sets_the_row_aside(wrong: str) -> None:
+def test_an_impossible_player_id_rejects_the_row(wrong: str) -> None:
     assert read_cells(cells({}).with_columns(on_1b=pl.lit(wrong))).rows.is_empty()
 
 
-def test_columns_called_as_our_own_are_kept_too() -> None:
+def test_columns_with_internal_names_are_kept() -> None:
     theirs = {"code": "K", "reason": "looking", "extra": "1", "simulated": "no"}
     table = cells({}, {"pitch_number": "2", "balls": "4"}).with_columns(pl.lit(v).alias(k) for k, v in theirs.items())
     reading = read_cells(table)
@@ -125,7 +123,7 @@ def test_columns_called_as_our_own_are_kept_too() -> None:
     )
 
 
-def test_a_long_table_is_read_as_if_at_once() -> None:
+def test_a_long_table_is_read_in_chunks_with_the_same_result() -> None:
     rows = [{"at_bat_number": str(1 + number // 900), "pitch_number": str(1 + number % 900)} for number in range(9)]
     once, thrice = cells(*rows), cells(*rows, *rows, *rows)
     long = pl.concat([thrice] * (2 + 2 * ROWS_AT_ONCE // thrice.height))
@@ -143,7 +141,7 @@ def test_a_table_without_a_required_column_is_refused_whole(name: str) -> None:
 
 
 @pytest.mark.realdata
-def test_every_column_of_a_real_export_is_in_the_contract(real_data: Path) -> None:
+def test_every_column_of_a_real_export_is_in_the_schema(real_data: Path) -> None:
     columns = set(pl.read_parquet_schema(real_data / "statcast" / "statcast_2024-10.parquet"))
     assert columns - set(NAMES) == EMPTIED
     assert set(NAMES) <= columns
@@ -160,21 +158,21 @@ def test_a_real_month_loses_no_row_and_no_cell(real_data: Path) -> None:
     assert {name: reading.rows[name].is_not_null().sum() for name in NAMES} == filled
 
 
-def test_unknown_columns_are_kept_and_told() -> None:
+def test_unknown_columns_are_kept_and_reported() -> None:
     table = cells({}, {"pitch_number": "2"}).with_columns(swing_mood=pl.Series(["calm", None]))
     reading = read_cells(table)
     assert reading.unknown == ("swing_mood",)
     assert reading.rows[EXTRA].to_list() == ['{"swing_mood":"calm"}', None]
 
 
-def test_columns_that_an_export_does_not_have_are_untold_and_empty_ones_are_told() -> None:
+def test_missing_columns_differ_from_empty_ones() -> None:
     table = cells({}).with_columns(bat_speed=pl.lit(None, dtype=pl.String))
     assert {"bat_speed", "arm_angle", EXTRA} & set(read_cells(table).untold) == {"arm_angle", EXTRA}
     assert EXTRA not in read_cells(table.with_columns(swing_mood=pl.lit("calm"))).untold
 
 
 @pytest.mark.parametrize("repeat", ["pitcher_1", "pitcher.1", "pitcher_duplicated_0"])
-def test_a_column_that_stands_twice_is_no_unknown_one(repeat: str) -> None:
+def test_a_duplicate_column_is_not_unknown(repeat: str) -> None:
     assert read_cells(cells({}).with_columns(pl.lit("1000002").alias(repeat))).unknown == ()
 
 
@@ -190,7 +188,7 @@ NAMED = [
 @pytest.mark.parametrize(
     ("rows", "names"), NAMED, ids=["pitchers'", "one pitcher's batters'", "batters'", "cannot be told", "none"]
 )
-def test_a_name_is_the_pitchers_or_it_is_not_taken(
+def test_player_name_is_used_only_for_the_pitcher(
     rows: list[tuple[str | None, int, int]], names: list[str | None]
 ) -> None:
     table = cells(
@@ -203,7 +201,7 @@ def test_a_name_is_the_pitchers_or_it_is_not_taken(
 
 
 @pytest.mark.parametrize("name", ["Peña, José", "José Peña"])
-def test_a_name_that_the_plays_begin_with_is_the_batters(name: str) -> None:
+def test_a_player_name_that_starts_the_descriptions_is_the_batters(name: str) -> None:
     rows = [{"batter": str(11 + number), "pitch_number": str(1 + number), "player_name": name} for number in range(4)]
     table = cells(*rows)
     assert read_cells(table).rows["player_name"].null_count() == 0
@@ -211,7 +209,7 @@ def test_a_name_that_the_plays_begin_with_is_the_batters(name: str) -> None:
     assert read_cells(told).rows["player_name"].null_count() == 4
 
 
-def test_a_column_under_both_its_names_is_taken_under_todays() -> None:
+def test_a_column_under_both_names_is_read_under_the_current_one() -> None:
     reading = read_cells(cells({}).with_columns(start_speed=pl.lit("90.1"), release_speed=pl.lit("91.2")))
     assert reading.rows["release_speed"].to_list() == [pytest.approx(91.2)]
     assert reading.unknown == ("start_speed",)
@@ -256,7 +254,7 @@ def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
         ("savant_2023_06_11_written_by_r", 4418, 0, 0, False),
     ],
 )
-def test_every_generation_is_read(
+def test_every_export_format_is_read(
     real_data: Path, name: str, stored: int, keyless: int, misfits: int, *, named: bool
 ) -> None:
     reading = read_cells(cells_of((real_data / "schema_samples" / f"{name}.csv.gz").read_bytes()))

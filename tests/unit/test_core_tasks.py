@@ -13,11 +13,11 @@ from ondeck_core.tasks import TASKS, task_named
 
 
 @pytest.mark.parametrize("spelling", ["batted_ball", "batted-ball", "Batted-Ball", " batted_ball "])
-def test_a_task_is_found_however_a_person_spells_it(spelling: str) -> None:
+def test_a_task_is_found_by_any_spelling(spelling: str) -> None:
     assert task_named(spelling) is TASKS["batted_ball"]
 
 
-def test_a_task_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_an_unknown_task_is_refused_with_the_valid_ones() -> None:
     with pytest.raises(NotFoundError, match="no task 'home_run'; there are: batted_ball, called_strike"):
         task_named("home_run")
 
@@ -42,14 +42,14 @@ def test_a_ball_in_play_is_a_hit_or_an_out(event: str, outcome: str) -> None:
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(("task", "rows"), [("batted_ball", 19_337), ("called_strike", 57_896), ("whiff", 54_430)])
-def test_the_population_is_that_of_the_published_yardsticks(real_data: Path, task: str, rows: int) -> None:
+def test_the_population_is_that_of_the_published_statistics(real_data: Path, task: str, rows: int) -> None:
     month = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")).rows
     chosen = month.filter((pl.col("game_type") == "R") & TASKS[task].population)
     instances = instances_of(chosen, TASKS[task].instance)
     assert valid_mask(TASKS[task].instance, instances).sum() == rows
 
 
-def test_expected_figures_weigh_the_outcomes() -> None:
+def test_expected_stats_weight_the_outcomes() -> None:
     probabilities = np.array([[0.5, 0.2, 0.1, 0.0, 0.2], [1, 0, 0, 0, 0]], dtype=np.float32)
     figures = batted_ball_figures(probabilities)
     assert figures["xba"] == pytest.approx([0.5, 0.0])

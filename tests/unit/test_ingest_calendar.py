@@ -17,7 +17,7 @@ from ondeck_ingest.jobs.handler import pause_after
         ("2024-12-24T20:00+00:00", 7, []),
     ],
 )
-def test_wanted_are_the_last_days_that_are_over_and_in_season(now: str, lookback: int, wanted: list[str]) -> None:
+def test_the_last_finished_days_in_season_are_due(now: str, lookback: int, wanted: list[str]) -> None:
     assert wanted_days(datetime.fromisoformat(now), lookback) == [date.fromisoformat(day) for day in wanted]
 
 
@@ -30,12 +30,12 @@ def test_a_time_without_a_zone_is_refused() -> None:
     ("day", "opens"),
     [("2024-05-03", "2024-05-03"), ("2024-01-05", "2024-02-20"), ("2024-12-05", "2025-02-20")],
 )
-def test_the_season_opens_where_the_calendar_says(day: str, opens: str) -> None:
+def test_the_season_opens_on_its_calendar_day(day: str, opens: str) -> None:
     assert season_from(date.fromisoformat(day)) == date.fromisoformat(opens)
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (5, 16), (9, 256), (10, 360), (1000, 360)])
-def test_a_day_that_fails_is_left_alone_for_longer_each_time_up_to_six_hours(failures: int, minutes: int) -> None:
+def test_a_failed_day_backs_off_up_to_six_hours(failures: int, minutes: int) -> None:
     assert pause_after(failures) == timedelta(minutes=minutes)
 
 
@@ -62,7 +62,7 @@ BEFORE_NINE = datetime(2024, 6, 10, 12, 59, tzinfo=UTC)  # 08:59 in New York: th
         (14, DayStatus(got=False, tried_at=YESTERDAY, given_up=True), False),
     ],
 )
-def test_a_day_is_due_until_it_is_got_and_once_a_day_while_it_may_be_corrected(
+def test_a_day_is_due_until_ingested_and_daily_while_it_may_be_corrected(
     back: int,
     known: DayStatus | None,
     due: bool,  # noqa: FBT001  a table
@@ -73,7 +73,7 @@ def test_a_day_is_due_until_it_is_got_and_once_a_day_while_it_may_be_corrected(
     assert due_days(NOW, lookback_days=3, refetch_days=14, known=given) == ([day] if due else [])
 
 
-def test_a_day_that_was_got_before_it_was_over_is_due_even_if_none_is_corrected() -> None:
+def test_a_day_ingested_before_its_end_is_due_again() -> None:
     early, late = (datetime(2024, 6, 9, 16, tzinfo=UTC), datetime(2024, 6, 10, 14, tzinfo=UTC))
     for tried_at, due in ((early, [date(2024, 6, 9)]), (late, [])):
         known = {date(2024, 6, 9): DayStatus(got=True, tried_at=tried_at)}

@@ -41,14 +41,14 @@ def test_a_game_is_over_when_the_rules_say_so(stop: GameEnd, over: bool) -> None
     assert is_over(stop) is over
 
 
-def test_a_game_that_stops_early_is_told_with_where_it_stops() -> None:
+def test_a_truncated_game_is_reported_with_its_last_inning() -> None:
     stops = end(5, "Top", 1, None, 2, 1)
     assert odd_games(DAY, [end(9, "Bot", 2, "field_out", 5, 3), stops]) == (
         "game 1 stops in the top of inning 5 at 2:1, after 270 pitches"
     )
 
 
-def test_exhibitions_and_seven_innings_in_2020_are_nobodys_concern() -> None:
+def test_exhibitions_and_seven_inning_games_of_2020_are_ignored() -> None:
     assert odd_games(DAY, [end(7, "Bot", 2, "field_out", 3, 3, kind="S")]) is None
     short = end(7, "Bot", 2, "field_out", 5, 3)
     assert odd_games(date(2021, 6, 12), [short]) is None
@@ -75,9 +75,9 @@ def around(rows: int | None, neighbours: list[int]) -> dict[date, int]:
         (25_000, [4300] * 14, "25000 rows, more than Savant gives at once"),
     ],
 )
-def test_a_day_far_from_its_neighbours_is_odd(rows: int, neighbours: list[int], odd: str | None) -> None:
+def test_a_day_far_from_its_neighbors_is_unusual(rows: int, neighbours: list[int], odd: str | None) -> None:
     assert odd_rows(DAY, around(rows, neighbours)) == odd
 
 
-def test_days_further_than_a_week_away_are_no_neighbours() -> None:
+def test_days_more_than_a_week_apart_are_no_neighbors() -> None:
     assert odd_rows(DAY, {DAY: 10, **{DAY + timedelta(days=number): 4300 for number in range(8, 20)}}) is None

@@ -15,7 +15,7 @@ def game(request: pytest.FixtureRequest) -> pl.DataFrame:
     return read_cells(pl.concat(simulated_day(DAY, seed=request.param))).rows
 
 
-def test_a_simulated_day_fits_the_contract_to_the_last_row() -> None:
+def test_every_row_of_a_simulated_day_is_valid() -> None:
     assert read_cells(pl.concat(simulated_day(DAY, games=3))).misfits.height == 0
 
 
@@ -25,7 +25,7 @@ def test_the_same_day_and_seed_give_the_same_rows() -> None:
     assert not first.equals(pl.concat(simulated_day(DAY, seed=5)))
 
 
-def test_a_simulated_game_says_so_in_its_kind_its_names_and_its_ids(game: pl.DataFrame) -> None:
+def test_a_simulated_game_is_labelled_in_kind_names_and_ids(game: pl.DataFrame) -> None:
     labelled = as_simulated(game)
     assert set(labelled["game_type"]) == {GAME_TYPE}
     assert labelled["player_name"].str.starts_with("Simulated, ").all()
@@ -46,7 +46,7 @@ def test_every_half_inning_but_the_last_has_three_outs(game: pl.DataFrame) -> No
     assert 0 < outs[-1] <= 3
 
 
-def test_a_plate_appearance_ends_as_the_count_says(game: pl.DataFrame) -> None:
+def test_a_plate_appearance_ends_by_the_count(game: pl.DataFrame) -> None:
     last = game.group_by("at_bat_number", maintain_order=True).last()
     walks, strikeouts = (last.filter(pl.col("events") == event) for event in ("walk", "strikeout"))
     assert set(walks["balls"]) <= {3}
@@ -56,12 +56,12 @@ def test_a_plate_appearance_ends_as_the_count_says(game: pl.DataFrame) -> None:
     assert last["events"].null_count() <= 1
 
 
-def test_nobody_stands_on_two_bases_or_bats_while_on_base(game: pl.DataFrame) -> None:
+def test_no_runner_is_on_two_bases_or_bats(game: pl.DataFrame) -> None:
     for men in game.select("batter", "on_1b", "on_2b", "on_3b").iter_rows():
         there = [man for man in men if man is not None]
         assert len(there) == len(set(there))
 
 
-def test_scores_never_fall(game: pl.DataFrame) -> None:
+def test_scores_never_decrease(game: pl.DataFrame) -> None:
     for name in ("home_score", "away_score"):
         assert (game[name].diff().drop_nulls() >= 0).all()

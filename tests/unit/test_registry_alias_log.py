@@ -23,7 +23,7 @@ def move(
     )
 
 
-def test_a_line_of_the_audit_says_what_a_person_would_ask() -> None:
+def test_a_log_line_has_time_actor_change_and_reason() -> None:
     written = AliasChange.model_validate_json(encode_line(move(1, 2))).model_dump(mode="json", exclude={"id"})
     assert written == {
         "format": 2,
@@ -39,7 +39,7 @@ def test_a_line_of_the_audit_says_what_a_person_would_ask() -> None:
     }
 
 
-def test_two_moves_that_are_alike_are_two_lines() -> None:
+def test_two_equal_changes_are_two_lines() -> None:
     assert encode_line(move(1, 2)) != encode_line(move(1, 2))
 
 
@@ -56,7 +56,7 @@ def test_two_moves_that_are_alike_are_two_lines() -> None:
     ],
     ids=["first", "next", "half there", "but for its end", "there", "there earlier", "after what others left"],
 )
-def test_a_line_gets_into_the_record_once_and_whole(recorded: bytes, appended: bytes) -> None:
+def test_a_line_is_appended_once_and_complete(recorded: bytes, appended: bytes) -> None:
     assert missing_bytes(recorded, LINE) == appended
 
 
@@ -89,5 +89,5 @@ def test_a_line_gets_into_the_record_once_and_whole(recorded: bytes, appended: b
         "a record that makes no sense",
     ],
 )
-def test_a_rollback_finds_what_undo_would(moves: list[AliasChange], current: int, found: list[int]) -> None:
+def test_a_rollback_finds_the_previous_target(moves: list[AliasChange], current: int, found: list[int]) -> None:
     assert rollback_stack(moves, "production", current) == found

@@ -16,7 +16,7 @@ def unfinished(models: Path) -> list[str]:
     return [path.name for path in (models / MODEL).glob(".publishing-*")]
 
 
-def test_a_version_appears_whole_with_a_manifest_that_names_its_files(tmp_path: Path) -> None:
+def test_a_version_appears_atomically_with_a_manifest_of_its_files(tmp_path: Path) -> None:
     folder, manifest = publish(tmp_path, FILES, signed(1))
     assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST_FILE}
     assert Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes()) == manifest
@@ -32,7 +32,7 @@ def test_a_published_version_is_never_written_again(tmp_path: Path) -> None:
     assert unfinished(tmp_path) == []
 
 
-def test_a_publication_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_publication_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         publish(tmp_path, {MODEL_FILE: b"graph", "sub/card.md": None}, signed(1))  # type: ignore[dict-item]  # the failure
     with pytest.raises(FileNotFoundError):
@@ -41,14 +41,14 @@ def test_a_publication_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert unfinished(tmp_path) == []
 
 
-def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
+def test_version_numbers_continue_from_the_highest(tmp_path: Path) -> None:
     assert next_version(tmp_path, MODEL) == 1
     publish_stub_versions(tmp_path, 9, 10)
     (tmp_path / MODEL / ".publishing-99").mkdir()
     assert next_version(tmp_path, MODEL) == 11
 
 
-def test_the_number_of_a_version_that_served_and_is_gone_is_not_given_again(tmp_path: Path) -> None:
+def test_the_number_of_a_deleted_version_is_not_reused(tmp_path: Path) -> None:
     publish_stub_versions(tmp_path, 1, 2)
     move_alias(tmp_path, MODEL, "production", 2, AliasDecision(actor="Ada", reason="better", at=datetime.now(UTC)))
     shutil.rmtree(tmp_path / MODEL / "2")
@@ -65,7 +65,7 @@ def test_only_folders_with_a_plain_number_are_versions(tmp_path: Path) -> None:
     assert repository.read_repository(tmp_path) == [repository.ModelEntry(model=MODEL, versions=(1, 12), aliases={})]
 
 
-def test_aliases_that_cannot_be_read_are_refused_by_their_path(tmp_path: Path) -> None:
+def test_unreadable_aliases_are_refused_with_their_path(tmp_path: Path) -> None:
     publish_stub_versions(tmp_path, 1)
     (tmp_path / MODEL / ALIASES_FILE).write_text("{")
     with pytest.raises(ArtifactRefusedError, match=r"batted_ball/aliases\.json cannot be read: Invalid JSON"):

@@ -45,7 +45,7 @@ def assert_own(ran: Outputs, asked: Matrix) -> None:
     np.testing.assert_array_equal(ran[1], asked[:, 0])
 
 
-async def test_callers_of_one_turn_share_one_run() -> None:
+async def test_calls_of_one_loop_iteration_share_one_run() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config())
     answers = await asyncio.gather(*(batcher.submit(numbered(1, at)) for at in range(10)))
@@ -67,7 +67,7 @@ CALLERS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(callers=CALLERS, latency=st.sampled_from([None, SLOW]), budget=st.sampled_from([0, 0.002]))
-async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order(
+async def test_each_caller_gets_its_own_rows_in_order(
     callers: Sequence[tuple[int, str, Priority | None]], latency: LatencyModel | None, budget: float
 ) -> None:
     graph = Doubling()
@@ -100,7 +100,7 @@ async def test_whatever_others_do_each_caller_gets_his_own_rows_in_his_own_order
     assert max(graph.runs, default=0) <= MAX_BATCH_ROWS
 
 
-async def test_what_is_cancelled_before_its_run_is_not_run() -> None:
+async def test_rows_cancelled_before_their_run_do_not_run() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config())
     kept, left = batcher.submit(numbered(3)), batcher.submit(numbered(40))
@@ -109,7 +109,7 @@ async def test_what_is_cancelled_before_its_run_is_not_run() -> None:
     assert graph.runs == [3]
 
 
-async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_run() -> None:
+async def test_a_call_that_cannot_meet_its_deadline_is_refused_at_admission() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(), clock=graph.clock)
     batcher._latency = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])
@@ -121,7 +121,7 @@ async def test_who_cannot_be_answered_in_time_is_refused_at_admission_and_not_ru
     assert sum(graph.runs) == 31
 
 
-async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_run() -> None:
+async def test_a_large_call_that_cannot_meet_its_deadline_is_refused_before_its_first_run() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(), latency=SLOW, clock=graph.clock)
     with pytest.raises(DeadlineUnmeetableError):
@@ -129,7 +129,7 @@ async def test_a_large_call_that_cannot_end_in_time_is_refused_before_its_first_
     assert not graph.runs
 
 
-async def test_a_large_call_goes_first_where_its_caller_says_so() -> None:
+async def test_a_large_call_with_high_priority_runs_first() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config())
     await asyncio.gather(batcher.infer(numbered(200)), batcher.infer(numbered(MAX_BATCH_ROWS - 1), None, INTERACTIVE))
@@ -150,7 +150,7 @@ async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
     assert graph.runs == [1, 200]
 
 
-async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for_no_others() -> None:
+async def test_a_long_run_in_flight_counts_only_for_calls_behind_it() -> None:
     go_on, begun = threading.Event(), asyncio.Event()
     loop, now = asyncio.get_running_loop(), [0.0]
 
@@ -171,7 +171,7 @@ async def test_a_long_run_that_is_away_counts_for_those_it_keeps_waiting_and_for
     await asyncio.gather(long, later, soon)
 
 
-def test_the_pace_is_learned_from_runs() -> None:
+def test_the_latency_model_learns_from_runs() -> None:
     latency = LatencyModel([TimedRun(rows=1, seconds=0.002), TimedRun(rows=101, seconds=0.102)])
     assert latency.seconds(50) == pytest.approx(0.051)
     for _ in range(100):
@@ -180,7 +180,7 @@ def test_the_pace_is_learned_from_runs() -> None:
     assert latency.rows_within(0.102) in {49, 50}
 
 
-async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
+async def test_a_full_queue_refuses_at_once_and_runs_nothing() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(max_queued_rows=5))
     first = batcher.submit(numbered(4))
@@ -191,7 +191,7 @@ async def test_a_full_queue_refuses_at_once_and_runs_nothing_of_it() -> None:
     assert_own(await batcher.submit(numbered(5)), numbered(5))
 
 
-async def test_a_call_larger_than_the_queue_is_taken_where_nobody_waits() -> None:
+async def test_a_call_larger_than_the_queue_is_accepted_if_the_queue_is_empty() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(max_queued_rows=5))
     assert_own(await batcher.infer(numbered(7)), numbered(7))
@@ -232,7 +232,7 @@ async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
     assert (await large)[0].shape == (2 * MAX_BATCH_ROWS, 1)
 
 
-async def test_a_row_waits_for_company_if_it_may() -> None:
+async def test_a_row_waits_for_a_larger_batch_within_the_queue_delay() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(max_queue_delay_seconds=2))
     first = batcher.submit(numbered(1))
@@ -241,7 +241,7 @@ async def test_a_row_waits_for_company_if_it_may() -> None:
     assert graph.runs == [3]
 
 
-async def test_a_full_run_does_not_wait_for_company() -> None:
+async def test_a_full_batch_does_not_wait() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(max_queue_delay_seconds=30))
     await asyncio.wait_for(
@@ -250,7 +250,7 @@ async def test_a_full_run_does_not_wait_for_company() -> None:
     assert graph.runs == [MAX_BATCH_ROWS]
 
 
-async def test_a_run_that_fails_is_told_to_each_of_its_callers_and_the_next_goes_on() -> None:
+async def test_a_failed_run_fails_each_of_its_callers_and_no_later_one() -> None:
     def run(rows: Matrix) -> Outputs:
         if len(rows) == 2:
             raise ArithmeticError("a graph that cannot take two")
@@ -267,7 +267,7 @@ def version(small_repository: Path) -> LoadedVersion:
     return load(small_repository / "batted_ball" / "1", "batted_ball", 1)
 
 
-async def test_a_real_version_answers_in_batches_as_it_does_alone(version: LoadedVersion) -> None:
+async def test_a_real_version_gives_the_same_output_batched_and_single(version: LoadedVersion) -> None:
     batcher = Batcher(version.predict, batching_config(), latency=version.latency)
     instances = make_up_instances(version.task.instance, 600, 5)
     small = [batcher.submit(instances[at : at + 1]) for at in range(20)]

@@ -39,7 +39,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("error", "code", "reason", "details"), TABLE, ids=[row[2] for row in TABLE])
-def test_what_happened_is_told_as_the_table_says(
+def test_every_error_maps_to_the_status_of_the_table(
     error: Exception, code: grpc.StatusCode, reason: str, details: list[type[Message]]
 ) -> None:
     status = outcome_of(error).status()
@@ -50,7 +50,7 @@ def test_what_happened_is_told_as_the_table_says(
     assert [packed.TypeName() for packed in status.details[1:]] == [kind.DESCRIPTOR.full_name for kind in details]
 
 
-def test_an_unknown_error_keeps_its_text_to_itself() -> None:
+def test_an_unknown_error_does_not_reveal_its_text() -> None:
     assert outcome_of(ZeroDivisionError("secret")).status().message == INTERNAL_TEXT
 
 

@@ -37,7 +37,7 @@ def beside(lease: TaskLease, background: Matrix) -> TaskLease:
     return lease
 
 
-async def test_others_are_answered_while_an_explanation_is_under_way(
+async def test_predictions_are_answered_during_an_explanation(
     predictor: Predictor, lease: TaskLease, instance: Matrix
 ) -> None:
     explaining = asyncio.create_task(explain(predictor, lease, instance, ""))
@@ -49,7 +49,7 @@ async def test_others_are_answered_while_an_explanation_is_under_way(
     assert explained.base_rate + added == pytest.approx(explained.probability, abs=1e-6)
 
 
-async def test_where_few_fields_differ_the_answer_is_exact(
+async def test_an_explanation_is_exact_if_few_fields_differ(
     predictor: Predictor, lease: TaskLease, instance: Matrix
 ) -> None:
     background = np.repeat(instance, 3, axis=0)
@@ -62,7 +62,7 @@ async def test_where_few_fields_differ_the_answer_is_exact(
     assert not any(each.standard_error for each in explained.contributions)
 
 
-async def test_what_an_instance_and_its_background_share_is_listed_with_nothing_to_its_credit(
+async def test_a_field_equal_to_its_background_is_listed_with_zero(
     predictor: Predictor, lease: TaskLease, instance: Matrix
 ) -> None:
     explained = await explain(predictor, beside(lease, np.repeat(instance, 2, axis=0)), instance, "ball")

@@ -20,7 +20,7 @@ def health(**changes: Any) -> ServerHealth:
     return ServerHealth(**{**known, **changes})
 
 
-def test_every_name_has_its_word() -> None:
+def test_every_name_has_its_status() -> None:
     told = statuses(
         health(independent={"ondeck.v1.PlayerService": False}, desired={"ball": {"production": 1, "candidate": 2}})
     )
@@ -62,12 +62,12 @@ def test_every_name_has_its_word() -> None:
         "one of two was unloaded on purpose",
     ],
 )
-def test_the_whole_serves_if_a_model_is_required_and_all_that_are_serve(changes: dict[str, Any], whole: bool) -> None:  # noqa: FBT001
+def test_the_server_serves_if_every_required_model_serves(changes: dict[str, Any], whole: bool) -> None:  # noqa: FBT001
     told = statuses(health(**changes))
     assert {told[name] for name in ("", *SERVICES)} == {whole}
 
 
-def test_a_newer_version_that_fails_turns_nothing_off() -> None:
+def test_a_newer_version_that_fails_keeps_the_status_serving() -> None:
     told = statuses(health(desired={"ball": {"production": 2}}))
     assert (told[""], told["models/ball"], told["models/ball@production"], told["models/ball/2"]) == (
         True,
@@ -77,7 +77,7 @@ def test_a_newer_version_that_fails_turns_nothing_off() -> None:
     )
 
 
-def test_a_name_serves_where_all_processes_say_so() -> None:
+def test_a_name_serves_if_all_workers_report_serving() -> None:
     here = {"": True, "models/ball": True, "models/ball/2": True}
     assert merge_statuses(here, None) == here
     assert merge_statuses(here, {"": True, "models/ball": False, "models/strike": True}) == {
@@ -88,7 +88,7 @@ def test_a_name_serves_where_all_processes_say_so() -> None:
     }
 
 
-async def test_a_watch_gives_the_word_now_and_each_other_word_after_it() -> None:
+async def test_a_watch_yields_the_status_now_and_each_change() -> None:
     health = HealthRegistry()
     async with aclosing(health.watch("models/ball")) as words:
         assert await anext(words) is None
@@ -102,7 +102,7 @@ async def test_a_watch_gives_the_word_now_and_each_other_word_after_it() -> None
     assert health.watchers == 0
 
 
-async def test_who_looks_seldom_sees_the_newest_alone() -> None:
+async def test_a_slow_watcher_sees_only_the_latest_status() -> None:
     health = HealthRegistry()
     async with aclosing(health.watch("")) as words:
         assert await anext(words) is None
@@ -118,7 +118,7 @@ async def test_who_looks_seldom_sees_the_newest_alone() -> None:
             await waiting
 
 
-async def test_a_farewell_sticks() -> None:
+async def test_not_serving_at_shutdown_is_final() -> None:
     health = HealthRegistry()
     health.update({"": True, "models/ball": True})
     health.enter_graceful_shutdown()
@@ -127,7 +127,7 @@ async def test_a_farewell_sticks() -> None:
     assert health.statuses == {"": False, "models/strike": False}
 
 
-async def test_every_watch_ends_when_the_watchers_are_dismissed() -> None:
+async def test_every_watch_ends_at_shutdown() -> None:
     health = HealthRegistry()
     health.update({"": True})
     seen: list[bool | None] = []

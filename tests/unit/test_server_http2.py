@@ -55,7 +55,7 @@ def test_a_timeout_is_digits_and_a_unit(timeout: bytes, seconds: float | None) -
     assert seconds_of(timeout) == (None if seconds is None else pytest.approx(seconds))
 
 
-def test_a_head_holds_what_matters_to_every_call() -> None:
+def test_request_headers_are_parsed() -> None:
     head = read_head(
         [
             (b":method", b"POST"),
@@ -72,7 +72,7 @@ def test_a_head_holds_what_matters_to_every_call() -> None:
     assert (head.timeout, head.encoding, head.accepts, head.correlation) == (1, b"gzip", b"identity,gzip", b"seven")
 
 
-def test_metadata_are_what_the_caller_wrote_as_text() -> None:
+def test_metadata_is_the_text_that_the_caller_sent() -> None:
     fields = [
         (b":path", b"/"),
         (b"te", b"trailers"),
@@ -86,11 +86,11 @@ def test_metadata_are_what_the_caller_wrote_as_text() -> None:
     assert dict(metadata_of(fields)) == {"team": "NYY", "user-agent": "it", "x-word": "yes"}
 
 
-def test_fields_have_the_size_that_http2_gives_them() -> None:
+def test_header_fields_have_their_http2_size() -> None:
     assert size_of([(b"name", b"value"), (b"a", b"")]) == 4 + 5 + 32 + 1 + 32
 
 
-def test_a_status_is_written_so_that_any_text_survives() -> None:
+def test_a_status_message_survives_percent_encoding() -> None:
     fields = dict(trailers(3, "100 % näher\n", [("a-bin", b"\0\xff"), ("b", "c")]))
     assert fields[b"grpc-status"] == b"3"
     assert fields[b"grpc-message"] == b"100 %25 n%C3%A4her%0A"
@@ -107,7 +107,7 @@ def fed(messages: MessageDecoder, data: bytes, cuts: Iterable[int]) -> list[byte
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.data())
-def test_messages_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[bytes], data: st.DataObject) -> None:
+def test_messages_survive_any_split_of_their_bytes(sent: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(encode(message) for message in sent)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=10))
     messages = MessageDecoder(LONGEST)
@@ -116,14 +116,14 @@ def test_messages_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5), st.sampled_from([b"gzip", b"deflate"]))
-def test_compressed_messages_come_out_whole(sent: list[bytes], encoding: bytes) -> None:
+def test_compressed_messages_are_decompressed(sent: list[bytes], encoding: bytes) -> None:
     pack = gzip.compress if encoding == b"gzip" else zlib.compress
     stream = b"".join(struct.pack(">BI", 1, len(pack(each))) + pack(each) for each in sent)
     assert MessageDecoder(LONGEST, encoding).feed(stream) == sent
 
 
 @given(st.binary(max_size=400))
-def test_whatever_comes_is_messages_or_is_refused(noise: bytes) -> None:
+def test_any_bytes_are_messages_or_are_refused(noise: bytes) -> None:
     found: list[bytes] = []
     code = code_pb2.INTERNAL
     try:
@@ -148,17 +148,17 @@ def test_whatever_comes_is_messages_or_is_refused(noise: bytes) -> None:
         (b"snappy", b"\1" + encode(b"no")[1:], code_pb2.UNIMPLEMENTED),
     ],
 )
-def test_what_is_too_long_or_not_what_it_claims_is_refused(encoding: bytes, sent: bytes, code: int) -> None:
+def test_a_too_long_or_wrongly_framed_message_is_refused(encoding: bytes, sent: bytes, code: int) -> None:
     with pytest.raises(ProtocolError) as refused:
         MessageDecoder(LONGEST, encoding).feed(sent)
     assert refused.value.code == code
 
 
-def test_nothing_is_nothing_compressed_or_not() -> None:
+def test_an_empty_message_is_empty_compressed_or_not() -> None:
     assert MessageDecoder(LONGEST, b"gzip").feed(b"\1\0\0\0\0" + encode(b"")) == [b"", b""]
 
 
-def test_an_answer_is_compressed_from_its_size_on_and_not_below() -> None:
+def test_a_response_is_compressed_from_the_threshold_on() -> None:
     message = b"a" * 100
     assert encode(message, 101) == encode(message) == b"\0\0\0\0\x64" + message
     packed = encode(message, 100)
@@ -166,7 +166,7 @@ def test_an_answer_is_compressed_from_its_size_on_and_not_below() -> None:
     assert gzip.decompress(packed[5:]) == message
 
 
-def test_a_caller_gets_room_as_its_requests_are_read_and_no_sooner() -> None:
+def test_a_stream_window_grows_only_as_requests_are_read() -> None:
     let: list[int] = []
 
     async def read() -> list[bytes]:
@@ -187,7 +187,7 @@ def test_a_caller_gets_room_as_its_requests_are_read_and_no_sooner() -> None:
     assert asyncio.run(read()) == [b"12345", b"678901234567890"]
 
 
-def test_empty_requests_take_room_too() -> None:
+def test_empty_requests_consume_window() -> None:
     let: list[int] = []
     requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, let.append)
     for _ in range(10):
@@ -241,7 +241,7 @@ def called() -> Http2CallContext:
         (ClientStreaming, [UNREAD, TOO_LONG]),
     ],
 )
-async def test_what_a_call_took_of_its_connection_is_given_back_when_it_ends(
+async def test_a_finished_call_returns_its_connection_window(
     kind: type[UnaryRequest | ClientStreaming], sent: list[bytes]
 ) -> None:
     line = OpenLine()
@@ -252,7 +252,7 @@ async def test_what_a_call_took_of_its_connection_is_given_back_when_it_ends(
     assert line.allowed == sum(map(len, sent))
 
 
-async def test_a_call_ends_with_a_status_though_what_it_waits_for_was_given_up() -> None:
+async def test_a_call_ends_with_a_status_if_its_awaited_task_is_cancelled() -> None:
     async def handle(_: CallContext, __: Message) -> Message:
         raise asyncio.CancelledError
 
@@ -264,7 +264,7 @@ async def test_a_call_ends_with_a_status_though_what_it_waits_for_was_given_up()
     assert (b"grpc-status", b"1") in line.begun
 
 
-def test_who_waits_for_a_request_is_woken_by_it_and_by_the_end() -> None:
+def test_a_waiting_reader_is_woken_by_a_request_and_by_the_end() -> None:
     async def read() -> list[bytes]:
         requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 10, lambda _: None)
 
@@ -293,5 +293,5 @@ def test_who_waits_for_a_request_is_woken_by_it_and_by_the_end() -> None:
         ),
     ],
 )
-def test_a_certificate_says_who_its_holder_is(certificate: dict[str, object], identity: str) -> None:
+def test_a_certificate_names_its_holder(certificate: dict[str, object], identity: str) -> None:
     assert identity_of(certificate) == identity

@@ -58,7 +58,7 @@ def request(number: int = 0, model: str = MODEL, width: int = WIDTH) -> ModelInf
     return asked
 
 
-async def test_a_hold_ends_with_the_answer_the_refusal_and_the_cancel(
+async def test_a_lease_ends_with_response_refusal_and_cancellation(
     models: ModelManager, inferring: TensorInference
 ) -> None:
     await inferring.infer(request(), Patient())
@@ -73,7 +73,7 @@ async def test_a_hold_ends_with_the_answer_the_refusal_and_the_cancel(
     assert tally.rows == tally.succeeded
 
 
-async def test_a_stream_that_is_given_up_ends_at_once_and_holds_nothing(
+async def test_a_cancelled_stream_ends_at_once_and_holds_no_lease(
     models: ModelManager, inferring: TensorInference
 ) -> None:
     async def endless() -> AsyncIterator[ModelInferRequest]:
@@ -90,7 +90,7 @@ async def test_a_stream_that_is_given_up_ends_at_once_and_holds_nothing(
     assert held(models) == 0
 
 
-async def test_a_request_that_cannot_be_read_ends_the_stream_after_what_came_before(
+async def test_an_unreadable_request_ends_the_stream_after_earlier_responses(
     models: ModelManager, inferring: TensorInference
 ) -> None:
     async def breaking() -> AsyncIterator[ModelInferRequest]:
@@ -107,7 +107,7 @@ async def test_a_request_that_cannot_be_read_ends_the_stream_after_what_came_bef
     assert held(models) == 0
 
 
-async def test_outputs_come_as_they_were_asked_for(inferring: TensorInference) -> None:
+async def test_outputs_come_in_the_requested_order(inferring: TensorInference) -> None:
     asked = request()
     asked.outputs.add(name="label")
     answer = await inferring.infer(asked, Patient())

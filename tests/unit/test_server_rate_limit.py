@@ -40,17 +40,17 @@ def kept(limit: float) -> tuple[GcraLimiter, Clock]:
         (Caller(identity="scout"), "scout"),
     ],
 )
-def test_a_caller_is_known_by_identity_or_else_by_address(caller: Caller, name: str) -> None:
+def test_a_caller_is_identified_by_certificate_or_address(caller: Caller, name: str) -> None:
     assert caller_id(caller) == name
 
 
-def test_without_a_rate_nobody_waits() -> None:
+def test_without_a_rate_limit_no_caller_is_refused() -> None:
     unlimited, _ = kept(0)
     for _ in range(10):
         unlimited.consume(Caller(), 1_000_000)
 
 
-def test_a_second_of_rows_may_be_owed_and_no_more() -> None:
+def test_a_burst_is_limited_to_one_second_of_rows() -> None:
     limited, clock = kept(10)
     for _ in range(11):
         limited.consume(Caller(), 1)
@@ -61,7 +61,7 @@ def test_a_second_of_rows_may_be_owed_and_no_more() -> None:
     limited.consume(Caller(), 1)
 
 
-def test_a_batch_of_any_size_is_taken_and_paid_off_before_the_next() -> None:
+def test_a_batch_of_any_size_is_accepted_and_delays_the_next() -> None:
     limited, clock = kept(10)
     limited.consume(Caller(), 100)
     with pytest.raises(RateExceededError, match=r"10 rows a second; try again in 9\.00 s"):
@@ -70,7 +70,7 @@ def test_a_batch_of_any_size_is_taken_and_paid_off_before_the_next() -> None:
     limited.consume(Caller(), 1)
 
 
-def test_one_caller_does_not_pay_for_another() -> None:
+def test_callers_have_separate_limits() -> None:
     limited, _ = kept(1)
     limited.consume(Caller(), 100)
     limited.consume(Caller(peer="ipv4:10.0.0.8:50512"), 1)
@@ -78,7 +78,7 @@ def test_one_caller_does_not_pay_for_another() -> None:
         limited.consume(Caller(peer="ipv4:10.0.0.7:50999"), 1)
 
 
-def test_those_who_owe_most_are_remembered_when_there_are_too_many() -> None:
+def test_the_callers_with_the_largest_debt_are_kept_when_there_are_too_many() -> None:
     limited, _ = kept(1)
     limited.consume(Caller(identity="greedy"), 100)
     for number in range(MOST_CALLERS + 10):
@@ -92,7 +92,7 @@ def test_those_who_owe_most_are_remembered_when_there_are_too_many() -> None:
     st.lists(st.tuples(st.floats(0, 3), st.integers(1, 50)), min_size=1, max_size=60),
     st.floats(0.5, 100),
 )
-def test_never_more_rows_than_the_rate_gives_and_one_call_more(asked: list[tuple[float, int]], rate: float) -> None:
+def test_accepted_rows_never_exceed_the_rate_by_more_than_one_call(asked: list[tuple[float, int]], rate: float) -> None:
     limited, clock = kept(rate)
     taken = 0
     for pause, rows in asked:
@@ -105,11 +105,11 @@ def test_never_more_rows_than_the_rate_gives_and_one_call_more(asked: list[tuple
         assert taken - rows <= (clock.now + rate_limit.BURST_SECONDS) * rate * (1 + 1e-9)
 
 
-def test_where_nobody_is_named_everyone_is_an_operator() -> None:
+def test_without_named_operators_every_caller_is_one() -> None:
     OperatorList(()).authorize(Caller())
 
 
-def test_operators_pass_and_others_are_told_what_to_do() -> None:
+def test_operators_pass_and_others_are_refused_with_advice() -> None:
     operators = OperatorList(["deploy"])
     operators.authorize(Caller(identity="deploy"))
     with pytest.raises(NotOperatorError, match=r"'scout' may not do this; .*ONDECK_OPERATORS"):

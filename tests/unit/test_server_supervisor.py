@@ -67,7 +67,7 @@ def pool(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, star
     ],
     ids=str,
 )
-def test_there_are_as_many_workers_as_wanted_and_each_listens_once_it_is_fit(
+def test_the_configured_number_of_workers_runs_and_each_listens_once_ready(
     standing: PoolState, expected: Sequence[Action]
 ) -> None:
     assert list(next_actions(standing, NOW)) == list(expected)
@@ -94,7 +94,7 @@ def test_a_new_worker_takes_calls_before_an_old_one_retires_and_one_at_a_time(
     assert list(next_actions(pool(*members, generation=1), NOW)) == list(expected)
 
 
-def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_wanted() -> None:
+def test_a_rolling_restart_replaces_every_worker_and_never_runs_fewer() -> None:
     members = {0: (LISTENING, 0), 1: (LISTENING, 0), 2: (LISTENING, 0)}
     numbers, started = 3, 0
     for _ in range(100):
@@ -131,19 +131,19 @@ def test_a_rolling_replacement_ends_with_every_worker_new_and_never_fewer_than_w
 @pytest.mark.parametrize(
     ("phase", "seconds"), [(STARTING, START_SECONDS), (ACTIVATING, START_SECONDS), (RETIRING, GRACE + KILL_AFTER)]
 )
-def test_a_worker_that_takes_too_long_is_killed_then_and_not_before(phase: Phase, seconds: float) -> None:
+def test_a_worker_that_exceeds_its_time_limit_is_killed(phase: Phase, seconds: float) -> None:
     standing = pool((phase, 0), wanted=1, start_at=NOW * 2)
     assert next_actions(standing, NOW + seconds - 1) == ()
     assert next_deadline(standing, NOW + seconds - 1) == pytest.approx(1)
     assert next_actions(standing, NOW + seconds) == (Kill(0, f"still {phase.value} after {seconds:.0f} s"),)
 
 
-def test_where_nothing_waits_for_time_nobody_looks_again_until_something_happens() -> None:
+def test_without_a_pending_timeout_the_pool_sleeps_until_an_event() -> None:
     assert next_deadline(pool((LISTENING, 0), (LISTENING, 0)), NOW) is None
     assert next_deadline(pool((LISTENING, 0), start_at=NOW + 3), NOW) == pytest.approx(3)
 
 
-def test_workers_that_keep_dying_are_started_ever_more_slowly_and_a_steady_one_at_once() -> None:
+def test_dying_workers_back_off_and_a_stable_one_restarts_at_once() -> None:
     failures, pauses = 0, []
     for _ in range(9):
         failures = failures_after(failures, lived=1)
@@ -165,7 +165,7 @@ def test_a_name_serves_only_if_every_worker_serves_it() -> None:
     assert aggregate_serving([]) == {}
 
 
-def test_a_worker_joins_once_it_has_settled_and_takes_nothing_from_the_whole() -> None:
+def test_a_worker_joins_once_ready_and_removes_nothing_from_the_state() -> None:
     assert can_join(report(a=True, b=False), {"a": True, "b": False})
     assert can_join(report(a=False), {})
     assert not can_join(report(a=False, b=True), {"a": True})
@@ -173,7 +173,7 @@ def test_a_worker_joins_once_it_has_settled_and_takes_nothing_from_the_whole() -
     assert not can_join(report(ready=False, a=True), {"a": True})
 
 
-def test_what_is_missing_is_told_once_and_a_server_without_workers_is_not_ready() -> None:
+def test_a_missing_version_is_logged_once_and_no_workers_means_not_ready() -> None:
     assert unready_reasons([report(missing=("x", "y")), report(missing=("y", "z"))]) == ["x", "y", "z"]
     assert unready_reasons([]) == ["no worker takes calls"]
 
@@ -182,18 +182,16 @@ def test_what_is_missing_is_told_once_and_a_server_without_workers_is_not_ready(
     ("runnable", "limits", "expected"),
     [(8, [], 8), (8, [None, 2.0], 2), (8, [2.5, 4.0], 3), (2, [64.0], 2), (4, [0.25], 1)],
 )
-def test_cores_are_those_one_may_run_on_or_fewer_where_there_is_a_limit(
-    runnable: int, limits: list[float | None], expected: int
-) -> None:
+def test_the_core_count_respects_affinity_and_quota(runnable: int, limits: list[float | None], expected: int) -> None:
     assert smallest_limit(runnable, limits) == expected
 
 
-def test_limits_are_read_as_both_versions_of_cgroups_write_them() -> None:
+def test_quotas_of_both_cgroup_versions_are_read() -> None:
     assert [limit_of_v2(text) for text in ("max 100000\n", "150000 100000\n")] == [None, 1.5]
     assert [limit_of_v1(*text) for text in (("-1\n", "100000\n"), ("200000\n", "100000\n"))] == [None, 2]
 
 
-def test_every_group_above_a_process_is_looked_at() -> None:
+def test_every_parent_cgroup_is_read() -> None:
     root = Path("/cg")
     assert list(cgroup_folders("0::/a/b\n", root))[:3] == [root / "a" / "b", root / "a", root]
     found = list(cgroup_folders("4:memory:/m\n3:cpu,cpuacct:/a\n", root))
@@ -208,7 +206,7 @@ def written(folder: Path, name: str, value: float) -> None:
     kept.close()  # type: ignore[no-untyped-call]  # as above
 
 
-def test_what_a_dead_worker_counted_stays_and_its_gauges_vanish() -> None:
+def test_counters_of_a_dead_worker_stay_and_its_gauges_vanish() -> None:
     with metrics_folder() as kept:
         for pid, value in ((7, 3.0), (17, 4.0), (8, 5.0)):
             written(kept.folder, f"counter_{pid}.db", value)
@@ -225,21 +223,21 @@ def test_what_a_dead_worker_counted_stays_and_its_gauges_vanish() -> None:
     assert not kept.folder.exists()
 
 
-def test_a_running_server_is_found_by_its_file_and_a_file_left_behind_is_not_believed(tmp_path: Path) -> None:
+def test_a_running_server_is_found_by_its_pid_file_and_a_stale_one_ignored(tmp_path: Path) -> None:
     (tmp_path / "serve-50052.pid").write_text(f"{os.getpid()}\n")
     with pid_file(tmp_path, 50051):
         assert running(tmp_path) == [ServerProcess(pid=os.getpid(), port=50051)]
     assert running(tmp_path) == []
 
 
-def test_a_home_that_cannot_be_written_keeps_nobody_from_serving(tmp_path: Path) -> None:
+def test_an_unwritable_home_does_not_prevent_serving(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     with pid_file(tmp_path / "home", 50051):
         pass
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104  held, for a moment
-def test_a_held_port_is_free_for_workers_and_for_nobody_else(host: str) -> None:
+def test_a_reserved_port_is_available_to_workers_only(host: str) -> None:
     with reserve_port(host, 0) as port, socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as worker:
         worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         worker.bind((host, port))
@@ -248,7 +246,7 @@ def test_a_held_port_is_free_for_workers_and_for_nobody_else(host: str) -> None:
             pass
 
 
-def test_a_shut_door_lets_nobody_in_and_whoever_is_in_may_stay() -> None:
+def test_a_closed_listener_refuses_new_connections_and_keeps_open_ones() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = listener.getsockname()
         with socket.create_connection(where) as outside, listener.accept()[0] as inside:
@@ -265,7 +263,7 @@ def test_a_retiring_worker_waits_as_long_as_its_youngest_connection_may_live(age
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_a_host_that_is_none_of_this_machine_is_refused(host: str) -> None:
+def test_a_host_of_another_machine_is_refused(host: str) -> None:
     for port in (0, 50051):
         with pytest.raises(CannotListenError, match=host), reserve_port(host, port):
             pass

@@ -82,7 +82,9 @@ del SHARED.raw_input_contents[:]
         (SHARED, ["inputs[0].parameters.shared_memory_region"]),
     ],
 )
-def test_what_the_model_does_not_take_is_refused_by_its_field(request_: ModelInferRequest, fields: list[str]) -> None:
+def test_an_input_that_does_not_match_the_model_is_refused_by_field(
+    request_: ModelInferRequest, fields: list[str]
+) -> None:
     assert refused(request_) == fields
 
 
@@ -93,7 +95,7 @@ def requesting(*names: str) -> ModelInferRequest:
     return request
 
 
-def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:
+def test_outputs_are_selected_in_the_requested_order() -> None:
     assert positions(requesting(), GIVES) == [0, 1]
     assert positions(requesting("label"), GIVES) == [1]
     assert positions(requesting("label", "probabilities"), GIVES) == [1, 0]
@@ -103,14 +105,14 @@ def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:
     ("names", "field"),
     [(("labels",), "outputs[0].name"), (("label", "label"), "outputs[1].name"), (("",), "outputs[0].name")],
 )
-def test_an_output_that_there_is_not_or_that_is_named_twice_is_refused(names: tuple[str, ...], field: str) -> None:
+def test_an_unknown_or_repeated_output_is_refused(names: tuple[str, ...], field: str) -> None:
     with pytest.raises(InvalidInstanceError) as told:
         positions(requesting(*names), GIVES)
     assert [each.field for each in told.value.violations] == [field]
 
 
 @pytest.mark.parametrize("parameter", ["classification", "shared_memory_region"])
-def test_what_an_output_cannot_be_is_refused_by_name(parameter: str) -> None:
+def test_an_unsupported_output_parameter_is_refused_by_name(parameter: str) -> None:
     request = requesting("label")
     request.outputs[0].parameters[parameter].int64_param = 2
     with pytest.raises(InvalidInstanceError) as told:
@@ -130,7 +132,7 @@ def test_what_an_output_cannot_be_is_refused_by_name(parameter: str) -> None:
         ({"content_type": ("string_param", "np")}, (False, None)),
     ],
 )
-def test_priority_and_timeout_are_read_and_what_means_nothing_changes_nothing(
+def test_priority_and_timeout_are_read_and_zero_means_default(
     parameters: dict[str, tuple[str, Any]], expected: tuple[bool, float | None]
 ) -> None:
     request = raw()
@@ -150,7 +152,7 @@ def test_priority_and_timeout_are_read_and_what_means_nothing_changes_nothing(
         ("sequence_start", "bool_param", True),
     ],
 )
-def test_a_parameter_that_cannot_be_taken_is_refused_by_name(name: str, kind: str, value: Any) -> None:
+def test_an_unsupported_parameter_is_refused_by_name(name: str, kind: str, value: Any) -> None:
     request = raw()
     setattr(request.parameters[name], kind, value)
     with pytest.raises(InvalidInstanceError) as told:

@@ -36,13 +36,13 @@ def settings(pair: Pair, client_ca: Path | None = None) -> ServerSettings:
         ({"tls_client_ca"}, "unset: ONDECK_TLS_CERTIFICATE and ONDECK_TLS_KEY"),
     ],
 )
-def test_half_of_what_tls_needs_is_refused_by_name(given: set[str], lacking: str) -> None:
+def test_a_certificate_without_its_key_is_refused_by_name(given: set[str], lacking: str) -> None:
     words: dict[str, Any] = {name: Path("x.pem") for name in given}
     with pytest.raises(InvalidCertificatesError, match=lacking):
         certificate_files(ServerSettings(**words))
 
 
-def test_without_certificates_nothing_is_secured() -> None:
+def test_without_certificates_tls_is_off() -> None:
     assert certificate_files(ServerSettings()) is None
 
 
@@ -71,7 +71,7 @@ WRONG: dict[str, Callable[[Pair, Authority], object]] = {
 
 
 @pytest.mark.parametrize("complaint", WRONG)
-def test_a_file_that_cannot_secure_anything_is_refused_by_name(signing: Authority, pair: Pair, complaint: str) -> None:
+def test_an_unusable_certificate_file_is_refused_by_name(signing: Authority, pair: Pair, complaint: str) -> None:
     WRONG[complaint](pair, signing)
     files = certificate_files(settings(pair, signing.file))
     assert files is not None
@@ -85,14 +85,14 @@ def renewal_of(pair: Pair) -> CertificateReloader:
     return CertificateReloader(files)
 
 
-def test_files_that_did_not_change_are_not_read_again(pair: Pair) -> None:
+def test_unchanged_files_are_not_read_again(pair: Pair) -> None:
     renewal = renewal_of(pair)
     assert renewal.reload_if_changed() is None
     pair.key.touch()
     assert renewal.reload_if_changed() is None
 
 
-def test_certificates_are_taken_once_both_halves_are_there(pair: Pair, signing: Authority) -> None:
+def test_a_renewal_applies_once_certificate_and_key_match(pair: Pair, signing: Authority) -> None:
     renewal, other = renewal_of(pair), signing.sign("new.example")
     pair.certificate.write_bytes(other.certificate.read_bytes())
     assert renewal.reload_if_changed() is None
@@ -103,7 +103,7 @@ def test_certificates_are_taken_once_both_halves_are_there(pair: Pair, signing: 
     assert renewal.reload_if_changed() is None
 
 
-def test_files_that_vanish_leave_the_old_certificates(pair: Pair) -> None:
+def test_deleted_files_keep_the_old_certificates(pair: Pair) -> None:
     renewal = renewal_of(pair)
     pair.key.unlink()
     assert renewal.reload_if_changed() is None

@@ -67,7 +67,7 @@ TABLE: list[tuple[str, DesiredState, dict[Key, VersionStatus], Aliases, Action |
 
 
 @pytest.mark.parametrize(("promise", "desired", "statuses", "applied", "action"), TABLE, ids=[row[0] for row in TABLE])
-def test_the_policy(
+def test_the_policy_plans_loads_and_aliases(
     promise: str, desired: DesiredState, statuses: dict[Key, VersionStatus], applied: Aliases, action: Action | None
 ) -> None:
     assert next_action(desired, statuses, applied) == action, promise
@@ -82,7 +82,7 @@ LINES = st.builds(
 
 
 @given(lines=st.lists(LINES, min_size=1, max_size=5), bad=st.sets(NUMBERS), rules=st.sampled_from(["latest:1", "all"]))
-def test_an_alias_never_leaves_a_version_that_answers_but_for_another_and_all_comes_to_rest(
+def test_an_alias_leaves_a_serving_version_only_for_another_and_reconciliation_ends(
     lines: list[ModelEntry], bad: set[int], rules: str
 ) -> None:
     statuses: dict[Key, VersionStatus] = {}
@@ -131,16 +131,16 @@ def test_a_rule_chooses_versions(text: str, model: str, chosen: set[int]) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "latest", "latest:x", "Whiff=all", "whiff=", "all;all"])
-def test_what_is_no_rule_is_refused_with_what_would_be_one(text: str) -> None:
+def test_an_invalid_policy_is_refused_with_the_valid_forms(text: str) -> None:
     with pytest.raises(ValueError, match="latest:N, all, aliases"):
         parse_policy(text)
 
 
-def test_a_model_that_was_unloaded_on_request_wants_nothing() -> None:
+def test_a_model_unloaded_on_request_desires_no_version() -> None:
     line = ModelEntry(model=WHIFF, versions=(1,), aliases={"production": 1})
     desired = desired_state({WHIFF: line}, {OLD: BEFORE}, parse_policy("all"), frozenset({WHIFF}))
     assert (desired.loaded, dict(desired.aliases)) == (frozenset(), {})
 
 
-def test_the_newest_of_none_is_none() -> None:
+def test_the_latest_of_no_versions_is_empty() -> None:
     assert VersionSelector(latest=3).select(()) == frozenset()

@@ -38,7 +38,7 @@ class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_the_sets_are_those_of_mapie_where_no_outcome_is_rare(coverage: float) -> None:
+def test_prediction_sets_equal_those_of_mapie_without_rare_outcomes(coverage: float) -> None:
     given, labels = rows((0.4, 0.35, 0.25))
     later, _ = rows((0.4, 0.35, 0.25), 5000)
     theirs = SplitConformalClassifier(Given(), confidence_level=coverage, conformity_score="lac", prefit=True)
@@ -48,7 +48,7 @@ def test_the_sets_are_those_of_mapie_where_no_outcome_is_rare(coverage: float) -
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_what_happens_is_held_as_often_as_stated_and_what_is_rare_as_often_as_the_rest(coverage: float) -> None:
+def test_coverage_holds_for_common_and_rare_outcomes(coverage: float) -> None:
     shares = (0.66, 0.3, 0.04)
     found = thresholds(*rows(shares), coverage)
     later, labels = rows(shares)
@@ -64,7 +64,7 @@ def test_too_few_rows_of_a_rare_outcome_put_it_into_every_set() -> None:
     assert thresholds(rare, labels, 0.9)[2] == 0.0
 
 
-def test_confidence_is_one_for_certainty_and_nought_for_a_guess() -> None:
+def test_confidence_is_one_for_certainty_and_zero_for_a_guess() -> None:
     given = np.array([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3], [0.8, 0.1, 0.1]], dtype=np.float32)
     certain, guess, between = confidence(given).tolist()
     assert certain == pytest.approx(1)
@@ -72,6 +72,6 @@ def test_confidence_is_one_for_certainty_and_nought_for_a_guess() -> None:
     assert between == pytest.approx(1 - (-0.8 * np.log(0.8) - 0.2 * np.log(0.1)) / np.log(3))
 
 
-def test_the_spread_is_how_far_members_are_apart_on_the_likeliest_outcome() -> None:
+def test_the_spread_is_the_range_of_members_on_the_likeliest_outcome() -> None:
     members = np.array([[[0.7, 0.3], [0.4, 0.6]], [[0.2, 0.8], [0.2, 0.8]]], dtype=np.float32)
     assert spread(members, members.mean(axis=1)) == pytest.approx([0.3, 0.0], abs=1e-6)

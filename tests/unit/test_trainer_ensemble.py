@@ -27,24 +27,24 @@ def test_a_pool_is_better_than_its_best_member() -> None:
     assert log_loss(together, LABELS) < min(log_loss(np.exp(each), LABELS) for each in said.values())
 
 
-def test_a_member_that_knows_nothing_is_dropped() -> None:
+def test_an_uninformative_member_is_dropped() -> None:
     noise = np.log(DRAW.dirichlet([1, 1, 1], len(TRUTH)))
     assert fit_weights({"truth": np.log(TRUTH), "noise": noise}, LABELS) == {"truth": pytest.approx(1, abs=0.05)}
 
 
-def test_calibration_leaves_honest_probabilities_almost_as_they_are() -> None:
+def test_calibration_barely_changes_calibrated_probabilities() -> None:
     calibration = fit_calibration(np.log(TRUTH), LABELS)
     assert np.abs(calibration.apply(np.log(TRUTH)) - TRUTH).mean() < 0.01
 
 
-def test_calibration_takes_boasts_back() -> None:
+def test_calibration_corrects_overconfidence() -> None:
     boast = TRUTH**2 / (TRUTH**2).sum(axis=1, keepdims=True)
     calibrated = fit_calibration(np.log(boast), LABELS).apply(np.log(boast))
     assert log_loss(calibrated, LABELS) < log_loss(boast, LABELS) - 0.02
     assert np.abs(calibrated - TRUTH).mean() < 0.01
 
 
-def test_the_slopes_that_weights_and_calibration_are_fitted_by_are_right() -> None:
+def test_the_gradients_of_weights_and_calibration_are_correct() -> None:
     """A fit by wrong slopes stops early: nothing near it may be better."""
     said = np.stack([np.log(noisy(0.6)), np.log(noisy(0.9))], axis=1)
     found = np.array([*fit_weights({"one": said[:, 0], "two": said[:, 1]}, LABELS).values()])
@@ -57,7 +57,7 @@ def test_the_slopes_that_weights_and_calibration_are_fitted_by_are_right() -> No
 
 
 @pytest.mark.parametrize("instance", [BATTED_BALL, PITCH], ids=lambda each: each.message)
-def test_gaps_never_touch_what_is_required_and_keep_hit_coordinates_together(instance: InstanceType) -> None:
+def test_gaps_spare_required_fields_and_keep_hit_coordinates_together(instance: InstanceType) -> None:
     rows = make_up_instances(instance, 1000, seed=1)
     blanked = blank(instance, rows, np.full(1000, 0.5), seed=2)
     for index, field in enumerate(instance.fields):

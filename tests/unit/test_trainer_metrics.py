@@ -27,12 +27,12 @@ def test_log_loss_and_brier_are_those_of_scikit_learn(probabilities: Probabiliti
     assert brier(probabilities, labels) == pytest.approx(brier_score_loss(labels, probabilities))
 
 
-def test_one_impossible_row_does_not_decide() -> None:
+def test_one_impossible_row_does_not_dominate() -> None:
     sure = np.array([[1.0, 0.0]])
     assert log_loss(sure, np.array([1])) == pytest.approx(-np.log(1e-6))
 
 
-def test_honest_probabilities_have_a_small_calibration_error_and_boasts_a_large_one() -> None:
+def test_calibrated_probabilities_have_a_small_error_and_overconfident_ones_a_large_one() -> None:
     honest = DRAW.dirichlet([1, 1], 100_000)
     labels = happened(honest)
     boast = honest**3 / (honest**3).sum(axis=1, keepdims=True)
@@ -40,7 +40,7 @@ def test_honest_probabilities_have_a_small_calibration_error_and_boasts_a_large_
     assert calibration_error(boast, labels) > 0.1
 
 
-def test_calibration_error_of_a_constant_is_how_far_it_is_off() -> None:
+def test_the_calibration_error_of_a_constant_is_its_bias() -> None:
     labels = np.repeat([0, 1], [700, 300])
     DRAW.shuffle(labels)
     assert calibration_error(np.tile([0.5, 0.5], (1000, 1)), labels) == pytest.approx(0.2)
@@ -54,6 +54,6 @@ def test_reliability_counts_every_row_once(predicted: list[float]) -> None:
     assert [each.predicted for each in bins] == sorted(each.predicted for each in bins)
 
 
-def test_the_curve_says_nothing_where_an_outcome_never_happened() -> None:
+def test_the_reliability_curve_is_empty_for_an_outcome_that_never_occurred() -> None:
     assert area_under_curve(FIVE[:3], np.array([0, 1, 1])) is None
     assert area_under_curve(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])) == 1.0

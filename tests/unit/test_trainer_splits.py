@@ -14,13 +14,13 @@ def days(first: date, last: date) -> Iterator[date]:
 SEASON = list(chain(days(date(2022, 4, 7), date(2022, 9, 30)), days(date(2022, 10, 1), date(2022, 10, 5))))
 
 
-def test_every_day_that_judges_is_later_than_every_day_that_was_learned_from() -> None:
+def test_every_evaluation_day_is_later_than_every_fit_day() -> None:
     found = split(SEASON)
     assert (found.judge.first_day, found.judge.last_day) == (date(2022, 9, 1), date(2022, 9, 30))
     assert found.fit.last_day < found.calibrate.first_day <= found.calibrate.last_day < found.judge.first_day
 
 
-def test_the_served_fit_learns_from_every_day_and_is_calibrated_on_the_newest() -> None:
+def test_the_serving_fit_uses_every_day_and_calibrates_on_the_newest() -> None:
     found = split(SEASON)
     assert (found.served_fit.first_day, found.served_calibrate.last_day) == (SEASON[0], SEASON[-1])
     assert found.served_fit.last_day < found.served_calibrate.first_day
@@ -32,7 +32,7 @@ def test_a_month_can_be_named() -> None:
     assert (found.calibrate.first_day, found.calibrate.last_day) == (date(2022, 6, 15), date(2022, 6, 30))
 
 
-def test_the_order_in_which_days_come_does_not_matter() -> None:
+def test_the_order_of_days_does_not_matter() -> None:
     assert split(SEASON[::-1] * 2) == split(SEASON)
 
 
@@ -46,6 +46,6 @@ def test_the_order_in_which_days_come_does_not_matter() -> None:
         (SEASON, date(2023, 5, 1), "no days with games from 2023-05-01"),
     ],
 )
-def test_too_few_days_are_refused_with_what_is_there(stored: list[date], judge_from: date | None, told: str) -> None:
+def test_too_few_days_are_refused_with_the_stored_ones(stored: list[date], judge_from: date | None, told: str) -> None:
     with pytest.raises(TooFewDaysError, match=told):
         split(stored, judge_from)
