@@ -1,32 +1,81 @@
-"""`ondeck`: the one front door; each program brings its own commands."""
+"""`ondeck`: one entry point for the commands of every program; a command's module is imported when the command runs."""
 
+import importlib
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from ondeck_cli.lazy import CommandEntry, LazyGroup
 from ondeck_core.errors import OndeckError
+from ondeck_core.identifiers import canonical
 from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging
 
 INTERRUPTED: Final = 130
 
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """Import path of a command (`module:name`), and its line in the help."""
+
+    target: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command on first use; `-` and `_` in a command name are equivalent."""
+
+    def __init__(self, *, entries: Mapping[str, CommandEntry], **attributes: Any) -> None:  # noqa: ANN401  click's own
+        super().__init__(**attributes)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Return the command names in the order of the entries."""
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """Import a command; None if it is unknown."""
+        entry = self.entries.get(canonical(cmd_name))
+        if entry is None:
+            return None
+        module, attribute = entry.target.split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        """Write the list of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in self.entries.items()])
+
+
 COMMANDS: Final = {
-    "up": CommandEntry("ondeck_cli.up.command:up", "Run everything on this machine."),
+    "up": CommandEntry("ondeck_cli.up.stack:up", "Run database, server and ingest worker on this machine."),
     "serve": CommandEntry("ondeck_server.cli:serve", "Serve the models over gRPC."),
-    "reload": CommandEntry("ondeck_server.cli:reload", "Replace a running server's processes, one at a time."),
-    "players": CommandEntry("ondeck_ingest.cli.players:players", "Know who every row is about."),
-    "predict": CommandEntry("ondeck_cli.predict:predict", "Ask a running server about one instance."),
-    "explain": CommandEntry("ondeck_cli.explain:explain", "Ask it why: what each field did to a probability."),
-    "models": CommandEntry("ondeck_cli.models.group:models", "Look at the model repository, and move it."),
-    "ingest": CommandEntry("ondeck_ingest.cli.ingest:ingest", "Take Statcast rows into PostgreSQL."),
-    "train": CommandEntry("ondeck_trainer.cli.train:train", "Fit, judge and publish a model."),
-    "evaluate": CommandEntry("ondeck_trainer.cli.evaluate:evaluate", "Judge a published version on days or on files."),
-    "recalibrate": CommandEntry(
-        "ondeck_trainer.cli.evaluate:recalibrate", "Fit a version's last layer to recent rows."
-    ),
+    "reload": CommandEntry("ondeck_server.cli:reload", "Restart the workers of a running server, one at a time."),
+    "players": CommandEntry("ondeck_ingest.cli.players:players", "Import player registers; resolve names and ids."),
+    "predict": CommandEntry("ondeck_cli.predict:predict", "Request a prediction from a running server."),
+    "explain": CommandEntry("ondeck_cli.explain:explain", "Explain a prediction by the contribution of each field."),
+    "models": CommandEntry("ondeck_cli.main:models", "List, compare, verify and promote model versions."),
+    "ingest": CommandEntry("ondeck_ingest.cli.ingest:ingest", "Ingest Statcast data into PostgreSQL."),
+    "train": CommandEntry("ondeck_trainer.cli.train:train", "Fit, evaluate and publish a model."),
+    "evaluate": CommandEntry("ondeck_trainer.cli.evaluate:evaluate", "Evaluate a published version on days or files."),
+    "recalibrate": CommandEntry("ondeck_trainer.cli.evaluate:recalibrate", "Recalibrate a version on recent rows."),
 }
+
+MODELS_COMMANDS: Final = {
+    "list": CommandEntry("ondeck_cli.models.list:list_", "List versions with their aliases and evaluation."),
+    "import": CommandEntry("ondeck_cli.models.versions:import_", "Import an ONNX graph as a version."),
+    "compare": CommandEntry("ondeck_cli.models.compare:compare_", "Compare two versions on the same later rows."),
+    "promote": CommandEntry("ondeck_cli.models.aliases:promote", "Put a version into production if it is better."),
+    "rollback": CommandEntry("ondeck_cli.models.aliases:rollback", "Point an alias to its previous version."),
+    "history": CommandEntry("ondeck_cli.models.aliases:history", "Show the alias log of a model."),
+    "migrate": CommandEntry("ondeck_cli.models.versions:migrate", "Migrate a repository of an older format."),
+    "verify": CommandEntry("ondeck_cli.models.versions:verify", "Verify the files of versions and their predictions."),
+}
+
+models = LazyGroup(name="models", entries=MODELS_COMMANDS, help="List, compare, verify and promote model versions.")
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"token_normalize_func": lambda t: t.replace("_", "-")})
@@ -35,7 +84,7 @@ COMMANDS: Final = {
     envvar="ONDECK_LOG_LEVEL",
     type=click.Choice(list(LEVELS), case_sensitive=False),
     default="info",
-    help="Least that is logged, to standard error (ONDECK_LOG_LEVEL).",
+    help="Lowest level that is logged, to standard error (ONDECK_LOG_LEVEL).",
 )
 @click.option(
     "--log-format",
@@ -45,19 +94,19 @@ COMMANDS: Final = {
 )
 @click.version_option(version("ondeck-cli"), prog_name="ondeck")
 def ondeck(log_level: str, log_format: str | None) -> None:
-    """Serve, train and feed Statcast predictions."""
+    """Ingest Statcast data, train models on it, and serve their predictions over gRPC."""
     configure_logging(log_level, log_format or ("text" if sys.stderr.isatty() else "json"))
 
 
 def main() -> None:
-    """Run one command. What Ondeck refuses is told in words, with exit code 1, never as a traceback."""
+    """Run one command; an `OndeckError` becomes a message on standard error and exit code 1, without a traceback."""
     try:
         sys.exit(ondeck.main(prog_name="ondeck", standalone_mode=False) or 0)
-    except OndeckError as refused:
-        click.echo("error: " + str(refused).replace("\n", "\n       "), err=True)
+    except OndeckError as error:
+        click.echo("error: " + str(error).replace("\n", "\n       "), err=True)
         sys.exit(1)
-    except click.ClickException as misused:
-        misused.show()
-        sys.exit(misused.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)

@@ -1,75 +1,137 @@
-"""Ask a running server, and tell a person in words why it would not answer."""
+"""Connect to a running server: the options that name it, its TLS files, and readable errors of failed calls."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+import click
 import grpc
+from pydantic import Field
 
-from ondeck_cli.server_options import ServerAddress
-from ondeck_client import Client, ErrorReason, correlation_id_of, reason_of, tls, violations_of
+from ondeck_client import Client, ErrorReason, Prediction, correlation_id_of, reason_of, tls, violations_of
 from ondeck_core.errors import OndeckError
-from ondeck_server.settings import ServerSettings
-from ondeck_store.settings import read_settings
+from ondeck_store.settings import StoreSettings, read_settings
 
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not listened on
+TARGET: Final = {"--target": "Server address, as host:port; default: ONDECK_HOST and ONDECK_PORT."}
+TLS: Final = {
+    "--ca": "CA certificates that verify the server, PEM; the connection then uses TLS.",
+    "--certificate": "Client certificate, for a server that requires one, PEM.",
+    "--key": "Private key of the client certificate, PEM.",
+}
+_PATH: Final = click.Path(path_type=Path)
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound
 
 
 class ServerCallError(OndeckError):
-    """The server could not be asked, or would not answer."""
+    """A call to a server failed, or the connection could not be set up."""
+
+
+class TargetSettings(StoreSettings):
+    """Address of the server that commands call by default: the settings and defaults of its listener."""
+
+    host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="address that the server listens on")
+    port: int = Field(default=50051, ge=0, le=65535, description="gRPC port")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerAddress:
+    """A server; `target` None: the one of ONDECK_HOST and ONDECK_PORT. Without files the connection is plaintext."""
+
+    target: str | None
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+
+
+def server_options() -> list[click.Option]:
+    """Return the options that name a server."""
+    named = [click.Option([name], help=text) for name, text in TARGET.items()]
+    return named + [click.Option([name], type=_PATH, help=text) for name, text in TLS.items()]
+
+
+def tls_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options --ca, --certificate and --key to a command."""
+    for name, text in reversed(TLS.items()):
+        command = click.option(name, type=_PATH, help=text)(command)
+    return command
+
+
+def server_of(target: str | None, options: dict[str, Any]) -> ServerAddress:
+    """Return the server that the options name."""
+    return ServerAddress(target=target, ca=options["ca"], certificate=options["certificate"], key=options["key"])
 
 
 @contextmanager
-def asking(server: ServerAddress) -> Iterator[Client]:
-    """Connect to a server for as long as the block.
+def connect(server: ServerAddress) -> Iterator[Client]:
+    """Connect to a server for the block.
 
     Raises:
-        ServerCallError: whatever gRPC error the block meets, in words.
+        ServerCallError: a call in the block failed, or the TLS files are unusable.
     """
-    where = server.target or default_target(read_settings(ServerSettings))
-    with Client(where, credentials=credentials_for(server), health=None) as client:  # who asks wants to hear why not
+    target = server.target or default_target()
+    # A server that is not healthy is called, too: its own error says more than "no healthy replica".
+    with Client(target, credentials=credentials_for(server), health=None) as client:
         try:
             yield client
-        except grpc.RpcError as failed:
-            raise ServerCallError(in_words(failed, where)) from failed
+        except grpc.RpcError as error:
+            raise ServerCallError(describe_error(error, target)) from error
 
 
 def credentials_for(server: ServerAddress) -> grpc.ChannelCredentials | None:
-    """Make what secures the connection; None: nothing does.
+    """Return the TLS credentials of a connection; None: plaintext.
 
     Raises:
-        ServerCallError: a file cannot be read, or one is missing that another needs.
+        ServerCallError: a file cannot be read, or a required one is missing.
     """
     if server.ca is None and server.certificate is None and server.key is None:
         return None
     try:
         return tls(server.ca, server.certificate, server.key)
-    except (OSError, ValueError) as failed:
-        raise ServerCallError(f"the connection cannot be secured: {failed}") from failed
+    except (OSError, ValueError) as error:
+        raise ServerCallError(f"the TLS files cannot be used: {error}") from error
 
 
-def default_target(settings: ServerSettings) -> str:
-    """Tell where a server with these settings is asked; one that listens on every address, on this machine."""
-    host = _EVERY_ADDRESS.get(settings.host, settings.host)
-    return f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+def default_target() -> str:
+    """Return the address of a server with the settings of this environment; for a wildcard address, the loopback one.
+
+    Raises:
+        InvalidSettingsError: ONDECK_HOST or ONDECK_PORT is invalid.
+    """
+    settings = read_settings(TargetSettings)
+    return format_target(settings.host, settings.port)
 
 
-def in_words(failed: Any, where: str) -> str:  # noqa: ANN401  an RpcError that is a Call too
-    """Say what a person should know, and could do, about an error."""
-    if lines := [f"{as_option(each.field)} {each.description}" for each in violations_of(failed)]:
+def format_target(host: str, port: int) -> str:
+    """Return host:port of a listener on this machine, IPv6 in brackets."""
+    host = _ANY_ADDRESS.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def describe_error(error: Any, target: str) -> str:  # noqa: ANN401  an RpcError that is a Call too
+    """Return the message for a failed call; invalid fields are named by their options."""
+    if lines := [f"{option_of(each.field)} {each.description}" for each in violations_of(error)]:
         return "\n".join(lines)
-    match reason_of(failed), failed.code():
+    match reason_of(error), error.code():
         case ErrorReason.ERROR_REASON_INTERNAL, _:
-            return f"{failed.details()} ({correlation_id_of(failed)})"
+            return f"{error.details()} ({correlation_id_of(error)})"
         case ErrorReason.ERROR_REASON_UNSPECIFIED, grpc.StatusCode.UNAVAILABLE:
-            return f"no Ondeck server answers at {where}; start one with: ondeck up"
+            return f"no Ondeck server answers at {target}; start one with: ondeck up"
         case ErrorReason.ERROR_REASON_UNSPECIFIED, grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"the server at {where} did not answer in time"
+            return f"the server at {target} did not answer in time"
         case ErrorReason.ERROR_REASON_UNSPECIFIED, code:
-            return f"{where} answered {code.name}: {failed.details()}"
-    return str(failed.details())
+            return f"{target} answered {code.name}: {error.details()}"
+    return str(error.details())
 
 
-def as_option(path: str) -> str:
-    """Name the option that a field of a request came from: `pitch.plate_x` is `--plate-x`."""
+def option_of(path: str) -> str:
+    """Return the option of a request field: `pitch.plate_x` is `--plate-x`."""
     return "--" + path.rpartition(".")[2].replace("_", "-")
+
+
+def answered_by(prediction: Prediction) -> str:
+    """Return model, version, alias and digest of the version that made a prediction, in one line."""
+    by = prediction.answered_by
+    alias = f" ({by.alias})" if by.alias else ""
+    return f"answered by {by.model}, version {by.version}{alias}, {by.digest[:12]}"

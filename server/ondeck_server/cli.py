@@ -1,10 +1,12 @@
 """`ondeck serve` and `ondeck reload`."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -35,10 +37,17 @@ class NothingToReloadError(OndeckError):
     help="Versions to load beside those with an alias, as latest:2 or whiff=all (ONDECK_VERSION_POLICY).",
 )
 @click.option("--workers", type=int, help="Processes that answer calls; default: the cores (ONDECK_WORKERS).")
-def serve(**flags: object) -> None:
+@click.option(
+    "--ready-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    hidden=True,  # for programs that start a server, as `ondeck up` does
+    help="Format of the line that is printed when the server accepts calls.",
+)
+def serve(*, ready_format: str, **flags: object) -> None:
     """Serve the models over gRPC, with health, reflection and admin pages, until SIGTERM."""
     logging = _logging(**click.get_current_context().find_root().params)
-    asyncio.run(run(read_settings(ServerSettings, **flags), logging, _tell))
+    asyncio.run(run(read_settings(ServerSettings, **flags), logging, PRINT_READY[ready_format]))
 
 
 @click.command()
@@ -72,8 +81,26 @@ def _logging(log_level: str = "info", log_format: str | None = None) -> LogConfi
     return LogConfig(level=log_level, form=log_format or ("text" if sys.stderr.isatty() else "json"))
 
 
-def _tell(started: StartedServer) -> None:
-    what = ", ".join(started.serving) or "nothing"
-    click.echo(f"serving {what} on {started.address}; admin pages on {started.admin}")
+def _ready_message(started: StartedServer) -> str:
+    return f"serving {', '.join(started.serving) or 'nothing'} on {started.address}; admin pages on {started.admin}"
+
+
+def _print_text(started: StartedServer) -> None:
+    click.echo(_ready_message(started))
     for reason in started.missing:
         click.echo(f"not ready: {reason}", err=True)
+
+
+def _print_json(started: StartedServer) -> None:
+    event = {
+        "event": "server_ready",
+        "address": started.address,
+        "admin": started.admin,
+        "serving": started.serving,
+        "not_ready": started.missing,
+        "message": "; ".join([_ready_message(started), *(f"not ready: {reason}" for reason in started.missing)]),
+    }
+    click.echo(json.dumps(event))
+
+
+PRINT_READY: Final = {"text": _print_text, "json": _print_json}

@@ -123,7 +123,7 @@ async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Pat
 def test_no_command_line_shows_a_password(tmp_path: Path, models: Path) -> None:
     url = "postgresql://ondeck:S3cretPw@127.0.0.1:9/nowhere"
     settings = ServerSettings(home=tmp_path, model_repository=models, database_url=url)
-    everything = Stack(settings, log_words=[], simulate=[])
+    everything = Stack(settings, log_options=[], simulate=[])
     for child in (everything._server, everything._ingest):
         assert "S3cretPw" not in " ".join(child.words)
         assert child.environment == {"ONDECK_DATABASE_URL": url}
@@ -162,7 +162,7 @@ def test_a_server_that_cannot_start_ends_up_with_its_reason(tmp_path: Path, mode
         port = str(taken.getsockname()[1])
         with up(tmp_path / "home", models, "--port", port, "--admin-port", "0") as running:
             running.wait_for(rf"\[server\] error: cannot listen on 127.0.0.1:{port}")
-            running.wait_for("error: the server ended before it took calls")
+            running.wait_for("error: the server exited before it accepted calls")
             assert running.process.wait(timeout=60) == 1
 
 

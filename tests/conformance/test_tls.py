@@ -16,8 +16,7 @@ from prometheus_client import CollectorRegistry
 from ondeck.v1.model_service_pb2 import DESCRIPTOR as MODEL_SERVICE
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
-from ondeck_cli.remote import ServerCallError, credentials_for
-from ondeck_cli.server_options import ServerAddress
+from ondeck_cli.remote import ServerAddress, ServerCallError, credentials_for
 from ondeck_core.errors import NotFoundError
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings

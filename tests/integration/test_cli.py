@@ -3,10 +3,14 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from ondeck_cli.remote import TargetSettings
+from ondeck_cli.up.stack import parse_ready
 from ondeck_core.tasks import TASKS
+from ondeck_server.settings import ServerSettings
 from tests.fixtures.server import RunningServer
 
 BALL = ("--launch-speed", "100", "--launch-angle", "20")
@@ -122,3 +126,41 @@ def test_an_unknown_log_level_is_refused_with_the_valid_ones() -> None:
     assert done.returncode == 2
     assert "debug" in done.stderr
     assert "warning" in done.stderr
+
+
+def test_a_request_needs_no_server_package_and_uses_the_address_a_server_listens_on_by_default() -> None:
+    program = (
+        "import sys, ondeck_cli.predict, ondeck_cli.explain; print([m for m in sys.modules if 'ondeck_server' in m])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+    target, server = TargetSettings.model_construct(), ServerSettings.model_construct()
+    assert (target.host, target.port) == (server.host, server.port)
+
+
+def test_a_server_reports_its_address_as_json_on_request(small_repository: Path, tmp_path: Path) -> None:
+    words = ("--model-repository", str(small_repository), "--home", str(tmp_path), "--port", "0", "--admin-port", "0")
+    command = [sys.executable, "-m", "ondeck_cli", "serve", *words, "--workers", "1", "--ready-format", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        ready = parse_ready(process.stdout.readline())
+        process.terminate()
+    assert ready is not None
+    served = ", ".join(f"{task} 1" for task in sorted(TASKS))
+    assert ready.message == f"serving {served} on {ready.address}; admin pages on {ready.admin}"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "{}", "serving nothing", '{"event": "server_ready"}', '{"event": "draining"}']
+)
+def test_another_line_of_a_server_is_not_its_address(line: str) -> None:
+    assert parse_ready(line) is None
+
+
+def test_every_invalid_setting_is_one_line_that_names_it() -> None:
+    done = ondeck("serve", ONDECK_PORT="abc", ONDECK_WORKERS="-1")
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first.startswith("error: ONDECK_PORT=abc: ")
+    assert second.startswith("       ONDECK_WORKERS=-1: ")

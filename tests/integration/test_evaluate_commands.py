@@ -165,8 +165,8 @@ def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Pa
     )
     done = run(compare_, "called-strike", "2", "1", later, "--model-repository", models)
     assert done.exit_code == 0, done.exception
-    assert "judged on 2022-09-11 to 2022-09-14" in done.stdout
+    assert "evaluated on 2022-09-11 to 2022-09-14" in done.stdout
     assert "log loss" in done.stdout
     same = run(compare_, "called-strike", "1", "1", later, "--model-repository", models)
     assert "+0.00000" in same.stdout
-    assert "these rows cannot tell which is better" in same.stdout
+    assert "the difference is not significant on these rows" in same.stdout

@@ -92,13 +92,13 @@ def test_an_unreadable_version_is_listed_with_its_reason(repository: Path) -> No
     assert told.returncode == 0
     assert told.stdout.splitlines()[-2:] == [
         "batted_ball 2 cannot be read: manifest.json is missing",
-        "batted_ball: production points to version 1, which is not there",
+        "batted_ball: production points to version 1, which does not exist",
     ]
 
 
 def test_a_repository_and_a_server_are_not_listed_together(repository: Path) -> None:
     done = models_command(repository, "list", "--target", "127.0.0.1:1")
-    assert (done.returncode, "give one of them" in done.stderr) == (2, True)
+    assert (done.returncode, "exclude each other" in done.stderr) == (2, True)
 
 
 def test_a_better_version_is_promoted_and_rolled_back(repository: Path) -> None:
@@ -216,16 +216,16 @@ def test_verify_checks_every_version_and_reports_each_failure(repository: Path) 
     whole = models_command(repository, "verify")
     assert (whole.returncode, whole.stderr) == (0, "")
     assert whole.stdout.splitlines() == [
-        *(f"batted_ball {number} holds" for number in (1, 2, 3)),
-        *(f"{name} 1 holds" for name in ("called_strike", "pitch_outcome", "whiff")),
+        *(f"batted_ball {number} passes" for number in (1, 2, 3)),
+        *(f"{name} 1 passes" for name in ("called_strike", "pitch_outcome", "whiff")),
     ]
     spoil(repository, 2)
     shutil.rmtree(repository / MODEL / "1")
     broken = models_command(repository, "verify", "batted-ball")
-    assert (broken.returncode, broken.stdout) == (1, "batted_ball 3 holds\n")
+    assert (broken.returncode, broken.stdout) == (1, "batted_ball 3 passes\n")
     assert broken.stderr == (
-        "batted_ball: production points to version 1, which is not there\n"
-        "batted_ball 2 does not hold: model.onnx is not the file that was published: its SHA-256 differs\n"
+        "batted_ball: production points to version 1, which does not exist\n"
+        "batted_ball 2 fails verification: model.onnx is not the file that was published: its SHA-256 differs\n"
     )
     assert models_command(repository, "verify", MODEL, "3").returncode == 0
 

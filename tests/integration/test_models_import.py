@@ -25,18 +25,18 @@ def test_an_imported_graph_becomes_the_next_version_with_its_inputs_and_outputs(
     graph.write_bytes(scoring_graph())
     first = ondeck("import", "my-scores", str(graph), "--model-repository", str(models))
     assert first.stdout.splitlines() == [
-        f"my_scores version 1: takes x FP32 [-1, {WIDTH}]",
-        "gives probabilities FP32 [-1, 2], label INT64 [-1], scores FP32 [-1, 2]",
+        f"my_scores version 1: inputs x FP32 [-1, {WIDTH}]",
+        "outputs probabilities FP32 [-1, 2], label INT64 [-1], scores FP32 [-1, 2]",
     ]
     words = ("--output", "probabilities", "--alias", "production", "--reason", "fewer outputs")
     second = ondeck("import", "my_scores", str(graph), "--model-repository", str(models), *words)
     assert second.stdout.splitlines() == [
-        f"my_scores version 2: takes x FP32 [-1, {WIDTH}]",
-        "gives probabilities FP32 [-1, 2]",
+        f"my_scores version 2: inputs x FP32 [-1, {WIDTH}]",
+        "outputs probabilities FP32 [-1, 2]",
         "my_scores: production is version 2",
     ]
     assert (versions(models, "my_scores"), aliases(models, "my_scores")) == ([1, 2], {"production": 2})
-    assert ondeck("verify", "--model-repository", str(models)).stdout == "my_scores 1 holds\nmy_scores 2 holds\n"
+    assert ondeck("verify", "--model-repository", str(models)).stdout == "my_scores 1 passes\nmy_scores 2 passes\n"
     listed = json.loads(ondeck("list", "--json", "--model-repository", str(models)).stdout)
     assert [(each["version"], each["reason"], len(each["digest"])) for each in listed] == [(1, None, 64), (2, None, 64)]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner
 
-from ondeck_cli.models.migrate import migrate
+from ondeck_cli.models.versions import migrate
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_registry import atomic_files, migrate_format
 from ondeck_registry.alias_log import history

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from google.rpc import code_pb2
 
 from ondeck.v1.model_service_pb2 import MoveAliasRequest, RollbackModelRequest
-from ondeck_cli.models.promote import promote as promote_command
-from ondeck_cli.models.rollback import rollback as rollback_command
+from ondeck_cli.models.aliases import promote as promote_command
+from ondeck_cli.models.aliases import rollback as rollback_command
 from ondeck_core.errors import OndeckError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry import promotion

@@ -1,22 +1,55 @@
-"""What promotion and rollback share: the option for a reason, the decision, and the text of an alias change."""
+"""Options and lookups that the `ondeck models` commands share."""
 
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
-from ondeck_registry.alias_log import AliasChange, login_name
-from ondeck_registry.aliases import AliasDecision
-
-REASON: Final = click.option("--reason", default="", help="Recorded in the alias log.")
-
-
-def new_decision(reason: str, *, forced: bool = False) -> AliasDecision:
-    """Return a decision of the current user, made now."""
-    return AliasDecision(actor=login_name(), reason=reason, at=datetime.now(UTC), forced=forced)
+from ondeck_core.errors import NotFoundError
+from ondeck_core.identifiers import canonical
+from ondeck_registry.repository import ModelEntry, read_repository
+from ondeck_server.settings import ServerSettings
+from ondeck_store.settings import read_settings
 
 
-def describe_change(change: AliasChange) -> str:
-    """Describe an alias change in one line."""
-    before = "" if change.from_version is None else f", was {change.from_version}"
-    return f"{change.model}: {change.alias} is version {change.to_version}{before} ({change.reason})"
+def repository_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option --model-repository to a command."""
+    kind = click.Path(path_type=Path)
+    return click.option("--model-repository", type=kind, help="Model repository (ONDECK_MODEL_REPOSITORY).")(command)
+
+
+def repository_of(flags: dict[str, object]) -> Path:
+    """Return the folder of the model repository, from the option or the settings."""
+    return read_settings(ServerSettings, **flags).model_repository
+
+
+def find_model(repository: Path, name: str) -> ModelEntry:
+    """Return a model of the repository; `-` and `_` in its name are equivalent.
+
+    Raises:
+        NotFoundError: the repository has no such model.
+    """
+    models = {model.model: model for model in read_repository(repository)}
+    if canonical(name) not in models:
+        raise NotFoundError("model", name, sorted(models))
+    return models[canonical(name)]
+
+
+def check_version(model: ModelEntry, version: int) -> None:
+    """Check that a model has a version.
+
+    Raises:
+        NotFoundError: the model has no such version.
+    """
+    if version not in model.versions:
+        raise NotFoundError("version", f"{model.model}/{version}", [str(known) for known in model.versions])
+
+
+def dangling_aliases(model: ModelEntry) -> list[str]:
+    """Return a message for each alias that points to a missing version."""
+    return [
+        f"{model.model}: {alias} points to version {version}, which does not exist"
+        for alias, version in sorted(model.aliases.items())
+        if version not in model.versions
+    ]

@@ -1,8 +1,9 @@
-"""A subscriber of the simulated game: asks the running server about each taken pitch as it is stored."""
+"""A demo client of the simulated game: requests a prediction for each taken pitch as soon as it is stored."""
 
 import asyncio
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import grpc
@@ -14,31 +15,39 @@ from ondeck_client import AsyncClient, Pitch
 from ondeck_core.instances import PITCH
 from ondeck_core.statcast.instances import instances_of
 from ondeck_core.tasks import CALLED_STRIKE_TASK
-from ondeck_store.pitches.queries import read_simulated
+from ondeck_ingest.sources.simulator import game_pk_of
+from ondeck_store.pitches.queries import read_simulated, simulated_games
 
 POLL_SECONDS: Final = 1.0
 
 
-async def follow(engine: AsyncEngine, target: str, game_pk: int, tell: Callable[[str], None]) -> None:
-    """Follow a simulated game until cancelled, and tell for each part of it what the model made of it."""
-    seen = 0
+async def next_simulated_game(engine: AsyncEngine) -> int:
+    """Return the game_pk of the game that the next simulation of today stores."""
+    day = datetime.now(UTC).date()
+    async with engine.connect() as connection:
+        return game_pk_of(day, await simulated_games(connection, day))
+
+
+async def follow_game(engine: AsyncEngine, target: str, game_pk: int, report: Callable[[str], None]) -> None:
+    """Poll a simulated game until cancelled; report expected and called strikes of each new part of it."""
+    last_at_bat = 0
     async with AsyncClient(target) as client:
         while True:
             try:
                 async with engine.connect() as connection:
-                    rows = await read_simulated(connection, game_pk=game_pk, after_at_bat=seen)
+                    rows = await read_simulated(connection, game_pk=game_pk, after_at_bat=last_at_bat)
                 if rows.height:
-                    tell(await _told(client, rows))
-                    seen = int(rows["at_bat_number"][-1])
-            except (grpc.RpcError, SQLAlchemyError, OSError) as trouble:
-                tell(f"trying again: {trouble}")
+                    report(await _summarize(client, rows))
+                    last_at_bat = int(rows["at_bat_number"][-1])
+            except (grpc.RpcError, SQLAlchemyError, OSError) as error:
+                report(f"retrying after an error: {error}")
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _told(client: AsyncClient, rows: pl.DataFrame) -> str:
+async def _summarize(client: AsyncClient, rows: pl.DataFrame) -> str:
     taken = rows.filter(CALLED_STRIKE_TASK.population)
-    asked = [(str(number), pitch) for number, pitch in enumerate(pitches_of(taken))]
-    answers = [answer async for answer in client.stream(CALLED_STRIKE_TASK.name, asked)]
+    requests = [(str(number), pitch) for number, pitch in enumerate(_pitches_of(taken))]
+    answers = [answer async for answer in client.stream(CALLED_STRIKE_TASK.name, requests)]
     expected = sum(answer.prediction.called_strike.strike_probability for answer in answers)
     called = taken.filter(pl.col("description") == "called_strike").height
     return (
@@ -47,11 +56,11 @@ async def _told(client: AsyncClient, rows: pl.DataFrame) -> str:
     )
 
 
-def pitches_of(rows: pl.DataFrame) -> list[Pitch]:
-    """Ask about stored pitches as the trainers learn from them; what is not known stays unset."""
-    return [Pitch(**_given(values)) for values in instances_of(rows, PITCH).tolist()]
+def _pitches_of(rows: pl.DataFrame) -> list[Pitch]:
+    """Convert stored pitches as the trainer does; unknown fields stay unset."""
+    return [Pitch(**_known_fields(values)) for values in instances_of(rows, PITCH).tolist()]
 
 
-def _given(values: list[float]) -> dict[str, Any]:
+def _known_fields(values: list[float]) -> dict[str, Any]:
     known = ((field, value) for field, value in zip(PITCH.fields, values, strict=True) if not math.isnan(value))
     return {field.name: int(value) if field.whole or field.codes else value for field, value in known}

@@ -1,4 +1,4 @@
-"""Programs started as processes of their own: watched, restarted, and ended by their own pid."""
+"""A child process that is restarted when it exits, and stopped by its own pid."""
 
 import asyncio
 import os
@@ -10,54 +10,54 @@ from dataclasses import dataclass, field
 from typing import Final
 
 FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 30.0
-STEADY: Final = 60.0
+MAX_PAUSE: Final = 30.0
+STABLE_SECONDS: Final = 60.0
 KILL_AFTER: Final = 20.0
-LONGEST_LINE: Final = 1 << 20
+MAX_LINE_BYTES: Final = 1 << 20
 
-Tell = Callable[[str, str], None]
+OnLine = Callable[[str, str], None]
 
 
 def next_pause(previous: float, lasted: float) -> float:
-    """Tell how many seconds to wait before a child is started again.
+    """Return the seconds to wait before a restart.
 
-    Half a second after a run of a minute or more, else twice the previous pause; half a minute at most.
+    They double with each restart, up to 30; after a run of a minute or more they are 0.5 again.
     """
-    if previous == 0 or lasted >= STEADY:
+    if previous == 0 or lasted >= STABLE_SECONDS:
         return FIRST_PAUSE
-    return min(LONGEST_PAUSE, previous * 2)
+    return min(MAX_PAUSE, previous * 2)
 
 
 @dataclass(kw_only=True)
 class ManagedProcess:
-    """An `ondeck` command that should always be running; `tell` gets its name with each line that it writes.
+    """An `ondeck` command that is kept running; `on_line` gets its name and each line that it prints.
 
-    `environment` comes on top of our own.
+    `environment` is added to the environment of this process.
     """
 
     name: str
     words: list[str]
-    tell: Tell
+    on_line: OnLine
     environment: Mapping[str, str] = field(default_factory=dict)
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
-    _ending: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    async def keep_running(self, *, worth_restarting: Callable[[], bool] = lambda: True) -> None:
-        """Run it, again and again, until it is told to end or ends when it is not worth another start."""
+    async def keep_running(self, *, should_restart: Callable[[], bool] = lambda: True) -> None:
+        """Run the command, and again whenever it exits, until `stop` is called or `should_restart` returns False."""
         pause = 0.0
-        while not self._ending.is_set():
+        while not self._stopping.is_set():
             begin = time.monotonic()
             code = await self._run_once()
-            if self._ending.is_set() or not worth_restarting():
+            if self._stopping.is_set() or not should_restart():
                 return
             pause = next_pause(pause, time.monotonic() - begin)
-            self.tell(self.name, f"ended with exit code {code}; starting again in {pause:g} s")
+            self.on_line(self.name, f"ended with exit code {code}; starting again in {pause:g} s")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), pause)
+                await asyncio.wait_for(self._stopping.wait(), pause)
 
-    async def end(self) -> None:
-        """Ask it to end, wait for it, and kill it if it will not."""
-        self._ending.set()
+    async def stop(self) -> None:
+        """Send SIGTERM and wait for the exit; send SIGKILL after 20 seconds."""
+        self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -66,7 +66,7 @@ class ManagedProcess:
         try:
             await asyncio.wait_for(process.wait(), KILL_AFTER)
         except TimeoutError:
-            self.tell(self.name, f"would not end within {KILL_AFTER:g} s; killed")
+            self.on_line(self.name, f"did not exit within {KILL_AFTER:g} s; killed")
             process.kill()
             await process.wait()
 
@@ -76,12 +76,12 @@ class ManagedProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            limit=LONGEST_LINE,
+            limit=MAX_LINE_BYTES,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
         )
-        if self._ending.is_set():
+        if self._stopping.is_set():
             process.terminate()
-        assert process.stdout is not None  # noqa: S101  it was asked for above
+        assert process.stdout is not None  # noqa: S101  stdout is a pipe, see above
         async for line in process.stdout:
-            self.tell(self.name, line.decode(errors="replace").rstrip())
+            self.on_line(self.name, line.decode(errors="replace").rstrip())
         return await process.wait()

@@ -1,119 +1,189 @@
-"""One run of everything: the database first, then server and ingest worker; the opposite way out."""
+"""`ondeck up`: start the database, then the server, then the ingest worker; stop them in reverse order."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
+import aiohttp
 import click
 
-from ondeck_cli.remote import default_target
-from ondeck_cli.up.demo_subscriber import follow
-from ondeck_cli.up.health import until_serving
+from ondeck_cli.remote import TargetSettings, format_target
+from ondeck_cli.up.demo_subscriber import follow_game, next_simulated_game
 from ondeck_cli.up.process import ManagedProcess
-from ondeck_cli.up.ready_line import ReadyLine, announced, how_to_ask
 from ondeck_core.errors import OndeckError
-from ondeck_ingest.sources.simulator import game_pk_of
+from ondeck_ingest.settings import IngestSettings
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches.queries import simulated_games
-from ondeck_store.settings import PREFIX, StoreSettings
+from ondeck_store.settings import PREFIX, StoreSettings, read_settings
 
 DATABASE, SERVER, INGEST, SIMULATED = "database", "server", "ingest", "simulated"
+POLL_SECONDS: Final = 0.5
+REQUEST_SECONDS: Final = 5.0
 
 
 class StackStartError(OndeckError):
-    """The server ended before it took calls."""
+    """The server exited before it accepted calls."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadyServer:
+    """The event that `ondeck serve --ready-format json` prints: host:port of gRPC, URL of the admin pages."""
+
+    address: str
+    admin: str
+    message: str
+
+
+@click.command()
+@click.option("--simulate", is_flag=True, help="Ingest one simulated, labelled game day; needs no network.")
+@click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Duration of that day.")
+@click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
+@click.option("--database-url", help="PostgreSQL server instead of the embedded one (ONDECK_DATABASE_URL).")
+@click.option("--model-repository", type=click.Path(path_type=Path), help="Model repository (ONDECK_MODEL_REPOSITORY).")
+@click.option("--host", help="Address to listen on (ONDECK_HOST).")
+@click.option("--port", type=int, help="gRPC port; 0: any free port (ONDECK_PORT).")
+@click.option("--admin-port", type=int, help="HTTP port of the admin pages; 0: any free port (ONDECK_ADMIN_PORT).")
+def up(*, simulate: bool, seconds: float, **flags: object) -> None:
+    """Run database, server and ingest worker on this machine until Ctrl-C or SIGTERM."""
+    settings = read_settings(ServerSettings, **flags)
+    read_settings(IngestSettings)  # invalid settings of the ingest worker fail here, before anything starts
+    stack = Stack(
+        settings,
+        log_options=_log_options(**click.get_current_context().find_root().params),
+        simulate=["--simulate", "--seconds", str(seconds)] if simulate else [],
+    )
+    asyncio.run(stack.run())
 
 
 class Stack:
-    """Everything that `ondeck up` runs; `log_words` and `simulate` are words for the commands that it starts."""
+    """The programs of `ondeck up`; `log_options` and `simulate` are options for the commands that it starts."""
 
-    def __init__(self, settings: ServerSettings, *, log_words: Sequence[str], simulate: Sequence[str]) -> None:
+    def __init__(self, settings: ServerSettings, *, log_options: Sequence[str], simulate: Sequence[str]) -> None:
         self._settings = settings
         self._simulate = bool(simulate)
-        words = [*log_words, "serve", *_server_words(settings)]
-        ingest_words = [*log_words, "ingest", "worker", *simulate, *_home_words(settings)]
+        home = ["--home", str(settings.home)]
+        serve = [*log_options, "serve", *_listen_options(settings), *home, "--ready-format", "json"]
+        ingest = [*log_options, "ingest", "worker", *simulate, *home]
         environment = _environment(settings)
-        self._server = ManagedProcess(name=SERVER, words=words, tell=self._tell, environment=environment)
-        self._ingest = ManagedProcess(name=INGEST, words=ingest_words, tell=self._tell, environment=environment)
+        self._server = ManagedProcess(name=SERVER, words=serve, on_line=self._print, environment=environment)
+        self._ingest = ManagedProcess(name=INGEST, words=ingest, on_line=self._print, environment=environment)
         self._stop = asyncio.Event()
-        self._taking_calls = asyncio.Event()
-        self._where: ReadyLine | None = None
+        self._accepting = asyncio.Event()
+        self._ready: ReadyServer | None = None
         self._game_pk: int | None = None
 
     async def run(self) -> None:
-        """Start, say so, wait for SIGTERM or SIGINT, and end it all.
+        """Start everything, run until SIGTERM or SIGINT, and stop everything.
 
         Raises:
-            StackStartError: the server ended before it took calls.
+            StackStartError: the server exited before it accepted calls.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with open_database(self._settings) as database:
             await migrate(database.engine)
-            self._tell(DATABASE, database.described)
-            self._game_pk = await _next_game(database) if self._simulate else None
+            self._print(DATABASE, database.described)
+            self._game_pk = await next_simulated_game(database.engine) if self._simulate else None
             await self._run_programs(database)
         click.echo("ondeck is down")
 
     async def _run_programs(self, database: Database) -> None:
-        stopping = asyncio.create_task(self._stop.wait())
-        serving = asyncio.create_task(self._server.keep_running(worth_restarting=self._taking_calls.is_set))
-        ingesting = asyncio.create_task(self._ingest_once_served())
-        telling = asyncio.create_task(self._tell_of(database))
+        stopped = asyncio.create_task(self._stop.wait())
+        server = asyncio.create_task(self._server.keep_running(should_restart=self._accepting.is_set))
+        ingest = asyncio.create_task(self._run_ingest())
+        demo = asyncio.create_task(self._greet(database))
         try:
-            done, _ = await asyncio.wait({stopping, serving, ingesting, telling}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({stopped, server, ingest, demo}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            if stopping not in done:
-                raise StackStartError("the server ended before it took calls; its last lines say why")
+            if stopped not in done:
+                raise StackStartError("the server exited before it accepted calls; its last lines state the reason")
         finally:
-            stopping.cancel()
-            telling.cancel()
-            await asyncio.gather(self._ingest.end(), self._server.end())
-            self._taking_calls.set()  # lets go of whoever still waits for the server
-            await asyncio.gather(stopping, serving, ingesting, telling, return_exceptions=True)
+            stopped.cancel()
+            demo.cancel()
+            await asyncio.gather(self._ingest.stop(), self._server.stop())
+            self._accepting.set()  # releases the ingest task if the server never accepted calls
+            await asyncio.gather(stopped, server, ingest, demo, return_exceptions=True)
 
-    async def _ingest_once_served(self) -> None:
-        await self._taking_calls.wait()
+    async def _run_ingest(self) -> None:
+        await self._accepting.wait()
         await self._ingest.keep_running()
 
-    async def _tell_of(self, database: Database) -> None:
-        await self._taking_calls.wait()
-        if self._where is not None:
-            await until_serving(self._where.admin)
-            click.echo(how_to_ask(self._where, default_target(ServerSettings.model_construct())))
+    async def _greet(self, database: Database) -> None:
+        """Print how to call the server once it is ready; follow the simulated game if there is one."""
+        await self._accepting.wait()
+        if self._ready is not None:
+            await wait_ready(self._ready.admin)
+            click.echo(instructions(self._ready))
             if self._game_pk is not None:
-                await self._follow(database, self._where.target, self._game_pk)
+                await follow_game(
+                    database.engine, self._ready.address, self._game_pk, lambda line: self._print(SIMULATED, line)
+                )
         await self._stop.wait()
 
-    async def _follow(self, database: Database, target: str, game_pk: int) -> None:
-        await follow(database.engine, target, game_pk, lambda line: self._tell(SIMULATED, line))
-
-    def _tell(self, name: str, line: str) -> None:
+    def _print(self, name: str, line: str) -> None:
+        if name == SERVER and (ready := parse_ready(line)) is not None:
+            line, self._ready = ready.message, ready
+            self._accepting.set()
         click.echo(f"[{name}] {line}")
-        if name == SERVER and (where := announced(line)) is not None:
-            self._where = where
-            self._taking_calls.set()
 
 
-async def _next_game(database: Database) -> int:
-    day = datetime.now(UTC).date()
-    async with database.engine.connect() as connection:
-        return game_pk_of(day, await simulated_games(connection, day))
+def parse_ready(line: str) -> ReadyServer | None:
+    """Parse a line of the server as its `server_ready` event; None: it is another line."""
+    if not line.startswith("{"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    if event.get("event") != "server_ready" or not {"address", "admin", "message"} <= event.keys():
+        return None
+    return ReadyServer(address=event["address"], admin=event["admin"], message=event["message"])
 
 
-def _server_words(settings: ServerSettings) -> list[str]:
+async def wait_ready(admin: str) -> None:
+    """Poll /readyz of the admin pages until it succeeds; unlike gRPC, they need no TLS files."""
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while not await _is_ok(session, f"{admin}/readyz"):  # noqa: ASYNC110  another process sends no event
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _is_ok(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.ok
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def instructions(server: ReadyServer) -> str:
+    """Return the commands that call the server; --target is left out where it is the default."""
+    default = TargetSettings.model_construct()
+    target = "" if server.address == format_target(default.host, default.port) else f" --target {server.address}"
+    return f"""
+Ondeck is up. Call it from another terminal:
+  .venv/bin/ondeck predict batted-ball --launch-speed 108 --launch-angle 27 --spray-angle 0{target}
+  .venv/bin/ondeck models list --target {server.address}
+Health: grpc_health_probe -addr={server.address}, or {server.admin}/readyz
+Stop it with Ctrl-C.
+"""
+
+
+def _log_options(log_level: str, log_format: str | None) -> list[str]:
+    return ["--log-level", log_level, "--log-format", log_format or "text"]
+
+
+def _listen_options(settings: ServerSettings) -> list[str]:
     listen = ["--host", settings.host, "--port", str(settings.port), "--admin-port", str(settings.admin_port)]
-    return [*listen, "--model-repository", str(settings.model_repository), *_home_words(settings)]
-
-
-def _home_words(settings: StoreSettings) -> list[str]:
-    return ["--home", str(settings.home)]
+    return [*listen, "--model-repository", str(settings.model_repository)]
 
 
 def _environment(settings: StoreSettings) -> dict[str, str]:
-    """Name the database where not every user of the machine reads it: it may hold a password."""
+    """Pass the database URL by the environment: it may hold a password, and command lines are visible to all users."""
     return {} if settings.database_url is None else {f"{PREFIX}DATABASE_URL": settings.database_url}
