@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.production import MODELS, load_production
 from benchmarks.samples import sample
 from benchmarks.scale import Scale
-from ondeck_core.explain.field_groups import parts_of, settled
-from ondeck_core.explain.plan import ExplanationPlan, ExplanationQuery, affordable_rows, plan
+from ondeck_core.explain.field_groups import group_fields, mask_unknown_codes
+from ondeck_core.explain.plan import ExplanationPlan, ExplanationQuery, plan, row_budget
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import BACKGROUND_FILE
 from ondeck_registry.repository import read_repository
@@ -38,7 +38,7 @@ class ExplanationTimes:
             f"{p50:.1f}",
             f"{p95:.1f}",
             f"{np.median([len(each.rows) for each in self.plans]):.0f}",
-            f"{np.mean([each.exact for each in self.plans]):.0%}",
+            f"{np.mean([each.is_exact for each in self.plans]):.0%}",
             f"{np.median([each.background_rows for each in self.plans]):.0f}",
             f"{np.median(self.errors):.4f}",
         )
@@ -83,12 +83,12 @@ def explain_each(
 def _plan(version: LoadedVersion, instance: Matrix) -> ExplanationPlan:
     assert version.background is not None  # noqa: S101  load_explainable gives one
     query = ExplanationQuery(
-        instance=settled(version.task.instance, instance),
+        instance=mask_unknown_codes(version.task.instance, instance),
         background=version.background,
-        parts=parts_of(version.task.instance),
+        groups=group_fields(version.task.instance),
         features=version.task.features.compute,
     )
-    return plan(query, affordable_rows(len(version.task.outcomes)))
+    return plan(query, row_budget(len(version.task.outcomes)))
 
 
 def _run(version: LoadedVersion, rows: Matrix) -> Matrix:

@@ -1,4 +1,4 @@
-"""Statcast's codes as the numbers that stand for them in messages and in instance matrices; 0 is not known."""
+"""Statcast codes as the enum numbers of the protobuf messages and the instance matrices; 0 is unknown."""
 
 from enum import IntEnum
 from typing import Final
@@ -36,7 +36,7 @@ class PitchType(IntEnum):
 
 
 class Park(IntEnum):
-    """Where a game is played; the numbers are those of `ondeck.v1.Park`."""
+    """Ballpark of a game; the numbers are those of `ondeck.v1.Park`."""
 
     UNSPECIFIED = 0
     ANGEL_STADIUM = 1

@@ -1,38 +1,38 @@
-"""What can go wrong, as it happened: nothing here knows how a caller will be told."""
+"""Domain errors. The server maps them to gRPC status codes; the command line prints their text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-SAID: Final = 5  # of many things that are wrong; the others are counted
-LISTED: Final = 20  # of many names that there are
+MAX_SHOWN_VIOLATIONS: Final = 5  # the message counts the rest
+MAX_LISTED_NAMES: Final = 20  # the message counts the rest
 LONGEST_NAME: Final = 80
 
 
 class OndeckError(Exception):
-    """Whatever Ondeck itself refuses or cannot do; its text is written for the person who reads it."""
+    """Base class of Ondeck's own errors; the message is written for the end user."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One field that cannot be taken: its path, and what is wrong and would be right."""
+    """One invalid field: its path, and a description of the fault and of the valid values."""
 
     field: str
     description: str
 
 
 class InvalidInstanceError(OndeckError):
-    """Fields of a request are missing, not finite, out of range or contradict each other."""
+    """Fields of a request are missing, not finite, out of range or contradictory."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
-        said = [f"{each.field}: {each.description}" for each in self.violations[:SAID]]
-        more = len(self.violations) - len(said)
-        super().__init__("; ".join([*said, *([f"and {more} more"] if more else [])]))
+        shown = [f"{each.field}: {each.description}" for each in self.violations[:MAX_SHOWN_VIOLATIONS]]
+        more = len(self.violations) - len(shown)
+        super().__init__("; ".join([*shown, *([f"and {more} more"] if more else [])]))
 
 
 class WrongInstanceError(OndeckError):
-    """The instance is not of the type that the model's task takes."""
+    """The instance type does not match the task of the model."""
 
     def __init__(self, field: str, model: str, expected: str, got: str) -> None:
         self.violation = Violation(field, f"model {model!r} takes {expected}, got {got}")
@@ -40,26 +40,24 @@ class WrongInstanceError(OndeckError):
 
 
 class NoTaskError(WrongInstanceError):
-    """The model is a graph that no task of ours knows, so instances mean nothing to it."""
+    """The model is an imported graph without a task; it accepts tensors, not instances."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(
-            "model.name", model, "tensors, and is served through the Open Inference Protocol alone", "an instance"
-        )
+        super().__init__("model.name", model, "tensors through the Open Inference Protocol only", "an instance")
 
 
 class NotFoundError(OndeckError):
-    """No such model, version, alias or player; `known` lists those that there are, unless they are too many."""
+    """The model, version, alias or player does not exist; `known` lists the existing names, if there are few."""
 
     def __init__(self, kind: str, name: str, known: Sequence[str] | None = None) -> None:
         self.kind = kind
         self.name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        choices = "" if known is None else f"; there are: {_listed(known)}"
+        choices = "" if known is None else f"; there are: {_join_names(known)}"
         super().__init__(f"no {kind.replace('_', ' ')} {self.name!r}{choices}")
 
 
 class ModelNotLoadedError(OndeckError):
-    """The version is in the repository, and is not loaded."""
+    """The version is in the repository but is not loaded."""
 
     def __init__(self, model: str, version: int, reason: str) -> None:
         self.model = model
@@ -68,28 +66,28 @@ class ModelNotLoadedError(OndeckError):
 
 
 class NotExplainableError(OndeckError):
-    """The version answers, and cannot explain: nothing lies in it beside which an answer could be explained."""
+    """The version has no background instances, so its predictions cannot be explained."""
 
     def __init__(self, model: str, version: int) -> None:
         self.model = model
         self.version = version
         super().__init__(
-            f"{model} version {version} was published without a background, and cannot explain its answers"
+            f"{model} version {version} was published without a background, so its predictions cannot be explained"
         )
 
 
 class PlayersNotLoadedError(OndeckError):
-    """Who the players are has not been read yet, or cannot be."""
+    """The player index is not loaded yet, or cannot be loaded."""
 
 
 class ArtifactRefusedError(OndeckError):
-    """A version does not hold what its manifest claims."""
+    """The files of a version do not match its manifest."""
 
 
 class SourceRefusedError(OndeckError):
-    """A file or an answer is not a Statcast export, or not a whole one; nothing of it was taken."""
+    """A file or response is not a complete Statcast export; none of its rows are stored."""
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - LISTED
-    return ", ".join([*names[:LISTED], *([f"and {more} more"] if more > 0 else [])]) or "none"
+def _join_names(names: Sequence[str]) -> str:
+    more = len(names) - MAX_LISTED_NAMES
+    return ", ".join([*names[:MAX_LISTED_NAMES], *([f"and {more} more"] if more > 0 else [])]) or "none"

@@ -1,4 +1,4 @@
-"""A judgement: how a version did on days later than all that it was fitted or tuned on, beside its references."""
+"""Evaluation of a model version on days later than its fit and calibration windows, and the promotion gate."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,13 +14,13 @@ def version_baseline(version: int) -> str:
 
 
 class Metrics(Claim):
-    """Figures of merit of one predictor; None where it gives no such thing.
+    """Metrics of one predictor; None where the metric does not apply.
 
-    `log_loss`: mean negative logarithm of the probability of what happened. `brier`: mean squared error, summed over
-    outcomes, halved for two. `ece`: mean distance of predicted and happened over 20 equally filled bins, its mean over
-    outcomes where there are more than two. `auc`: area under the ROC curve, the mean of each outcome against the rest.
-    `accuracy`: share of rows whose likeliest outcome happened. `hit_...`: the same of the question hit or out.
-    `xwoba_rmse`: root mean squared difference of expected and actual `woba_value`.
+    `log_loss`: mean negative log probability of the observed outcome. `brier`: mean squared error, summed over
+    outcomes, halved for two. `ece`: expected calibration error over 20 bins of equal count, averaged over three or more
+    outcomes. `auc`: area under the ROC curve, one outcome against the rest, averaged. `accuracy`: share of rows whose
+    most probable outcome was observed. `hit_...`: the same metrics for hit or out. `xwoba_rmse`: root mean squared
+    error of the expected against the actual `woba_value`.
     """
 
     log_loss: float | None = None
@@ -37,14 +37,14 @@ class Metrics(Claim):
 
 
 class Interval(Claim):
-    """Where a figure lies in 95 of 100 draws of games."""
+    """95 % bootstrap confidence interval of a metric, with games as the resampling unit."""
 
     low: float
     high: float
 
 
 class Slice(Claim):
-    """Figures of some of the rows: those whose `by` is `value`."""
+    """Metrics of the rows whose column `by` equals `value`."""
 
     by: str
     value: str
@@ -55,7 +55,7 @@ class Slice(Claim):
 
 
 class Coverage(Claim):
-    """How prediction sets of a stated coverage did: how often they held what happened, how large they were."""
+    """Nominal and empirical coverage of the prediction sets, with their mean size and the share of empty sets."""
 
     nominal: float
     empirical: float
@@ -65,7 +65,7 @@ class Coverage(Claim):
 
 
 class Ablation(Claim):
-    """What a member adds: log loss of the member alone, and by how much the ensemble is worse without it."""
+    """Contribution of a member: its log loss alone, and the increase of the ensemble's log loss without it."""
 
     member: str
     weight: float
@@ -74,14 +74,14 @@ class Ablation(Claim):
 
 
 class FieldDrift(Claim):
-    """How far a field has moved from what it was in training: population stability index, 0 not at all."""
+    """Drift of a field since training: `index` is the population stability index, 0 for no drift."""
 
     field: str
     index: float
 
 
 class ReliabilityBin(Claim):
-    """Rows of like predicted probability: how many, the mean prediction, the share that happened."""
+    """One bin of a reliability diagram: row count, mean predicted probability, observed frequency."""
 
     rows: int
     predicted: float
@@ -89,10 +89,11 @@ class ReliabilityBin(Claim):
 
 
 class Evaluation(Metrics):
-    """The figures of a version on the judged days, those of its references in `anchors`, and what lies behind them.
+    """Metrics of a version in its evaluation window, the metrics of the baselines, and details.
 
-    `served_fit`: of the served graph itself; otherwise of the same recipe, fitted on earlier days. `fitted_days`: rows
-    of days that it was fitted or calibrated on are among the judged, which makes the figures too good.
+    `is_serving_fit`: the metrics are those of the served graph; otherwise those of the same recipe fitted on earlier
+    days. `has_training_days`: the evaluation window overlaps the fit or calibration window, so the metrics are
+    optimistic.
     """
 
     task: Name
@@ -114,7 +115,7 @@ class Evaluation(Metrics):
 
 
 class Score(Claim):
-    """How one predictor did on one question."""
+    """Metrics of one predictor for one target."""
 
     question: str
     predictor: str
@@ -126,10 +127,10 @@ class Score(Claim):
 
 
 def scores(evaluation: Evaluation) -> list[Score]:
-    """Lay an evaluation out by question: `outcomes`, and `hit` where it was asked; the model first."""
+    """List the scores of an evaluation by question (`outcomes`, then `hit` if present), the model first."""
     predictors: dict[str, Metrics] = {"model": evaluation, **evaluation.baselines}
     questions = {"outcomes": "", "hit": "hit_"}
-    laid_out = [
+    all_scores = [
         Score(
             question=question,
             predictor=predictor,
@@ -138,7 +139,7 @@ def scores(evaluation: Evaluation) -> list[Score]:
         for question, prefix in questions.items()
         for predictor, figures in predictors.items()
     ]
-    return [each for each in laid_out if each.log_loss is not None or each.accuracy is not None]
+    return [each for each in all_scores if each.log_loss is not None or each.accuracy is not None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Names as people type them."""
+"""Normalization of task, model and command names."""
 
 
 def canonical(name: str) -> str:
-    """Spell the name of a task, a model or a command as the contract does: `batted-ball` is `batted_ball`."""
+    """Return the canonical form of a task, model or command name: `batted-ball` becomes `batted_ball`."""
     return name.strip().lower().replace("-", "_")

@@ -1,8 +1,8 @@
-"""Instances: what a task is asked about, as rows of a float32 matrix, one column for each field.
+"""Instance types (pitch, batted ball) and their validation. Instances are rows of a float32 matrix, a column per field.
 
-Absent is NaN. A category is the number of its code (`ondeck_core.categories`). Float32 comes first, before
-any feature is computed, because that is what travels on the wire and lies in the database: so a row scores
-the same wherever it is scored.
+NaN is a missing value. A categorical field holds the number of its code (`ondeck_core.categories`). Values are
+converted to float32 before any feature is computed, as in messages and in the database, so training and serving
+compute the same features.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +18,13 @@ from ondeck_core.categories import InfieldAlignment, OutfieldAlignment, Park, Pi
 from ondeck_core.errors import InvalidInstanceError, Violation
 
 Matrix = NDArray[np.float32]
-_MANY_FIELDS: Final = 12  # at fault: of more, each is named once, since a refusal must fit into headers
-REPORTED_ROWS: Final = 3  # of those in which a field is at fault; the others are counted
+_MAX_DETAILED_FIELDS: Final = 12  # of more invalid fields each is reported once: the error must fit into the trailers
+MAX_REPORTED_ROWS: Final = 3  # per invalid field; the error counts the rest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One field of an instance: Statcast's name, unit, range, and whether its task can do without it."""
+    """One field of an instance: Statcast's name, the unit, the valid range, and whether it is required."""
 
     name: str
     unit: str = ""
@@ -37,7 +37,7 @@ class Field:
 
     @property
     def allowed_values(self) -> str:
-        """What would be right in words."""
+        """Description of the valid values."""
         if self.flag:
             return "true or false (1 or 0 in a column)"
         kind = "a whole number" if self.whole else "a number"
@@ -46,7 +46,7 @@ class Field:
 
 
 class Limits(NamedTuple):
-    """What the columns of a matrix may hold, each of shape (fields,). A column of codes may hold anything."""
+    """Valid values of the columns of a matrix, each of shape (fields,). A categorical column has no limits."""
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
@@ -56,7 +56,7 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """A named tuple of fields; `message` is its name in the contract, `path` the field that carries it."""
+    """An ordered list of fields; `message` is its protobuf message, `path` the request field that contains it."""
 
     message: str
     path: str
@@ -69,22 +69,22 @@ class InstanceType:
         return tuple(field.name for field in self.fields)
 
     def index(self, name: str) -> int:
-        """Column of the field called `name`."""
+        """Return the column number of a field."""
         return self.names.index(name)
 
     @cached_property
     def limits(self) -> Limits:
-        """What each column may hold."""
-        measured = np.array([field.codes is None for field in self.fields])
+        """Valid values of each column."""
+        numeric = np.array([field.codes is None for field in self.fields])
         return Limits(
-            low=np.where(measured, [field.low for field in self.fields], -np.inf).astype(np.float32),
-            high=np.where(measured, [field.high for field in self.fields], np.inf).astype(np.float32),
-            required=measured & [field.required for field in self.fields],
-            whole=measured & [field.whole for field in self.fields],
+            low=np.where(numeric, [field.low for field in self.fields], -np.inf).astype(np.float32),
+            high=np.where(numeric, [field.high for field in self.fields], np.inf).astype(np.float32),
+            required=numeric & [field.required for field in self.fields],
+            whole=numeric & [field.whole for field in self.fields],
         )
 
     def matrix(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Matrix:
-        """Lay out columns by name as a matrix of shape (rows, fields); a column not given is absent."""
+        """Arrange columns by name in a matrix of shape (rows, fields); a missing column is NaN."""
         out = np.full((rows, len(self.fields)), np.nan, dtype=np.float32)
         for position, field in enumerate(self.fields):
             if field.name in columns:
@@ -165,7 +165,7 @@ INSTANCE_TYPES: Final = (PITCH, BATTED_BALL)
 
 
 def valid_mask(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
-    """Tell for each row of a matrix of shape (n, fields) whether it may be; asked about no texts no raising."""
+    """Return for each row of a matrix of shape (n, fields) whether it is valid."""
     ok: NDArray[np.bool_] = ~np.logical_or.reduce(_invalid_cells(instance, matrix), axis=1)
     for _, clash, _ in _contradictions(instance, matrix):
         ok &= ~clash
@@ -173,70 +173,73 @@ def valid_mask(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
 
 
 def validate(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> None:
-    """Refuse a matrix of shape (n, fields) unless every row may be asked about; see `violations`.
+    """Check every row of a matrix of shape (n, fields); see `violations` for the parameters.
 
     Raises:
-        InvalidInstanceError: with what is wrong.
+        InvalidInstanceError: a row is invalid.
     """
     if not valid_mask(instance, matrix).all():
         raise InvalidInstanceError(violations(instance, matrix, path=path, rows_named=rows_named))
 
 
 def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> list[Violation]:
-    """List what keeps the rows of a matrix of shape (n, fields) from being asked about.
+    """List the violations in a matrix of shape (n, fields).
 
-    `path` is the field of the request that holds the instance; with `rows_named` each violation names its row, and
-    of many rows with the same fault the first few are named and the others counted.
+    `path` is the request field that contains the instances. With `rows_named` a violation names its row; of many rows
+    with the same violation only the first few are named and the rest are counted.
     """
     faults = [
-        (field.name, np.flatnonzero(invalid), partial(_complaint, field, column))
+        (field.name, np.flatnonzero(invalid), partial(_describe_fault, field, column))
         for field, invalid, column in zip(instance.fields, _invalid_cells(instance, matrix).T, matrix.T, strict=True)
-    ] + [(name, np.flatnonzero(clash), partial(_same, text)) for name, clash, text in _contradictions(instance, matrix)]
-    told = _named if sum(bool(len(rows)) for _, rows, _ in faults) <= _MANY_FIELDS else _counted
+    ] + [
+        (name, np.flatnonzero(clash), partial(_fixed_text, text))
+        for name, clash, text in _contradictions(instance, matrix)
+    ]
+    report = _report_rows if sum(bool(len(rows)) for _, rows, _ in faults) <= _MAX_DETAILED_FIELDS else _report_once
     return [
         violation
-        for name, rows, complaint in faults
-        for violation in told(f"{path}.{name}", rows, complaint, rows_named=rows_named)
+        for name, rows, describe in faults
+        for violation in report(f"{path}.{name}", rows, describe, rows_named=rows_named)
     ]
 
 
-def _named(
-    field: str, rows: NDArray[np.intp], complaint: Callable[[int], str], *, rows_named: bool
+def _report_rows(
+    field: str, rows: NDArray[np.intp], describe: Callable[[int], str], *, rows_named: bool
 ) -> Iterator[Violation]:
-    for row in rows[:REPORTED_ROWS].tolist():
-        yield Violation(f"{field}[{row}]" if rows_named else field, complaint(row))
-    if len(rows) > REPORTED_ROWS:
-        yield Violation(field, f"is wrong in another {len(rows) - REPORTED_ROWS} rows")
+    for row in rows[:MAX_REPORTED_ROWS].tolist():
+        yield Violation(f"{field}[{row}]" if rows_named else field, describe(row))
+    if len(rows) > MAX_REPORTED_ROWS:
+        yield Violation(field, f"is invalid in another {len(rows) - MAX_REPORTED_ROWS} rows")
 
 
-def _counted(
-    field: str, rows: NDArray[np.intp], complaint: Callable[[int], str], *, rows_named: bool
+def _report_once(
+    field: str, rows: NDArray[np.intp], describe: Callable[[int], str], *, rows_named: bool
 ) -> Iterator[Violation]:
     if len(rows):
         others = f" (and {len(rows) - 1} rows more)" if rows_named and len(rows) > 1 else ""
-        yield Violation(field, complaint(int(rows[0])) + others)
+        yield Violation(field, describe(int(rows[0])) + others)
 
 
 def _invalid_cells(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
-    """Tell which cells hold what no row may hold; where a cell is absent, no comparison holds."""
+    """Return which cells are out of range, not integers, or missing although required; NaN fails no comparison."""
     low, high, required, whole = instance.limits
     out_of_range: NDArray[np.bool_] = (matrix < low) | (matrix > high)
     return out_of_range | (whole & (matrix > np.floor(matrix))) | (required & np.isnan(matrix))
 
 
-def _complaint(field: Field, column: NDArray[np.float32], row: int) -> str:
+def _describe_fault(field: Field, column: NDArray[np.float32], row: int) -> str:
     value = float(column[row])
     if np.isnan(value):
         return f"is required: {field.allowed_values}"
     return f"must be {field.allowed_values}, got {value:g}"
 
 
-def _same(text: str, _: int) -> str:
+def _fixed_text(text: str, _: int) -> str:
     return text
 
 
 def _contradictions(instance: InstanceType, matrix: Matrix) -> Sequence[tuple[str, NDArray[np.bool_], str]]:
-    """Name the fields that contradict others: (field, rows at fault, what would be right)."""
+    """List the fields that contradict other fields: (field, invalid rows, description)."""
     if instance is PITCH:
         top, bottom = (matrix[:, instance.index(name)] for name in ("sz_top", "sz_bot"))
         return [("sz_top", top <= bottom, "must be above sz_bot")]

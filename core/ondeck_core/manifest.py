@@ -1,9 +1,9 @@
-"""What an artifact claims, and the names of what lies in its folder.
+"""Schemas and names of the files of a model version in the repository.
 
-`<repository>/<model>/<version>/` holds `model.onnx`, `golden.json`, `background.json`, `profile.json`,
-`evaluation.json`, `parity.json`, `card.md` with `reliability.svg` and, written last, `manifest.json`, which names the
-others with their SHA-256. A graph that no task of ours knows has `model.onnx`, `golden.json` and `manifest.json` alone.
-`<repository>/<model>/aliases.json` stands beside the versions.
+`<repository>/<model>/<version>/` contains `model.onnx`, `golden.json`, `background.json`, `profile.json`,
+`evaluation.json`, `parity.json`, `card.md`, `reliability.svg` and `manifest.json`, which is written last and lists the
+SHA-256 of every other file. An imported graph without a task has only `model.onnx`, `golden.json` and `manifest.json`.
+`<repository>/<model>/aliases.json` maps aliases to versions.
 """
 
 from datetime import date, datetime
@@ -34,13 +34,13 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Claim(BaseModel):
-    """Base of everything that is written beside a graph: frozen, strict about names, plain JSON."""
+    """Base of all JSON files of a version: immutable, unknown keys are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Window(Claim):
-    """A span of days; both ends belong to it."""
+    """A range of days, both ends included."""
 
     first_day: date
     last_day: date
@@ -50,9 +50,9 @@ class Window(Claim):
 
 
 class Training(Claim):
-    """What the served graph was fitted and calibrated on; `data_fingerprint` is of those very rows.
+    """Training data of the served graph; `data_fingerprint` is a digest of the fit and calibration rows.
 
-    `outcome_shares` are those of the fitted rows: the constant that a judgement compares with.
+    `outcome_shares` are the outcome frequencies of the fit rows: the constant baseline of an evaluation.
     """
 
     fit_window: Window
@@ -64,14 +64,14 @@ class Training(Claim):
 
 
 class PredictionSets(Claim):
-    """What an outcome's probability must reach, outcome by outcome, to belong to a set of this coverage."""
+    """Minimum probability of each outcome to belong to the prediction set of this coverage."""
 
     coverage: float
     thresholds: tuple[float, ...]
 
 
 class Parity(Claim):
-    """The graph beside scikit-learn on real rows; the worst row is given as the model's input, NaN as None."""
+    """Comparison of the ONNX graph with scikit-learn on real rows; `worst_row` is the model input, NaN as None."""
 
     rows: int
     rows_with_nan: int
@@ -83,7 +83,7 @@ class Parity(Claim):
 
 
 class Golden(Claim):
-    """Made-up instances (NaN as None) with scikit-learn's answers, to be recomputed wherever the graph is loaded."""
+    """Synthetic instances (NaN as None) with scikit-learn's probabilities, recomputed whenever the graph is loaded."""
 
     tolerance: float
     fields: tuple[str, ...]
@@ -92,16 +92,16 @@ class Golden(Claim):
 
 
 class Background(Claim):
-    """Instances (NaN as None) that stand for what is usual, for explanations to start from; none was ever played."""
+    """Representative synthetic instances (NaN as None): the background of the Shapley values."""
 
     fields: tuple[str, ...]
     instances: Annotated[tuple[tuple[float | None, ...], ...], Field(min_length=2)]
 
 
 class FieldProfile(Claim):
-    """What a field was like in training: ten equally filled bins by their inner edges, and the share absent.
+    """Distribution of a field in training: inner edges of ten bins of equal count, and the share of rows per bin.
 
-    A field of codes has the codes themselves as edges. `shares` are of the bins, the last of what is absent.
+    The edges of a categorical field are its codes. The last of the `shares` is the share of missing values.
     """
 
     edges: tuple[float, ...]
@@ -109,13 +109,13 @@ class FieldProfile(Claim):
 
 
 class Profile(Claim):
-    """What the rows were like that a version was fitted on, field by field of the instance."""
+    """Distribution of every instance field in the fit rows."""
 
     fields: dict[str, FieldProfile]
 
 
 class Tensor(Claim):
-    """One tensor that a graph takes or gives: its type as the Open Inference Protocol names it, -1 for the rows."""
+    """An input or output tensor: `datatype` as in the Open Inference Protocol, dimension -1 for the rows."""
 
     name: str
     datatype: str
@@ -123,9 +123,9 @@ class Tensor(Claim):
 
 
 class Manifest(Claim):
-    """What a version claims. `files` maps each file of the folder, but this one, to its SHA-256.
+    """Manifest of a version. `files` maps every other file of the folder to its SHA-256.
 
-    `recalibrated_from` names the version whose members it has, with a last layer of its own.
+    `recalibrated_from` is the version whose members are reused under a new calibration layer.
     """
 
     format: Literal[2] = MANIFEST_FORMAT
@@ -148,17 +148,17 @@ class Manifest(Claim):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the graph: what `answered_by` names."""
+        """SHA-256 of the graph, as in `answered_by`."""
         return self.files[MODEL_FILE]
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the graph takes."""
+        """Input tensors of the graph."""
         return (Tensor(name=INPUT, datatype=FP32, shape=(-1, len(self.feature_names))),)
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        """What the graph gives: `probabilities`, and what each member says."""
+        """Output tensors of the graph: the probabilities of the ensemble and of each member."""
         outcomes, members = len(self.outcomes), len(self.members)
         return (
             Tensor(name=OUTPUT, datatype=FP32, shape=(-1, outcomes)),
@@ -167,10 +167,10 @@ class Manifest(Claim):
 
 
 class GraphManifest(Claim):
-    """What a version claims that is a graph and no more: no task of ours knows it, so only tensors can be asked of it.
+    """Manifest of an imported graph without a task, which accepts tensors only.
 
-    It takes one FP32 tensor of shape [-1, n], NaN allowed; `outputs` are those that are served, `probabilities` first
-    where there is one. `files` maps each file of the folder, but this one, to its SHA-256.
+    The input is one FP32 tensor of shape [-1, n], NaN allowed. `outputs` are the served outputs, `probabilities` first
+    if present. `files` maps every other file of the folder to its SHA-256.
     """
 
     format: Literal[2] = MANIFEST_FORMAT
@@ -190,9 +190,9 @@ class GraphManifest(Claim):
 
 
 class GraphGolden(Claim):
-    """Made-up rows with the answers that the graph itself gave when it was added: one flat row of each output for each.
+    """Synthetic rows with the graph's own outputs at import, flattened to one row each.
 
-    They show that the graph answers wherever it is loaded as it did then, and nothing about whether it is right.
+    They verify that the graph computes the same outputs wherever it is loaded, not that the outputs are correct.
     """
 
     answers: Literal["the graph's own"] = "the graph's own"
@@ -202,6 +202,6 @@ class GraphGolden(Claim):
 
 
 class Aliases(Claim):
-    """Names that point to versions of one model."""
+    """Aliases of one model, each with its version."""
 
     aliases: dict[Name, int]

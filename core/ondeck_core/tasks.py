@@ -1,4 +1,4 @@
-"""Tasks: what is predicted, about which rows, with which outcomes, and against which baselines it is evaluated."""
+"""Prediction tasks: the feature set, the outcomes, the rows and labels in Statcast, and the public baselines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from ondeck_core.identifiers import canonical
 from ondeck_core.instances import InstanceType
 
 HITS: Final = ("single", "double", "triple", "home_run")
-_TAKEN: Final = ("ball", "blocked_ball", "called_strike")
+_TAKES: Final = ("ball", "blocked_ball", "called_strike")
 _WHIFFS: Final = ("swinging_strike", "swinging_strike_blocked")
-_TOUCHED: Final = ("foul", "foul_tip", "hit_into_play")
-_OUTCOME_OF: Final = {
+_CONTACT: Final = ("foul", "foul_tip", "hit_into_play")
+_PITCH_OUTCOME_BY_DESCRIPTION: Final = {
     "ball": "ball",
     "blocked_ball": "ball",
     "hit_by_pitch": "ball",
@@ -31,14 +31,16 @@ _OUTCOME_OF: Final = {
     "foul": "foul",
     "foul_bunt": "foul",
     "hit_into_play": "in_play",
-}  # pitch-outs and automatic calls are none of these
+}  # pitchouts and automatic balls and strikes are excluded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task. `population` picks its rows of the Statcast contract, `label` gives each its outcome's index.
+    """One prediction task.
 
-    `baselines` maps the name of a public estimate to the column that holds it; `worth` is a column of values.
+    `population` selects its rows from Statcast rows, `label` computes the index of the observed outcome. `baselines`
+    maps the name of a public estimate to its Statcast column. `worth` is the Statcast column with the value of an
+    outcome.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Task:
 
     @cached_property
     def instance(self) -> InstanceType:
-        """What the task is asked about."""
+        """Instance type of the task."""
         return self.features.instance
 
 
@@ -77,7 +79,7 @@ CALLED_STRIKE_TASK: Final = Task(
     name="called_strike",
     features=PITCH_FEATURES,
     outcomes=("ball", "called_strike"),
-    population=pl.col("description").is_in(_TAKEN),
+    population=pl.col("description").is_in(_TAKES),
     label=(pl.col("description") == "called_strike").cast(pl.Int64),
 )
 
@@ -85,7 +87,7 @@ WHIFF_TASK: Final = Task(
     name="whiff",
     features=PITCH_FEATURES,
     outcomes=("contact", "whiff"),
-    population=pl.col("description").is_in((*_WHIFFS, *_TOUCHED)),
+    population=pl.col("description").is_in((*_WHIFFS, *_CONTACT)),
     label=pl.col("description").is_in(_WHIFFS).cast(pl.Int64),
 )
 
@@ -95,15 +97,15 @@ PITCH_OUTCOME_TASK: Final = Task(
     name="pitch_outcome",
     features=PITCH_FEATURES,
     outcomes=_PITCH_OUTCOMES,
-    population=pl.col("description").is_in(tuple(_OUTCOME_OF)),
-    label=_index_of(_PITCH_OUTCOMES, pl.col("description").replace_strict(_OUTCOME_OF, default=None)),
+    population=pl.col("description").is_in(tuple(_PITCH_OUTCOME_BY_DESCRIPTION)),
+    label=_index_of(_PITCH_OUTCOMES, pl.col("description").replace_strict(_PITCH_OUTCOME_BY_DESCRIPTION, default=None)),
 )
 
 TASKS: Final = {task.name: task for task in (BATTED_BALL_TASK, CALLED_STRIKE_TASK, WHIFF_TASK, PITCH_OUTCOME_TASK)}
 
 
 def task_named(name: str) -> Task:
-    """Find a task; `batted-ball` and `batted_ball` name the same.
+    """Return a task by name; `batted-ball` and `batted_ball` are the same name.
 
     Raises:
         NotFoundError: there is no such task.

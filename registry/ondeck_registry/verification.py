@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ondeck_core.derived_stats import spread
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.evaluation import Evaluation
-from ondeck_core.explain.field_groups import alike_side_by_side, settled
+from ondeck_core.explain.field_groups import mask_unknown_codes, order_by_similarity
 from ondeck_core.features.feature_set import FeatureSet
 from ondeck_core.instances import Matrix, valid_mask
 from ondeck_core.manifest import (
@@ -103,8 +103,8 @@ def predict(session: OnnxSession, task: Task, instances: Matrix) -> tuple[Matrix
 
 def order_background(rows: Matrix, features: FeatureSet) -> Matrix:
     """Write unknown codes as NaN, and sort rows so that neighbours have similar features."""
-    known = settled(features.instance, rows)
-    return alike_side_by_side(known, features.compute(known))
+    known = mask_unknown_codes(features.instance, rows)
+    return order_by_similarity(known, features.compute(known))
 
 
 def _verify_graph(folder: Path, manifest: GraphManifest) -> VerifiedGraph:

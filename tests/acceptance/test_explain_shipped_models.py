@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.explanations import explain_each, load_explainable
-from ondeck_core.explain.field_groups import parts_of, settled
-from ondeck_core.explain.plan import ExplanationQuery, affordable_rows, plan
+from ondeck_core.explain.field_groups import group_fields, mask_unknown_codes
+from ondeck_core.explain.plan import ExplanationQuery, plan, row_budget
 from ondeck_core.tasks import TASKS
 
 LONGEST_MS = 60
@@ -32,13 +32,13 @@ def test_many_more_orders_agree_within_the_standard_errors(root: Path, name: str
     misses = []
     for row in instances:
         question = ExplanationQuery(
-            instance=settled(version.task.instance, row[np.newaxis]),
+            instance=mask_unknown_codes(version.task.instance, row[np.newaxis]),
             background=version.background,
-            parts=parts_of(version.task.instance),
+            groups=group_fields(version.task.instance),
             features=version.task.features.compute,
         )
-        usual = plan(question, affordable_rows(len(version.task.outcomes)))
-        same_base = replace(question, background=question.background[np.unique(usual.game.starts)])
+        usual = plan(question, row_budget(len(version.task.outcomes)))
+        same_base = replace(question, background=question.background[np.unique(usual.estimator.starts)])
         thorough = plan(same_base, FAR_MORE_ROWS)
         found, nearer = (each.explain(version.predict_proba(each.rows)) for each in (usual, thorough))
         np.testing.assert_allclose(found.contributions.sum(axis=0), found.probabilities - found.base_rates, atol=1e-9)

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ondeck_core.explain.field_groups import FieldGroup, alike_side_by_side, parts_of, present, settled, value_of
-from ondeck_core.explain.plan import AttributionResult, ExplanationPlan, ExplanationQuery, affordable_rows, plan
+from ondeck_core.explain.field_groups import (
+    FieldGroup,
+    group_fields,
+    group_value,
+    has_value,
+    mask_unknown_codes,
+    order_by_similarity,
+)
+from ondeck_core.explain.plan import AttributionResult, ExplanationPlan, ExplanationQuery, plan, row_budget
 from ondeck_core.explain.shapley import ExactSubsets, PermutationSampler
 from ondeck_core.instances import BATTED_BALL, INSTANCE_TYPES, PITCH, InstanceType, Matrix
 
@@ -49,7 +56,7 @@ MODELS = [linear, interacting, tangled]
 
 
 def ask(instance: Matrix, background: Matrix, parts: tuple[FieldGroup, ...] = ALL_PARTS) -> ExplanationQuery:
-    return ExplanationQuery(instance=instance, background=background, parts=parts, features=np.copy)
+    return ExplanationQuery(instance=instance, background=background, groups=parts, features=np.copy)
 
 
 def answer(
@@ -61,12 +68,12 @@ def answer(
 
 def by_brute_force(question: ExplanationQuery, model: Model) -> Values:
     """Credit every step of every order from every row of the background, one row at a time."""
-    credited, walks = np.zeros((len(question.parts), model(question.instance).shape[1])), 0
+    credited, walks = np.zeros((len(question.groups), model(question.instance).shape[1])), 0
     for start in question.background:
-        for order in itertools.permutations(range(len(question.parts))):
+        for order in itertools.permutations(range(len(question.groups))):
             row, before = start.copy(), model(start[np.newaxis]).astype(np.float64)[0]
             for number in order:
-                columns = list(question.parts[number].columns)
+                columns = list(question.groups[number].columns)
                 row[columns] = question.instance[0, columns]
                 after = model(row[np.newaxis]).astype(np.float64)[0]
                 credited[number] += after - before
@@ -82,14 +89,14 @@ def test_contributions_add_up_to_the_difference(model: Model, most_rows: int) ->
     difference = explained.probabilities - explained.base_rates
     np.testing.assert_allclose(explained.contributions.sum(axis=0), difference, atol=1e-12)
     np.testing.assert_array_equal(explained.probabilities, model(rows(1, seed=1)).astype(np.float64)[0])
-    assert made.exact == (most_rows == ENOUGH)
+    assert made.is_exact == (most_rows == ENOUGH)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_with_enough_rows_contributions_equal_brute_force(model: Model) -> None:
     question = ask(rows(1, seed=3), rows(3, seed=4))
     made, explained = answer(question, model, ENOUGH)
-    assert made.exact
+    assert made.is_exact
     np.testing.assert_allclose(explained.contributions, by_brute_force(question, model), atol=1e-6)
     assert not explained.standard_errors.any()
 
@@ -100,7 +107,7 @@ def test_with_fewer_rows_contributions_are_within_the_standard_errors(model: Mod
     for seed in range(30):
         question = ask(rows(1, seed=seed), rows(8, seed=seed + 100))
         made, explained = answer(question, model, most_rows=150, seed=seed)
-        assert not made.exact
+        assert not made.is_exact
         exact = answer(question, model, ENOUGH)[1].contributions
         misses += list(np.abs(explained.contributions - exact) / (explained.standard_errors + 1e-9))
     assert np.mean(np.array(misses) <= 2) >= 0.95
@@ -111,7 +118,7 @@ def test_a_linear_model_is_explained_exactly_by_any_permutation() -> None:
     question = ask(rows(1, seed=5), rows(10, seed=6))
     made, explained = answer(question, linear, most_rows=50)
     weights = np.arange(1, 1 + FIELDS)
-    moved = weights * (question.instance[0] - question.background[made.game.starts].mean(axis=0))
+    moved = weights * (question.instance[0] - question.background[made.estimator.starts].mean(axis=0))
     np.testing.assert_allclose(explained.contributions[:, 0], moved, atol=1e-4)
 
 
@@ -137,7 +144,7 @@ def test_a_field_absent_everywhere_contributes_nothing() -> None:
     instance, background = rows(1, seed=11), rows(6, seed=12)
     instance[:, 3] = background[:, 3] = np.nan
     made, explained = answer(ask(instance, background), tangled, ENOUGH)
-    assert made.playing.tolist() == [0, 1, 2, 4, 5]
+    assert made.active_groups.tolist() == [0, 1, 2, 4, 5]
     assert explained.contributions[3].tolist() == [0, 0]
 
 
@@ -169,21 +176,21 @@ def test_evaluations_stay_within_the_budget_and_never_repeat(fields: int, most_r
     made = plan(ask(rows(1, 18, fields), rows(32, 19, fields), parts), most_rows)
     assert len(made.rows) <= most_rows
     assert len(np.unique(made.rows, axis=0)) == len(made.rows)
-    assert made.exact == (fields == 4 and most_rows > 480)
+    assert made.is_exact == (fields == 4 and most_rows > 480)
 
 
 def test_identical_rows_are_evaluated_once() -> None:
     blind = ExplanationQuery(
-        instance=rows(1, seed=20), background=rows(8, seed=21), parts=ALL_PARTS, features=lambda r: r[:, :2].copy()
+        instance=rows(1, seed=20), background=rows(8, seed=21), groups=ALL_PARTS, features=lambda r: r[:, :2].copy()
     )
     assert len(plan(blind, ENOUGH).rows) == 1 + 8 * 3
 
 
 def test_every_background_row_starts_equally_many_permutations() -> None:
     made = plan(ask(rows(1, 22, 28), rows(24, 23, 28), parts_numbered(28)), 3000)
-    assert isinstance(made.game, PermutationSampler)
-    assert set(np.bincount(made.game.starts).tolist()) == {2 * (3000 // (1 + 24 + 2 * 24 * 27))}
-    assert (made.game.orders[::2] == made.game.orders[1::2, ::-1]).all()
+    assert isinstance(made.estimator, PermutationSampler)
+    assert set(np.bincount(made.estimator.starts).tolist()) == {2 * (3000 // (1 + 24 + 2 * 24 * 27))}
+    assert (made.estimator.orders[::2] == made.estimator.orders[1::2, ::-1]).all()
     assert made.background_rows == 24
 
 
@@ -200,7 +207,7 @@ def test_a_small_budget_uses_fewer_background_rows() -> None:
     question = ask(rows(1, 24, 28), rows(24, 25, 28), parts_numbered(28))
     made, explained = answer(question, tangled, most_rows=300)
     assert made.background_rows == 10
-    expected = tangled(question.background[made.game.starts]).astype(np.float64).mean(axis=0)
+    expected = tangled(question.background[made.estimator.starts]).astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(explained.base_rates, expected, atol=1e-12)
 
 
@@ -211,28 +218,28 @@ def parts_numbered(count: int) -> tuple[FieldGroup, ...]:
 def test_similar_background_rows_are_adjacent() -> None:
     inputs = np.array([[0, 5], [9, np.nan], [0.1, 5], [4, 1], [9.1, np.nan], [4, 1]], dtype=np.float32)
     numbered = np.arange(6, dtype=np.float32)[:, np.newaxis]
-    assert alike_side_by_side(numbered, inputs).ravel().tolist() == [3, 5, 0, 2, 1, 4]
+    assert order_by_similarity(numbered, inputs).ravel().tolist() == [3, 5, 0, 2, 1, 4]
 
 
 @pytest.mark.parametrize("count", [2, 5, 24])
 def test_every_row_keeps_its_index_in_the_background(count: int) -> None:
     background = rows(count, seed=28)
-    put = alike_side_by_side(background, background)
+    put = order_by_similarity(background, background)
     assert sorted(map(tuple, put.tolist())) == sorted(map(tuple, background.tolist()))
 
 
 def test_subsets_start_empty_and_end_complete() -> None:
-    replaced = ExactSubsets(starts=np.arange(1), parts=3).replaced[0]
+    replaced = ExactSubsets(starts=np.arange(1), groups=3).coalitions[0]
     assert (replaced[0].sum(), replaced[-1].sum(), len(replaced)) == (0, 3, 8)
 
 
 def test_more_outcomes_make_a_row_cost_more() -> None:
-    assert affordable_rows(2) > affordable_rows(5) > affordable_rows(9) >= 400
+    assert row_budget(2) > row_budget(5) > row_budget(9) >= 400
 
 
 @pytest.mark.parametrize("instance", INSTANCE_TYPES, ids=lambda each: each.message)
 def test_every_column_belongs_to_one_field_group(instance: InstanceType) -> None:
-    parts = parts_of(instance)
+    parts = group_fields(instance)
     assert sorted(column for part in parts for column in part.columns) == list(range(len(instance.fields)))
     assert {part.name for part in parts} <= set(instance.names)
 
@@ -242,17 +249,17 @@ def test_the_spray_direction_is_one_field_group() -> None:
         BATTED_BALL.matrix({name: np.array([value]) for name, value in given.items()}, 1)
         for given in ({"spray_angle": 45.0}, {"hc_x": 175.42, "hc_y": 148.27})
     )
-    part = next(each for each in parts_of(BATTED_BALL) if each.name == "spray_angle")
-    assert [present(part, row).tolist() for row in (by_angle, by_place)] == [[True], [True]]
-    assert value_of(part, BATTED_BALL, by_angle[0]) == 45
-    assert value_of(part, BATTED_BALL, by_place[0]) == pytest.approx(45)
-    assert value_of(part, BATTED_BALL, BATTED_BALL.matrix({}, 1)[0]) is None
+    part = next(each for each in group_fields(BATTED_BALL) if each.name == "spray_angle")
+    assert [has_value(part, row).tolist() for row in (by_angle, by_place)] == [[True], [True]]
+    assert group_value(part, BATTED_BALL, by_angle[0]) == 45
+    assert group_value(part, BATTED_BALL, by_place[0]) == pytest.approx(45)
+    assert group_value(part, BATTED_BALL, BATTED_BALL.matrix({}, 1)[0]) is None
 
 
 @pytest.mark.parametrize("code", [0.0, 99.0, np.nan])
 def test_an_unknown_code_is_absent(code: float) -> None:
-    row = settled(PITCH, PITCH.matrix({"stand": np.array([code]), "plate_x": np.array([0.0])}, 1))
-    parts = {part.name: part for part in parts_of(PITCH)}
-    assert value_of(parts["stand"], PITCH, row[0]) is None
-    assert value_of(parts["plate_x"], PITCH, row[0]) == 0
-    assert not present(parts["stand"], row)[0]
+    row = mask_unknown_codes(PITCH, PITCH.matrix({"stand": np.array([code]), "plate_x": np.array([0.0])}, 1))
+    parts = {part.name: part for part in group_fields(PITCH)}
+    assert group_value(parts["stand"], PITCH, row[0]) is None
+    assert group_value(parts["plate_x"], PITCH, row[0]) == 0
+    assert not has_value(parts["stand"], row)[0]

@@ -96,7 +96,7 @@ def test_a_repeated_violation_names_the_first_rows_and_counts_the_rest() -> None
         *(f"pitches.plate_x[{row}]" for row in range(3)),
         "pitches.plate_x",
     ]
-    assert refused.value.violations[-1].description == "is wrong in another 37 rows"
+    assert refused.value.violations[-1].description == "is invalid in another 37 rows"
 
 
 def test_the_message_lists_the_first_few_of_many_violations() -> None:

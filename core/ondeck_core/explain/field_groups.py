@@ -1,6 +1,7 @@
-"""What an explanation credits: the parts of an instance. A part is a field, or several fields that say one thing.
+"""Field groups, the units to which an explanation attributes contributions, and preparation of the background.
 
-The direction of a ball is one part, however it is given, under the name `spray_angle`.
+A group is one field, or several fields with the same meaning: the direction of a batted ball, whether given as an angle
+or as hit coordinates, is the group `spray_angle`.
 """
 
 from dataclasses import dataclass
@@ -14,31 +15,31 @@ from ondeck_core.features.geometry import spray_angle
 from ondeck_core.instances import InstanceType, Matrix
 
 DIRECTION: Final = "spray_angle"
-_ON_THE_MAP: Final = ("hc_x", "hc_y")
-_TOGETHER: Final = {DIRECTION: (*_ON_THE_MAP, DIRECTION)}  # by the name under which they are reported
+_COORDINATES: Final = ("hc_x", "hc_y")
+_COMBINED: Final = {DIRECTION: (*_COORDINATES, DIRECTION)}  # fields by the name of their group
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldGroup:
-    """Fields that say one thing: the name under which they are reported, and their columns."""
+    """Fields with one meaning: the name of the group and the columns of the fields."""
 
     name: str
     columns: tuple[int, ...]
 
 
-def parts_of(instance: InstanceType) -> tuple[FieldGroup, ...]:
-    """List the parts of an instance, in the order of the fields that they are named after."""
-    groups = {name: fields for name, fields in _TOGETHER.items() if name in instance.names}
-    spoken_for = {field for name, fields in groups.items() for field in fields if field != name}
+def group_fields(instance: InstanceType) -> tuple[FieldGroup, ...]:
+    """List the field groups of an instance type, in the order of the fields that name them."""
+    combined = {name: fields for name, fields in _COMBINED.items() if name in instance.names}
+    grouped = {field for name, fields in combined.items() for field in fields if field != name}
     return tuple(
-        FieldGroup(name=name, columns=tuple(instance.index(field) for field in groups.get(name, (name,))))
+        FieldGroup(name=name, columns=tuple(instance.index(field) for field in combined.get(name, (name,))))
         for name in instance.names
-        if name not in spoken_for
+        if name not in grouped
     )
 
 
-def settled(instance: InstanceType, matrix: Matrix) -> Matrix:
-    """Write every code that is not known as NaN, so that what is absent looks absent in each column."""
+def mask_unknown_codes(instance: InstanceType, matrix: Matrix) -> Matrix:
+    """Return a copy with NaN for every unknown code, so that a missing value is NaN in each column."""
     out = matrix.copy()
     for position, field in enumerate(instance.fields):
         if field.codes is not None:
@@ -47,38 +48,41 @@ def settled(instance: InstanceType, matrix: Matrix) -> Matrix:
     return out
 
 
-def present(part: FieldGroup, matrix: Matrix) -> NDArray[np.bool_]:
-    """Tell for each row of a settled matrix whether it says anything of this part."""
-    said = np.zeros(len(matrix), dtype=np.bool_)
-    for column in part.columns:
-        said |= ~np.isnan(matrix[:, column])
-    return said
+def has_value(group: FieldGroup, matrix: Matrix) -> NDArray[np.bool_]:
+    """Return for each row of a masked matrix whether a field of the group has a value."""
+    given = np.zeros(len(matrix), dtype=np.bool_)
+    for column in group.columns:
+        given |= ~np.isnan(matrix[:, column])
+    return given
 
 
-def value_of(part: FieldGroup, instance: InstanceType, row: Matrix) -> float | None:
-    """Read what a settled row, of shape (fields,), says of a part; None where it says nothing."""
-    value = float(row[instance.index(part.name)])
-    if np.isnan(value) and part.name == DIRECTION:
-        x, y = (row[[instance.index(name)]].astype(np.float64) for name in _ON_THE_MAP)
+def group_value(group: FieldGroup, instance: InstanceType, row: Matrix) -> float | None:
+    """Return the value of a group in a masked row of shape (fields,); None if it is missing."""
+    value = float(row[instance.index(group.name)])
+    if np.isnan(value) and group.name == DIRECTION:
+        x, y = (row[[instance.index(name)]].astype(np.float64) for name in _COORDINATES)
         value = float(spray_angle(x, y)[0])
     return None if np.isnan(value) else value
 
 
-def alike_side_by_side(background: Matrix, inputs: Matrix) -> Matrix:
-    """Put the two rows first whose inputs of the model, shape (rows, features), are nearest, then the next two ..."""
-    distances = _distances(inputs)
+def order_by_similarity(background: Matrix, inputs: Matrix) -> Matrix:
+    """Order the background in pairs of similar rows, the most similar pair first; `inputs` is its model input.
+
+    Antithetic permutations from two similar rows have errors of opposite sign, which reduces the variance.
+    """
+    distances = _squared_distances(inputs)
     np.fill_diagonal(distances, np.inf)
-    left, order = list(range(len(background))), list[int]()
-    while len(left) > 1:
-        nearest = int(distances[np.ix_(left, left)].argmin())
-        pair = [left[number] for number in divmod(nearest, len(left))]
+    remaining, order = list(range(len(background))), list[int]()
+    while len(remaining) > 1:
+        nearest = int(distances[np.ix_(remaining, remaining)].argmin())
+        pair = [remaining[number] for number in divmod(nearest, len(remaining))]
         order += pair
-        left = [row for row in left if row not in pair]
-    return background[order + left]
+        remaining = [row for row in remaining if row not in pair]
+    return background[order + remaining]
 
 
-def _distances(inputs: Matrix) -> Values:
-    """Tell how far rows lie from each other, feature by feature in standard deviations; what is absent is usual."""
+def _squared_distances(inputs: Matrix) -> Values:
+    """Compute pairwise squared distances of standardized features; a missing value counts as the mean."""
     known = inputs.astype(np.float64)
     counts = np.maximum(1, (~np.isnan(known)).sum(axis=0))
     centred = known - np.nansum(known, axis=0) / counts

@@ -1,8 +1,8 @@
-"""Which rows to evaluate in order to explain one, and what follows from their probabilities.
+"""Plan of an explanation: the rows to evaluate, and the Shapley values that follow from their probabilities.
 
-Shapley values: how much each part of an instance moves the probabilities, when a row of the background becomes the
-instance part by part, averaged over orders and over the background. They add up to the difference exactly, however
-few the walks: each walk leads from one end to the other, and every step is credited.
+The Shapley value of a field group is its mean effect on the probabilities when a background row becomes the instance
+group by group, over all orders and background rows. The values add up to probability - base rate exactly, however few
+permutations are evaluated, because every permutation leads from a background row to the instance.
 """
 
 from collections.abc import Callable
@@ -13,31 +13,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondeck_core.explain.field_groups import FieldGroup
-from ondeck_core.explain.shapley import ExactSubsets, PermutationSampler, Values, antithetic_permutations, once_each
+from ondeck_core.explain.shapley import (
+    ExactSubsets,
+    Indices,
+    PermutationSampler,
+    Values,
+    antithetic_permutations,
+    single_permutations,
+)
 from ondeck_core.instances import Matrix
 
 SEED: Final = 1953
-AFFORDABLE: Final = 5000  # units of about 9 us on one core, of which a row costs two and one for each outcome
-_FRUITLESS: Final = 2  # so many times the affordable rows are laid out, to see whether they hold few enough that differ
+COST_BUDGET: Final = 5000  # units of about 9 us on one core; a row costs two units and one for each outcome
+_EXACT_ATTEMPT_FACTOR: Final = 2  # tries all coalitions up to this multiple of the budget: duplicate rows cost nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationQuery:
-    """What is to be explained: an instance of shape (1, fields), beside a background of shape (n, fields), n >= 2.
+    """An instance of shape (1, fields) to explain against a background of shape (n, fields), n >= 2.
 
-    Both are settled, and rows of the background that are neighbours had better be alike. `features` turns rows into
-    the model's input: rows with the same input need one evaluation.
+    Unknown codes are masked in both; neighbouring background rows should be similar. `features` computes the model
+    input: rows with the same input are evaluated once.
     """
 
     instance: Matrix
     background: Matrix
-    parts: tuple[FieldGroup, ...]
+    groups: tuple[FieldGroup, ...]
     features: Callable[[Matrix], Matrix]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionResult:
-    """Of each outcome, shape (outcomes,): base rate, probability. Of each part: contributions, standard errors."""
+    """Base rates and probabilities (outcomes,), contributions and their standard errors (groups, outcomes)."""
 
     base_rates: Values
     probabilities: Values
@@ -47,33 +54,33 @@ class AttributionResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationPlan:
-    """`rows` are to be evaluated, the instance first; `places` tells where in them each step of the game stands.
+    """`rows` to evaluate, the instance first; `row_numbers` maps each step of the estimator to its row.
 
-    `playing` are the parts, by number, in which the instance differs from the background somewhere.
+    `active_groups` are the numbers of the groups in which the instance differs from a background row.
     """
 
     rows: Matrix
-    places: NDArray[np.intp]
-    game: ExactSubsets | PermutationSampler
-    playing: NDArray[np.intp]
-    parts: int
+    row_numbers: Indices
+    estimator: ExactSubsets | PermutationSampler
+    active_groups: Indices
+    groups: int
 
     @property
-    def exact(self) -> bool:
-        """Whether every subset is evaluated, so that nothing is left to chance."""
-        return isinstance(self.game, ExactSubsets)
+    def is_exact(self) -> bool:
+        """Whether all coalitions are evaluated, so that there is no sampling error."""
+        return isinstance(self.estimator, ExactSubsets)
 
     @property
     def background_rows(self) -> int:
-        """How many rows of the background the base rate is the mean of."""
-        return len(np.unique(self.game.starts))
+        """Number of background rows in the base rate."""
+        return len(np.unique(self.estimator.starts))
 
     def explain(self, probabilities: Matrix) -> AttributionResult:
-        """Tell what follows from the probabilities of `rows`, shape (rows, outcomes)."""
-        values = probabilities.astype(np.float64)[self.places]
-        credit = self.game.credit(values)
-        contributions, errors = np.zeros((2, self.parts, values.shape[-1]))
-        contributions[self.playing], errors[self.playing] = credit.contributions, credit.standard_errors
+        """Compute the attributions from the probabilities of `rows`, shape (rows, outcomes)."""
+        values = probabilities.astype(np.float64)[self.row_numbers]
+        active = self.estimator.attribute(values)
+        contributions, errors = np.zeros((2, self.groups, values.shape[-1]))
+        contributions[self.active_groups], errors[self.active_groups] = active.contributions, active.standard_errors
         return AttributionResult(
             base_rates=values[:, 0].mean(axis=0),
             probabilities=values[0, -1],
@@ -82,68 +89,72 @@ class ExplanationPlan:
         )
 
 
-def affordable_rows(outcomes: int) -> int:
-    """Tell how many rows may be evaluated for one explanation: more outcomes make a row dearer."""
-    return AFFORDABLE // (2 + outcomes)
+def row_budget(outcomes: int) -> int:
+    """Return the maximum number of rows to evaluate for one explanation: a row costs more with more outcomes."""
+    return COST_BUDGET // (2 + outcomes)
 
 
-def plan(question: ExplanationQuery, most_rows: int, seed: int = SEED) -> ExplanationPlan:
-    """Choose the best that `most_rows` pay for: all subsets; else walks there and back; else one walk a row."""
-    rows, playing = len(question.background), _playing(question)
-    if rows << len(playing) <= _FRUITLESS * most_rows:
-        everything = _laid_out(question, playing, ExactSubsets(starts=np.arange(rows), parts=len(playing)))
-        if len(everything.rows) <= most_rows:
-            return everything
-    walks = once_each(rows, len(playing), np.random.default_rng(seed))
-    single = _laid_out(question, playing, walks)
-    rounds = most_rows * len(single.places) // (2 * rows * len(single.rows))
+def plan(query: ExplanationQuery, max_rows: int, seed: int = SEED) -> ExplanationPlan:
+    """Choose the most accurate estimator within `max_rows`.
+
+    In this order: all coalitions, antithetic pairs from every background row, one permutation for each row or fewer.
+    """
+    rows, active = len(query.background), _find_active_groups(query)
+    if rows << len(active) <= _EXACT_ATTEMPT_FACTOR * max_rows:
+        exact = _build_plan(query, active, ExactSubsets(starts=np.arange(rows), groups=len(active)))
+        if len(exact.rows) <= max_rows:
+            return exact
+    permutations = single_permutations(rows, len(active), np.random.default_rng(seed))
+    single = _build_plan(query, active, permutations)
+    rounds = max_rows * len(single.row_numbers) // (2 * rows * len(single.rows))
     if rounds:
-        both = antithetic_permutations(rows, len(playing), rounds, np.random.default_rng(seed))
-        return _laid_out(question, playing, both)
-    return _fitting(single, walks, most_rows)
+        pairs = antithetic_permutations(rows, len(active), rounds, np.random.default_rng(seed))
+        return _build_plan(query, active, pairs)
+    return _truncate(single, permutations, max_rows)
 
 
-def _playing(question: ExplanationQuery) -> NDArray[np.intp]:
-    same = (question.instance == question.background) | (np.isnan(question.instance) & np.isnan(question.background))
+def _find_active_groups(query: ExplanationQuery) -> Indices:
+    same = (query.instance == query.background) | (np.isnan(query.instance) & np.isnan(query.background))
     differs = ~same.all(axis=0)
-    return np.flatnonzero([differs[list(part.columns)].any() for part in question.parts])
+    return np.flatnonzero([differs[list(group.columns)].any() for group in query.groups])
 
 
-def _laid_out(
-    question: ExplanationQuery, playing: NDArray[np.intp], game: ExactSubsets | PermutationSampler
+def _build_plan(
+    query: ExplanationQuery, active: Indices, estimator: ExactSubsets | PermutationSampler
 ) -> ExplanationPlan:
-    never = np.zeros_like(game.replaced, shape=(*game.replaced.shape[:2], 1))
-    replaced = np.concatenate([game.replaced, never], axis=2)[:, :, _turns(question, playing)]
-    steps = np.where(replaced, question.instance[0], question.background[game.starts][:, np.newaxis, :])
-    rows = np.vstack([question.instance, steps.reshape(-1, steps.shape[-1])])
-    numbers = _numbered(question.features(rows))
+    coalitions = estimator.coalitions
+    never: NDArray[np.bool_] = np.zeros((*coalitions.shape[:2], 1), dtype=np.bool_)  # the columns of inactive groups
+    replaced = np.concatenate([coalitions, never], axis=2)[:, :, _active_numbers(query, active)]
+    steps = np.where(replaced, query.instance[0], query.background[estimator.starts][:, np.newaxis, :])
+    rows = np.vstack([query.instance, steps.reshape(-1, steps.shape[-1])])
+    numbers = _number_distinct(query.features(rows))
     _, first = np.unique(numbers, return_index=True)
     return ExplanationPlan(
         rows=rows[first],
-        places=numbers[1:].reshape(steps.shape[:2]),
-        game=game,
-        playing=playing,
-        parts=len(question.parts),
+        row_numbers=numbers[1:].reshape(steps.shape[:2]),
+        estimator=estimator,
+        active_groups=active,
+        groups=len(query.groups),
     )
 
 
-def _turns(question: ExplanationQuery, playing: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Tell for each column the number of its part among those that play; one more where it does not."""
-    turns = np.full(question.instance.shape[1], len(playing), dtype=np.intp)
-    for turn, part in enumerate(playing):
-        turns[list(question.parts[part].columns)] = turn
-    return turns
+def _active_numbers(query: ExplanationQuery, active: Indices) -> Indices:
+    """Return for each column the position of its group in `active`; len(active) if it is inactive."""
+    numbers = np.full(query.instance.shape[1], len(active), dtype=np.intp)
+    for position, group in enumerate(active):
+        numbers[list(query.groups[group].columns)] = position
+    return numbers
 
 
-def _numbered(inputs: Matrix) -> NDArray[np.intp]:
+def _number_distinct(inputs: Matrix) -> Indices:
     """Number rows in the order of their first appearance; equal rows have the same number."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in inputs], dtype=np.intp)
 
 
-def _fitting(laid_out: ExplanationPlan, walks: PermutationSampler, most_rows: int) -> ExplanationPlan:
-    """Keep the first walks, in whole pairs and at least one, that `most_rows` pay for."""
-    needed = np.maximum.accumulate(laid_out.places.max(axis=1)) + 1
-    count = max(2, int(np.count_nonzero(needed <= most_rows)) // 2 * 2)
-    places = laid_out.places[:count]
-    return replace(laid_out, rows=laid_out.rows[: places.max() + 1], places=places, game=walks.first(count))
+def _truncate(full: ExplanationPlan, permutations: PermutationSampler, max_rows: int) -> ExplanationPlan:
+    """Keep the first permutations that fit into `max_rows`, in whole pairs and at least one pair."""
+    needed = np.maximum.accumulate(full.row_numbers.max(axis=1)) + 1
+    count = max(2, int(np.count_nonzero(needed <= max_rows)) // 2 * 2)
+    kept = full.row_numbers[:count]
+    return replace(full, rows=full.rows[: kept.max() + 1], row_numbers=kept, estimator=permutations.first(count))

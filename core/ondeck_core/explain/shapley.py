@@ -1,4 +1,7 @@
-"""TODO."""
+"""Shapley value estimators: all coalitions, or random permutations with their reverse.
+
+A coalition is the set of field groups that have the instance's values; the other groups have the background row's.
+"""
 
 from dataclasses import dataclass
 from math import factorial
@@ -7,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """Contributions to each outcome and their standard errors, both of shape (parts, outcomes)."""
+    """Contributions to each outcome and their standard errors, both of shape (groups, outcomes)."""
 
     contributions: Values
     standard_errors: Values
@@ -19,65 +23,63 @@ class Attribution:
 
 @dataclass(frozen=True, kw_only=True)
 class ExactSubsets:
-    """From each row of `starts`, shape (n,), every subset of the parts: subset s holds part p if bit p of s is set."""
+    """All coalitions, from each background row in `starts` (n,). Coalition c contains group g if bit g of c is set."""
 
-    starts: NDArray[np.intp]
-    parts: int
+    starts: Indices
+    groups: int
 
     @property
-    def replaced(self) -> NDArray[np.bool_]:
-        """Which parts are the instance's: shape (1, subsets, parts), the empty set first and the whole last."""
-        numbers = np.arange(1 << self.parts)[:, np.newaxis]
-        bits: NDArray[np.bool_] = (numbers >> np.arange(self.parts)) & 1 == 1
+    def coalitions(self) -> NDArray[np.bool_]:
+        """Membership, shape (1, coalitions, groups): the empty coalition first, the full one last."""
+        numbers = np.arange(1 << self.groups)[:, np.newaxis]
+        bits: NDArray[np.bool_] = (numbers >> np.arange(self.groups)) & 1 == 1
         return bits[np.newaxis]
 
-    def credit(self, values: Values) -> Attribution:
-        """Credit each part with what it adds to the subsets without it; `values` has shape (n, subsets, outcomes)."""
+    def attribute(self, values: Values) -> Attribution:
+        """Compute exact Shapley values; `values` has the shape (n, coalitions, outcomes)."""
         mean: Values = values.mean(axis=0)
-        sizes = self.replaced[0].sum(axis=1)
-        contributions = np.zeros((self.parts, mean.shape[1]))
-        for part in range(self.parts):
-            without = np.flatnonzero(~self.replaced[0][:, part])
-            weights = _weights(self.parts)[sizes[without]]
-            contributions[part] = weights @ (mean[without | 1 << part] - mean[without])
+        members = self.coalitions[0]
+        sizes = members.sum(axis=1)
+        contributions = np.zeros((self.groups, mean.shape[1]))
+        for group in range(self.groups):
+            without = np.flatnonzero(~members[:, group])
+            weights = _coalition_weights(self.groups)[sizes[without]]
+            contributions[group] = weights @ (mean[without | 1 << group] - mean[without])
         return Attribution(contributions=contributions, standard_errors=np.zeros_like(contributions))
 
 
-def _weights(parts: int) -> Values:
-    """Tell how often, in a random order of the parts, a given subset of each size comes just before a given part."""
-    return np.array([factorial(k) * factorial(parts - k - 1) / factorial(parts) for k in range(parts)])
-
-
-Places = NDArray[np.intp]
+def _coalition_weights(groups: int) -> Values:
+    """Return by coalition size the share of permutations in which a given coalition directly precedes a given group."""
+    return np.array([factorial(k) * factorial(groups - k - 1) / factorial(groups) for k in range(groups)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class PermutationSampler:
-    """Walks from rows of the background, `starts` of shape (n,), in `orders` of the parts, shape (n, parts).
+    """Permutations of the groups, `orders` (n, groups), each from the background row in `starts` (n,).
 
-    Walks come in pairs: the second goes in the reverse order of the first.
+    They come in antithetic pairs: the second is the reverse of the first.
     """
 
-    starts: Places
-    orders: Places
+    starts: Indices
+    orders: Indices
 
     @property
-    def replaced(self) -> NDArray[np.bool_]:
-        """Which parts are the instance's after each step: shape (n, 1 + parts, parts), from none to all."""
+    def coalitions(self) -> NDArray[np.bool_]:
+        """Membership after each step, shape (n, 1 + groups, groups): from empty to full."""
         turns = np.argsort(self.orders, axis=1)
         steps = np.arange(self.orders.shape[1] + 1)
-        done: NDArray[np.bool_] = turns[:, np.newaxis, :] < steps[:, np.newaxis]
-        return done
+        members: NDArray[np.bool_] = turns[:, np.newaxis, :] < steps[:, np.newaxis]
+        return members
 
     def first(self, count: int) -> "PermutationSampler":
-        """Keep the first so many walks."""
+        """Return the first `count` permutations."""
         return PermutationSampler(starts=self.starts[:count], orders=self.orders[:count])
 
-    def credit(self, values: Values) -> Attribution:
-        """Credit each step to the part that changed; `values` has shape (n, 1 + parts, outcomes).
+    def attribute(self, values: Values) -> Attribution:
+        """Attribute each step to the group it adds; `values` has the shape (n, 1 + groups, outcomes).
 
-        A walk and its reverse hardly ever err to the same side, so half their difference stands for the error of a
-        pair.
+        A permutation and its reverse rarely err in the same direction, so half their difference estimates the error
+        of the pair.
         """
         steps = np.diff(values, axis=1)
         each = np.empty_like(steps)
@@ -88,23 +90,23 @@ class PermutationSampler:
         )
 
 
-def antithetic_permutations(rows: int, parts: int, rounds: int, draw: np.random.Generator) -> PermutationSampler:
-    """From every row, walk `rounds` random orders and the reverse of each."""
+def antithetic_permutations(rows: int, groups: int, rounds: int, draw: np.random.Generator) -> PermutationSampler:
+    """Draw `rounds` antithetic pairs for every background row."""
     return PermutationSampler(
-        starts=np.tile(np.repeat(np.arange(rows), 2), rounds), orders=_orders(rows * rounds, parts, draw)
+        starts=np.tile(np.repeat(np.arange(rows), 2), rounds), orders=_draw_pairs(rows * rounds, groups, draw)
     )
 
 
-def once_each(rows: int, parts: int, draw: np.random.Generator) -> PermutationSampler:
-    """Walk once from each row; neighbours go in opposite orders. Of an odd number of rows the last is left out.
+def single_permutations(rows: int, groups: int, draw: np.random.Generator) -> PermutationSampler:
+    """Draw one permutation for each background row; two neighbouring rows share an antithetic pair.
 
-    Pairs of neighbours come in a random order, so that the first few stand for all.
+    The last of an uneven number of rows is left out. The pairs are shuffled: the first ones are a random sample.
     """
     pairs = draw.permutation(rows // 2)
     starts = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
-    return PermutationSampler(starts=starts, orders=_orders(len(pairs), parts, draw))
+    return PermutationSampler(starts=starts, orders=_draw_pairs(len(pairs), groups, draw))
 
 
-def _orders(pairs: int, parts: int, draw: np.random.Generator) -> Places:
-    forward = draw.permuted(np.tile(np.arange(parts), (pairs, 1)), axis=1)
-    return np.stack([forward, forward[:, ::-1]], axis=1).reshape(2 * pairs, parts)
+def _draw_pairs(pairs: int, groups: int, draw: np.random.Generator) -> Indices:
+    forward = draw.permuted(np.tile(np.arange(groups), (pairs, 1)), axis=1)
+    return np.stack([forward, forward[:, ::-1]], axis=1).reshape(2 * pairs, groups)

@@ -1,6 +1,6 @@
-"""Features of a ball in play: how hard, how high, in which direction, where, against which defence.
+"""Features of a batted ball: contact, direction, flight, park and defence.
 
-Never how far it was fielded.
+The distance at which the ball was fielded is not a feature, since the fielders influence it.
 """
 
 from typing import Final
@@ -13,57 +13,57 @@ from ondeck_core.features.feature_set import (
     Columns,
     Feature,
     FeatureSet,
-    code_or_nothing,
+    code_or_nan,
     is_right,
     known_codes,
 )
-from ondeck_core.features.geometry import altitude, fence, flight, spray_angle
+from ondeck_core.features.geometry import altitude, fence_distance, flight, spray_angle
 from ondeck_core.instances import BATTED_BALL
 
-_FURTHER_A_FOOT: Final = 1.1e-5  # of altitude, as a share of the distance: thin air carries
+_CARRY_GAIN_PER_FOOT: Final = 1.1e-5  # relative gain of distance per foot of altitude, from thinner air
 
 
 def derive(ball: Columns) -> Columns:
     """Compute the features from the fields of `BattedBall`."""
-    from_map = spray_angle(ball["hc_x"], ball["hc_y"])
-    spray = np.where(np.isnan(ball["spray_angle"]), from_map, ball["spray_angle"])
-    return _contact(ball, spray) | _where_to(ball, spray) | _defence(ball)
+    from_coordinates = spray_angle(ball["hc_x"], ball["hc_y"])
+    spray = np.where(np.isnan(ball["spray_angle"]), from_coordinates, ball["spray_angle"])
+    return _contact(ball, spray) | _location(ball, spray) | _defence(ball)
 
 
 def _contact(ball: Columns, spray: Column) -> Columns:
-    climb, bats_right = np.radians(ball["launch_angle"]), is_right(ball["stand"])
+    angle, bats_right = np.radians(ball["launch_angle"]), is_right(ball["stand"])
     return {
         "launch_speed": ball["launch_speed"],
         "launch_angle": ball["launch_angle"],
         "spray_angle": spray,
         "pull_angle": (1 - 2 * bats_right) * spray,
         "off_centre": np.abs(spray),
-        "rise_speed": ball["launch_speed"] * np.sin(climb),
-        "ground_speed": ball["launch_speed"] * np.cos(climb),
+        "rise_speed": ball["launch_speed"] * np.sin(angle),
+        "ground_speed": ball["launch_speed"] * np.cos(angle),
         "bats_right": bats_right,
         "throws_right": is_right(ball["p_throws"]),
     }
 
 
-def _where_to(ball: Columns, spray: Column) -> Columns:
+def _location(ball: Columns, spray: Column) -> Columns:
     carry, hang = flight(ball["launch_speed"], ball["launch_angle"])
     park = known_codes(ball["park"], Park)
-    high, far = altitude(park), fence(park, spray)
-    carry_here = carry * (1 + _FURTHER_A_FOOT * high)
+    feet, distance = altitude(park), fence_distance(park, spray)
+    carry_here = carry * (1 + _CARRY_GAIN_PER_FOOT * feet)
     return {
         "carry": carry,
         "hang_time": hang,
         "carry_here": carry_here,
-        "fence": far,
-        "beyond_fence": carry_here - far,
-        "altitude": high,
+        "fence": distance,
+        "beyond_fence": carry_here - distance,
+        "altitude": feet,
     }
 
 
 def _defence(ball: Columns) -> Columns:
     return {
-        "infield": code_or_nothing(ball["if_fielding_alignment"], InfieldAlignment),
-        "outfield": code_or_nothing(ball["of_fielding_alignment"], OutfieldAlignment),
+        "infield": code_or_nan(ball["if_fielding_alignment"], InfieldAlignment),
+        "outfield": code_or_nan(ball["of_fielding_alignment"], OutfieldAlignment),
         "outs": ball["outs_when_up"],
         "on_1b": ball["on_1b"],
         "on_2b": ball["on_2b"],

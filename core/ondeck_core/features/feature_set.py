@@ -1,4 +1,4 @@
-"""A feature set: the one piece of code that turns instances into a model's input, in training and in serving."""
+"""Feature sets, which compute the model input from instances in training and serving, and lookups of category codes."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ from ondeck_core.instances import InstanceType, Matrix
 
 Column = NDArray[np.float64]
 Columns = dict[str, Column]
-_ROWS_AT_ONCE: Final = 2048  # all that lies between stays in the processor's cache
+_CHUNK_ROWS: Final = 2048  # the intermediate columns of a chunk fit into the CPU cache
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One column of a model's input: its name, its unit (empty for a pure number), what it is made from."""
+    """One column of the model input: name, unit (empty if dimensionless), description."""
 
     name: str
     unit: str
@@ -31,7 +31,7 @@ class Feature:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSet:
-    """Named features over one instance type; `derive` maps columns by field name to columns by feature name."""
+    """Named features of one instance type; `derive` computes columns by feature name from columns by field name."""
 
     name: str
     instance: InstanceType
@@ -40,18 +40,18 @@ class FeatureSet:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the features, in the order of the model's input."""
+        """Names of the features, in the order of the model input."""
         return tuple(feature.name for feature in self.features)
 
     @cached_property
-    def _in_order(self) -> Callable[[Columns], tuple[Column, ...]]:
+    def _select_columns(self) -> Callable[[Columns], tuple[Column, ...]]:
         return itemgetter(*self.names)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what the set declares; an artifact made for another declaration is refused.
+        """SHA-256 of the declaration; a version with another fingerprint is not loaded.
 
-        That the code still computes what it declares is what an artifact's golden rows show.
+        The golden rows of a version verify that the code computes the declared features.
         """
         declared = {
             "name": self.name,
@@ -61,58 +61,58 @@ class FeatureSet:
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
     def compute(self, instances: Matrix) -> Matrix:
-        """Turn instances of shape (n, fields) into the model's input of shape (n, features); NaN is absent."""
+        """Compute the model input of shape (n, features) from instances of shape (n, fields)."""
         features = np.empty((len(instances), len(self.names)), dtype=np.float32)
-        for start in range(0, len(instances), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            features[rows] = np.array(self._derived(instances[rows])).T
+        for start in range(0, len(instances), _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            features[rows] = np.array(self._derive_columns(instances[rows])).T
         return features
 
-    def _derived(self, instances: Matrix) -> tuple[Column, ...]:
-        """Compute a lone row with numbers where many rows take columns: numpy does the same to both, only faster."""
+    def _derive_columns(self, instances: Matrix) -> tuple[Column, ...]:
+        """Compute the feature columns; a single row uses scalars, which gives the same result faster."""
         fields = instances.T.astype(np.float64, order="C")
         columns = dict(zip(self.instance.names, fields[:, 0] if len(instances) == 1 else fields, strict=True))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self._in_order(self.derive(columns))
+            return self._select_columns(self.derive(columns))
 
 
 Codes = NDArray[np.intp]
 
 
 def is_right(side: Column) -> Column:
-    """1 where the side is right, 0 where it is left, NaN where it is not known."""
+    """Return 1 for the right side, 0 for the left, NaN if unknown."""
     return _look_up(_IS_RIGHT, side)
 
 
-def toward_right(side: Column) -> Column:
-    """1 where the side is right, -1 where it is left, NaN where it is not known."""
+def side_sign(side: Column) -> Column:
+    """Return 1 for the right side, -1 for the left, NaN if unknown."""
     return 2.0 * is_right(side) - 1.0
 
 
 def known_codes(code: Column, codes: type[IntEnum]) -> Codes:
-    """The codes, which are counted from 0, as whole numbers; 0 where a code is not known."""
+    """Return the codes as integers; an unknown code becomes 0."""
     known: Codes = _known(codes).take(code.astype(np.intp), mode="clip")
     return known
 
 
-def code_or_nothing(code: Column, codes: type[IntEnum]) -> Column:
-    """The code itself where it is known, else NaN."""
+def code_or_nan(code: Column, codes: type[IntEnum]) -> Column:
+    """Return the codes; an unknown code becomes NaN."""
     return _look_up(_codes(codes), code)
 
 
 def pitch_kinds(code: Column, kinds: tuple[frozenset[PitchType], ...]) -> Column:
-    """Tell for each kind whether the pitch is of one of its types: 1, 0, or NaN where its type is not known."""
+    """Return for each kind whether it contains the pitch type: 1 or 0, NaN if the pitch type is unknown."""
     return _look_up(_kinds(kinds), code)
 
 
 def _look_up(table: Column, code: Column) -> Column:
-    """Take the entries of codes out of a table that begins and ends with what stands for those not known."""
-    found: Column = table.take(code.astype(np.intp), axis=-1, mode="clip")  # absent becomes a number out of range
+    """Return the table entries of the codes; the first and the last entry are those of unknown codes."""
+    found: Column = table.take(code.astype(np.intp), axis=-1, mode="clip")  # NaN becomes an integer out of range
     return found
 
 
 def _table(known: ArrayLike) -> Column:
-    """Put nothing before and behind the entries of the codes that are known, from 1 on."""
+    """Build a lookup table from the entries of the codes 1, 2, ...: add NaN at both ends, for unknown codes."""
     entries = np.asarray(known, dtype=np.float64)
     return np.pad(entries, [(0, 0)] * (entries.ndim - 1) + [(1, 1)], constant_values=np.nan)
 

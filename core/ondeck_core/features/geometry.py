@@ -1,4 +1,4 @@
-"""Where things are: the field seen from home plate, and the strike zone seen by the catcher."""
+"""Geometry of the game: the strike zone, the direction and flight of a batted ball, the outfield fences."""
 
 import math
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ BALL_RADIUS_FT: Final = 2.9 / 2 / 12  # rule 3.01: 9 to 9.25 inches around
 
 
 def spray_angle(hc_x: Column, hc_y: Column) -> Column:
-    """Direction of a hit: degrees, 0 to centre field, negative to left field; NaN where either is absent."""
+    """Compute the direction of a batted ball: degrees, 0 is centre field, negative is left field."""
     return np.degrees(np.arctan2(hc_x - HOME_X, HOME_Y - hc_y))
 
 
 def beyond_zone(plate_x: Column, plate_z: Column, sz_top: Column, sz_bot: Column) -> tuple[Column, Column, Column]:
-    """Tell how far the ball's centre is beyond the nearer side of the plate, above the zone, below it: feet."""
+    """Compute how far the ball's centre is beside the plate, above the zone and below the zone: feet."""
     return np.abs(plate_x) - PLATE_HALF_WIDTH_FT, plate_z - sz_top, sz_bot - plate_z
 
 
-def edge_of(across: Column, above: Column, below: Column) -> Column:
-    """Turn what `beyond_zone` gives into the signed distance that `edge_distance` gives."""
+def signed_edge_distance(across: Column, above: Column, below: Column) -> Column:
+    """Compute `edge_distance` from the result of `beyond_zone`."""
     upright = np.maximum(below, above)
     outside = np.hypot(np.maximum(across, 0.0), np.maximum(upright, 0.0))
     inside = np.fmin(np.maximum(across, upright), 0.0)
@@ -36,16 +36,16 @@ def edge_of(across: Column, above: Column, below: Column) -> Column:
 
 
 def edge_distance(plate_x: Column, plate_z: Column, sz_top: Column, sz_bot: Column) -> Column:
-    """Signed distance from the ball's surface to the rule-book zone: feet, positive outside, negative inside.
+    """Compute the distance from the ball's surface to the rulebook zone: feet, negative inside the zone.
 
-    A ball that touches the zone is a strike by the rule, so a rule-book strike is a distance of 0 or less.
+    A ball that touches the zone is a strike, so a rulebook strike has a distance of 0 or less.
     """
-    return edge_of(*beyond_zone(plate_x, plate_z, sz_top, sz_bot))
+    return signed_edge_distance(*beyond_zone(plate_x, plate_z, sz_top, sz_bot))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Points from `low` to `high`, a `step` apart."""
+    """Evenly spaced points from `low` to `high`, for linear interpolation."""
 
     low: float
     high: float
@@ -58,17 +58,17 @@ class Grid:
 
     @property
     def cells(self) -> int:
-        """How many pieces the points cut the grid into."""
+        """Number of intervals between the points."""
         return round((self.high - self.low) / self.step)
 
-    def place(self, value: Column) -> tuple[Column, NDArray[np.intp]]:
-        """Find the share of a cell's way that lies below a value, NaN where it is absent, and the cell's number.
+    def locate(self, value: Column) -> tuple[Column, NDArray[np.intp]]:
+        """Return the position of a value within its cell (0 to 1, NaN if missing) and the cell's number.
 
-        What lies beyond an end counts as the end.
+        A value beyond an end is clipped to the end.
         """
-        way = (np.minimum(np.maximum(value, self.low), self.high) - self.low) / self.step
-        cell = np.fmin(way, self.cells - 1).astype(np.intp)  # the last where absent: its share tells
-        return way - cell, cell
+        position = (np.minimum(np.maximum(value, self.low), self.high) - self.low) / self.step
+        cell = np.fmin(position, self.cells - 1).astype(np.intp)  # NaN: the last cell, with the position NaN
+        return position - cell, cell
 
 
 _SPEEDS: Final = Grid(low=0.0, high=130.0, step=2.0)  # mph
@@ -78,14 +78,18 @@ _GRAVITY: Final = 32.17  # ft/s2
 _DRAG: Final = 0.00195  # 1/ft
 _LIFT: Final = 0.00045  # 1/ft
 _CONTACT_HEIGHT: Final = 3.0  # ft
-_STEP: Final = 0.02  # s
-_LONGEST: Final = 8.0  # s
+_TIME_STEP: Final = 0.02  # s
+_MAX_SECONDS: Final = 8.0  # s
 
 
 def flight(launch_speed: Column, launch_angle: Column) -> tuple[Column, Column]:
-    """Distance (ft) and time (s) until the ball comes down, at sea level; NaN where either is absent."""
-    faster, speed = _SPEEDS.place(launch_speed)
-    higher, angle = _ANGLES.place(launch_angle)
+    """Compute the carry (ft) and the hang time (s) of a batted ball at sea level; NaN where an input is missing.
+
+    The trajectory is that of a point mass with drag and the lift of average backspin. It is integrated once for a grid
+    of exit velocities and launch angles and interpolated between the grid points.
+    """
+    faster, speed = _SPEEDS.locate(launch_speed)
+    higher, angle = _ANGLES.locate(launch_angle)
     slower, lower = 1 - faster, 1 - higher
     carry, hang = (
         slower * (lower * slow_low + higher * slow_high) + faster * (lower * fast_low + higher * fast_high)
@@ -96,33 +100,35 @@ def flight(launch_speed: Column, launch_angle: Column) -> tuple[Column, Column]:
 
 @cache
 def _cells() -> Column:
-    """Carry and hang time (2) at the four corners (4) of each cell, angle after angle for each speed."""
-    corners = [[of[:-1, :-1], of[:-1, 1:], of[1:, :-1], of[1:, 1:]] for of in _integrated()]
+    """Carry and hang time at the four corners of each cell: shape (2, 4, cells), cells ordered by speed, then angle."""
+    corners = [[table[:-1, :-1], table[:-1, 1:], table[1:, :-1], table[1:, 1:]] for table in _integrate_flight()]
     return np.array(corners).reshape(2, 4, -1)
 
 
-def _integrated() -> tuple[Column, Column]:
+def _integrate_flight() -> tuple[Column, Column]:
     speed, angle = np.meshgrid(_SPEEDS.points * _MPH, np.radians(_ANGLES.points), indexing="ij")
     along, up = speed * np.cos(angle), speed * np.sin(angle)
     distance, height = np.zeros_like(along), np.full_like(along, _CONTACT_HEIGHT)
     carry, hang = np.zeros_like(along), np.zeros_like(along)
     flying = np.ones(along.shape, dtype=np.bool_)
-    for step in range(1, int(_LONGEST / _STEP) + 1):
+    for step in range(1, int(_MAX_SECONDS / _TIME_STEP) + 1):
         total = np.hypot(along, up)
-        distance, height = distance + _STEP * along, height + _STEP * up
+        distance, height = distance + _TIME_STEP * along, height + _TIME_STEP * up
         along, up = (
-            along - _STEP * total * (_DRAG * along + _LIFT * up),
-            up - _STEP * (_GRAVITY + total * (_DRAG * up - _LIFT * along)),
+            along - _TIME_STEP * total * (_DRAG * along + _LIFT * up),
+            up - _TIME_STEP * (_GRAVITY + total * (_DRAG * up - _LIFT * along)),
         )
         landed = flying & (height <= 0)
-        carry[landed], hang[landed] = distance[landed], step * _STEP
+        carry[landed], hang[landed] = distance[landed], step * _TIME_STEP
         flying &= ~landed
-    carry[flying], hang[flying] = distance[flying], _LONGEST
+    carry[flying], hang[flying] = distance[flying], _MAX_SECONDS
     return carry, hang
 
 
-# Park, its altitude in feet, then the distances in feet at spray angles of -45, -40 ... 45 degrees.
-_TABLE: Final = """
+# Park, altitude in feet, then the distance to the fence in feet at spray angles of -45, -40 ... 45 degrees. Distances
+# are measured on public stadium outlines in Statcast hit coordinates (2.5 ft each), along the outer border, some feet
+# behind the wall. Parks without an outline have the distances that their clubs publish.
+_PARK_TABLE: Final = """
 ANGEL_STADIUM             160  352 368 374 382 393 393 392 394 398 406 401 387 378 372 369 368 370 366 348
 CHASE_FIELD              1086  344 361 360 365 373 385 400 401 405 405 404 401 399 383 372 364 359 358 347
 TRUIST_PARK               997  343 355 371 381 385 388 391 397 404 403 404 395 386 380 371 356 345 336 329
@@ -160,32 +166,32 @@ _FENCE_ANGLES: Final = Grid(low=-45.0, high=45.0, step=5.0)  # degrees
 
 
 def altitude(park: Codes) -> Column:
-    """Height above the sea: feet, NaN where the park is not known."""
-    high: Column = _altitudes()[park]
-    return high
+    """Return the altitude of a park: feet, NaN if unknown."""
+    feet: Column = _altitudes()[park]
+    return feet
 
 
-def fence(park: Codes, spray_angle: Column) -> Column:
-    """Distance to the end of the outfield in a direction: feet; NaN where the park or the direction is not known."""
-    right, cell = _FENCE_ANGLES.place(spray_angle)
+def fence_distance(park: Codes, spray_angle: Column) -> Column:
+    """Return the distance to the fence in a direction: feet, NaN if the park or the direction is unknown."""
+    fraction, cell = _FENCE_ANGLES.locate(spray_angle)
     at = park * len(_FENCE_ANGLES.points) + cell
-    distance: Column = (1 - right) * _fences()[at] + right * _fences()[at + 1]
+    distance: Column = (1 - fraction) * _fences()[at] + fraction * _fences()[at + 1]
     return distance
 
 
 @cache
 def _altitudes() -> Column:
-    return np.array([numbers[0] for numbers in _sites()])
+    return np.array([numbers[0] for numbers in _park_rows()])
 
 
 @cache
 def _fences() -> Column:
-    """List the distances of one park after the other."""
-    return np.array([numbers[1:] for numbers in _sites()]).ravel()
+    """Return the distances of all parks, one park after the other."""
+    return np.array([numbers[1:] for numbers in _park_rows()]).ravel()
 
 
-def _sites() -> list[list[float]]:
-    """List altitude and distances by the number of the park; nothing is known of number 0."""
-    lines = {name: numbers for name, *numbers in map(str.split, _TABLE.strip().splitlines())}
+def _park_rows() -> list[list[float]]:
+    """Return the altitude and the distances of each park, by its code; code 0 is NaN."""
+    lines = {name: numbers for name, *numbers in map(str.split, _PARK_TABLE.strip().splitlines())}
     unknown = [math.nan] * len(lines[Park.FENWAY_PARK.name])
     return [unknown, *([float(number) for number in lines[park.name]] for park in Park if park)]

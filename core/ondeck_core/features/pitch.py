@@ -1,6 +1,6 @@
-"""Features of a pitch as it crosses the plate: where, this batter's zone, how it came, and the state of the game.
+"""Features of a pitch: location, strike zone, trajectory, release and game situation, shared by all pitch tasks.
 
-All tasks about a pitch share them. None knows what came of the pitch.
+None depends on the outcome of the pitch.
 """
 
 from typing import Final, NamedTuple
@@ -13,20 +13,30 @@ from ondeck_core.features.feature_set import (
     Columns,
     Feature,
     FeatureSet,
-    code_or_nothing,
+    code_or_nan,
     pitch_kinds,
-    toward_right,
+    side_sign,
 )
-from ondeck_core.features.geometry import beyond_zone, edge_of
+from ondeck_core.features.geometry import beyond_zone, signed_edge_distance
 from ondeck_core.instances import PITCH
 
-MEASURED_AT_FT: Final = 50.0  # from the back tip of the plate: where vx0, vy0 and vz0 are given
+MEASURED_AT_FT: Final = 50.0  # distance from the back tip of the plate at which vx0, vy0 and vz0 are measured
 PLATE_FRONT_FT: Final = 17 / 12
-_TWICE_THE_WAY: Final = 2 * (MEASURED_AT_FT - PLATE_FRONT_FT)
+_TWICE_DISTANCE: Final = 2 * (MEASURED_AT_FT - PLATE_FRONT_FT)
+_EDGE_SCALE_FT: Final = 0.12  # scale over which the call changes from strike to ball
+_FLAGGED_TYPES: Final = tuple(PitchType[name] for name in ["FF", "SI", "FC", "CH", "FS", "CU", "KC", "SL", "ST", "SV"])
+_KINDS: Final = {
+    "is_fastball": FASTBALLS,
+    "is_breaking": BREAKING,
+    "is_offspeed": OFFSPEED,
+    **{f"is_{kind.name.lower()}": frozenset({kind}) for kind in _FLAGGED_TYPES},
+}
+_KIND_TYPES: Final = tuple(_KINDS.values())
+_BALLS_PER_WALK: Final = 4
 
 
 class Approach(NamedTuple):
-    """A pitch as it reaches the front of the plate: velocity in ft/s, toward the plate in `speed`; s since 50 feet."""
+    """A pitch at the front of the plate: velocity in ft/s (`speed` is toward the plate), seconds since 50 feet."""
 
     vx: Column
     speed: Column
@@ -35,65 +45,53 @@ class Approach(NamedTuple):
 
 
 def approach(velocity: tuple[Column, Column, Column], acceleration: tuple[Column, Column, Column]) -> Approach:
-    """Carry velocity and acceleration on to the front of the plate; NaN where absent, or where it never gets there."""
+    """Compute the velocity at the front of the plate; NaN if a value is missing or the pitch does not arrive."""
     vx, vy, vz = velocity
     ax, ay, az = acceleration
-    speed = np.sqrt(vy**2 - _TWICE_THE_WAY * ay)
-    seconds = _TWICE_THE_WAY / -(vy - speed)
+    speed = np.sqrt(vy**2 - _TWICE_DISTANCE * ay)
+    seconds = _TWICE_DISTANCE / -(vy - speed)
     return Approach(vx=vx + ax * seconds, speed=speed, vz=vz + az * seconds, seconds=seconds)
 
 
-def downward_angle(path: Approach) -> Column:
-    """Vertical approach angle: degrees, negative downwards."""
+def vertical_angle(path: Approach) -> Column:
+    """Compute the vertical approach angle: degrees, negative is downward."""
     return np.degrees(np.arctan2(path.vz, path.speed))
 
 
-def sideways_angle(path: Approach) -> Column:
-    """Horizontal approach angle: degrees, positive to the catcher's right."""
+def horizontal_angle(path: Approach) -> Column:
+    """Compute the horizontal approach angle: degrees, positive is toward the catcher's right."""
     return np.degrees(np.arctan2(path.vx, path.speed))
 
 
 def at_plate_back(plate_x: Column, plate_z: Column, path: Approach) -> tuple[Column, Column]:
-    """Place where the ball passes the back tip of the plate: feet sideways, feet above the ground."""
-    further = PLATE_FRONT_FT / path.speed
-    return plate_x + path.vx * further, plate_z + path.vz * further
-
-
-_SOFTNESS_FT: Final = 0.12  # a tenth of a foot or so is what separates a strike from a ball
-_OWN_COLUMN: Final = tuple(PitchType[name] for name in ["FF", "SI", "FC", "CH", "FS", "CU", "KC", "SL", "ST", "SV"])
-_KINDS: Final = {
-    "is_fastball": FASTBALLS,
-    "is_breaking": BREAKING,
-    "is_offspeed": OFFSPEED,
-    **{f"is_{kind.name.lower()}": frozenset({kind}) for kind in _OWN_COLUMN},
-}
-_TYPES_OF_KINDS: Final = tuple(_KINDS.values())
-_BALLS_A_WALK: Final = 4
+    """Compute the location at the back tip of the plate: feet sideways, feet above the ground."""
+    seconds = PLATE_FRONT_FT / path.speed
+    return plate_x + path.vx * seconds, plate_z + path.vz * seconds
 
 
 def derive(pitch: Columns) -> Columns:
     """Compute the features from the fields of `Pitch`."""
-    stands, throws = toward_right(pitch["stand"]), toward_right(pitch["p_throws"])
+    stands, throws = side_sign(pitch["stand"]), side_sign(pitch["p_throws"])
     path = approach(
         (pitch["vx0"], pitch["vy0"], pitch["vz0"]),
         (pitch["ax"], pitch["ay"], pitch["az"]),
     )
     return {
-        **_place(pitch, stands, path),
+        **_location(pitch, stands, path),
         **_flight(pitch, stands, throws, path),
         **_release(pitch, throws),
         **_situation(pitch, stands, throws),
-        **dict(zip(_KINDS, pitch_kinds(pitch["pitch_type"], _TYPES_OF_KINDS), strict=True)),
+        **dict(zip(_KINDS, pitch_kinds(pitch["pitch_type"], _KIND_TYPES), strict=True)),
     }
 
 
-def _place(pitch: Columns, stands: Column, path: Approach) -> Columns:
+def _location(pitch: Columns, stands: Column, path: Approach) -> Columns:
     x, z, top, bottom = pitch["plate_x"], pitch["plate_z"], pitch["sz_top"], pitch["sz_bot"]
     back_x, back_z = at_plate_back(x, z, path)
     beyond = beyond_zone(np.array([x, back_x]), np.array([z, back_z]), top, bottom)
-    edge, back_edge = edge_of(*beyond)
+    edge, back_edge = signed_edge_distance(*beyond)
     across, above, below = (front[0] for front in beyond)
-    soft_edge, soft_across, soft_above, soft_below = np.tanh(np.array([edge, across, above, below]) / _SOFTNESS_FT)
+    soft_edge, soft_across, soft_above, soft_below = np.tanh(np.array([edge, across, above, below]) / _EDGE_SCALE_FT)
     height = (z - bottom) / (top - bottom)
     return {
         "plate_x": x,
@@ -118,16 +116,16 @@ def _place(pitch: Columns, stands: Column, path: Approach) -> Columns:
 
 
 def _flight(pitch: Columns, stands: Column, throws: Column, path: Approach) -> Columns:
-    sideways = sideways_angle(path)
+    horizontal = horizontal_angle(path)
     return {
         "release_speed": pitch["release_speed"],
         "pfx_x": pitch["pfx_x"],
         "pfx_z": pitch["pfx_z"],
         "break_toward_batter": -stands * pitch["pfx_x"],
         "break_to_arm_side": throws * pitch["pfx_x"],
-        "vertical_approach": downward_angle(path),
-        "horizontal_approach": sideways,
-        "approach_toward_batter": -stands * sideways,
+        "vertical_approach": vertical_angle(path),
+        "horizontal_approach": horizontal,
+        "approach_toward_batter": -stands * horizontal,
         "plate_speed": path.speed,
         "flight_time": path.seconds,
     }
@@ -150,7 +148,7 @@ def _situation(pitch: Columns, stands: Column, throws: Column) -> Columns:
     return {
         "balls": pitch["balls"],
         "strikes": pitch["strikes"],
-        "count": _BALLS_A_WALK * pitch["strikes"] + pitch["balls"],
+        "count": _BALLS_PER_WALK * pitch["strikes"] + pitch["balls"],
         "inning": pitch["inning"],
         "outs": pitch["outs_when_up"],
         "on_1b": pitch["on_1b"],
@@ -162,7 +160,7 @@ def _situation(pitch: Columns, stands: Column, throws: Column) -> Columns:
         "bats_right": (stands + 1) / 2,
         "throws_right": (throws + 1) / 2,
         "same_side": stands * throws,
-        "park": code_or_nothing(pitch["park"], Park),
+        "park": code_or_nan(pitch["park"], Park),
     }
 
 
@@ -179,7 +177,7 @@ GROUPS: Final = {
     "kind": tuple(_KINDS),
     "park": ("park",),
     "bases": ("on_1b", "on_2b", "on_3b", "times_through", "pitch_number"),
-}  # features that a member may do without, by what they tell of
+}  # groups of features that an ensemble member may exclude
 
 
 def _feature(name: str, unit: str, description: str) -> Feature:
@@ -245,7 +243,7 @@ PITCH_FEATURES: Final = FeatureSet(
         _feature("is_offspeed", "", "1 where pitch_type is CH, FS, FO or SC"),
         *(
             _feature(f"is_{kind.name.lower()}", "", f"1 where pitch_type is {kind.name}, 0 where it is another")
-            for kind in _OWN_COLUMN
+            for kind in _FLAGGED_TYPES
         ),
     ),
     derive=derive,

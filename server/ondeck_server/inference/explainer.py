@@ -6,8 +6,8 @@ from operator import attrgetter
 import numpy as np
 
 from ondeck_core.errors import LONGEST_NAME, InvalidInstanceError, NotExplainableError, Violation
-from ondeck_core.explain.field_groups import parts_of, present, settled, value_of
-from ondeck_core.explain.plan import AttributionResult, ExplanationQuery, affordable_rows, plan
+from ondeck_core.explain.field_groups import group_fields, group_value, has_value, mask_unknown_codes
+from ondeck_core.explain.plan import AttributionResult, ExplanationQuery, plan, row_budget
 from ondeck_core.instances import Matrix, violations
 from ondeck_core.tasks import Task
 from ondeck_server.inference.predictor import PredictionResult, Predictor
@@ -56,7 +56,7 @@ async def explain(
     version, task = lease.version, lease.version.task
     question = _question(version, instance)
     _check(task, instance, outcome)
-    planned = plan(question, affordable_rows(len(task.outcomes)))
+    planned = plan(question, row_budget(len(task.outcomes)))
     ran = await predictor.run(lease, planned.rows, within)
     explained = planned.explain(ran[0])
     asked = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
@@ -66,7 +66,7 @@ async def explain(
         base_rate=float(explained.base_rates[asked]),
         probability=float(explained.probabilities[asked]),
         contributions=_contributions(task, question, explained, asked),
-        exact=planned.exact,
+        exact=planned.is_exact,
         background_rows=planned.background_rows,
     )
 
@@ -75,9 +75,9 @@ def _question(version: LoadedVersion, instance: Matrix) -> ExplanationQuery:
     if version.background is None:
         raise NotExplainableError(version.manifest.model, version.manifest.version)
     return ExplanationQuery(
-        instance=settled(version.task.instance, instance),
+        instance=mask_unknown_codes(version.task.instance, instance),
         background=version.background,
-        parts=parts_of(version.task.instance),
+        groups=group_fields(version.task.instance),
         features=version.task.features.compute,
     )
 
@@ -97,12 +97,12 @@ def _contributions(
     rows = np.vstack([question.instance, question.background])
     found = (
         Contribution(
-            field=part.name,
+            field=group.name,
             contribution=float(explained.contributions[number, asked]),
             standard_error=float(explained.standard_errors[number, asked]),
-            value=value_of(part, task.instance, question.instance[0]),
+            value=group_value(group, task.instance, question.instance[0]),
         )
-        for number, part in enumerate(question.parts)
-        if present(part, rows).any()
+        for number, group in enumerate(question.groups)
+        if has_value(group, rows).any()
     )
     return tuple(sorted(found, key=attrgetter("size"), reverse=True))
