@@ -40,7 +40,7 @@ _DATABASE = click.option("--database-url", help="A PostgreSQL server (ONDECK_DAT
 @click.option("--since", type=_DAY, help="First day judged.")
 @click.option("--until", type=_DAY, help="Last day judged.")
 @click.option("--include-fitted", is_flag=True, help="Judge days that it was fitted on, too; they are flagged.")
-@click.option("--json", "as_data", is_flag=True, help="Print the judgement as JSON.")
+@click.option("--json", "as_data", is_flag=True, help="Print the evaluation as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report; default: under ONDECK_HOME.")
 @_MODELS
 @_HOME
