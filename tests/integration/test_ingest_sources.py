@@ -222,7 +222,7 @@ async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database
     header, row = BODY.split(b"\n")[:2]
     savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
-    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, just where Savant cuts an answer off"):
+    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, the count at which Savant truncates a response"):
         await ingestor.take(of_day(DAY))
 
 

@@ -56,12 +56,12 @@ def test_an_incomplete_export_is_refused_with_its_defect(content: bytes, complai
     with pytest.raises(SourceRefusedError) as refused:
         cells_of(content)
     assert str(refused.value).startswith(complaint)
-    assert str(refused.value).endswith("wanted is a Statcast export as CSV, gzipped CSV or parquet")
+    assert str(refused.value).endswith("expected a Statcast export as CSV, gzipped CSV or parquet")
 
 
 @pytest.mark.parametrize("rows", CAPS)
 def test_a_response_of_the_row_limit_is_refused_as_truncated(rows: int) -> None:
-    with pytest.raises(SourceRefusedError, match=f"has {rows} rows, just where Savant cuts an answer off"):
+    with pytest.raises(SourceRefusedError, match=f"has {rows} rows, the count at which Savant truncates a response"):
         refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows, eager=True)}))
     refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows - 1, eager=True)}))
 

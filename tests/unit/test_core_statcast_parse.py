@@ -7,7 +7,7 @@ import pytest
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import cells_of
-from ondeck_core.statcast.parse import EXTRA, ROWS_AT_ONCE, read_cells
+from ondeck_core.statcast.parse import CHUNK_ROWS, EXTRA, read_cells
 from ondeck_core.statcast.schema import EMPTIED, NAMES, REQUIRED, SCHEMA
 
 A_ROW = {
@@ -126,8 +126,8 @@ def test_columns_with_internal_names_are_kept() -> None:
 def test_a_long_table_is_read_in_chunks_with_the_same_result() -> None:
     rows = [{"at_bat_number": str(1 + number // 900), "pitch_number": str(1 + number % 900)} for number in range(9)]
     once, thrice = cells(*rows), cells(*rows, *rows, *rows)
-    long = pl.concat([thrice] * (2 + 2 * ROWS_AT_ONCE // thrice.height))
-    assert long.height > 2 * ROWS_AT_ONCE
+    long = pl.concat([thrice] * (2 + 2 * CHUNK_ROWS // thrice.height))
+    assert long.height > 2 * CHUNK_ROWS
     reading = read_cells(long)
     assert reading.rows.equals(read_cells(once).rows, null_equal=True)
     assert reading.misfits["code"].unique().to_list() == ["repeated_key"]

@@ -1,4 +1,4 @@
-"""From typed Statcast rows to instances: the training side of what a message is in serving."""
+"""Conversion of typed Statcast rows to instances, for training; in serving, instances come from messages."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -12,7 +12,7 @@ from ondeck_core.categories import Park
 from ondeck_core.instances import Field, InstanceType, Matrix
 
 _BASES: Final = ("on_1b", "on_2b", "on_3b")
-_WORDS: Final = {
+_ALIGNMENT_CODES: Final = {
     "if_fielding_alignment": {"Standard": 1, "Strategic": 2, "Infield shade": 3, "Infield shift": 4},
     "of_fielding_alignment": {"Standard": 1, "Strategic": 2, "4th outfielder": 3},
 }
@@ -22,19 +22,21 @@ _PARK_FROM: Final = ("home_team", "game_year")
 
 
 def columns_of(instance: InstanceType) -> tuple[str, ...]:
-    """Name the columns of the contract that instances of a type are made of."""
+    """Return the Statcast columns that `instances_of` reads for an instance type."""
     own = [name for name in instance.names if name not in _NOT_IN_STATCAST]
     return (*own, *(_PARK_FROM if _PARK in instance.names else ()))
 
 
 def instances_of(rows: pl.DataFrame, instance: InstanceType) -> Matrix:
-    """Lay out rows of the contract as instances of shape (rows, fields); a field Statcast lacks is absent.
+    """Convert Statcast rows to instances of shape (rows, fields); a field without a Statcast column is NaN.
 
-    A base is 1 where Statcast names a runner, else 0; a park is that of the home team in that season.
+    A base is 1 if Statcast names a runner, else 0. The park is that of the home team in the season.
     """
-    placed = rows.with_columns(park_code().alias(_PARK)) if set(_PARK_FROM) <= set(rows.columns) else rows
+    with_park = rows.with_columns(park_code().alias(_PARK)) if set(_PARK_FROM) <= set(rows.columns) else rows
     columns: Mapping[str, NDArray[np.generic]] = {
-        field.name: _column(placed[field.name], field) for field in instance.fields if field.name in placed.columns
+        field.name: _column(with_park[field.name], field)
+        for field in instance.fields
+        if field.name in with_park.columns
     }
     return instance.matrix(columns, rows.height)
 
@@ -47,7 +49,9 @@ def _column(values: pl.Series, field: Field) -> NDArray[np.float32]:
 def _numbers(values: pl.Series, field: Field) -> pl.Series:
     if field.codes is None or values.dtype.is_numeric():
         return values
-    return values.replace_strict(_WORDS.get(field.name, _codes(field.codes)), default=None, return_dtype=pl.Int32)
+    return values.replace_strict(
+        _ALIGNMENT_CODES.get(field.name, _codes(field.codes)), default=None, return_dtype=pl.Int32
+    )
 
 
 def _codes(codes: type[IntEnum]) -> dict[str, int]:
@@ -87,17 +91,20 @@ _HOMES: Final = {
     "WSH": Park.NATIONALS_PARK,
     "ATH": Park.SUTTER_HEALTH_PARK,
 }
-_AWAY_FROM_HOME: Final = {("TB", 2025): Park.STEINBRENNER_FIELD}
-_OPENED: Final = {"ATL": 2017, "TEX": 2020}  # before, these teams played in parks that are not listed
+_TEMPORARY_HOMES: Final = {("TB", 2025): Park.STEINBRENNER_FIELD}
+_OPENED: Final = {"ATL": 2017, "TEX": 2020}  # first season in the park; their former parks have no code
 
 
 def park_code() -> pl.Expr:
-    """The number of the park of a row of the contract, from `home_team` and `game_year`; null where it is not known."""
-    found = pl.col("home_team").replace_strict(
+    """Return the park code of a Statcast row from `home_team` and `game_year`; null if unknown.
+
+    Games at a neutral site have the code of the home team's park.
+    """
+    park = pl.col("home_team").replace_strict(
         {team: int(park) for team, park in _HOMES.items()}, default=None, return_dtype=pl.Int32
     )
-    for (team, season), park in _AWAY_FROM_HOME.items():
-        there = (pl.col("home_team") == team) & (pl.col("game_year") == season)
-        found = pl.when(there).then(int(park)).otherwise(found)
+    for (team, season), code in _TEMPORARY_HOMES.items():
+        is_there = (pl.col("home_team") == team) & (pl.col("game_year") == season)
+        park = pl.when(is_there).then(int(code)).otherwise(park)
     opened = pl.col("home_team").replace_strict(_OPENED, default=0, return_dtype=pl.Int32)
-    return pl.when(pl.col("game_year") >= opened).then(found)
+    return pl.when(pl.col("game_year") >= opened).then(park)

@@ -1,4 +1,4 @@
-"""From cells of text to typed rows: a row fits the contract, or it is set aside with its reason and its text."""
+"""Parsing of Statcast exports: text cells become typed rows; invalid rows are rejected with their fault and cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,14 +13,21 @@ from ondeck_core.statcast.row_checks import CODE, NO_KEY, REASON, complaints, ow
 from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, SCHEMA, Column, ColumnType
 
 EXTRA: Final = "extra"
-AS_IT_CAME: Final = " (as it came)"
-ROWS_AT_ONCE: Final = 32_768  # as text a row takes ten times the memory that it takes typed
 RULE: Final = "rule"
+AS_IT_CAME: Final = " (as it came)"  # suffix of export columns that are named as columns of the result
+CHUNK_ROWS: Final = 32_768  # a row of text takes ten times the memory of a typed row
+_PLAYER_NAME: Final = "player_name"
+_MAX_PITCHERS_PER_NAME: Final = 1.05  # few pitchers share a name
+_MIN_BATTERS_PER_NAME: Final = 1.5  # more than the batters who share a name
+_MAX_SUBJECT_SHARE: Final = 0.1  # of the play descriptions, which begin with the batter's name
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectionRule:
-    """Where a row that was set aside says all of `cells`, it is to say `instead`; "" is nothing. Texts by column."""
+    """Correction of rejected rows: where all `cells` match, the cells in `instead` are replaced. "" is a missing value.
+
+    A rule never changes a valid row, and a corrected row never replaces a valid row with the same key.
+    """
 
     number: int
     cells: Mapping[str, str]
@@ -29,13 +36,13 @@ class CorrectionRule:
 
 @dataclass(frozen=True, kw_only=True)
 class ParseResult:
-    """What became of a table of cells.
+    """Result of parsing a table of text cells.
 
-    `rows` follow the contract, with what is unknown of each as JSON in `extra`; `misfits` are cells as they came, with
-    a `code` and a `reason` each; `keyless` are those among them that have no key, typed; `mended` are the cells, as
-    they came, of rows that fit thanks to a `rule`, with what is wrong without it; `misfits_at` and `mended_at` are
-    their positions in the table. `unknown` names columns that no export has had before, `untold` those of `rows` that
-    this one does not have: of them it says nothing, not that there is nothing.
+    `rows` are the valid rows, typed, with the unknown columns as JSON in `extra`. `misfits` are the original cells of
+    the rejected rows with `code` and `reason`; `keyless` are the rejected rows without a complete key, typed. `mended`
+    are the original cells of the rows that a `rule` corrected, with the fault before correction. `misfits_at` and
+    `mended_at` are row positions in the table. `unknown` are columns of no known format, `untold` are columns of `rows`
+    that the export does not contain: their stored values are to be kept.
     """
 
     rows: pl.DataFrame
@@ -49,96 +56,100 @@ class ParseResult:
 
     @property
     def rows_in(self) -> int:
-        """How many rows there were; none is lost."""
+        """Number of rows in the table."""
         return self.rows.height + self.misfits.height
 
 
 def read_cells(cells: pl.DataFrame, rules: Sequence[CorrectionRule] = ()) -> ParseResult:
-    """Type a table whose columns are all text, of whatever year; of a key that comes twice the later row is a misfit.
+    """Parse a table of text cells in any known format; of rows with the same key the first is kept.
 
-    Of the rows that do not fit, those that a rule meets are read as it says.
+    Rejected rows that match a correction rule are corrected and checked again.
 
     Raises:
-        SourceRefusedError: the table lacks a required column; nothing of it is taken.
+        SourceRefusedError: the table lacks a required column.
     """
-    judged, at = _judge(cells), pl.int_range(cells.height, eager=True)
-    misfits = cells.filter(~judged.fits)
-    better, met = mended(misfits, rules)
-    if met.is_null().all():
-        return _reading(cells, judged, at)
-    fitting = cells.filter(judged.fits)
-    again = _judge(pl.concat([fitting, better]))
-    fits_now = again.fits.tail(misfits.height) & met.is_not_null()
-    complaints_then = judged.wrong.filter(~judged.fits).with_columns(met)
+    checked, positions = _check(cells), pl.int_range(cells.height, eager=True)
+    invalid = cells.filter(~checked.is_valid)
+    corrected, applied_rule = _apply_rules(invalid, rules)
+    if applied_rule.is_null().all():
+        return _to_result(cells, checked, positions)
+    valid = cells.filter(checked.is_valid)
+    rechecked = _check(pl.concat([valid, corrected]))
+    became_valid = rechecked.is_valid.tail(invalid.height) & applied_rule.is_not_null()
+    invalid_positions = positions.filter(~checked.is_valid)
+    first_faults = checked.faults.filter(~checked.is_valid).with_columns(applied_rule)
     return replace(
-        _reading(pl.concat([fitting, misfits]), again, pl.concat([at.filter(judged.fits), at.filter(~judged.fits)])),
-        mended=_apart(misfits.filter(fits_now)).with_columns(complaints_then.filter(fits_now)),
-        mended_at=at.filter(~judged.fits).filter(fits_now),
+        _to_result(
+            pl.concat([valid, invalid]), rechecked, pl.concat([positions.filter(checked.is_valid), invalid_positions])
+        ),
+        mended=_rename_reserved(invalid.filter(became_valid)).with_columns(first_faults.filter(became_valid)),
+        mended_at=invalid_positions.filter(became_valid),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """Rows, typed, and what is wrong with each."""
+class _CheckedRows:
+    """Typed rows and the fault of each."""
 
     typed: pl.DataFrame
-    wrong: pl.DataFrame
+    faults: pl.DataFrame
     unknown: tuple[str, ...]
     untold: tuple[str, ...]
 
     @property
-    def fits(self) -> pl.Series:
-        return self.wrong[REASON].is_null()
+    def is_valid(self) -> pl.Series:
+        return self.faults[REASON].is_null()
 
 
-def _judge(cells: pl.DataFrame) -> _Judged:
-    parts = [_read(part) for part in cells.iter_slices(ROWS_AT_ONCE)] or [_read(cells)]
-    typed = pl.concat([part.typed for part in parts])
-    wrong = complaints(pl.concat([part.wrong for part in parts]), typed)
-    return _Judged(typed=typed, wrong=wrong, unknown=parts[0].unknown, untold=parts[0].untold)
-
-
-def _reading(as_they_came: pl.DataFrame, judged: _Judged, at: pl.Series) -> ParseResult:
-    fits = judged.fits
-    return ParseResult(
-        rows=with_pitchers_names_alone(judged.typed.filter(fits)),
-        misfits=_apart(as_they_came.filter(~fits)).with_columns(judged.wrong.filter(~fits)),
-        misfits_at=at.filter(~fits),
-        keyless=judged.typed.filter((judged.wrong[CODE] == NO_KEY).fill_null(value=False)),
-        mended=as_they_came.clear(),
-        mended_at=at.clear(),
-        unknown=judged.unknown,
-        untold=judged.untold,
-    )
+def _check(cells: pl.DataFrame) -> _CheckedRows:
+    chunks = [_check_chunk(chunk) for chunk in cells.iter_slices(CHUNK_ROWS)] or [_check_chunk(cells)]
+    typed = pl.concat([chunk.typed for chunk in chunks])
+    faults = complaints(pl.concat([chunk.row_faults for chunk in chunks]), typed)
+    return _CheckedRows(typed=typed, faults=faults, unknown=chunks[0].unknown, untold=chunks[0].untold)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Part:
-    """Some rows, typed, and what is wrong with each of them alone."""
+class _Chunk:
+    """Typed rows and the fault of each row on its own, without conflicts between rows."""
 
     typed: pl.DataFrame
-    wrong: pl.Series
+    row_faults: pl.Series
     unknown: tuple[str, ...]
     untold: tuple[str, ...]
 
 
-def _read(cells: pl.DataFrame) -> _Part:
-    modern = modernized(cells.select(_trimmed(name) for name in cells.columns))
-    _refuse_missing(modern.cells)
-    typed = modern.cells.select(*(_typed(column, modern.cells) for column in COLUMNS), _extra(modern.unknown))
-    untold = tuple(name for name in NAMES if name not in modern.cells.columns) + (() if modern.unknown else (EXTRA,))
-    return _Part(typed=typed, wrong=own_complaints(modern.cells, typed), unknown=modern.unknown, untold=untold)
+def _check_chunk(cells: pl.DataFrame) -> _Chunk:
+    current = modernized(cells.select(_trim(name) for name in cells.columns))
+    _reject_missing_columns(current.cells)
+    typed = current.cells.select(*(_to_type(column, current.cells) for column in COLUMNS), _extra(current.unknown))
+    untold = tuple(name for name in NAMES if name not in current.cells.columns) + (() if current.unknown else (EXTRA,))
+    faults = own_complaints(current.cells, typed)
+    return _Chunk(typed=typed, row_faults=faults, unknown=current.unknown, untold=untold)
 
 
-def _apart(cells: pl.DataFrame) -> pl.DataFrame:
-    """Keep columns that happen to be called as ours beside them."""
+def _to_result(cells: pl.DataFrame, checked: _CheckedRows, positions: pl.Series) -> ParseResult:
+    valid = checked.is_valid
+    return ParseResult(
+        rows=_keep_pitcher_names(checked.typed.filter(valid)),
+        misfits=_rename_reserved(cells.filter(~valid)).with_columns(checked.faults.filter(~valid)),
+        misfits_at=positions.filter(~valid),
+        keyless=checked.typed.filter((checked.faults[CODE] == NO_KEY).fill_null(value=False)),
+        mended=cells.clear(),
+        mended_at=positions.clear(),
+        unknown=checked.unknown,
+        untold=checked.untold,
+    )
+
+
+def _rename_reserved(cells: pl.DataFrame) -> pl.DataFrame:
+    """Rename export columns whose names the result uses itself."""
     return cells.rename({name: f"{name}{AS_IT_CAME}" for name in (CODE, REASON, RULE) if name in cells.columns})
 
 
-def _refuse_missing(cells: pl.DataFrame) -> None:
+def _reject_missing_columns(cells: pl.DataFrame) -> None:
     missing = [name for name in REQUIRED if name not in cells.columns]
     if not missing or set(missing) == set(KEY) - {"game_pk"}:
-        return  # the exports that name no plate appearance are read, and their rows set aside
+        return  # old exports without numbers of plate appearance and pitch: their rows are rejected one by one
     shown = ", ".join(missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > len(missing[:5]) else ""
     raise SourceRefusedError(f"not a Statcast export: no column {shown}{more}")
@@ -147,16 +158,16 @@ def _refuse_missing(cells: pl.DataFrame) -> None:
 def _extra(unknown: tuple[str, ...]) -> pl.Expr:
     if not unknown:
         return pl.lit(None, dtype=pl.String).alias(EXTRA)
-    anything = pl.any_horizontal(pl.col(name).is_not_null() for name in unknown)
-    return pl.when(anything).then(pl.struct(unknown).struct.json_encode()).otherwise(None).alias(EXTRA)
+    has_value = pl.any_horizontal(pl.col(name).is_not_null() for name in unknown)
+    return pl.when(has_value).then(pl.struct(unknown).struct.json_encode()).otherwise(None).alias(EXTRA)
 
 
-def _trimmed(name: str) -> pl.Expr:
+def _trim(name: str) -> pl.Expr:
     text = pl.col(name).cast(pl.String).str.strip_chars()
     return pl.when(text.is_in(NULLS)).then(None).otherwise(text).alias(name)
 
 
-def _typed(column: Column, cells: pl.DataFrame) -> pl.Expr:
+def _to_type(column: Column, cells: pl.DataFrame) -> pl.Expr:
     if column.name not in cells.columns:
         return pl.lit(None, dtype=SCHEMA[column.name]).alias(column.name)
     text = pl.col(column.name)
@@ -167,50 +178,47 @@ def _typed(column: Column, cells: pl.DataFrame) -> pl.Expr:
     return text.cast(SCHEMA[column.name], strict=False)
 
 
-def mended(misfits: pl.DataFrame, rules: Sequence[CorrectionRule]) -> tuple[pl.DataFrame, pl.Series]:
-    """Apply rules, one after the other, to cells of text; tells for each row the last rule that met it, or null."""
-    cells, met = misfits, pl.Series(RULE, [None] * misfits.height, dtype=pl.Int64)
+def _apply_rules(rejected: pl.DataFrame, rules: Sequence[CorrectionRule]) -> tuple[pl.DataFrame, pl.Series]:
+    """Apply the rules in order; returns the corrected cells, and for each row the last matching rule or null."""
+    cells, applied = rejected, pl.Series(RULE, [None] * rejected.height, dtype=pl.Int64)
     for rule in rules:
         if not {*rule.cells, *rule.instead} <= set(cells.columns):
             continue
-        meets = cells.select(_meets(rule)).to_series()
+        matches = cells.select(_matches(rule)).to_series()
         cells = cells.with_columns(
-            pl.when(meets).then(pl.lit(value)).otherwise(pl.col(name)).alias(name)
+            pl.when(matches).then(pl.lit(value)).otherwise(pl.col(name)).alias(name)
             for name, value in rule.instead.items()
         )
-        met = pl.select(pl.when(meets).then(rule.number).otherwise(met).cast(pl.Int64)).to_series()
-    return cells, met.alias(RULE)
+        applied = pl.select(pl.when(matches).then(rule.number).otherwise(applied).cast(pl.Int64)).to_series()
+    return cells, applied.alias(RULE)
 
 
-def _meets(rule: CorrectionRule) -> pl.Expr:
-    said = [pl.col(name).fill_null("").str.strip_chars() == value for name, value in rule.cells.items()]
-    return reduce(lambda met, each: met & each, said, pl.lit(value=True))
+def _matches(rule: CorrectionRule) -> pl.Expr:
+    equal = [pl.col(name).fill_null("").str.strip_chars() == value for name, value in rule.cells.items()]
+    return reduce(lambda all_equal, each: all_equal & each, equal, pl.lit(value=True))
 
 
-NAME: Final = "player_name"
-_SHARED: Final = 1.05  # pitchers to a name: a few men share one
-_FACED: Final = 1.5  # batters to a name: more than men who share one could be
-_TOLD: Final = 0.1  # of the plays: a description begins with the batter, hardly ever with a man of the pitcher's name
+def _keep_pitcher_names(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep `player_name` only if it names the pitchers: depending on the query, Savant puts the batter's name there.
 
-
-def with_pitchers_names_alone(rows: pl.DataFrame) -> pl.DataFrame:
-    """Keep names that are surely the pitchers', and none where they are the batters' or it cannot be told.
-
-    They are the pitchers' if one pitcher goes with each name, more batters than that, and no play begins with them.
+    It names the pitchers if there is one pitcher per name, more than one batter per name, and the play descriptions do
+    not begin with the name. Otherwise the column becomes null.
     """
-    named = rows.filter(pl.col(NAME).is_not_null())
-    pitchers, batters = _men_to_a_name(named, "pitcher"), _men_to_a_name(named, "batter")
-    if pitchers <= _SHARED and batters >= _FACED and _share_told_of(named) < _TOLD:
-        return rows
-    return rows.with_columns(pl.lit(None, dtype=pl.String).alias(NAME))
+    named = rows.filter(pl.col(_PLAYER_NAME).is_not_null())
+    is_pitcher = (
+        _players_per_name(named, "pitcher") <= _MAX_PITCHERS_PER_NAME
+        and _players_per_name(named, "batter") >= _MIN_BATTERS_PER_NAME
+        and _subject_share(named) < _MAX_SUBJECT_SHARE
+    )
+    return rows if is_pitcher else rows.with_columns(pl.lit(None, dtype=pl.String).alias(_PLAYER_NAME))
 
 
-def _men_to_a_name(named: pl.DataFrame, role: str) -> float:
-    names = named[NAME].n_unique()
-    return named.select(NAME, role).n_unique() / names if names else 0.0
+def _players_per_name(named: pl.DataFrame, role: str) -> float:
+    names = named[_PLAYER_NAME].n_unique()
+    return named.select(_PLAYER_NAME, role).n_unique() / names if names else 0.0
 
 
-def _share_told_of(named: pl.DataFrame) -> float:
-    first_last = pl.col(NAME).str.replace(r"^(.+), (.+)$", "$2 $1")
+def _subject_share(named: pl.DataFrame) -> float:
+    first_last = pl.col(_PLAYER_NAME).str.replace(r"^(.+), (.+)$", "$2 $1")
     share = named.select(pl.col("des").str.starts_with(first_last).mean()).item()
     return float(share or 0.0)

@@ -1,7 +1,6 @@
-"""The columns of a Statcast export as Baseball Savant writes it today: their names and their types.
+"""Schema of a Statcast export: names and types of the columns of Baseball Savant's current CSV format.
 
-Source: the header of the CSV export of 2025 (118 columns). The eight columns that Savant has emptied for good are
-not kept.
+Source: the header of the CSV export of 2025 (118 columns), without the eight columns that Savant no longer fills.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ NULLS: Final = ("", "null", "NA", "nan", "NaN")
 
 
 class ColumnType(Enum):
-    """Type of a column. REAL holds what is published to six digits or fewer, DOUBLE what is published to more."""
+    """Type of a column. REAL suffices for values published with up to six digits, DOUBLE is for more digits."""
 
     TEXT = "text"
     DATE = "date"
@@ -24,7 +23,7 @@ class ColumnType(Enum):
 
     @property
     def polars(self) -> pl.DataType:
-        """The same type in polars."""
+        """The corresponding polars type."""
         return _POLARS[self]
 
 
@@ -39,7 +38,7 @@ _POLARS: Final[dict[ColumnType, pl.DataType]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column; a row without a value in a required one is quarantined, a file without the column refused."""
+    """One column. A row without a value in a required column is quarantined, a file without the column is rejected."""
 
     name: str
     kind: ColumnType
@@ -52,7 +51,7 @@ def _columns(kind: ColumnType, names: str, *, required: bool = False) -> tuple[C
 
 KEY: Final = ("game_pk", "at_bat_number", "pitch_number")
 PLAYER_COLUMNS: Final = ("on_1b", "on_2b", "on_3b", *(f"fielder_{position}" for position in range(2, 10)))
-NOBODY: Final = ("-1", "-1.0")  # what registers and tools write for a man that is not there
+NO_PLAYER: Final = ("-1", "-1.0")  # placeholders of registers and tools for an empty player id
 
 COLUMNS: Final[tuple[Column, ...]] = (
     *_columns(ColumnType.INTEGER, "game_pk at_bat_number pitch_number", required=True),
