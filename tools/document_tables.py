@@ -24,8 +24,9 @@ from ondeck_core.instances import INSTANCE_TYPES, Field
 from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.settings import PREFIX
 from ondeck_server.settings import ServerSettings
-from ondeck_store.settings import PREFIX, StoreSettings
+from ondeck_store.settings import StoreSettings
 from ondeck_trainer.settings import TrainerSettings
 
 ROOT: Final = Path(__file__).resolve().parent.parent

@@ -12,6 +12,7 @@ import click
 from ondeck_core.errors import OndeckError
 from ondeck_core.identifiers import canonical
 from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging
+from ondeck_runtime.settings import InvalidSettingsError
 
 INTERRUPTED: Final = 130
 
@@ -99,10 +100,10 @@ def ondeck(log_level: str, log_format: str | None) -> None:
 
 
 def main() -> None:
-    """Run one command; an `OndeckError` becomes a message on standard error and exit code 1, without a traceback."""
+    """Run one command; an expected error becomes a message on standard error and exit code 1, without a traceback."""
     try:
         sys.exit(ondeck.main(prog_name="ondeck", standalone_mode=False) or 0)
-    except OndeckError as error:
+    except (OndeckError, InvalidSettingsError) as error:
         click.echo("error: " + str(error).replace("\n", "\n       "), err=True)
         sys.exit(1)
     except click.ClickException as error:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ondeck_client import Client, ErrorReason, Prediction, correlation_id_of, reason_of, tls, violations_of
 from ondeck_core.errors import OndeckError
-from ondeck_store.settings import StoreSettings, read_settings
+from ondeck_runtime.settings import ProgramSettings, read_settings
 
 TARGET: Final = {"--target": "Server address, as host:port; default: ONDECK_HOST and ONDECK_PORT."}
 TLS: Final = {
@@ -28,7 +28,7 @@ class ServerCallError(OndeckError):
     """A call to a server failed, or the connection could not be set up."""
 
 
-class TargetSettings(StoreSettings):
+class TargetSettings(ProgramSettings):
     """Address of the server that commands call by default: the settings and defaults of its listener."""
 
     host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="address that the server listens on")

@@ -1,10 +1,11 @@
-"""Waiting for whichever comes first."""
+"""Helpers for asyncio tasks."""
 
 import asyncio
+from typing import Any
 
 
-async def wait_first(*awaited: "asyncio.Event | asyncio.Task[None]") -> None:
-    """Wait until one of these is set or done; tasks go on."""
+async def wait_first(*awaited: "asyncio.Event | asyncio.Task[Any]") -> None:
+    """Wait until one of the events is set or one of the tasks is done; does not cancel or await the others."""
     waits = [asyncio.create_task(each.wait()) for each in awaited if isinstance(each, asyncio.Event)]
     tasks = [each for each in awaited if isinstance(each, asyncio.Task)]
     try:

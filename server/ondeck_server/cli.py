@@ -11,12 +11,12 @@ from typing import Final
 import click
 
 from ondeck_core.errors import OndeckError
+from ondeck_runtime.settings import read_settings
 from ondeck_server.ipc.messages import LogConfig
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.main import StartedServer
 from ondeck_server.supervisor.main import serve as run
 from ondeck_server.supervisor.pidfile import ServerProcess, is_server, running
-from ondeck_store.settings import read_settings
 
 
 class NothingToReloadError(OndeckError):

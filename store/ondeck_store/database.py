@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from ondeck_core.errors import OndeckError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER, EmbeddedPostgresError
 from ondeck_store.embedded.sharing import shared_server
-from ondeck_store.settings import StoreSettings, url_of
+from ondeck_store.settings import StoreSettings, parse_url
 
 CONNECT_SECONDS: Final = 10
 LOCK_SECONDS: Final = 60
@@ -55,7 +55,7 @@ async def open_database(settings: StoreSettings) -> AsyncIterator[Database]:
         EmbeddedPostgresError: the embedded one cannot be made or started.
     """
     if settings.database_url is not None:
-        url = url_of(settings.database_url)
+        url = parse_url(settings.database_url)
         async with _connected(url, settings, url.render_as_string(hide_password=True)) as database:
             yield database
         return

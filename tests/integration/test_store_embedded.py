@@ -9,16 +9,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ondeck_runtime.settings import InvalidSettingsError, read_settings
 from ondeck_store.database import DatabaseUnreachableError, open_database
 from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
-from ondeck_store.settings import InvalidSettingsError, StoreSettings, read_settings, url_of
+from ondeck_store.settings import StoreSettings, parse_url
 from tests.conformance.stock_client import SECONDS, within
 
 HOLD = """
 import asyncio, sys
 from pathlib import Path
 from ondeck_store.database import open_database
-from ondeck_store.settings import InvalidSettingsError, StoreSettings, read_settings, url_of
+from ondeck_runtime.settings import InvalidSettingsError, read_settings
+from ondeck_store.settings import StoreSettings, parse_url
 async def hold():
     async with open_database(StoreSettings(home=Path(sys.argv[1]))):
         print("open", flush=True)
@@ -131,7 +133,7 @@ def test_an_invalid_database_url_is_refused_without_printing_it(url: str, compla
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
 def test_a_postgres_url_scheme_is_accepted(scheme: str) -> None:
-    url = url_of(f"{scheme}://u:p@h:6432/x?sslmode=require")
+    url = parse_url(f"{scheme}://u:p@h:6432/x?sslmode=require")
     assert (url.drivername, url.host, url.port, dict(url.query)) == (
         "postgresql+asyncpg",
         "h",

@@ -27,7 +27,7 @@ from ondeck_server.supervisor.policy import (
     failures_after,
     next_actions,
     next_deadline,
-    pause_after,
+    restart_delay,
 )
 from ondeck_server.supervisor.state import aggregate_serving, can_join, unready_reasons
 from ondeck_server.transports.grpcio.listener import shut
@@ -147,9 +147,9 @@ def test_dying_workers_back_off_and_a_stable_one_restarts_at_once() -> None:
     failures, pauses = 0, []
     for _ in range(9):
         failures = failures_after(failures, lived=1)
-        pauses.append(pause_after(failures))
+        pauses.append(restart_delay(failures))
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert pause_after(failures_after(failures, lived=STEADY)) == 0
+    assert restart_delay(failures_after(failures, lived=STEADY)) == 0
 
 
 def report(*, ready: bool = True, missing: tuple[str, ...] = (), **serving: bool) -> WorkerStatus:

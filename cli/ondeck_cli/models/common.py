@@ -9,8 +9,8 @@ import click
 from ondeck_core.errors import NotFoundError
 from ondeck_core.identifiers import canonical
 from ondeck_registry.repository import ModelEntry, read_repository
+from ondeck_runtime.settings import read_settings
 from ondeck_server.settings import ServerSettings
-from ondeck_store.settings import read_settings
 
 
 def repository_option(command: Callable[..., Any]) -> Callable[..., Any]:

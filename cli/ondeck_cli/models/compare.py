@@ -10,7 +10,7 @@ from rich.table import Table
 from ondeck_cli.models.common import find_model, repository_of, repository_option
 from ondeck_core.evaluation import Interval
 from ondeck_core.tasks import task_named
-from ondeck_store.settings import read_settings
+from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.data.source import rows_of_files, stored_rows
 from ondeck_trainer.evaluation.compare import VersionComparison, compare, unseen

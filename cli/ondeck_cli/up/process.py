@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from ondeck_runtime.backoff import backoff_seconds
+
 FIRST_PAUSE: Final = 0.5
 MAX_PAUSE: Final = 30.0
 STABLE_SECONDS: Final = 60.0
@@ -16,16 +18,6 @@ KILL_AFTER: Final = 20.0
 MAX_LINE_BYTES: Final = 1 << 20
 
 OnLine = Callable[[str, str], None]
-
-
-def next_pause(previous: float, lasted: float) -> float:
-    """Return the seconds to wait before a restart.
-
-    They double with each restart, up to 30; after a run of a minute or more they are 0.5 again.
-    """
-    if previous == 0 or lasted >= STABLE_SECONDS:
-        return FIRST_PAUSE
-    return min(MAX_PAUSE, previous * 2)
 
 
 @dataclass(kw_only=True)
@@ -44,13 +36,14 @@ class ManagedProcess:
 
     async def keep_running(self, *, should_restart: Callable[[], bool] = lambda: True) -> None:
         """Run the command, and again whenever it exits, until `stop` is called or `should_restart` returns False."""
-        pause = 0.0
+        failures = 0
         while not self._stopping.is_set():
             begin = time.monotonic()
             code = await self._run_once()
             if self._stopping.is_set() or not should_restart():
                 return
-            pause = next_pause(pause, time.monotonic() - begin)
+            failures = 1 if time.monotonic() - begin >= STABLE_SECONDS else failures + 1
+            pause = backoff_seconds(failures, first=FIRST_PAUSE, longest=MAX_PAUSE)
             self.on_line(self.name, f"ended with exit code {code}; starting again in {pause:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,12 @@ from ondeck_cli.up.demo_subscriber import follow_game, next_simulated_game
 from ondeck_cli.up.process import ManagedProcess
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.settings import PREFIX, read_settings
+from ondeck_runtime.signals import on_stop_signal
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
-from ondeck_store.settings import PREFIX, StoreSettings, read_settings
+from ondeck_store.settings import StoreSettings
 
 DATABASE, SERVER, INGEST, SIMULATED = "database", "server", "ingest", "simulated"
 POLL_SECONDS: Final = 0.5
@@ -83,8 +84,7 @@ class Stack:
         Raises:
             StackStartError: the server exited before it accepted calls.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        on_stop_signal(self._stop.set)
         async with open_database(self._settings) as database:
             await migrate(database.engine)
             self._print(DATABASE, database.described)

@@ -19,7 +19,7 @@ from ondeck_ingest.jobs.status import status_of
 from ondeck_ingest.pipeline import runs
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME
-from ondeck_store.settings import read_settings
+from ondeck_runtime.settings import read_settings
 
 _A_DAY: Final = timedelta(days=1)
 

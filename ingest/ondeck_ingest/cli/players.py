@@ -21,11 +21,11 @@ from ondeck_ingest.register.files import by_kind, content_of, tables_of
 from ondeck_ingest.register.load import ASK_AGAIN_AFTER, take
 from ondeck_ingest.register.refresh import refresher_of
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.settings import read_settings
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import NAME, Override, decide, decisions
 from ondeck_store.players.register_merge import RegisterCounts
 from ondeck_store.players.unresolved import conflicts, unresolved
-from ondeck_store.settings import read_settings
 
 
 @click.group()

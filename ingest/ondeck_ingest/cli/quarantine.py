@@ -17,9 +17,9 @@ from ondeck_ingest.database import migrated, within
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.pipeline.quarantine_retry import retake
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.settings import read_settings
 from ondeck_store.ingest.correction_rules import NewCorrectionRule, add_rule, all_rules, take_back_rule
 from ondeck_store.ingest.quarantined_rows import QuarantinedRow, QuarantineFilter, set_aside
-from ondeck_store.settings import read_settings
 
 _CODE: Final = click.option("--code", help="Only rows set aside with this code, for example out_of_range.")
 _NUMBER: Final = click.IntRange(1, 2**62)  # PostgreSQL's integers have 63 bits

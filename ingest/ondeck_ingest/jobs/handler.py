@@ -10,6 +10,8 @@ import structlog
 from pgqueuer import Job, RetryRequested
 
 from ondeck_core.errors import OndeckError
+from ondeck_runtime.backoff import backoff_seconds
+from ondeck_runtime.tasks import wait_first
 
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=6)
@@ -44,7 +46,7 @@ class JobHandler:
         """
         day = date.fromisoformat((job.payload or b"").decode())
         work = asyncio.create_task(self.work(day))
-        await first_of(asyncio.wait({work}), self.ending.wait())
+        await wait_first(work, self.ending)
         if not work.done():
             await asyncio.wait({work}, timeout=GRACE_SECONDS)
         if not work.done():
@@ -72,19 +74,12 @@ class JobHandler:
 
 
 def pause_after(failures: int) -> timedelta:
-    """Tell how long to leave a job alone that failed so many times in a row: a minute, doubled, six hours at most."""
-    return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(failures - 1, 20)))
+    """Return the delay before a job is tried again that failed so many times in a row."""
+    seconds = backoff_seconds(failures, first=FIRST_PAUSE.total_seconds(), longest=LONGEST_PAUSE.total_seconds())
+    return timedelta(seconds=seconds)
 
 
 def in_words(failed: BaseException) -> str:
     """Say what failed in a line: what Ondeck refuses speaks for itself, all else is named."""
     line = next(iter(str(failed).splitlines()), "")
     return line if isinstance(failed, OndeckError) else f"{type(failed).__name__}: {line}"
-
-
-async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
-    """Wait for whatever ends first, and for nothing else."""
-    tasks = [asyncio.create_task(each) for each in waits]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()

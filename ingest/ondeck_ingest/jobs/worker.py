@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 from pgqueuer import QueueManager
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_ingest.jobs.handler import JobHandler, first_of, pause_after
+from ondeck_ingest.jobs.handler import JobHandler, pause_after
 from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, queries_on
 from ondeck_ingest.jobs.scheduler import Scheduler
 from ondeck_ingest.pipeline.ingest_day import Ingestor
@@ -17,6 +18,7 @@ from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.register.refresh import RegisterRefresher
 from ondeck_ingest.sources.base import CircuitOpenError, of_day
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker, CircuitState
+from ondeck_runtime.tasks import wait_first
 from ondeck_store.copy import driver_of
 from ondeck_store.ingest.ledger import SourceState, record_source
 
@@ -43,10 +45,9 @@ class IngestWorker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; raises whatever the database raises when it is lost."""
-        tasks = [asyncio.create_task(each) for each in (self._take_jobs(), self._follow_calendar(), stop.wait())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        tasks = [asyncio.create_task(each) for each in (self._take_jobs(), self._follow_calendar())]
+        await wait_first(stop, *tasks)
         self._ending.set()
-        tasks[-1].cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         for failed in ended:
             if isinstance(failed, Exception):
@@ -70,7 +71,8 @@ class IngestWorker:
     async def _follow_calendar(self) -> None:
         while not self._ending.is_set():
             await self.schedule.look()
-            await first_of(asyncio.sleep(self.poll_seconds), self._ending.wait())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), self.poll_seconds)
 
     def _handler(self, thing: str, work: Callable[[date], Coroutine[Any, Any, object]]) -> JobHandler:
         return JobHandler(

@@ -1,7 +1,6 @@
 """What the commands of `ondeck ingest` that share work do: run a worker, fill the queue, try again."""
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
@@ -22,6 +21,7 @@ from ondeck_ingest.pipeline.runs import savant_of
 from ondeck_ingest.register.refresh import refresher_of
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME, SavantSource
+from ondeck_runtime.signals import stop_event
 from ondeck_store.database import LOST, Database
 from ondeck_store.ingest.ledger import days_done
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 async def work(settings: IngestSettings) -> None:
     """Run the worker until SIGTERM. A database that was reached and is lost is opened again, until it can be."""
-    stop, source, reached = _stop_on_signal(), savant_of(settings), False
+    stop, source, reached = stop_event(), savant_of(settings), False
     while not stop.is_set():
         try:
             async with migrated(settings) as database:
@@ -78,10 +78,3 @@ def _worker(settings: IngestSettings, database: Database, source: SavantSource) 
         silence=timedelta(seconds=settings.heartbeat_timeout_seconds),
         poll_seconds=settings.schedule_interval_seconds,
     )
-
-
-def _stop_on_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop

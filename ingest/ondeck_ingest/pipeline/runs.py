@@ -1,7 +1,6 @@
 """What the commands of `ondeck ingest` that take rows here and now do, once their words are understood."""
 
 import asyncio
-import signal
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from ondeck_ingest.sources.circuit_breaker import CircuitBreaker
 from ondeck_ingest.sources.files import FileSource
 from ondeck_ingest.sources.replay import ReplaySource
 from ondeck_ingest.sources.savant import NAME, SavantSource
+from ondeck_runtime.signals import on_stop_signal
 from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
 
@@ -84,9 +84,8 @@ async def _simulate(database: Database, seconds: float) -> None:
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
     """Do something until it is done or SIGTERM or SIGINT come; tells whether it is done."""
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+    task = asyncio.ensure_future(work)
+    on_stop_signal(task.cancel)
     try:
         await task
     except asyncio.CancelledError:

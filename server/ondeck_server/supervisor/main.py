@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
 from ondeck_server.admin import AdminPages, admin_pages
 from ondeck_server.ipc.messages import LogConfig, StartWorker
@@ -44,7 +45,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, started: Callable[
         CannotServeError: no worker could be started; the text is what it said.
     """
     check_certificates(settings)
-    stop = _stop_signal()
+    stop = stop_event()
     async with AsyncExitStack() as stack:
         port = stack.enter_context(reserve_port(settings.host, settings.port))
         kept = stack.enter_context(metrics_folder())
@@ -82,11 +83,3 @@ def _started(settings: ServerSettings, port: int, admin_port: int, pool: WorkerP
         serving=tuple(dict.fromkeys(version for report in pool.statuses for version in report.loaded)),
         missing=tuple(pool.unready()),
     )
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop

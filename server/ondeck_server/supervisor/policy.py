@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
+from ondeck_runtime.backoff import backoff_seconds
+
 START_SECONDS: Final = 300.0  # a worker that has not settled by then never will
 KILL_AFTER: Final = 5.0  # seconds beyond its grace that a worker gets to end
 STEADY: Final = 30.0  # seconds; a worker that lived so long did not die of how it starts
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 30.0
+FIRST_RESTART_DELAY: Final = 0.5
+LONGEST_RESTART_DELAY: Final = 30.0
 FIRST_TRIES: Final = 3  # deaths before the server has ever taken calls; more, and it gives up
 
 
@@ -99,9 +101,9 @@ def failures_after(failures: int, lived: float) -> int:
     return 0 if lived >= STEADY else failures + 1
 
 
-def pause_after(failures: int) -> float:
-    """Tell how many seconds to wait before the next start: none after a steady worker, then ever longer."""
-    return 0.0 if failures == 0 else float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)))
+def restart_delay(failures: int) -> float:
+    """Return the seconds to wait before the next start after so many failures in a row."""
+    return backoff_seconds(failures, first=FIRST_RESTART_DELAY, longest=LONGEST_RESTART_DELAY)
 
 
 def _change(pool: PoolState, now: float) -> tuple[Action, ...]:

@@ -229,7 +229,7 @@ class WorkerPool:
     def _on_death(self, worker: WorkerProcess, code: int) -> None:
         now = asyncio.get_running_loop().time()
         self._failures = policy.failures_after(self._failures, now - worker.started_at)
-        pause = policy.pause_after(self._failures)
+        pause = policy.restart_delay(self._failures)
         self._start_at = now + pause
         if not self._was_complete and (worker.failure or self._failures >= policy.FIRST_TRIES):
             self._failure = CannotServeError(worker.failure or _unknown_reason(code))

@@ -11,7 +11,7 @@ from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import CARD_FILE, EVALUATION_FILE, PRODUCTION, RELIABILITY_FILE
 from ondeck_core.tasks import Task, task_named
 from ondeck_registry.repository import aliases
-from ondeck_store.settings import read_settings
+from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact import model_card
 from ondeck_trainer.artifact.plots import reliability_curves
 from ondeck_trainer.artifact.publish import as_json

@@ -8,7 +8,7 @@ import click
 
 from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import task_named
-from ondeck_store.settings import read_settings
+from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.publish import PublishedVersion
 from ondeck_trainer.cli.render import console, score_table
 from ondeck_trainer.data.dataset import Dataset, dataset_of
