@@ -1,10 +1,11 @@
 """Evaluation of a model version on days later than its fit and calibration windows, and the promotion gate."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from ondeck_core.manifest import Claim, Name, Window
 
+EVALUATION_FORMAT: Final = 2
 CONSTANT: Final = "constant"  # the baseline that predicts the outcome shares of the training rows
 
 
@@ -96,6 +97,7 @@ class Evaluation(Metrics):
     optimistic.
     """
 
+    format: Literal[2] = EVALUATION_FORMAT
     task: Name
     version: int | None = None
     fit_window: Window
@@ -170,8 +172,8 @@ def compare(candidate: Evaluation, serving: Evaluation | None, *, serving_versio
     """Decide whether a candidate may replace the version in production.
 
     The first version must beat the constant. A later one must beat the constant and the version in production: a lower
-    log loss and an ECE that is not higher. Both metrics must be of the same rows: those on record where both versions
-    were evaluated on the same window, or those of `serving_version` among the candidate's baselines.
+    log loss and an ECE that is not higher. Both metrics must be of the same rows: those of `serving_version` among the
+    candidate's baselines or, without them, those on record if both versions were evaluated on the same window.
     """
     ours = _metrics(candidate)
     if ours is None:
@@ -181,10 +183,10 @@ def compare(candidate: Evaluation, serving: Evaluation | None, *, serving_versio
         return Verdict(passed=False, reason=f"no better than a constant (skill {gained:.4f})")
     if serving is None:
         return Verdict(passed=True, reason=f"nothing serves yet, and skill {gained:.4f} is above a constant's 0")
-    if not (difference := _difference(candidate, serving)):
-        theirs = _metrics(serving)
-    elif serving_version is not None and version_baseline(serving_version) in candidate.baselines:
+    if serving_version is not None and version_baseline(serving_version) in candidate.baselines:
         theirs = _metrics(candidate.baselines[version_baseline(serving_version)])
+    elif not (difference := _difference(candidate, serving)):
+        theirs = _metrics(serving)
     else:
         how = "compare both on the same later days with: ondeck models compare"
         return Verdict(passed=False, reason=f"{difference}, so their metrics cannot be compared; {how}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ondeck_core.evaluation import EVALUATION_FORMAT
 from ondeck_core.manifest import EVALUATION_FILE, MANIFEST_FILE, MANIFEST_FORMAT
 from ondeck_registry import atomic_files
 from ondeck_registry.alias_log import ALIAS_LOG_FILE, ALIAS_LOG_FORMAT, PENDING_FILE
@@ -55,8 +56,8 @@ def migrate_repository(models: Path) -> list[str]:
 
 
 def migrate_evaluation(old: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename the keys of an evaluation of format 1."""
-    new = _renamed(old, _EVALUATION)
+    """Rename the keys of an evaluation of format 1 and add the format number."""
+    new = {"format": EVALUATION_FORMAT, **_renamed(old, _EVALUATION)}
     new["prediction_sets"] = [_renamed(each, _COVERAGE) for each in new.get("prediction_sets", [])]
     if "ablation" in new:
         new["ablation"] = [_renamed(each, _ABLATION) for each in new["ablation"]]
@@ -67,14 +68,19 @@ def migrate_evaluation(old: Mapping[str, Any]) -> dict[str, Any]:
 
 def _migrate_version(folder: Path) -> bool:
     path = folder / MANIFEST_FILE
-    manifest: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"format": MANIFEST_FORMAT}
-    if manifest.get("format", 1) == MANIFEST_FORMAT:
+    if not path.is_file():
         return False
+    manifest: dict[str, Any] = json.loads(path.read_bytes())
     files, original = manifest["files"], folder / _ORIGINAL
     published = _published_evaluation(folder, files.get(EVALUATION_FILE))
-    if published is not None:  # an evaluation that was changed after it was published is not signed again
+    evaluation = {"format": EVALUATION_FORMAT} if published is None else json.loads(published)
+    if manifest.get("format", 1) == MANIFEST_FORMAT and "format" in evaluation:
+        return False
+    if (
+        published is not None and "format" not in evaluation
+    ):  # an evaluation that was changed after it was published is not signed again
         atomic_files.replace(original, published)
-        content = (json.dumps(migrate_evaluation(json.loads(published)), indent=1) + "\n").encode()
+        content = (json.dumps(migrate_evaluation(evaluation), indent=1) + "\n").encode()
         atomic_files.replace(folder / EVALUATION_FILE, content)
         files[EVALUATION_FILE] = hashlib.sha256(content).hexdigest()
     manifest["format"] = MANIFEST_FORMAT

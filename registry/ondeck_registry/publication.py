@@ -39,6 +39,17 @@ def publish(models: Path, files: Mapping[str, bytes], sign: Signing[M]) -> tuple
         return _write_version(folder, files, manifest), manifest
 
 
+def replace_files(models: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Replace files of a published version that are rendered from its other files, and sign them in its manifest."""
+    folder = models / manifest.model / str(manifest.version)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    signed = manifest.model_copy(update={"files": {**manifest.files, **digests}})
+    with atomic_files.exclusive_lock(folder.parent):
+        for name, content in files.items():
+            atomic_files.replace(folder / name, content)
+        atomic_files.replace(folder / MANIFEST_FILE, (signed.model_dump_json(indent=2) + "\n").encode())
+
+
 def _write_version(model_folder: Path, files: Mapping[str, bytes], manifest: Manifest | GraphManifest) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=model_folder))
     version = model_folder / str(manifest.version)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_core.evaluation import Evaluation
+from ondeck_core.evaluation import EVALUATION_FORMAT, Evaluation
 from ondeck_core.manifest import (
     ALIASES_FILE,
     EVALUATION_FILE,
@@ -37,6 +37,14 @@ class _ManifestHeader(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     kind: str = "task"
+    format: int = 1
+
+
+class _EvaluationHeader(BaseModel):
+    """The format of an evaluation; format 1 had no number."""
+
+    model_config = ConfigDict(extra="ignore")
+
     format: int = 1
 
 
@@ -113,8 +121,23 @@ def read_any_manifest(folder: Path, model: str, version: int) -> Manifest | Grap
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read the evaluation of a version; errors as `read_json`."""
-    return read_json(Evaluation, folder / EVALUATION_FILE)
+    """Read the evaluation of a version; errors as `parse_evaluation`."""
+    return parse_evaluation(_read(folder / EVALUATION_FILE))
+
+
+def parse_evaluation(content: bytes) -> Evaluation:
+    """Parse the content of an evaluation file.
+
+    Raises:
+        ArtifactRefusedError: it has an older format, or its content is invalid.
+    """
+    header = parse_json(_EvaluationHeader, content, EVALUATION_FILE)
+    if header.format != EVALUATION_FORMAT:
+        raise ArtifactRefusedError(
+            f"{EVALUATION_FILE} has format {header.format}, this release reads {EVALUATION_FORMAT}; "
+            "migrate the repository with: ondeck models migrate"
+        )
+    return parse_json(Evaluation, content, EVALUATION_FILE)
 
 
 def read_files(folder: Path, manifest: Manifest | GraphManifest) -> dict[str, bytes]:

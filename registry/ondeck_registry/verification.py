@@ -31,7 +31,7 @@ from ondeck_core.manifest import (
 )
 from ondeck_core.tasks import TASKS, Task
 from ondeck_registry.onnx_session import OnnxSession
-from ondeck_registry.repository import parse_json, read_any_manifest, read_files
+from ondeck_registry.repository import parse_evaluation, parse_json, read_any_manifest, read_files
 
 _GOLDEN_ROWS: Final = 64
 _GOLDEN_SEED: Final = 7
@@ -120,7 +120,7 @@ def _verify_version(folder: Path, manifest: Manifest) -> VerifiedVersion:
     task = _check_task(manifest)
     session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
     background = _background(files, task)
-    evaluation = parse_json(Evaluation, files[EVALUATION_FILE], EVALUATION_FILE)
+    evaluation = parse_evaluation(files[EVALUATION_FILE])
     golden = parse_json(Golden, files[GOLDEN_FILE], GOLDEN_FILE)
     _check_golden(session, task, golden)
     instances = np.array(golden.instances, dtype=np.float32)

@@ -10,7 +10,7 @@ from ondeck_client import Client
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS, Task
 from ondeck_trainer.artifact.published_model import open_version
-from ondeck_trainer.evaluation.compare import judge, unseen
+from ondeck_trainer.evaluation.compare import evaluate_version, unseen
 from tests.fixtures.models import RealFit
 from tests.fixtures.server import serving
 
@@ -57,10 +57,12 @@ def test_called_strikes_reach_their_thresholds(real_fit: Callable[[str], RealFit
 def test_no_row_of_the_evaluation_month_was_fitted_on(real_fit: Callable[[str], RealFit], task: str) -> None:
     fit = real_fit(task)
     assert fit.days.fit.last_day < fit.days.calibrate.first_day <= fit.days.calibrate.last_day
-    assert fit.days.calibrate.last_day < fit.days.judge.first_day
+    assert fit.days.calibrate.last_day < fit.days.evaluate.first_day
     served = open_version(fit.models, TASKS[task])
     rows = fit.dataset.rows
-    again = judge(served, unseen(rows.filter(rows["game_date"] <= fit.days.judge.last_day), served.manifest))
+    again = evaluate_version(
+        served, unseen(rows.filter(rows["game_date"] <= fit.days.evaluate.last_day), served.manifest)
+    )
     assert (again.evaluation_window, again.rows) == (fit.evaluation.evaluation_window, fit.evaluation.rows)
     assert again.log_loss == pytest.approx(fit.evaluation.log_loss, abs=1e-9)
 
@@ -83,7 +85,7 @@ def test_served_probabilities_are_those_of_scikit_learn_on_a_thousand_real_rows(
     real_fit: Callable[[str], RealFit], task: Task
 ) -> None:
     fit = real_fit(task.name)
-    rows = fit.dataset.between(fit.days.judge)
+    rows = fit.dataset.between(fit.days.evaluate)
     drawn = np.random.default_rng(5).choice(len(rows), 1000, replace=False)
     instances: Matrix = rows.instances[drawn]
     with serving(fit.models) as server, Client(server.target) as client:

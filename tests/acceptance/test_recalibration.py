@@ -15,13 +15,15 @@ from ondeck_trainer.data.dataset import Dataset, dataset_of
 from ondeck_trainer.data.time_splits import split
 from ondeck_trainer.evaluation.compare import compare
 from ondeck_trainer.model.learners import BoostingSpec, Recipe
-from ondeck_trainer.pipeline import TrainingPlan, fit_recipe, judge_recipe
+from ondeck_trainer.pipeline import TrainingPlan, evaluate_recipe, fit_recipe
 from ondeck_trainer.recalibrate import recalibrate
 
 pytestmark = pytest.mark.realdata
 
 TASK = TASKS["called_strike"]
-SPRING: Recipe = {"boosting": BoostingSpec(rounds=120, leaves=31, rate=0.1, share=0.3, seed=1)}
+SPRING: Recipe = {
+    "boosting": BoostingSpec(n_iterations=120, max_leaves=31, learning_rate=0.1, feature_fraction=0.3, seed=1)
+}
 PAIRS = [
     (date(2024, 6, 17), date(2024, 6, 30), date(2024, 7, 31)),
     (date(2024, 7, 19), date(2024, 8, 1), date(2024, 8, 31)),
@@ -44,7 +46,7 @@ def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Publ
         ensemble=trained.ensemble,
         training=trained.training,
         prediction_sets=trained.prediction_sets,
-        evaluation=judge_recipe(season, trained, days),
+        evaluation=evaluate_recipe(season, trained, days),
     )
     publish_ensemble(fitted, rows=season, models=plan.models, parity_rows=20_000)
     return open_version(plan.models, TASK, 1)

@@ -14,8 +14,8 @@ from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import PRODUCTION, Manifest, Parity
 from ondeck_core.tasks import TASKS
 from ondeck_registry import repository
-from ondeck_trainer.artifact.golden_rows import make_up_instances
-from ondeck_trainer.artifact.model_card import card
+from ondeck_trainer.artifact.model_card import render_card
+from ondeck_trainer.artifact.parity import random_instances
 from tests.fixtures.models import RealFit
 from tests.fixtures.server import serving
 
@@ -70,7 +70,7 @@ def test_the_middle_is_a_strike_and_three_feet_outside_is_a_ball(
 @pytest.mark.parametrize("model", SHIPPED)
 def test_every_valid_instance_gets_probabilities(client: Client, model: str) -> None:
     task = TASKS[model]
-    answer = client.batch_predict(model, columns(task.instance, make_up_instances(task.instance, 20_000, seed=3)))
+    answer = client.batch_predict(model, columns(task.instance, random_instances(task.instance, 20_000, seed=3)))
     probabilities = np.array(answer.probabilities).reshape(-1, len(task.outcomes))
     assert len(probabilities) == 20_000
     assert (probabilities >= 0).all()
@@ -99,7 +99,7 @@ def test_the_model_card_matches_the_manifest(models: Path, model: str) -> None:
     manifest = Manifest.model_validate_json((at / "manifest.json").read_bytes())
     evaluation = Evaluation.model_validate_json((at / "evaluation.json").read_bytes())
     parity = Parity.model_validate_json((at / "parity.json").read_bytes())
-    assert (at / "card.md").read_text() == card(TASKS[model], manifest, evaluation, parity)
+    assert (at / "card.md").read_text() == render_card(TASKS[model], manifest, evaluation, parity)
 
 
 MARKS = {

@@ -79,7 +79,7 @@ def test_the_report_is_written_with_its_plot_and_the_drift(models: Path, later: 
     written = Evaluation.model_validate_json((folder / "evaluation.json").read_bytes())
     assert f"{written.log_loss:.4f}" in done.stdout
     card = (folder / "card.md").read_text()
-    assert "![What was predicted against what happened](reliability.svg)" in card
+    assert "![Predicted probability and observed frequency](reliability.svg)" in card
     assert "| `launch_speed` |" in card
     assert (folder / "reliability.svg").read_text().startswith("<?xml")
 
@@ -131,7 +131,8 @@ def test_recalibration_publishes_a_version_with_a_new_last_layer_only(models: Pa
     assert "no alias points to it yet" in done.stdout
     before, after = (open_version(models, TASKS["called_strike"], number) for number in (1, 2))
     assert after.manifest.recalibrated_from == 1
-    assert str(after.manifest.training.calibration_window) == "2022-09-01 to 2022-09-10"
+    assert str(after.manifest.training.calibration_window) == "2022-09-01 to 2022-09-05"
+    assert after.manifest.training.data_fingerprint != before.manifest.training.data_fingerprint
     assert after.manifest.training.fit_window == before.manifest.training.fit_window
     rows = np.random.default_rng(1).normal(size=(50, len(before.manifest.feature_names))).astype(np.float32)
     np.testing.assert_array_equal(before.graph.members(rows), after.graph.members(rows))
@@ -148,7 +149,7 @@ def test_recalibration_excludes_days_of_the_fit_window(models: Path, tmp_path: P
     fitted.write_bytes(as_csv(sample_cells(date(2022, 7, 1), days=14, games=3, seed=5)))
     refused = run(recalibrate, "called_strike", fitted, "--since", "2022-07-01", "--model-repository", models).exception
     assert isinstance(refused, OverlappingDaysError)
-    assert "were fitted on 2022-06-01 to 2022-08-15; give later days" in str(refused)
+    assert "version 1 was fitted and calibrated on 2022-06-01 to 2022-08-31; give days after 2022-08-31" in str(refused)
 
 
 def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Path, later: Path) -> None:
@@ -165,7 +166,7 @@ def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Pa
     )
     done = run(compare_, "called-strike", "2", "1", later, "--model-repository", models)
     assert done.exit_code == 0, done.exception
-    assert "evaluated on 2022-09-11 to 2022-09-14" in done.stdout
+    assert "evaluated on 2022-09-06 to 2022-09-14" in done.stdout
     assert "log loss" in done.stdout
     same = run(compare_, "called-strike", "1", "1", later, "--model-repository", models)
     assert "+0.00000" in same.stdout

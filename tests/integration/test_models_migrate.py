@@ -35,6 +35,7 @@ def to_format_1(models: Path) -> None:
     evaluation["reliability"] = {
         name: [reverted(each, migrate_format._BIN) for each in bins] for name, bins in evaluation["reliability"].items()
     }
+    del evaluation["format"]
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     manifest = read(folder / "manifest.json")
     manifest["format"] = 1

@@ -18,14 +18,11 @@ from ondeck_core.tasks import TASKS
 from ondeck_registry import repository
 from ondeck_registry.alias_log import history
 from ondeck_trainer.artifact import publish
-from ondeck_trainer.artifact.golden_rows import golden_rows
 from ondeck_trainer.artifact.onnx_export import export
-from ondeck_trainer.artifact.parity import ParityError, check_parity
+from ondeck_trainer.artifact.parity import ParityError, check_parity, golden_rows
 from ondeck_trainer.artifact.published_model import ModelGraph
-from ondeck_trainer.data.dataset import Dataset, dataset_of
-from ondeck_trainer.data.missingness import with_gaps
-from ondeck_trainer.model.ensemble import Ensemble, fit_calibration, fit_members, pool
-from ondeck_trainer.model.parallel import ParallelFit
+from ondeck_trainer.data.dataset import Dataset, add_masked_rows, dataset_of
+from ondeck_trainer.model.ensemble import Ensemble, ParallelFit, fit_calibration, fit_members, pool
 from ondeck_trainer.pipeline import PromotionGateError, train
 from tests.fixtures.models import SEED, SMALL, small_plan
 
@@ -46,10 +43,10 @@ def dataset(sample_season: pl.DataFrame) -> Dataset:
 @pytest.fixture(scope="module")
 def ensemble(dataset: Dataset) -> Ensemble:
     """Every kind of member with a voice, which made-up rows would not earn them."""
-    rows = with_gaps(dataset, SEED)
+    rows = add_masked_rows(dataset, SEED)
     members = fit_members(rows, SMALL, ParallelFit(), print)
     even = dict.fromkeys(members, 1 / len(members))
-    logs = np.stack([member.logs(rows.features) for member in members.values()], axis=1)
+    logs = np.stack([member.log_probabilities(rows.features) for member in members.values()], axis=1)
     calibration = fit_calibration(pool(logs, np.array([*even.values()])), rows.labels)
     return Ensemble(members=members, weights=even, calibration=calibration)
 
@@ -62,7 +59,7 @@ def graph(ensemble: Ensemble) -> ModelProto:
 def test_the_graph_equals_the_ensemble_with_and_without_absent_values(
     ensemble: Ensemble, graph: ModelProto, dataset: Dataset
 ) -> None:
-    report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
+    report = check_parity(ensemble, graph, dataset, seed=1, min_rows=1000)
     assert report.largest_difference <= 1e-5
     assert report.rows_with_nan > report.rows / 6
     assert len(report.worst_row) == len(TASK.features.features)
@@ -71,7 +68,7 @@ def test_the_graph_equals_the_ensemble_with_and_without_absent_values(
 def test_the_worst_row_of_the_parity_report_differs_by_the_stated_amount(
     ensemble: Ensemble, graph: ModelProto, dataset: Dataset
 ) -> None:
-    report = check_parity(ensemble, graph, dataset, seed=1, least=1000)
+    report = check_parity(ensemble, graph, dataset, seed=1, min_rows=1000)
     row = np.array([[np.nan if value is None else value for value in report.worst_row]], dtype=np.float32)
     difference = np.abs(ModelGraph(graph.SerializeToString()).probabilities(row) - ensemble.predict(row)).max()
     assert difference == pytest.approx(report.largest_difference, rel=0.5)
@@ -102,7 +99,7 @@ def test_a_graph_that_differs_is_refused_with_its_worst_row(
     ensemble: Ensemble, graph: ModelProto, dataset: Dataset
 ) -> None:
     with pytest.raises(ParityError, match=r"differs from the model by \d\.\d+e-04 .*; worst of [\d,]+ rows: \("):
-        check_parity(ensemble, sabotaged(graph), dataset, seed=1, least=1000)
+        check_parity(ensemble, sabotaged(graph), dataset, seed=1, min_rows=1000)
 
 
 def test_a_graph_that_differs_is_not_published(
@@ -117,7 +114,7 @@ def test_a_graph_that_differs_is_not_published(
 
 def test_too_few_rows_for_the_parity_check_are_refused(dataset: Dataset, tmp_path: Path) -> None:
     plan = dataclasses.replace(small_plan(tmp_path), parity_rows=20_000)
-    with pytest.raises(ParityError, match="rows are too few to hold a graph against; 20,000 are asked for"):
+    with pytest.raises(ParityError, match="rows are too few for the parity check; 20,000 are required"):
         train(dataset, plan, print)
 
 

@@ -11,8 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ondeck_core.tasks import TASKS
 from ondeck_trainer.data.dataset import dataset_of
-from ondeck_trainer.model.ensemble import fit_members
-from ondeck_trainer.model.parallel import ClusterUnreachableError, ParallelFit
+from ondeck_trainer.model.ensemble import ClusterUnreachableError, ParallelFit, fit_members
 from tests.fixtures.models import SMALL
 
 
@@ -32,16 +31,18 @@ def test_members_fitted_on_a_cluster_equal_local_ones(cluster: str, sample_seaso
         here = fit_members(rows, SMALL, ParallelFit(), told.append)
     assert told == ["fitted boosting", "fitted network"] * 2
     for name, member in here.items():
-        np.testing.assert_allclose(there[name].logs(rows.features), member.logs(rows.features), atol=1e-5)
+        np.testing.assert_allclose(
+            there[name].log_probabilities(rows.features), member.log_probabilities(rows.features), atol=1e-5
+        )
 
 
 def test_members_are_fitted_in_other_processes(cluster: str) -> None:
     for workers in (ParallelFit(dask=cluster), ParallelFit(jobs=2)):
-        done = workers.run([(os.getpid, ())] * 4, names=["a", "b", "c", "d"], say=lambda _: None)
+        done = workers.run([(os.getpid, ())] * 4, names=["a", "b", "c", "d"], report=lambda _: None)
         assert os.getpid() not in done
 
 
 def test_an_unreachable_cluster_is_reported(free_port: int) -> None:
     address = f"tcp://127.0.0.1:{free_port}"
     with pytest.raises(ClusterUnreachableError, match=f"no Dask scheduler answers at {address}"):
-        ParallelFit(dask=address).run([(os.getpid, ())], names=["a"], say=print)
+        ParallelFit(dask=address).run([(os.getpid, ())], names=["a"], report=print)

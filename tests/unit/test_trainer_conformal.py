@@ -7,8 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from ondeck_core.derived_stats import confidence, prediction_sets, spread
 from ondeck_trainer.data.dataset import Labels
-from ondeck_trainer.model.conformal import COVERAGES, thresholds
-from ondeck_trainer.model.ensemble import Probabilities
+from ondeck_trainer.model.ensemble import COVERAGES, Probabilities, conformal_thresholds
 
 DRAW = np.random.default_rng(12)
 
@@ -43,14 +42,14 @@ def test_prediction_sets_equal_those_of_mapie_without_rare_outcomes(coverage: fl
     later, _ = rows((0.4, 0.35, 0.25), 5000)
     theirs = SplitConformalClassifier(Given(), confidence_level=coverage, conformity_score="lac", prefit=True)
     _, sets = theirs.conformalize(given, labels).predict_set(later)
-    ours = prediction_sets(later.astype(np.float32), thresholds(given, labels, coverage))
+    ours = prediction_sets(later.astype(np.float32), conformal_thresholds(given, labels, coverage))
     assert (ours != sets[:, :, 0]).any(axis=1).sum() <= 2  # one may lie on the threshold
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
 def test_coverage_holds_for_common_and_rare_outcomes(coverage: float) -> None:
     shares = (0.66, 0.3, 0.04)
-    found = thresholds(*rows(shares), coverage)
+    found = conformal_thresholds(*rows(shares), coverage)
     later, labels = rows(shares)
     held = prediction_sets(later.astype(np.float32), found)[np.arange(len(later)), labels]
     assert held.mean() == pytest.approx(coverage, abs=0.01)
@@ -61,7 +60,7 @@ def test_too_few_rows_of_a_rare_outcome_put_it_into_every_set() -> None:
     given, labels = rows((0.5, 0.5), 1000)
     rare = np.column_stack([given * 0.99, np.full(len(given), 0.01)])
     labels[:3] = 2
-    assert thresholds(rare, labels, 0.9)[2] == 0.0
+    assert conformal_thresholds(rare, labels, 0.9)[2] == 0.0
 
 
 def test_confidence_is_one_for_certainty_and_zero_for_a_guess() -> None:

@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from ondeck_core.scoring import BINS, brier, calibration_error, log_loss, reliability
 from ondeck_trainer.data.dataset import Labels
-from ondeck_trainer.evaluation.metrics import area_under_curve
+from ondeck_trainer.evaluation.evaluate import area_under_curve
 from ondeck_trainer.model.ensemble import Probabilities
 
 DRAW = np.random.default_rng(4)

@@ -16,19 +16,19 @@ SEASON = list(chain(days(date(2022, 4, 7), date(2022, 9, 30)), days(date(2022, 1
 
 def test_every_evaluation_day_is_later_than_every_fit_day() -> None:
     found = split(SEASON)
-    assert (found.judge.first_day, found.judge.last_day) == (date(2022, 9, 1), date(2022, 9, 30))
-    assert found.fit.last_day < found.calibrate.first_day <= found.calibrate.last_day < found.judge.first_day
+    assert (found.evaluate.first_day, found.evaluate.last_day) == (date(2022, 9, 1), date(2022, 9, 30))
+    assert found.fit.last_day < found.calibrate.first_day <= found.calibrate.last_day < found.evaluate.first_day
 
 
 def test_the_serving_fit_uses_every_day_and_calibrates_on_the_newest() -> None:
     found = split(SEASON)
-    assert (found.served_fit.first_day, found.served_calibrate.last_day) == (SEASON[0], SEASON[-1])
-    assert found.served_fit.last_day < found.served_calibrate.first_day
+    assert (found.serving_fit.first_day, found.serving_calibrate.last_day) == (SEASON[0], SEASON[-1])
+    assert found.serving_fit.last_day < found.serving_calibrate.first_day
 
 
 def test_a_month_can_be_named() -> None:
     found = split(SEASON, date(2022, 7, 1))
-    assert (found.judge.first_day, found.judge.last_day) == (date(2022, 7, 1), date(2022, 7, 31))
+    assert (found.evaluate.first_day, found.evaluate.last_day) == (date(2022, 7, 1), date(2022, 7, 31))
     assert (found.calibrate.first_day, found.calibrate.last_day) == (date(2022, 6, 15), date(2022, 6, 30))
 
 
@@ -37,7 +37,7 @@ def test_the_order_of_days_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "judge_from", "told"),
+    ("stored", "eval_from", "told"),
     [
         ([], None, "stored are 0 days"),
         (list(days(date(2022, 4, 7), date(2022, 4, 12))), None, "stored are 6 days, 2022-04-07 to 2022-04-12"),
@@ -46,6 +46,6 @@ def test_the_order_of_days_does_not_matter() -> None:
         (SEASON, date(2023, 5, 1), "no days with games from 2023-05-01"),
     ],
 )
-def test_too_few_days_are_refused_with_the_stored_ones(stored: list[date], judge_from: date | None, told: str) -> None:
+def test_too_few_days_are_refused_with_the_stored_ones(stored: list[date], eval_from: date | None, told: str) -> None:
     with pytest.raises(TooFewDaysError, match=told):
-        split(stored, judge_from)
+        split(stored, eval_from)

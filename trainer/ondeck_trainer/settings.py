@@ -1,4 +1,4 @@
-"""Settings of the trainers."""
+"""Settings of the trainer."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from ondeck_store.settings import StoreSettings
 
 
 class TrainerSettings(StoreSettings):
-    """Model repository, parallelism and seed of the trainers."""
+    """Settings of `ondeck train`, `evaluate` and `recalibrate`, beside those of the database."""
 
     model_repository: Path = Field(default=Path("onnx_models"), description="folder of the model repository")
     training_workers: int = Field(

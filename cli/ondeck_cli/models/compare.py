@@ -35,7 +35,7 @@ def compare_(
     task = task_named(find_model(repository, model).model)
     one, other = open_version(repository, task, first), open_version(repository, task, second)
     rows = rows_of_files(paths, task) if paths else asyncio.run(stored_rows(settings, task))
-    comparison = compare(one, other, unseen(rows, one.manifest, other.manifest, fitted_too=include_fitted))
+    comparison = compare(one, other, unseen(rows, one.manifest, other.manifest, include_fitted=include_fitted))
     Console(width=100, highlight=False).print(_table(model, first, second, comparison))
     click.echo(conclude(first, comparison))
 

@@ -66,8 +66,11 @@ def verify(model: str | None, version: int | None, **flags: object) -> int:
 @click.command()
 @repository_option
 def migrate(**flags: object) -> None:
-    """Rename the keys of manifests, evaluations and alias logs; graphs and all values stay as they are."""
-    changed = migrate_repository(repository_of(flags))
+    """Migrate manifests, evaluations and alias logs, and render the model cards again; graphs and values stay."""
+    from ondeck_trainer.artifact.publish import update_reports  # noqa: PLC0415  the other commands do not plot
+
+    repository = repository_of(flags)
+    changed = migrate_repository(repository) + update_reports(repository)
     for each in changed:
         click.echo(f"migrated {each}")
     if not changed:

@@ -1,7 +1,7 @@
-"""One slim ONNX graph for a whole ensemble: features in, calibrated probabilities and what each member says out.
+"""Export of an ensemble as one ONNX graph: features in, calibrated probabilities and those of each member out.
 
-skl2onnx converts the trees; what it writes around them is left away. A boosted classifier becomes one regressor of
-its raw scores, a network the products of its layers, with the preparation of its input written once for all.
+skl2onnx converts the trees; the nodes that it adds around them are dropped. A boosted classifier becomes one
+TreeEnsembleRegressor of its raw scores, a network its Gemm nodes; all networks share one preprocessing subgraph.
 """
 
 from typing import Any, Final
@@ -13,9 +13,8 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
 from ondeck_core.manifest import INPUT, MEMBERS, OUTPUT
-from ondeck_trainer.model.ensemble import LEAST_LOG, Calibration, Ensemble
-from ondeck_trainer.model.learners import FittedNetwork, FittedTrees
-from ondeck_trainer.model.preprocessing import FURTHEST, Preprocessor
+from ondeck_trainer.model.ensemble import MIN_LOG, Calibration, Ensemble
+from ondeck_trainer.model.learners import CLIP, FittedNetwork, FittedTrees, Preprocessor
 
 OPSET: Final = 18
 ML_OPSET: Final = 3
@@ -23,13 +22,13 @@ IR_VERSION: Final = 8
 SCALE: Final = "calibration/scale"
 BIAS: Final = "calibration/bias"
 WEIGHTS: Final = "weights"
-_PREPARED: Final = "prepared"
+_PREPROCESSED: Final = "prepared"
 _TWO: Final = 2
 _LEAF: Final = b"LEAF"
 
 
 class _Graph:
-    """A graph in the making: nodes in order, constants by name."""
+    """A graph under construction: nodes in order, initializers by name."""
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
@@ -45,14 +44,14 @@ class _Graph:
 
 
 def export(ensemble: Ensemble, features: int, outcomes: int) -> ModelProto:
-    """Write an ensemble as a graph of float32.
+    """Export an ensemble as a float32 graph.
 
-    `features` (n, features) to `probabilities` (n, outcomes) and `members` (n, members, outcomes).
+    Input `features` (n, features), outputs `probabilities` (n, outcomes) and `members` (n, members, outcomes).
     """
     graph = _Graph()
     raw = [_member(graph, name, member, features, outcomes) for name, member in ensemble.members.items()]
-    _last_layer(graph, _what_members_say(graph, raw, outcomes), ensemble)
-    made = helper.make_graph(
+    _calibrated_pool(graph, _member_logs(graph, raw, outcomes), ensemble)
+    built = helper.make_graph(
         graph.nodes,
         "ensemble",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, features])],
@@ -63,13 +62,13 @@ def export(ensemble: Ensemble, features: int, outcomes: int) -> ModelProto:
         [*graph.constants.values()],
     )
     imports = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-    model = helper.make_model(made, opset_imports=imports, ir_version=IR_VERSION, producer_name="ondeck")
+    model = helper.make_model(built, opset_imports=imports, ir_version=IR_VERSION, producer_name="ondeck")
     onnx.checker.check_model(model)
     return model
 
 
 def recalibrated(model: ModelProto, calibration: Calibration) -> ModelProto:
-    """Copy a graph with another calibration."""
+    """Return a copy of a graph with another calibration."""
     other = ModelProto()
     other.CopyFrom(model)
     for constant in other.graph.initializer:
@@ -85,12 +84,12 @@ def _member(graph: _Graph, name: str, member: object, features: int, outcomes: i
     elif isinstance(member, FittedNetwork):
         raw = _network(graph, name, member)
     else:
-        raise TypeError(f"no way is known to write a {type(member).__name__} as a graph")
-    return _both(graph, raw) if outcomes == _TWO else raw
+        raise TypeError(f"a {type(member).__name__} cannot be exported to ONNX")
+    return _two_columns(graph, raw) if outcomes == _TWO else raw
 
 
-def _both(graph: _Graph, raw: str) -> str:
-    """Two outcomes come as one column, how much the second outweighs the first; the first gets a nought."""
+def _two_columns(graph: _Graph, raw: str) -> str:
+    """Add a zero column for the first outcome, since the raw score of two outcomes is the logit of the second."""
     padding = graph.constant("padding", [0, 1, 0, 0], np.int64)
     return graph.add("Pad", [raw, padding], f"{raw}/both")
 
@@ -114,8 +113,8 @@ def _trees(graph: _Graph, name: str, member: FittedTrees, features: int, outcome
 
 
 def _thresholds(member: FittedTrees, written: dict[str, Any]) -> list[float]:
-    """Round thresholds down to float32: rounded up, a value just above one would pass as below it."""
-    trees = [tree.nodes["num_threshold"] for one_round in member.model._predictors for tree in one_round]  # noqa: SLF001  scikit-learn shows its trees nowhere else
+    """Round thresholds down to float32: rounded up, a value just above the threshold would take the other branch."""
+    trees = [tree.nodes["num_threshold"] for iteration in member.model._predictors for tree in iteration]  # noqa: SLF001  scikit-learn has no public access to its trees
     exact = np.array(
         [
             trees[tree][node] if mode != _LEAF else 0.0
@@ -130,7 +129,7 @@ def _thresholds(member: FittedTrees, written: dict[str, Any]) -> list[float]:
 
 
 def _network(graph: _Graph, name: str, member: FittedNetwork) -> str:
-    layer = _prepared(graph, member.preparation)
+    layer = _preprocessed(graph, member.preprocessor)
     last = len(member.layers) - 1
     for index, (weights, bias) in enumerate(member.layers):
         parameters = [
@@ -143,31 +142,31 @@ def _network(graph: _Graph, name: str, member: FittedNetwork) -> str:
     return layer
 
 
-def _prepared(graph: _Graph, preparation: Preprocessor) -> str:
-    if any(_PREPARED in node.output for node in graph.nodes):
-        return _PREPARED
+def _preprocessed(graph: _Graph, preprocessor: Preprocessor) -> str:
+    if any(_PREPROCESSED in node.output for node in graph.nodes):
+        return _PREPROCESSED
     graph.add("IsNaN", [INPUT], "gaps")
-    graph.add("Where", ["gaps", graph.constant("median", preparation.median), INPUT], "filled")
-    graph.add("Sub", ["filled", graph.constant("mean", preparation.mean)], "centred")
-    graph.add("Mul", ["centred", graph.constant("factor", preparation.factor)], "scaled")
-    limits = [graph.constant("least", -FURTHEST), graph.constant("most", FURTHEST)]
-    return graph.add("Clip", ["scaled", *limits], _PREPARED)
+    graph.add("Where", ["gaps", graph.constant("median", preprocessor.median), INPUT], "filled")
+    graph.add("Sub", ["filled", graph.constant("mean", preprocessor.mean)], "centred")
+    graph.add("Mul", ["centred", graph.constant("factor", preprocessor.factor)], "scaled")
+    limits = [graph.constant("least", -CLIP), graph.constant("most", CLIP)]
+    return graph.add("Clip", ["scaled", *limits], _PREPROCESSED)
 
 
-def _what_members_say(graph: _Graph, raw: list[str], outcomes: int) -> str:
-    """Stack raw scores and make them logarithms of probabilities, of shape (n, members, outcomes)."""
+def _member_logs(graph: _Graph, raw: list[str], outcomes: int) -> str:
+    """Stack raw scores and turn them into log probabilities of shape (n, members, outcomes)."""
     side_by_side = graph.add("Concat", raw, "side_by_side", axis=1) if len(raw) > 1 else raw[0]
     shape = graph.constant("stack", [-1, len(raw), outcomes], np.int64)
     graph.add("Reshape", [side_by_side, shape], "stacked")
     graph.add("LogSoftmax", ["stacked"], "logs", axis=-1)
-    graph.add("Clip", ["logs", graph.constant("least_log", LEAST_LOG)], "held")
+    graph.add("Clip", ["logs", graph.constant("least_log", MIN_LOG)], "held")
     graph.add("Exp", ["held"], MEMBERS)
     return "held"
 
 
-def _last_layer(graph: _Graph, held: str, ensemble: Ensemble) -> None:
+def _calibrated_pool(graph: _Graph, logs: str, ensemble: Ensemble) -> None:
     weights = np.array([*ensemble.weights.values()])[None, :, None]
-    graph.add("Mul", [held, graph.constant(WEIGHTS, weights)], "weighed")
+    graph.add("Mul", [logs, graph.constant(WEIGHTS, weights)], "weighed")
     graph.add("ReduceSum", ["weighed", graph.constant("over_members", [1], np.int64)], "pooled", keepdims=0)
     graph.add("Mul", ["pooled", graph.constant(SCALE, ensemble.calibration.scale)], "stretched")
     graph.add("Add", ["stretched", graph.constant(BIAS, ensemble.calibration.bias)], "shifted")

@@ -1,4 +1,4 @@
-"""The parity gate: the graph must answer as scikit-learn does, on real rows, those with gaps among them."""
+"""Parity of graph and scikit-learn: on real rows before publication, on golden rows wherever the graph is loaded."""
 
 from typing import Final
 
@@ -6,42 +6,60 @@ import numpy as np
 from onnx import ModelProto
 
 from ondeck_core.errors import OndeckError
-from ondeck_core.instances import Matrix
-from ondeck_core.manifest import Parity
+from ondeck_core.instances import BATTED_BALL, InstanceType, Matrix
+from ondeck_core.manifest import Golden, Parity
+from ondeck_core.tasks import Task
 from ondeck_trainer.artifact.published_model import ModelGraph
-from ondeck_trainer.data.dataset import Dataset
-from ondeck_trainer.data.missingness import blank
+from ondeck_trainer.data.dataset import Dataset, mask_optional_fields
 from ondeck_trainer.model.ensemble import Ensemble, Probabilities
 
 TOLERANCE: Final = 1e-5
-LEAST_ROWS: Final = 20_000
-SHARE_BLANKED: Final = 0.25
+MIN_ROWS: Final = 20_000
+MASKED_SHARE: Final = 0.25  # of the optional fields
+GOLDEN_ROWS: Final = 64
+_GOLDEN_SEED: Final = 7
+_TYPICAL: Final[dict[str, tuple[float, float]]] = {
+    "plate_x": (-1.6, 1.6),
+    "plate_z": (0.4, 4.6),
+    "sz_top": (3.0, 3.8),
+    "sz_bot": (1.3, 1.9),
+    "release_speed": (70, 102),
+    "pfx_x": (-1.8, 1.8),
+    "pfx_z": (-1.5, 1.9),
+    "launch_speed": (30, 118),
+    "launch_angle": (-50, 70),
+    "spray_angle": (-50, 50),
+}
 
 
 class ParityError(OndeckError):
-    """The graph does not answer as the fitted model does; nothing is published."""
+    """The graph does not compute the probabilities of the fitted model; nothing is published."""
 
 
-def check_parity(ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: int, least: int = LEAST_ROWS) -> Parity:
-    """Compare both on the last rows, up to twice `least`, and again on those with optional fields blanked.
+def check_parity(
+    ensemble: Ensemble, model: ModelProto, rows: Dataset, *, seed: int, min_rows: int = MIN_ROWS
+) -> Parity:
+    """Compare graph and ensemble on the last rows, up to twice `min_rows`, and on copies with optional fields masked.
 
     Raises:
-        ParityError: there are fewer rows than `least`, or a probability differs by more than 1e-5; the text names the
+        ParityError: there are fewer rows than `min_rows`, or a probability differs by more than 1e-5; the text has the
             worst row.
     """
-    if len(rows) < least:
-        raise ParityError(f"{len(rows):,} rows are too few to hold a graph against; {least:,} are asked for")
-    instances = rows.instances[-2 * least :]
-    blanked = blank(rows.task.instance, instances, np.full(len(instances), SHARE_BLANKED), seed)
-    features = rows.task.features.compute(np.vstack([instances, blanked]))
-    return report(ensemble.predict(features), ModelGraph(model.SerializeToString()).probabilities(features), features)
+    if len(rows) < min_rows:
+        raise ParityError(f"{len(rows):,} rows are too few for the parity check; {min_rows:,} are required")
+    instances = rows.instances[-2 * min_rows :]
+    shares = np.full(len(instances), MASKED_SHARE)
+    masked = mask_optional_fields(rows.task.instance, instances, shares, seed)
+    features = rows.task.features.compute(np.vstack([instances, masked]))
+    actual = ModelGraph(model.SerializeToString()).probabilities(features)
+    return require_parity(ensemble.predict(features), actual, features)
 
 
-def report(expected: Probabilities, actual: Probabilities, features: Matrix) -> Parity:
-    """Compare two answers of shape (n, outcomes) to the same features.
+def require_parity(expected: Probabilities, actual: Probabilities, features: Matrix) -> Parity:
+    """Compare the probabilities of scikit-learn and graph, of shape (n, outcomes), for the same features.
 
     Raises:
-        ParityError: a probability differs by more than 1e-5; the text names the worst row.
+        ParityError: a probability differs by more than 1e-5; the text has the worst row.
     """
     difference = np.abs(expected - actual).max(axis=1)
     worst = int(difference.argmax())
@@ -56,7 +74,35 @@ def report(expected: Probabilities, actual: Probabilities, features: Matrix) -> 
     )
     if not found.largest_difference <= TOLERANCE:
         raise ParityError(
-            f"the graph differs from the model by {found.largest_difference:.2e} (at most {TOLERANCE:.0e} is taken); "
+            f"the graph differs from the model by {found.largest_difference:.2e} (at most {TOLERANCE:.0e} is allowed); "
             f"worst of {found.rows} rows: {found.worst_row}"
         )
     return found
+
+
+def golden_rows(ensemble: Ensemble, task: Task) -> Golden:
+    """Draw random instances, some with missing fields, and compute their probabilities with scikit-learn."""
+    instances = random_instances(task.instance, GOLDEN_ROWS, _GOLDEN_SEED)
+    probabilities = ensemble.predict(task.features.compute(instances))
+    return Golden(
+        tolerance=TOLERANCE,
+        fields=task.instance.names,
+        instances=tuple(tuple(None if np.isnan(v) else float(v) for v in row) for row in instances),
+        probabilities=tuple(tuple(map(float, row)) for row in probabilities),
+    )
+
+
+def random_instances(instance: InstanceType, rows: int, seed: int) -> Matrix:
+    """Draw valid instances from typical ranges, not from real pitches; the second half has missing optional fields."""
+    draw = np.random.default_rng(seed)
+    columns = {}
+    for field in instance.fields:
+        low, high = _TYPICAL.get(field.name, (field.low, max(field.codes) if field.codes else field.high))
+        values = draw.uniform(low, high, rows)
+        columns[field.name] = np.round(values) if field.whole or field.codes else values
+    if instance is BATTED_BALL:
+        del columns["hc_x"], columns["hc_y"]  # a request has either hit coordinates or the spray angle
+    matrix = instance.matrix(columns, rows)
+    half = rows // 2
+    matrix[half:] = mask_optional_fields(instance, matrix[half:], np.full(rows - half, MASKED_SHARE), seed)
+    return matrix

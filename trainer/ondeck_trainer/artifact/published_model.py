@@ -1,4 +1,4 @@
-"""A published version, opened as the server opens it: checked, then asked through its graph."""
+"""A published version that is opened for evaluation: its files are verified, its graph runs on one thread."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ from ondeck_registry import repository
 from ondeck_registry.repository import read_files, read_manifest
 from ondeck_trainer.model.ensemble import Probabilities
 
-_SLICE: Final = 8192
+_BATCH: Final = 8192
 
 
 class ModelGraph:
-    """A graph on one thread."""
+    """An ONNX graph in a session of one thread."""
 
     def __init__(self, content: bytes) -> None:
         options = ort.SessionOptions()
@@ -27,22 +27,22 @@ class ModelGraph:
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def probabilities(self, features: Matrix) -> Probabilities:
-        """Answer features of shape (n, features)."""
+        """Return calibrated probabilities of shape (n, outcomes)."""
         return self._run(OUTPUT, features)
 
     def members(self, features: Matrix) -> Probabilities:
-        """Tell what each member says, of shape (n, members, outcomes)."""
+        """Return the probabilities of each member, of shape (n, members, outcomes)."""
         return self._run(MEMBERS, features)
 
     def _run(self, output: str, features: Matrix) -> Probabilities:
-        parts = (features[at : at + _SLICE] for at in range(0, len(features), _SLICE))
-        answers = [self._session.run([output], {INPUT: np.ascontiguousarray(part)})[0] for part in parts]
-        return np.concatenate(answers).astype(np.float64)
+        batches = (features[at : at + _BATCH] for at in range(0, len(features), _BATCH))
+        results = [self._session.run([output], {INPUT: np.ascontiguousarray(batch)})[0] for batch in batches]
+        return np.concatenate(results).astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedModel:
-    """A version of a task, with all that it claims."""
+    """A published version of a task with its manifest, its training profile and its graph."""
 
     folder: Path
     task: Task
@@ -52,16 +52,16 @@ class PublishedModel:
 
 
 def open_version(models: Path, task: Task, version: int | None = None) -> PublishedModel:
-    """Open a version, or the one in production, once its files are those that were published.
+    """Open a version, by default the one in production, after a check of the SHA-256 of its files.
 
     Raises:
         NotFoundError: there is no such version, or none in production.
-        ArtifactRefusedError: a file is not what was published, or it was made for other features.
+        ArtifactRefusedError: a file is not what was published, or the version has other features.
     """
     folder = models / task.name / str(_number(models, task, version))
     manifest = read_manifest(folder, task.name, int(folder.name))
     if manifest.feature_fingerprint != task.features.fingerprint:
-        raise ArtifactRefusedError(f"{folder} was made for other features ({manifest.feature_set})")
+        raise ArtifactRefusedError(f"{folder} was trained with other features ({manifest.feature_set})")
     files = read_files(folder, manifest)
     return PublishedModel(
         folder=folder,

@@ -10,36 +10,38 @@ import polars as pl
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import CARD_FILE, EVALUATION_FILE, PRODUCTION, RELIABILITY_FILE
 from ondeck_core.tasks import Task, task_named
+from ondeck_registry import promotion
 from ondeck_registry.repository import aliases
 from ondeck_runtime.settings import read_settings
-from ondeck_trainer.artifact import model_card
-from ondeck_trainer.artifact.plots import reliability_curves
+from ondeck_trainer.artifact.model_card import plot_reliability, render_drift, render_metrics
 from ondeck_trainer.artifact.publish import as_json
 from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.cli.render import print_evaluation
 from ondeck_trainer.data.dataset import dataset_of
 from ondeck_trainer.data.source import rows_of_files, stored_rows
-from ondeck_trainer.evaluation import compare
-from ondeck_trainer.recalibrate import recalibrate as run_recalibration
+from ondeck_trainer.evaluation.compare import evaluate_version, unseen
+from ondeck_trainer.recalibrate import recalibrate as recalibrate_version
 from ondeck_trainer.settings import TrainerSettings
 
 _PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 _DAY = click.DateTime(["%Y-%m-%d"])
-_VERSION = click.option("--version", type=click.IntRange(1), help="Default: the one in production.")
+_VERSION = click.option("--version", type=click.IntRange(1), help="Version; default: the one in production.")
 _MODELS = click.option(
-    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
+    "--model-repository",
+    type=click.Path(path_type=Path),
+    help="Folder of the model repository (ONDECK_MODEL_REPOSITORY).",
 )
 _HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder of the embedded database (ONDECK_HOME).")
-_DATABASE = click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
+_DATABASE = click.option("--database-url", help="URL of a PostgreSQL database (ONDECK_DATABASE_URL).")
 
 
 @click.command()
 @click.argument("task")
 @_PATHS
 @_VERSION
-@click.option("--since", type=_DAY, help="First day judged.")
-@click.option("--until", type=_DAY, help="Last day judged.")
-@click.option("--include-fitted", is_flag=True, help="Judge days that it was fitted on, too; they are flagged.")
+@click.option("--since", type=_DAY, help="First day of the evaluation.")
+@click.option("--until", type=_DAY, help="Last day of the evaluation.")
+@click.option("--include-fitted", is_flag=True, help="Include training days; the report marks the metrics as too good.")
 @click.option("--json", "as_data", is_flag=True, help="Print the evaluation as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report; default: under ONDECK_HOME.")
 @_MODELS
@@ -57,30 +59,30 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
     as_data: bool,
     **flags: object,
 ) -> None:
-    """Judge a published version of TASK through its served graph, on files (PATH...) or on the stored rows.
+    """Evaluate a published version of TASK through its graph, on files (PATH...) or on the stored rows.
 
-    Files are Statcast exports as they are, of any season; no database is needed for them. Regular-season rows alone
-    are judged, and none of days that the version was fitted on.
+    Files are Statcast exports of any season; they need no database. Only regular-season rows count, and no days that
+    the version was fitted or calibrated on.
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
-    served = open_version(settings.model_repository, chosen, version)
+    model = open_version(settings.model_repository, chosen, version)
     rows = _between(_rows(settings, chosen, paths), since, until)
-    rows = compare.unseen(rows, served.manifest, fitted_too=include_fitted)
-    judged = compare.judge(served, rows, beside=_serving(settings.model_repository, served))
-    folder = out or _report_folder(settings.home, judged)
-    _write(folder, judged)
+    rows = unseen(rows, model.manifest, include_fitted=include_fitted)
+    evaluation = evaluate_version(model, rows, production=_production(settings.model_repository, model))
+    folder = out or _report_folder(settings.home, evaluation)
+    _write(folder, evaluation)
     if as_data:
-        click.echo(as_json(judged).decode(), nl=False)
+        click.echo(as_json(evaluation).decode(), nl=False)
     else:
-        print_evaluation(judged)
+        print_evaluation(evaluation)
         click.echo(f"written to {folder}")
 
 
 @click.command()
 @click.argument("task")
 @_PATHS
-@click.option("--since", type=_DAY, required=True, help="First of the recent days to calibrate on.")
-@click.option("--until", type=_DAY, help="Last of them; default: the newest there is.")
+@click.option("--since", type=_DAY, required=True, help="First recent day.")
+@click.option("--until", type=_DAY, help="Last recent day; default: the newest one.")
 @_VERSION
 @_MODELS
 @_HOME
@@ -93,18 +95,20 @@ def recalibrate(
     version: int | None,
     **flags: object,
 ) -> None:
-    """Fit the last layer of a version of TASK anew on recent rows, and publish that as a version of its own.
+    """Fit the calibration of a version of TASK on recent rows, and publish the result as a new version.
 
-    Its members stay as they are. No alias moves: compare it on days that follow, then promote it.
+    The members stay the same. The earlier half of the rows calibrates, the later half evaluates: the promotion gate
+    compares that evaluation with the version in production on the same rows. No alias changes.
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
-    served = open_version(settings.model_repository, chosen, version)
+    base = open_version(settings.model_repository, chosen, version)
     recent = dataset_of(chosen, _between(_rows(settings, chosen, paths), since, until))
-    done = run_recalibration(served, recent, settings.model_repository)
-    told = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
-    click.echo(
-        f"calibrated on {len(recent):,} rows, {done.manifest.training.calibration_window}: scale and bias {told}"
-    )
+    done = recalibrate_version(base, recent, settings.model_repository)
+    parameters = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
+    click.echo(f"calibrated on {done.manifest.training.calibration_window}: scale and bias {parameters}")
+    print_evaluation(done.evaluation)
+    verdict = promotion.gate(settings.model_repository, chosen.name, PRODUCTION, done.manifest.version)
+    click.echo(f"gate: {'passed' if verdict.passed else 'failed'}: {verdict.reason}")
     click.echo(f"published {done.folder} ({done.manifest.digest[:12]}); no alias points to it yet")
 
 
@@ -118,19 +122,19 @@ def _between(rows: pl.DataFrame, since: datetime | None, until: datetime | None)
     return rows.filter(pl.col("game_date").is_between(first, last))
 
 
-def _serving(models: Path, served: PublishedModel) -> PublishedModel | None:
-    number = aliases(models, served.task.name).get(PRODUCTION)
-    return None if number in (None, served.manifest.version) else open_version(models, served.task, number)
+def _production(models: Path, model: PublishedModel) -> PublishedModel | None:
+    number = aliases(models, model.task.name).get(PRODUCTION)
+    return None if number in (None, model.manifest.version) else open_version(models, model.task, number)
 
 
-def _report_folder(home: Path, judged: Evaluation) -> Path:
-    days = f"{judged.evaluation_window.first_day}_{judged.evaluation_window.last_day}"
-    return home / "evaluations" / judged.task / str(judged.version) / days
+def _report_folder(home: Path, evaluation: Evaluation) -> Path:
+    days = f"{evaluation.evaluation_window.first_day}_{evaluation.evaluation_window.last_day}"
+    return home / "evaluations" / evaluation.task / str(evaluation.version) / days
 
 
-def _write(folder: Path, judged: Evaluation) -> None:
+def _write(folder: Path, evaluation: Evaluation) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    title = f"{judged.task} {judged.version}, judged on {judged.evaluation_window}"
-    (folder / EVALUATION_FILE).write_bytes(as_json(judged))
-    (folder / RELIABILITY_FILE).write_bytes(reliability_curves(judged.reliability, title))
-    (folder / CARD_FILE).write_text(f"# {title}\n\n{model_card.judgement(judged)}{model_card.shifted(judged)}")
+    title = f"{evaluation.task} {evaluation.version}, evaluated on {evaluation.evaluation_window}"
+    (folder / EVALUATION_FILE).write_bytes(as_json(evaluation))
+    (folder / RELIABILITY_FILE).write_bytes(plot_reliability(evaluation.reliability, title))
+    (folder / CARD_FILE).write_text(f"# {title}\n\n{render_metrics(evaluation)}{render_drift(evaluation)}")

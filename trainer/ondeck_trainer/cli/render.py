@@ -1,4 +1,4 @@
-"""Judgements on a terminal."""
+"""Evaluations as tables on a terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -6,36 +6,36 @@ from rich.table import Table
 from ondeck_core.evaluation import Evaluation, scores
 
 WIDTH = 100
-MOST_SHIFTED = 5
+DRIFT_FIELDS = 5
 
 
 def console() -> Console:
-    """Make a console that is as wide everywhere."""
+    """Return a console of fixed width, so that the output does not depend on the terminal."""
     return Console(width=WIDTH, highlight=False)
 
 
-def print_evaluation(judged: Evaluation) -> None:
-    """Lay a judgement out: figures beside the references, prediction sets, what has shifted."""
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the metrics beside the baselines, the coverage of prediction sets, and the fields with the most drift."""
     out = console()
-    out.print(score_table(judged))
-    for sets in judged.prediction_sets:
-        told = f"prediction sets of {sets.nominal:.0%} held what happened in {sets.empirical:.1%}"
-        out.print(f"{told}, with {sets.mean_size:.2f} outcomes each")
-    if judged.drift:
-        moved = ", ".join(f"{each.field} {each.index:.3f}" for each in judged.drift[:MOST_SHIFTED])
-        out.print(f"most shifted since training (population stability index): {moved}")
-    if judged.has_training_days:
-        out.print("it was fitted on some of these days: the figures are too good")
+    out.print(score_table(evaluation))
+    for sets in evaluation.prediction_sets:
+        coverage = f"prediction sets of {sets.nominal:.0%} contained the outcome in {sets.empirical:.1%} of the rows"
+        out.print(f"{coverage}, with {sets.mean_size:.2f} outcomes each")
+    if evaluation.drift:
+        drift = ", ".join(f"{each.field} {each.index:.3f}" for each in evaluation.drift[:DRIFT_FIELDS])
+        out.print(f"largest drift since training (population stability index): {drift}")
+    if evaluation.has_training_days:
+        out.print("the rows include training days: the metrics are too good")
 
 
-def score_table(judged: Evaluation) -> Table:
-    """Lay the figures out, one line for each question and predictor."""
-    title = f"{judged.task}, judged on {judged.evaluation_window}: {judged.rows:,} rows of {judged.games:,} games"
+def score_table(evaluation: Evaluation) -> Table:
+    """Build the table of metrics, one line for each question and predictor."""
+    rows = f"{evaluation.rows:,} rows of {evaluation.games:,} games"
+    title = f"{evaluation.task}, evaluated on {evaluation.evaluation_window}: {rows}"
     table = Table(title=title, title_justify="left")
     for column in ("question", "predictor", "log loss", "Brier", "ECE", "AUC", "accuracy"):
         table.add_column(column, justify="left" if column in {"question", "predictor"} else "right")
-    for each in scores(judged):
-        figures = (each.log_loss, each.brier, each.ece, each.auc, each.accuracy)
-        told = ("" if figure is None else f"{figure:.4f}" for figure in figures)
-        table.add_row(each.question, each.predictor, *told)
+    for each in scores(evaluation):
+        metrics = (each.log_loss, each.brier, each.ece, each.auc, each.accuracy)
+        table.add_row(each.question, each.predictor, *("" if value is None else f"{value:.4f}" for value in metrics))
     return table

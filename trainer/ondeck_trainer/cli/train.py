@@ -13,7 +13,7 @@ from ondeck_trainer.artifact.publish import PublishedVersion
 from ondeck_trainer.cli.render import console, score_table
 from ondeck_trainer.data.dataset import Dataset, dataset_of
 from ondeck_trainer.data.source import stored_rows
-from ondeck_trainer.model.parallel import ParallelFit
+from ondeck_trainer.model.ensemble import ParallelFit
 from ondeck_trainer.pipeline import TrainingPlan
 from ondeck_trainer.pipeline import train as run
 from ondeck_trainer.settings import TrainerSettings
@@ -22,49 +22,58 @@ from ondeck_trainer.settings import TrainerSettings
 @click.command()
 @click.argument("task")
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of the embedded database (ONDECK_HOME).")
-@click.option("--database-url", help="A PostgreSQL server (ONDECK_DATABASE_URL).")
+@click.option("--database-url", help="URL of a PostgreSQL database (ONDECK_DATABASE_URL).")
 @click.option(
-    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
+    "--model-repository",
+    type=click.Path(path_type=Path),
+    help="Folder of the model repository (ONDECK_MODEL_REPOSITORY).",
 )
-@click.option("--seed", type=int, help="Seed of everything that is drawn (ONDECK_SEED).")
-@click.option("--training-workers", type=int, help="Processes that fit, one thread each (ONDECK_TRAINING_WORKERS).")
+@click.option("--seed", type=int, help="Random seed (ONDECK_SEED).")
+@click.option(
+    "--training-workers",
+    type=int,
+    help="Processes that fit ensemble members, one thread each (ONDECK_TRAINING_WORKERS).",
+)
 @click.option(
     "--dask-scheduler",
     metavar="ADDRESS",
-    help="A Dask cluster whose workers fit, as tcp://HOST:PORT (ONDECK_DASK_SCHEDULER).",
+    help="Dask scheduler whose workers fit instead, as tcp://HOST:PORT (ONDECK_DASK_SCHEDULER).",
 )
 @click.option(
     "--eval-from",
     type=click.DateTime(["%Y-%m-%d"]),
     help="First day of the evaluation window; default: the last full month.",
 )
-@click.option("--force", is_flag=True, help="Publish even if it is not better than what serves.")
+@click.option("--force", is_flag=True, help="Override the promotion gate.")
 def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object) -> None:
-    """Fit, judge and publish the model of TASK from the stored rows of regular seasons.
+    """Fit, evaluate and publish a model of TASK from the stored regular-season rows.
 
-    Exit code 1: it is not better than what serves, or its graph does not answer as it does; nothing is published.
+    Exit code 1: the model is not better than the version in production, or its graph fails the parity check; nothing
+    is published.
     """
     chosen = task_named(task)
     settings = read_settings(TrainerSettings, **flags)
     plan = TrainingPlan(
         models=settings.model_repository,
         seed=settings.seed,
-        judge_from=None if eval_from is None else eval_from.date(),
+        eval_from=None if eval_from is None else eval_from.date(),
         force=force,
         workers=ParallelFit(jobs=settings.training_workers, dask=settings.dask_scheduler),
     )
     click.echo(f"{chosen.name}: reading rows", err=True)
     dataset = dataset_of(chosen, asyncio.run(stored_rows(settings, chosen)))
-    click.echo(f"{chosen.name}: {len(dataset):,} rows, {dataset.left_out:,} left out (required fields empty)", err=True)
-    _report(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
+    click.echo(
+        f"{chosen.name}: {len(dataset):,} rows, {dataset.left_out:,} left out (required fields missing)", err=True
+    )
+    _print_summary(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
 
 
-def _report(published: PublishedVersion, dataset: Dataset) -> None:
+def _print_summary(published: PublishedVersion, dataset: Dataset) -> None:
     evaluation, manifest = published.evaluation, published.manifest
     out = console()
     out.print(score_table(evaluation))
     size = (published.folder / MODEL_FILE).stat().st_size / 1e6
-    out.print(f"served fit: {manifest.training.fit_window}, calibrated on {manifest.training.calibration_window}")
+    out.print(f"serving fit: {manifest.training.fit_window}, calibrated on {manifest.training.calibration_window}")
     out.print(
         f"data {dataset.fingerprint[:12]}, seed {manifest.training.seed}, graph {size:.1f} MB, "
         f"parity {published.parity.largest_difference:.1e} on {published.parity.rows:,} rows"

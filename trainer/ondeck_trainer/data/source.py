@@ -1,4 +1,4 @@
-"""Where rows come from: the store, or files as they are."""
+"""Sources of training rows: the database, or Statcast files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +18,18 @@ from ondeck_store.settings import StoreSettings
 from ondeck_trainer.data.dataset import columns_of
 
 REGULAR_SEASON: Final = "R"
-_IN_ORDER: Final = ("game_date", "game_pk", "at_bat_number", "pitch_number")
+_ROW_ORDER: Final = ("game_date", "game_pk", "at_bat_number", "pitch_number")
 
 
 class NoStoredRowsError(OndeckError):
-    """There are no rows to learn from, or to judge on."""
+    """There are no regular-season rows to train on or to evaluate."""
 
 
 async def stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
-    """Read the columns of a task of every real regular-season row that is stored.
+    """Read the columns of a task from all stored regular-season rows, simulated ones excluded.
 
     Raises:
-        NoStoredRowsError: there is none.
+        NoStoredRowsError: no such row is stored.
     """
     async with open_database(settings) as database:
         await migrate(database.engine)
@@ -45,27 +45,27 @@ async def stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
 
 
 def rows_of_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
-    """Read the columns of a task of the regular-season rows of exports, in the order of play; no database is needed.
+    """Read the columns of a task from the regular-season rows of Statcast exports, in the order of play.
 
-    Of a pitch that several files hold the first is taken.
+    Needs no database. If several files have the same pitch, the row of the first file is kept.
 
     Raises:
-        SourceRefusedError: a file cannot be read, or is no Statcast export.
-        NoStoredRowsError: they hold no regular-season row.
+        SourceRefusedError: a file cannot be read, or is not a Statcast export.
+        NoStoredRowsError: the files have no regular-season row.
     """
-    parts = [_regular(path, task) for path in exports_in(paths)]
-    rows = pl.concat(parts).unique(list(_IN_ORDER[1:]), keep="first", maintain_order=True).sort(_IN_ORDER)
+    parts = [_read_regular_season(path, task) for path in exports_in(paths)]
+    rows = pl.concat(parts).unique(list(_ROW_ORDER[1:]), keep="first", maintain_order=True).sort(_ROW_ORDER)
     if rows.is_empty():
-        raise NoStoredRowsError("the files hold no row of a regular season (game_type R)")
+        raise NoStoredRowsError("the files have no row of a regular season (game_type R)")
     return rows.select(columns_of(task))
 
 
-def _regular(path: Path, task: Task) -> pl.DataFrame:
+def _read_regular_season(path: Path, task: Task) -> pl.DataFrame:
     try:
         rows = read_cells(cells_of(path.read_bytes())).rows
-    except OSError as unread:
-        raise SourceRefusedError(f"{path} cannot be read ({unread.strerror})") from unread
-    except SourceRefusedError as refused:
-        raise SourceRefusedError(f"{path}: {refused}") from refused
-    wanted = dict.fromkeys([*_IN_ORDER, *columns_of(task)])
-    return rows.filter(pl.col("game_type") == REGULAR_SEASON).select(list(wanted))
+    except OSError as error:
+        raise SourceRefusedError(f"{path} cannot be read ({error.strerror})") from error
+    except SourceRefusedError as error:
+        raise SourceRefusedError(f"{path}: {error}") from error
+    columns = dict.fromkeys([*_ROW_ORDER, *columns_of(task)])
+    return rows.filter(pl.col("game_type") == REGULAR_SEASON).select(list(columns))

@@ -1,6 +1,5 @@
-"""Intervals by a bootstrap that draws games, because the pitches of one game are alike."""
+"""Bootstrap intervals that resample whole games, because the pitches of one game are correlated."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -13,14 +12,14 @@ from ondeck_trainer.model.ensemble import Probabilities
 
 DRAWS: Final = 500
 _SEED: Final = 20240928
-_TAILS: Final = (2.5, 97.5)
+_PERCENTILES: Final = (2.5, 97.5)
 _TWO: Final = 2
 
-Rows = NDArray[np.float64]
+Values = NDArray[np.float64]
 
 
 class GameBootstrap:
-    """The games of n rows, and draws of as many of them with replacement."""
+    """Resamples of the games of n rows: 500 draws of as many games, with replacement."""
 
     def __init__(self, games: NDArray[np.int64]) -> None:
         _, self._game = np.unique(games, return_inverse=True)
@@ -28,49 +27,38 @@ class GameBootstrap:
         draws = np.random.default_rng(_SEED).multinomial(self.count, np.full(self.count, 1 / self.count), DRAWS)
         self._draws = draws.astype(np.float64)
 
-    def sums(self, values: Rows) -> Rows:
-        """Sum values of shape (n,) in each draw."""
-        summed: Rows = self._draws @ np.bincount(self._game, values, self.count)
-        return summed
-
-    def means(self, values: Rows) -> Rows:
-        """Average values of shape (n,) in each draw."""
-        averaged: Rows = self.sums(values) / self.sums(np.ones(len(values)))
-        return averaged
-
-    def mean_interval(self, values: Rows) -> Interval:
-        """Tell where the mean of values of shape (n,) lies."""
-        return interval(self.means(values))
-
-    def intervals(self, values: Mapping[str, Rows]) -> dict[str, Interval]:
-        """Tell where several means lie, by name."""
-        return {name: self.mean_interval(each.astype(np.float64)) for name, each in values.items()}
+    def mean_interval(self, values: Values) -> Interval:
+        """Return the 95 % interval of the mean of values of shape (n,)."""
+        return interval(self._sums(values) / self._sums(np.ones(len(values))))
 
     def calibration_interval(self, probabilities: Probabilities, labels: Labels) -> Interval:
-        """Tell where the expected calibration error lies; its bins stay those of all rows."""
+        """Return the 95 % interval of the expected calibration error, with the bins of all rows in every draw."""
         return interval(self.calibration_draws(probabilities, labels))
 
-    def calibration_draws(self, probabilities: Probabilities, labels: Labels) -> Rows:
+    def calibration_draws(self, probabilities: Probabilities, labels: Labels) -> Values:
         """Compute the expected calibration error of each draw."""
         outcomes = range(1, _TWO) if probabilities.shape[1] == _TWO else range(probabilities.shape[1])
-        errors: Rows = np.mean([self._gaps(probabilities[:, k], labels == k) for k in outcomes], axis=0)
+        errors: Values = np.mean([self._calibration_errors(probabilities[:, k], labels == k) for k in outcomes], axis=0)
         return errors
 
-    def _gaps(self, predicted: Rows, happened: NDArray[np.bool_]) -> Rows:
-        off = predicted - happened
-        parts = np.array_split(np.argsort(predicted, kind="stable"), BINS)
-        each = (np.abs(self.sums(_only(off, part))) for part in parts)
-        gaps: Rows = np.sum([*each], axis=0) / self.sums(np.ones(len(predicted)))
-        return gaps
+    def _calibration_errors(self, predicted: Values, observed: NDArray[np.bool_]) -> Values:
+        difference = predicted - observed
+        bins = np.array_split(np.argsort(predicted, kind="stable"), BINS)
+        by_bin = []
+        for rows in bins:
+            inside = np.zeros_like(difference)
+            inside[rows] = difference[rows]
+            by_bin.append(np.abs(self._sums(inside)))
+        errors: Values = np.sum(by_bin, axis=0) / self._sums(np.ones(len(predicted)))
+        return errors
+
+    def _sums(self, values: Values) -> Values:
+        """Sum values of shape (n,) in each draw."""
+        summed: Values = self._draws @ np.bincount(self._game, values, self.count)
+        return summed
 
 
-def _only(values: Rows, rows: NDArray[np.intp]) -> Rows:
-    kept = np.zeros_like(values)
-    kept[rows] = values[rows]
-    return kept
-
-
-def interval(draws: Rows) -> Interval:
-    """Cut the tails off."""
-    low, high = np.percentile(draws, _TAILS)
+def interval(draws: Values) -> Interval:
+    """Return the 2.5th and the 97.5th percentile."""
+    low, high = np.percentile(draws, _PERCENTILES)
     return Interval(low=float(low), high=float(high))

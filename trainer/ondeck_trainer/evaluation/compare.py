@@ -1,4 +1,4 @@
-"""A published version, judged on rows through its served graph; and two of them, side by side."""
+"""Evaluation of published versions through their graphs: one version, or two on the same rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from ondeck_core import scoring
 from ondeck_core.drift import field_drift
 from ondeck_core.errors import OndeckError
 from ondeck_core.evaluation import Evaluation, Interval, Metrics
-from ondeck_core.manifest import Manifest, Window
+from ondeck_core.manifest import PRODUCTION, Manifest, Window
 from ondeck_trainer.artifact.published_model import PublishedModel
 from ondeck_trainer.data.dataset import Dataset, dataset_of
 from ondeck_trainer.evaluation.bootstrap import GameBootstrap, interval
-from ondeck_trainer.evaluation.evaluate import EvaluationContext, evaluate, figures_of
+from ondeck_trainer.evaluation.evaluate import EvaluationContext, compute_metrics, evaluate
 from ondeck_trainer.model.ensemble import Probabilities
 
 
 class NoUnseenDaysError(OndeckError):
-    """All rows are of days that a version was fitted on; to judge it on them would flatter it."""
+    """All rows are of days that a version was fitted or calibrated on, so their metrics would be too good."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionComparison:
-    """How much better the first of two versions is on the same rows: below nought it is; with 95 % intervals."""
+    """The first version minus the second on the same rows, with 95 % intervals; below zero, the first is better."""
 
     rows: int
     games: int
@@ -38,65 +38,67 @@ class VersionComparison:
     second: Evaluation
 
 
-def unseen(rows: pl.DataFrame, *versions: Manifest, fitted_too: bool = False) -> pl.DataFrame:
-    """Keep the rows of days that none of some versions was fitted or calibrated on.
+def unseen(rows: pl.DataFrame, *versions: Manifest, include_fitted: bool = False) -> pl.DataFrame:
+    """Return the rows of days that no version was fitted or calibrated on; all rows with `include_fitted`.
 
     Raises:
-        NoUnseenDaysError: there are none, and those that there are were not asked for.
+        NoUnseenDaysError: no row is left.
     """
-    seen = pl.any_horizontal(pl.col("game_date").is_between(*_learned(each)) for each in versions)
-    kept = rows if fitted_too else rows.filter(~seen)
+    seen = pl.any_horizontal(pl.col("game_date").is_between(*training_days(each)) for each in versions)
+    kept = rows if include_fitted else rows.filter(~seen)
     if kept.is_empty():
-        told = " and ".join(f"version {each.version} ({_words(each)})" for each in versions)
+        learned = " and ".join(f"version {each.version} ({_describe(each)})" for each in versions)
         raise NoUnseenDaysError(
-            f"all {rows.height:,} rows are of days that {told} was fitted or calibrated on; give it other days, "
-            "or judge it on these nonetheless with --include-fitted"
+            f"all {rows.height:,} rows are of days that {learned} was fitted or calibrated on; give other days, "
+            "or evaluate these days nevertheless with --include-fitted"
         )
     return kept
 
 
-def judge(served: PublishedModel, rows: pl.DataFrame, *, beside: PublishedModel | None = None) -> Evaluation:
-    """Judge a version on rows of the contract, beside the version that serves if that is another."""
-    dataset = dataset_of(served.task, rows)
-    others = {} if beside is None else {"production": figures_of(answers(beside, dataset), dataset)}
-    return _judged(served, dataset, answers(served, dataset), others)
-
-
-def _judged(
-    served: PublishedModel, dataset: Dataset, given: Probabilities, others: Mapping[str, Metrics]
+def evaluate_version(
+    model: PublishedModel, rows: pl.DataFrame, *, production: PublishedModel | None = None
 ) -> Evaluation:
-    manifest = served.manifest
-    return evaluate(
-        given,
-        dataset,
-        EvaluationContext(
-            fit_window=manifest.training.fit_window,
-            calibration_window=manifest.training.calibration_window,
-            outcome_shares=manifest.training.outcome_shares,
-            prediction_sets=manifest.prediction_sets,
-            is_serving_fit=True,
-            version=manifest.version,
-            others=others,
-            drift=field_drift(served.profile, served.task.instance, dataset.instances),
-            has_training_days=bool(dataset.rows["game_date"].is_between(*_learned(manifest)).any()),
-        ),
+    """Evaluate a version on Statcast rows, with the version in production as a baseline if that is another one."""
+    dataset = dataset_of(model.task, rows)
+    baselines = {}
+    if production is not None:
+        baselines[PRODUCTION] = compute_metrics(production.graph.probabilities(dataset.features), dataset)
+    return evaluate_graph(model, dataset, model.graph.probabilities(dataset.features), baselines)
+
+
+def evaluate_graph(
+    model: PublishedModel, rows: Dataset, probabilities: Probabilities, baselines: Mapping[str, Metrics]
+) -> Evaluation:
+    """Evaluate probabilities that the graph of a version returned for some rows."""
+    manifest = model.manifest
+    context = EvaluationContext(
+        fit_window=manifest.training.fit_window,
+        calibration_window=manifest.training.calibration_window,
+        outcome_shares=manifest.training.outcome_shares,
+        prediction_sets=manifest.prediction_sets,
+        is_serving_fit=True,
+        version=manifest.version,
+        baselines=baselines,
+        drift=field_drift(model.profile, model.task.instance, rows.instances),
+        has_training_days=bool(rows.rows["game_date"].is_between(*training_days(manifest)).any()),
     )
+    return evaluate(probabilities, rows, context)
 
 
 def compare(first: PublishedModel, second: PublishedModel, rows: pl.DataFrame) -> VersionComparison:
-    """Judge two versions on the same rows, and their difference game by game."""
+    """Evaluate two versions on the same rows and their difference, with intervals that resample games."""
     dataset = dataset_of(first.task, rows)
     games = GameBootstrap(dataset.rows["game_pk"].to_numpy().astype(np.int64))
-    ours, theirs = answers(first, dataset), answers(second, dataset)
-    apart = scoring.losses(ours, dataset.labels) - scoring.losses(theirs, dataset.labels)
+    ours, theirs = (each.graph.probabilities(dataset.features) for each in (first, second))
+    difference = scoring.losses(ours, dataset.labels) - scoring.losses(theirs, dataset.labels)
     ece = [games.calibration_draws(each, dataset.labels) for each in (ours, theirs)]
-    one, other = _judged(first, dataset, ours, {}), _judged(second, dataset, theirs, {})
+    one, other = evaluate_graph(first, dataset, ours, {}), evaluate_graph(second, dataset, theirs, {})
     return VersionComparison(
         rows=len(dataset),
         games=games.count,
         evaluation_window=one.evaluation_window,
-        log_loss=float(apart.mean()),
-        log_loss_interval=games.mean_interval(apart),
+        log_loss=float(difference.mean()),
+        log_loss_interval=games.mean_interval(difference),
         ece=(one.ece or 0.0) - (other.ece or 0.0),
         ece_interval=interval(ece[0] - ece[1]),
         first=one,
@@ -104,16 +106,12 @@ def compare(first: PublishedModel, second: PublishedModel, rows: pl.DataFrame) -
     )
 
 
-def answers(served: PublishedModel, dataset: Dataset) -> Probabilities:
-    """Have the graph of a version answer every row."""
-    return served.graph.probabilities(dataset.features)
-
-
-def _learned(manifest: Manifest) -> tuple[date, date]:
+def training_days(manifest: Manifest) -> tuple[date, date]:
+    """Return the first and the last day that a version was fitted or calibrated on."""
     training = manifest.training
     return training.fit_window.first_day, max(training.fit_window.last_day, training.calibration_window.last_day)
 
 
-def _words(manifest: Manifest) -> str:
-    first, last = _learned(manifest)
+def _describe(manifest: Manifest) -> str:
+    first, last = training_days(manifest)
     return f"{first} to {last}"
