@@ -15,7 +15,7 @@ from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import Database
 from ondeck_store.pitches.queries import day_in_order, day_query, game_in_order, game_query, man_query, pitches_of
 from ondeck_store.pitches.upsert import upsert_pitches
-from tests.fixtures.store import empty
+from tests.fixtures.store import truncate_tables
 
 pytestmark = pytest.mark.realdata
 
@@ -31,13 +31,13 @@ QUERIES = {
 @pytest.fixture(scope="module")
 async def season(opened_database: Database, real_data: Path) -> AsyncIterator[Database]:
     async with opened_database.engine.begin() as connection:
-        await empty(connection)
+        await truncate_tables(connection)
         for path in sorted((real_data / "statcast").glob("*.parquet")):
             await upsert_pitches(connection, read_cells(pl.read_parquet(path)).rows, simulated=False)
         await connection.execute(text("ANALYZE pitches_2024"))
     yield opened_database
     async with opened_database.engine.begin() as connection:
-        await empty(connection)
+        await truncate_tables(connection)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ondeck_store.database import Database
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.unresolved import RegisterConflict, conflicts
-from tests.fixtures.store import empty
+from tests.fixtures.store import truncate_tables
 
 pytestmark = pytest.mark.realdata
 
@@ -61,7 +61,7 @@ class Known:
 async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path) -> Known:
     files = content_of([real_data / "ids"])
     async with opened_database.engine.connect() as connection:
-        await empty(connection)
+        await truncate_tables(connection)
         await upsert_pitches(connection, savant, simulated=False)
         await take(connection, by_kind(table for name, content in files for table in tables_of(content, name)))
         index, told = await read_index(connection), await conflicts(connection)

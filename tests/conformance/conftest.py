@@ -1,4 +1,4 @@
-"""What every conformance test may ask for."""
+"""Fixtures for every conformance test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.conformance.stock_client import alone
+from tests.conformance.stock_client import open_channel
 from tests.fixtures.server import RunningServer, serving
 
 TRANSPORTS = ("grpcio", "nghttp2")
@@ -14,7 +14,7 @@ TRANSPORTS = ("grpcio", "nghttp2")
 
 @pytest.fixture(scope="session", params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
-    """What carries the calls: whatever it is, it is gRPC."""
+    """Return the transport under test; the same tests hold for each."""
     return str(request.param)
 
 
@@ -26,13 +26,13 @@ def running_server(small_repository: Path, transport: str) -> Iterator[RunningSe
 
 @pytest.fixture(scope="session")
 def channel(running_server: RunningServer) -> Iterator[grpc.Channel]:
-    with alone(running_server.target) as opened:
+    with open_channel(running_server.target) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def strict_server(small_repository: Path, transport: str) -> Iterator[RunningServer]:
-    """One with limits that a test can reach."""
+    """Run a server with limits that a test can reach."""
     with serving(
         small_repository,
         transport=transport,

@@ -1,4 +1,4 @@
-"""A client that speaks HTTP/2 frame by frame, to say what the stock client never would, and to see what it hides."""
+"""An HTTP/2 client that works frame by frame: sends what the stock client cannot and shows what it hides."""
 
 import socket
 import struct
@@ -18,19 +18,19 @@ from tests.conformance.stock_client import PREDICT, SECONDS
 GRPC = (("te", "trailers"), ("content-type", "application/grpc"))
 
 
-def framed(message: bytes, *, compressed: bool = False) -> bytes:
-    """Put a message behind the five bytes that gRPC puts before each."""
+def frame_message(message: bytes, *, compressed: bool = False) -> bytes:
+    """Prefix a message with the five bytes of gRPC framing."""
     return struct.pack(">BI", compressed, len(message)) + message
 
 
-def connected(target: str) -> socket.socket:
+def connect(target: str) -> socket.socket:
     host, _, port = target.rpartition(":")
     return socket.create_connection((host, int(port)), timeout=SECONDS)
 
 
 @dataclass
-class Answer:
-    """What came back on a stream."""
+class Response:
+    """Headers, data and reset code received on a stream."""
 
     headers: dict[str, str] = field(default_factory=dict)
     data: bytes = b""
@@ -38,77 +38,79 @@ class Answer:
 
     @property
     def status(self) -> int | None:
-        """Tell the gRPC status; None: the stream ended without one."""
+        """Return the gRPC status; None if the stream ended without one."""
         return int(self.headers["grpc-status"]) if "grpc-status" in self.headers else None
 
 
-class Wire:
-    """One connection."""
+class Http2Client:
+    """One connection, with the h2 state machine in `http`."""
 
     def __init__(self, target: str) -> None:
-        self.socket = connected(target)
+        self.socket = connect(target)
         self.http = H2Connection(H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
         self.goaway: int | None = None
-        self.ended = False
-        self._come: deque[Event] = deque()
-        self._unheard = b""
+        self.closed = False
+        self._events: deque[Event] = deque()
+        self._unparsed = b""
         self.http.initiate_connection()
         self.flush()
 
     def flush(self) -> None:
         self.socket.sendall(self.http.data_to_send())
 
-    def open(self, path: str = PREDICT, *headers: tuple[str, str], method: str = "POST") -> int:
-        """Begin a call, and say nothing yet."""
+    def start_call(self, path: str = PREDICT, *headers: tuple[str, str], method: str = "POST") -> int:
+        """Send the request headers of a call."""
         stream = self.http.get_next_available_stream_id()
         first = ((":method", method), (":scheme", "http"), (":path", path), (":authority", "ondeck"))
         self.http.send_headers(stream, (*first, *GRPC, *headers))
         self.flush()
         return stream
 
-    def ask(self, body: bytes, path: str = PREDICT, *headers: tuple[str, str]) -> Answer:
-        """Make a call, and wait for all of its answer."""
-        stream = self.open(path, *headers)
-        self.say(stream, body, end=True)
-        return self.answer(stream)
+    def call(self, body: bytes, path: str = PREDICT, *headers: tuple[str, str]) -> Response:
+        """Make a call and wait for its complete response."""
+        stream = self.start_call(path, *headers)
+        self.send(stream, body, end=True)
+        return self.read_response(stream)
 
-    def say(self, stream: int, body: bytes, *, end: bool = False) -> None:
-        """Send a part of a call, as fast as the server makes room for it."""
-        at, waited = 0, time.monotonic() + SECONDS
-        while at < len(body) and not self.ended and time.monotonic() < waited:
-            room = min(self.http.local_flow_control_window(stream), self.http.max_outbound_frame_size, len(body) - at)
-            if room > 0:
-                self.http.send_data(stream, body[at : at + room])
+    def send(self, stream: int, body: bytes, *, end: bool = False) -> None:
+        """Send request bytes as fast as the server grants window."""
+        offset, deadline = 0, time.monotonic() + SECONDS
+        while offset < len(body) and not self.closed and time.monotonic() < deadline:
+            size = min(
+                self.http.local_flow_control_window(stream), self.http.max_outbound_frame_size, len(body) - offset
+            )
+            if size > 0:
+                self.http.send_data(stream, body[offset : offset + size])
                 self.flush()
-                at += room
+                offset += size
             else:
                 next(self.events(1), None)
         if end:
             self.http.end_stream(stream)
             self.flush()
 
-    def answer(self, stream: int, seconds: float = SECONDS) -> Answer:
-        """Wait for the end of a call."""
-        answer = Answer()
+    def read_response(self, stream: int, seconds: float = SECONDS) -> Response:
+        """Read the response until the end of the call."""
+        response = Response()
         for event in self.events(seconds):
             if getattr(event, "stream_id", None) != stream:
                 continue
             if isinstance(event, ResponseReceived | TrailersReceived):
-                answer.headers |= {str(name): str(value) for name, value in event.headers}
+                response.headers |= {str(name): str(value) for name, value in event.headers}
             elif isinstance(event, DataReceived):
-                answer.data += event.data
+                response.data += event.data
             elif isinstance(event, StreamReset):
-                answer.reset = int(event.error_code)
+                response.reset = int(event.error_code)
             if isinstance(event, StreamReset) or getattr(event, "stream_ended", None) is not None:
-                return answer
-        return answer
+                return response
+        return response
 
     def events(self, seconds: float) -> Iterator[Event]:
-        """Give what comes in, and acknowledge it, until the connection or the time ends."""
+        """Yield and acknowledge events until the connection closes or `seconds` pass."""
         end = time.monotonic() + seconds
-        while self._come:
-            yield self._come.popleft()
-        while not self.ended and (left := end - time.monotonic()) > 0:
+        while self._events:
+            yield self._events.popleft()
+        while not self.closed and (left := end - time.monotonic()) > 0:
             self.socket.settimeout(left)
             try:
                 received = self.socket.recv(65536)
@@ -116,24 +118,24 @@ class Wire:
                 return
             except ConnectionError:
                 received = b""
-            self.ended = not received
-            self._take(received)
+            self.closed = not received
+            self._feed(received)
             self._acknowledge()
-            while self._come:
-                yield self._come.popleft()
+            while self._events:
+                yield self._events.popleft()
 
-    def _take(self, received: bytes) -> None:
-        """Hear frame by frame: after a farewell h2 hears nothing more, and forgets what came with it."""
-        self._unheard += received
-        while len(self._unheard) >= (size := 9 + int.from_bytes(self._unheard[:3] or b"?" * 9)):
-            frame, self._unheard = self._unheard[:size], self._unheard[size:]
+    def _feed(self, received: bytes) -> None:
+        """Feed h2 one frame at a time: after GOAWAY it discards the rest of the same buffer."""
+        self._unparsed += received
+        while len(self._unparsed) >= (size := 9 + int.from_bytes(self._unparsed[:3] or b"?" * 9)):
+            frame, self._unparsed = self._unparsed[:size], self._unparsed[size:]
             try:
-                self._come += self.http.receive_data(frame)
+                self._events += self.http.receive_data(frame)
             except ProtocolError:
-                self.ended = True
+                self.closed = True
 
     def _acknowledge(self) -> None:
-        for event in self._come:
+        for event in self._events:
             if isinstance(event, DataReceived) and event.flow_controlled_length:
                 self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             if isinstance(event, ConnectionTerminated):
@@ -141,13 +143,13 @@ class Wire:
         try:
             self.flush()
         except ConnectionError:
-            self.ended = True
+            self.closed = True
 
 
 @contextmanager
-def wired(target: str) -> Iterator[Wire]:
-    wire = Wire(target)
+def open_http2(target: str) -> Iterator[Http2Client]:
+    http2 = Http2Client(target)
     try:
-        yield wire
+        yield http2
     finally:
-        wire.socket.close()
+        http2.socket.close()

@@ -1,4 +1,4 @@
-"""What the server says of itself: its metrics, and what the system says of its memory."""
+"""Metrics and memory of a running server."""
 
 import re
 import urllib.request
@@ -8,9 +8,9 @@ import psutil
 from tests.fixtures.server import RunningServer
 
 
-def counted(server: RunningServer, method: str, *codes: str) -> float:
-    """Tell how many calls of a method ended so; without codes, how many ended."""
-    with urllib.request.urlopen(f"{server.admin}/metrics", timeout=20) as response:  # noqa: S310  a page of our own
+def count_handled(server: RunningServer, method: str, *codes: str) -> float:
+    """Return how many calls of a method ended with one of `codes`; without codes, how many ended."""
+    with urllib.request.urlopen(f"{server.admin}/metrics", timeout=20) as response:  # noqa: S310  the page of a local server
         lines = response.read().decode().splitlines()
     found = (re.fullmatch(r"grpc_server_handled_total\{(.*)\} (\S+)", line) for line in lines)
     ended = [(dict(re.findall(r'(\w+)="([^"]*)"', each[1])), float(each[2])) for each in found if each]
@@ -22,7 +22,7 @@ def counted(server: RunningServer, method: str, *codes: str) -> float:
     )
 
 
-def memory(server: RunningServer) -> float:
-    """Tell how much memory the server and its workers hold, in MiB."""
+def rss_mib(server: RunningServer) -> float:
+    """Return the resident memory of the server and its workers, in MiB."""
     process = psutil.Process(server.process.pid)
     return float(sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))) / (1 << 20)

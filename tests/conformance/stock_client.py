@@ -1,4 +1,4 @@
-"""What the conformance tests ask with: the stock client of grpcio, and nothing of ours but the messages."""
+"""Calls with the stock client of grpcio; of this project only the messages."""
 
 import time
 from collections.abc import Callable
@@ -19,33 +19,33 @@ PREDICT, BATCH_PREDICT, STREAM_PREDICT = (
 SPEC = ModelSpec(name="batted_ball")
 INSTANCE = BattedBall(launch_speed=100, launch_angle=20)
 BALL = PredictRequest(model=SPEC, batted_ball=INSTANCE)
-SECONDS = 20.0  # for a call on a machine that has other things to do
+SECONDS = 20.0  # deadline of a call on a busy machine
 OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 
 
-def asked(number: int) -> StreamPredictRequest:
+def stream_request(number: int) -> StreamPredictRequest:
     return StreamPredictRequest(id=str(number), model=SPEC, batted_ball=INSTANCE)
 
 
-def alone(target: str, *options: tuple[str, int | str]) -> grpc.Channel:
-    """Open a channel with a connection that it shares with no other."""
+def open_channel(target: str, *options: tuple[str, int | str]) -> grpc.Channel:
+    """Open a channel with its own connection."""
     return grpc.insecure_channel(target, [OWN_CONNECTION, *options])
 
 
-def answers(channel: grpc.Channel) -> bool:
-    """Tell whether the server answers a good call."""
+def can_predict(channel: grpc.Channel) -> bool:
+    """Return whether the server answers a valid call."""
     return len(PredictionServiceStub(channel).Predict(BALL, timeout=SECONDS).prediction.outcomes) == 5
 
 
-def serves(target: str) -> bool:
-    """Tell whether the server answers on a new connection, and says SERVING."""
-    with alone(target) as channel:
+def is_serving(target: str) -> bool:
+    """Return whether the server answers on a new connection and reports SERVING."""
+    with open_channel(target) as channel:
         health = HealthStub(channel).Check(HealthCheckRequest(), timeout=SECONDS)  # type: ignore[attr-defined]
-        return answers(channel) and bool(health.status == HealthCheckResponse.SERVING)
+        return can_predict(channel) and bool(health.status == HealthCheckResponse.SERVING)
 
 
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Tell whether something comes to hold in time."""
+def wait_until(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Wait for a condition; return whether it held in time."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
@@ -54,7 +54,7 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
     return True
 
 
-def settled(seconds: float, expected: float, read: Callable[[], float]) -> float:
-    """Give what is read once it is what is expected, or what it is when the time is over."""
-    within(seconds, lambda: read() == expected)
+def wait_value(seconds: float, expected: float, read: Callable[[], float]) -> float:
+    """Wait until `read` returns `expected`; return its last value."""
+    wait_until(seconds, lambda: read() == expected)
     return read()

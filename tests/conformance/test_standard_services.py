@@ -1,4 +1,4 @@
-"""The services that every gRPC tool knows: health and reflection."""
+"""Health checking and reflection, as any gRPC tool uses them."""
 
 import grpc
 import pytest
@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tests.conformance.stock_client import PREDICTION, SECONDS
 
 SERVING = HealthCheckResponse.SERVING
-OFFERED = {
+SERVICES = {
     "ondeck.v1.PredictionService",
     "ondeck.v1.ModelService",
     "ondeck.v1.PlayerService",
@@ -40,6 +40,6 @@ def test_an_unknown_name_is_not_found_by_check_and_unknown_by_watch(channel: grp
 
 def test_reflection_lists_and_describes_the_services(channel: grpc.Channel) -> None:
     database = ProtoReflectionDescriptorDatabase(channel)
-    assert set(database.get_services()) >= OFFERED
+    assert set(database.get_services()) >= SERVICES
     service = DescriptorPool(database).FindServiceByName(PREDICTION)  # type: ignore[no-untyped-call]
     assert {"Predict", "BatchPredict", "StreamPredict", "Explain"} <= {each.name for each in service.methods}

@@ -1,4 +1,4 @@
-"""How a call ends, and what is told with it."""
+"""Statuses, error details and metadata of calls."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.prediction_service_pb2 import PredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.stock_client import BALL, PREDICTION, SECONDS, SPEC, answers, within
+from tests.conformance.stock_client import BALL, PREDICTION, SECONDS, SPEC, can_predict, wait_until
 
 CORRELATION = "x-correlation-id"
 
@@ -43,9 +43,9 @@ def test_a_missing_resource_is_named_in_the_details(channel: grpc.Channel) -> No
     assert status is not None
     assert failed.value.code() is grpc.StatusCode.NOT_FOUND
     resources = [each for each in status.details if each.Is(ResourceInfo.DESCRIPTOR)]
-    named = ResourceInfo()
-    assert resources[0].Unpack(named)
-    assert named.resource_name == "home_runs"
+    resource = ResourceInfo()
+    assert resources[0].Unpack(resource)
+    assert resource.resource_name == "home_runs"
 
 
 @pytest.mark.parametrize(
@@ -58,22 +58,22 @@ def test_an_unknown_method_is_unimplemented(channel: grpc.Channel, path: str) ->
     assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def trailing(call: Any) -> dict[str, str | bytes]:
+def trailing_metadata_of(call: Any) -> dict[str, str | bytes]:
     return dict(call.trailing_metadata() or ())
 
 
 def test_a_correlation_id_is_returned_on_success_and_failure(channel: grpc.Channel) -> None:
     sent = ((CORRELATION, "at-bat 7"),)
     _, call = PredictionServiceStub(channel).Predict.with_call(BALL, metadata=sent, timeout=SECONDS)
-    assert trailing(call)[CORRELATION] == "at-bat 7"
-    assert trailing(failure(channel, PredictRequest(), metadata=sent))[CORRELATION] == "at-bat 7"
+    assert trailing_metadata_of(call)[CORRELATION] == "at-bat 7"
+    assert trailing_metadata_of(failure(channel, PredictRequest(), metadata=sent))[CORRELATION] == "at-bat 7"
 
 
 @pytest.mark.parametrize("sent", [(), ((CORRELATION, ""),), ((CORRELATION, "x" * 1000),)])
 def test_a_failed_call_without_a_valid_correlation_id_gets_one(
     channel: grpc.Channel, sent: tuple[tuple[str, str], ...]
 ) -> None:
-    first, second = (trailing(failure(channel, PredictRequest(), metadata=sent))[CORRELATION] for _ in "12")
+    first, second = (trailing_metadata_of(failure(channel, PredictRequest(), metadata=sent))[CORRELATION] for _ in "12")
     assert first != second
     assert all(0 < len(each) <= 128 for each in (first, second))
 
@@ -97,10 +97,10 @@ def test_unknown_metadata_does_no_harm(channel: grpc.Channel, sent: tuple[tuple[
 def test_too_large_metadata_fails_only_its_call(channel: grpc.Channel) -> None:
     call = failure(channel, BALL, metadata=(("x-long", "y" * 40_000),))
     assert call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert answers(channel)
+    assert can_predict(channel)
 
 
 def test_huge_metadata_fails_its_call_or_its_connection(channel: grpc.Channel) -> None:
     call = failure(channel, BALL, metadata=(("x-long", "y" * 100_000),))
     assert call.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
-    assert within(SECONDS, lambda: answers(channel))
+    assert wait_until(SECONDS, lambda: can_predict(channel))

@@ -1,4 +1,4 @@
-"""Who may connect, what each side knows of the other, and how a certificate is renewed."""
+"""TLS: trust, client certificates, caller identity and renewal."""
 
 import os
 import ssl
@@ -21,7 +21,7 @@ from ondeck_core.errors import NotFoundError
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.factory import carrier_of
-from tests.conformance.stock_client import SECONDS, answers
+from tests.conformance.stock_client import SECONDS, can_predict
 from tests.fixtures.server import RunningServer, serving
 from tests.fixtures.tls import Authority, Pair
 
@@ -32,14 +32,16 @@ def own(authority: Authority) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def secured_server(small_repository: Path, transport: str, own: Pair) -> Iterator[RunningServer]:
+def tls_server(small_repository: Path, transport: str, own: Pair) -> Iterator[RunningServer]:
     with serving(small_repository, transport=transport, tls_certificate=own.certificate, tls_key=own.key) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def asking_server(small_repository: Path, transport: str, own: Pair, authority: Authority) -> Iterator[RunningServer]:
-    """One that asks its clients for a certificate."""
+def mutual_tls_server(
+    small_repository: Path, transport: str, own: Pair, authority: Authority
+) -> Iterator[RunningServer]:
+    """Run a server that requires client certificates."""
     with serving(
         small_repository,
         transport=transport,
@@ -50,64 +52,68 @@ def asking_server(small_repository: Path, transport: str, own: Pair, authority: 
         yield server
 
 
-def refused(channel: grpc.Channel) -> grpc.StatusCode:
+def refusal_code(channel: grpc.Channel) -> grpc.StatusCode:
     with pytest.raises(grpc.RpcError) as failed:
-        answers(channel)
+        can_predict(channel)
     return failed.value.code()
 
 
-def test_a_client_that_trusts_the_authority_is_answered(secured_server: RunningServer, authority: Authority) -> None:
-    with grpc.secure_channel(secured_server.target, authority.credentials()) as channel:
-        assert answers(channel)
+def test_a_client_that_trusts_the_authority_is_answered(tls_server: RunningServer, authority: Authority) -> None:
+    with grpc.secure_channel(tls_server.target, authority.credentials()) as channel:
+        assert can_predict(channel)
 
 
-def test_a_plaintext_client_gets_no_response(secured_server: RunningServer) -> None:
-    with grpc.insecure_channel(secured_server.target) as channel:
-        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+def test_a_plaintext_client_gets_no_response(tls_server: RunningServer) -> None:
+    with grpc.insecure_channel(tls_server.target) as channel:
+        assert refusal_code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_client_that_trusts_another_authority_gets_no_response(
-    secured_server: RunningServer, untrusted_authority: Authority
+    tls_server: RunningServer, untrusted_authority: Authority
 ) -> None:
-    with grpc.secure_channel(secured_server.target, untrusted_authority.credentials()) as channel:
-        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+    with grpc.secure_channel(tls_server.target, untrusted_authority.credentials()) as channel:
+        assert refusal_code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_tls_client_gets_no_response_from_a_plaintext_server(
     running_server: RunningServer, authority: Authority
 ) -> None:
     with grpc.secure_channel(running_server.target, authority.credentials()) as channel:
-        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+        assert refusal_code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_client_with_a_certificate_of_the_authority_is_answered(
-    asking_server: RunningServer, authority: Authority
+    mutual_tls_server: RunningServer, authority: Authority
 ) -> None:
-    with grpc.secure_channel(asking_server.target, authority.credentials(authority.sign("scout.example"))) as channel:
-        assert answers(channel)
+    with grpc.secure_channel(
+        mutual_tls_server.target, authority.credentials(authority.sign("scout.example"))
+    ) as channel:
+        assert can_predict(channel)
 
 
-def test_a_client_without_a_required_certificate_is_refused(asking_server: RunningServer, authority: Authority) -> None:
-    with grpc.secure_channel(asking_server.target, authority.credentials()) as channel:
-        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+def test_a_client_without_a_required_certificate_is_refused(
+    mutual_tls_server: RunningServer, authority: Authority
+) -> None:
+    with grpc.secure_channel(mutual_tls_server.target, authority.credentials()) as channel:
+        assert refusal_code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(
-    asking_server: RunningServer, authority: Authority, untrusted_authority: Authority
+    mutual_tls_server: RunningServer, authority: Authority, untrusted_authority: Authority
 ) -> None:
-    stranger = untrusted_authority.sign("scout.example")
-    with grpc.secure_channel(asking_server.target, authority.credentials(stranger)) as channel:
-        assert refused(channel) is grpc.StatusCode.UNAVAILABLE
+    untrusted = untrusted_authority.sign("scout.example")
+    with grpc.secure_channel(mutual_tls_server.target, authority.credentials(untrusted)) as channel:
+        assert refusal_code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
 class WhoAmI:
-    """Handlers of every rpc of a service; each tells who asks, as the name of a model that is not there."""
+    """Handlers of every rpc of a service; each returns the caller's identity in a NOT_FOUND error."""
 
     def __getattr__(self, _: str) -> object:
-        async def tell(call: CallContext, _: Message) -> Message:
-            raise NotFoundError("model", call.identity or "nobody", [])
+        async def raise_identity(call: CallContext, _: Message) -> Message:
+            raise NotFoundError("model", call.identity or "anonymous", [])
 
-        return tell
+        return raise_identity
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ class WhoAmI:
     [
         (("scout.example",), "Scout", "scout.example"),
         (("scout@example.org",), None, "scout@example.org"),
-        ((), None, "nobody"),
+        ((), None, "anonymous"),
     ],
 )
 async def test_a_handler_sees_the_identity_of_its_caller(
@@ -136,8 +142,8 @@ async def test_a_handler_sees_the_identity_of_its_caller(
     carrier = carrier_of([(service, WhoAmI())], settings, CollectorRegistry())
     port = await carrier.listen(0)
     try:
-        shown = authority.sign(*names, common_name=common_name) if names else None
-        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", authority.credentials(shown)) as channel:
+        client_pair = authority.sign(*names, common_name=common_name) if names else None
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", authority.credentials(client_pair)) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as failed:
                 await ModelServiceStub(channel).GetModel(GetModelRequest(), timeout=SECONDS)
         assert identity in str(failed.value.details())
@@ -156,22 +162,22 @@ async def test_comments_among_the_certificates_may_be_in_any_language(
     carrier = carrier_of([(MODEL_SERVICE.services_by_name["ModelService"], WhoAmI())], settings, CollectorRegistry())
     port = await carrier.listen(0)
     try:
-        shown = authority.credentials(authority.sign("scout.example"))
-        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", shown) as channel:
+        client_pair = authority.credentials(authority.sign("scout.example"))
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", client_pair) as channel:
             with pytest.raises(grpc.aio.AioRpcError, match=r"scout\.example"):
                 await ModelServiceStub(channel).GetModel(GetModelRequest(), timeout=SECONDS)
     finally:
         await carrier.stop(0)
 
 
-def serial(target: str, authority: Authority) -> bytes:
-    """Tell which certificate the server shows to a new connection."""
+def read_certificate(target: str, authority: Authority) -> bytes:
+    """Return the certificate that the server presents to a new connection."""
     host, _, port = target.rpartition(":")
     return ssl.get_server_certificate((host, int(port)), ca_certs=str(authority.file)).encode()
 
 
-def moved_over(new: Path, old: Path) -> None:
-    os.replace(new, old)  # noqa: PTH105  as a renewal does: at once
+def replace_file(new: Path, old: Path) -> None:
+    os.replace(new, old)  # noqa: PTH105  atomic, as a renewal is
 
 
 def test_a_renewed_certificate_is_used_without_restart_and_an_invalid_one_never(
@@ -181,25 +187,27 @@ def test_a_renewed_certificate_is_used_without_restart_and_an_invalid_one_never(
     first = authority.sign("127.0.0.1")
     with (
         serving(small_repository, transport=transport, tls_certificate=first.certificate, tls_key=first.key) as server,
-        grpc.secure_channel(server.target, authority.credentials()) as kept,
+        grpc.secure_channel(server.target, authority.credentials()) as open_channel,
     ):
-        assert answers(kept)
-        before = serial(server.target, authority)
-        elsewhere = Authority(tmp_path / "second")
-        second = elsewhere.sign("127.0.0.1")
-        moved_over(second.certificate, first.certificate)  # and not yet its key
-        assert serial(server.target, authority) == before
-        moved_over(second.key, first.key)
-        with grpc.secure_channel(server.target, elsewhere.credentials()) as channel:
-            assert answers(channel)
+        assert can_predict(open_channel)
+        before = read_certificate(server.target, authority)
+        second_authority = Authority(tmp_path / "second")
+        second = second_authority.sign("127.0.0.1")
+        replace_file(second.certificate, first.certificate)  # without its key
+        assert read_certificate(server.target, authority) == before
+        replace_file(second.key, first.key)
+        with grpc.secure_channel(server.target, second_authority.credentials()) as channel:
+            assert can_predict(channel)
         first.certificate.write_text("nonsense")
-        with grpc.secure_channel(server.target, elsewhere.credentials()) as channel:
-            assert answers(channel)
-        assert answers(kept)
+        with grpc.secure_channel(server.target, second_authority.credentials()) as channel:
+            assert can_predict(channel)
+        assert can_predict(open_channel)
 
 
-def test_the_command_line_and_the_client_support_mutual_tls(asking_server: RunningServer, authority: Authority) -> None:
-    shown = authority.sign("scout.example")
+def test_the_command_line_and_the_client_support_mutual_tls(
+    mutual_tls_server: RunningServer, authority: Authority
+) -> None:
+    client_pair = authority.sign("scout.example")
     words = [
         "predict",
         "batted-ball",
@@ -208,9 +216,9 @@ def test_the_command_line_and_the_client_support_mutual_tls(asking_server: Runni
         "--launch-angle",
         "20",
         "--target",
-        asking_server.target,
+        mutual_tls_server.target,
     ]
-    secured = ["--ca", authority.file, "--certificate", shown.certificate, "--key", shown.key]
+    secured = ["--ca", authority.file, "--certificate", client_pair.certificate, "--key", client_pair.key]
     command = [sys.executable, "-m", "ondeck_cli", *map(str, [*words, *secured])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "answered by batted_ball" in done.stdout

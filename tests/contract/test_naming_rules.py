@@ -32,8 +32,8 @@ EXCEPTIONS: Final = {
     "cli": "judge judged nobody tell telling tells told whoever",
     "clients": "heard hears his judged mend somebody tell tells told whoever",
     "core": "he him his judge judged judgement man men mended mends nobody odd somebody tell tells told whoever",
-    "docs": "everybody farewell he him himself his judge judged man men mend mended nobody odd somebody strangers tell"
-    " tells told whoever wish",
+    "docs": "everybody farewell he him himself his judge judged judgement man men mend mended nobody odd somebody"
+    " strangers tell tells told whoever wish",
     "ingest": "he judged man men mended nobody odd somebody taker tell telling tells told troubled whoever",
     "onnx_models": "judge judged men",
     "proto": "nobody tells told whoever",

@@ -1,4 +1,4 @@
-"""A repository with everything in it that an operator fears, made of one good version."""
+"""Repositories with broken, failing and slow versions, derived from one good version."""
 
 import hashlib
 import json
@@ -15,15 +15,15 @@ from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, OUTPUT
 MODEL: Final = "batted_ball"
 GOOD, NO_BETTER, BROKEN, FRAGILE, UNNAMED, SLOW = 1, 2, 3, 4, 5, 6
 BROKEN_MODEL: Final = "add_broken_model"
-WIDE, DEEP = 512, 30  # of what a slow graph multiplies
+WIDE, DEEP = 512, 30  # size and number of the matrices that a slow graph multiplies
 FATAL_SPEED: Final = 61.125  # mph; no golden row has it, and float32 holds it exactly
 
 
 def add_broken_versions(repository: Path) -> Path:
-    """Put beside the good version of a model one that is no better, one that is broken and one that fails in a run.
+    """Add a version that is no better, one that is broken and one that fails when it runs.
 
-    `production` is good, `candidate` broken, `fragile` fails where the ball leaves the bat at FATAL_SPEED; UNNAMED is
-    good and no alias leads to it.
+    `production` is good, `candidate` broken, `fragile` fails for launch_speed == FATAL_SPEED; UNNAMED is good and has
+    no alias.
     """
     folder = repository / MODEL
     for number in (NO_BETTER, BROKEN, FRAGILE, UNNAMED):
@@ -36,14 +36,14 @@ def add_broken_versions(repository: Path) -> Path:
 
 
 def add_broken_model(repository: Path) -> Path:
-    """Put a model beside the others whose only version is broken."""
+    """Add a model whose only version is broken."""
     copy = Path(shutil.copytree(repository / MODEL / str(BROKEN), repository / BROKEN_MODEL / "1"))
     edit_manifest(copy, model=BROKEN_MODEL, version=1)
     return repository
 
 
 def add_slow_version(repository: Path) -> Path:
-    """Put a version beside the others, `slow`, that answers as the good one does, and takes its time."""
+    """Add a version with the alias `slow` that gives the same output as the good one, but slowly."""
     folder = repository / MODEL
     _copy_version(folder, SLOW)
     _sign(folder / str(SLOW), make_slow((folder / str(GOOD) / MODEL_FILE).read_bytes()))
@@ -53,13 +53,13 @@ def add_slow_version(repository: Path) -> Path:
 
 
 def make_slow(graph: bytes) -> bytes:
-    """Have a graph multiply large matrices of nothing, part of a millisecond a row, and add what comes out."""
+    """Return a graph that also multiplies large zero matrices, part of a millisecond per row."""
     model = _rename_output(graph)
-    nothing = np.zeros((WIDE, WIDE), dtype=np.float32)
+    zeros = np.zeros((WIDE, WIDE), dtype=np.float32)
     model.graph.initializer.extend(
         [
             helper.make_tensor("wide", TensorProto.INT64, [1], [WIDE]),
-            numpy_helper.from_array(nothing, "nothing"),
+            numpy_helper.from_array(zeros, "zeros"),
         ]
     )
     model.graph.node.extend(
@@ -67,16 +67,16 @@ def make_slow(graph: bytes) -> bytes:
             helper.make_node("Shape", ["features"], ["rows"], start=0, end=1),
             helper.make_node("Concat", ["rows", "wide"], ["shape"], axis=0),
             helper.make_node("ConstantOfShape", ["shape"], ["product_0"]),
-            *(helper.make_node("MatMul", [f"product_{n}", "nothing"], [f"product_{n + 1}"]) for n in range(DEEP)),
+            *(helper.make_node("MatMul", [f"product_{n}", "zeros"], [f"product_{n + 1}"]) for n in range(DEEP)),
             helper.make_node("ReduceMax", [f"product_{DEEP}"], ["greatest"], keepdims=0),
-            helper.make_node("Add", ["answered", "greatest"], [OUTPUT]),
+            helper.make_node("Add", ["original_output", "greatest"], [OUTPUT]),
         ]
     )
     return bytes(model.SerializeToString())
 
 
 def make_fragile(graph: bytes) -> bytes:
-    """Have a graph look beyond the end of a list where the first feature is FATAL_SPEED."""
+    """Return a graph that indexes out of bounds if the first feature is FATAL_SPEED."""
     model = _rename_output(graph)
     model.graph.initializer.extend(
         [
@@ -90,20 +90,20 @@ def make_fragile(graph: bytes) -> bytes:
             helper.make_node("Gather", ["features", "speed_column"], ["speed"], axis=1),
             helper.make_node("Equal", ["speed", "fatal_speed"], ["is_fatal"]),
             helper.make_node("Cast", ["is_fatal"], ["fatal"], to=TensorProto.INT64),
-            helper.make_node("ReduceMax", ["fatal"], ["place"], keepdims=0),
-            helper.make_node("Gather", ["only_one", "place"], ["one"]),
-            helper.make_node("Mul", ["answered", "one"], [OUTPUT]),
+            helper.make_node("ReduceMax", ["fatal"], ["index"], keepdims=0),
+            helper.make_node("Gather", ["only_one", "index"], ["one"]),
+            helper.make_node("Mul", ["original_output", "one"], [OUTPUT]),
         ]
     )
     return bytes(model.SerializeToString())
 
 
 def _rename_output(graph: bytes) -> onnx.ModelProto:
-    """Have a graph call its output `answered`, so that something can come after it."""
+    """Rename the output to `original_output`, so that nodes can be appended."""
     model = onnx.load_model_from_string(graph)
     for node in model.graph.node:
-        node.output[:] = ["answered" if name == OUTPUT else name for name in node.output]
-        node.input[:] = ["answered" if name == OUTPUT else name for name in node.input]
+        node.output[:] = ["original_output" if name == OUTPUT else name for name in node.output]
+        node.input[:] = ["original_output" if name == OUTPUT else name for name in node.input]
     return model
 
 
@@ -118,7 +118,7 @@ def _sign(folder: Path, graph: bytes) -> None:
     edit_manifest(folder, files={**files, MODEL_FILE: hashlib.sha256(graph).hexdigest()})
 
 
-def edit_manifest(folder: Path, **claims: object) -> None:
-    """Change what a version claims."""
+def edit_manifest(folder: Path, **fields: object) -> None:
+    """Change fields of a manifest."""
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, **claims}))
+    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, **fields}))

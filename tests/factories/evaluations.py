@@ -1,4 +1,4 @@
-"""Judgements that nobody made, with just the figures that a decision looks at."""
+"""Evaluations with only the metrics that the promotion gate reads."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""What a server holds open, without a server around it."""
+"""Model managers without a server."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,12 +18,12 @@ def batching_config(max_queued_rows: int = 10**6, max_queue_delay_seconds: float
     )
 
 
-def make_model_manager(folder: Path, rules: str = "latest:1") -> ModelManager:
-    return ModelManager(folder, parse_policy(rules), batching_config(), CollectorRegistry())
+def make_model_manager(folder: Path, policy: str = "latest:1") -> ModelManager:
+    return ModelManager(folder, parse_policy(policy), batching_config(), CollectorRegistry())
 
 
-async def open_model_manager(folder: Path, rules: str = "latest:1") -> ModelManager:
-    models = make_model_manager(folder, rules)
+async def open_model_manager(folder: Path, policy: str = "latest:1") -> ModelManager:
+    models = make_model_manager(folder, policy)
     await models.refresh()
     await models.wait_idle()
     return models

@@ -1,4 +1,4 @@
-"""Small graphs that no task of ours knows, as somebody else might bring them."""
+"""Small ONNX graphs that belong to no task, as a user might import them."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,7 +16,7 @@ Shape = Sequence[int | str]
 
 
 def scoring_graph() -> bytes:
-    """Give label, scores and, last, probabilities: softmax of a product; NaN in, NaN out."""
+    """Return a graph with outputs label, scores and probabilities (softmax); NaN in, NaN out."""
     nodes = [
         helper.make_node("MatMul", ["x", "weights"], ["scores"]),
         helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
@@ -31,7 +31,7 @@ def scoring_graph() -> bytes:
 
 
 def batch_dependent_graph() -> bytes:
-    """Give each row less the mean of all rows that are asked at once."""
+    """Return a graph that subtracts the mean over the batch from each row."""
     nodes = [
         helper.make_node("ReduceMean", ["x", "rows"], ["mean"], keepdims=1),
         helper.make_node("Sub", ["x", "mean"], ["apart"]),
@@ -40,13 +40,13 @@ def batch_dependent_graph() -> bytes:
 
 
 def fixed_batch_graph() -> bytes:
-    """Take exactly two rows."""
+    """Return a graph that accepts exactly two rows."""
     nodes = [helper.make_node("Identity", ["x"], ["same"])]
     return _graph(nodes, {"same": (TensorProto.FLOAT, [2, WIDTH])}, takes=[2, WIDTH])
 
 
 def single_row_graph() -> bytes:
-    """Give one row whatever is asked."""
+    """Return a graph whose output has one row for any batch."""
     nodes = [helper.make_node("ReduceMean", ["x", "rows"], ["mean"], keepdims=1)]
     return _graph(nodes, {"mean": (TensorProto.FLOAT, [1, WIDTH])})
 

@@ -1,4 +1,4 @@
-"""Statcast rows that nobody ever played: the simulator's, as an export would hold them. For tests alone."""
+"""Sample Statcast rows from the simulator, in the form of an export."""
 
 import csv
 import io
@@ -12,22 +12,22 @@ from ondeck_ingest.sources.simulator import simulated_day
 
 
 def sample_cells(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
-    """Cells of text with all 118 columns of an export, as of a regular season."""
+    """Return text cells with all 118 columns of an export, labelled as regular season."""
     halves = [
         half for number in range(days) for half in simulated_day(first + timedelta(days=number), games=games, seed=seed)
     ]
-    played = pl.concat(halves).with_columns(game_type=pl.lit("R"))
-    absent = [pl.lit(None, dtype=pl.String).alias(name) for name in (*NAMES, *EMPTIED) if name not in played.columns]
-    return played.with_columns(absent)
+    pitches = pl.concat(halves).with_columns(game_type=pl.lit("R"))
+    absent = [pl.lit(None, dtype=pl.String).alias(name) for name in (*NAMES, *EMPTIED) if name not in pitches.columns]
+    return pitches.with_columns(absent)
 
 
 def sample_rows(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
-    """The same, typed by the contract."""
+    """Return the same rows, typed by the schema."""
     return read_cells(sample_cells(first, days, games, seed)).rows
 
 
 def as_csv(cells: pl.DataFrame) -> bytes:
-    """Write cells as Savant does: everything but numbers quoted, nothing where nothing is known."""
+    """Write cells as Savant does: everything but numbers quoted, absent values empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(cells.columns)

@@ -1,4 +1,4 @@
-"""Versions that differ from another in one thing that can be seen: how likely they think the first outcome."""
+"""Versions that differ from another only in the probability of the first outcome."""
 
 import math
 import shutil
@@ -16,7 +16,7 @@ BIAS = "calibration/bias"
 
 
 def publish_sibling(models: Path, model: str, number: int, *, shift: float, of: int = 1) -> None:
-    """Publish a version whose first outcome has `shift` more on the logarithm than that of version `of`."""
+    """Publish a copy of version `of` with `shift` added to the logit of its first outcome."""
     folder = models / model / str(of)
     manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
     files = {name: (folder / name).read_bytes() for name in manifest.files}
@@ -26,13 +26,13 @@ def publish_sibling(models: Path, model: str, number: int, *, shift: float, of: 
 
 
 def shifted(probabilities: np.ndarray, shift: float) -> np.ndarray:
-    """Tell what such a version says where the other says these probabilities, of shape (…, outcomes)."""
-    weighed = probabilities * np.array([math.exp(shift)] + [1.0] * (probabilities.shape[-1] - 1))
-    return np.asarray(weighed / weighed.sum(axis=-1, keepdims=True))
+    """Return the probabilities of the shifted version, of shape (…, outcomes)."""
+    weighted = probabilities * np.array([math.exp(shift)] + [1.0] * (probabilities.shape[-1] - 1))
+    return np.asarray(weighted / weighted.sum(axis=-1, keepdims=True))
 
 
 def copy_without_graph(models: Path, model: str, number: int, *, of: int = 1) -> Path:
-    """Copy a version as somebody would who knows nothing of renames, and stop half-way: all but its graph."""
+    """Copy a version non-atomically and stop before its graph."""
     folder = models / model / str(number)
     shutil.copytree(models / model / str(of), folder, ignore=shutil.ignore_patterns(MODEL_FILE))
     manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
@@ -53,5 +53,9 @@ def _shifted_graph(content: bytes, shift: float) -> bytes:
 
 def _shifted_golden(content: bytes, shift: float) -> bytes:
     golden = Golden.model_validate_json(content)
-    moved = shifted(np.array(golden.probabilities), shift)
-    return golden.model_copy(update={"probabilities": tuple(map(tuple, moved.tolist()))}).model_dump_json().encode()
+    probabilities = shifted(np.array(golden.probabilities), shift)
+    return (
+        golden.model_copy(update={"probabilities": tuple(map(tuple, probabilities.tolist()))})
+        .model_dump_json()
+        .encode()
+    )

@@ -1,4 +1,4 @@
-"""Versions that are whole by their manifest and hold no graph: enough for whatever only moves them."""
+"""Versions with a valid manifest and a placeholder for the graph, for tests that do not load them."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime

@@ -24,7 +24,7 @@ from ondeck_server.services.health_messages import HEALTH
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.http2 import connection
 from ondeck_server.transports.http2.server import Http2Server
-from tests.conformance.http2_client import framed, wired
+from tests.conformance.http2_client import frame_message, open_http2
 from tests.conformance.stock_client import BATCH_PREDICT
 from tests.fixtures.tls import Authority
 
@@ -74,22 +74,22 @@ async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() ->
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
     house = Http2Server(methods_of(service, Talkative(), CallMetrics(CollectorRegistry())), ServerSettings())
     target = f"127.0.0.1:{await house.listen(0)}"
-    asked = asyncio.Event()
+    stream_request = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def read() -> int:
-        with wired(target) as wire:
-            wire.http.increment_flow_control_window(WIDE)
-            wire.http.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: WIDE})
-            list(wire.events(0.5))
-            wire.say(wire.open(BATCH_PREDICT), framed(b""), end=True)
-            loop.call_soon_threadsafe(asked.set)
-            wire.socket.settimeout(SECONDS)
+        with open_http2(target) as http2:
+            http2.http.increment_flow_control_window(WIDE)
+            http2.http.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: WIDE})
+            list(http2.events(0.5))
+            http2.send(http2.start_call(BATCH_PREDICT), frame_message(b""), end=True)
+            loop.call_soon_threadsafe(stream_request.set)
+            http2.socket.settimeout(SECONDS)
             time.sleep(3)
-            return sum(map(len, iter(lambda: wire.socket.recv(65536), b"")))
+            return sum(map(len, iter(lambda: http2.socket.recv(65536), b"")))
 
     reading = asyncio.create_task(asyncio.to_thread(read))
-    await asked.wait()
+    await stream_request.wait()
     await asyncio.sleep(0.5)
     await house.stop(SECONDS)
     assert not house.anybody_connected()
@@ -107,15 +107,15 @@ async def test_a_connection_with_a_leaked_window_gets_goaway_before_it_stalls(
     target = f"127.0.0.1:{await house.listen(0)}"
 
     def told() -> bool:
-        with wired(target) as wire:
-            return any(isinstance(each, ConnectionTerminated) for each in wire.events(SECONDS))
+        with open_http2(target) as http2:
+            return any(isinstance(each, ConnectionTerminated) for each in http2.events(SECONDS))
 
     assert await asyncio.to_thread(told)
     await house.stop(0)
 
 
 def farewell(raw: socket.socket) -> None:
-    """Answer the server's ping, and wait until it has said how far it listens: its second GOAWAY."""
+    """Response the server's ping, and wait until it has said how far it listens: its second GOAWAY."""
     raw.sendall(PREFACE + NO_SETTINGS)
     with raw.makefile("rb") as come:
         said = 0
