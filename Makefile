@@ -40,7 +40,7 @@ check: setup ## check formats, lints, types, import contracts, the protobuf cont
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/document_tables.py --check
 
-gen: setup ## regenerate the stubs in proto/gen and the tables in README.md and docs/
+gen: setup ## regenerate the stubs in proto/gen, the client for threads, and the tables in README.md and docs/
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/document_tables.py
 

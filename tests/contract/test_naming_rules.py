@@ -29,8 +29,6 @@ EXCEPTIONS: Final = {
     "CONTRIBUTING.md": "judge told",
     "README.md": "him his judge judged man tell tells",
     "benchmarks": "nobody tells",
-    "cli": "judge judged nobody tell telling tells told whoever",
-    "clients": "heard hears his judged mend somebody tell tells told whoever",
     "core": "he him his judge judged judgement man men mended mends nobody odd somebody tell tells told whoever",
     "docs": "everybody farewell he him himself his judge judged judgement man men mend mended nobody odd somebody"
     " strangers tell tells told whoever wish",

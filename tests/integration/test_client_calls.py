@@ -79,7 +79,7 @@ def test_a_version_is_named_by_number_or_alias_and_not_both(client: Client) -> N
     by_alias = client.predict("batted_ball", BALL, alias="production")
     assert (by_number.answered_by.alias, by_alias.answered_by.alias) == ("", "production")
     assert probabilities(by_number) == probabilities(by_alias)
-    with pytest.raises(ValueError, match="not by both"):
+    with pytest.raises(ValueError, match="exclude each other"):
         client.predict("batted_ball", BALL, version=1, alias="production")
 
 

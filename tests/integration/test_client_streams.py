@@ -150,14 +150,14 @@ def read_ids_slowly(target: str, server: StreamServer) -> list[str]:
         yield from (("1", BALL), ("2", BALL))
 
     with Client(target, health=None) as client:
-        answers = client.stream("batted_ball", slowly(), persistence=StreamRetryPolicy(breaks=0))
+        answers = client.stream("batted_ball", slowly(), retry_policy=StreamRetryPolicy(breaks=0))
         return [answer.id for answer in answers]
 
 
 def test_the_source_is_read_only_up_to_the_unanswered_limit() -> None:
     source = InstanceSource(count=1000)
     with serve(StreamServer()) as target, Client(target, health=None) as client:
-        answers = client.stream("batted_ball", source, persistence=StreamRetryPolicy(unanswered=7))
+        answers = client.stream("batted_ball", source, retry_policy=StreamRetryPolicy(unanswered=7))
         assert next(answers).id == "0"
         time.sleep(0.3)
         assert 1 <= source.read_count <= 8
@@ -168,7 +168,7 @@ async def test_the_source_is_read_only_up_to_the_limit_on_asyncio() -> None:
     source = InstanceSource(count=1000)
     with serve(StreamServer()) as target:
         async with AsyncClient(target, health=None) as client:
-            answers = client.stream("batted_ball", source.as_async(), persistence=StreamRetryPolicy(unanswered=7))
+            answers = client.stream("batted_ball", source.as_async(), retry_policy=StreamRetryPolicy(unanswered=7))
             assert (await anext(answers)).id == "0"
             await asyncio.sleep(0.3)
             assert 1 <= source.read_count <= 8
@@ -186,7 +186,7 @@ def test_the_timeout_of_a_stream_covers_all_its_calls(asked: int) -> None:
     started = time.monotonic()
     server = StreamServer(endings=[Ending(answers=1), *[Ending(answers=0, unanswered=1)] * 99])
     with serve(server) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as late:
-        list(client.stream("batted_ball", then_nothing(), timeout=1, persistence=StreamRetryPolicy(breaks=10**6)))
+        list(client.stream("batted_ball", then_nothing(), timeout=1, retry_policy=StreamRetryPolicy(breaks=10**6)))
     left.set()
     assert code_of(late.value) in {grpc.StatusCode.DEADLINE_EXCEEDED, UNAVAILABLE}
     assert 0.5 < time.monotonic() - started < 5

@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
-from ondeck_client.channel import REPEATABLE, channel_options, service_config
+from ondeck_client.channel import RETRYABLE, channel_options, service_config
 from tests.conftest import ROOT
 
 SERVICES = {
@@ -22,7 +22,7 @@ GRPC_SERVERS_PERMIT_MS = 300_000  # a ping each; one that comes sooner, twice, e
 def test_each_rpc_is_listed_as_retryable_or_not() -> None:
     for name, service in SERVICES.items():
         methods = {method.name for method in service.methods}
-        repeated = set(REPEATABLE[name])
+        repeated = set(RETRYABLE[name])
         assert repeated <= methods
         assert methods - repeated <= NOT_REPEATED
         assert not repeated & NOT_REPEATED

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
 from ondeck_client import OutOfOrderError
 from ondeck_client.stream_retry import (
-    GOING_WELL,
+    NO_FAILURES,
+    Failures,
     PendingRequests,
-    Progress,
     StreamRetryPolicy,
     StreamSession,
-    broken_at,
-    pause,
+    add_failure,
+    retry_pause,
 )
 
 PATIENT = StreamRetryPolicy(seconds=60, breaks=50, unanswered=8)
@@ -35,76 +35,76 @@ STEPS = st.lists(st.sampled_from(["ask", "send", "answer", "break"]) | st.intege
 
 @given(steps=STEPS, count=st.integers(0, 40), most=st.integers(1, 10))
 def test_each_instance_is_answered_once_in_order_for_any_breaks(steps: list[str | int], count: int, most: int) -> None:
-    unanswered = PendingRequests(most=most)
+    pending = PendingRequests(max_size=most)
     asked = answered = 0
     at_server: list[str] = []
     for step in [*steps, "break", *["ask", "send", "answer"] * (2 * count)]:
-        if step == "ask" and unanswered.room and asked < count:
-            unanswered.ask(request(asked))
+        if step == "ask" and pending.has_room and asked < count:
+            pending.append(request(asked))
             asked += 1
-        elif step == "send" and unanswered.unsent:
-            at_server.append(unanswered.send().id)
+        elif step == "send" and pending.has_unsent:
+            at_server.append(pending.next_unsent().id)
         elif step == "break":
-            unanswered.send_again()
+            pending.mark_unsent()
             at_server.clear()
         elif step == "answer" or isinstance(step, int):
             several = at_server[: 1 if step == "answer" else int(step)]
-            unanswered.answered([StreamAnswer(id=each) for each in several])
+            pending.remove([StreamAnswer(id=each) for each in several])
             assert several == [str(number) for number in range(answered, answered + len(several))]
             answered += len(several)
             del at_server[: len(several)]
-        assert len(unanswered) == asked - answered <= most
+        assert len(pending) == asked - answered <= most
     assert answered == asked == count
 
 
 def test_unanswered_requests_are_sent_again_in_order() -> None:
-    unanswered = PendingRequests(most=10)
+    pending = PendingRequests(max_size=10)
     for number in range(4):
-        unanswered.ask(request(number))
-    assert [unanswered.send().id for _ in range(3)] == ["0", "1", "2"]
-    unanswered.answered(answers(0, 1))
-    unanswered.send_again()
-    assert [unanswered.send().id for _ in range(3)] == ["1", "2", "3"]
-    assert not unanswered.unsent
+        pending.append(request(number))
+    assert [pending.next_unsent().id for _ in range(3)] == ["0", "1", "2"]
+    pending.remove(answers(0, 1))
+    pending.mark_unsent()
+    assert [pending.next_unsent().id for _ in range(3)] == ["1", "2", "3"]
+    assert not pending.has_unsent
 
 
 @pytest.mark.parametrize("wrong", ["1", "2", "nobody's", ""])
 def test_an_answer_out_of_order_is_an_error(wrong: str) -> None:
-    unanswered = PendingRequests(most=10)
+    pending = PendingRequests(max_size=10)
     for number in range(3):
-        unanswered.ask(request(number))
-    unanswered.send()
-    unanswered.send()
+        pending.append(request(number))
+    pending.next_unsent()
+    pending.next_unsent()
     with pytest.raises(OutOfOrderError, match="was not expected"):
-        unanswered.answered([StreamAnswer(id=wrong)])
+        pending.remove([StreamAnswer(id=wrong)])
 
 
 def test_a_second_answer_to_the_same_instance_is_an_error() -> None:
-    unanswered = PendingRequests(most=10)
-    unanswered.ask(request(0))
-    unanswered.ask(request(0))
-    unanswered.send()
+    pending = PendingRequests(max_size=10)
+    pending.append(request(0))
+    pending.append(request(0))
+    pending.next_unsent()
     with pytest.raises(OutOfOrderError):
-        unanswered.answered([*answers(0, 1), *answers(0, 1)])
+        pending.remove([*answers(0, 1), *answers(0, 1)])
 
 
 def test_no_more_requests_are_sent_than_may_be_unanswered() -> None:
-    unanswered = PendingRequests(most=1)
-    unanswered.ask(request(0))
-    assert not unanswered.room
-    unanswered.send()
-    assert not unanswered.room
-    unanswered.answered(answers(0, 1))
-    assert unanswered.room
+    pending = PendingRequests(max_size=1)
+    pending.append(request(0))
+    assert not pending.has_room
+    pending.next_unsent()
+    assert not pending.has_room
+    pending.remove(answers(0, 1))
+    assert pending.has_room
 
 
-def pauses(progress: Progress, *, spread: float, every: float = 0) -> list[float]:
+def pauses(failures: Failures, *, spread: float, every: float = 0) -> list[float]:
     """Break until it is given up, each time `every` seconds after the pause."""
     found: list[float] = []
     now = 100.0
     while True:
-        progress = broken_at(progress, now)
-        waits = pause(progress, PATIENT, now, None, spread)
+        failures = add_failure(failures, now)
+        waits = retry_pause(failures, PATIENT, now, None, spread)
         if waits is None:
             return found
         found.append(waits)
@@ -112,27 +112,27 @@ def pauses(progress: Progress, *, spread: float, every: float = 0) -> list[float
 
 
 def test_pauses_grow_to_two_seconds_within_the_time_limit() -> None:
-    found = pauses(GOING_WELL, spread=1)
+    found = pauses(NO_FAILURES, spread=1)
     assert found[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
     assert 58 <= sum(found) <= 60
 
 
 def test_many_streams_resume_at_different_times() -> None:
-    assert pauses(GOING_WELL, spread=0)[:4] == [0.05, 0.1, 0.2, 0.4]
+    assert pauses(NO_FAILURES, spread=0)[:4] == [0.05, 0.1, 0.2, 0.4]
 
 
 def test_slow_breaks_are_limited_by_time_and_fast_ones_by_count() -> None:
-    assert len(pauses(GOING_WELL, spread=1, every=25)) == 3
-    assert len(pauses(GOING_WELL, spread=0)) == PATIENT.breaks
+    assert len(pauses(NO_FAILURES, spread=1, every=25)) == 3
+    assert len(pauses(NO_FAILURES, spread=0)) == PATIENT.breaks
 
 
 def test_a_stream_without_any_answer_is_attempted_four_times() -> None:
-    assert len(pauses(Progress(), spread=1)) == 3
+    assert len(pauses(Failures(), spread=1)) == 3
 
 
 @pytest.mark.parametrize(("told", "expected"), [(0.0, 0.0), (7.5, 7.5), (60.0, 60.0), (60.1, None), (math.inf, None)])
 def test_a_pushback_is_followed_unless_it_exceeds_the_time_limit(told: float, expected: float | None) -> None:
-    assert pause(broken_at(GOING_WELL, 5), PATIENT, 5, told, 0.5) == expected
+    assert retry_pause(add_failure(NO_FAILURES, 5), PATIENT, 5, told, 0.5) == expected
 
 
 @given(
@@ -144,17 +144,17 @@ def test_a_pushback_is_followed_unless_it_exceeds_the_time_limit(told: float, ex
 def test_a_pause_never_ends_after_the_time_limit(
     breaks: int, seconds: float, told: float | None, spread: float
 ) -> None:
-    waits = pause(Progress(answered=True, breaks=breaks), PATIENT, seconds, told, spread)
+    waits = retry_pause(Failures(answered=True, count=breaks), PATIENT, seconds, told, spread)
     assert waits is None or (waits >= 0 and seconds + waits <= PATIENT.seconds and breaks <= PATIENT.breaks)
 
 
 def test_a_zero_time_limit_prevents_resuming() -> None:
-    assert pause(broken_at(GOING_WELL, 5), StreamRetryPolicy(seconds=0), 5, None, 0.5) is None
-    assert pause(broken_at(GOING_WELL, 5), StreamRetryPolicy(breaks=0), 5, None, 0.5) is None
+    assert retry_pause(add_failure(NO_FAILURES, 5), StreamRetryPolicy(seconds=0), 5, None, 0.5) is None
+    assert retry_pause(add_failure(NO_FAILURES, 5), StreamRetryPolicy(breaks=0), 5, None, 0.5) is None
 
 
 def test_an_error_that_is_no_call_has_no_code_and_is_not_resumed() -> None:
     error = grpc.RpcError("odd")
-    resuming = StreamSession(persistence=PATIENT, unanswered=PendingRequests(most=1))
+    session = StreamSession(policy=PATIENT, pending=PendingRequests(max_size=1))
     with pytest.raises(grpc.RpcError, match="odd"):
-        resuming.pause_after(error, 0, 0)
+        session.on_failure(error, 0, 0)

@@ -1,4 +1,4 @@
-"""A thin client of Ondeck: typed answers, deadlines, retries where they are safe.
+"""The Python client of Ondeck: typed responses, deadlines, retries of idempotent rpcs.
 
 >>> from ondeck_client import BattedBall, Client, Side
 >>> with Client("127.0.0.1:50051") as ondeck:
@@ -29,9 +29,9 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamAnswer,
 )
 from ondeck_client.aio import AsyncClient
+from ondeck_client.channel import tls
 from ondeck_client.client import Client
 from ondeck_client.errors import correlation_id_of, reason_of, retry_delay_of, violations_of
-from ondeck_client.security import tls
 from ondeck_client.stream_retry import IncompleteStreamError, OutOfOrderError, StreamRetryPolicy
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The client for programs on asyncio: the same methods, awaited."""
+"""The client for asyncio."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
@@ -19,20 +19,33 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
-from ondeck_client.aio_streaming import AsyncStream, Call
+from ondeck_client.aio_streaming import AsyncStream, AsyncStreamCall
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, CallDefaults, ChannelOptions, channel_options
-from ondeck_client.requests import Asked, Columns, Instance, Question
-from ondeck_client.stream_retry import StreamRetryPolicy, resuming
+from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
+from ondeck_client.stream_retry import StreamRetryPolicy, new_session
 
 
 class AsyncClient:
-    """A connection to Ondeck for one event loop; as `ondeck_client.Client`, which describes the arguments.
+    """A connection to Ondeck for one event loop.
+
+    A failed call raises `grpc.RpcError`; `reason_of` and `violations_of` read its details.
 
     >>> async with AsyncClient("127.0.0.1:50051") as ondeck:
-    ...     prediction = await ondeck.predict("batted_ball", BattedBall(launch_speed=108, launch_angle=27))
+    ...     pitch = Pitch(plate_x=0, plate_z=2.5, sz_top=3.4, sz_bot=1.6)
+    ...     prediction = await ondeck.predict("called_strike", pitch)
+
+    Args:
+        target: gRPC target of the server, for example `127.0.0.1:50051` or `dns:///ondeck.example:50051`.
+        credentials: TLS credentials, for example `tls(ca="ca.pem")`; None: plaintext.
+        timeout: default deadline of a call, in seconds.
+        wait_for_ready: whether a call waits, until its deadline, for a server that cannot be reached yet.
+        health: service name whose health a replica must report as SERVING to get calls, for example
+            `models/batted_ball`; "", the default: the whole server; None: health is not checked.
+        max_message_bytes: maximum size of a message in either direction; the server has its own limit.
+        options: further gRPC channel options; they override those of the client.
     """
 
-    def __init__(  # noqa: PLR0913  a connection has this many sides, all but one named
+    def __init__(  # noqa: PLR0913  keyword-only options of a connection
         self,
         target: str,
         *,
@@ -43,16 +56,16 @@ class AsyncClient:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        chosen = channel_options(max_message_bytes, health, options)
+        merged = channel_options(max_message_bytes, health, options)
         self._channel = (
-            grpc.aio.insecure_channel(target, chosen)
+            grpc.aio.insecure_channel(target, merged)
             if credentials is None
-            else grpc.aio.secure_channel(target, credentials, chosen)
+            else grpc.aio.secure_channel(target, credentials, merged)
         )
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
         self._players = PlayerServiceStub(self._channel)
-        self._manner = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
+        self._defaults = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
 
     async def predict(
         self,
@@ -61,13 +74,22 @@ class AsyncClient:
         *,
         version: int | None = None,
         alias: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  gRPC carries it to the server as the deadline
+        timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
     ) -> Prediction:
-        """Ask a model about one instance."""
-        request = requests.predict_request(requests.model_spec(model, version, alias), instance)
-        return (await self._predictions.Predict(request, **self._manner.of_call(timeout))).prediction
+        """Return the prediction for one instance.
 
-    async def explain(  # noqa: PLR0913  as predict, and one word more
+        Args:
+            model: name of the model, for example `batted_ball`.
+            instance: a `Pitch` or a `BattedBall`, as the task of the model requires.
+            version: version number; default: the version in production.
+            alias: alias of the version, for example `candidate`, instead of its number.
+            timeout: deadline of the call, in seconds.
+        """
+        request = requests.predict_request(requests.model_spec(model, version, alias), instance)
+        response = await self._predictions.Predict(request, **self._defaults.of_call(timeout))
+        return response.prediction
+
+    async def explain(  # noqa: PLR0913  the arguments of predict, and the outcome
         self,
         model: str,
         instance: Instance,
@@ -75,11 +97,14 @@ class AsyncClient:
         outcome: str = "",
         version: int | None = None,
         alias: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  gRPC carries it to the server as the deadline
+        timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
     ) -> ExplainResponse:
-        """Ask a model how far each field of one instance moved the probability of an outcome from its base rate."""
+        """Return how far each field of an instance moves the probability of an outcome from its base rate.
+
+        `outcome` is the outcome to explain; default: the most likely one. The other arguments are those of `predict`.
+        """
         request = requests.explain_request(requests.model_spec(model, version, alias), instance, outcome)
-        return await self._predictions.Explain(request, **self._manner.of_call(timeout))
+        return await self._predictions.Explain(request, **self._defaults.of_call(timeout))
 
     async def batch_predict(
         self,
@@ -88,33 +113,45 @@ class AsyncClient:
         *,
         version: int | None = None,
         alias: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  gRPC carries it to the server as the deadline
+        timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
     ) -> BatchPredictResponse:
-        """Ask a model about many instances at once; probabilities come row-major."""
-        request = requests.batch_request(requests.model_spec(model, version, alias), columns)
-        return await self._predictions.BatchPredict(request, **self._manner.of_call(timeout))
+        """Return the predictions for many instances, given as columns; one invalid row fails the call.
 
-    def stream(  # noqa: PLR0913  as predict, and one word more
+        Probabilities are row-major: row r, outcome k is at `r * len(outcomes) + k`.
+        """
+        request = requests.batch_request(requests.model_spec(model, version, alias), columns)
+        return await self._predictions.BatchPredict(request, **self._defaults.of_call(timeout))
+
+    def stream(  # noqa: PLR0913  the arguments of predict, and the retry policy
         self,
         model: str,
-        instances: Iterable[Asked] | AsyncIterable[Asked],
+        instances: Iterable[StreamItem] | AsyncIterable[StreamItem],
         *,
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
-        persistence: StreamRetryPolicy | None = None,
+        retry_policy: StreamRetryPolicy | None = None,
     ) -> AsyncGenerator[StreamAnswer, None]:
-        """Ask about instances as they come, each with an id of yours; answers come in their order.
+        """Yield an answer for each instance, in order; every instance comes with an id of the caller's choice.
 
-        All is as `ondeck_client.Client.stream` says, but that `instances` may be an asynchronous iterable, which a
-        task of its own reads. To leave early, `aclose` the generator: Python itself does so only when it gets to it.
+        An instance that is rejected gets an `error` instead of a `prediction`, and the stream continues. It ends after
+        the last instance, or when the generator is closed; close it with `aclose` to end early, because Python closes
+        it only when it is collected. `instances` may be an asynchronous iterable; a separate task iterates it. An
+        exception that `instances` raises is raised here, after the answers to all earlier instances. `timeout` is the
+        deadline of the whole stream; None, the default: no deadline.
+
+        If the call fails with UNAVAILABLE (the server stops, restarts or is lost), another call is opened and sends
+        all instances that have no answer again: each instance gets exactly one answer, in order. `retry_policy` limits
+        how long that is tried before the last error is raised, and how many instances may have no answer; no more
+        instances are read until there is room.
         """
-        asked = requests.stream_requests(requests.model_spec(model, version, alias), instances)
-        return AsyncStream(self._open, asked, resuming(persistence), timeout).answers()
+        stream = requests.stream_requests(requests.model_spec(model, version, alias), instances)
+        return AsyncStream(self._open_stream, stream, new_session(retry_policy), timeout).answers()
 
-    async def models(self, *, timeout: float | None = None) -> list[Model]:  # noqa: ASYNC109  as above
-        """List every version of every model."""
-        return list((await self._models.ListModels(ListModelsRequest(), **self._manner.of_call(timeout))).models)
+    async def models(self, *, timeout: float | None = None) -> list[Model]:  # noqa: ASYNC109  the deadline of the call
+        """Return every version of every model."""
+        response = await self._models.ListModels(ListModelsRequest(), **self._defaults.of_call(timeout))
+        return list(response.models)
 
     async def model(
         self,
@@ -122,28 +159,39 @@ class AsyncClient:
         *,
         version: int | None = None,
         alias: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  as above
+        timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
     ) -> Model:
-        """Tell about one version."""
+        """Return one version: its inputs and outputs, its training data and its evaluation."""
         request = requests.get_request(requests.model_spec(model, version, alias))
-        return (await self._models.GetModel(request, **self._manner.of_call(timeout))).model
+        response = await self._models.GetModel(request, **self._defaults.of_call(timeout))
+        return response.model
 
     async def resolve(
         self,
-        questions: Iterable[Question],
+        references: Iterable[PlayerReference],
         *,
-        timeout: float | None = None,  # noqa: ASYNC109  as above
+        timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
     ) -> list[PlayerResolution]:
-        """Ask who is meant by names and ids; answers come in their order."""
-        request = requests.resolve_request(questions)
-        return list((await self._players.ResolvePlayers(request, **self._manner.of_call(timeout))).resolutions)
+        """Resolve names and ids of players, at most 10,000 in a call; resolutions are in the order of the references.
 
-    async def player(self, player_id: int, *, timeout: float | None = None) -> GetPlayerResponse:  # noqa: ASYNC109  as above
-        """Tell about one player, by his MLBAM id."""
-        return await self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._manner.of_call(timeout))
+        A reference is a `PlayerName`, a `PlayerId`, or a str, which is a name. A resolution has one of `found`,
+        `ambiguous` and `missing`.
+        """
+        request = requests.resolve_request(references)
+        response = await self._players.ResolvePlayers(request, **self._defaults.of_call(timeout))
+        return list(response.resolutions)
+
+    async def player(
+        self,
+        player_id: int,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+    ) -> GetPlayerResponse:
+        """Return the player with an MLBAM id, and their ids in other systems."""
+        return await self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._defaults.of_call(timeout))
 
     async def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         await self._channel.close()
 
     async def __aenter__(self) -> Self:
@@ -154,5 +202,5 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    def _open(self, asked: AsyncIterator[StreamPredictRequest], left: float | None) -> Call:
-        return self._predictions.StreamPredict(asked, **self._manner.of_stream(left))
+    def _open_stream(self, stream: AsyncIterator[StreamPredictRequest], timeout: float | None) -> AsyncStreamCall:
+        return self._predictions.StreamPredict(stream, **self._defaults.of_stream(timeout))

@@ -1,4 +1,4 @@
-"""One stream, for programs on asyncio: a task reads what is asked, gRPC's sends it, the caller's hears answers."""
+"""A stream for asyncio: one task reads instances, a task of gRPC sends requests, the caller's task receives answers."""
 
 import asyncio
 import random
@@ -12,125 +12,122 @@ from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest,
 from ondeck_client.stream_retry import IncompleteStreamError, StreamSession
 
 
-class Call(Protocol):
-    """A call of gRPC's, as far as it is used here."""
+class AsyncStreamCall(Protocol):
+    """The part of a gRPC call that is used here."""
 
     def __aiter__(self) -> AsyncIterator[StreamPredictResponse]: ...
 
     def cancel(self) -> object:
-        """End it."""
+        """Cancel the call."""
 
 
-Open = Callable[[AsyncIterator[StreamPredictRequest], float | None], Call]
+OpenCall = Callable[[AsyncIterator[StreamPredictRequest], float | None], AsyncStreamCall]
 Requests = Iterable[StreamPredictRequest] | AsyncIterable[StreamPredictRequest]
 
 
 class AsyncStream:
-    """A stream that outlives its calls, as `ondeck_client.streaming.Stream`.
+    """A stream that may take several calls, as `ondeck_client.streaming.Stream`.
 
-    The caller's iterable is read by a task of its own: gRPC cancels the one that sends when its call breaks, and that
-    would end the iterable with it.
+    A task of its own reads the caller's iterable: gRPC cancels the task that sends when its call fails, and that would
+    end the iterable, too.
     """
 
-    def __init__(self, open_call: Open, requests: Requests, resuming: StreamSession, timeout: float | None) -> None:
-        self._open = open_call
+    def __init__(self, open_call: OpenCall, requests: Requests, session: StreamSession, timeout: float | None) -> None:
+        self._open_call = open_call
         self._requests = requests
-        self._resuming = resuming
-        self._unanswered = resuming.unanswered
+        self._session = session
+        self._pending = session.pending
         self._timeout = timeout
-        self._until: float | None = None
+        self._deadline: float | None = None
         self._changed = asyncio.Event()
-        self._number = 0
+        self._call_number = 0
         self._error: BaseException | None = None
 
     async def answers(self) -> AsyncGenerator[StreamAnswer, None]:
-        """Give the answers; raise what the caller's own iterable raised after the answers to what it gave before."""
-        self._until = None if self._timeout is None else time.monotonic() + self._timeout
-        reading = asyncio.create_task(self._read())
+        """Yield the answers; then raise the exception of the caller's iterable, if there was one."""
+        self._deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        reader = asyncio.create_task(self._read_all())
         try:
             while await self._has_work():
-                call = self._open(self._of_call(self._number), self._left())
+                call = self._open_call(self._requests_of(self._call_number), self._seconds_left())
                 try:
                     responses = aiter(call)
-                    while (heard := await self._hear(responses)) is not None:
-                        for answer in heard:
+                    while (answers := await self._receive(responses)) is not None:
+                        for answer in answers:
                             yield answer
                 finally:
-                    self._retire()
+                    self._end_call()
                     call.cancel()
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            reader.cancel()
+            await asyncio.wait([reader])
         if self._error is not None:
             raise self._error
 
     async def _has_work(self) -> bool:
-        """Wait, with no call open, until there is something to send, or no more time."""
+        """Wait, without a call, for something to send or for the deadline; False: all instances are answered."""
         try:
-            async with asyncio.timeout(self._left()):
-                await self._wait_until(lambda: bool(self._unanswered) or self._unanswered.ended)
+            async with asyncio.timeout(self._seconds_left()):
+                await self._wait_until(lambda: bool(self._pending) or self._pending.ended)
         except TimeoutError:
             return True
-        return not self._unanswered.done
+        return not self._pending.is_done
 
-    async def _hear(self, responses: AsyncIterator[StreamPredictResponse]) -> Sequence[StreamAnswer] | None:
-        """Wait for answers; None: the call is over, and another may be opened now."""
-        broken: grpc.RpcError = IncompleteStreamError("the server ended the stream without answering all of it")
+    async def _receive(self, responses: AsyncIterator[StreamPredictResponse]) -> Sequence[StreamAnswer] | None:
+        """Wait for answers; None: the call has ended, and the pause before the next one is over."""
+        failure: grpc.RpcError = IncompleteStreamError("the server ended the stream before it answered every instance")
         try:
             if (response := await anext(responses, None)) is not None:
-                return self._heard(response.answers)
+                if self._session.on_answers(response.answers):
+                    self._changed.set()
+                return response.answers
         except grpc.RpcError as error:
-            broken = error
-        self._retire()
-        waits = self._resuming.pause_after(broken, time.monotonic(), random.random())  # noqa: S311  no secret
-        left = self._left()
-        await asyncio.sleep(waits if left is None else min(waits, left))
+            failure = error
+        self._end_call()
+        pause = self._session.on_failure(failure, time.monotonic(), random.random())  # noqa: S311  no secret
+        left = self._seconds_left()
+        await asyncio.sleep(pause if left is None else min(pause, left))
         return None
 
-    def _heard(self, answers: Sequence[StreamAnswer]) -> Sequence[StreamAnswer]:
-        if self._resuming.heard(answers):
-            self._changed.set()
-        return answers
-
-    def _retire(self) -> None:
-        """Tell the task that sends for the call that it is over."""
-        self._number += 1
+    def _end_call(self) -> None:
+        """Stop the task that sends requests of the current call."""
+        self._call_number += 1
         self._changed.set()
 
-    async def _of_call(self, number: int) -> AsyncIterator[StreamPredictRequest]:
-        """Give the requests of a call, until it is over or all is asked."""
-        unanswered = self._unanswered
+    async def _requests_of(self, number: int) -> AsyncIterator[StreamPredictRequest]:
+        """Yield the requests of a call until the call ends or everything is sent."""
+        pending = self._pending
         while True:
-            await self._wait_until(lambda: number != self._number or unanswered.unsent or unanswered.ended)
-            if number != self._number or not unanswered.unsent:
+            await self._wait_until(lambda: number != self._call_number or pending.has_unsent or pending.ended)
+            if number != self._call_number or not pending.has_unsent:
                 return
-            request = unanswered.send()
+            request = pending.next_unsent()
             self._changed.set()
             yield request
 
-    async def _read(self) -> None:
-        """Read what the caller asks, each when the one before is sent."""
+    async def _read_all(self) -> None:
+        """Read the caller's instances, each after the previous one is sent."""
         try:
             if isinstance(self._requests, AsyncIterable):
                 async for request in self._requests:
-                    await self._ask(request)
+                    await self._append(request)
             else:
                 for request in self._requests:
-                    await self._ask(request)
-        except BaseException as error:  # noqa: BLE001  raised again by the task that hears the answers
+                    await self._append(request)
+        except BaseException as error:  # noqa: BLE001  raised again by the task that receives the answers
             self._error = error
-        self._unanswered.ended = True
+        self._pending.ended = True
         self._changed.set()
 
-    async def _ask(self, request: StreamPredictRequest) -> None:
-        self._unanswered.ask(request)
+    async def _append(self, request: StreamPredictRequest) -> None:
+        self._pending.append(request)
         self._changed.set()
-        await self._wait_until(lambda: self._unanswered.room and not self._unanswered.unsent)
+        await self._wait_until(lambda: self._pending.has_room and not self._pending.has_unsent)
 
-    async def _wait_until(self, true: Callable[[], bool]) -> None:
-        while not true():
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
             self._changed.clear()
             await self._changed.wait()
 
-    def _left(self) -> float | None:
-        return None if self._until is None else max(0.0, self._until - time.monotonic())
+    def _seconds_left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())

@@ -1,36 +1,39 @@
-"""How the clients connect and call: retries where they are safe, deadlines always, connections kept and spread."""
+"""Channels and call options of both clients: retries of idempotent rpcs, deadlines, keepalive, load balancing, TLS."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypedDict
+
+import grpc
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 DEFAULT_TIMEOUT: Final = 10.0
-TRIES: Final = 4
+MAX_ATTEMPTS: Final = 4
 
 ChannelOptions = Sequence[tuple[str, Any]]
 
-# Each rpc is named: one that is added later, and may change something, is not repeated until somebody says that it may
-# be. StreamPredict is not here: a stream opens itself again.
-REPEATABLE: Final = {
+# Each rpc is listed by name: a new rpc, which may not be idempotent, is not retried until it is added here.
+# StreamPredict is absent: the stream itself opens another call.
+RETRYABLE: Final = {
     "ondeck.v1.PredictionService": ("Predict", "BatchPredict", "Explain"),
     "ondeck.v1.ModelService": ("ListModels", "GetModel", "ListAliasChanges"),
     "ondeck.v1.PlayerService": ("ResolvePlayers", "GetPlayer", "SearchPlayers"),
 }
 
-# Only UNAVAILABLE is retried, because only then has the server, or the way to it, said that another try may succeed.
-# When most tries fail, throttling stops the rest.
+# Only UNAVAILABLE is retried: it alone states that another attempt may succeed. Throttling stops retries while most
+# attempts fail.
 _SERVICE_CONFIG: Final[dict[str, Any]] = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     "methodConfig": [
         {
             "name": [
-                {"service": service, "method": method} for service, methods in REPEATABLE.items() for method in methods
+                {"service": service, "method": method} for service, methods in RETRYABLE.items() for method in methods
             ],
             "retryPolicy": {
-                "maxAttempts": TRIES,
+                "maxAttempts": MAX_ATTEMPTS,
                 "initialBackoff": "0.1s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2,
@@ -42,23 +45,23 @@ _SERVICE_CONFIG: Final[dict[str, Any]] = {
 
 _CONNECTION: Final = (
     ("grpc.enable_retries", 1),
-    ("grpc.keepalive_time_ms", 300_000),  # gRPC servers end connections that ping more often, unless told otherwise
+    ("grpc.keepalive_time_ms", 300_000),  # by default, gRPC servers close connections that ping more often
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 3_000),
-    ("grpc.min_reconnect_backoff_ms", 5_000),  # in spite of its name: how long one attempt to connect may take
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # despite its name, the timeout of one connection attempt
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
 )
 
 
 def service_config(health: str | None) -> str:
-    """Write the service config; `health` names the health that a replica must have to be asked, None: any may be."""
+    """Return the service config as JSON; replicas must be healthy under the name `health`, None: no health check."""
     checked = {} if health is None else {"healthCheckConfig": {"serviceName": health}}
     return json.dumps(_SERVICE_CONFIG | checked)
 
 
 def channel_options(max_message_bytes: int, health: str | None, extra: ChannelOptions) -> list[tuple[str, Any]]:
-    """List the channel options of both clients; `extra` comes last, and so wins."""
+    """Return the channel options of both clients; `extra` comes last, and so takes precedence."""
     return [
         ("grpc.service_config", service_config(health)),
         *_CONNECTION,
@@ -68,8 +71,28 @@ def channel_options(max_message_bytes: int, health: str | None, extra: ChannelOp
     ]
 
 
-class CallWords(TypedDict):
-    """What gRPC is told with each call."""
+def tls(
+    ca: Path | str | None = None, certificate: Path | str | None = None, key: Path | str | None = None
+) -> grpc.ChannelCredentials:
+    """Return TLS credentials from PEM files.
+
+    Args:
+        ca: CA certificates that verify the server's certificate; None: the default ones of gRPC.
+        certificate: client certificate chain, for a server that requires one.
+        key: private key of the client certificate, without a password.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a certificate without its key, or a key without its certificate.
+    """
+    if (certificate is None) != (key is None):
+        raise ValueError("a certificate needs its key, and a key its certificate")
+    contents = [None if path is None else Path(path).read_bytes() for path in (ca, key, certificate)]
+    return grpc.ssl_channel_credentials(*contents)
+
+
+class CallOptions(TypedDict):
+    """Keyword arguments of each gRPC call."""
 
     timeout: float | None
     wait_for_ready: bool
@@ -77,18 +100,18 @@ class CallWords(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class CallDefaults:
-    """How a client calls unless a call says otherwise; seconds."""
+    """Options of calls that do not override them; `timeout` in seconds."""
 
     timeout: float
     wait_for_ready: bool
 
-    def of_call(self, timeout: float | None) -> CallWords:
-        """Words for a call with one answer: it always has a deadline."""
-        return CallWords(
+    def of_call(self, timeout: float | None) -> CallOptions:
+        """Return the options of a unary call: it always has a deadline."""
+        return CallOptions(
             timeout=self.timeout if timeout is None else timeout,
             wait_for_ready=self.wait_for_ready,
         )
 
-    def of_stream(self, timeout: float | None) -> CallWords:
-        """Words for a stream: it has a deadline only where the caller gives one."""
-        return CallWords(timeout=timeout, wait_for_ready=self.wait_for_ready)
+    def of_stream(self, timeout: float | None) -> CallOptions:
+        """Return the options of a stream: it has a deadline only if the caller sets one."""
+        return CallOptions(timeout=timeout, wait_for_ready=self.wait_for_ready)

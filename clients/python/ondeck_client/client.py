@@ -1,4 +1,4 @@
-"""The client for programs with threads, or with none."""
+"""The client for threads; generated from aio.py by tools/generate.py, do not edit."""
 
 from collections.abc import Generator, Iterable, Iterator
 from types import TracebackType
@@ -20,31 +20,32 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, CallDefaults, ChannelOptions, channel_options
-from ondeck_client.requests import Asked, Columns, Instance, Question
-from ondeck_client.stream_retry import StreamRetryPolicy, resuming
-from ondeck_client.streaming import Call, Stream
+from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
+from ondeck_client.stream_retry import StreamRetryPolicy, new_session
+from ondeck_client.streaming import Stream, StreamCall
 
 
 class Client:
-    """A connection to Ondeck; safe to share among threads.
+    """A connection to Ondeck; threads may share it.
 
-    A failed call raises `grpc.RpcError`, as gRPC does; `reason_of` and `violations_of` say what it means.
+    A failed call raises `grpc.RpcError`; `reason_of` and `violations_of` read its details.
 
     >>> with Client("127.0.0.1:50051") as ondeck:
-    ...     prediction = ondeck.predict("called_strike", Pitch(plate_x=0, plate_z=2.5, sz_top=3.4, sz_bot=1.6))
+    ...     pitch = Pitch(plate_x=0, plate_z=2.5, sz_top=3.4, sz_bot=1.6)
+    ...     prediction = ondeck.predict("called_strike", pitch)
 
     Args:
-        target: where the server is, for example `127.0.0.1:50051` or `dns:///ondeck.example:50051`.
-        credentials: how to secure the connection, for example `tls(ca="ca.pem")`; None: not at all.
-        timeout: seconds that a call may take unless it says otherwise.
-        wait_for_ready: whether a call waits, within its time, for a server that is not there yet.
-        health: the health name that a replica must serve under to be asked, for example `models/batted_ball`; "", the
-            default: the whole server; None: replicas are asked whatever their health.
-        max_message_bytes: largest message sent or taken; the server has its own limit, too.
-        options: further gRPC channel options; they win over those that the client sets.
+        target: gRPC target of the server, for example `127.0.0.1:50051` or `dns:///ondeck.example:50051`.
+        credentials: TLS credentials, for example `tls(ca="ca.pem")`; None: plaintext.
+        timeout: default deadline of a call, in seconds.
+        wait_for_ready: whether a call waits, until its deadline, for a server that cannot be reached yet.
+        health: service name whose health a replica must report as SERVING to get calls, for example
+            `models/batted_ball`; "", the default: the whole server; None: health is not checked.
+        max_message_bytes: maximum size of a message in either direction; the server has its own limit.
+        options: further gRPC channel options; they override those of the client.
     """
 
-    def __init__(  # noqa: PLR0913  a connection has this many sides, all but one named
+    def __init__(  # noqa: PLR0913  keyword-only options of a connection
         self,
         target: str,
         *,
@@ -55,16 +56,16 @@ class Client:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        chosen = channel_options(max_message_bytes, health, options)
+        merged = channel_options(max_message_bytes, health, options)
         self._channel = (
-            grpc.insecure_channel(target, chosen)
+            grpc.insecure_channel(target, merged)
             if credentials is None
-            else grpc.secure_channel(target, credentials, chosen)
+            else grpc.secure_channel(target, credentials, merged)
         )
         self._predictions = PredictionServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
         self._players = PlayerServiceStub(self._channel)
-        self._manner = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
+        self._defaults = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
 
     def predict(
         self,
@@ -75,19 +76,20 @@ class Client:
         alias: str | None = None,
         timeout: float | None = None,
     ) -> Prediction:
-        """Ask a model about one instance.
+        """Return the prediction for one instance.
 
         Args:
             model: name of the model, for example `batted_ball`.
-            instance: what its task takes: a `Pitch` or a `BattedBall`.
-            version: number of the version to ask; default: the one in production.
-            alias: another name of the version to ask, for example `candidate`.
-            timeout: seconds that the call may take.
+            instance: a `Pitch` or a `BattedBall`, as the task of the model requires.
+            version: version number; default: the version in production.
+            alias: alias of the version, for example `candidate`, instead of its number.
+            timeout: deadline of the call, in seconds.
         """
         request = requests.predict_request(requests.model_spec(model, version, alias), instance)
-        return self._predictions.Predict(request, **self._manner.of_call(timeout)).prediction
+        response = self._predictions.Predict(request, **self._defaults.of_call(timeout))
+        return response.prediction
 
-    def explain(  # noqa: PLR0913  as predict, and one word more
+    def explain(  # noqa: PLR0913  the arguments of predict, and the outcome
         self,
         model: str,
         instance: Instance,
@@ -97,12 +99,12 @@ class Client:
         alias: str | None = None,
         timeout: float | None = None,
     ) -> ExplainResponse:
-        """Ask a model how far each field of one instance moved the probability of an outcome from its base rate.
+        """Return how far each field of an instance moves the probability of an outcome from its base rate.
 
-        `outcome` is the one that is explained; default: the likeliest. The other arguments are those of `predict`.
+        `outcome` is the outcome to explain; default: the most likely one. The other arguments are those of `predict`.
         """
         request = requests.explain_request(requests.model_spec(model, version, alias), instance, outcome)
-        return self._predictions.Explain(request, **self._manner.of_call(timeout))
+        return self._predictions.Explain(request, **self._defaults.of_call(timeout))
 
     def batch_predict(
         self,
@@ -113,64 +115,82 @@ class Client:
         alias: str | None = None,
         timeout: float | None = None,
     ) -> BatchPredictResponse:
-        """Ask a model about many instances at once, given as columns; all rows are answered, or none.
+        """Return the predictions for many instances, given as columns; one invalid row fails the call.
 
-        Probabilities come row-major: that of row r and outcome k stands at `r * len(outcomes) + k`.
+        Probabilities are row-major: row r, outcome k is at `r * len(outcomes) + k`.
         """
         request = requests.batch_request(requests.model_spec(model, version, alias), columns)
-        return self._predictions.BatchPredict(request, **self._manner.of_call(timeout))
+        return self._predictions.BatchPredict(request, **self._defaults.of_call(timeout))
 
-    def stream(  # noqa: PLR0913  as predict, and one word more
+    def stream(  # noqa: PLR0913  the arguments of predict, and the retry policy
         self,
         model: str,
-        instances: Iterable[Asked],
+        instances: Iterable[StreamItem],
         *,
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
-        persistence: StreamRetryPolicy | None = None,
+        retry_policy: StreamRetryPolicy | None = None,
     ) -> Generator[StreamAnswer, None, None]:
-        """Ask about instances as they come, each with an id of yours; answers come in their order.
+        """Yield an answer for each instance, in order; every instance comes with an id of the caller's choice.
 
-        An instance that cannot be answered has an `error` instead of a `prediction`, and the stream goes on. It ends
-        with the instances, or when the generator is closed. `instances` is iterated in another thread; what it raises
-        is raised here, after the answers to what it gave before. `timeout` is for the whole stream; None, the
-        default, lets it go on for ever.
+        An instance that is rejected gets an `error` instead of a `prediction`, and the stream continues. It ends after
+        the last instance, or when the generator is closed. Another thread iterates `instances`; an exception that it
+        raises is raised here, after the answers to all earlier instances. `timeout` is the deadline of the whole
+        stream; None, the default: no deadline.
 
-        When the call breaks with UNAVAILABLE (a server that stops, restarts or is lost), another is opened, and what
-        has no answer is asked again: each instance is answered once, in its order. `persistence` says for how long
-        that is tried before the last error is raised, and how many instances may be without an answer; more are not
-        read before.
+        If the call fails with UNAVAILABLE (the server stops, restarts or is lost), another call is opened and sends
+        all instances that have no answer again: each instance gets exactly one answer, in order. `retry_policy` limits
+        how long that is tried before the last error is raised, and how many instances may have no answer; no more
+        instances are read until there is room.
         """
-        asked = requests.stream_requests(requests.model_spec(model, version, alias), instances)
-        return Stream(self._open, asked, resuming(persistence), timeout).answers()
+        stream = requests.stream_requests(requests.model_spec(model, version, alias), instances)
+        return Stream(self._open_stream, stream, new_session(retry_policy), timeout).answers()
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
-        """List every version of every model."""
-        return list(self._models.ListModels(ListModelsRequest(), **self._manner.of_call(timeout)).models)
+        """Return every version of every model."""
+        response = self._models.ListModels(ListModelsRequest(), **self._defaults.of_call(timeout))
+        return list(response.models)
 
     def model(
-        self, model: str, *, version: int | None = None, alias: str | None = None, timeout: float | None = None
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        alias: str | None = None,
+        timeout: float | None = None,
     ) -> Model:
-        """Tell about one version: what it takes and gives, what it learned from, how it was judged."""
+        """Return one version: its inputs and outputs, its training data and its evaluation."""
         request = requests.get_request(requests.model_spec(model, version, alias))
-        return self._models.GetModel(request, **self._manner.of_call(timeout)).model
+        response = self._models.GetModel(request, **self._defaults.of_call(timeout))
+        return response.model
 
-    def resolve(self, questions: Iterable[Question], *, timeout: float | None = None) -> list[PlayerResolution]:
-        """Ask who is meant by names and ids, at most 10,000; answers come in their order.
+    def resolve(
+        self,
+        references: Iterable[PlayerReference],
+        *,
+        timeout: float | None = None,
+    ) -> list[PlayerResolution]:
+        """Resolve names and ids of players, at most 10,000 in a call; resolutions are in the order of the references.
 
-        A question is a `PlayerName`, a `PlayerId`, or a text, which is a name. Its answer has one of `found`,
+        A reference is a `PlayerName`, a `PlayerId`, or a str, which is a name. A resolution has one of `found`,
         `ambiguous` and `missing`.
         """
-        request = requests.resolve_request(questions)
-        return list(self._players.ResolvePlayers(request, **self._manner.of_call(timeout)).resolutions)
+        request = requests.resolve_request(references)
+        response = self._players.ResolvePlayers(request, **self._defaults.of_call(timeout))
+        return list(response.resolutions)
 
-    def player(self, player_id: int, *, timeout: float | None = None) -> GetPlayerResponse:
-        """Tell about one player, by his MLBAM id, and his ids in other systems."""
-        return self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._manner.of_call(timeout))
+    def player(
+        self,
+        player_id: int,
+        *,
+        timeout: float | None = None,
+    ) -> GetPlayerResponse:
+        """Return the player with an MLBAM id, and their ids in other systems."""
+        return self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._defaults.of_call(timeout))
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -181,5 +201,5 @@ class Client:
     ) -> None:
         self.close()
 
-    def _open(self, asked: Iterator[StreamPredictRequest], left: float | None) -> Call:
-        return self._predictions.StreamPredict(asked, **self._manner.of_stream(left))
+    def _open_stream(self, stream: Iterator[StreamPredictRequest], timeout: float | None) -> StreamCall:
+        return self._predictions.StreamPredict(stream, **self._defaults.of_stream(timeout))

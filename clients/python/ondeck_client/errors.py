@@ -1,10 +1,10 @@
-"""What a failed call tells a program: the reason to branch on, the fields at fault, the id to look for in the log.
+"""Details of a failed call: the reason to branch on, the invalid fields, and the id of the call in the server's log.
 
 >>> try:
 ...     ondeck.predict("batted_ball", BattedBall(launch_speed=108))
-... except grpc.RpcError as failed:
-...     if reason_of(failed) == ErrorReason.ERROR_REASON_INVALID_FIELD:
-...         fields = [violation.field for violation in violations_of(failed)]
+... except grpc.RpcError as error:
+...     if reason_of(error) == ErrorReason.ERROR_REASON_INVALID_FIELD:
+...         fields = [violation.field for violation in violations_of(error)]
 """
 
 import math
@@ -27,10 +27,10 @@ _PREFIX: Final = "ERROR_REASON_"
 
 
 def reason_of(error: grpc.RpcError) -> "ErrorReason.ValueType":
-    """Tell why a call failed.
+    """Return the reason of a failed call.
 
-    ERROR_REASON_UNSPECIFIED where no Ondeck server said so (no connection, say), or where a newer server gave a
-    reason that this client does not know.
+    ERROR_REASON_UNSPECIFIED if the error has none (for example, if there is no connection), or one of a newer server
+    that this client does not know.
     """
     info = ErrorInfo()
     for detail in _status(error).details:
@@ -40,7 +40,7 @@ def reason_of(error: grpc.RpcError) -> "ErrorReason.ValueType":
 
 
 def violations_of(error: grpc.RpcError) -> list[FieldViolation]:
-    """Tell which fields of the request could not be taken, and what would be right."""
+    """Return the invalid fields of the request, each with a description of valid values."""
     bad = BadRequest()
     return [
         FieldViolation(field=each.field, description=each.description)
@@ -51,13 +51,13 @@ def violations_of(error: grpc.RpcError) -> list[FieldViolation]:
 
 
 def correlation_id_of(error: grpc.RpcError) -> str:
-    """Tell the id under which the server's log has the call; empty where no server was reached."""
+    """Return the correlation id of the call in the server's log; empty if the call reached no server."""
     value = _trailing(error).get(_CORRELATION, "")
     return value if isinstance(value, str) else value.decode()
 
 
 def retry_delay_of(error: grpc.RpcError) -> float | None:
-    """Tell how many seconds the server asks to wait before another try; infinity: not to try again; None: nothing."""
+    """Return the seconds that the server requests before a retry; infinity: no retry; None: it requests nothing."""
     if (pushed := _trailing(error).get(_PUSHBACK)) is not None:
         with suppress(ValueError):
             return int(pushed) / 1000 if int(pushed) >= 0 else math.inf
@@ -70,15 +70,15 @@ def retry_delay_of(error: grpc.RpcError) -> float | None:
 
 
 def code_of(error: grpc.RpcError) -> grpc.StatusCode | None:
-    """Tell the status of a failed call; None where no call failed."""
+    """Return the status code of an error; None if the error is not that of a call."""
     return error.code() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else None
 
 
-def may_pass(error: grpc.RpcError) -> bool:
-    """Tell whether another try may succeed.
+def is_transient(error: grpc.RpcError) -> bool:
+    """Return whether a retry may succeed.
 
-    Besides UNAVAILABLE, that is what grpc.aio says, instead of the true status, of a call that ends just while it
-    sends (grpc/grpc#36066): another try will tell.
+    Besides UNAVAILABLE, this is the error that grpc.aio raises instead of the true status if a call ends while it
+    sends (grpc/grpc#36066).
     """
     if code_of(error) is grpc.StatusCode.UNAVAILABLE:
         return True
@@ -91,5 +91,5 @@ def _status(error: grpc.RpcError) -> Status:
 
 
 def _trailing(error: grpc.RpcError) -> dict[str, str | bytes]:
-    told = error.trailing_metadata() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else None
-    return dict(told or ())
+    metadata = error.trailing_metadata() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else None
+    return dict(metadata or ())

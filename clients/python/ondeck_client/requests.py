@@ -1,4 +1,4 @@
-"""Requests, built alike for both clients."""
+"""Requests of both clients."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import overload
@@ -16,18 +16,18 @@ from ondeck.v1.prediction_service_pb2 import (
 
 Instance = Pitch | BattedBall
 Columns = PitchColumns | BattedBallColumns
-Asked = tuple[str, Instance]
-Question = str | PlayerName | PlayerId
+StreamItem = tuple[str, Instance]
+PlayerReference = str | PlayerName | PlayerId
 
 
 def model_spec(model: str, version: int | None, alias: str | None) -> ModelSpec:
-    """Name a model; its version by number or by alias, or neither for the one in production.
+    """Return a model spec with a version, an alias, or neither, which selects the version in production.
 
     Raises:
         ValueError: both are given.
     """
     if version is not None and alias is not None:
-        raise ValueError("a version is named by its number or by an alias, not by both")
+        raise ValueError("version and alias exclude each other")
     if version is not None:
         return ModelSpec(name=model, version=version)
     if alias is not None:
@@ -36,60 +36,60 @@ def model_spec(model: str, version: int | None, alias: str | None) -> ModelSpec:
 
 
 def predict_request(spec: ModelSpec, instance: Instance) -> PredictRequest:
-    """Ask about one instance."""
+    """Return the request of Predict."""
     if isinstance(instance, Pitch):
         return PredictRequest(model=spec, pitch=instance)
     return PredictRequest(model=spec, batted_ball=instance)
 
 
 def explain_request(spec: ModelSpec, instance: Instance, outcome: str) -> ExplainRequest:
-    """Ask why a model says what it says of one instance."""
+    """Return the request of Explain."""
     if isinstance(instance, Pitch):
         return ExplainRequest(model=spec, pitch=instance, outcome=outcome)
     return ExplainRequest(model=spec, batted_ball=instance, outcome=outcome)
 
 
 def batch_request(spec: ModelSpec, columns: Columns) -> BatchPredictRequest:
-    """Ask about many instances."""
+    """Return the request of BatchPredict."""
     if isinstance(columns, PitchColumns):
         return BatchPredictRequest(model=spec, pitches=columns)
     return BatchPredictRequest(model=spec, batted_balls=columns)
 
 
-def stream_request(spec: ModelSpec, asked: Asked) -> StreamPredictRequest:
-    """Ask about one instance of a stream, given with its id."""
-    id_, instance = asked
+def stream_request(spec: ModelSpec, item: StreamItem) -> StreamPredictRequest:
+    """Return one request of StreamPredict, for an id and its instance."""
+    id_, instance = item
     if isinstance(instance, Pitch):
         return StreamPredictRequest(id=id_, model=spec, pitch=instance)
     return StreamPredictRequest(id=id_, model=spec, batted_ball=instance)
 
 
 def get_request(spec: ModelSpec) -> GetModelRequest:
-    """Ask about a version."""
+    """Return the request of GetModel."""
     return GetModelRequest(model=spec)
 
 
-def resolve_request(questions: Iterable[Question]) -> ResolvePlayersRequest:
-    """Ask who is meant; a text is a name."""
-    return ResolvePlayersRequest(queries=[_question(each) for each in questions])
+def resolve_request(references: Iterable[PlayerReference]) -> ResolvePlayersRequest:
+    """Return the request of ResolvePlayers; a str is a name."""
+    return ResolvePlayersRequest(queries=[_player_query(each) for each in references])
 
 
-def _question(asked: Question) -> PlayerQuery:
-    if isinstance(asked, PlayerId):
-        return PlayerQuery(id=asked)
-    return PlayerQuery(name=PlayerName(name=asked) if isinstance(asked, str) else asked)
+def _player_query(reference: PlayerReference) -> PlayerQuery:
+    if isinstance(reference, PlayerId):
+        return PlayerQuery(id=reference)
+    return PlayerQuery(name=PlayerName(name=reference) if isinstance(reference, str) else reference)
 
 
 @overload
-def stream_requests(spec: ModelSpec, instances: Iterable[Asked]) -> Iterator[StreamPredictRequest]: ...
+def stream_requests(spec: ModelSpec, instances: Iterable[StreamItem]) -> Iterator[StreamPredictRequest]: ...
 @overload
 def stream_requests(
-    spec: ModelSpec, instances: Iterable[Asked] | AsyncIterable[Asked]
+    spec: ModelSpec, instances: Iterable[StreamItem] | AsyncIterable[StreamItem]
 ) -> Iterator[StreamPredictRequest] | AsyncIterator[StreamPredictRequest]: ...
 def stream_requests(
-    spec: ModelSpec, instances: Iterable[Asked] | AsyncIterable[Asked]
+    spec: ModelSpec, instances: Iterable[StreamItem] | AsyncIterable[StreamItem]
 ) -> Iterator[StreamPredictRequest] | AsyncIterator[StreamPredictRequest]:
-    """Make a request of each instance as it comes."""
+    """Yield the request of each item of a stream; the result is asynchronous if `instances` is."""
     if isinstance(instances, AsyncIterable):
-        return (stream_request(spec, asked) async for asked in instances)
-    return (stream_request(spec, asked) for asked in instances)
+        return (stream_request(spec, item) async for item in instances)
+    return (stream_request(spec, item) for item in instances)

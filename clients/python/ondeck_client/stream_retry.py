@@ -1,6 +1,6 @@
-"""What a stream knows of itself: which instances have no answer yet, and whether it is worth opening again.
+"""The state of a stream: which instances have no answer yet, and when to open another call.
 
-Nothing here waits, sends or reads a clock; both clients act on it.
+It does not wait, send or read a clock; both clients drive it.
 """
 
 from collections import deque
@@ -11,19 +11,19 @@ from typing import Final
 import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
-from ondeck_client.channel import TRIES
-from ondeck_client.errors import may_pass, retry_delay_of
+from ondeck_client.channel import MAX_ATTEMPTS
+from ondeck_client.errors import is_transient, retry_delay_of
 
 _FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_MAX_PAUSE: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamRetryPolicy:
-    """How long a stream that breaks with UNAVAILABLE is opened again, and how much it keeps to ask again.
+    """Limits of the retries of a stream that fails with UNAVAILABLE: seconds, number of failures, instances kept.
 
-    Both limits are of troubles in a row: an answer ends them. A stream that has never had an answer is tried as often
-    as any other call.
+    `seconds` and `breaks` count consecutive failures: an answer resets them. A stream that has never had an answer is
+    attempted as often as a unary call. `unanswered` is the number of instances that may have no answer.
     """
 
     seconds: float = 60
@@ -32,134 +32,134 @@ class StreamRetryPolicy:
 
 
 class OutOfOrderError(Exception):
-    """The server answered another instance than the oldest that was sent: what listens there is no Ondeck server."""
+    """An answer does not belong to the oldest instance that was sent: the peer is no Ondeck server."""
 
 
 class IncompleteStreamError(grpc.RpcError):
-    """The server ended a stream in good order, but instances of it were not answered."""
+    """The server ended a stream with OK, but did not answer every instance."""
 
 
 @dataclass(kw_only=True)
 class PendingRequests:
-    """The instances of a stream that have no answer, oldest first, and how many of them the open call has sent."""
+    """The requests of a stream without an answer, oldest first; the open call has sent the first `_sent` of them."""
 
-    most: int
+    max_size: int
     ended: bool = False
-    _waiting: deque[StreamPredictRequest] = field(default_factory=deque)
+    _requests: deque[StreamPredictRequest] = field(default_factory=deque)
     _sent: int = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._requests)
 
     @property
-    def room(self) -> bool:
-        """Whether another instance may be asked now."""
-        return len(self._waiting) < self.most and not self.ended
+    def has_room(self) -> bool:
+        """Whether another request may be appended."""
+        return len(self._requests) < self.max_size and not self.ended
 
     @property
-    def unsent(self) -> bool:
+    def has_unsent(self) -> bool:
         """Whether the open call has something to send."""
-        return self._sent < len(self._waiting)
+        return self._sent < len(self._requests)
 
     @property
-    def done(self) -> bool:
-        """Whether all has been asked and answered."""
-        return self.ended and not self._waiting
+    def is_done(self) -> bool:
+        """Whether every request was read and answered."""
+        return self.ended and not self._requests
 
-    def ask(self, request: StreamPredictRequest) -> None:
-        """Keep an instance until it is answered."""
-        self._waiting.append(request)
+    def append(self, request: StreamPredictRequest) -> None:
+        """Keep a request until it is answered."""
+        self._requests.append(request)
 
-    def send(self) -> StreamPredictRequest:
-        """Take the oldest instance that the open call has not sent; it is kept, too."""
+    def next_unsent(self) -> StreamPredictRequest:
+        """Return the oldest request that the open call has not sent, and mark it as sent."""
         self._sent += 1
-        return self._waiting[self._sent - 1]
+        return self._requests[self._sent - 1]
 
-    def answered(self, answers: Sequence[StreamAnswer]) -> None:
-        """Let go what has its answer.
+    def remove(self, answers: Sequence[StreamAnswer]) -> None:
+        """Remove the requests that are answered.
 
         Raises:
-            OutOfOrderError: an answer is not that of the oldest instance sent.
+            OutOfOrderError: an answer does not belong to the oldest request that was sent.
         """
         for answer in answers:
-            if not self._sent or self._waiting[0].id != answer.id:
+            if not self._sent or self._requests[0].id != answer.id:
                 raise OutOfOrderError(f"an answer to {answer.id!r} was not expected")
-            self._waiting.popleft()
+            self._requests.popleft()
             self._sent -= 1
 
-    def send_again(self) -> None:
-        """Count on nothing that was sent: the call that sent it is over."""
+    def mark_unsent(self) -> None:
+        """Mark all requests as not sent: the call that sent them has ended."""
         self._sent = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Whether a stream was ever answered; how often it broke since its last answer, the first time at `since`."""
+class Failures:
+    """Whether a stream ever had an answer; the number of failures since the last one, the first at `since`."""
 
     answered: bool = False
-    breaks: int = 0
+    count: int = 0
     since: float = 0
 
 
-GOING_WELL: Final = Progress(answered=True)
+NO_FAILURES: Final = Failures(answered=True)
 
 
-def broken_at(progress: Progress, now: float) -> Progress:
-    """Count one more break; seconds of any clock."""
-    return replace(progress, breaks=progress.breaks + 1, since=progress.since if progress.breaks else now)
+def add_failure(failures: Failures, now: float) -> Failures:
+    """Count one more failure at a time in seconds, of any clock."""
+    return replace(failures, count=failures.count + 1, since=failures.since if failures.count else now)
 
 
-def pause(
-    progress: Progress, persistence: StreamRetryPolicy, now: float, told: float | None, spread: float
+def retry_pause(
+    failures: Failures, policy: StreamRetryPolicy, now: float, pushback: float | None, jitter: float
 ) -> float | None:
-    """Tell how many seconds to wait before the stream is opened again; None: give up.
+    """Return the seconds to wait before the next call; None: do not retry.
 
-    `told` is what the server said, in seconds; without it pauses grow, and `spread`, from 0 to 1, keeps many streams
-    from coming back at once.
+    `pushback` is the delay that the server requests, in seconds; without it the delay grows exponentially, and
+    `jitter`, from 0 to 1, spreads the retries of many streams.
     """
-    growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(progress.breaks - 1, 10))
-    waits = growing * (1 + spread) / 2 if told is None else told
-    tries = persistence.breaks if progress.answered else min(persistence.breaks, TRIES - 1)
-    patient = progress.breaks <= tries and now - progress.since + waits <= persistence.seconds
-    return waits if patient else None
+    backoff = min(_MAX_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures.count - 1, 10))
+    pause = backoff * (1 + jitter) / 2 if pushback is None else pushback
+    retries = policy.breaks if failures.answered else min(policy.breaks, MAX_ATTEMPTS - 1)
+    within_limits = failures.count <= retries and now - failures.since + pause <= policy.seconds
+    return pause if within_limits else None
 
 
 @dataclass(kw_only=True)
 class StreamSession:
-    """What a stream has to ask, and how it gets on."""
+    """The pending requests of a stream and its failures."""
 
-    persistence: StreamRetryPolicy
-    unanswered: PendingRequests
-    progress: Progress = field(default_factory=Progress)
+    policy: StreamRetryPolicy
+    pending: PendingRequests
+    failures: Failures = field(default_factory=Failures)
 
-    def heard(self, answers: Sequence[StreamAnswer]) -> bool:
-        """Take note of answers; tell whether half of the room is free again, so that it pays to read on."""
-        before = len(self.unanswered)
-        self.unanswered.answered(answers)
-        self.progress = GOING_WELL
-        return len(self.unanswered) <= self.unanswered.most // 2 < before
+    def on_answers(self, answers: Sequence[StreamAnswer]) -> bool:
+        """Remove answered requests; return whether the queue has just become half empty, so that reading may resume."""
+        before = len(self.pending)
+        self.pending.remove(answers)
+        self.failures = NO_FAILURES
+        return len(self.pending) <= self.pending.max_size // 2 < before
 
-    def pause_after(self, error: grpc.RpcError, now: float, spread: float) -> float:
-        """Take note that the call is over; tell how many seconds to wait before the next one is opened.
+    def on_failure(self, error: grpc.RpcError, now: float, jitter: float) -> float:
+        """Return the seconds to wait before the next call.
 
-        A call that ends while nothing is asked is no trouble: the next instance opens another.
+        A call that ends while no request is pending is no failure: the next request opens another call at once.
 
         Raises:
-            grpc.RpcError: the error itself: it is none that another try could mend, or there were too many.
+            grpc.RpcError: the error itself, if it is not transient or the policy allows no further retry.
         """
-        if not isinstance(error, IncompleteStreamError) and not may_pass(error):
+        if not isinstance(error, IncompleteStreamError) and not is_transient(error):
             raise error
-        self.unanswered.send_again()
-        if not self.unanswered:
+        self.pending.mark_unsent()
+        if not self.pending:
             return 0
-        self.progress = broken_at(self.progress, now)
-        waits = pause(self.progress, self.persistence, now, retry_delay_of(error), spread)
-        if waits is None:
+        self.failures = add_failure(self.failures, now)
+        pause = retry_pause(self.failures, self.policy, now, retry_delay_of(error), jitter)
+        if pause is None:
             raise error
-        return waits
+        return pause
 
 
-def resuming(persistence: StreamRetryPolicy | None) -> StreamSession:
-    """Begin a stream; None: persist as is usual."""
-    chosen = persistence or StreamRetryPolicy()
-    return StreamSession(persistence=chosen, unanswered=PendingRequests(most=chosen.unanswered))
+def new_session(policy: StreamRetryPolicy | None) -> StreamSession:
+    """Return the state of a new stream; None: the default policy."""
+    policy = policy or StreamRetryPolicy()
+    return StreamSession(policy=policy, pending=PendingRequests(max_size=policy.unanswered))
