@@ -71,7 +71,7 @@ def connect(server: ServerAddress) -> Iterator[Client]:
         ServerCallError: a call in the block failed, or the TLS files are unusable.
     """
     target = server.target or default_target()
-    # A server that is not healthy is called, too: its own error says more than "no healthy replica".
+    # Health is not checked: the error of an unhealthy server explains more than "no healthy replica".
     with Client(target, credentials=credentials_for(server), health=None) as client:
         try:
             yield client
