@@ -69,7 +69,7 @@ async def test_ids_that_arrive_later_are_filled_in(connection: AsyncConnection) 
     taken = await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NOBODY)))
     assert taken == {"chadwick": RegisterCounts(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
     assert ("bbref", "nunezan01", 701, "chadwick") in await ids(connection)
-    assert (await read_index(connection)).people[701].major_league == (2025, 2025)
+    assert (await read_index(connection)).players[701].major_league == (2025, 2025)
 
 
 async def test_the_same_register_twice_changes_nothing(connection: AsyncConnection) -> None:
@@ -91,10 +91,10 @@ async def test_a_conflicting_id_keeps_the_stored_one_and_is_reported(connection:
         (702, "name", "Matt Boyd", "Angel Nunez"),
     }
     index = await read_index(connection)
-    assert index.people[701].born == (2001, 2, 3)
+    assert index.players[701].born == (2001, 2, 3)
     assert ("fangraphs", "99999", 702, "smart fantasy baseball") not in await ids(connection)
-    assert "Matthew Boyd" in index.people[702].spellings
-    assert "Angel Nunez" not in index.people[702].spellings
+    assert "Matthew Boyd" in index.players[702].spellings
+    assert "Angel Nunez" not in index.players[702].spellings
 
 
 async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncConnection) -> None:
@@ -107,13 +107,13 @@ async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncCon
         archive.writestr("register-master/data/leagues.csv", "league,name\n1,x\n")
     taken = await take(connection, by_kind(tables_of(buffer.getvalue(), "master.zip")))
     assert {kind: each.people for kind, each in taken.items()} == {"chadwick": 2, "chadwick names": 0}
-    assert "Matthew R. Boyd" in (await read_index(connection)).people[702].spellings
+    assert "Matthew R. Boyd" in (await read_index(connection)).players[702].spellings
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"a,b\n1,2\n", "no register of players"),
+        (b"a,b\n1,2\n", "not a known player register"),
         (b"PK\x03\x04broken", "broken or truncated archive"),
         (b"<html>Sign in</html>", "HTML page"),
     ],
@@ -140,7 +140,7 @@ async def test_a_player_missing_from_the_register_is_kept_and_filled_in_later(co
     assert await unresolved(connection, due_by=now) == []
     await take(connection, tables(chadwick(f"dddd,{pitcher},,,,Late,Larry,Larry,,2000,1,1,2021,2022,,")))
     assert pitcher not in {each.player_id for each in await unresolved(connection)}
-    person = (await read_index(connection)).people[pitcher]
+    person = (await read_index(connection)).players[pitcher]
     assert person.name == "Larry Late"
     assert TeamSeason(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
 
@@ -190,7 +190,7 @@ def test_the_players_commands_import_search_and_override(store_home: Path, tmp_p
     assert (missing.returncode, missing.stdout[:8]) == (3, "missing;")
     decided = players(store_home, "override", "702", "Old Matt", "--reason", "nickname in our feeds")
     assert decided.returncode == 0, decided.stderr
-    assert players(store_home, "resolve", "old matt").stdout.startswith("found by decided by hand: 702")
+    assert players(store_home, "resolve", "old matt").stdout.startswith("found by override: 702")
     told = players(store_home, "unresolved").stdout
     assert "disagreements: 4" in told
     assert "nickname" in told

@@ -135,9 +135,9 @@ def with_pitches(person: Player) -> Player:
     return dataclasses.replace(person, played=PLAYED.get(person.player_id, ()))
 
 
-def resolver(*, pitches: bool = True, decided: dict[str, int] | None = None) -> Resolver:
+def resolver(*, pitches: bool = True, overrides: dict[str, int] | None = None) -> Resolver:
     people = [with_pitches(each) if pitches else each for each in PEOPLE]
-    index = PlayerIndex(people, {("bbref", "ramirjo01"): 1, ("retro", "gone"): 99}, decided)
+    index = PlayerIndex(people, {("bbref", "ramirjo01"): 1, ("retro", "gone"): 99}, overrides)
     return Resolver(index=index, today=date(2024, 7, 1), next_try=LATER)
 
 
@@ -226,9 +226,9 @@ def test_unknown_teams_and_roles_exclude_no_player() -> None:
 
 
 def test_an_override_takes_precedence() -> None:
-    found = resolver(decided={"Smith, Will": 3}).by_name(NameQuery(name="WILL SMITH", team="KC"))
+    found = resolver(overrides={"Smith, Will": 3}).by_name(NameQuery(name="WILL SMITH", team="KC"))
     assert isinstance(found, Found)
-    assert (found.player.player_id, found.rule) == (3, "decided by hand")
+    assert (found.player.player_id, found.rule) == (3, "override")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_an_override_takes_precedence() -> None:
     ],
 )
 def test_an_override_does_not_contradict_the_query(asked: NameQuery, expected: int) -> None:
-    assert ids(resolver(decided={"Ken Griffey": 9}).by_name(asked)) == expected
+    assert ids(resolver(overrides={"Ken Griffey": 9}).by_name(asked)) == expected
 
 
 @pytest.mark.parametrize(
@@ -289,4 +289,4 @@ def test_the_resolution_names_its_rule() -> None:
         for name in ("Jose Ramirez", "Matthew Boyd", "Tom Old")
         if isinstance(answer := resolver().by_name(NameQuery(name=name)), Found)
     }
-    assert rules == {"Jose Ramirez": "spelling", "Matthew Boyd": "first name", "Tom Old": "spelling, of late"}
+    assert rules == {"Jose Ramirez": "spelling", "Matthew Boyd": "first name", "Tom Old": "spelling, recent"}

@@ -1,4 +1,4 @@
-"""Everyone who is known, found by id or by name in well under a millisecond."""
+"""Indexes of all players: lookup by id and by name in less than a millisecond, and search by similar name."""
 
 import re
 from collections import defaultdict
@@ -12,10 +12,15 @@ from nicknames import NickNamer
 from rapidfuzz import fuzz, process
 
 from ondeck_core.players.models import Player
-from ondeck_core.players.name_normalization import NormalizedName, dropped, fold, normalize
+from ondeck_core.players.name_normalization import NormalizedName, drop_accented, fold, normalize
 
+MLBAM: Final = "mlbam"
+MAX_LOSSY_FORMS: Final = 64  # of one name, with every accented letter kept or dropped
+MIN_SIMILARITY: Final = 60.0  # of 100
+_MLBAM_ID: Final = re.compile(r"[0-9]{1,10}")
+_FLOAT: Final = re.compile(r"^([0-9]+)\.0+$")  # ids in a column with missing values, as pandas writes them
 _NICKNAMES: Final = NickNamer()
-_OF_THE_GAME: Final = (
+_BASEBALL_NICKNAMES: Final = (
     "alex alejandro alexander",
     "dan danny daniel",
     "dom dominic dominick",
@@ -35,174 +40,163 @@ _OF_THE_GAME: Final = (
     "vlad vladimir",
     "yoshi yoshinobu",
     "zac zach zack zachary zachery",
-)  # what the list of the package lacks and box scores are full of
-
-
-def _by_name() -> dict[str, frozenset[str]]:
-    return {name: frozenset(line.split()) for line in _OF_THE_GAME for name in line.split()}
-
-
-_TOGETHER: Final = _by_name()
+)  # frequent in box scores and missing in the package's list
+_EQUIVALENT_NAMES: Final = {name: frozenset(line.split()) for line in _BASEBALL_NICKNAMES for name in line.split()}
 
 
 @lru_cache(maxsize=65536)
-def also_called(first: str) -> frozenset[str]:
-    """Tell by which first names someone of this (folded) first name may also be known.
+def nicknames_of(first: str) -> frozenset[str]:
+    """Return the formal and short forms of a folded first name.
 
-    Sources: the nickname and diminutive list that the package `nicknames` carries, and a list of our own.
+    Sources are the lists of the package `nicknames` and `_BASEBALL_NICKNAMES`.
     """
     formal = _NICKNAMES.canonicals_of(first)
     short = _NICKNAMES.nicknames_of(first)
     siblings = {other for name in formal for other in _NICKNAMES.nicknames_of(name)}
-    return frozenset(formal | short | siblings | _TOGETHER.get(first, frozenset())) - {first}
-
-
-MLBAM: Final = "mlbam"
-MOST_FORMS: Final = 64  # of one name, each letter there or lost
-_MLBAM_ID: Final = re.compile(r"[0-9]{1,10}")
-_FLOAT: Final = re.compile(r"^([0-9]+)\.0+$")  # what tools make of an id in a column with gaps
+    return frozenset(formal | short | siblings | _EQUIVALENT_NAMES.get(first, frozenset())) - {first}
 
 
 class PlayerIndex:
-    """An index of people, built once and never changed.
+    """An immutable index of players.
 
     Args:
-        people: everyone who is known.
+        players: all known players.
         ids: MLBAM id by system and id, for example `("bbref", "troutmi01")`.
-        decided: MLBAM id by spelling, as decided by hand.
+        overrides: MLBAM id by spelling, from the recorded overrides.
     """
 
     def __init__(
-        self, people: Iterable[Player], ids: Mapping[tuple[str, str], int], decided: Mapping[str, int] | None = None
+        self, players: Iterable[Player], ids: Mapping[tuple[str, str], int], overrides: Mapping[str, int] | None = None
     ) -> None:
-        self.people = {person.player_id: person for person in people}
+        self.players = {player.player_id: player for player in players}
         self._ids = ids
-        self._decided = {_whole(normalize(name)): player_id for name, player_id in (decided or {}).items()}
-        self._spelled: dict[str, tuple[int, ...]] = {}
-        self._by_last: dict[str, tuple[tuple[int, frozenset[str]], ...]] = {}
+        self._overrides = {_key_and_suffix(normalize(name)): player_id for name, player_id in (overrides or {}).items()}
+        self._by_spelling: dict[str, tuple[int, ...]] = {}
+        self._by_last_name: dict[str, tuple[tuple[int, frozenset[str]], ...]] = {}
         self._build()
-        self._with_letters_lost = _with_letters_lost(self.people)
+        self._by_lossy_spelling = _lossy_spellings(self.players)
 
     def __len__(self) -> int:
-        return len(self.people)
+        return len(self.players)
 
     def by_id(self, system: str, id_: str) -> Player | None:
-        """Find a man by his id in a system."""
+        """Return the player with an id of a system."""
         bare = _FLOAT.sub(r"\1", id_.strip())
         if system == MLBAM:
-            return self.people.get(int(bare)) if _MLBAM_ID.fullmatch(bare) else None
+            return self.players.get(int(bare)) if _MLBAM_ID.fullmatch(bare) else None
         player_id = self._ids.get((system, bare))
-        return None if player_id is None else self.people.get(player_id)
+        return None if player_id is None else self.players.get(player_id)
 
     def ids_of(self, player_id: int) -> list[tuple[str, str]]:
-        """List a man's ids in other systems, by system and id."""
+        """List a player's ids in other systems, sorted by system and id."""
         return sorted(self._ids_by_player.get(player_id, ()))
 
     @cached_property
     def _ids_by_player(self) -> dict[int, list[tuple[str, str]]]:
-        found: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
-        for known, player_id in self._ids.items():
-            found[player_id].append(known)
-        return dict(found)
+        ids: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+        for system_and_id, player_id in self._ids.items():
+            ids[player_id].append(system_and_id)
+        return dict(ids)
 
-    def decided(self, name: NormalizedName) -> Player | None:
-        """Find the man whom somebody has decided this spelling to mean."""
-        player_id = self._decided.get(_whole(name))
-        return None if player_id is None else self.people.get(player_id)
+    def by_override(self, name: NormalizedName) -> Player | None:
+        """Return the player to whom an override assigns this spelling."""
+        player_id = self._overrides.get(_key_and_suffix(name))
+        return None if player_id is None else self.players.get(player_id)
 
-    def so_spelled(self, name: NormalizedName) -> list[Player]:
-        """Find everyone who is written so by a source: with or without middle name or initial."""
-        return [self.people[each] for each in self._spelled.get(name.key, ())]
+    def by_spelling(self, name: NormalizedName) -> list[Player]:
+        """List the players whom a source spells this way, with or without middle name or initial."""
+        return [self.players[each] for each in self._by_spelling.get(name.key, ())]
 
-    def with_letters_lost(self, name: NormalizedName) -> list[Player]:
-        """Find everyone who is written so by tools that drop letters with accents."""
-        return [self.people[each] for each in self._with_letters_lost.get(name.key, ())]
+    def by_lossy_spelling(self, name: NormalizedName) -> list[Player]:
+        """List the players whom tools that drop accented letters spell this way."""
+        return [self.players[each] for each in self._by_lossy_spelling.get(name.key, ())]
 
-    def with_initial(self, name: NormalizedName) -> list[Player]:
-        """Find everyone of that last name whose first or given name begins with the letter that is asked for."""
+    def by_initial(self, name: NormalizedName) -> list[Player]:
+        """List the players with this last name whose first or given name begins with the initial."""
         initial, last = name.words[0], "".join(name.words[1:])
         return [
-            self.people[player_id]
-            for player_id, firsts in self._by_last.get(last, ())
+            self.players[player_id]
+            for player_id, firsts in self._by_last_name.get(last, ())
             if any(first.startswith(initial) for first in firsts)
         ]
 
-    def also_so_called(self, name: NormalizedName) -> list[Player]:
-        """Find everyone of that last name whose first name is the formal or the short form of the one asked for."""
+    def by_nickname(self, name: NormalizedName) -> list[Player]:
+        """List the players with this last name whose first name is a formal or short form of the given one."""
         found: dict[int, Player] = {}
-        for at in range(1, len(name.words)):
-            first, last = "".join(name.words[:at]), "".join(name.words[at:])
-            wanted = also_called(first) | {first}
-            for player_id, firsts in self._by_last.get(last, ()):
-                if not firsts.isdisjoint(wanted):
-                    found[player_id] = self.people[player_id]
+        for split in range(1, len(name.words)):
+            first, last = "".join(name.words[:split]), "".join(name.words[split:])
+            forms = nicknames_of(first) | {first}
+            for player_id, firsts in self._by_last_name.get(last, ()):
+                if not firsts.isdisjoint(forms):
+                    found[player_id] = self.players[player_id]
         return list(found.values())
 
     def _build(self) -> None:
-        so_spelled: defaultdict[str, dict[int, None]] = defaultdict(dict)
-        by_last: defaultdict[str, list[tuple[int, frozenset[str]]]] = defaultdict(list)
-        for person in self.people.values():
-            first, given, last = fold(person.first), fold(person.given), normalize(person.last).words
-            for key in _keys(person, first, given, last):
-                so_spelled[key][person.player_id] = None
+        by_spelling: defaultdict[str, dict[int, None]] = defaultdict(dict)
+        by_last_name: defaultdict[str, list[tuple[int, frozenset[str]]]] = defaultdict(list)
+        for player in self.players.values():
+            first, given, last = fold(player.first), fold(player.given), normalize(player.last).words
+            for key in _spelling_keys(player, first, given, last):
+                by_spelling[key][player.player_id] = None
             firsts = frozenset({"".join(first), *given[:1]} - {""})
             if last and firsts:
-                by_last["".join(last)].append((person.player_id, firsts))
-        self._spelled = {key: tuple(found) for key, found in so_spelled.items()}
-        self._by_last = {last: tuple(found) for last, found in by_last.items()}
+                by_last_name["".join(last)].append((player.player_id, firsts))
+        self._by_spelling = {key: tuple(found) for key, found in by_spelling.items()}
+        self._by_last_name = {last: tuple(found) for last, found in by_last_name.items()}
 
 
-def _whole(name: NormalizedName) -> tuple[str, str]:
+def _key_and_suffix(name: NormalizedName) -> tuple[str, str]:
     return name.key, name.suffix
 
 
-def _with_letters_lost(people: Mapping[int, Player]) -> dict[str, tuple[int, ...]]:
-    """Find out how names look to tools that drop letters with accents, also where this man is written without."""
-    names = {person.player_id: (f"{person.first} {person.last}", *person.spellings) for person in people.values()}
-    left: defaultdict[str, set[str]] = defaultdict(set)
+def _lossy_spellings(players: Mapping[int, Player]) -> dict[str, tuple[int, ...]]:
+    """Return the players by the spellings of tools that drop accented letters.
+
+    A word that any player spells with an accent is also dropped from names that are stored without the accent.
+    """
+    names = {player.player_id: (f"{player.first} {player.last}", *player.spellings) for player in players.values()}
+    lossy_words: defaultdict[str, set[str]] = defaultdict(set)
     for texts in names.values():
         for word in {word for text in texts if not text.isascii() for word in text.replace(",", " ").split()}:
             if not word.isascii():
-                left["".join(fold(word))].add(dropped(word))
+                lossy_words["".join(fold(word))].add(drop_accented(word))
     found: defaultdict[str, dict[int, None]] = defaultdict(dict)
     for player_id, texts in names.items():
         for words in {normalize(text).words for text in texts}:
-            if not left.keys().isdisjoint(words):
-                for lost in islice(product(*({word, *left.get(word, ())} for word in words)), MOST_FORMS):
-                    if lost != words:
-                        found["".join(lost)][player_id] = None
+            if not lossy_words.keys().isdisjoint(words):
+                forms = product(*({word, *lossy_words.get(word, ())} for word in words))
+                for lossy in islice(forms, MAX_LOSSY_FORMS):
+                    if lossy != words:
+                        found["".join(lossy)][player_id] = None
     return {key: tuple(each) for key, each in found.items()}
 
 
-def _keys(person: Player, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:
-    surname, called = "".join(last), "".join(first)
-    keys = {normalize(each).key for each in person.spellings}
-    keys.add(called + surname)
+def _spelling_keys(player: Player, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:
+    last_name, first_name = "".join(last), "".join(first)
+    keys = {normalize(each).key for each in player.spellings}
+    keys.add(first_name + last_name)
     if len(given) > 1:
-        keys.add("".join(given) + surname)
-        keys |= {called + middle[0] + surname for middle in given[1:]}
-    return keys - {"", surname}
-
-
-LEAST_LIKENESS: Final = 60.0  # of 100
+        keys.add("".join(given) + last_name)
+        keys |= {first_name + middle[0] + last_name for middle in given[1:]}
+    return keys - {"", last_name}
 
 
 class PlayerSearch:
-    """The folded names of everyone in an index; of men who are alike, he who was last in the major leagues leads."""
+    """Similarity search over the names of an index; on a tie the most recent major leaguer is first."""
 
     def __init__(self, index: PlayerIndex) -> None:
-        self._people = [person for person in index.people.values() if person.name]
-        self._names = [" ".join(fold(person.name)) for person in self._people]
-        self._ids = np.array([person.player_id for person in self._people], dtype=np.int64)
-        last_seasons = [person.major_league[1] if person.major_league else 0 for person in self._people]
+        self._players = [player for player in index.players.values() if player.name]
+        self._names = [" ".join(fold(player.name)) for player in self._players]
+        self._ids = np.array([player.player_id for player in self._players], dtype=np.int64)
+        last_seasons = [player.major_league[1] if player.major_league else 0 for player in self._players]
         self._last_seasons = np.array(last_seasons, dtype=np.int64)
 
-    def like(self, text: str, *, skip: int, count: int) -> Sequence[Player]:
-        """List those whose names are likest, `count` of them after the first `skip`; takes some 50 ms."""
-        wanted = " ".join(fold(text))
-        if not wanted or not self._names:
+    def find_similar(self, text: str, *, skip: int, count: int) -> Sequence[Player]:
+        """List the most similar players, `count` after the first `skip`; takes about 50 ms."""
+        name = " ".join(fold(text))
+        if not name or not self._names:
             return []
-        likeness = process.cdist([wanted], self._names, scorer=fuzz.WRatio, dtype=np.float32)[0]
-        ranked = np.lexsort((self._ids, -self._last_seasons, -likeness))
-        alike = ranked[: int((likeness >= LEAST_LIKENESS).sum())]
-        return [self._people[at] for at in alike[skip : skip + count]]
+        similarity = process.cdist([name], self._names, scorer=fuzz.WRatio, dtype=np.float32)[0]
+        ranked = np.lexsort((self._ids, -self._last_seasons, -similarity))
+        similar = ranked[: int((similarity >= MIN_SIMILARITY).sum())]
+        return [self._players[number] for number in similar[skip : skip + count]]

@@ -1,4 +1,4 @@
-"""People as a resolver knows them."""
+"""Players and player queries."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Role(Enum):
-    """What a man was in a pitch."""
+    """Role of a player in a pitch."""
 
     BATTER = "batter"
     PITCHER = "pitcher"
@@ -17,7 +17,7 @@ Born = tuple[int | None, int | None, int | None]  # year, month and day
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeamSeason:
-    """For which team, in which season and role a man stands in stored pitches; teams as Savant writes them."""
+    """A season in which the stored pitches contain a player, with team (Savant's abbreviation) and role."""
 
     season: int
     team: str
@@ -26,9 +26,9 @@ class TeamSeason:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Player:
-    """One player. `player_id` is his MLBAM id; spans are seasons, first and last; None is not known.
+    """One player. `player_id` is the MLBAM id; spans are first and last season; None is unknown.
 
-    `also_born` are dates of birth that other sources give him.
+    `also_born` are dates of birth from other sources.
     """
 
     player_id: int
@@ -45,21 +45,21 @@ class Player:
 
     @property
     def name(self) -> str:
-        """His name for people, "First Last"; "" for one who is known by id alone."""
+        """Display name, "First Last"; "" if only the id is known."""
         whole = f"{self.first} {self.last}".strip()
         return f"{whole} {self.suffix}".strip() or (self.spellings[0] if self.spellings else "")
 
     @property
     def has_played(self) -> bool:
-        """Tell whether any career of his is known."""
+        """Whether any season of the player is known."""
         return self.professional is not None or self.major_league is not None or bool(self.played)
 
     def in_major_league_since(self, season: int) -> bool:
-        """Tell whether he is known to have played in the major leagues in this season or later."""
+        """Return whether the player's last major league season is this season or later."""
         return self.major_league is not None and self.major_league[1] >= season
 
     def in_major_league_within(self, first_season: int, last_season: int) -> bool:
-        """Tell whether one of these seasons is of his career in the major leagues."""
+        """Return whether the major league career overlaps these seasons."""
         return (
             self.major_league is not None
             and self.major_league[0] <= last_season
@@ -67,7 +67,7 @@ class Player:
         )
 
     def active(self, first_season: int, last_season: int) -> bool:
-        """Tell whether he is known to have played in one of these seasons, at whatever level."""
+        """Return whether the player played in one of these seasons, at any level."""
         spans = (self.professional, self.major_league)
         if any(span is not None and span[0] <= last_season and first_season <= span[1] for span in spans):
             return True
@@ -76,7 +76,7 @@ class Player:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IdQuery:
-    """Asked by an id: `mlbam`, or the system of another."""
+    """Query by an id: `mlbam` or another id system."""
 
     system: str
     id: str
@@ -84,7 +84,7 @@ class IdQuery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NameQuery:
-    """Asked by a name, and by whatever else is known; without day or season, men of the last years are meant first."""
+    """Query by a name and optional context; without day or season recent players take precedence."""
 
     name: str
     season: int | None = None
@@ -95,5 +95,5 @@ class NameQuery:
 
     @property
     def of_season(self) -> int | None:
-        """The season that is asked about."""
+        """Season of the query, from `season` or `day`."""
         return self.season if self.season is not None else self.day.year if self.day is not None else None

@@ -1,7 +1,7 @@
-"""Registers of people, read: what each says, whatever columns it comes with today.
+"""Formats of the player registers: Chadwick, Chadwick's alternative names, the Smart Fantasy Baseball map.
 
-A register is recognised by its columns, never by its file's name. Ids are whole numbers or text; the -1, the floats and
-the blanks that some tools leave in their place are nothing.
+A register is recognized by its columns, not by its file name. Ids are integers or text; placeholders such as -1 are
+missing values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ ALIASES: Final = {
 }
 CHADWICK, CHADWICK_NAMES, FANTASY = "chadwick", "chadwick names", "smart fantasy baseball"
 
-_NEEDED: Final = {
+_REQUIRED_COLUMNS: Final = {
     CHADWICK: {"key_mlbam", "name_last", "name_first"},
     CHADWICK_NAMES: {"key_person", "altname_last", "altname_first"},
     FANTASY: {"MLBID", "PLAYERNAME", "BIRTHDATE"},
@@ -64,12 +64,12 @@ _FANTASY_IDS: Final = {
     "FANTRAXID": "fantrax",
     "UNDERDOG": "underdog",
 }
-_NOTHING: Final = ("", "-1", "-1.0", "N/A", "NA", "nan", "NaN", "null", "0", "0.0")
+_MISSING_VALUES: Final = ("", "-1", "-1.0", "N/A", "NA", "nan", "NaN", "null", "0", "0.0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterFile:
-    """What one register says: who people are, their ids in other systems, and how they are spelled."""
+    """Content of a register: people, their ids in other systems, and spellings of their names."""
 
     source: str
     people: pl.DataFrame
@@ -78,18 +78,18 @@ class RegisterFile:
 
 
 def kind_of(columns: Sequence[str]) -> str | None:
-    """Tell by its columns which register a table is; None: none that is known here."""
+    """Return the register format of a table with these columns; None if unknown."""
     present = set(columns)
-    return next((kind for kind, needed in _NEEDED.items() if needed <= present), None)
+    return next((kind for kind, required in _REQUIRED_COLUMNS.items() if required <= present), None)
 
 
 def read_register(cells: pl.DataFrame, people_by_key: Mapping[str, int] | None = None) -> RegisterFile:
-    """Read a register from cells of text; the list of other names needs `people_by_key`, MLBAM ids by Chadwick's keys.
+    """Parse a register from text cells; Chadwick's alternative names need `people_by_key`, MLBAM ids by Chadwick key.
 
     Raises:
-        SourceRefusedError: it is none that is known here.
+        SourceRefusedError: the format is unknown.
     """
-    clean = cells.select(_cleaned(name) for name in cells.columns)
+    clean = cells.select(_clean(name) for name in cells.columns)
     match kind_of(cells.columns):
         case "chadwick":
             return _chadwick(clean)
@@ -98,14 +98,14 @@ def read_register(cells: pl.DataFrame, people_by_key: Mapping[str, int] | None =
         case "smart fantasy baseball":
             return _fantasy(clean)
     raise SourceRefusedError(
-        "no register of players that is known here: Chadwick's has key_mlbam, its list of other names altname_last, "
-        f"the Smart Fantasy Baseball map MLBID; this has {', '.join(cells.columns[:6])}"
+        "not a known player register: Chadwick's has the column key_mlbam, its alternative names altname_last, "
+        f"the Smart Fantasy Baseball map MLBID; this file has {', '.join(cells.columns[:6])}"
     )
 
 
 def _chadwick(cells: pl.DataFrame) -> RegisterFile:
-    known = _numbered(cells, "key_mlbam")
-    people = _table(
+    known = _with_player_id(cells, "key_mlbam")
+    people = _select(
         known,
         PEOPLE,
         {
@@ -115,7 +115,7 @@ def _chadwick(cells: pl.DataFrame) -> RegisterFile:
             "mlb_last": "mlb_played_last",
         },
     )
-    return RegisterFile(source=CHADWICK, people=people, ids=_ids(known, _CHADWICK_IDS), aliases=_no(ALIASES))
+    return RegisterFile(source=CHADWICK, people=people, ids=_read_ids(known, _CHADWICK_IDS), aliases=_empty(ALIASES))
 
 
 def _chadwick_names(cells: pl.DataFrame, people_by_key: Mapping[str, int]) -> RegisterFile:
@@ -127,49 +127,51 @@ def _chadwick_names(cells: pl.DataFrame, people_by_key: Mapping[str, int]) -> Re
     first = pl.coalesce("altname_first", "name_first")
     named = known.with_columns(spelling=pl.concat_str(first, pl.coalesce("altname_last", "name_last"), separator=" "))
     aliases = named.filter(pl.col("spelling").is_not_null())
-    return RegisterFile(source=CHADWICK_NAMES, people=_no(PEOPLE), ids=_no(IDS), aliases=_table(aliases, ALIASES, {}))
+    return RegisterFile(
+        source=CHADWICK_NAMES, people=_empty(PEOPLE), ids=_empty(IDS), aliases=_select(aliases, ALIASES, {})
+    )
 
 
 def _fantasy(cells: pl.DataFrame) -> RegisterFile:
-    known = _numbered(cells, "MLBID").with_columns(
+    known = _with_player_id(cells, "MLBID").with_columns(
         pl.col("BIRTHDATE").str.to_date("%m/%d/%Y", strict=False).alias("born")
     )
     dated = known.with_columns(
         birth_year=pl.col("born").dt.year(), birth_month=pl.col("born").dt.month(), birth_day=pl.col("born").dt.day()
     )
     columns = {"name_first": "FIRSTNAME", "name_last": "LASTNAME", "bats": "BATS", "throws": "THROWS"}
-    people = _table(dated, PEOPLE, columns).unique(PLAYER_ID, keep="none", maintain_order=True)
+    people = _select(dated, PEOPLE, columns).unique(PLAYER_ID, keep="none", maintain_order=True)
     spellings = [name for name in cells.columns if name.endswith("NAME") and name not in {"FIRSTNAME", "LASTNAME"}]
     spellings += [name for name in ("LASTCOMMAFIRST", "NFBCLASTFIRST") if name in cells.columns]
     aliases = known.unpivot(spellings, index=PLAYER_ID, value_name="spelling").filter(pl.col("spelling").is_not_null())
     return RegisterFile(
         source=FANTASY,
         people=people,
-        ids=_ids(known, _FANTASY_IDS),
-        aliases=_table(aliases, ALIASES, {}).unique(maintain_order=True),
+        ids=_read_ids(known, _FANTASY_IDS),
+        aliases=_select(aliases, ALIASES, {}).unique(maintain_order=True),
     )
 
 
-def _cleaned(name: str) -> pl.Expr:
+def _clean(name: str) -> pl.Expr:
     text = pl.col(name).cast(pl.String).str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
-    return pl.when(text.is_in(_NOTHING)).then(None).otherwise(text).alias(name)
+    return pl.when(text.is_in(_MISSING_VALUES)).then(None).otherwise(text).alias(name)
 
 
-def _numbered(cells: pl.DataFrame, column: str) -> pl.DataFrame:
+def _with_player_id(cells: pl.DataFrame, column: str) -> pl.DataFrame:
     number = pl.col(column).cast(pl.Int32, strict=False)
     return cells.with_columns(number.alias(PLAYER_ID)).filter(pl.col(PLAYER_ID) > 0)
 
 
-def _ids(known: pl.DataFrame, systems: Mapping[str, str]) -> pl.DataFrame:
+def _read_ids(known: pl.DataFrame, systems: Mapping[str, str]) -> pl.DataFrame:
     present = {column: system for column, system in systems.items() if column in known.columns}
     long = known.unpivot(list(present), index=PLAYER_ID, variable_name="column", value_name="id")
     named = long.with_columns(pl.col("column").replace(present).alias("system")).filter(
         pl.col("id").is_not_null() & (pl.col("system") != MLBAM)
     )
-    return _table(named, IDS, {}).unique(maintain_order=True)
+    return _select(named, IDS, {}).unique(maintain_order=True)
 
 
-def _table(cells: pl.DataFrame, schema: Mapping[str, type[pl.DataType]], renamed: Mapping[str, str]) -> pl.DataFrame:
+def _select(cells: pl.DataFrame, schema: Mapping[str, type[pl.DataType]], renamed: Mapping[str, str]) -> pl.DataFrame:
     def column(name: str, kind: type[pl.DataType]) -> pl.Expr:
         source = renamed.get(name, name)
         if source not in cells.columns:
@@ -179,17 +181,17 @@ def _table(cells: pl.DataFrame, schema: Mapping[str, type[pl.DataType]], renamed
     return cells.select(column(name, kind) for name, kind in schema.items())
 
 
-def _no(schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+def _empty(schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     return pl.DataFrame(schema=dict(schema))
 
 
 MIXED_UP = "mixed_up"
 
 
-def with_mixups(aliases: pl.DataFrame, names: Mapping[int, str]) -> pl.DataFrame:
-    """Mark in `mixed_up` each spelling that shares no word with the man it stands beside and is another's whole name.
+def mark_mixed_up(aliases: pl.DataFrame, names: Mapping[int, str]) -> pl.DataFrame:
+    """Add the column `mixed_up`: whether a spelling shares no word with its player and is another player's full name.
 
-    `names` gives everyone's name by MLBAM id, "First Last".
+    `names` has all names by MLBAM id, as "First Last".
     """
     keys = {normalize(name).key for name in names.values()}
 

@@ -1,4 +1,4 @@
-"""Who is meant: found, with the rule that found him; ambiguous, with the candidates; or missing. Never a guess."""
+"""Resolution of player queries: found, with the rule that matched; ambiguous, with the candidates; or missing."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,24 +7,30 @@ from datetime import date, datetime
 from functools import partial
 from typing import Final
 
-from ondeck_core.players.candidate_filter import MEMORY, CandidateFilter
+from ondeck_core.players.candidate_filter import PLAUSIBLE_SEASONS, CandidateFilter
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.models import IdQuery, NameQuery, Player
 from ondeck_core.players.name_normalization import NormalizedName, normalize
 from ondeck_core.players.teams import ABBREVIATIONS
 
-SEASON_TOLERANCE: Final = 1  # seasons; a register may list a player a year early or late
-RECENT_SEASONS: Final = 3  # seasons before today's; without a date, players of these seasons are preferred ...
-# ... unless a namesake has been in the major leagues within MEMORY
-STILL_LISTED: Final = 5  # seasons for which lists carry a man who has left the major leagues
+SEASON_TOLERANCE: Final = 1  # a register may list a player a season early or late
+RECENT_SEASONS: Final = 3  # a query without a date prefers players of these seasons before today's ...
+# ... unless another player of the name was in the major leagues within PLAUSIBLE_SEASONS
+LISTED_SEASONS: Final = 5  # lists contain a player for this many seasons after the last one in the major leagues
+OVERRIDE_RULE: Final = "override"
 _INNER_CAPITAL: Final = re.compile(r"[a-z][A-Z]")
+_POSITIONS: Final = frozenset(
+    ["p", "sp", "rp", "cl", "c", "1b", "2b", "3b", "ss", "lf", "cf", "rf", "of", "dh", "if", "ut"]
+)
+_ANNOTATIONS: Final = _POSITIONS | ABBREVIATIONS
+_MIN_WORDS: Final = 2
 
-Others = Callable[[], list[Player]]
+FindVariants = Callable[[], list[Player]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The one who is meant, and the rule that found him."""
+    """Exactly one player matches; `rule` is the rule that matched."""
 
     player: Player
     rule: str
@@ -32,14 +38,14 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ambiguous:
-    """Several fit."""
+    """Several players match."""
 
     candidates: tuple[Player, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
-    """Nobody fits, as far as is known; `next_try` is when more will be."""
+    """No known player matches; `next_try` is when the registers are read again."""
 
     next_try: datetime
 
@@ -49,142 +55,136 @@ Resolution = Found | Ambiguous | Missing
 
 @dataclass(frozen=True, kw_only=True)
 class Resolver:
-    """One resolver for everyone. `today` is the day of asking, `next_try` when the registers are read again."""
+    """The resolver of all programs. `today` is the date of the query, `next_try` the next read of the registers."""
 
     index: PlayerIndex
     today: date
     next_try: datetime
 
-    def by_id(self, asked: IdQuery) -> Resolution:
-        """Find a man by an id."""
-        person = self.index.by_id(asked.system, asked.id)
-        return self._missing() if person is None else Found(player=person, rule=f"{asked.system} id")
+    def by_id(self, query: IdQuery) -> Resolution:
+        """Resolve an id."""
+        player = self.index.by_id(query.system, query.id)
+        return self._missing() if player is None else Found(player=player, rule=f"{query.system} id")
 
-    def by_name(self, asked: NameQuery) -> Resolution:
-        """Find a man by his name: as decided by hand, as a source spells it, as formally or shortly called.
+    def by_name(self, query: NameQuery) -> Resolution:
+        """Resolve a name: an override, else a spelling of a source, else a formal or short first name.
 
-        Whom the rest of the question rules out is left out before anyone is counted. Only where nobody is found is the
-        name read without what may be remarks: a team, a position, a number.
+        The query context filters the candidates before they are counted. If no player matches, the name is tried again
+        without annotations: team, position or number.
         """
-        name = normalize(asked.name)
-        answer = self._named(name, asked)
-        if isinstance(answer, Missing) and (bare := without_remarks(name)) != name:
-            return self._named(bare, asked)
-        return answer
+        name = normalize(query.name)
+        resolution = self._resolve(name, query)
+        if isinstance(resolution, Missing) and (bare := _strip_annotations(name)) != name:
+            return self._resolve(bare, query)
+        return resolution
 
-    def _named(self, name: NormalizedName, asked: NameQuery) -> Resolution:
-        if (person := self.index.decided(name)) is not None and self._is_not_contradicted(person, name, asked):
-            return Found(player=person, rule="decided by hand")
+    def _resolve(self, name: NormalizedName, query: NameQuery) -> Resolution:
+        if (player := self.index.by_override(name)) is not None and self._is_consistent(player, name, query):
+            return Found(player=player, rule=OVERRIDE_RULE)
         if len(name.words) > 1 and len(name.words[0]) == 1:
-            fitting = CandidateFilter(name=name, asked=asked, this_year=self.today.year, by_other_seasons=False)
-            return self._then_or_of_late(fitting.of(self.index.with_initial(name)), asked.of_season, "initial")
-        fitting = CandidateFilter(name=name, asked=asked, this_year=self.today.year)
-        so_spelled = fitting.of(self._so_spelled(name, asked.name))
-        others = partial(self._written_otherwise, fitting, so_spelled)
-        if (season := asked.of_season) is not None:
-            return self._of_season(so_spelled, others, season)
-        return self._of_any_time(so_spelled, others)
+            by_initial = CandidateFilter(
+                name=name, query=query, this_year=self.today.year, use_other_seasons=False
+            ).apply(self.index.by_initial(name))
+            if query.of_season is None:
+                return self._prefer_recent(by_initial, "initial")
+            return self._decide([each for each in by_initial if _is_active(each, query.of_season)], "initial, season")
+        candidate_filter = CandidateFilter(name=name, query=query, this_year=self.today.year)
+        spelled = candidate_filter.apply(self._find_spelled(name, query.name))
+        find_variants = partial(self._find_variants, candidate_filter, spelled)
+        if (season := query.of_season) is not None:
+            return self._resolve_in_season(spelled, find_variants, season)
+        return self._resolve_undated(spelled, find_variants)
 
-    def _is_not_contradicted(self, person: Player, name: NormalizedName, asked: NameQuery) -> bool:
-        bare = replace(asked, team="", role=None)
-        fits = CandidateFilter(name=name, asked=bare, this_year=self.today.year).of([person])
-        return bool(fits) and (asked.of_season is None or _active(person, asked.of_season))
+    def _is_consistent(self, player: Player, name: NormalizedName, query: NameQuery) -> bool:
+        without_team = replace(query, team="", role=None)
+        fits = CandidateFilter(name=name, query=without_team, this_year=self.today.year).apply([player])
+        return bool(fits) and (query.of_season is None or _is_active(player, query.of_season))
 
-    def _so_spelled(self, name: NormalizedName, text: str) -> list[Player]:
-        found = self.index.so_spelled(name)
+    def _find_spelled(self, name: NormalizedName, text: str) -> list[Player]:
+        players = self.index.by_spelling(name)
         if len(name.words) > 1 or _INNER_CAPITAL.search(text):
-            return found
-        return [each for each in found if any(normalize(known).words == name.words for known in each.spellings)]
+            return players
+        return [each for each in players if any(normalize(known).words == name.words for known in each.spellings)]
 
-    def _written_otherwise(self, fitting: CandidateFilter, so_spelled: Sequence[Player]) -> list[Player]:
-        """Find those who are so called formally or for short, or so written by tools that drop letters."""
-        name = fitting.name
-        called = [] if name.lossy else self.index.also_so_called(name)
-        left = [] if so_spelled else self.index.with_letters_lost(name)
-        found = {each.player_id: each for each in fitting.of([*called, *left]) if each not in so_spelled}
-        return list(found.values())
+    def _find_variants(self, candidate_filter: CandidateFilter, spelled: Sequence[Player]) -> list[Player]:
+        """Find players by nickname or by the spelling of tools that drop accented letters."""
+        name = candidate_filter.name
+        by_nickname = [] if name.lossy else self.index.by_nickname(name)
+        by_lossy = [] if spelled else self.index.by_lossy_spelling(name)
+        matching = candidate_filter.apply([*by_nickname, *by_lossy])
+        return list({each.player_id: each for each in matching if each not in spelled}.values())
 
-    def _of_season(self, so_spelled: Sequence[Player], others: Others, season: int) -> Resolution:
-        active = [each for each in so_spelled if _active(each, season)]
+    def _resolve_in_season(self, spelled: Sequence[Player], find_variants: FindVariants, season: int) -> Resolution:
+        active = [each for each in spelled if _is_active(each, season)]
         if not active:
-            return self._decide([each for each in others() if _active(each, season)], "first name, season")
+            return self._decide([each for each in find_variants() if _is_active(each, season)], "first name, season")
         if len(active) == 1:
-            active += self._who_may_be_meant_instead(active[0], so_spelled, others, season)
+            active += self._find_alternatives(active[0], spelled, find_variants, season)
         return self._decide(active, "spelling, season")
 
-    def _who_may_be_meant_instead(
-        self, only: Player, so_spelled: Sequence[Player], others: Others, season: int
+    def _find_alternatives(
+        self, only: Player, spelled: Sequence[Player], find_variants: FindVariants, season: int
     ) -> list[Player]:
-        """Find men of the major leagues beside one who is none of them then: who is listed still, or called so."""
-        found: list[Player] = []
+        """Find major leaguers who are as plausible as the only active player, if that player is not a major leaguer.
+
+        They are players of the name who are still listed, and players with a variant of the name.
+        """
+        alternatives: list[Player] = []
         if only.major_league is None:
-            found += [each for each in so_spelled if each.in_major_league_within(season - STILL_LISTED, season)]
+            alternatives += [each for each in spelled if each.in_major_league_within(season - LISTED_SEASONS, season)]
         if not only.in_major_league_within(season, season):
-            found += [
-                each
-                for each in others()
-                if each.in_major_league_within(season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
-            ]
-        return [each for each in found if each is not only]
+            span = (season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
+            alternatives += [each for each in find_variants() if each.in_major_league_within(*span)]
+        return [each for each in alternatives if each is not only]
 
-    def _of_any_time(self, so_spelled: Sequence[Player], others: Others) -> Resolution:
-        if not any(each.has_played for each in so_spelled):
-            return self._of_late([*so_spelled, *others()], "first name")
-        answer = self._of_late(so_spelled, "spelling")
-        late = (self.today.year - RECENT_SEASONS, self.today.year)
-        if not isinstance(answer, Found) or any(each.in_major_league_within(*late) for each in so_spelled):
-            return answer
-        called = [each for each in others() if each.in_major_league_within(*late)]
-        return self._decide([answer.player, *called], answer.rule)
+    def _resolve_undated(self, spelled: Sequence[Player], find_variants: FindVariants) -> Resolution:
+        if not any(each.has_played for each in spelled):
+            return self._prefer_recent([*spelled, *find_variants()], "first name")
+        resolution = self._prefer_recent(spelled, "spelling")
+        recent = (self.today.year - RECENT_SEASONS, self.today.year)
+        if not isinstance(resolution, Found) or any(each.in_major_league_within(*recent) for each in spelled):
+            return resolution
+        variants = [each for each in find_variants() if each.in_major_league_within(*recent)]
+        return self._decide([resolution.player, *variants], resolution.rule)
 
-    def _then_or_of_late(self, bearers: Sequence[Player], season: int | None, rule: str) -> Resolution:
-        if season is None:
-            return self._of_late(bearers, rule)
-        return self._decide([each for each in bearers if _active(each, season)], f"{rule}, season")
-
-    def _of_late(self, bearers: Sequence[Player], rule: str) -> Resolution:
-        """Without a date: the only bearer of a name, or the only one of late, unless another is well remembered."""
+    def _prefer_recent(self, candidates: Sequence[Player], rule: str) -> Resolution:
+        """Return the only recent candidate, unless another one is still plausible."""
         first = self.today.year - RECENT_SEASONS
-        of_late = [each for each in bearers if each.active(first, self.today.year)]
-        remembered = [
+        recent = [each for each in candidates if each.active(first, self.today.year)]
+        plausible = [
             each
-            for each in bearers
-            if each not in of_late and (each.spellings or each.in_major_league_since(self.today.year - MEMORY))
+            for each in candidates
+            if each not in recent
+            and (each.spellings or each.in_major_league_since(self.today.year - PLAUSIBLE_SEASONS))
         ]
-        if len(of_late) == 1 < len(bearers) and not remembered:
-            return Found(player=of_late[0], rule=f"{rule}, of late")
-        return self._decide(bearers, rule)
+        if len(recent) == 1 < len(candidates) and not plausible:
+            return Found(player=recent[0], rule=f"{rule}, recent")
+        return self._decide(candidates, rule)
 
-    def _decide(self, left: Sequence[Player], rule: str) -> Resolution:
-        if not left:
+    def _decide(self, candidates: Sequence[Player], rule: str) -> Resolution:
+        if not candidates:
             return self._missing()
-        if len(left) == 1:
-            return Found(player=left[0], rule=rule)
-        return Ambiguous(candidates=tuple(sorted(left, key=lambda person: person.player_id)))
+        if len(candidates) == 1:
+            return Found(player=candidates[0], rule=rule)
+        return Ambiguous(candidates=tuple(sorted(candidates, key=lambda player: player.player_id)))
 
     def _missing(self) -> Missing:
         return Missing(next_try=self.next_try)
 
 
-def _active(person: Player, season: int) -> bool:
-    return person.active(season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
+def _is_active(player: Player, season: int) -> bool:
+    return player.active(season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
 
 
-_POSITIONS: Final = frozenset(
-    ["p", "sp", "rp", "cl", "c", "1b", "2b", "3b", "ss", "lf", "cf", "rf", "of", "dh", "if", "ut"]
-)
-_REMARKS: Final = _POSITIONS | ABBREVIATIONS
-_FEWEST_WORDS: Final = 2
-
-
-def without_remarks(name: NormalizedName) -> NormalizedName:
-    """Leave out words that may be remarks, as long as a first and a last name are left."""
+def _strip_annotations(name: NormalizedName) -> NormalizedName:
+    """Remove team, position and number beside a name, but keep at least a first and a last name."""
     words = list(name.words)
-    while len(words) > _FEWEST_WORDS and words[-1] in _REMARKS:
+    while len(words) > _MIN_WORDS and words[-1] in _ANNOTATIONS:
         words.pop()
-    while len(words) > _FEWEST_WORDS and (words[0] in _REMARKS or words[0].isdigit()):
+    while len(words) > _MIN_WORDS and (words[0] in _ANNOTATIONS or words[0].isdigit()):
         words.pop(0)
     for word in words[1:-1]:
-        if word in _REMARKS and len(word) > 1 and len(words) > _FEWEST_WORDS:  # "Last, First, SP"; an initial is none
+        # "Last, First, SP" puts the position in the middle; a single letter is an initial
+        if word in _ANNOTATIONS and len(word) > 1 and len(words) > _MIN_WORDS:
             words.remove(word)
     return replace(name, words=tuple(words))

@@ -1,4 +1,4 @@
-"""Teams, whoever abbreviates them: Savant, FanGraphs, Baseball-Reference, Retrosheet, ESPN, or their full names."""
+"""Team names and abbreviations of Savant, FanGraphs, Baseball-Reference, Retrosheet and ESPN."""
 
 import re
 from typing import Final
@@ -35,8 +35,8 @@ _TEAMS: Final = {
     "TOR": "tor toronto bluejays",
     "WSH": "wsh wsn was washington nationals",
 }
-_CITIES: Final = ("chicago", "newyork", "losangeles")  # which have two
-_LONGEST_ABBREVIATION: Final = 3
+_CITIES: Final = ("chicago", "newyork", "losangeles")  # cities with two teams
+_MAX_ABBREVIATION: Final = 3
 _NOT_LETTERS: Final = re.compile(r"[^a-z]+")
 
 
@@ -49,15 +49,15 @@ def _by_word() -> dict[str, str]:
 
 
 def _places(code: str) -> list[str]:
-    return [word for word in _TEAMS[code].split() if len(word) > _LONGEST_ABBREVIATION]
+    return [word for word in _TEAMS[code].split() if len(word) > _MAX_ABBREVIATION]
 
 
 _BY_WORD: Final = _by_word()
-ABBREVIATIONS: Final = frozenset(word for word in _BY_WORD if len(word) <= _LONGEST_ABBREVIATION)
+ABBREVIATIONS: Final = frozenset(word for word in _BY_WORD if len(word) <= _MAX_ABBREVIATION)
 
 
 def franchise(team: str) -> str:
-    """Give one code for all the names of a team, for comparing; a text that names none that is known stays itself.
+    """Return Savant's code of a team for any of its names; an unknown name is returned unchanged.
 
     >>> franchise("Oakland Athletics") == franchise("ATH") == franchise("OAK")
     True

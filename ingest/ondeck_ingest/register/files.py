@@ -54,6 +54,6 @@ def by_kind(tables: Iterator[pl.DataFrame]) -> dict[str, pl.DataFrame]:
     for table in tables:
         kind = kind_of(table.columns)
         if kind is None:
-            raise SourceRefusedError(f"no register of players that is known here: {', '.join(table.columns[:6])}")
+            raise SourceRefusedError(f"not a known player register; its columns are {', '.join(table.columns[:6])}")
         shards[kind].append(table)
     return {kind: pl.concat(found, how="diagonal") for kind, found in shards.items() if found}

@@ -15,7 +15,7 @@ from ondeck_core.players.register_formats import (
     PEOPLE,
     PLAYER_ID,
     RegisterFile,
-    with_mixups,
+    mark_mixed_up,
 )
 from ondeck_store.copy import copy_in
 
@@ -158,7 +158,7 @@ async def _add_aliases(connection: AsyncConnection, register: RegisterFile) -> t
     names = {int(row[0]): str(row[1]) for row in await connection.execute(text(_NAMES))}
     known = register.aliases.filter(pl.col(PLAYER_ID).is_in(list(names)))
     trusted = register.source in {CHADWICK, CHADWICK_NAMES}
-    marked = known.with_columns(pl.lit(value=False).alias(MIXED_UP)) if trusted else with_mixups(known, names)
+    marked = known.with_columns(pl.lit(value=False).alias(MIXED_UP)) if trusted else mark_mixed_up(known, names)
     await copy_in(connection, "staged_aliases", marked)
     mixed_up = await connection.execute(
         text(f"""

@@ -18,7 +18,7 @@ from ondeck.v1.player_service_pb2 import (
 from ondeck.v1.player_service_pb2 import Role as RoleCode
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.players.models import IdQuery, NameQuery, Player, Role
-from ondeck_core.players.name_normalization import LONGEST
+from ondeck_core.players.name_normalization import MAX_LENGTH
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolver
 
 SEASONS: Final = (1871, 2100)
@@ -88,8 +88,8 @@ def _question(question: PlayerQuery, path: str, violations: list[Violation]) -> 
 
 
 def _name(asked: PlayerName, path: str, violations: list[Violation]) -> NameQuery:
-    if not 0 < len(asked.name) <= LONGEST:
-        violations.append(Violation(f"{path}.name", f"is required: at most {LONGEST} characters"))
+    if not 0 < len(asked.name) <= MAX_LENGTH:
+        violations.append(Violation(f"{path}.name", f"is required: at most {MAX_LENGTH} characters"))
     if asked.HasField("season") and not SEASONS[0] <= asked.season <= SEASONS[1]:
         violations.append(Violation(f"{path}.season", f"must be from {SEASONS[0]} to {SEASONS[1]}, got {asked.season}"))
     return NameQuery(

@@ -13,7 +13,7 @@ from ondeck.v1.player_service_pb2 import (
     SearchPlayersResponse,
 )
 from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
-from ondeck_core.players.name_normalization import LONGEST
+from ondeck_core.players.name_normalization import MAX_LENGTH
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.services.players import codec
@@ -46,7 +46,7 @@ class PlayerService:
     async def get_player(self, _: CallContext, request: GetPlayerRequest) -> GetPlayerResponse:
         """Tell about one player."""
         index = self._players.snapshot.index
-        person = index.people.get(request.player_id)
+        person = index.players.get(request.player_id)
         if person is None:
             raise NotFoundError("player", str(request.player_id))
         ids = [PlayerId(system=system, id=id_) for system, id_ in index.ids_of(person.player_id)]
@@ -55,7 +55,9 @@ class PlayerService:
     async def search_players(self, _: CallContext, request: SearchPlayersRequest) -> SearchPlayersResponse:
         """List players whose names are like a text, a page at a time."""
         size, skip = _page(request)
-        found = await asyncio.to_thread(self._players.snapshot.search.like, request.text, skip=skip, count=size + 1)
+        found = await asyncio.to_thread(
+            self._players.snapshot.search.find_similar, request.text, skip=skip, count=size + 1
+        )
         return SearchPlayersResponse(
             players=[codec.player(each) for each in found[:size]],
             next_page_token=str(skip + size) if len(found) > size else "",
@@ -64,8 +66,8 @@ class PlayerService:
 
 def _page(request: SearchPlayersRequest) -> tuple[int, int]:
     violations = []
-    if not 0 < len(request.text) <= LONGEST:
-        violations.append(Violation("text", f"is required: at most {LONGEST} characters"))
+    if not 0 < len(request.text) <= MAX_LENGTH:
+        violations.append(Violation("text", f"is required: at most {MAX_LENGTH} characters"))
     if request.page_size > LARGEST_PAGE:
         violations.append(Violation("page_size", f"must be from 1 to {LARGEST_PAGE}, got {request.page_size}"))
     if request.page_token and not request.page_token.isdecimal():
