@@ -20,18 +20,19 @@ from ondeck_server.models.load_control import BroadcastLoad, LoadControl
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState, parse_policy
 from ondeck_server.players.directory import PlayerDirectory
+from ondeck_server.rpc.method import CallMetrics, methods_of
+from ondeck_server.rpc.transport import Services, Transport
 from ondeck_server.security.authorization import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter
-from ondeck_server.services.health import HealthService
-from ondeck_server.services.health_messages import HEALTH
+from ondeck_server.services.health import HEALTH, HealthService
 from ondeck_server.services.models.service import ModelService
 from ondeck_server.services.open_inference.service import OpenInferenceService
 from ondeck_server.services.players.service import PlayerService
 from ondeck_server.services.prediction.service import PredictionService
 from ondeck_server.services.reflection import ReflectionService
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.factory import Services, Transport, carrier_of
-from ondeck_server.transports.grpcio.options import MEBIBYTE
+from ondeck_server.transports.grpcio.server import GrpcioServer
+from ondeck_server.transports.http2.server import Http2Server
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 MODELS: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
@@ -72,13 +73,20 @@ async def accept_calls(parts: Components, port: int) -> AsyncIterator[Transport]
         CannotListenError: the port cannot be listened on.
         InvalidCertificatesError: what should secure the connections cannot.
     """
-    transport = carrier_of(_services(parts), parts.settings, parts.registry)
+    transport = create_transport(_services(parts), parts.settings, parts.registry)
     await transport.listen(port)
     try:
         yield transport
     finally:
         parts.health.end_watches()
         await transport.stop(parts.settings.drain_seconds)
+
+
+def create_transport(services: Services, settings: ServerSettings, registry: CollectorRegistry) -> Transport:
+    """Return the transport that the settings name, with the methods of the services."""
+    metrics = CallMetrics(registry)
+    methods = [each for service, handlers in services for each in methods_of(service, handlers, metrics)]
+    return Http2Server(methods, settings) if settings.transport == "nghttp2" else GrpcioServer(methods, settings)
 
 
 def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: bool) -> WorkerStatus:
@@ -119,7 +127,7 @@ def server_health(models: ModelManager, players: PlayerDirectory) -> ServerHealt
 
 
 def _services(parts: Components) -> Services:
-    longest = parts.settings.max_message_mib * MEBIBYTE
+    longest = parts.settings.max_message_mib << 20
     operators = OperatorList(parts.settings.operators)
     rates = GcraLimiter(rows_per_second=parts.settings.rate_limit_rows_per_second)
     predictor = Predictor(parts.models, parts.registry)

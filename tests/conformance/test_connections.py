@@ -18,9 +18,9 @@ from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import PredictResponse, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import Client
+from ondeck_server.composition import create_transport
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.factory import carrier_of
 from tests.conformance.http2_client import open_http2
 from tests.conformance.stock_client import (
     BALL,
@@ -156,7 +156,7 @@ async def test_a_call_that_arrives_during_shutdown_gets_the_drain_time(
     transport: Literal["grpcio", "nghttp2"],
 ) -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
-    carrier = carrier_of([(service, SlowService())], ServerSettings(transport=transport), CollectorRegistry())
+    carrier = create_transport([(service, SlowService())], ServerSettings(transport=transport), CollectorRegistry())
     connect, stopping = threading.Event(), threading.Event()
 
     def ask(target: str) -> PredictResponse:

@@ -10,11 +10,10 @@ from h2.events import ConnectionTerminated, PingReceived, RemoteSettingsChanged
 from h2.settings import SettingCodes
 from prometheus_client import CollectorRegistry
 
+from ondeck_server.composition import create_transport
 from ondeck_server.health.status import HealthRegistry
-from ondeck_server.services.health import HealthService
-from ondeck_server.services.health_messages import HEALTH
+from ondeck_server.services.health import HEALTH, HealthService
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.factory import carrier_of
 from tests.conformance.http2_client import frame_message, open_http2
 from tests.conformance.stock_client import SECONDS
 
@@ -27,7 +26,7 @@ CHECK = "/grpc.health.v1.Health/Check"
 @asynccontextmanager
 async def serve_health(settings: ServerSettings) -> AsyncIterator[str]:
     """Run a server with only an empty health service."""
-    carrier = carrier_of([(HEALTH, HealthService(HealthRegistry()))], settings, CollectorRegistry())
+    carrier = create_transport([(HEALTH, HealthService(HealthRegistry()))], settings, CollectorRegistry())
     port = await carrier.listen(0)
     try:
         yield f"127.0.0.1:{port}"

@@ -18,9 +18,9 @@ from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck_cli.remote import ServerAddress, ServerCallError, credentials_for
 from ondeck_core.errors import NotFoundError
+from ondeck_server.composition import create_transport
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.factory import carrier_of
 from tests.conformance.stock_client import SECONDS, can_predict
 from tests.fixtures.server import RunningServer, serving
 from tests.fixtures.tls import Authority, Pair
@@ -139,7 +139,7 @@ async def test_a_handler_sees_the_identity_of_its_caller(
         transport=transport,
     )
     service = MODEL_SERVICE.services_by_name["ModelService"]
-    carrier = carrier_of([(service, WhoAmI())], settings, CollectorRegistry())
+    carrier = create_transport([(service, WhoAmI())], settings, CollectorRegistry())
     port = await carrier.listen(0)
     try:
         client_pair = authority.sign(*names, common_name=common_name) if names else None
@@ -159,7 +159,9 @@ async def test_comments_among_the_certificates_may_be_in_any_language(
     settings = ServerSettings(
         tls_certificate=own.certificate, tls_key=own.key, tls_client_ca=authorities, transport=transport
     )
-    carrier = carrier_of([(MODEL_SERVICE.services_by_name["ModelService"], WhoAmI())], settings, CollectorRegistry())
+    carrier = create_transport(
+        [(MODEL_SERVICE.services_by_name["ModelService"], WhoAmI())], settings, CollectorRegistry()
+    )
     port = await carrier.listen(0)
     try:
         client_pair = authority.credentials(authority.sign("scout.example"))

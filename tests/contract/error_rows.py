@@ -94,7 +94,7 @@ ON_DISK: Final = "needs no loaded model: works on what is on the disk"
 GRPCS_OWN: Final = "grpcio's own service: it tells errors as answers, and touches nothing of ours"
 
 NOWHERE: Final[dict[Row, Cell]] = dict.fromkeys(Row, GRPCS_OWN)
-UNREADABLE: Final = Provoked(request=GARBAGE, reason="INVALID_FIELD", says="the request is no ")
+UNREADABLE: Final = Provoked(request=GARBAGE, reason="INVALID_FIELD", says="the request is not a valid ")
 LATE: Final = Provoked(reason="", says="", seconds=-1)  # the caller's own library says it before anything is sent
 LATE_STREAM: Final = Provoked(
     request=None, reason="DEADLINE_EXCEEDED", says="", seconds=0.3

@@ -11,10 +11,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from prometheus_client import CollectorRegistry
 
 from ondeck_server.health.status import HealthRegistry
-from ondeck_server.rpc.method import methods_of
-from ondeck_server.rpc.metrics import CallMetrics
-from ondeck_server.services.health import HealthService
-from ondeck_server.services.health_messages import HEALTH
+from ondeck_server.rpc.method import CallMetrics, methods_of
+from ondeck_server.services.health import HEALTH, HealthService
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.http2.connection import Http2Connection
 from ondeck_server.transports.http2.server import Http2Server
@@ -26,14 +24,14 @@ OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[str]:
-    house = Http2Server(
+    server = Http2Server(
         methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
     )
-    port = await house.listen(0)
+    port = await server.listen(0)
     try:
         yield f"127.0.0.1:{port}"
     finally:
-        await house.stop(0)
+        await server.stop(0)
 
 
 def there(kind: type) -> int:

@@ -17,10 +17,8 @@ from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.rpc.method import methods_of
-from ondeck_server.rpc.metrics import CallMetrics
-from ondeck_server.services.health import HealthService
-from ondeck_server.services.health_messages import HEALTH
+from ondeck_server.rpc.method import CallMetrics, methods_of
+from ondeck_server.services.health import HEALTH, HealthService
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.http2 import connection
 from ondeck_server.transports.http2.server import Http2Server
@@ -51,13 +49,15 @@ async def test_a_connection_in_its_tls_handshake_gets_goaway_at_shutdown(tmp_pat
     authority = Authority(tmp_path)
     own = authority.sign("127.0.0.1")
     settings = ServerSettings(tls_certificate=own.certificate, tls_key=own.key)
-    house = Http2Server(methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), settings)
-    with socket.create_connection(("127.0.0.1", await house.listen(0)), timeout=SECONDS) as raw:
+    server = Http2Server(
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), settings
+    )
+    with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
-        house.shut()
+        server.stop_accepting()
         told = await asyncio.to_thread(heard, raw, authority)
         assert any(isinstance(each, ConnectionTerminated) for each in told)
-    await house.stop(0)
+    await server.stop(0)
 
 
 class Talkative:
@@ -72,8 +72,8 @@ class Talkative:
 
 async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
-    house = Http2Server(methods_of(service, Talkative(), CallMetrics(CollectorRegistry())), ServerSettings())
-    target = f"127.0.0.1:{await house.listen(0)}"
+    server = Http2Server(methods_of(service, Talkative(), CallMetrics(CollectorRegistry())), ServerSettings())
+    target = f"127.0.0.1:{await server.listen(0)}"
     stream_request = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -91,27 +91,27 @@ async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() ->
     reading = asyncio.create_task(asyncio.to_thread(read))
     await stream_request.wait()
     await asyncio.sleep(0.5)
-    await house.stop(SECONDS)
-    assert not house.anybody_connected()
+    await server.stop(SECONDS)
+    assert not server.has_connections()
     assert await reading > LONG.ByteSize()
 
 
 async def test_a_connection_with_a_leaked_window_gets_goaway_before_it_stalls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "_WIDE_OPEN", 1 << 20)
-    house = Http2Server(
+    monkeypatch.setattr(connection, "_CONNECTION_WINDOW", 1 << 20)
+    server = Http2Server(
         methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
         ServerSettings(keepalive_seconds=1),
     )
-    target = f"127.0.0.1:{await house.listen(0)}"
+    target = f"127.0.0.1:{await server.listen(0)}"
 
     def told() -> bool:
         with open_http2(target) as http2:
             return any(isinstance(each, ConnectionTerminated) for each in http2.events(SECONDS))
 
     assert await asyncio.to_thread(told)
-    await house.stop(0)
+    await server.stop(0)
 
 
 def farewell(raw: socket.socket) -> None:
@@ -128,15 +128,15 @@ def farewell(raw: socket.socket) -> None:
 
 
 async def test_frames_sent_after_goaway_cause_no_error() -> None:
-    house = Http2Server(
+    server = Http2Server(
         methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
     )
-    with socket.create_connection(("127.0.0.1", await house.listen(0)), timeout=SECONDS) as raw:
+    with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
-        house.shut()
+        server.stop_accepting()
         await asyncio.to_thread(farewell, raw)
         for _ in range(3):  # to a socket that is closed, the first would be answered with a reset, and the next fail
             await asyncio.sleep(0.1)
             raw.sendall(b"\0\0\x08\x06\0\0\0\0\0anything")
         assert await asyncio.to_thread(raw.recv, 1) == b""
-    await house.stop(0)
+    await server.stop(0)

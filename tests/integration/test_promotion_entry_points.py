@@ -24,7 +24,7 @@ from ondeck_registry import promotion
 from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.repository import aliases, read_evaluation
-from ondeck_server.rpc.errors import outcome_of
+from ondeck_server.rpc.errors import error_status
 from ondeck_server.security.authorization import OperatorList
 from ondeck_server.services.models.service import ModelService
 from tests.factories import onnx_graphs
@@ -117,7 +117,7 @@ def call_service(models: Path, rpc: str, request: Any) -> bool:
     try:
         asyncio.run(getattr(ModelService(manager, OperatorList(())), rpc)(call, request))
     except OndeckError as refused:
-        code = outcome_of(refused).code
+        code = error_status(refused).code
     assert code in {code_pb2.OK, code_pb2.FAILED_PRECONDITION}
     return bool(code == code_pb2.OK)
 

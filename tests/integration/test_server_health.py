@@ -19,9 +19,9 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from ondeck_server.health.status import HealthRegistry
-from ondeck_server.services.health import HealthService
-from ondeck_server.services.health_messages import HEALTH, HealthListRequest, HealthListResponse
-from ondeck_server.transports.grpcio.adapter import GrpcioAdapter
+from ondeck_server.rpc.method import CallMetrics, methods_of
+from ondeck_server.services.health import HEALTH, HealthListRequest, HealthListResponse, HealthService
+from ondeck_server.transports.grpcio.call import generic_handlers
 from tests.fixtures.server import RunningServer
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
@@ -40,7 +40,8 @@ class Told:
 @pytest.fixture
 async def told() -> AsyncIterator[Told]:
     health, server = HealthRegistry(), grpc.aio.server()
-    server.add_generic_rpc_handlers((GrpcioAdapter(CollectorRegistry()).serve(HEALTH, HealthService(health)),))
+    methods = methods_of(HEALTH, HealthService(health), CallMetrics(CollectorRegistry()))
+    server.add_generic_rpc_handlers(generic_handlers(methods, compression_threshold=0))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     yield Told(health=health, target=f"127.0.0.1:{port}")

@@ -130,7 +130,7 @@ def test_undecodable_bytes_are_refused_and_counted(
     with pytest.raises(grpc.RpcError) as refused:
         raw_predict(channel, request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "the request is no ondeck.v1.PredictRequest" in str(refused.value.details())
+    assert "the request is not a valid ondeck.v1.PredictRequest" in str(refused.value.details())
     counted = 'grpc_code="INVALID_ARGUMENT",grpc_method="Predict",grpc_service="ondeck.v1.PredictionService"'
     assert any(counted in line for line in metrics(running_server))
 

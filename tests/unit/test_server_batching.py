@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.instances import Matrix
-from ondeck_server.batching.batcher import INLINE_SECONDS, MAX_BATCH_ROWS, Batcher
-from ondeck_server.batching.latency_model import LatencyModel, TimedRun
+from ondeck_server.batching.batcher import INLINE_SECONDS, MAX_BATCH_ROWS, Batcher, LatencyModel, TimedRun
 from ondeck_server.batching.queue import DeadlineUnmeetableError, Outputs, Priority, QueueFullError
 from ondeck_server.models.servable import LoadedVersion, load
 from ondeck_trainer.artifact.parity import random_instances
@@ -114,7 +113,7 @@ async def test_a_call_that_cannot_meet_its_deadline_is_refused_at_admission() ->
     batcher = Batcher(graph.run, batching_config(), clock=graph.clock)
     batcher._latency = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])
     ahead = batcher.submit(numbered(30))
-    with pytest.raises(DeadlineUnmeetableError, match="31 ms of runs are ahead, 20 ms are left"):
+    with pytest.raises(DeadlineUnmeetableError, match="31 ms of runs are queued, 20 ms are left"):
         batcher.submit(numbered(1), 0.020)
     in_time = batcher.submit(numbered(1), 0.040)
     await asyncio.gather(ahead, in_time)
@@ -163,7 +162,7 @@ async def test_a_long_run_in_flight_counts_only_for_calls_behind_it() -> None:
     long = batcher.submit(numbered(200), None, BULK)  # 200 ms
     await begun.wait()
     now[0] = 0.05
-    with pytest.raises(DeadlineUnmeetableError, match="250 ms of runs are ahead, 240 ms are left"):
+    with pytest.raises(DeadlineUnmeetableError, match="250 ms of runs are queued, 240 ms are left"):
         batcher.submit(numbered(100), 0.24, BULK)
     later = batcher.submit(numbered(100), 0.26, BULK)
     soon = batcher.submit(numbered(1), 0.1)  # runs beside it
@@ -184,7 +183,7 @@ async def test_a_full_queue_refuses_at_once_and_runs_nothing() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(max_queued_rows=5))
     first = batcher.submit(numbered(4))
-    with pytest.raises(QueueFullError, match="4 rows wait already, 5 may"):
+    with pytest.raises(QueueFullError, match="the queue holds 4 of at most 5 rows"):
         batcher.submit(numbered(2))
     await first
     assert graph.runs == [4]

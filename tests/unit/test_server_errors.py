@@ -12,7 +12,7 @@ from ondeck_core.errors import (
     WrongInstanceError,
 )
 from ondeck_server.batching.queue import QueueFullError
-from ondeck_server.rpc.errors import DOMAIN, INTERNAL_TEXT, DeadlineExceededError, outcome_of
+from ondeck_server.rpc.errors import DOMAIN, INTERNAL_TEXT, DeadlineExceededError, error_status
 
 TABLE = [
     (
@@ -42,7 +42,7 @@ TABLE = [
 def test_every_error_maps_to_the_status_of_the_table(
     error: Exception, code: grpc.StatusCode, reason: str, details: list[type[Message]]
 ) -> None:
-    status = outcome_of(error).status()
+    status = error_status(error).to_proto()
     assert status.code == code.value[0]
     info = ErrorInfo()
     assert status.details[0].Unpack(info)
@@ -51,13 +51,13 @@ def test_every_error_maps_to_the_status_of_the_table(
 
 
 def test_an_unknown_error_does_not_reveal_its_text() -> None:
-    assert outcome_of(ZeroDivisionError("secret")).status().message == INTERNAL_TEXT
+    assert error_status(ZeroDivisionError("secret")).to_proto().message == INTERNAL_TEXT
 
 
 def test_every_violation_is_named() -> None:
     violations = [Violation("pitch.plate_x", "is required"), Violation("pitch.plate_z", "must be a number")]
     bad = BadRequest()
-    assert outcome_of(InvalidInstanceError(violations)).status().details[1].Unpack(bad)
+    assert error_status(InvalidInstanceError(violations)).to_proto().details[1].Unpack(bad)
     assert [(each.field, each.description) for each in bad.field_violations] == [
         ("pitch.plate_x", "is required"),
         ("pitch.plate_z", "must be a number"),

@@ -16,17 +16,22 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.rpc.method import methods_of
-from ondeck_server.rpc.metrics import CallMetrics
-from ondeck_server.services.health import HealthService
-from ondeck_server.services.health_messages import HEALTH
-from ondeck_server.transports.http2.codec import MessageDecoder, ProtocolError, encode
-from ondeck_server.transports.http2.context import Http2CallContext, Peer
-from ondeck_server.transports.http2.headers import Field, metadata_of, read_head, seconds_of, size_of, trailers
-from ondeck_server.transports.http2.peer import identity_of
+from ondeck_server.rpc.errors import ProtocolError
+from ondeck_server.rpc.method import CallMetrics, methods_of
+from ondeck_server.security.identity import Peer, identity_of
+from ondeck_server.services.health import HEALTH, HealthService
 from ondeck_server.transports.http2.request_queue import RequestQueue
-from ondeck_server.transports.http2.stream import StreamLimits
-from ondeck_server.transports.http2.stream_types import ClientStreaming, UnaryRequest
+from ondeck_server.transports.http2.stream import ClientStream, StreamLimits, UnaryRequestStream
+from ondeck_server.transports.http2.wire_format import (
+    Field,
+    MessageDecoder,
+    encode,
+    header_list_size,
+    parse_headers,
+    parse_timeout,
+    status_trailers,
+    text_metadata,
+)
 
 LONGEST = 1000
 
@@ -52,11 +57,11 @@ LONGEST = 1000
     ],
 )
 def test_a_timeout_is_digits_and_a_unit(timeout: bytes, seconds: float | None) -> None:
-    assert seconds_of(timeout) == (None if seconds is None else pytest.approx(seconds))
+    assert parse_timeout(timeout) == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_request_headers_are_parsed() -> None:
-    head = read_head(
+    head = parse_headers(
         [
             (b":method", b"POST"),
             (b":path", b"/a.B/C"),
@@ -83,15 +88,15 @@ def test_metadata_is_the_text_that_the_caller_sent() -> None:
         (b"x-raw-bin", b"AAA"),
         (b"x-word", b"yes"),
     ]
-    assert dict(metadata_of(fields)) == {"team": "NYY", "user-agent": "it", "x-word": "yes"}
+    assert dict(text_metadata(fields)) == {"team": "NYY", "user-agent": "it", "x-word": "yes"}
 
 
 def test_header_fields_have_their_http2_size() -> None:
-    assert size_of([(b"name", b"value"), (b"a", b"")]) == 4 + 5 + 32 + 1 + 32
+    assert header_list_size([(b"name", b"value"), (b"a", b"")]) == 4 + 5 + 32 + 1 + 32
 
 
 def test_a_status_message_survives_percent_encoding() -> None:
-    fields = dict(trailers(3, "100 % näher\n", [("a-bin", b"\0\xff"), ("b", "c")]))
+    fields = dict(status_trailers(3, "100 % näher\n", [("a-bin", b"\0\xff"), ("b", "c")]))
     assert fields[b"grpc-status"] == b"3"
     assert fields[b"grpc-message"] == b"100 %25 n%C3%A4her%0A"
     assert fields[b"a-bin"] == b"AP8"
@@ -112,7 +117,7 @@ def test_messages_survive_any_split_of_their_bytes(sent: list[bytes], data: st.D
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=10))
     messages = MessageDecoder(LONGEST)
     assert fed(messages, stream, cuts) == sent
-    assert messages.between
+    assert messages.is_empty
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5), st.sampled_from([b"gzip", b"deflate"]))
@@ -195,73 +200,68 @@ def test_empty_requests_consume_window() -> None:
     assert sum(let) < 20
 
 
-class OpenLine:
-    """A connection whose caller reads everything; `let` counts what it may send beyond its window."""
+class OpenWriter:
+    """A connection whose client reads everything; `granted` counts the window that it gets back."""
 
     def __init__(self) -> None:
-        self.allowed = 0
-        self.begun: list[Field] = []
+        self.peer = Peer(address="", identity="")
+        self.granted = 0
+        self.headers: list[Field] = []
 
-    def begin(self, _: int, fields: list[Field], *, end: bool = False) -> None:  # noqa: ARG002  as `Line` has it
-        self.begun += fields
+    def send_headers(self, _: int, fields: list[Field], *, end: bool = False) -> None:  # noqa: ARG002  as `StreamWriter`
+        self.headers += fields
 
-    def say(self, stream: int, data: bytes) -> None: ...
+    def send_data(self, stream: int, data: bytes) -> None: ...
 
-    def end(self, stream: int, fields: list[Field]) -> None: ...
+    def send_trailers(self, stream: int, fields: list[Field]) -> None: ...
 
-    def let(self, _: int, size: int) -> None:
-        self.allowed += size
+    def grant_window(self, _: int, size: int) -> None:
+        self.granted += size
 
-    def full(self, _: int) -> bool:
+    def is_blocked(self, _: int) -> bool:
         return False
 
-    async def room(self, stream: int) -> None: ...
+    async def wait_writable(self, stream: int) -> None: ...
 
 
-BOUNDS = StreamLimits(longest_message=LONGEST, window=20, compress_from=None)
+LIMITS = StreamLimits(max_message=LONGEST, window=20, compression_threshold=None)
 TOO_LONG = struct.pack(">BI", 0, LONGEST + 1)
 UNREAD = encode(bytes(LONGEST))
 CHECK = next(methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())))
 
 
-def called() -> Http2CallContext:
-    return Http2CallContext(
-        CHECK.name, Peer(address="", identity=""), read_head(()), (), asyncio.get_running_loop().time
-    )
-
-
 @pytest.mark.parametrize(
     ("kind", "sent"),
     [
-        (UnaryRequest, [UNREAD]),
-        (UnaryRequest, [TOO_LONG]),
-        (UnaryRequest, [UNREAD, UNREAD]),
-        (ClientStreaming, [UNREAD]),
-        (ClientStreaming, [TOO_LONG]),
-        (ClientStreaming, [UNREAD, TOO_LONG]),
+        (UnaryRequestStream, [UNREAD]),
+        (UnaryRequestStream, [TOO_LONG]),
+        (UnaryRequestStream, [UNREAD, UNREAD]),
+        (ClientStream, [UNREAD]),
+        (ClientStream, [TOO_LONG]),
+        (ClientStream, [UNREAD, TOO_LONG]),
     ],
 )
 async def test_a_finished_call_returns_its_connection_window(
-    kind: type[UnaryRequest | ClientStreaming], sent: list[bytes]
+    kind: type[UnaryRequestStream | ClientStream], sent: list[bytes]
 ) -> None:
-    line = OpenLine()
-    exchange = kind(line, 1, CHECK, called(), BOUNDS)
+    writer = OpenWriter()
+    stream = kind(writer, 1, CHECK, parse_headers(()), LIMITS)
     for each in sent:
-        exchange.take(each, end=False)
-    exchange.leave()
-    assert line.allowed == sum(map(len, sent))
+        stream.receive(each, end=False)
+    stream.cancel()
+    assert writer.granted == sum(map(len, sent))
 
 
 async def test_a_call_ends_with_a_status_if_its_awaited_task_is_cancelled() -> None:
     async def handle(_: CallContext, __: Message) -> Message:
         raise asyncio.CancelledError
 
-    line = OpenLine()
-    exchange = UnaryRequest(line, 1, replace(CHECK, handle=handle), called(), BOUNDS)
-    exchange.take(encode(b""), end=True)
+    writer = OpenWriter()
+    stream = UnaryRequestStream(writer, 1, replace(CHECK, handle=handle), parse_headers(()), LIMITS)
+    stream.receive(encode(b""), end=True)
     await asyncio.sleep(0)
-    assert exchange.over
-    assert (b"grpc-status", b"1") in line.begun
+    assert stream.is_over
+    assert (b"grpc-status", b"1") in writer.headers
 
 
 def test_a_waiting_reader_is_woken_by_a_request_and_by_the_end() -> None:

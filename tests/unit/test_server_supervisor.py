@@ -30,7 +30,7 @@ from ondeck_server.supervisor.policy import (
     restart_delay,
 )
 from ondeck_server.supervisor.state import aggregate_serving, can_join, unready_reasons
-from ondeck_server.transports.grpcio.listener import shut
+from ondeck_server.transports.grpcio.server import close_listeners
 from ondeck_server.worker.drain import drain_timeout
 
 NOW = 1000.0
@@ -250,7 +250,7 @@ def test_a_closed_listener_refuses_new_connections_and_keeps_open_ones() -> None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = listener.getsockname()
         with socket.create_connection(where) as outside, listener.accept()[0] as inside:
-            shut(where[1])
+            close_listeners(where[1])
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(where)
             outside.sendall(b"still here")

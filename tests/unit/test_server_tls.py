@@ -57,16 +57,18 @@ def made_a_folder(path: Path) -> None:
 
 WRONG: dict[str, Callable[[Pair, Authority], object]] = {
     r"ONDECK_TLS_CERTIFICATE=.*: cannot be read \(No such file or directory\)": lambda pair, _: gone(pair.certificate),
-    r"ONDECK_TLS_CERTIFICATE=.*: holds no certificate in PEM": lambda pair, _: pair.certificate.write_bytes(b"\xff?"),
-    r"ONDECK_TLS_CERTIFICATE=.*: holds no certificate": lambda pair, _: pair.certificate.write_bytes(
+    r"ONDECK_TLS_CERTIFICATE=.*: contains no certificate in PEM": lambda pair, _: pair.certificate.write_bytes(
+        b"\xff?"
+    ),
+    r"ONDECK_TLS_CERTIFICATE=.*: contains no certificate": lambda pair, _: pair.certificate.write_bytes(
         pair.key.read_bytes()
     ),
     r"ONDECK_TLS_KEY=.*: cannot be read": lambda pair, _: made_a_folder(pair.key),
-    r"ONDECK_TLS_KEY=.*: holds no private key, without password, in PEM": lambda pair, _: pair.key.write_text("?"),
+    r"ONDECK_TLS_KEY=.*: contains no unencrypted private key in PEM": lambda pair, _: pair.key.write_text("?"),
     r"ONDECK_TLS_KEY=.*: is not the key of ONDECK_TLS_CERTIFICATE": lambda pair, signing: pair.key.write_bytes(
         signing.sign("other.example").key.read_bytes()
     ),
-    r"ONDECK_TLS_CLIENT_CA=.*: holds no certificate": lambda _, signing: signing.file.write_text(""),
+    r"ONDECK_TLS_CLIENT_CA=.*: contains no certificate": lambda _, signing: signing.file.write_text(""),
 }
 
 

@@ -1,11 +1,12 @@
-"""Concurrent callers share one run: whatever came in during one turn of the event loop goes through the graph at once.
+"""Dynamic batching: requests that arrive during one turn of the event loop share one run of the graph.
 
-Nobody waits for company, unless the operator allows some time for it: a run starts as soon as the loop comes round.
+A run starts on the next turn of the loop, unless the operator allows a queue delay to collect larger batches.
 """
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -13,7 +14,6 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from ondeck_core.instances import Matrix
-from ondeck_server.batching.latency_model import LatencyModel, TimedRun
 from ondeck_server.batching.queue import (
     DeadlineUnmeetableError,
     Outputs,
@@ -22,35 +22,97 @@ from ondeck_server.batching.queue import (
     RowQueue,
     RowReservation,
 )
-from ondeck_server.batching.stats import InferenceStats
 
-MAX_BATCH_ROWS: Final = 256  # a run of so many takes a few milliseconds
-INTERACTIVE_ROWS: Final = 32  # a call of more rows is bulk, unless its caller says otherwise
-INLINE_SECONDS: Final = (
-    0.004  # a longer run leaves the loop to others; `benchmarks/thread_offload.py` measures what that costs
-)
+MAX_BATCH_ROWS: Final = 256  # a run of this size takes a few milliseconds
+INTERACTIVE_ROWS: Final = 32  # calls of more rows are BULK unless the caller sets a priority
+INLINE_SECONDS: Final = 0.004  # longer runs use a thread; `benchmarks/thread_offload.py` measures the cost
 _NANOSECONDS: Final = 1e9
 _PRIORITIES: Final = tuple(Priority)
+_CORRECTION_MEMORY: Final = 0.9  # weight of earlier runs in the correction of the latency model
+_MAX_CORRECTION: Final = 20.0  # limits the effect of a single run that the machine delayed
 
 Run: TypeAlias = Callable[[Matrix], Outputs]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchingConfig:
-    """How the rows of every version are batched; `max_queue_delay_seconds` may be waited for company."""
+    """Batching of every version; `max_queue_delay_seconds` is how long rows may wait for a larger batch."""
 
     max_queued_rows: int
     max_queue_delay_seconds: float
     long_runs: Executor
 
 
+@dataclass(slots=True)
+class InferenceStats:
+    """Counters of one version since its process started.
+
+    `ran` calls with `rows` rows were answered by `runs` runs. Durations are sums over calls, in nanoseconds; `last` is
+    the time of the last response, in milliseconds since 1970.
+    """
+
+    last: int = 0
+    rows: int = 0
+    runs: int = 0
+    ran: int = 0
+    queue: int = 0
+    compute_input: int = 0
+    compute_infer: int = 0
+    compute_output: int = 0
+    succeeded: int = 0
+    success: int = 0
+    failed: int = 0
+    fail: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedRun:
+    """Rows and seconds of one run."""
+
+    rows: int
+    seconds: float
+
+
+class LatencyModel:
+    """Predicts the seconds of a run: linear in the rows, fitted at warm-up and corrected by every run."""
+
+    def __init__(self, warm_up: Sequence[TimedRun] = ()) -> None:
+        self._intercept, self._slope = _fit_line(warm_up)
+        self._correction = 1.0
+
+    def seconds(self, rows: int) -> float:
+        """Return the expected seconds of a run of `rows` rows."""
+        return self._correction * (self._intercept + self._slope * rows)
+
+    def rows_within(self, seconds: float) -> int:
+        """Return how many rows a run of at most `seconds` may have."""
+        start, row = self._correction * self._intercept, self._correction * self._slope
+        return int(max(seconds - start, 0.0) / row) if row > 0 else sys.maxsize
+
+    def update(self, run: TimedRun) -> None:
+        """Correct the model by a measured run."""
+        expected = self._intercept + self._slope * run.rows
+        if expected > 0:
+            ratio = min(run.seconds / expected, _MAX_CORRECTION)
+            self._correction = _CORRECTION_MEMORY * self._correction + (1 - _CORRECTION_MEMORY) * ratio
+
+
+def _fit_line(warm_up: Sequence[TimedRun]) -> tuple[float, float]:
+    """Return intercept and slope of the line through the smallest and the largest run."""
+    if not warm_up:
+        return 0.0, 0.0
+    small, large = min(warm_up, key=lambda run: run.rows), max(warm_up, key=lambda run: run.rows)
+    slope = max(large.seconds - small.seconds, 0.0) / max(large.rows - small.rows, 1)
+    return max(small.seconds - slope * small.rows, 0.0), slope
+
+
 def priority_of(rows: int) -> Priority:
-    """Tell who goes first if nobody says."""
+    """Return the default priority of a call of `rows` rows."""
     return Priority.INTERACTIVE if rows <= INTERACTIVE_ROWS else Priority.BULK
 
 
 class Batcher:
-    """Shares the runs of one graph among its callers, on the event loop that it is used on."""
+    """Batches the rows of concurrent calls for one graph, on the event loop of its first use."""
 
     def __init__(
         self,
@@ -71,11 +133,11 @@ class Batcher:
         self._long_run_ends_at = 0.0
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
-        """Refuse rows that cannot be answered `within` so many seconds, or for which there is no room.
+        """Check that `rows` rows fit into the queue and can run `within` seconds (None: no deadline).
 
         Raises:
-            QueueFullError: too many rows wait already.
-            DeadlineUnmeetableError: those that wait take longer than that.
+            QueueFullError: the queue has no capacity for them.
+            DeadlineUnmeetableError: the queued rows take longer than `within`.
         """
         self._queue.check_capacity(rows)
         if within is None:
@@ -84,18 +146,18 @@ class Batcher:
         needed = self._latency.seconds(ahead) + self._long_run_seconds_left(ahead, priority)
         if needed > within:
             raise DeadlineUnmeetableError(
-                f"{needed * 1000:.0f} ms of runs are ahead, {max(within, 0) * 1000:.0f} ms are left"
+                f"{needed * 1000:.0f} ms of runs are queued, {max(within, 0) * 1000:.0f} ms are left"
             )
 
     def submit(
         self, rows: Matrix, within: float | None = None, priority: Priority = Priority.INTERACTIVE
     ) -> asyncio.Future[Outputs]:
-        """Have rows of shape (n, columns) run, n at most ROWS_A_RUN; raises as `admit`, and then runs nothing."""
+        """Queue rows of shape (n, columns), n at most MAX_BATCH_ROWS, and return their outputs; raises like `admit`."""
         self.admit(len(rows), within, priority)
         return self._enqueue(rows, priority)
 
     def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Outputs]:
-        """Have any number of rows run without waiting for it; raises as `admit`, at once."""
+        """Queue any number of rows and return a future of their outputs; raises like `admit`, at once."""
         if len(rows) <= MAX_BATCH_ROWS:
             return self.submit(rows, within, priority)
         self.admit(len(rows), within, priority)
@@ -105,7 +167,7 @@ class Batcher:
         return parts
 
     async def infer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Outputs:
-        """Have any number of rows run, a run at a time, so that others get their turn in between; raises as `admit`."""
+        """Run any number of rows, in batches between which other calls run; raises like `admit`."""
         return await self.start(rows, within, priority_of(len(rows)) if priority is None else priority)
 
     async def _infer_in_batches(self, rows: Matrix, priority: Priority, reservation: RowReservation) -> Outputs:
@@ -142,13 +204,13 @@ class Batcher:
             self._schedule(loop)
 
     def _capacity(self, priority: Priority) -> int:
-        """Tell how many rows may run now; beside a long run, only what is short, and nothing of bulk."""
+        """Return how many rows may run now; during a long run only short interactive ones."""
         if self._long_run is None:
             return MAX_BATCH_ROWS
         return 0 if priority is Priority.BULK else self._latency.rows_within(INLINE_SECONDS)
 
     def _long_run_seconds_left(self, rows: int, priority: Priority) -> float:
-        """Tell how many seconds a long run that is away keeps so many rows from running."""
+        """Return for how many more seconds the long run in the executor delays `rows` rows."""
         if self._long_run is None or rows <= self._capacity(priority):
             return 0.0
         return max(self._long_run_ends_at - self._clock(), 0.0)
@@ -168,7 +230,7 @@ class Batcher:
         begin = self._clock()
         try:
             return self._run(rows), self._clock() - begin
-        except Exception as broken:  # noqa: BLE001  whatever it is, each caller is told, and the loop goes on
+        except Exception as broken:  # noqa: BLE001  each caller of the batch receives the error
             return broken, self._clock() - begin
 
     def _on_long_run_done(

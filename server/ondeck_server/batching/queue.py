@@ -1,4 +1,4 @@
-"""Who waits for a run, and who is in the next one: decided without running anything."""
+"""Requests that wait for a run, and which of them the next run takes. Runs nothing itself."""
 
 import asyncio
 from collections import deque
@@ -16,15 +16,15 @@ Outputs: TypeAlias = Sequence[NDArray[Any]]
 
 
 class QueueFullError(OndeckError):
-    """So many rows wait already that these would wait too long."""
+    """The queue has no capacity for these rows."""
 
 
 class DeadlineUnmeetableError(OndeckError):
-    """The rows that wait already take longer than the caller has time."""
+    """The queued rows take longer than the deadline of the call allows."""
 
 
 class Priority(IntEnum):
-    """Who goes first: in the order that they stand here."""
+    """Scheduling priority, highest first."""
 
     INTERACTIVE = 0
     BULK = 1
@@ -32,7 +32,7 @@ class Priority(IntEnum):
 
 @dataclass(kw_only=True, eq=False, slots=True)
 class PendingRequest:
-    """Rows of shape (n, columns) of one caller, what will tell him, and since when he waits."""
+    """Queued rows of one call, of shape (n, columns); `result` receives their outputs."""
 
     rows: Matrix
     result: asyncio.Future[Outputs]
@@ -40,29 +40,29 @@ class PendingRequest:
 
     @property
     def is_cancelled(self) -> bool:
-        """Tell whether the caller has gone away."""
+        """Return whether the caller no longer waits."""
         return self.result.done()
 
 
 class RowReservation:
-    """How many rows of a call are still to come; whoever made it ends it, too."""
+    """Queue capacity of an admitted call whose rows arrive in parts; its owner releases it."""
 
     def __init__(self, queue: "RowQueue", rows: int) -> None:
         self._queue = queue
         self.rows = rows
 
     def consume(self, rows: int) -> None:
-        """Say that so many are put now."""
+        """Release the capacity of rows that are put into the queue now."""
         self.rows -= rows
         self._queue.release_reserved(rows)
 
     def release(self) -> None:
-        """Say that no more will come."""
+        """Release the rest; no more rows arrive."""
         self.consume(self.rows)
 
 
 class RowQueue:
-    """Rows that wait, at most `limit`; in each priority first come, first served."""
+    """At most `limit` queued rows; first come, first served within a priority."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -72,43 +72,43 @@ class RowQueue:
 
     @property
     def rows(self) -> int:
-        """Count all that wait, and those of admitted calls that will come."""
+        """Number of queued and reserved rows."""
         return sum(self._rows) + self._reserved
 
     def reserve(self, rows: int) -> RowReservation:
-        """Count rows that will be put later, a part at a time."""
+        """Reserve capacity for rows that are put into the queue later, in parts."""
         self._reserved += rows
         return RowReservation(self, rows)
 
     def rows_ahead(self, priority: Priority) -> int:
-        """Count the rows that run before a newcomer of this priority."""
+        """Count the rows that run before a new request of this priority."""
         return self._rows[Priority.INTERACTIVE] if priority is Priority.INTERACTIVE else self.rows
 
     def check_capacity(self, rows: int) -> None:
-        """Refuse rows for which there is no capacity; where nobody waits, a call of any size has it.
+        """Check that the queue has capacity for these rows; an empty queue accepts a call of any size.
 
         Raises:
-            QueueFullError: there is none.
+            QueueFullError: it has not.
         """
         if self.rows and self.rows + rows > self._limit:
-            raise QueueFullError(f"{self.rows} rows wait already, {self._limit} may; try again shortly")
+            raise QueueFullError(f"the queue holds {self.rows} of at most {self._limit} rows; try again shortly")
 
     def release_reserved(self, rows: int) -> None:
-        """Count promised rows no longer: they are put now."""
+        """Release reserved capacity."""
         self._reserved -= rows
 
     def put(self, request: PendingRequest, priority: Priority) -> None:
-        """Let rows wait."""
+        """Append a request."""
         self._by_priority[priority].append(request)
         self._rows[priority] += len(request.rows)
 
     def has_next(self, priority: Priority, capacity: int) -> bool:
-        """Tell whether somebody waits who fits into a run of so many rows."""
+        """Return whether the first request of a priority fits into a run of `capacity` rows."""
         waiting = self._by_priority[priority]
         return bool(waiting) and len(waiting[0].rows) <= capacity
 
     def take(self, priority: Priority, capacity: int) -> list[PendingRequest]:
-        """Take those who fit into the next run, in their order; who has given up is dropped."""
+        """Remove and return the requests that fit into a run of `capacity` rows; drop cancelled ones."""
         taken: list[PendingRequest] = []
         while self.has_next(priority, capacity):
             first = self._by_priority[priority].popleft()

@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import PRODUCTION
-from ondeck_server.batching.batcher import BatchingConfig
-from ondeck_server.batching.stats import InferenceStats
+from ondeck_server.batching.batcher import BatchingConfig, InferenceStats
 from ondeck_server.models import catalog
 from ondeck_server.models.catalog import ModelRef, ResolvedVersion, VersionInfo
 from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics

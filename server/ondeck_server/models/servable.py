@@ -19,9 +19,7 @@ from ondeck_core.tasks import Task
 from ondeck_registry.onnx_session import OnnxSession
 from ondeck_registry.repository import read_any_manifest
 from ondeck_registry.verification import VerifiedVersion, predict, verify_manifest
-from ondeck_server.batching.batcher import Batcher, BatchingConfig
-from ondeck_server.batching.latency_model import LatencyModel, TimedRun
-from ondeck_server.batching.stats import InferenceStats
+from ondeck_server.batching.batcher import Batcher, BatchingConfig, InferenceStats, LatencyModel, TimedRun
 
 WARM_UP_ROWS: Final = (1, 8, 64, 256)
 _MALLOC_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only

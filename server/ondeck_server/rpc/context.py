@@ -1,4 +1,4 @@
-"""A call as a handler sees it: whatever carries it, it knows no more than this."""
+"""What a handler sees of a call, whatever transport carries it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,26 +9,26 @@ class CallContext(Protocol):
 
     @property
     def method(self) -> str:
-        """Full name of the rpc, as `/package.Service/Rpc`."""
+        """Full method name, `/package.Service/Method`."""
 
     @property
     def correlation_id(self) -> str:
-        """What the log and the caller know this call by; the caller's own where he gave one."""
+        """Id of this call in logs and trailers: the caller's own if it sent one, else a new one."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The caller's text headers."""
+        """Text metadata of the request."""
 
     @property
     def peer(self) -> str:
-        """Where the caller is, for example `ipv4:127.0.0.1:50000`."""
+        """Address of the caller, for example `ipv4:127.0.0.1:50000`."""
 
     @property
     def identity(self) -> str:
-        """Who the caller has proved to be; "" where nobody asked him to."""
+        """Identity from the caller's client certificate; "" without one."""
 
     def time_left(self) -> float | None:
-        """Seconds that the caller still waits; None: no deadline."""
+        """Return the seconds until the deadline; None: no deadline."""
 
     def cancelled(self) -> bool:
-        """Tell whether the caller has gone away."""
+        """Return whether the caller has cancelled the call or disconnected."""

@@ -1,9 +1,9 @@
-"""What happened, as a google.rpc.Status: the one place that knows which error a caller is told of how."""
+"""The error table: the gRPC status, reason and details of every error that a handler may raise."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from google.protobuf.any_pb2 import Any as Packed
@@ -34,39 +34,48 @@ from ondeck_server.security.authorization import CallerUnauthenticatedError, Not
 from ondeck_server.security.rate_limit import RateExceededError
 
 DOMAIN: Final = "ondeck"
-LARGEST_DETAIL: Final = 3392  # bytes; gRPC gives 8 KiB to all headers of an answer, and details travel as base64
-INTERNAL_TEXT: Final = "internal error; the server's log has the rest under the correlation id"
+MAX_DETAIL_BYTES: Final = 3392  # gRPC limits the trailers of a call to 8 KiB, and details travel as base64
+INTERNAL_TEXT: Final = "internal error; the server logs the details under the correlation id"
 _PREFIX: Final = "ERROR_REASON_"
-_SOON: Final = Duration(nanos=100_000_000)
-_LATER: Final = Duration(seconds=5)
+_RETRY_SOON: Final = RetryInfo(retry_delay=Duration(nanos=100_000_000))
+_RETRY_LATER: Final = RetryInfo(retry_delay=Duration(seconds=5))
+
+Reason: TypeAlias = "ErrorReason.ValueType"
 
 log = structlog.get_logger()
 
 
 class UnreadableRequestError(OndeckError):
-    """The bytes of a request are no message of the type that the rpc takes."""
+    """The bytes of a request are not a message of the method's request type."""
 
 
 class DeadlineExceededError(OndeckError):
-    """The caller's time was over before the call could begin."""
+    """The deadline of the call has passed."""
+
+
+class ProtocolError(Exception):
+    """A call violates the protocol or a limit of the transport; ends it with this status, without details."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorStatus:
-    """An error as a caller is told of it."""
+    """The status of an error; `metadata` is that of its ErrorInfo."""
 
     code: int
-    reason: "ErrorReason.ValueType"
+    reason: Reason
     message: str
     violations: tuple[Violation, ...] = ()
     details: tuple[Message, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
-    def status(self) -> Status:
-        """Write it as google.rpc.Status, ErrorInfo first."""
-        info = ErrorInfo(
-            reason=ErrorReason.Name(self.reason).removeprefix(_PREFIX), domain=DOMAIN, metadata=dict(self.facts)
-        )
+    def to_proto(self) -> Status:
+        """Convert to google.rpc.Status with ErrorInfo as its first detail."""
+        reason = ErrorReason.Name(self.reason).removeprefix(_PREFIX)
+        info = ErrorInfo(reason=reason, domain=DOMAIN, metadata=dict(self.metadata))
         status = Status(code=self.code, message=self.message)
         for detail in (info, *self._bad_request(), *self.details):
             packed = Packed()
@@ -75,40 +84,56 @@ class ErrorStatus:
         return status
 
     def _bad_request(self) -> list[BadRequest]:
-        named = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in self.violations]
-        sizes = accumulate(each.ByteSize() for each in named)
-        fitting = [each for each, size in zip(named, sizes, strict=True) if size <= LARGEST_DETAIL]
+        """Return the violations as a detail, as many as fit."""
+        all_ = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in self.violations]
+        sizes = accumulate(each.ByteSize() for each in all_)
+        fitting = [each for each, size in zip(all_, sizes, strict=True) if size <= MAX_DETAIL_BYTES]
         return [BadRequest(field_violations=fitting)] if fitting else []
 
 
-def outcome_of(error: Exception) -> ErrorStatus:
-    """Tell how a caller learns of an error; one that is none of ours is told as INTERNAL, without its text."""
+def error_status(error: Exception) -> ErrorStatus:
+    """Return the status of an error; an error that is not in the table is INTERNAL, without its text."""
     for kind, describe in _TABLE.items():
         if isinstance(error, kind):
             return describe(error)
     return ErrorStatus(code=code_pb2.INTERNAL, reason=ErrorReason.ERROR_REASON_INTERNAL, message=INTERNAL_TEXT)
 
 
-def told(error: Exception, call: CallContext) -> ErrorStatus:
-    """Tell how a caller learns of an error, and the log of one that is a fault of the server."""
-    outcome = outcome_of(error)
-    if outcome.code == code_pb2.INTERNAL:
-        log.error("call failed", method=call.method, correlation_id=call.correlation_id, exc_info=error)
-    return outcome
+def map_and_log(error: Exception, call: CallContext) -> ErrorStatus:
+    """Return the status of an error of a call; log it if it is INTERNAL."""
+    status = error_status(error)
+    if status.code == code_pb2.INTERNAL:
+        log.error("call_failed", method=call.method, correlation_id=call.correlation_id, exc_info=error)
+    return status
 
 
-def _invalid(error: InvalidInstanceError) -> ErrorStatus:
+def _plain(code: int, reason: Reason, *details: Message) -> Callable[..., ErrorStatus]:
+    """Describe errors by code, reason and text."""
+
+    def describe(error: Exception) -> ErrorStatus:
+        return ErrorStatus(code=code, reason=reason, message=str(error), details=details)
+
+    return describe
+
+
+def _of_version(code: int, reason: Reason, *details: Message) -> Callable[..., ErrorStatus]:
+    """Describe errors of a model version; the metadata name it."""
+
+    def describe(
+        error: ModelNotLoadedError | NotExplainableError | VerificationFailedError | GateFailedError,
+    ) -> ErrorStatus:
+        version = {"model": error.model, "version": str(error.version)}
+        return ErrorStatus(code=code, reason=reason, message=str(error), details=details, metadata=version)
+
+    return describe
+
+
+def _invalid_instance(error: InvalidInstanceError) -> ErrorStatus:
     return ErrorStatus(
         code=code_pb2.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_INVALID_FIELD,
         message=str(error),
         violations=error.violations,
-    )
-
-
-def _unreadable(error: UnreadableRequestError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELD, message=str(error)
     )
 
 
@@ -130,126 +155,35 @@ def _not_found(error: NotFoundError) -> ErrorStatus:
     )
 
 
-def _not_loaded(error: ModelNotLoadedError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.UNAVAILABLE,
-        reason=ErrorReason.ERROR_REASON_MODEL_NOT_LOADED,
-        message=str(error),
-        details=(RetryInfo(retry_delay=_LATER),),
-        facts={"model": error.model, "version": str(error.version)},
-    )
-
-
-def _not_explainable(error: NotExplainableError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.FAILED_PRECONDITION,
-        reason=ErrorReason.ERROR_REASON_NOT_EXPLAINABLE,
-        message=str(error),
-        facts={"model": error.model, "version": str(error.version)},
-    )
-
-
-def _players_not_loaded(error: PlayersNotLoadedError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.UNAVAILABLE,
-        reason=ErrorReason.ERROR_REASON_PLAYERS_NOT_LOADED,
-        message=str(error),
-        details=(RetryInfo(retry_delay=_LATER),),
-    )
-
-
-def _queue_full(error: QueueFullError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.RESOURCE_EXHAUSTED,
-        reason=ErrorReason.ERROR_REASON_QUEUE_FULL,
-        message=str(error),
-        details=(RetryInfo(retry_delay=_SOON),),
-    )
-
-
 def _rate_exceeded(error: RateExceededError) -> ErrorStatus:
-    allowed = f"{error.limit:g} rows a second for each caller"
-    violation = QuotaFailure.Violation(subject=error.subject, description=allowed)
+    limit = f"{error.limit:g} rows a second for each caller"
+    violation = QuotaFailure.Violation(subject=error.subject, description=limit)
+    delay = Duration(seconds=int(error.wait_seconds), nanos=int(error.wait_seconds % 1 * 1e9))
     return ErrorStatus(
         code=code_pb2.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_RATE_EXCEEDED,
         message=str(error),
-        details=(RetryInfo(retry_delay=_duration(error.wait_seconds)), QuotaFailure(violations=[violation])),
+        details=(RetryInfo(retry_delay=delay), QuotaFailure(violations=[violation])),
     )
 
 
-def _duration(seconds: float) -> Duration:
-    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
-
-
-def _not_identified(error: CallerUnauthenticatedError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_CALLER_UNAUTHENTICATED, message=str(error)
-    )
-
-
-def _not_operator(error: NotOperatorError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_NOT_OPERATOR, message=str(error)
-    )
-
-
-def _version_refused(error: VerificationFailedError) -> ErrorStatus:
-    return _not_this_version(error, ErrorReason.ERROR_REASON_VERIFICATION_FAILED)
-
-
-def _not_better(error: GateFailedError) -> ErrorStatus:
-    return _not_this_version(error, ErrorReason.ERROR_REASON_PROMOTION_GATE_FAILED)
-
-
-def _not_this_version(error: VerificationFailedError | GateFailedError, reason: "ErrorReason.ValueType") -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.FAILED_PRECONDITION,
-        reason=reason,
-        message=str(error),
-        facts={"model": error.model, "version": str(error.version)},
-    )
-
-
-def _move_refused(error: AliasChangeError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_NO_PREVIOUS_VERSION, message=str(error)
-    )
-
-
-def _repository_closed(error: RepositoryLockedError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.UNAVAILABLE,
-        reason=ErrorReason.ERROR_REASON_REPOSITORY_LOCKED,
-        message=str(error),
-        details=(RetryInfo(retry_delay=_LATER),),
-    )
-
-
-def _deadline(error: DeadlineExceededError | DeadlineUnmeetableError) -> ErrorStatus:
-    return ErrorStatus(
-        code=code_pb2.DEADLINE_EXCEEDED,
-        reason=ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
-        message=str(error),
-    )
-
-
+_DEADLINE: Final = _plain(code_pb2.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED)
 _TABLE: Final[dict[type[Exception], Callable[..., ErrorStatus]]] = {
-    InvalidInstanceError: _invalid,
-    UnreadableRequestError: _unreadable,
+    InvalidInstanceError: _invalid_instance,
+    UnreadableRequestError: _plain(code_pb2.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_INVALID_FIELD),
     WrongInstanceError: _wrong_instance,
     NotFoundError: _not_found,
-    ModelNotLoadedError: _not_loaded,
-    NotExplainableError: _not_explainable,
-    PlayersNotLoadedError: _players_not_loaded,
-    QueueFullError: _queue_full,
+    ModelNotLoadedError: _of_version(code_pb2.UNAVAILABLE, ErrorReason.ERROR_REASON_MODEL_NOT_LOADED, _RETRY_LATER),
+    NotExplainableError: _of_version(code_pb2.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_NOT_EXPLAINABLE),
+    PlayersNotLoadedError: _plain(code_pb2.UNAVAILABLE, ErrorReason.ERROR_REASON_PLAYERS_NOT_LOADED, _RETRY_LATER),
+    QueueFullError: _plain(code_pb2.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_QUEUE_FULL, _RETRY_SOON),
     RateExceededError: _rate_exceeded,
-    CallerUnauthenticatedError: _not_identified,
-    NotOperatorError: _not_operator,
-    VerificationFailedError: _version_refused,
-    GateFailedError: _not_better,
-    AliasChangeError: _move_refused,
-    RepositoryLockedError: _repository_closed,
-    DeadlineExceededError: _deadline,
-    DeadlineUnmeetableError: _deadline,
+    CallerUnauthenticatedError: _plain(code_pb2.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CALLER_UNAUTHENTICATED),
+    NotOperatorError: _plain(code_pb2.PERMISSION_DENIED, ErrorReason.ERROR_REASON_NOT_OPERATOR),
+    VerificationFailedError: _of_version(code_pb2.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_VERIFICATION_FAILED),
+    GateFailedError: _of_version(code_pb2.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_PROMOTION_GATE_FAILED),
+    AliasChangeError: _plain(code_pb2.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_NO_PREVIOUS_VERSION),
+    RepositoryLockedError: _plain(code_pb2.UNAVAILABLE, ErrorReason.ERROR_REASON_REPOSITORY_LOCKED, _RETRY_LATER),
+    DeadlineExceededError: _DEADLINE,
+    DeadlineUnmeetableError: _DEADLINE,
 }

@@ -1,5 +1,6 @@
-"""The rpcs of a service, each with all that a transport must know to carry it."""
+"""The methods of a service with what a transport needs to serve them: codec, handler and metrics."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -8,80 +9,95 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from ondeck_server.rpc.context import CallContext
-from ondeck_server.rpc.errors import DeadlineExceededError, UnreadableRequestError
-from ondeck_server.rpc.metrics import CallMetrics, MethodMetrics
+from ondeck_server.rpc.errors import UnreadableRequestError
 
-DETAILS: Final = "grpc-status-details-bin"
+Decode: TypeAlias = Callable[[bytes], Message]
+Encode: TypeAlias = Callable[[Any], bytes]
 
-Read: TypeAlias = Callable[[bytes], Message]
-Write: TypeAlias = Callable[[Any], bytes]
+_TYPES: Final = {
+    (False, False): "unary",
+    (True, False): "client_stream",
+    (False, True): "server_stream",
+    (True, True): "bidi_stream",
+}
+
+
+class CallMetrics:
+    """Prometheus metrics of all methods, with the names and labels of go-grpc-prometheus."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("grpc_type", "grpc_service", "grpc_method")
+        self._calls = Counter("grpc_server_handled", "Calls completed.", (*labels, "grpc_code"), registry=registry)
+        self._seconds = Histogram(
+            "grpc_server_handling_seconds", "Duration of calls, in seconds.", labels, registry=registry
+        )
+
+    def of(self, service: str, method: str, kind: str) -> "MethodMetrics":
+        """Return the metrics of one method; `kind` is `unary`, `client_stream`, `server_stream` or `bidi_stream`."""
+        return MethodMetrics((kind, service, method), self._calls, self._seconds)
+
+
+class MethodMetrics:
+    """Metrics of one method. A label look-up costs more than an increment, so each series is looked up once."""
+
+    def __init__(self, labels: tuple[str, str, str], calls: Counter, seconds: Histogram) -> None:
+        self._labels = labels
+        self._calls = calls
+        self._seconds = seconds.labels(*labels)
+        self._by_code: dict[int, Counter] = {}
+
+    def observe(self, code: int, started_at: float) -> None:
+        """Count a call that ends now with a status code and started at `started_at`, by `time.perf_counter`."""
+        counter = self._by_code.get(code)
+        if counter is None:
+            counter = self._by_code[code] = self._calls.labels(*self._labels, code_pb2.Code.Name(code))
+        counter.inc()
+        self._seconds.observe(time.perf_counter() - started_at)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """One rpc; `name` is `/package.Service/Rpc`, `handle` takes a `CallContext` and one request or an iterator."""
+    """One method; `handle` takes a `CallContext` and one request or an iterator of requests."""
 
-    name: str
-    many_requests: bool
-    many_answers: bool
-    read: Read
-    write: Write
+    name: str  # /package.Service/Method
+    client_streaming: bool
+    server_streaming: bool
+    decode: Decode
+    encode: Encode
     handle: Callable[..., Any]
-    meter: MethodMetrics
+    metrics: MethodMetrics
 
 
-def methods_of(service: ServiceDescriptor, handlers: object, meters: CallMetrics) -> Iterator[Method]:
-    """Connect every rpc of a service with the method of `handlers` that has its name in snake case."""
+def methods_of(service: ServiceDescriptor, handlers: object, metrics: CallMetrics) -> Iterator[Method]:
+    """Yield the methods of a service; the attribute of `handlers` with the name in snake case handles each."""
     for method in service.methods:
-        name = f"/{service.full_name}/{method.name}"
+        kind = _TYPES[method.client_streaming, method.server_streaming]
         yield Method(
-            name=name,
-            many_requests=method.client_streaming,
-            many_answers=method.server_streaming,
-            read=_reader(method),
-            write=GetMessageClass(method.output_type).SerializeToString,
-            handle=getattr(handlers, _snake(method.name)),
-            meter=meters.of(service.full_name, method.name, _kind(method)),
+            name=f"/{service.full_name}/{method.name}",
+            client_streaming=method.client_streaming,
+            server_streaming=method.server_streaming,
+            decode=_decoder(method),
+            encode=GetMessageClass(method.output_type).SerializeToString,
+            handle=getattr(handlers, _snake_case(method.name)),
+            metrics=metrics.of(service.full_name, method.name, kind),
         )
 
 
-def admit(call: CallContext) -> None:
-    """Refuse a call whose caller no longer waits.
+def _decoder(method: MethodDescriptor) -> Decode:
+    """Return a decoder of requests; its error names the message type, which grpcio's own would not."""
+    message_class = GetMessageClass(method.input_type)
 
-    Raises:
-        DeadlineExceededError: its time is over.
-    """
-    left = call.time_left()
-    if left is not None and left <= 0:
-        raise DeadlineExceededError("the deadline had passed before the call began")
-
-
-def gone(call: CallContext) -> int:
-    """Tell, as a status code, why a call ended that its caller no longer waits for."""
-    left = call.time_left()
-    return int(code_pb2.CANCELLED if left is None or left > 0 else code_pb2.DEADLINE_EXCEEDED)
-
-
-def _kind(method: MethodDescriptor) -> str:
-    """Return the type of an rpc as go-grpc-prometheus labels it."""
-    kinds = {(False, False): "unary", (True, False): "client_stream", (False, True): "server_stream"}
-    return kinds.get((method.client_streaming, method.server_streaming), "bidi_stream")
-
-
-def _reader(method: MethodDescriptor) -> Read:
-    """Make what reads a request; a transport itself would tell a caller less where it cannot be read."""
-    kind = GetMessageClass(method.input_type)
-
-    def read(request: bytes) -> Message:
+    def decode(request: bytes) -> Message:
         try:
-            return kind.FromString(request)
-        except DecodeError as broken:
-            raise UnreadableRequestError(f"the request is no {method.input_type.full_name}: {broken}") from broken
+            return message_class.FromString(request)
+        except DecodeError as error:
+            text = f"the request is not a valid {method.input_type.full_name}: {error}"
+            raise UnreadableRequestError(text) from error
 
-    return read
+    return decode
 
 
-def _snake(name: str) -> str:
+def _snake_case(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")

@@ -1,8 +1,9 @@
-"""The server's certificates: read, content against each other, and read again once they are renewed."""
+"""TLS certificates: read, check, and reload them when their files change."""
 
+import os
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +16,19 @@ log = structlog.get_logger()
 
 
 class InvalidCertificatesError(OndeckError):
-    """A file that secures the connections is missing, or is not what it should be."""
+    """A certificate file is missing or invalid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateFiles:
-    """Where the certificates are; with `client_ca`, a client needs one that it signed."""
+    """Paths of the certificates; with `client_ca` every client needs a certificate that it signed."""
 
     certificate: Path
     key: Path
     client_ca: Path | None
 
     def each(self) -> Iterator[tuple[str, Path]]:
-        """Name each file by its setting."""
+        """Yield the setting and the path of each file."""
         yield "ONDECK_TLS_CERTIFICATE", self.certificate
         yield "ONDECK_TLS_KEY", self.key
         if self.client_ca is not None:
@@ -36,7 +37,7 @@ class CertificateFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Certificates:
-    """What the files hold, as PEM."""
+    """Contents of the files, as PEM."""
 
     certificate: bytes
     key: bytes
@@ -44,27 +45,25 @@ class Certificates:
 
 
 def certificate_files(settings: ServerSettings) -> CertificateFiles | None:
-    """Tell which files secure the connections; None: nothing does.
+    """Return the configured files; None: no TLS.
 
     Raises:
-        InvalidCertificatesError: some of the settings are there, and others that belong to them are not.
+        InvalidCertificatesError: a setting is there, another that it needs is not.
     """
     certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
     if certificate is not None and key is not None:
         return CertificateFiles(certificate=certificate, key=key, client_ca=client_ca)
     if certificate is None and key is None and client_ca is None:
         return None
-    lacking = [
-        name for name, path in (("ONDECK_TLS_CERTIFICATE", certificate), ("ONDECK_TLS_KEY", key)) if path is None
-    ]
-    raise InvalidCertificatesError(f"TLS needs a certificate and its key; unset: {' and '.join(lacking)}")
+    unset = [name for name, path in (("ONDECK_TLS_CERTIFICATE", certificate), ("ONDECK_TLS_KEY", key)) if path is None]
+    raise InvalidCertificatesError(f"TLS needs a certificate and its key; unset: {' and '.join(unset)}")
 
 
 def check_certificates(settings: ServerSettings) -> None:
-    """See that what should secure the connections can.
+    """Check the configured files.
 
     Raises:
-        InvalidCertificatesError: it cannot; the text names the setting.
+        InvalidCertificatesError: one is invalid; the text names its setting.
     """
     files = certificate_files(settings)
     if files is not None:
@@ -72,14 +71,14 @@ def check_certificates(settings: ServerSettings) -> None:
 
 
 def read_certificates(files: CertificateFiles) -> Certificates:
-    """Read the files, and see that they can secure a connection.
+    """Read and check the files.
 
     Raises:
-        InvalidCertificatesError: one cannot; the text names its setting.
+        InvalidCertificatesError: one is invalid; the text names its setting.
     """
     content = {name: _read(name, path) for name, path in files.each()}
     for name in content.keys() - {"ONDECK_TLS_KEY"}:
-        _check_certificates(name, dict(files.each())[name], content[name])
+        _check_certificate(name, dict(files.each())[name], content[name])
     _check_key_pair(files)
     return Certificates(
         certificate=content["ONDECK_TLS_CERTIFICATE"],
@@ -89,40 +88,74 @@ def read_certificates(files: CertificateFiles) -> Certificates:
 
 
 class CertificateReloader:
-    """Notices that the files have changed, and never trades certificates that work for some that do not."""
+    """Reads the files again when they change; keeps the certificates in use while the new ones are invalid."""
 
     def __init__(self, files: CertificateFiles) -> None:
         """Read the files for the first time.
 
         Raises:
-            InvalidCertificatesError: they cannot secure a connection.
+            InvalidCertificatesError: one is invalid.
         """
         self._files = files
-        self._seen = self._file_stamps()
+        self._stamps = self._file_stamps()
         self.initial = self._last = read_certificates(files)
         self._lock = threading.Lock()
 
     def reload_if_changed(self) -> Certificates | None:
-        """Give the certificates if they are others than before, else None; never raises."""
+        """Return the certificates if they differ from the last ones, else None; never raises."""
         with self._lock:
             stamps = self._file_stamps()
-            if stamps == self._seen:
+            if stamps == self._stamps:
                 return None
             try:
                 found = read_certificates(self._files)
-            except InvalidCertificatesError as refused:
-                log.warning("renewed certificates are refused; the old ones stay", reason=str(refused))
-                self._seen = stamps
+            except InvalidCertificatesError as error:
+                log.warning(
+                    "certificates_rejected", detail="changed files are invalid, keep the old ones", reason=str(error)
+                )
+                self._stamps = stamps
                 return None
-            if stamps != self._file_stamps():  # they are being written just now
+            if stamps != self._file_stamps():  # another process is still writing them
                 return None
-            self._seen = stamps
+            self._stamps = stamps
             changed = found != self._last
             self._last = found
             return found if changed else None
 
     def _file_stamps(self) -> list[tuple[int, int, int] | None]:
         return [_file_stamp(path) for _, path in self._files.each()]
+
+
+def create_ssl_context(reloader: CertificateReloader, alpn_protocols: Sequence[str]) -> ssl.SSLContext:
+    """Return a server context that reloads changed certificates at each handshake."""
+    latest = _load_context(reloader.initial, alpn_protocols)
+
+    def use_latest(connection: ssl.SSLObject | ssl.SSLSocket, _: str | None, __: ssl.SSLContext) -> None:
+        nonlocal latest
+        changed = reloader.reload_if_changed()
+        if changed is not None:
+            latest = _load_context(changed, alpn_protocols)
+        connection.context = latest
+
+    first = _load_context(reloader.initial, alpn_protocols)
+    first.sni_callback = use_latest
+    return first
+
+
+def _load_context(certificates: Certificates, alpn_protocols: Sequence[str]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(alpn_protocols)
+    file = os.memfd_create("certificate")  # the ssl module loads files only; load the bytes that were checked
+    try:
+        os.write(file, certificates.certificate + b"\n" + certificates.key)
+        context.load_cert_chain(f"/proc/self/fd/{file}")
+    finally:
+        os.close(file)
+    if certificates.client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=certificates.client_ca.decode("ascii", "ignore"))  # comments may be UTF-8
+    return context
 
 
 def _file_stamp(path: Path) -> tuple[int, int, int] | None:
@@ -136,25 +169,25 @@ def _file_stamp(path: Path) -> tuple[int, int, int] | None:
 def _read(name: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as failed:
-        raise InvalidCertificatesError(f"{name}={path}: cannot be read ({failed.strerror})") from failed
+    except OSError as error:
+        raise InvalidCertificatesError(f"{name}={path}: cannot be read ({error.strerror})") from error
 
 
-def _check_certificates(name: str, path: Path, content: bytes) -> None:
+def _check_certificate(name: str, path: Path, content: bytes) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii", "ignore"))
-    except (ssl.SSLError, ValueError) as failed:
-        raise InvalidCertificatesError(f"{name}={path}: holds no certificate in PEM") from failed
+    except (ssl.SSLError, ValueError) as error:
+        raise InvalidCertificatesError(f"{name}={path}: contains no certificate in PEM") from error
 
 
 def _check_key_pair(files: CertificateFiles) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key, password=lambda: "")
-    except ssl.SSLError as failed:
-        mismatch = failed.reason == "KEY_VALUES_MISMATCH"
-        wrong = (
-            "is not the key of ONDECK_TLS_CERTIFICATE" if mismatch else "holds no private key, without password, in PEM"
+    except ssl.SSLError as error:
+        is_mismatch = error.reason == "KEY_VALUES_MISMATCH"
+        problem = (
+            "is not the key of ONDECK_TLS_CERTIFICATE" if is_mismatch else "contains no unencrypted private key in PEM"
         )
-        raise InvalidCertificatesError(f"ONDECK_TLS_KEY={files.key}: {wrong}") from failed
-    except OSError as failed:  # gone, or changed, since it was read
-        raise InvalidCertificatesError(f"ONDECK_TLS_KEY={files.key}: cannot be read ({failed.strerror})") from failed
+        raise InvalidCertificatesError(f"ONDECK_TLS_KEY={files.key}: {problem}") from error
+    except OSError as error:  # deleted or changed since it was read
+        raise InvalidCertificatesError(f"ONDECK_TLS_KEY={files.key}: cannot be read ({error.strerror})") from error

@@ -38,8 +38,8 @@ from ondeck_server.ipc.messages import (
 )
 from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
+from ondeck_server.rpc.transport import Transport
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.factory import Transport
 from ondeck_server.worker.drain import drain_timeout, wait_disconnected
 
 FAILED = 1
@@ -120,8 +120,8 @@ class WorkerMain:
         """Let connections leave by themselves, unless there is no time for that."""
         if self._immediate.is_set():
             return
-        transport.shut()
-        left = asyncio.create_task(wait_disconnected(transport.anybody_connected))
+        transport.stop_accepting()
+        left = asyncio.create_task(wait_disconnected(transport.has_connections))
         with suppress(TimeoutError):
             async with asyncio.timeout(drain_timeout(self._settings.max_connection_age_seconds)):
                 await wait_first(left, self._immediate)
@@ -156,7 +156,9 @@ class WorkerMain:
                 self._retire.set()
             case ChannelzRequest(number=number):
                 self._channel.send(
-                    ChannelzResponse(number=number, channelz=self._transport.seen() if self._transport else {})
+                    ChannelzResponse(
+                        number=number, channelz=self._transport.channelz_snapshot() if self._transport else {}
+                    )
                 )
             case StartWorker():
                 pass

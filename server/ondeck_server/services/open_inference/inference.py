@@ -12,7 +12,7 @@ from ondeck_server.batching.queue import Outputs, Priority
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.servable import Lease
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.rpc.errors import told
+from ondeck_server.rpc.errors import map_and_log
 from ondeck_server.rpc.ordered_stream import PendingResult, answered_in_order
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.decode import features_of, positions, waiting
@@ -51,7 +51,7 @@ class _Asked:
                 return in_stream(self.written(await self.ran))
             except Exception as error:  # noqa: BLE001  it becomes this request's answer
                 _count_failure(self.lease, self.since)
-                return failed_in_stream(self.request, told(error, self.call).message)
+                return failed_in_stream(self.request, map_and_log(error, self.call).message)
 
     def drop(self) -> None:
         """Give it up."""
@@ -98,7 +98,7 @@ class TensorInference:
             try:
                 return self._ask(request, call)
             except Exception as error:  # noqa: BLE001  it becomes this request's answer
-                return _Refused(failed_in_stream(request, told(error, call).message))
+                return _Refused(failed_in_stream(request, map_and_log(error, call).message))
 
         async with aclosing(answered_in_order(requests, begin)) as ready:
             async for together in ready:

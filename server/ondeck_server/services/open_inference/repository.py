@@ -11,7 +11,7 @@ from inference.grpc_service_pb2 import (
     StatisticDuration,
 )
 from ondeck_core.errors import InvalidInstanceError, Violation
-from ondeck_server.batching.stats import InferenceStats
+from ondeck_server.batching.batcher import InferenceStats
 from ondeck_server.models.catalog import VersionInfo
 
 READY: Final = "READY"

@@ -13,7 +13,7 @@ from ondeck_server.batching.queue import Outputs
 from ondeck_server.inference.predictor import PredictionInput, Predictor
 from ondeck_server.models.servable import TaskLease
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.rpc.errors import told
+from ondeck_server.rpc.errors import map_and_log
 from ondeck_server.rpc.ordered_stream import PendingResult, answered_in_order
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.prediction import decode, encode
@@ -101,4 +101,4 @@ async def answer_in_order(
 
 
 def _refusal(id_: str, error: Exception, call: CallContext) -> StreamAnswer:
-    return StreamAnswer(id=id_, error=encode.stream_error(told(error, call)))
+    return StreamAnswer(id=id_, error=encode.stream_error(map_and_log(error, call)))

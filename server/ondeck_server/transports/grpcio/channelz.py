@@ -1,4 +1,4 @@
-"""What channelz sees in this process: its servers and the connections that they have."""
+"""Snapshot of grpcio's channelz: the servers of this process and their connections."""
 
 from typing import Any, Final
 
@@ -8,53 +8,53 @@ from google.protobuf.message import Message
 from grpc_channelz.v1 import channelz_pb2
 from grpc_channelz.v1.channelz import ChannelzServicer
 
-MOST_SOCKETS: Final = 100  # of a server; each is asked about on the loop that also answers calls
+MAX_SOCKETS: Final = 100  # of a server; each is a query on the event loop that also serves calls
 
 
-class _Refused(Exception):  # noqa: N818  what channelz does to a question; not an error of ours
-    """Channelz does not answer, and says why."""
+class _SocketGoneError(Exception):
+    """Channelz knows no such socket."""
 
 
 class _Context:
-    """Takes what the servicer says when it cannot answer; nothing more of a context is asked for."""
+    """The part of a servicer context that the channelz servicer uses."""
 
     def set_code(self, code: grpc.StatusCode) -> None:
-        """Wait for the details."""
+        """Ignore the code; the details follow."""
 
     def set_details(self, details: str) -> None:
-        raise _Refused(details)
+        raise _SocketGoneError(details)
 
 
-def seen() -> dict[str, Any]:
-    """Tell what channelz sees, as JSON values; sockets that went away meanwhile are left out."""
-    servers = _ask(ChannelzServicer.GetServers, channelz_pb2.GetServersRequest())
+def snapshot() -> dict[str, Any]:
+    """Return servers and sockets in JSON form, without sockets that are closed meanwhile."""
+    servers = _query(ChannelzServicer.GetServers, channelz_pb2.GetServersRequest())
     return {"server": [_server(server) for server in servers.server]}
 
 
-def anybody_connected() -> bool:
-    """Tell whether a server of this process has a connection."""
-    servers = _ask(ChannelzServicer.GetServers, channelz_pb2.GetServersRequest())
+def has_connections() -> bool:
+    """Return whether a server of this process has a connection."""
+    servers = _query(ChannelzServicer.GetServers, channelz_pb2.GetServersRequest())
     return any(_sockets(server, at_most=1).socket_ref for server in servers.server)
 
 
-def _server(server: Any) -> dict[str, Any]:  # noqa: ANN401  its messages have no types
-    connected = _sockets(server, at_most=MOST_SOCKETS)
+def _server(server: Any) -> dict[str, Any]:  # noqa: ANN401  the package has no types for its messages
+    connected = _sockets(server, at_most=MAX_SOCKETS)
     sockets = [found for each in connected.socket_ref if (found := _socket(each.socket_id)) is not None]
     return {**MessageToDict(server), "socket": sockets, "allSocketsListed": connected.end}
 
 
 def _sockets(server: Any, *, at_most: int) -> Any:  # noqa: ANN401  as above
     request = channelz_pb2.GetServerSocketsRequest(server_id=server.ref.server_id, max_results=at_most)
-    return _ask(ChannelzServicer.GetServerSockets, request)
+    return _query(ChannelzServicer.GetServerSockets, request)
 
 
 def _socket(socket_id: int) -> dict[str, Any] | None:
     try:
-        answer = _ask(ChannelzServicer.GetSocket, channelz_pb2.GetSocketRequest(socket_id=socket_id))
-    except _Refused:
+        response = _query(ChannelzServicer.GetSocket, channelz_pb2.GetSocketRequest(socket_id=socket_id))
+    except _SocketGoneError:
         return None
-    return MessageToDict(answer.socket)
+    return MessageToDict(response.socket)
 
 
-def _ask(method: Any, request: Message) -> Any:  # noqa: ANN401  as above
+def _query(method: Any, request: Message) -> Any:  # noqa: ANN401  as above
     return method(request, _Context())

@@ -1,4 +1,4 @@
-"""One connection: nghttp2 turns bytes into events and answers into bytes; here events become calls."""
+"""One connection: nghttp2 turns bytes into events and frames into bytes; events become calls here."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -8,55 +8,54 @@ import ngh2
 from google.rpc import code_pb2
 
 from ondeck_server.rpc.method import Method
-from ondeck_server.transports.http2.context import Http2CallContext, Peer
-from ondeck_server.transports.http2.headers import (
-    BEGUN,
-    CONTENT,
+from ondeck_server.security.identity import Peer
+from ondeck_server.transports.http2.keepalive import ConnectionLifecycle, KeepaliveConfig
+from ondeck_server.transports.http2.stream import ClientStream, ServerStream, StreamLimits, UnaryRequestStream
+from ondeck_server.transports.http2.wire_format import (
+    CONTENT_TYPE,
     NOT_GRPC,
     NOT_POST,
+    RESPONSE_HEADERS,
     Field,
     RequestHeaders,
-    read_head,
-    size_of,
-    trailers,
+    header_list_size,
+    parse_headers,
+    status_trailers,
 )
-from ondeck_server.transports.http2.keepalive import ConnectionLifecycle, KeepaliveConfig
-from ondeck_server.transports.http2.stream import ServerStream, StreamLimits
-from ondeck_server.transports.http2.stream_types import ClientStreaming, UnaryRequest
 from ondeck_server.transports.http2.writer import FrameWriter
 
-MOST_METADATA: Final = 16_384  # bytes, as gRPC's core takes
-_LARGEST_HEADERS: Final = 1 << 20  # nghttp2 ends the connection of more
-_LARGEST_FRAME: Final = 1 << 16
-_WIDE_OPEN: Final = (1 << 31) - 1  # the window of a connection: each of its calls has its own
-_CLOSING_SECONDS: Final = 2.0  # in which a client should have read the last of it
-_RESETS: Final = (10_000, 1_000)  # at once, and a second: who gives up so often is sent away
+MAX_METADATA_BYTES: Final = 16_384  # the limit of gRPC's C core
+_MAX_HEADER_BYTES: Final = 1 << 20  # nghttp2 ends the connection beyond it
+_MAX_FRAME_BYTES: Final = 1 << 16
+_CONNECTION_WINDOW: Final = (1 << 31) - 1  # unlimited: each stream has its own window
+_CLOSE_SECONDS: Final = 2.0  # for the client to read the last bytes and close
+_RESET_RATE_LIMIT: Final = (10_000, 1_000)  # burst, and resets a second; beyond it the connection ends
 
 
 class ConnectionHost(Protocol):
-    """What all connections share."""
+    """What the connections of a server share."""
 
     methods: Mapping[bytes, Method]
-    bounds: StreamLimits
-    terms: KeepaliveConfig
-    most_calls: int
+    limits: StreamLimits
+    keepalive: KeepaliveConfig
+    max_concurrent_streams: int
 
-    def came(self, connection: "Http2Connection") -> None:
-        """Hear of a new connection."""
+    def opened(self, connection: "Http2Connection") -> None:
+        """Register a new connection."""
 
-    def went(self, connection: "Http2Connection") -> None:
-        """Hear that one is gone."""
+    def closed(self, connection: "Http2Connection") -> None:
+        """Unregister a connection."""
 
 
 class Http2Connection(asyncio.Protocol):
-    """One connection, on the event loop that it came in on."""
+    """One connection, on the event loop that accepted it."""
 
-    def __init__(self, house: ConnectionHost, peer_of: Callable[[asyncio.BaseTransport], Peer]) -> None:
-        self.calls_begun = 0
+    def __init__(self, host: ConnectionHost, peer_of: Callable[[asyncio.BaseTransport], Peer]) -> None:
+        self.calls_started = 0
+        self.lifecycle: ConnectionLifecycle
         self.peer = Peer(address="", identity="")
-        self.keeping: ConnectionLifecycle
-        self._pen: FrameWriter
-        self._house = house
+        self._writer: FrameWriter
+        self._host = host
         self._peer_of = peer_of
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
@@ -64,189 +63,188 @@ class Http2Connection(asyncio.Protocol):
             ngh2.Role.SERVER,
             ngh2.Configuration(
                 auto_window_update=False,
-                max_inbound_header_list_size=_LARGEST_HEADERS,
-                stream_reset_rate_limit=_RESETS,
+                max_inbound_header_list_size=_MAX_HEADER_BYTES,
+                stream_reset_rate_limit=_RESET_RATE_LIMIT,
             ),
         )
-        self._calls: dict[int, ServerStream] = {}
-        self._closing = False
-        self._parting: asyncio.TimerHandle | None = None
+        self._streams: dict[int, ServerStream] = {}
+        self._is_closing = False
+        self._close_timer: asyncio.TimerHandle | None = None
 
     @property
     def calls(self) -> int:
-        """Count the calls that are open."""
-        return len(self._calls)
+        """Number of open calls."""
+        return len(self._streams)
 
     @property
-    def busy(self) -> bool:
-        """Tell whether a call is open, or a part of an answer waits for a client that reads slowly."""
-        return bool(self._calls) or self._transport.get_write_buffer_size() > 0
+    def is_busy(self) -> bool:
+        """Return whether a call is open or response bytes wait for the client to read."""
+        return bool(self._streams) or self._transport.get_write_buffer_size() > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: tell the client what it may do."""
+        """Send the settings."""
         self._transport = cast("asyncio.Transport", transport)
         self.peer = self._peer_of(transport)
-        house = self._house
+        host = self._host
         self._http.initiate_connection(
             {
-                ngh2.Setting.MAX_CONCURRENT_STREAMS: house.most_calls,
-                ngh2.Setting.INITIAL_WINDOW_SIZE: house.bounds.window,
-                ngh2.Setting.MAX_FRAME_SIZE: _LARGEST_FRAME,
-                ngh2.Setting.MAX_HEADER_LIST_SIZE: MOST_METADATA,
+                ngh2.Setting.MAX_CONCURRENT_STREAMS: host.max_concurrent_streams,
+                ngh2.Setting.INITIAL_WINDOW_SIZE: host.limits.window,
+                ngh2.Setting.MAX_FRAME_SIZE: _MAX_FRAME_BYTES,
+                ngh2.Setting.MAX_HEADER_LIST_SIZE: MAX_METADATA_BYTES,
             }
         )
-        self._http.set_local_window_size(_WIDE_OPEN)
-        self.keeping = ConnectionLifecycle(house.terms, self._http, self)
-        self._pen = FrameWriter(self._http, self._transport, self.keeping.worked, self._take_events)
-        self._house.came(self)
-        self._pen.flush_soon()
+        self._http.set_local_window_size(_CONNECTION_WINDOW)
+        self.lifecycle = ConnectionLifecycle(host.keepalive, self._http, self)
+        self._writer = FrameWriter(
+            self._http, self._transport, self.peer, self.lifecycle.on_data_sent, self._process_events
+        )
+        host.opened(self)
+        self._writer.flush_soon()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
-        if self._closing:
+        """Process received bytes."""
+        if self._is_closing:
             return
-        self.keeping.heard()
+        self.lifecycle.on_received()
         try:
             self._http.receive_data(data)
-        except ngh2.NGH2Error:  # the client does not speak HTTP/2, or too much of it; it is told so, if it can be
-            self._take_events()
+        except ngh2.NGH2Error:  # invalid HTTP/2, or a limit is exceeded; close() sends the GOAWAY if it can
+            self._process_events()
             self.close()
             return
-        self._take_events()
-        self._pen.flush_soon()
+        self._process_events()
+        self._writer.flush_soon()
 
     def pause_writing(self) -> None:
-        """Hear that the client reads more slowly than it is written to."""
-        self._pen.hold_up()
+        """Stop writing: the client reads too slowly."""
+        self._writer.pause()
 
     def resume_writing(self) -> None:
-        """Hear that it has caught up."""
-        self._pen.go_on()
+        """Write again."""
+        self._writer.resume()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Let go of everything, and of what points back here: nothing is to wait for the garbage collector."""
-        self._let_go()
-        self._house.went(self)
-        if self._parting is not None:
-            self._parting.cancel()
-        del self._pen, self.keeping
+        """Cancel all calls and drop every reference back to here, so that nothing waits for the garbage collector."""
+        self._stop()
+        self._host.closed(self)
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        del self._writer, self.lifecycle
 
     def flush_soon(self) -> None:
-        """Write soon what there is to be written."""
-        self._pen.flush_soon()
+        """Write frames that are ready."""
+        self._writer.flush_soon()
 
     def close(self) -> None:
-        """Write what can still be written, and end the connection and all its calls."""
-        if not self._closing:
-            self._leave()
-            self._pen.write()
-        self._part(_CLOSING_SECONDS)
+        """Cancel all calls, write what is ready and end the connection."""
+        if not self._is_closing:
+            self._cancel_calls()
+            self._writer.write()
+        self._close_within(_CLOSE_SECONDS)
 
     def abort(self) -> None:
         """End the connection at once."""
         self._transport.abort()
 
-    def _let_part(self) -> None:
-        """Let the client end the connection, as it does once it has read everything; whoever does not is left.
+    def _await_client_close(self) -> None:
+        """Wait until the client closes the connection, as it does once it has read everything; then close it here.
 
-        What it sends meanwhile means nothing any more. To a closed socket it would be an error, and for some clients a
-        reason not to read the last answer.
+        Bytes that the client sends meanwhile are ignored. A closed socket would answer them with a reset, at which some
+        clients discard the last response.
         """
-        self._let_go()
-        self._later(_CLOSING_SECONDS, lambda: self._part(self._house.terms.silence))
+        self._stop()
+        self._set_close_timer(_CLOSE_SECONDS, lambda: self._close_within(self._host.keepalive.max_silence))
 
-    def _part(self, seconds: float) -> None:
-        """End the connection, once the client has read what was written, within so many seconds."""
-        self._let_go()
+    def _close_within(self, seconds: float) -> None:
+        """Close once the client has read what was written, abort after `seconds`."""
+        self._stop()
         self._transport.close()
-        self._later(seconds, self._transport.abort)
+        self._set_close_timer(seconds, self._transport.abort)
 
-    def _later(self, seconds: float, do: Callable[[], None]) -> None:
-        if self._parting is not None:
-            self._parting.cancel()
-        self._parting = self._loop.call_later(seconds, do)
+    def _set_close_timer(self, seconds: float, callback: Callable[[], None]) -> None:
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._close_timer = self._loop.call_later(seconds, callback)
 
-    def _let_go(self) -> None:
-        self._closing = True
-        self.keeping.end()
-        self._pen.drop()
-        self._leave()
+    def _stop(self) -> None:
+        self._is_closing = True
+        self.lifecycle.end()
+        self._writer.close()
+        self._cancel_calls()
 
-    def _leave(self) -> None:
-        for call in list(self._calls.values()):
-            call.leave()
-        self._calls.clear()
+    def _cancel_calls(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.cancel()
+        self._streams.clear()
 
-    def _take_events(self) -> None:
+    def _process_events(self) -> None:
         for event in self._http.events():
-            self._hear(event)
-        if not self._closing and not self._http.want_read and not self._http.want_write:  # farewell was said, or worse
-            self._let_part()
+            self._process(event)
+        if not self._is_closing and not self._http.want_read and not self._http.want_write:  # after the final GOAWAY
+            self._await_client_close()
 
-    def _hear(self, event: ngh2.Event) -> None:
+    def _process(self, event: ngh2.Event) -> None:
         match event:
             case ngh2.DataReceived():
-                self._said(event)
+                self._on_data(event)
             case ngh2.RequestReceived():
-                self._begun(event)
+                self._on_headers(event)
             case ngh2.StreamClosed():
-                self._closed(event)
+                self._on_stream_closed(event)
             case ngh2.PingReceived():
-                self.keeping.pinged()
+                self.lifecycle.on_ping()
             case ngh2.PingAcknowledged():
-                self.keeping.answered(event.opaque_data)
+                self.lifecycle.on_ping_acknowledged(event.opaque_data)
             case ngh2.TrailersReceived():
-                self._said_all(event)
+                self._on_trailers(event)
 
-    def _begun(self, event: ngh2.RequestReceived) -> None:
-        fields = event.headers
-        head, stream = read_head(fields), event.stream_id
-        method = self._house.methods.get(head.path)
-        refusal = _refusal(head, fields, method)
+    def _on_headers(self, event: ngh2.RequestReceived) -> None:
+        headers, stream_id = parse_headers(event.headers), event.stream_id
+        method = self._host.methods.get(headers.path)
+        refusal = _refusal(headers, method)
+        if event.end_stream:
+            self._writer.mark_half_closed(stream_id)
         if refusal is not None or method is None:
-            if event.end_stream:
-                self._pen.heard_out(stream)
-            self._pen.begin(stream, refusal or [], end=True)
+            self._writer.send_headers(stream_id, refusal or [], end=True)
             return
-        self.calls_begun += 1
-        kind = ClientStreaming if method.many_requests else UnaryRequest
-        call = Http2CallContext(method.name, self.peer, head, fields, self._loop.time)
-        self._calls[stream] = kind(self._pen, stream, method, call, self._house.bounds)
+        self.calls_started += 1
+        kind = ClientStream if method.client_streaming else UnaryRequestStream
+        stream = self._streams[stream_id] = kind(self._writer, stream_id, method, headers, self._host.limits)
         if event.end_stream:
-            self._pen.heard_out(stream)
-            self._calls[stream].take(b"", end=True)
+            stream.receive(b"", end=True)
 
-    def _said(self, event: ngh2.DataReceived) -> None:
-        call = self._calls.get(event.stream_id)
+    def _on_data(self, event: ngh2.DataReceived) -> None:
+        stream = self._streams.get(event.stream_id)
         if event.end_stream:
-            self._pen.heard_out(event.stream_id)
-        if call is None or call.over:
-            self._pen.let(event.stream_id, len(event.data))
+            self._writer.mark_half_closed(event.stream_id)
+        if stream is None or stream.is_over:
+            self._writer.grant_window(event.stream_id, len(event.data))
         else:
-            call.take(event.data, end=event.end_stream)
+            stream.receive(event.data, end=event.end_stream)
 
-    def _said_all(self, event: ngh2.TrailersReceived) -> None:
-        self._pen.heard_out(event.stream_id)
-        call = self._calls.get(event.stream_id)
-        if call is not None:
-            call.take(b"", end=True)
+    def _on_trailers(self, event: ngh2.TrailersReceived) -> None:
+        self._writer.mark_half_closed(event.stream_id)
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.receive(b"", end=True)
 
-    def _closed(self, event: ngh2.StreamClosed) -> None:
-        call = self._calls.pop(event.stream_id, None)
-        self._pen.forget(event.stream_id)
-        if call is not None:
-            call.leave()
+    def _on_stream_closed(self, event: ngh2.StreamClosed) -> None:
+        stream = self._streams.pop(event.stream_id, None)
+        self._writer.forget(event.stream_id)
+        if stream is not None:
+            stream.cancel()
 
 
-def _refusal(head: RequestHeaders, fields: tuple[Field, ...], method: Method | None) -> list[Field] | None:
-    """Tell how a call that is none of ours is answered."""
-    if head.method != b"POST":
+def _refusal(headers: RequestHeaders, method: Method | None) -> list[Field] | None:
+    """Return the response to a request that is not a call of a known method; None: it is one."""
+    if headers.method != b"POST":
         return NOT_POST
-    if not head.content_type.startswith(CONTENT):
+    if not headers.content_type.startswith(CONTENT_TYPE):
         return NOT_GRPC
-    if size_of(fields) > MOST_METADATA:
-        text = f"the call's metadata have more than {MOST_METADATA} bytes"
-        return [*BEGUN, *trailers(code_pb2.RESOURCE_EXHAUSTED, text, ())]
+    if header_list_size(headers.fields) > MAX_METADATA_BYTES:
+        text = f"the metadata of the call exceed {MAX_METADATA_BYTES} bytes"
+        return [*RESPONSE_HEADERS, *status_trailers(code_pb2.RESOURCE_EXHAUSTED, text, ())]
     if method is None:
-        return [*BEGUN, *trailers(code_pb2.UNIMPLEMENTED, "there is no such method", ())]
+        return [*RESPONSE_HEADERS, *status_trailers(code_pb2.UNIMPLEMENTED, "the method does not exist", ())]
     return None

@@ -1,4 +1,4 @@
-"""How long a connection is kept: pings either way, its age, and how it is told farewell."""
+"""The lifetime of a connection: keepalive pings, idle and age limits, and the graceful shutdown by GOAWAY."""
 
 import asyncio
 import random
@@ -9,135 +9,133 @@ from typing import Final, Protocol
 
 import ngh2
 
-_FAREWELL: Final = b"farewell"  # of a ping has eight bytes
-_FAREWELL_SECONDS: Final = 5.0  # for its answer
-_STRIKES: Final = 2  # pings in too much haste that are forgiven
-_TOO_MANY: Final = b"too_many_pings"  # as gRPC's clients know it
-_NARROW: Final = 1 << 28  # bytes that all calls together may still send; what a reset cuts off stays lost
-_JITTER: Final = 0.1  # of an age, so that connections made together do not all end together
+_GOAWAY_PING: Final = b"goaway\0\0"  # opaque data, eight bytes
+_GOAWAY_PING_SECONDS: Final = 5.0  # until the second GOAWAY is sent without an acknowledgement
+_MAX_PING_STRIKES: Final = 2  # pings sooner than the minimum interval that are tolerated
+_TOO_MANY_PINGS: Final = b"too_many_pings"  # debug data that gRPC clients know
+_MIN_CONNECTION_WINDOW: Final = 1 << 28  # bytes; a stream reset within a frame loses window that never comes back
+_AGE_JITTER: Final = 0.1  # connections that were opened together do not all end together
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeepaliveConfig:
-    """What keeps a connection, in seconds; 0 of `age`, `grace` and `idle`: without limit."""
+    """Times in seconds; 0 of `max_age`, `max_age_grace` and `max_idle`: no limit."""
 
-    keepalive: float
-    keepalive_timeout: float
-    ping: float
-    age: float
-    grace: float
-    idle: float
+    ping_after: float
+    ping_timeout: float
+    min_ping_interval: float
+    max_age: float
+    max_age_grace: float
+    max_idle: float
 
     @property
-    def silence(self) -> float:
-        """How long nothing need be heard of a client that is there."""
-        return self.keepalive + self.keepalive_timeout
+    def max_silence(self) -> float:
+        """Longest time without a byte from a client that is alive."""
+        return self.ping_after + self.ping_timeout
 
 
 class ManagedConnection(Protocol):
-    """What is kept."""
+    """What the lifecycle needs of its connection."""
 
     @property
     def calls(self) -> int:
-        """Count its open calls."""
+        """Number of open calls."""
 
     def flush_soon(self) -> None:
-        """Write what there is to write."""
+        """Write frames that are ready."""
 
     def close(self) -> None:
-        """End it, having written that."""
+        """Write what is ready and end the connection."""
 
     def abort(self) -> None:
-        """End it at once."""
+        """End the connection at once."""
 
 
 class ConnectionLifecycle:
-    """Keeps one connection to its terms."""
+    """Applies a `KeepaliveConfig` to one connection."""
 
-    def __init__(self, terms: KeepaliveConfig, http: ngh2.Connection, kept: ManagedConnection) -> None:
-        self._farewell_said = False
-        self._terms = terms
+    def __init__(self, config: KeepaliveConfig, http: ngh2.Connection, connection: ManagedConnection) -> None:
+        self._config = config
         self._http = http
-        self._kept = kept
+        self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._heard_at = self._busy_at = self._loop.time()
+        self._received_at = self._active_at = self._loop.time()
         self._pinged_at: float | None = None
-        self._ping_came_at, self._strikes = -inf, 0
-        self._leaving = False
-        self._every = min(terms.keepalive, terms.keepalive_timeout, terms.idle or inf) / 2
-        self._timers = {"look": self._loop.call_later(self._every, self._look)}
-        if terms.age:
-            spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  no secret
-            self._later("age", terms.age * spread, self.retire)
+        self._client_pinged_at, self._ping_strikes = -inf, 0
+        self._is_going_away = self._has_sent_goaway = False
+        self._interval = min(config.ping_after, config.ping_timeout, config.max_idle or inf) / 2
+        self._timers = {"check": self._loop.call_later(self._interval, self._check)}
+        if config.max_age:
+            jitter = random.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)  # noqa: S311  not a secret
+            self._schedule("age", config.max_age * jitter, self.begin_goaway)
 
-    def heard(self) -> None:
-        """Take note that something came."""
-        self._heard_at = self._loop.time()
+    def on_received(self) -> None:
+        """Record that bytes arrived."""
+        self._received_at = self._loop.time()
         self._pinged_at = None
 
-    def worked(self) -> None:
-        """Take note that a part of an answer left: then the client may ping again."""
-        self._ping_came_at, self._strikes = -inf, 0
-        self._busy_at = self._loop.time()
+    def on_data_sent(self) -> None:
+        """Record that response data left; the client may ping again."""
+        self._client_pinged_at, self._ping_strikes = -inf, 0
+        self._active_at = self._loop.time()
 
-    def pinged(self) -> None:
-        """Take note of a ping; who sends too many is sent away."""
+    def on_ping(self) -> None:
+        """Count a ping of the client; too many end the connection."""
         now = self._loop.time()
-        self._strikes += now - self._ping_came_at < self._terms.ping
-        self._ping_came_at = now
-        if self._strikes > _STRIKES:
-            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=_TOO_MANY)
-            self._loop.call_soon(self._kept.close)
+        self._ping_strikes += now - self._client_pinged_at < self._config.min_ping_interval
+        self._client_pinged_at = now
+        if self._ping_strikes > _MAX_PING_STRIKES:
+            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=_TOO_MANY_PINGS)
+            self._loop.call_soon(self._connection.close)
 
-    def answered(self, ping: bytes) -> None:
-        """Take note of an answer to a ping."""
-        if ping == _FAREWELL:
-            self._say_farewell()
+    def on_ping_acknowledged(self, opaque_data: bytes) -> None:
+        """Complete the graceful shutdown when the client has acknowledged its ping."""
+        if opaque_data == _GOAWAY_PING:
+            self._send_final_goaway()
 
-    def retire(self) -> None:
-        """Let the connection end: new calls go elsewhere, those on the way are answered, and so are the open ones.
+    def begin_goaway(self) -> None:
+        """Begin a graceful shutdown: the client opens no new streams, calls that are open or under way are served.
 
-        A client must have read that the server goes before the server may refuse what it sends: it has once it answers
-        a ping sent after it.
+        The first GOAWAY refuses nothing. The server may refuse streams only once the client has read it, which the
+        acknowledgement of a ping sent behind it proves.
         """
-        if self._leaving:
+        if self._is_going_away:
             return
-        self._leaving = True
+        self._is_going_away = True
         self._http.send_shutdown_notice()
-        self._http.ping(_FAREWELL)
-        self._kept.flush_soon()
-        self._later("farewell", _FAREWELL_SECONDS, self._say_farewell)
-        if self._terms.grace:
-            self._later("grace", self._terms.grace, self._kept.abort)
+        self._http.ping(_GOAWAY_PING)
+        self._connection.flush_soon()
+        self._schedule("goaway", _GOAWAY_PING_SECONDS, self._send_final_goaway)
+        if self._config.max_age_grace:
+            self._schedule("grace", self._config.max_age_grace, self._connection.abort)
 
     def end(self) -> None:
-        """Stop all of this."""
-        self._leaving = True
+        """Stop all timers."""
+        self._is_going_away = True
         for timer in self._timers.values():
             timer.cancel()
 
-    def _say_farewell(self) -> None:
-        if not self._farewell_said:
-            self._farewell_said = True
+    def _send_final_goaway(self) -> None:
+        if not self._has_sent_goaway:
+            self._has_sent_goaway = True
             self._http.send_goaway(ngh2.ErrorCode.NO_ERROR)
-            self._kept.flush_soon()
+            self._connection.flush_soon()
 
-    def _look(self) -> None:
-        now, terms = self._loop.time(), self._terms
-        if self._kept.calls:
-            self._busy_at = now
-        if self._pinged_at is not None and now - self._pinged_at >= terms.keepalive_timeout:
-            self._kept.abort()
+    def _check(self) -> None:
+        now, config = self._loop.time(), self._config
+        if self._connection.calls:
+            self._active_at = now
+        if self._pinged_at is not None and now - self._pinged_at >= config.ping_timeout:
+            self._connection.abort()
             return
-        if self._pinged_at is None and now - self._heard_at >= terms.keepalive:
+        if self._pinged_at is None and now - self._received_at >= config.ping_after:
             self._http.ping()
             self._pinged_at = now
-            self._kept.flush_soon()
-        if terms.idle and now - self._busy_at >= terms.idle:
-            self.retire()
-        if self._http.local_window_size < _NARROW:
-            self.retire()
-        self._later("look", self._every, self._look)
+            self._connection.flush_soon()
+        is_idle = config.max_idle and now - self._active_at >= config.max_idle
+        if is_idle or self._http.local_window_size < _MIN_CONNECTION_WINDOW:
+            self.begin_goaway()
+        self._schedule("check", self._interval, self._check)
 
-    def _later(self, name: str, seconds: float, do: Callable[[], None]) -> None:
-        self._timers[name] = self._loop.call_later(seconds, do)
+    def _schedule(self, name: str, seconds: float, callback: Callable[[], None]) -> None:
+        self._timers[name] = self._loop.call_later(seconds, callback)

@@ -1,132 +1,131 @@
-"""Where connections come in, and what they share."""
+"""The HTTP/2 server: its listening sockets, its connections and what they share."""
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ondeck_server.rpc.method import Method
-from ondeck_server.security.tls import CertificateReloader, certificate_files
+from ondeck_server.security.identity import peer_of
+from ondeck_server.security.tls import CertificateReloader, certificate_files, create_ssl_context
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, address_of, bind_all, bind_one
 from ondeck_server.transports.http2.connection import Http2Connection
 from ondeck_server.transports.http2.keepalive import KeepaliveConfig
-from ondeck_server.transports.http2.peer import peer_of
 from ondeck_server.transports.http2.stream import StreamLimits
-from ondeck_server.transports.http2.tls import secured
 
 _KIBIBYTE: Final = 1 << 10
 _MEBIBYTE: Final = 1 << 20
-_BACKLOG: Final = 1024  # connections that may wait to be taken
-_LOOK_EVERY: Final = 0.02
-_QUIET_SECONDS: Final = 1.0  # in which nothing is done, after which connections that stay are not waited for
+_BACKLOG: Final = 1024  # connections that the kernel queues
+_POLL_SECONDS: Final = 0.02
+_IDLE_SECONDS: Final = 1.0  # stop() waits no longer for connections without calls
+_ALPN_PROTOCOLS: Final = ("h2",)
 
 
 class Http2Server:
-    """Takes calls of some methods on a port that others may share."""
+    """Serves methods on a port that other processes may share."""
 
     def __init__(self, methods: Iterable[Method], settings: ServerSettings) -> None:
         self.methods: Mapping[bytes, Method] = {method.name.encode(): method for method in methods}
-        self.bounds = bounds_of(settings)
-        self.terms = terms_of(settings)
-        self.most_calls = settings.max_concurrent_streams
+        self.limits = _stream_limits(settings)
+        self.keepalive = _keepalive_config(settings)
+        self.max_concurrent_streams = settings.max_concurrent_streams
         self._settings = settings
         self._connections: set[Http2Connection] = set()
         self._listeners: list[asyncio.Server] = []
-        self._calls_begun = 0  # on connections that are gone
-        self._is_shut = False
+        self._calls_started = 0  # on connections that are closed
+        self._is_stopping = False
 
     async def listen(self, port: int) -> int:
-        """Listen on a port (0: any) of every address of the settings' host; return the port.
+        """Listen on a port of every address of the settings' host and return it; 0: any free port.
 
         Raises:
-            CannotListenError: the port is in use, or the host is none of this machine.
-            InvalidCertificatesError: a file of the certificates is missing, or is not what it should be.
+            CannotListenError: the port is in use, or the host is not an address of this machine.
+            InvalidCertificatesError: a certificate file is missing or invalid.
         """
         files, host = certificate_files(self._settings), self._settings.host
-        context = None if files is None else secured(CertificateReloader(files))
+        context = None if files is None else create_ssl_context(CertificateReloader(files), _ALPN_PROTOCOLS)
+        loop = asyncio.get_running_loop()
         try:
-            for opened in bind_all(host, port, _shared):
-                port = int(opened.getsockname()[1])
-                self._listeners.append(await self._listening(opened, context))
-        except OSError as failed:
-            raise CannotListenError(address_of(host, port), "ONDECK_PORT or --port") from failed
+            for bound in bind_all(host, port, _bind_shared):
+                port = int(bound.getsockname()[1])
+                listener = await loop.create_server(
+                    lambda: Http2Connection(self, peer_of), sock=bound, ssl=context, backlog=_BACKLOG
+                )
+                self._listeners.append(listener)
+        except OSError as error:
+            raise CannotListenError(address_of(host, port), "ONDECK_PORT or --port") from error
         return port
 
-    async def _listening(self, opened: socket.socket, context: ssl.SSLContext | None) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(
-            lambda: Http2Connection(self, peer_of), sock=opened, ssl=context, backlog=_BACKLOG
-        )
-
-    def came(self, connection: Http2Connection) -> None:
-        """Take in a new connection; one that was still being secured when this was shut is to end, too."""
+    def opened(self, connection: Http2Connection) -> None:
+        """Register a new connection; one whose TLS handshake ends after `stop_accepting` is asked to leave."""
         self._connections.add(connection)
-        if self._is_shut:
-            connection.keeping.retire()
+        if self._is_stopping:
+            connection.lifecycle.begin_goaway()
 
-    def went(self, connection: Http2Connection) -> None:
-        """Forget one that is gone."""
+    def closed(self, connection: Http2Connection) -> None:
+        """Unregister a connection."""
         self._connections.discard(connection)
-        self._calls_begun += connection.calls_begun
+        self._calls_started += connection.calls_started
 
-    def shut(self) -> None:
-        """Listen no more, and let every connection end, as its client is told."""
-        self._is_shut = True
+    def stop_accepting(self) -> None:
+        """Close the listening sockets and send GOAWAY on every connection."""
+        self._is_stopping = True
         for listener in self._listeners:
             listener.close()
         for connection in self._connections:
-            connection.keeping.retire()
+            connection.lifecycle.begin_goaway()
 
-    def anybody_connected(self) -> bool:
-        """Tell whether there is a connection."""
+    def has_connections(self) -> bool:
+        """Return whether a client is connected."""
         return bool(self._connections)
 
     async def stop(self, grace: float) -> None:
-        """Shut, give calls so many seconds, and end what is left."""
-        self.shut()
+        """Stop accepting, wait up to `grace` seconds for open calls, and end the rest."""
+        self.stop_accepting()
         clock = asyncio.get_running_loop().time
         busy_at = clock()
         end = busy_at + grace
-        while self._connections and clock() < min(end, busy_at + _QUIET_SECONDS):
-            await asyncio.sleep(_LOOK_EVERY)
-            if any(connection.busy for connection in self._connections):
+        while self._connections and clock() < min(end, busy_at + _IDLE_SECONDS):
+            await asyncio.sleep(_POLL_SECONDS)
+            if any(connection.is_busy for connection in self._connections):
                 busy_at = clock()
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)
 
-    def seen(self) -> dict[str, Any]:
-        """Tell of the connections, in the words that channelz has for them."""
-        begun = self._calls_begun + sum(each.calls_begun for each in self._connections)
+    def channelz_snapshot(self) -> dict[str, Any]:
+        """Return servers and sockets in the JSON form of channelz."""
+        started = self._calls_started + sum(each.calls_started for each in self._connections)
         sockets = [
-            {"ref": {"name": each.peer.address}, "data": {"streamsStarted": str(each.calls_begun), "open": each.calls}}
+            {
+                "ref": {"name": each.peer.address},
+                "data": {"streamsStarted": str(each.calls_started), "open": each.calls},
+            }
             for each in self._connections
         ]
-        return {"server": [{"data": {"callsStarted": str(begun)}, "socket": sockets, "allSocketsListed": True}]}
+        return {"server": [{"data": {"callsStarted": str(started)}, "socket": sockets, "allSocketsListed": True}]}
 
 
-def bounds_of(settings: ServerSettings) -> StreamLimits:
-    """Read what a call may take."""
+def _stream_limits(settings: ServerSettings) -> StreamLimits:
+    threshold = settings.compression_threshold_kib * _KIBIBYTE
     return StreamLimits(
-        longest_message=settings.max_message_mib * _MEBIBYTE,
+        max_message=settings.max_message_mib * _MEBIBYTE,
         window=settings.stream_window_kib * _KIBIBYTE,
-        compress_from=settings.compression_threshold_kib * _KIBIBYTE if settings.compression == "gzip" else None,
+        compression_threshold=threshold if settings.compression == "gzip" else None,
     )
 
 
-def terms_of(settings: ServerSettings) -> KeepaliveConfig:
-    """Read what keeps a connection."""
+def _keepalive_config(settings: ServerSettings) -> KeepaliveConfig:
     return KeepaliveConfig(
-        keepalive=settings.keepalive_seconds,
-        keepalive_timeout=settings.keepalive_timeout_seconds,
-        ping=settings.min_ping_interval_seconds,
-        age=settings.max_connection_age_seconds,
-        grace=settings.max_connection_age_grace_seconds,
-        idle=settings.max_connection_idle_seconds,
+        ping_after=settings.keepalive_seconds,
+        ping_timeout=settings.keepalive_timeout_seconds,
+        min_ping_interval=settings.min_ping_interval_seconds,
+        max_age=settings.max_connection_age_seconds,
+        max_age_grace=settings.max_connection_age_grace_seconds,
+        max_idle=settings.max_connection_idle_seconds,
     )
 
 
-def _shared(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+def _bind_shared(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
     return bind_one(family, address, port, reuse_port=True)

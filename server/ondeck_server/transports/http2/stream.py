@@ -1,174 +1,193 @@
-"""One call on a connection: from its first message to its status, or until its caller goes."""
+"""One call on an HTTP/2 stream: its bytes become requests, its responses become DATA frames."""
 
 import asyncio
-import time
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from abc import abstractmethod
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import cached_property
+from typing import Protocol
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
-from ondeck_server.rpc import correlation
-from ondeck_server.rpc.errors import DeadlineExceededError, told
-from ondeck_server.rpc.method import DETAILS, Method, admit, gone
-from ondeck_server.transports.http2.codec import MessageDecoder, ProtocolError, encode
-from ondeck_server.transports.http2.context import Http2CallContext
-from ondeck_server.transports.http2.headers import BEGUN, ENDED_WELL, GZIPPED, Field, trailers
-
-_OVERDUE: Final = "the deadline passed while the call was under way"
-_GIVEN_UP: Final = ProtocolError(code_pb2.CANCELLED, "the server gave up what the call waited for")
+from ondeck_server.rpc.errors import ProtocolError, UnreadableRequestError
+from ondeck_server.rpc.method import Method
+from ondeck_server.rpc.server_call import ServerCall, Trailers
+from ondeck_server.security.identity import Peer
+from ondeck_server.transports.http2.request_queue import RequestQueue
+from ondeck_server.transports.http2.wire_format import (
+    GZIP_RESPONSE_HEADERS,
+    OK_TRAILERS,
+    RESPONSE_HEADERS,
+    Field,
+    MessageDecoder,
+    RequestHeaders,
+    encode,
+    status_trailers,
+    text_metadata,
+)
 
 
 class StreamWriter(Protocol):
-    """What a call asks of its connection; `stream` is its number there."""
+    """What a stream needs of its connection; `stream` is the stream id."""
 
-    def begin(self, stream: int, fields: list[Field], *, end: bool = False) -> None:
-        """Send the first headers."""
+    peer: Peer
 
-    def say(self, stream: int, data: bytes) -> None:
-        """Send bytes, once the caller has room for them."""
+    def send_headers(self, stream: int, fields: list[Field], *, end: bool = False) -> None:
+        """Send the response headers."""
 
-    def end(self, stream: int, fields: list[Field]) -> None:
-        """Send the last headers."""
+    def send_data(self, stream: int, data: bytes) -> None:
+        """Send bytes as the flow control window permits."""
 
-    def let(self, stream: int, size: int) -> None:
-        """Let the caller send so many bytes more."""
+    def send_trailers(self, stream: int, fields: list[Field]) -> None:
+        """Send the trailers, which end the stream."""
 
-    def full(self, stream: int) -> bool:
-        """Tell whether more was said than the caller reads."""
+    def grant_window(self, stream: int, size: int) -> None:
+        """Enlarge the caller's flow control window."""
 
-    async def room(self, stream: int) -> None:
-        """Wait until that is no longer so."""
+    def is_blocked(self, stream: int) -> bool:
+        """Return whether too many bytes of the stream wait for the caller to read."""
+
+    def wait_writable(self, stream: int) -> Awaitable[None]:
+        """Return an awaitable that ends when the stream is no longer blocked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamLimits:
-    """Bytes: of a message at most, of what a caller may be ahead, and of the least answer that is compressed."""
+    """Limits in bytes; `compression_threshold` is the smallest response that is compressed, None: none is."""
 
-    longest_message: int
+    max_message: int
     window: int
-    compress_from: int | None
+    compression_threshold: int | None
 
 
-class ServerStream(ABC):
-    """One call, within bounds."""
+class ServerStream(ServerCall):
+    """One call; a subclass decides when the request bytes that arrive start the handler."""
 
     def __init__(
-        self, line: StreamWriter, stream: int, method: Method, call: Http2CallContext, bounds: StreamLimits
+        self, writer: StreamWriter, stream: int, method: Method, headers: RequestHeaders, limits: StreamLimits
     ) -> None:
-        self.call = call
-        self.over = False
-        self._line = line
+        super().__init__(method)
+        self._writer = writer
         self._stream = stream
-        self._method = method
-        self._longest = bounds.longest_message
-        self._compress_from = bounds.compress_from if b"gzip" in call.head.accepts else None
-        self._messages = MessageDecoder(bounds.longest_message, call.head.encoding)
-        self._begun = False
-        self._since = time.perf_counter()
-        self._task: asyncio.Task[None] | None = None
+        self._headers = headers
+        self._max_message = limits.max_message
+        self._compression_threshold = limits.compression_threshold if b"gzip" in headers.accepts else None
+        self._decoder = MessageDecoder(limits.max_message, headers.encoding)
+        self._has_sent_headers = False
+        self._loop = asyncio.get_running_loop()
+        self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        left = call.time_left()
-        if left is not None:
-            self._timer = asyncio.get_running_loop().call_later(left, self._overdue)
+        if headers.timeout is not None:
+            self._deadline = self._loop.time() + headers.timeout
+            self._timer = self._loop.call_later(headers.timeout, self.expire)
 
     @abstractmethod
-    def take(self, data: bytes, *, end: bool) -> None:
-        """Take bytes of what the caller asks."""
+    def receive(self, data: bytes, *, end: bool) -> None:
+        """Process request bytes; `end`: the caller has half-closed the stream."""
 
-    def leave(self) -> None:
-        """Take it that the caller is gone."""
-        if not self.over:
-            self.call.gone = True
-            self._close(gone(self.call))
-            self._stop()
+    @cached_property
+    def metadata(self) -> Mapping[str, str]:
+        """Text metadata of the request."""
+        return dict(text_metadata(self._headers.fields))
 
-    def refuse(self, refused: ProtocolError) -> None:
-        """End the call with a status of the transport's own."""
-        if not self.over:
-            self._tell(refused.code, str(refused), [(correlation.HEADER, self.call.correlation_id)])
-            self._stop()
+    @property
+    def peer(self) -> str:
+        """Address of the caller."""
+        return self._writer.peer.address
 
-    @abstractmethod
-    async def _work(self) -> None:
-        """Answer the call."""
+    @property
+    def identity(self) -> str:
+        """Identity from the caller's client certificate; "" without one."""
+        return self._writer.peer.identity
 
-    def _start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
+    def time_left(self) -> float | None:
+        """Return the seconds until the deadline; None: no deadline."""
+        return None if self._deadline is None else max(self._deadline - self._loop.time(), 0.0)
 
-    async def _run(self) -> None:
-        try:
-            admit(self.call)
-            await self._work()
-        except ProtocolError as refused:
-            self.refuse(refused)
-        except Exception as error:  # noqa: BLE001  every error becomes a status here
-            self._fail(error)
-        except asyncio.CancelledError:
-            self.refuse(_GIVEN_UP)
-            raise
-        finally:
-            self._task = None  # a task that was cancelled keeps its frames: with it, this would wait for the collector
+    def _correlation_header(self) -> str:
+        return self._headers.correlation.decode("utf-8", "replace")
 
-    def _send(self, answer: Message) -> None:
-        message = self._method.write(answer)
-        if len(message) > self._longest:
-            text = f"an answer of {len(message)} bytes; at most {self._longest} are given (ONDECK_MAX_MESSAGE_MIB)"
+    def _send(self, response: Message) -> Awaitable[None] | None:
+        message = self._method.encode(response)
+        if len(message) > self._max_message:
+            text = f"the response has {len(message)} bytes, more than {self._max_message} (ONDECK_MAX_MESSAGE_MIB)"
             raise ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
-        if not self._begun:
-            self._begun = True
-            self._line.begin(self._stream, BEGUN if self._compress_from is None else GZIPPED)
-        self._line.say(self._stream, encode(message, self._compress_from))
+        if not self._has_sent_headers:
+            self._has_sent_headers = True
+            headers = RESPONSE_HEADERS if self._compression_threshold is None else GZIP_RESPONSE_HEADERS
+            self._writer.send_headers(self._stream, headers)
+        self._writer.send_data(self._stream, encode(message, self._compression_threshold))
+        if self._method.server_streaming and self._writer.is_blocked(self._stream):
+            return self._writer.wait_writable(self._stream)
+        return None
 
-    async def _send_all(self, answers: AsyncGenerator[Message, None]) -> None:
-        """Send answers as fast as they are read, and let go of what makes them."""
-        try:
-            async for answer in answers:
-                self._send(answer)
-                if self._line.full(self._stream):
-                    await self._line.room(self._stream)
-            self._finish()
-        finally:
-            await answers.aclose()
-
-    def _finish(self) -> None:
-        if self.over:
-            return
-        given = self.call.given_id
-        fields = trailers(code_pb2.OK, "", [(correlation.HEADER, given)]) if given else ENDED_WELL
-        self._end(code_pb2.OK, fields)
-
-    def _fail(self, error: Exception) -> None:
-        if self.over:
-            return
-        outcome = told(error, self.call)
-        details = outcome.status().SerializeToString()
-        trailing = [(DETAILS, details), (correlation.HEADER, self.call.correlation_id)]
-        self._tell(outcome.code, outcome.message, trailing)
-
-    def _tell(self, code: int, message: str, trailing: list[tuple[str, str | bytes]]) -> None:
-        self._end(code, trailers(code, message, trailing))
-
-    def _end(self, code: int, fields: list[Field]) -> None:
-        if self._begun:
-            self._line.end(self._stream, fields)
+    def _send_status(self, code: int, message: str, trailers: Trailers) -> None:
+        fields = status_trailers(code, message, trailers) if code or trailers else OK_TRAILERS
+        if self._has_sent_headers:
+            self._writer.send_trailers(self._stream, fields)
         else:
-            self._line.begin(self._stream, [*BEGUN, *fields], end=True)
-        self._close(code)
+            self._writer.send_headers(self._stream, [*RESPONSE_HEADERS, *fields], end=True)
 
     def _close(self, code: int) -> None:
-        self.over = True
         if self._timer is not None:
             self._timer.cancel()
-        self._method.meter.ended(code, self._since)
+        super()._close(code)
 
-    def _overdue(self) -> None:
-        if not self.over:
-            self._fail(DeadlineExceededError(_OVERDUE))
-            self._stop()
 
-    def _stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+class UnaryRequestStream(ServerStream):
+    """A call with one request; the handler starts when the caller has half-closed the stream."""
+
+    def receive(self, data: bytes, *, end: bool) -> None:
+        """Process request bytes; `end`: the caller has half-closed the stream."""
+        if self.is_over:
+            return
+        if data:
+            self._writer.grant_window(self._stream, len(data))
+        try:
+            for message in self._decoder.feed(data):
+                if self._request is not None:
+                    raise ProtocolError(code_pb2.UNIMPLEMENTED, "the method takes one request, got a second one")  # noqa: TRY301  one handler for all
+                self._request = message
+        except ProtocolError as error:
+            self.fail(error)
+            return
+        if end:
+            if not self._decoder.is_empty:
+                self._request = None  # an incomplete message follows it
+            self.start()
+
+
+class ClientStream(ServerStream):
+    """A call with a stream of requests; the handler starts at once and receives them as they arrive."""
+
+    def __init__(
+        self, writer: StreamWriter, stream: int, method: Method, headers: RequestHeaders, limits: StreamLimits
+    ) -> None:
+        super().__init__(writer, stream, method, headers, limits)
+        self._queue: RequestQueue[Message] = RequestQueue(
+            method.decode, limits.window, lambda size: writer.grant_window(stream, size)
+        )
+        self._requests = self._queue
+        self.start()
+
+    def receive(self, data: bytes, *, end: bool) -> None:
+        """Process request bytes; `end`: the caller has half-closed the stream."""
+        if self.is_over:
+            return
+        try:
+            self._queue.put(self._decoder.feed(data), len(data))
+        except ProtocolError as error:
+            self._writer.grant_window(self._stream, len(data))
+            self.fail(error)
+            return
+        if not end:
+            return
+        if self._decoder.is_empty:
+            self._queue.end()
+        else:
+            self.fail(UnreadableRequestError("the call ended in the middle of a message"))
+
+    def _close(self, code: int) -> None:
+        super()._close(code)
+        self._queue.drop()

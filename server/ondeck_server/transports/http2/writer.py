@@ -1,152 +1,155 @@
-"""What a connection writes: answers of all its calls, once a turn of the loop, and no faster than they are read."""
+"""Writes frames to one connection, once per turn of the event loop and no faster than the client reads."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import ngh2
 
-from ondeck_server.transports.http2.headers import Field
+from ondeck_server.security.identity import Peer
+from ondeck_server.transports.http2.wire_format import Field
 
-_MOST_UNREAD: Final = 1 << 16  # bytes of answers of a call, beyond its window
+_MAX_QUEUED: Final = 1 << 16  # bytes of a stream that wait for its flow control window
 
 
 class FrameWriter:
-    """Writes for one connection; `worked` hears whenever a part of an answer leaves, `wrote` whenever anything does."""
+    """Calls `on_data_sent` when response data leaves, and `on_write` after every write to the socket."""
 
     def __init__(
         self,
         http: ngh2.Connection,
         transport: asyncio.WriteTransport,
-        worked: Callable[[], None],
-        wrote: Callable[[], None],
+        peer: Peer,
+        on_data_sent: Callable[[], None],
+        on_write: Callable[[], None],
     ) -> None:
+        self.peer = peer
         self._http = http
-        self._worked = worked
-        self._wrote = wrote
+        self._on_data_sent = on_data_sent
+        self._on_write = on_write
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = transport
-        self._heard_out: set[int] = set()  # calls whose callers have said everything
-        self._unheard: set[int] = set()  # calls that ended before that
-        self._crowded: dict[int, asyncio.Future[None]] = {}
-        self._flushing = self._held_up = False
+        self._half_closed: set[int] = set()  # streams whose client has sent END_STREAM
+        self._to_reset: set[int] = set()  # streams that the server ended before that
+        self._writable: dict[int, asyncio.Future[None]] = {}
+        self._is_flush_scheduled = self._is_paused = False
 
-    def drop(self) -> None:
-        """Write no more."""
+    def close(self) -> None:
+        """Stop writing."""
         self._transport = None
 
-    def begin(self, stream: int, fields: list[Field], *, end: bool = False) -> None:
-        """Send the first headers of an answer."""
-        self._worked()
+    def send_headers(self, stream: int, fields: list[Field], *, end: bool = False) -> None:
+        """Send the response headers."""
+        self._on_data_sent()
         try:
             self._http.send_response(stream, fields, end_stream=end)
-        except ngh2.StreamUnavailableError:  # the caller has gone away, and that is about to be heard
+        except ngh2.StreamUnavailableError:  # the client has reset the stream; its event is about to be processed
             return
-        self._answered(stream, end=end)
+        self._after_send(stream, end=end)
 
-    def say(self, stream: int, data: bytes) -> None:
-        """Send bytes of an answer."""
+    def send_data(self, stream: int, data: bytes) -> None:
+        """Send bytes as the flow control window permits."""
         try:
             self._http.send_data(stream, data)
         except ngh2.StreamUnavailableError:  # as above
             return
-        self._answered(stream, end=False)
+        self._after_send(stream, end=False)
 
-    def end(self, stream: int, fields: list[Field]) -> None:
-        """Send the last headers of an answer."""
+    def send_trailers(self, stream: int, fields: list[Field]) -> None:
+        """Send the trailers, which end the stream."""
         try:
             self._http.send_trailers(stream, fields)
         except ngh2.StreamUnavailableError:  # as above
             return
-        self._answered(stream, end=True)
+        self._after_send(stream, end=True)
 
-    def let(self, stream: int, size: int) -> None:
-        """Let the caller send so many bytes more."""
+    def grant_window(self, stream: int, size: int) -> None:
+        """Enlarge the client's flow control window."""
         if self._transport is None:
             return
         try:
             self._http.acknowledge_received_data(size, stream)
-        except (ngh2.StreamUnavailableError, ngh2.ConnectionStateError):  # as above, or the connection is about to end
+        except (ngh2.StreamUnavailableError, ngh2.ConnectionStateError):  # as above, or the connection is ending
             return
         self.flush_soon()
 
-    def full(self, stream: int) -> bool:
-        """Tell whether more of an answer waits than should."""
-        return self._transport is not None and self._http.queued_body_size(stream) > _MOST_UNREAD
+    def is_blocked(self, stream: int) -> bool:
+        """Return whether too many bytes of the stream wait for the client to read."""
+        return self._transport is not None and self._http.queued_body_size(stream) > _MAX_QUEUED
 
-    async def room(self, stream: int) -> None:
-        """Wait until that is no longer so."""
-        self._crowded[stream] = self._loop.create_future()
-        await self._crowded[stream]
+    def wait_writable(self, stream: int) -> Awaitable[None]:
+        """Return an awaitable that ends when the stream is no longer blocked."""
+        waiter = self._writable[stream] = self._loop.create_future()
+        return waiter
 
-    def heard_out(self, stream: int) -> None:
-        """Take note that a caller has said everything."""
-        self._heard_out.add(stream)
+    def mark_half_closed(self, stream: int) -> None:
+        """Record that the client has sent END_STREAM."""
+        self._half_closed.add(stream)
 
     def forget(self, stream: int) -> None:
-        """Take note that a call is gone, from both sides."""
-        self._heard_out.discard(stream)
-        self._unheard.discard(stream)
-        self._crowded.pop(stream, None)
+        """Drop the state of a stream that is closed on both sides."""
+        self._half_closed.discard(stream)
+        self._to_reset.discard(stream)
+        self._writable.pop(stream, None)
 
-    def hold_up(self) -> None:
-        """Write nothing until `go_on`: the other end does not read."""
-        self._held_up = True
+    def pause(self) -> None:
+        """Write nothing until `resume`: the client does not read."""
+        self._is_paused = True
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Write again."""
-        self._held_up = False
+        self._is_paused = False
         self.flush_soon()
 
     def flush_soon(self) -> None:
-        """Write what there is, once for all that happens in this turn of the loop."""
-        if not self._flushing:
-            self._flushing = True
+        """Write at the end of this turn of the event loop, once for everything that is sent until then."""
+        if not self._is_flush_scheduled:
+            self._is_flush_scheduled = True
             self._loop.call_soon(self._flush)
 
     def write(self) -> None:
-        """Write what there is."""
+        """Write all frames that are ready."""
         if self._transport is None:
             return
-        waiting = self._http.queued_body_size()
+        queued = self._http.queued_body_size()
         try:
             data = self._http.data_to_send()
-        except ngh2.NGH2Error:  # the connection has failed; there is nobody to write to
+        except ngh2.NGH2Error:  # the connection has failed and cannot be written to
             return
         if data:
             self._transport.write(data)
-        if self._http.queued_body_size() < waiting:
-            self._worked()
-        self._wrote()
+        if self._http.queued_body_size() < queued:
+            self._on_data_sent()
+        self._on_write()
 
     def _flush(self) -> None:
-        self._flushing = False
-        if self._held_up:
+        self._is_flush_scheduled = False
+        if self._is_paused:
             return
         self.write()
         if self._transport is None:
             return
-        if self._unheard:
-            self._hang_up()
-        if self._crowded:
-            self._make_room()
+        if self._to_reset:
+            self._reset_ended()
+        if self._writable:
+            self._wake_writable()
 
-    def _answered(self, stream: int, *, end: bool) -> None:
-        if end and stream not in self._heard_out:
-            self._unheard.add(stream)
+    def _after_send(self, stream: int, *, end: bool) -> None:
+        if end and stream not in self._half_closed:
+            self._to_reset.add(stream)
         self.flush_soon()
 
-    def _hang_up(self) -> None:
-        """Tell callers whose calls are over that nobody listens to them any more."""
-        told = [stream for stream in self._unheard if not self._http.queued_body_size(stream)]
-        for stream in told:
-            self._unheard.discard(stream)
+    def _reset_ended(self) -> None:
+        """Send RST_STREAM(NO_ERROR) on streams whose response is complete: the rest of the request is not needed."""
+        complete = [stream for stream in self._to_reset if not self._http.queued_body_size(stream)]
+        for stream in complete:
+            self._to_reset.discard(stream)
             self._http.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
-        if told:
+        if complete:
             self.write()
 
-    def _make_room(self) -> None:
-        for stream in [each for each in self._crowded if not self.full(each)]:
-            waiting = self._crowded.pop(stream)
-            if not waiting.done():
-                waiting.set_result(None)
+    def _wake_writable(self) -> None:
+        for stream in [each for each in self._writable if not self.is_blocked(each)]:
+            waiter = self._writable.pop(stream)
+            if not waiter.done():
+                waiter.set_result(None)

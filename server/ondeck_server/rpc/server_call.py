@@ -1,0 +1,189 @@
+"""The lifecycle of a call, common to all transports: deadline, decoding, handler, status, trailers, metrics.
+
+A transport subclasses `ServerCall`. It moves bytes and reports when the caller has cancelled or disconnected.
+"""
+
+import asyncio
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from functools import cached_property
+from itertools import count
+from typing import Final, TypeAlias
+
+from google.protobuf.message import Message
+from google.rpc import code_pb2
+
+from ondeck_server.rpc.errors import DeadlineExceededError, ProtocolError, UnreadableRequestError, map_and_log
+from ondeck_server.rpc.method import Method
+
+CORRELATION_HEADER: Final = "x-correlation-id"
+MAX_CORRELATION_ID: Final = 128  # characters; longer ids are replaced
+STATUS_DETAILS: Final = "grpc-status-details-bin"
+
+_PROCESS_ID: Final = secrets.token_hex(6)  # random once: a system call for each call costs more than a counter
+_CALL_NUMBERS: Final = count()
+
+Trailers: TypeAlias = Sequence[tuple[str, str | bytes]]
+
+
+class ServerCall(ABC):
+    """One call; handlers see it as `ondeck_server.rpc.context.CallContext`."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method.name
+        self.is_over = False
+        self._method = method
+        self._started_at = time.perf_counter()
+        self._request: bytes | None = None
+        self._requests: AsyncIterator[Message]
+        self._task: asyncio.Task[None] | None = None
+        self._is_cancelled = False
+
+    @property
+    @abstractmethod
+    def metadata(self) -> Mapping[str, str]:
+        """Text metadata of the request."""
+
+    @property
+    @abstractmethod
+    def peer(self) -> str:
+        """Address of the caller."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Identity from the caller's client certificate; "" without one."""
+
+    @abstractmethod
+    def time_left(self) -> float | None:
+        """Return the seconds until the deadline; None: no deadline."""
+
+    @abstractmethod
+    def _correlation_header(self) -> str:
+        """Return the correlation id that the caller sent, valid or not; "": none."""
+
+    @abstractmethod
+    def _send(self, response: Message) -> Awaitable[None] | None:
+        """Send a response; a stream awaits the result, if there is one, before it sends the next response."""
+
+    @abstractmethod
+    def _send_status(self, code: int, message: str, trailers: Trailers) -> None:
+        """Send the status that ends the call."""
+
+    @cached_property
+    def given_correlation_id(self) -> str:
+        """The caller's correlation id; "" if it sent none or an invalid one."""
+        given = self._correlation_header()
+        return given if len(given) <= MAX_CORRELATION_ID else ""
+
+    @cached_property
+    def correlation_id(self) -> str:
+        """Id of this call in logs and trailers."""
+        return self.given_correlation_id or f"{_PROCESS_ID}{next(_CALL_NUMBERS):08x}"
+
+    def cancelled(self) -> bool:
+        """Return whether the caller has cancelled the call or disconnected."""
+        return self._is_cancelled
+
+    def start(self) -> None:
+        """Run the call in a task of its own."""
+        self._task = asyncio.get_running_loop().create_task(self.run())
+
+    async def run(self) -> None:
+        """Answer the call and end it with a status; raises nothing but CancelledError."""
+        try:
+            self._check_deadline()
+            await self._answer()
+            if not self.is_over:
+                given = self.given_correlation_id
+                self._end(code_pb2.OK, "", ((CORRELATION_HEADER, given),) if given else ())
+        except Exception as error:  # noqa: BLE001  every error becomes a status here
+            self._end_with(error)
+        except asyncio.CancelledError:
+            self._on_handler_cancelled()
+            raise
+        finally:
+            self._task = None  # a cancelled task keeps its frames, which refer to this call: break the cycle
+
+    def fail(self, error: Exception) -> None:
+        """End the call with the status of an error and cancel its handler."""
+        self._end_with(error)
+        self._cancel_handler()
+
+    def expire(self) -> None:
+        """End the call because its deadline has passed."""
+        self.fail(DeadlineExceededError("the deadline passed before the call was complete"))
+
+    def cancel(self) -> None:
+        """End the call because the caller has cancelled it or disconnected."""
+        if not self.is_over:
+            self._is_cancelled = True
+            self._close(self._cancel_code())
+            self._cancel_handler()
+
+    async def _answer(self) -> None:
+        method = self._method
+        if method.client_streaming:
+            await self._send_all(method.handle(self, self._requests))
+        elif method.server_streaming:
+            await self._send_all(method.handle(self, self._decode_request()))
+        else:
+            self._send(await method.handle(self, self._decode_request()))
+
+    async def _send_all(self, responses: AsyncGenerator[Message, None]) -> None:
+        """Send responses at the caller's pace; close their generator now, not when it is garbage collected."""
+        try:
+            async for response in responses:
+                sending = self._send(response)
+                if sending is not None:
+                    await sending
+        finally:
+            await responses.aclose()
+
+    def _decode_request(self) -> Message:
+        if self._request is None:
+            raise UnreadableRequestError("the call ended before its request was complete")
+        return self._method.decode(self._request)
+
+    def _check_deadline(self) -> None:
+        left = self.time_left()
+        if left is not None and left <= 0:
+            raise DeadlineExceededError("the deadline had passed before the call began")
+
+    def _cancel_code(self) -> int:
+        """Return the status code of a call whose caller no longer waits."""
+        left = self.time_left()
+        return int(code_pb2.CANCELLED if left is None or left > 0 else code_pb2.DEADLINE_EXCEEDED)
+
+    def _on_handler_cancelled(self) -> None:
+        """End a call whose handler the server has cancelled."""
+        self._end_with(ProtocolError(code_pb2.CANCELLED, "the server cancelled work that the call waited for"))
+
+    def _cancel_handler(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end_with(self, error: Exception) -> None:
+        if self.is_over:
+            return
+        if self.cancelled():  # no caller to report to
+            self._close(self._cancel_code())
+            return
+        trailers = [(CORRELATION_HEADER, self.correlation_id)]
+        if isinstance(error, ProtocolError):
+            self._end(error.code, str(error), trailers)
+        else:
+            status = map_and_log(error, self)
+            details = status.to_proto().SerializeToString()
+            self._end(status.code, status.message, [(STATUS_DETAILS, details), *trailers])
+
+    def _end(self, code: int, message: str, trailers: Trailers) -> None:
+        self._send_status(code, message, trailers)
+        self._close(code)
+
+    def _close(self, code: int) -> None:
+        """Release what the call holds and count it; runs once."""
+        self.is_over = True
+        self._method.metrics.observe(code, self._started_at)

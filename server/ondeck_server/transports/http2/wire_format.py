@@ -1,0 +1,184 @@
+"""The wire format of gRPC over HTTP/2: header fields, timeouts, status trailers and length-prefixed messages. Pure."""
+
+import base64
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+from google.rpc import code_pb2
+
+from ondeck_server.rpc.errors import ProtocolError
+from ondeck_server.rpc.server_call import CORRELATION_HEADER
+
+Field: TypeAlias = tuple[bytes, bytes]
+
+CONTENT_TYPE: Final = b"application/grpc"
+RESPONSE_HEADERS: Final[list[Field]] = [
+    (b":status", b"200"),
+    (b"content-type", CONTENT_TYPE),
+    (b"grpc-accept-encoding", b"identity, deflate, gzip"),
+]
+GZIP_RESPONSE_HEADERS: Final[list[Field]] = [*RESPONSE_HEADERS, (b"grpc-encoding", b"gzip")]
+OK_TRAILERS: Final[list[Field]] = [(b"grpc-status", b"0")]
+NOT_GRPC: Final[list[Field]] = [(b":status", b"415"), (b"content-type", b"text/plain")]
+NOT_POST: Final[list[Field]] = [(b":status", b"405"), (b"content-type", b"text/plain"), (b"allow", b"POST")]
+PREFIX_BYTES: Final = 5  # of a message: compressed flag and length
+
+_CORRELATION: Final = CORRELATION_HEADER.encode()
+_TIMEOUT_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}  # in seconds
+_MAX_TIMEOUT_DIGITS: Final = 8
+_UNESCAPED: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # in grpc-message
+_RESERVED_PREFIXES: Final = (b":", b"grpc-")  # of fields that are no metadata
+_RESERVED_NAMES: Final = (b"te", b"content-type")
+_FIELD_OVERHEAD: Final = 32  # bytes, by the definition of SETTINGS_MAX_HEADER_LIST_SIZE
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_WINDOW_BITS: Final = {b"gzip": _GZIP, b"deflate": zlib.MAX_WBITS}
+_PACK: Final = struct.Struct(">BI").pack
+
+
+@dataclass(kw_only=True, slots=True)
+class RequestHeaders:
+    """The request headers that every call needs; `timeout` in seconds."""
+
+    path: bytes = b""
+    method: bytes = b""
+    content_type: bytes = b""
+    timeout: float | None = None
+    encoding: bytes = b"identity"
+    accepts: bytes = b""
+    correlation: bytes = b""
+    fields: Sequence[Field] = ()
+
+
+def parse_headers(fields: Sequence[Field]) -> RequestHeaders:
+    """Parse request headers; an invalid timeout is ignored."""
+    headers = RequestHeaders(fields=fields)
+    for name, value in fields:
+        if name == b":path":
+            headers.path = value
+        elif name == b":method":
+            headers.method = value
+        elif name == b"content-type":
+            headers.content_type = value
+        elif name == b"grpc-timeout":
+            headers.timeout = parse_timeout(value)
+        elif name == b"grpc-encoding":
+            headers.encoding = value
+        elif name == b"grpc-accept-encoding":
+            headers.accepts = value
+        elif name == _CORRELATION:
+            headers.correlation = value
+    return headers
+
+
+def parse_timeout(timeout: bytes) -> float | None:
+    """Return the seconds of a timeout, at most eight digits and a unit such as `20m` for 20 ms; None: invalid."""
+    number, unit = timeout[:-1], _TIMEOUT_UNITS.get(timeout[-1:])
+    if unit is None or not number.isdigit() or len(number) > _MAX_TIMEOUT_DIGITS:
+        return None
+    return int(number) * unit
+
+
+def header_list_size(fields: Iterable[Field]) -> int:
+    """Return the size in bytes that HTTP/2 defines for a header list."""
+    return sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in fields)
+
+
+def text_metadata(fields: Iterable[Field]) -> Iterator[tuple[str, str]]:
+    """Yield the caller's text metadata."""
+    for name, value in fields:
+        if not name.startswith(_RESERVED_PREFIXES) and name not in _RESERVED_NAMES and not name.endswith(b"-bin"):
+            yield name.decode("ascii", "replace"), value.decode("utf-8", "replace")
+
+
+def status_trailers(code: int, message: str, metadata: Iterable[tuple[str, str | bytes]]) -> list[Field]:
+    """Return the trailers of a status; binary metadata as base64."""
+    fields = [(b"grpc-status", str(code).encode())]
+    if message:
+        fields.append((b"grpc-message", quote(message, safe=_UNESCAPED).encode()))
+    for name, value in metadata:
+        encoded = base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode()
+        fields.append((name.encode(), encoded))
+    return fields
+
+
+class MessageDecoder:
+    """Splits the bytes of a stream into messages of at most `max_bytes` each."""
+
+    def __init__(self, max_bytes: int, encoding: bytes = b"identity") -> None:
+        self._max_bytes = max_bytes
+        self._encoding = encoding
+        self._buffer = bytearray()
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no incomplete message is buffered."""
+        return not self._buffer
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add bytes and return the messages that they complete.
+
+        Raises:
+            ProtocolError: a message is too long, or its prefix or compression is invalid.
+        """
+        if (
+            not self._buffer
+            and data
+            and not data[0]
+            and len(data) == PREFIX_BYTES + int.from_bytes(data[1:PREFIX_BYTES], "big")
+        ):
+            if len(data) > PREFIX_BYTES + self._max_bytes:
+                raise self._too_long(len(data) - PREFIX_BYTES)
+            return [data[PREFIX_BYTES:]]
+        self._buffer += data
+        return self._split()
+
+    def _split(self) -> list[bytes]:
+        buffer, messages, at = self._buffer, [], 0
+        while len(buffer) - at >= PREFIX_BYTES:
+            length = int.from_bytes(buffer[at + 1 : at + PREFIX_BYTES], "big")
+            if length > self._max_bytes:
+                raise self._too_long(length)
+            end = at + PREFIX_BYTES + length
+            if len(buffer) < end:
+                break
+            messages.append(self._decompress(buffer[at], bytes(buffer[at + PREFIX_BYTES : end])))
+            at = end
+        del buffer[:at]
+        return messages
+
+    def _decompress(self, flag: int, message: bytes) -> bytes:
+        if not flag or (flag == 1 and not message):
+            return message
+        if flag != 1 or self._encoding == b"identity":
+            raise ProtocolError(code_pb2.INTERNAL, f"a message has the flag {flag}, and the call has no grpc-encoding")
+        window = _WINDOW_BITS.get(self._encoding)
+        if window is None:
+            supported = ", ".join(name.decode() for name in _WINDOW_BITS)
+            raise ProtocolError(code_pb2.UNIMPLEMENTED, f"the grpc-encoding is not supported; use one of {supported}")
+        inflater = zlib.decompressobj(window)
+        try:
+            inflated = inflater.decompress(message, self._max_bytes + 1)
+        except zlib.error as error:
+            raise ProtocolError(code_pb2.INTERNAL, "a message is not valid in the grpc-encoding of its call") from error
+        if len(inflated) > self._max_bytes:
+            raise self._too_long(len(inflated))
+        if not inflater.eof or inflater.unused_data:
+            raise ProtocolError(code_pb2.INTERNAL, "a compressed message is truncated or has trailing bytes")
+        return inflated
+
+    def _too_long(self, length: int) -> ProtocolError:
+        text = f"a message has {length} bytes, more than the limit of {self._max_bytes} (ONDECK_MAX_MESSAGE_MIB)"
+        return ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
+
+
+def encode(message: bytes, compression_threshold: int | None = None) -> bytes:
+    """Return a message with its prefix, compressed by gzip from a number of bytes on; None: never compressed."""
+    if compression_threshold is None or len(message) < compression_threshold:
+        return _PACK(0, len(message)) + message
+    deflater = zlib.compressobj(wbits=_GZIP)
+    packed = deflater.compress(message) + deflater.flush()
+    return _PACK(1, len(packed)) + packed
