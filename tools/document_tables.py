@@ -5,6 +5,7 @@
 A table lies between `<!-- NAME: … -->` and `<!-- end -->`, in any number of documents.
 """
 
+import ast
 import difflib
 import json
 import re
@@ -142,12 +143,38 @@ def _is_documented(option: click.Option) -> bool:
     return option.name in fields or f"({PREFIX}" in (option.help or "")
 
 
+def events() -> str:
+    """Return the log events of the programs, from the calls that log them."""
+    lines = ["| event | level | detail | fields | program |", "| --- " * 5 + "|"]
+    found = {
+        event
+        for program in PROGRAMS
+        for path in (ROOT / program).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and (event := _event(node, program)) is not None
+    }
+    return "\n".join([*lines, *sorted(found)])
+
+
+def _event(call: ast.Call, program: str) -> str | None:
+    match call:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level), args=[ast.Constant(value=str(event))]):
+            values = {each.arg: each.value for each in call.keywords if each.arg is not None}
+            detail = values.pop("detail", None)
+            text = str(detail.value) if isinstance(detail, ast.Constant) else ""
+            fields = ", ".join(f"`{name}`" for name in values if name != "exc_info")
+            return f"| `{event}` | {level} | {text} | {fields} | {program} |"
+        case _:
+            return None
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "scores": scores,
     "settings": settings,
     "instances": instances,
     "errors": errors,
     "commands": commands,
+    "events": events,
 }
 OTHERS: Final = {"trace"}  # tools/trace_walks.py fills these
 MARKED: Final = re.compile(r"(?P<begin><!-- (?P<name>\w+): [^>]*-->\n).*?(?P<end><!-- end -->)", re.DOTALL)
