@@ -17,10 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from benchmarks.samples import MONTH
 from benchmarks.scale import Scale
 from ondeck_core.statcast.decode import cells_of
-from ondeck_ingest.pipeline.load import IngestUnit, take
+from ondeck_ingest.pipeline.load import IngestUnit, load_unit
 from ondeck_ingest.sources.simulator import simulated_day
-from ondeck_store.copy import driver_of
-from ondeck_store.database import open_database
+from ondeck_store.database import driver_of, open_database
 from ondeck_store.migrations import migrate
 from ondeck_store.settings import StoreSettings
 
@@ -103,7 +102,7 @@ async def _rate(work: Callable[[], Awaitable[int]]) -> float:
 
 
 async def _ingest(engine: AsyncEngine, content: bytes) -> int:
-    taken = await take(engine, IngestUnit(source="file", name="benchmark"), cells_of(content))
+    taken = await load_unit(engine, IngestUnit(source="file", name="benchmark"), cells_of(content))
     return taken.rows_in
 
 

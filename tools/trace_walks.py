@@ -34,7 +34,7 @@ from benchmarks.samples import generate_instances
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.database import migrated
-from ondeck_ingest.pipeline.runs import take_days
+from ondeck_ingest.pipeline.runs import ingest_days
 from ondeck_ingest.settings import IngestSettings
 from ondeck_server.composition import Components, accept_calls, open_models
 from ondeck_server.health.status import HealthRegistry
@@ -167,7 +167,7 @@ async def _trace_ingest_day(folder: Path) -> list[str]:
         async with migrated(settings):  # the walk finds a running database with current tables
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))  # its threads start in the block
             with trace_calls() as trace:
-                await take_days(settings, [DAY])
+                await ingest_days(settings, [DAY])
     return trace.files
 
 

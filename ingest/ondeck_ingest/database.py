@@ -1,4 +1,4 @@
-"""The way in to the database for commands: opened, with the tables of this release."""
+"""Open the database for a command, migrated to the tables of this release."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,25 +15,25 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def migrated(settings: StoreSettings) -> AsyncIterator[Database]:
-    """Open the database, with the tables of this release.
+    """Open and migrate the database inside the block.
 
     Raises:
-        DatabaseFailedError: it was lost in the middle, or refused something; its transaction is undone.
+        DatabaseFailedError: the connection was lost or a statement failed; its transaction is rolled back.
     """
     async with open_database(settings) as database:
         try:
             await migrate(database.engine)
             yield database
-        except BrokenPipeError:  # nobody reads what is told any more
+        except BrokenPipeError:  # standard output is closed; no failure of the database
             raise
         except FAILED as failed:
             raise DatabaseFailedError(
-                f"{database.described} failed: {reason_of(failed)}\nWhat was told as taken is stored, all else is as "
-                "it was; the same command again takes the rest."
+                f"{database.described} failed: {reason_of(failed)}\nWhat was printed as ingested is stored, the rest "
+                "is unchanged; run the same command again to ingest it."
             ) from failed
 
 
-async def within(settings: StoreSettings, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Do something in one transaction of its own."""
+async def run_in_transaction(settings: StoreSettings, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Open the database and run `work` in one transaction."""
     async with migrated(settings) as database, database.engine.begin() as connection:
         return await work(connection)

@@ -1,14 +1,17 @@
-"""A way to the rows: a pool of connections to the named PostgreSQL, or to the embedded one."""
+"""A pool of connections to the configured or the embedded PostgreSQL, and COPY over it."""
 
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from datetime import date, datetime
+from typing import Any, Final
 
 import asyncpg
+import polars as pl
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ondeck_core.errors import OndeckError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER, EmbeddedPostgresError
@@ -18,15 +21,16 @@ from ondeck_store.settings import StoreSettings, parse_url
 CONNECT_SECONDS: Final = 10
 LOCK_SECONDS: Final = 60
 IDLE_SECONDS: Final = 300
-_ADVICE: Final = "Is the server up, and ONDECK_DATABASE_URL right? Unset, Ondeck starts a PostgreSQL of its own."
+_COPY_ROWS: Final = 8192
+_ADVICE: Final = "Is the server up, and ONDECK_DATABASE_URL right? If unset, Ondeck starts its own PostgreSQL."
 
 
 class DatabaseUnreachableError(OndeckError):
-    """PostgreSQL does not answer, or does not let us in."""
+    """PostgreSQL does not answer, or rejects the login."""
 
 
 class DatabaseFailedError(OndeckError):
-    """PostgreSQL went away, or would not do what it was asked for; the text ends with its own reason."""
+    """PostgreSQL was lost or rejected a statement; the text ends with its reason."""
 
 
 FAILED: Final = (SQLAlchemyError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError)
@@ -35,12 +39,12 @@ LOST: Final = (
     DatabaseFailedError,
     EmbeddedPostgresError,
     *FAILED,
-)  # what may be raised when a database goes away
+)  # what a lost connection may raise
 
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """An open database; `described` names it for people, without a password."""
+    """An open database; `described` is its name in messages, without a password."""
 
     engine: AsyncEngine
     described: str
@@ -48,11 +52,11 @@ class Database:
 
 @asynccontextmanager
 async def open_database(settings: StoreSettings) -> AsyncIterator[Database]:
-    """Open the database that the settings name, or else the embedded one, for as long as the block.
+    """Open the configured database, or the embedded one if none is configured, inside the block.
 
     Raises:
-        DatabaseUnreachableError: the named server cannot be reached.
-        EmbeddedPostgresError: the embedded one cannot be made or started.
+        DatabaseUnreachableError: the configured server cannot be reached.
+        EmbeddedPostgresError: the embedded server cannot be created or started.
     """
     if settings.database_url is not None:
         url = parse_url(settings.database_url)
@@ -60,7 +64,7 @@ async def open_database(settings: StoreSettings) -> AsyncIterator[Database]:
             yield database
         return
     async with shared_server(settings.home) as socket_folder:
-        # The maintenance database exists in every cluster; ours is made on first use.
+        # The maintenance database exists in every cluster; ours is created on first use.
         await _ensure_database(_socket_url(str(socket_folder), "postgres"))
         url = _socket_url(str(socket_folder), DATABASE)
         async with _connected(url, settings, f"embedded PostgreSQL in {settings.home.resolve()}") as database:
@@ -108,14 +112,14 @@ async def _reach(engine: AsyncEngine, described: str, advice: str = _ADVICE) -> 
 
 
 def reason_of(failed: BaseException) -> str:
-    """Say what PostgreSQL or its driver said, without the statement."""
+    """Return the error text of PostgreSQL or its driver, without the statement."""
     return str(failed.orig if isinstance(failed, DBAPIError) else failed) or type(failed).__name__
 
 
 async def _ensure_database(maintenance: URL) -> None:
     engine = create_async_engine(maintenance, isolation_level="AUTOCOMMIT")
     try:
-        await _reach(engine, "the embedded PostgreSQL", "It has just gone, and is started again at the next try.")
+        await _reach(engine, "the embedded PostgreSQL", "It has just stopped; the next command starts it again.")
         async with engine.connect() as connection:
             found = await connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = $1", (DATABASE,))
             if found.first() is None:
@@ -127,3 +131,41 @@ async def _ensure_database(maintenance: URL) -> None:
 async def _measure_statements(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+
+
+async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
+    """COPY rows into a table, columns by name; needs a transaction that has begun."""
+    driver = await driver_of(connection)
+    await driver.copy_to_table(table, source=_slices(rows), columns=rows.columns, format="csv")
+
+
+async def _slices(rows: pl.DataFrame) -> AsyncIterator[bytes]:
+    for part in rows.iter_slices(_COPY_ROWS):
+        buffer = io.BytesIO()
+        part.write_csv(buffer, include_header=False)
+        yield buffer.getvalue()
+
+
+async def copy_out(
+    connection: AsyncConnection,
+    query: str,
+    arguments: Sequence[datetime | date | int],
+    schema: Mapping[str, pl.DataType],
+) -> pl.DataFrame:
+    """COPY the rows of a query into a frame; its columns are those of `schema`, in order."""
+    driver = await driver_of(connection)
+    buffer = io.BytesIO()
+    await driver.copy_from_query(query, *arguments, output=buffer, format="csv")
+    buffer.seek(0)
+    if not buffer.getbuffer().nbytes:
+        return pl.DataFrame(schema=schema)
+    return pl.read_csv(buffer, has_header=False, schema=schema)
+
+
+async def driver_of(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    """Return the asyncpg connection; its transaction begins with the first statement that SQLAlchemy executes."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    if not isinstance(driver, asyncpg.Connection):
+        raise TypeError(f"expected an asyncpg connection, got {type(driver).__name__}")
+    return driver

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from ondeck_ingest.jobs.queue import backlog_of
+from ondeck_ingest.jobs.queue import summarize_queue
 from ondeck_ingest.pipeline.ingest_day import Ingestor
-from ondeck_ingest.register.chadwick import ChadwickSource
-from ondeck_ingest.register.refresh import RegisterRefresher
+from ondeck_ingest.register.chadwick import ChadwickSource, RegisterRefresher
 from ondeck_ingest.sources.base import of_day
 from ondeck_store.database import Database, DatabaseUnreachableError, open_database
 from ondeck_store.embedded.cluster import EmbeddedPostgresError
@@ -96,7 +95,7 @@ async def undisturbed(home: Path, savant: FakeSavant) -> dict[str, str]:
         await migrate(database.engine)
         ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=home)
         for day in DAYS:
-            await ingestor.take(of_day(day))
+            await ingestor.ingest(of_day(day))
         chadwick = ChadwickSource(url=f"{savant.url}/register", timeout=5)
         await RegisterRefresher(engine=database.engine, chadwick=chadwick, home=home).refresh()
         return await digest_of(database)
@@ -109,7 +108,7 @@ async def digest_of(database: Database) -> dict[str, str]:
 
 async def days_left(home: Path) -> int:
     async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
-        backlog = await backlog_of(connection)
+        backlog = await summarize_queue(connection)
         return backlog.queued + backlog.running
 
 

@@ -13,8 +13,7 @@ import pytest
 from ondeck_core.players.models import NameQuery, Role
 from ondeck_core.players.resolver import Found, Resolver
 from ondeck_core.statcast.parse import read_cells
-from ondeck_ingest.register.files import by_kind, content_of, tables_of
-from ondeck_ingest.register.load import take
+from ondeck_ingest.register.load import group_by_kind, load_registers, read_files, read_tables
 from ondeck_store.database import Database
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
@@ -59,11 +58,13 @@ class Known:
 
 @pytest.fixture(scope="module")
 async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path) -> Known:
-    files = content_of([real_data / "ids"])
+    files = read_files([real_data / "ids"])
     async with opened_database.engine.connect() as connection:
         await truncate_tables(connection)
         await upsert_pitches(connection, savant, simulated=False)
-        await take(connection, by_kind(table for name, content in files for table in tables_of(content, name)))
+        await load_registers(
+            connection, group_by_kind(table for name, content in files for table in read_tables(content, name))
+        )
         index, told = await read_index(connection), await conflicts(connection)
         await connection.rollback()
     return Known(
@@ -226,7 +227,7 @@ async def test_every_spelling_of_the_fantasy_map_resolves(resolver: Resolver, re
 async def test_known_conflicts_of_map_and_register_remain(known: Known) -> None:
     assert len(known.resolver.index) == 91_085
     counted = {
-        what: len({each.player_id for each in known.conflicts if each.what == what})
+        what: len({each.player_id for each in known.conflicts if each.field == what})
         for what in ("fangraphs", "retro", "name")
     }
     assert counted == {"fangraphs": 62, "retro": 47, "name": 3}

@@ -141,7 +141,7 @@ def test_an_unreachable_savant_is_reported_and_retried_while_the_server_serves(t
         with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL=nobody, **patience) as running:
             target = running.wait_for(r"serving .* on (\S+);")[1]
             for _ in range(2):
-                running.wait_for(rf"\[ingest\].* day not taken .* next_try=.* reason='{nobody} cannot be reached'")
+                running.wait_for(rf"\[ingest\].* job_failed .* next_try=.* reason='{nobody} cannot be reached'")
             with Client(target) as client:
                 assert client.predict("batted_ball", BattedBall(launch_speed=100, launch_angle=20)).outcomes
             assert running.end() == 0

@@ -16,7 +16,7 @@ NOUNS_IN_ING: Final = {"batching", "logging", "preprocessing", "scoring", "shari
 LOG_EVENT: Final = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 LOG_METHODS: Final = {"debug", "info", "warning", "error", "exception", "critical"}
 SHARED_CLASS_NAMES: Final = {"Call"}
-PACKAGES_WITH_SENTENCES_AS_EVENTS: Final = {"ingest", "server"}
+PACKAGES_WITH_SENTENCES_AS_EVENTS: Final = {"server"}
 
 # Words that the project does not use, in any file that a person reads.
 FORBIDDEN: Final = """
@@ -32,20 +32,21 @@ EXCEPTIONS: Final = {
     "core": "he him his judge judged judgement man men mended mends nobody odd somebody tell tells told whoever",
     "docs": "everybody farewell he him himself his judge judged judgement man men mend mended nobody odd somebody"
     " strangers tell tells told whoever wish",
-    "ingest": "he judged man men mended nobody odd somebody taker tell telling tells told troubled whoever",
+    "ingest": "mended",
     "onnx_models": "judge judged men",
     "proto": "nobody tells told whoever",
     "pyproject.toml": "tells",
     "registry": "judged nobody tell tells told whoever",
     "server": "anybody farewell he heard hears him his house nobody pen somebody tell tells told whoever wishes",
-    "store": "he him his man men mended nobody odd tell tells told troubled whoever",
+    "store": "he his man men mended nobody tell tells told whoever",
     "tests": "anybody farewell he heard hears him his house judge judged man men mended mends nobody odd somebody"
     " stranger taker tell telling tells told whoever",
     "tools": "judged",
     "trainer": "judge judged judgement men tell tells told",
 }
 WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-UNREAD: Final = {ROOT / "CHANGELOG.md", Path(__file__)}
+MIGRATIONS: Final = (ROOT / "store/ondeck_store/migrations/versions").glob("*.py")  # applied SQL never changes
+UNREAD: Final = {ROOT / "CHANGELOG.md", Path(__file__), *MIGRATIONS}
 
 
 def test_no_two_public_classes_share_a_name() -> None:

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from ondeck_ingest.pipeline.simulation import play
-from ondeck_ingest.sources.archive import keep
+from ondeck_ingest.pipeline.runs import play_game
+from ondeck_ingest.sources.archive import put
 from ondeck_store.database import Database
 from ondeck_store.pitches.queries import read_pitches
 from tests.factories.pitches import as_csv, sample_cells
@@ -65,7 +65,7 @@ async def test_a_refused_file_leaves_the_database_unchanged(
     (tmp_path / name).write_bytes(body)
     done = ingest(store_home, "files", str(tmp_path / name))
     assert done.returncode == 1
-    assert f"{name} not taken: {complaint}" in done.stdout
+    assert f"{name} failed: {complaint}" in done.stdout
     assert "Traceback" not in done.stderr
     assert await content(database) == before
 
@@ -77,7 +77,7 @@ def test_an_unreadable_file_does_not_stop_the_others(
     (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
     done = ingest(store_home, "files", str(tmp_path))
     assert done.returncode == 1
-    assert "gone.csv not taken: it cannot be read (No such file or directory)" in done.stdout
+    assert "gone.csv failed: it cannot be read (No such file or directory)" in done.stdout
     assert f"{exported.name}: {CELLS.height} rows in" in done.stdout
     assert "Traceback" not in done.stderr
     assert database.described
@@ -113,7 +113,7 @@ def test_a_killed_database_is_reported_and_a_second_run_loads_the_rest(tmp_path:
     _, complaint = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in complaint) == (1, False)
     assert "failed: " in complaint
-    assert "the same command again takes the rest" in complaint
+    assert "run the same command again to ingest it" in complaint
     again = ingest(home, "files", str(tmp_path))
     assert (again.returncode, again.stdout.splitlines()[-1].partition(":")[0]) == (0, f"{rows} rows in")
 
@@ -138,7 +138,7 @@ async def test_good_files_beside_a_refused_one_are_stored(
     (tmp_path / "page.csv").write_bytes(b"<html>")
     done = ingest(store_home, "files", str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: 1 of 2 not taken, for the reasons above; the others are stored"
+    assert done.stderr.splitlines()[-1] == "error: 1 of 2 failed, for the reasons above; the others are stored"
     assert exported.name in done.stdout
     ((pitches, *_),) = await content(database)
     assert pitches == CELLS.height
@@ -146,7 +146,7 @@ async def test_good_files_beside_a_refused_one_are_stored(
 
 def test_a_replay_of_everything_skips_what_is_no_day(tmp_path: Path) -> None:
     day = CELLS["game_date"][0]
-    keep(tmp_path, "savant", day, as_csv(CELLS))
+    put(tmp_path, "savant", day, as_csv(CELLS))
     (tmp_path / "raw" / "savant" / "lost+found").mkdir()
     done = ingest(tmp_path, "replay")
     assert done.stdout.splitlines()[-1] == f"{CELLS.height} rows in: {CELLS.height} stored, 0 unchanged, 0 quarantined"
@@ -165,7 +165,7 @@ async def test_an_invalid_row_is_quarantined_and_counted(tmp_path: Path, store_h
 
 async def test_a_simulated_day_is_labelled_in_every_table_and_never_read_as_real(database: Database) -> None:
     day = date(2026, 6, 1)
-    taken = await play(database.engine, day, seconds=0)
+    taken = await play_game(database.engine, day, seconds=0)
     assert taken.stored == taken.rows_in > 100
     async with database.engine.connect() as connection:
         for table in ("pitches", "games", "players", "ingest_ledger"):

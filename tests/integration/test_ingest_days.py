@@ -11,7 +11,7 @@ from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.archive import ArchiveWriteError
 from ondeck_ingest.sources.base import SourceUnreachableError, of_day
 from ondeck_store.database import Database
-from ondeck_store.ingest.ledger import RecordedEntry, latest
+from ondeck_store.ingest.ledger import RecordedEntry, latest_entries
 from tests.factories.pitches import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
@@ -33,7 +33,7 @@ async def rows_stored(database: Database) -> int:
 
 async def ledger(database: Database) -> RecordedEntry:
     async with database.engine.connect() as connection:
-        (entry,) = await latest(connection)
+        (entry,) = await latest_entries(connection)
         return entry
 
 
@@ -41,17 +41,17 @@ async def test_a_day_is_stored_and_its_response_archived(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
     entry = await ledger(database)
     assert (entry.state, entry.day, entry.rows_in, entry.games) == ("done", DAY, CELLS.height, 1)
     kept = ingestor.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"
-    assert archive.read_back(kept) == BODY
+    assert archive.read_version(kept) == BODY
 
 
 async def test_a_day_ingested_again_changes_nothing(ingestor: Ingestor, savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    await ingestor.take(of_day(DAY))
-    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
+    await ingestor.ingest(of_day(DAY))
+    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
 
 
 @pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header alone", "nothing", "a blank line"])
@@ -59,12 +59,12 @@ async def test_a_day_without_games_is_recorded_as_empty(
     ingestor: Ingestor, savant: FakeSavant, database: Database, body: bytes
 ) -> None:
     savant.replies[DAY] = Reply(body=body)
-    assert await ingestor.take(of_day(DAY)) == LoadCounts()
+    assert await ingestor.ingest(of_day(DAY)) == LoadCounts()
     assert (await ledger(database)).state == "empty"
 
 
 async def test_a_day_out_of_season_is_not_requested(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
-    assert await ingestor.take(of_day(date(2024, 1, 5))) == LoadCounts()
+    assert await ingestor.ingest(of_day(date(2024, 1, 5))) == LoadCounts()
     assert savant.asked == []
     assert (await ledger(database)).state == "empty"
 
@@ -83,7 +83,7 @@ async def test_an_invalid_response_is_refused_and_nothing_is_stored(
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceRefusedError, match=reason):
-        await ingestor.take(of_day(DAY))
+        await ingestor.ingest(of_day(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
     assert reason in str(entry.last_error)
@@ -95,9 +95,9 @@ async def test_a_day_that_cannot_be_archived_is_refused_with_advice(
     savant.replies[DAY] = Reply(body=BODY)
     (tmp_path / "raw").write_text("no folder")
     with pytest.raises(
-        ArchiveWriteError, match=r"cannot be kept in .* \(Not a directory\).* make it writable, or name"
+        ArchiveWriteError, match=r"cannot archive .* in .* \(Not a directory\).* make the folder writable, or set"
     ):
-        await ingestor.take(of_day(DAY))
+        await ingestor.ingest(of_day(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
 
@@ -117,5 +117,5 @@ async def test_a_failed_request_is_a_recorded_state(
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceUnreachableError, match=reason):
-        await ingestor.take(of_day(DAY))
+        await ingestor.ingest(of_day(DAY))
     assert ((await ledger(database)).state, await rows_stored(database)) == ("failed", 0)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import cells_of
 from ondeck_core.statcast.schema import COLUMNS, ColumnType
-from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, take
+from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
 from ondeck_store.database import Database
 from tests.unit.test_core_statcast_parse import A_ROW, cells
 
@@ -48,9 +48,9 @@ async def counted(engine: AsyncEngine, table: str) -> int:
 
 
 async def check_taken(engine: AsyncEngine, table: pl.DataFrame) -> None:
-    first = await take(engine, UNIT, table)
+    first = await load_unit(engine, UNIT, table)
     assert first == LoadCounts(rows_in=table.height, stored=first.stored, quarantined=first.quarantined)
-    again = await take(engine, UNIT, table)
+    again = await load_unit(engine, UNIT, table)
     assert again == LoadCounts(rows_in=table.height, unchanged=first.stored, quarantined=first.quarantined)
     found = [await counted(engine, name) for name in ("pitches", "quarantine", "pitch_revisions")]
     assert found == [first.stored, first.quarantined, 0]
@@ -90,10 +90,10 @@ async def test_a_damaged_real_file_is_refused_or_loaded_to_the_last_row(
 
 
 async def test_a_unit_that_moves_a_stored_game_to_another_season_is_refused(database: Database) -> None:
-    await take(database.engine, UNIT, cells({}))
+    await load_unit(database.engine, UNIT, cells({}))
     other = cells({"game_date": "2023-05-02", "game_year": "2023"}, {"game_pk": "2"})
     with pytest.raises(SourceRefusedError, match="it contradicts what is stored"):
-        await take(database.engine, UNIT, other)
+        await load_unit(database.engine, UNIT, other)
     assert await counted(database.engine, "pitches") == 1
 
 

@@ -11,7 +11,7 @@ from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.sources.base import of_day
 from ondeck_store.database import Database
-from ondeck_store.ingest.ledger import LedgerEntry, RecordedEntry, days_of, record, want
+from ondeck_store.ingest.ledger import LedgerEntry, RecordedEntry, days_of, record, request_days
 from tests.factories.pitches import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
@@ -36,15 +36,15 @@ async def entry_of(database: Database, day: date = DAY) -> RecordedEntry:
 
 async def take(ingestor: Ingestor, savant: FakeSavant, body: bytes, day: date = DAY) -> None:
     savant.replies[day] = Reply(body=body)
-    await ingestor.take(of_day(day))
+    await ingestor.ingest(of_day(day))
 
 
 async def test_a_requested_day_is_recorded_before_the_first_attempt(connection: AsyncConnection) -> None:
-    await want(connection, "savant", [DAY])
+    await request_days(connection, "savant", [DAY])
     (wanted,) = await days_of(connection, "savant", DAY, DAY)
-    assert (wanted.state, wanted.attempts, wanted.wanted_at is not None) == ("wanted", 0, True)
+    assert (wanted.state, wanted.attempts, wanted.requested_at is not None) == ("requested", 0, True)
     await record(connection, DONE)
-    await want(connection, "savant", [DAY])
+    await request_days(connection, "savant", [DAY])
     (got,) = await days_of(connection, "savant", DAY, DAY)
     assert (got.state, got.attempts, got.rows_in) == ("done", 1, 3)
 
@@ -78,7 +78,7 @@ async def test_an_empty_response_does_not_clear_a_day_with_rows(
     ingestor: Ingestor, savant: FakeSavant, database: Database, nothing: bytes
 ) -> None:
     await take(ingestor, savant, BODY)
-    with pytest.raises(SourceRefusedError, match=f"it has no rows, where {CELLS.height} came before"):
+    with pytest.raises(SourceRefusedError, match=f"it has no rows, but had {CELLS.height} before"):
         await take(ingestor, savant, nothing)
     kept = await entry_of(database)
     assert (kept.state, kept.rows_in) == ("done", CELLS.height)
@@ -90,9 +90,9 @@ async def test_a_truncated_game_is_suspicious_until_it_is_complete(
 ) -> None:
     part = CELLS.filter(pl.col("inning").cast(pl.Int32) <= 5)
     await take(ingestor, savant, as_csv(part))
-    assert "stops in the bottom of inning 5" in str((await entry_of(database)).suspicious)
+    assert "stops in the bottom of inning 5" in str((await entry_of(database)).warning)
     await take(ingestor, savant, BODY)
-    assert (await entry_of(database)).suspicious is None
+    assert (await entry_of(database)).warning is None
 
 
 async def test_pitches_missing_from_a_later_response_are_reported_until_they_return(
@@ -101,9 +101,9 @@ async def test_pitches_missing_from_a_later_response_are_reported_until_they_ret
     await take(ingestor, savant, BODY)
     renumbered = CELLS.with_columns(at_bat_number=(pl.col("at_bat_number").cast(pl.Int32) + 200).cast(pl.String))
     await take(ingestor, savant, as_csv(renumbered))
-    assert (await entry_of(database)).suspicious == f"{CELLS.height} stored pitches did not come again"
+    assert (await entry_of(database)).warning == f"{CELLS.height} stored pitches are missing in the last answer"
     await take(ingestor, savant, as_csv(pl.concat([CELLS, renumbered])))
-    assert (await entry_of(database)).suspicious is None
+    assert (await entry_of(database)).warning is None
 
 
 async def test_a_response_with_rows_of_another_day_is_reported(
@@ -111,7 +111,7 @@ async def test_a_response_with_rows_of_another_day_is_reported(
 ) -> None:
     later = DAY + timedelta(days=1)
     await take(ingestor, savant, BODY, later)
-    assert (await entry_of(database, later)).suspicious == f"{CELLS.height} rows that came are not of {later}"
+    assert (await entry_of(database, later)).warning == f"{CELLS.height} rows of the answer are not of {later}"
 
 
 async def test_gaps_and_a_player_of_both_teams_are_not_suspicious(
@@ -120,7 +120,7 @@ async def test_gaps_and_a_player_of_both_teams_are_not_suspicious(
     top, bottom = (CELLS.filter(inning_topbot=half)["batter"][0] for half in ("Top", "Bot"))
     odd = CELLS.filter(pl.col("pitch_number") != "2").with_columns(batter=pl.col("batter").replace({top: bottom}))
     await take(ingestor, savant, as_csv(odd))
-    assert (await entry_of(database)).suspicious is None
+    assert (await entry_of(database)).warning is None
 
 
 async def test_a_day_far_from_its_neighbors_is_suspicious_in_any_order(
@@ -130,8 +130,8 @@ async def test_a_day_far_from_its_neighbors_is_suspicious_in_any_order(
     for day in days:
         cells = sample_cells(day, days=1)
         await take(ingestor, savant, as_csv(cells.head(20) if day == DAY else cells), day)
-    assert "20 rows, where the days around have" in str((await entry_of(database, DAY)).odd_rows)
-    assert [(await entry_of(database, day)).odd_rows for day in days[1:]] == [None] * 5
+    assert "20 rows, but the days around have" in str((await entry_of(database, DAY)).row_count_warning)
+    assert [(await entry_of(database, day)).row_count_warning for day in days[1:]] == [None] * 5
 
 
 @pytest.mark.realdata
@@ -145,7 +145,7 @@ async def test_in_three_real_weeks_one_game_is_suspicious(
     async with database.engine.connect() as connection:
         entries = await days_of(connection, "savant", date(2024, 6, 1), date(2024, 6, 30))
         games = (await connection.execute(text("SELECT count(*) FROM games"))).scalar_one()
-    odd = {str(each.day): each.suspicious for each in entries if each.suspicious}
+    odd = {str(each.day): each.warning for each in entries if each.warning}
     assert games > 250
     assert list(odd) == ["2024-06-22"]  # walked off on a wild pitch, whose run stands in no row
     assert "game 746541 stops in the bottom of inning 9 at 7:7" in str(odd["2024-06-22"])

@@ -27,11 +27,10 @@ from ondeck_ingest.sources.base import (
     SourceUnreachableError,
     of_day,
 )
-from ondeck_ingest.sources.files import FileSource
-from ondeck_ingest.sources.recording_session import RecordingSession
-from ondeck_ingest.sources.replay import ReplaySource
-from ondeck_ingest.sources.savant import SavantSource, _pybaseball_through
-from ondeck_ingest.sources.simulated_source import SimulatedSource, halves_of
+from ondeck_ingest.sources.files import FileSource, ReplaySource
+from ondeck_ingest.sources.pybaseball_session import RecordingSession
+from ondeck_ingest.sources.savant import SavantSource, patched_statcast
+from ondeck_ingest.sources.simulator import SimulatedSource, halves_of
 from ondeck_store.database import Database
 from tests.factories.pitches import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
@@ -53,13 +52,13 @@ def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path:
     savant.replies[DAY] = Reply(body=BODY)
     path = tmp_path / "day.csv"
     path.write_bytes(BODY)
-    archive.keep(tmp_path, "savant", DAY.isoformat(), BODY)
+    archive.put(tmp_path, "savant", DAY.isoformat(), BODY)
     half = halves_of(DAY)[0]
     asked: list[tuple[Source, SourceRequest, bytes]] = [
         (make_savant_source(savant.url), of_day(DAY), BODY),
         (FileSource(), SourceRequest(name=str(path)), BODY),
         (ReplaySource(home=tmp_path, name="savant"), of_day(DAY), BODY),
-        (SimulatedSource(), half.wanted, half.content),
+        (SimulatedSource(), half.request, half.content),
     ]
     for source, wanted, expected in asked:
         raw = source.fetch(wanted, lambda raw: raw)
@@ -122,11 +121,13 @@ def test_repeated_failures_open_the_breaker_and_log_once(savant: FakeSavant) -> 
             with pytest.raises(SourceUnreachableError, match="403"):
                 source.fetch(of_day(DAY), rows_of)
         for _ in range(20):
-            with pytest.raises(CircuitOpenError, match=r"savant is left alone for another 60 s: .* status 403"):
+            with pytest.raises(
+                CircuitOpenError, match=r"the circuit of savant is open for another 60 s: .* status 403"
+            ):
                 source.fetch(of_day(DAY), rows_of)
     assert len(savant.asked) == 3
-    assert [(each["event"], each["log_level"]) for each in logs] == [("source left alone", "warning")]
-    assert (source.breaker.state.state, 50 < source.breaker.seconds_left() <= 60) == ("rests", True)
+    assert [(each["event"], each["log_level"]) for each in logs] == [("circuit_opened", "warning")]
+    assert (source.breaker.state.state, 50 < source.breaker.seconds_left() <= 60) == ("open", True)
 
 
 def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> None:
@@ -152,8 +153,8 @@ def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: 
         savant.replies[DAY] = Reply(body=BODY)
         time.sleep(0.35)
         assert source.fetch(of_day(DAY), rows_of) == CELLS.height
-    assert [each["event"] for each in logs] == ["source left alone", "source answers again"]
-    assert source.breaker.state.state == "answers"
+    assert [each["event"] for each in logs] == ["circuit_opened", "circuit_closed"]
+    assert source.breaker.state.state == "closed"
 
 
 # The archive, and out of it.
@@ -166,55 +167,57 @@ async def test_responses_are_archived_with_their_time_even_if_unreadable(
     for body in (BODY, HTML, BODY):
         savant.replies[DAY] = Reply(body=body)
         try:
-            await ingestor.take(of_day(DAY))
+            await ingestor.ingest(of_day(DAY))
         except SourceRefusedError:
             assert body == HTML
-    kept = archive.kept(tmp_path, "savant", DAY.isoformat())
-    assert [archive.read_back(each.path) for each in kept] == [BODY, HTML]
+    kept = archive.list_versions(tmp_path, "savant", DAY.isoformat())
+    assert [archive.read_version(each.path) for each in kept] == [BODY, HTML]
     assert all((datetime.now(UTC) - each.fetched_at).total_seconds() < 60 for each in kept)
     lines = (kept[0].path.parent / "fetched.jsonl").read_text().splitlines()
     assert [json.loads(line)["bytes"] for line in lines] == [len(BODY), len(HTML), len(BODY)]
 
 
 def test_a_journal_line_truncated_by_a_crash_loses_no_response(tmp_path: Path) -> None:
-    archive.keep(tmp_path, "savant", "2024-06-03", BODY)
+    archive.put(tmp_path, "savant", "2024-06-03", BODY)
     folder = tmp_path / "raw" / "savant" / "2024-06-03"
     whole = (folder / "fetched.jsonl").read_text()
     (folder / "fetched.jsonl").write_text(whole[: len(whole) // 2])
-    assert [archive.read_back(each.path) for each in archive.kept(tmp_path, "savant", "2024-06-03")] == [BODY]
+    assert [archive.read_version(each.path) for each in archive.list_versions(tmp_path, "savant", "2024-06-03")] == [
+        BODY
+    ]
 
 
 async def test_a_day_is_replayed_from_the_archive_without_network(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, HTML)):
-        archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
+        archive.put(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
-    with pytest.raises(SourceUnreachableError, match="nothing is kept of savant 2024-06-04"):
-        await ingestor.take(of_day(date(2024, 6, 4)))
+    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    with pytest.raises(SourceUnreachableError, match="no response for savant 2024-06-04"):
+        await ingestor.ingest(of_day(date(2024, 6, 4)))
 
 
 async def test_an_empty_response_does_not_clear_a_day_in_a_replay(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, BODY.partition(b"\n")[0] + b"\n")):
-        archive.keep(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
+        archive.put(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await ingestor.take(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
 
 
 @pytest.mark.parametrize(
     ("damaged", "complaint"),
-    [(b"\x28\xb5\x2f\xfd", "cannot be read"), (zstandard.compress(BODY[:-9]), "is not what came, by its SHA-256")],
+    [(b"\x28\xb5\x2f\xfd", "cannot be read"), (zstandard.compress(BODY[:-9]), "does not match its SHA-256")],
     ids=["cut", "other"],
 )
 def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
     tmp_path: Path, damaged: bytes, complaint: str
 ) -> None:
-    archive.keep(tmp_path, "savant", DAY.isoformat(), BODY + BODY)
-    (last,) = archive.kept(tmp_path, "savant", DAY.isoformat())
+    archive.put(tmp_path, "savant", DAY.isoformat(), BODY + BODY)
+    (last,) = archive.list_versions(tmp_path, "savant", DAY.isoformat())
     last.path.write_bytes(damaged)
     source = ReplaySource(home=tmp_path, name="savant")
     with pytest.raises(SourceRefusedError, match=complaint):
         source.fetch(of_day(DAY), rows_of)
-    archive.keep(tmp_path, "savant", DAY.isoformat(), BODY, datetime(2024, 6, 4, tzinfo=UTC))
+    archive.put(tmp_path, "savant", DAY.isoformat(), BODY, datetime(2024, 6, 4, tzinfo=UTC))
     assert source.fetch(of_day(DAY), rows_of) == CELLS.height
 
 
@@ -223,7 +226,7 @@ async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database
     savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
     with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, the count at which Savant truncates a response"):
-        await ingestor.take(of_day(DAY))
+        await ingestor.ingest(of_day(DAY))
 
 
 # What pybaseball makes of an answer is what we make of its bytes.
@@ -231,7 +234,7 @@ async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database
 
 def through_pybaseball(savant: SavantSource, day: date) -> tuple[Any, bytes]:
     session = RecordingSession(savant.timeout)
-    with _pybaseball_through(session, savant.url) as statcast:
+    with patched_statcast(session, savant.url) as statcast:
         frame = statcast(start_dt=str(day), end_dt=str(day), verbose=False, parallel=False)
     return frame, session.bodies[0]
 

@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from ondeck_ingest.cli.render import in_lines
+from ondeck_ingest.cli.status import IngestStatus, read_status, render_status
 from ondeck_ingest.jobs.queue import BACKFILL, enqueue
-from ondeck_ingest.jobs.status import IngestStatus, status_of
 from ondeck_ingest.pipeline.ingest_day import Ingestor
-from ondeck_ingest.pipeline.simulation import play
+from ondeck_ingest.pipeline.runs import play_game
 from ondeck_ingest.sources.base import SourceUnreachableError, of_day
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import SourceState, record_source
@@ -28,11 +27,11 @@ ODD = CELLS.with_columns(
 
 async def status(database: Database) -> IngestStatus:
     async with database.engine.connect() as connection:
-        return await status_of(connection, "savant")
+        return await read_status(connection, "savant")
 
 
 async def lines(database: Database) -> list[str]:
-    return list(in_lines(await status(database)))
+    return list(render_status(await status(database)))
 
 
 def ingest(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -43,15 +42,15 @@ def ingest(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 async def test_the_status_of_an_empty_store_shows_that_it_is_empty(database: Database) -> None:
     assert (await lines(database))[1:] == [
         "stored: nothing",
-        "sources: not asked yet",
+        "sources: no request yet",
         "days: none",
-        "queue: 0 wait, 0 run",
-        "given up: nothing",
-        "failed or odd: nothing",
-        "set aside: none",
-        "columns that no export has had before: none",
-        "players: 0 in no register yet, 0 disagreements of sources",
-        "taken last: nothing",
+        "queue: 0 queued, 0 running",
+        "dead jobs: none",
+        "failed or suspicious: nothing",
+        "quarantined: none",
+        "unknown columns: none",
+        "players: 0 in no register yet, 0 conflicts between sources",
+        "latest: nothing",
     ]
 
 
@@ -64,9 +63,9 @@ async def test_everything_that_needs_attention_has_its_line(
         later[0]: Reply(status=403),
     }
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
-    await ingestor.take(of_day(DAY))
+    await ingestor.ingest(of_day(DAY))
     with pytest.raises(SourceUnreachableError):
-        await ingestor.take(of_day(later[0]))
+        await ingestor.ingest(of_day(later[0]))
     async with database.engine.begin() as connection:
         await enqueue(connection, "savant", later[1:], BACKFILL)
         await connection.execute(
@@ -74,37 +73,37 @@ async def test_everything_that_needs_attention_has_its_line(
             {"day": str(later[2])},
         )
         until = datetime(2024, 6, 7, 12, 30, tzinfo=UTC)
-        rests = SourceState(source="savant", state="rests", until=until, reason="status 403")
-        await record_source(connection, rests)
+        is_open = SourceState(source="savant", state="open", until=until, reason="status 403")
+        await record_source(connection, is_open)
     found = await status(database)
-    told = "\n".join(in_lines(found))
+    told = "\n".join(render_status(found))
     rows = found.seasons[0].pitches
     for line in (
         f"  2024: {rows} pitches of 1 games, {DAY} to {DAY}",
-        "  savant rests until 12:30:00 UTC: status 403",
-        "days: 1 done, 1 failed, 2 wanted",
-        "queue: 1 wait, 0 run, the oldest since 20",
-        "given up: 1 (ondeck ingest retry)\n  savant 2024-06-06 after 1 attempts, 20",
+        "  savant circuit open until 12:30:00 UTC: status 403",
+        "days: 1 done, 1 failed, 2 requested",
+        "queue: 1 queued, 0 running, the oldest since 20",
+        "dead jobs: 1 (ondeck ingest retry)\n  savant 2024-06-06 after 1 attempts, 20",
         f"  {later[0]} failed, 0 rows: {savant.url} answered with status 403",
         f"  {DAY} done, {rows + 1} rows: game ",
-        "set aside: 1 out_of_range (ondeck ingest quarantine list)",
+        "quarantined: 1 out_of_range (ondeck ingest quarantine list)",
         "  novel, first in savant 2024-06-03",
-        " in no register yet, 0 disagreements of sources (ondeck players unresolved)",
+        " in no register yet, 0 conflicts between sources (ondeck players unresolved)",
         f" savant {DAY} done, {rows + 1} rows in: {rows} stored, 0 unchanged, 1 quarantined",
     ):
         assert line in told
-    assert found.calls_for_somebody
+    assert found.needs_attention
 
 
 async def test_simulated_rows_are_not_counted(database: Database) -> None:
-    await play(database.engine, date(2026, 6, 1), seconds=0)
+    await play_game(database.engine, date(2026, 6, 1), seconds=0)
     assert (await lines(database))[1] == "stored: nothing"
 
 
 async def test_the_exit_code_shows_whether_attention_is_needed(store_home: Path, database: Database) -> None:
     well = ingest(store_home, "status", "--json")
     assert well.returncode == 0
-    assert json.loads(well.stdout)["backlog"] == {"queued": 0, "running": 0, "oldest": None}
+    assert json.loads(well.stdout)["queue"] == {"queued": 0, "running": 0, "oldest": None}
     async with database.engine.begin() as connection:
-        await record_source(connection, SourceState(source="savant", state="rests", reason="status 403"))
+        await record_source(connection, SourceState(source="savant", state="open", reason="status 403"))
     assert ingest(store_home, "status").returncode == 2

@@ -9,14 +9,21 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from ondeck_ingest.jobs.queue import BACKFILL, DeadJob, QueueSummary, backlog_of, enqueue, given_up, queries_on, retry
+from ondeck_ingest.jobs.queue import (
+    BACKFILL,
+    DeadJob,
+    QueueSummary,
+    dead_jobs,
+    enqueue,
+    queries_on,
+    requeue_dead,
+    summarize_queue,
+)
 from ondeck_ingest.jobs.scheduler import Scheduler
 from ondeck_ingest.jobs.worker import IngestWorker
 from ondeck_ingest.pipeline.ingest_day import Ingestor
-from ondeck_ingest.register.chadwick import ChadwickSource
-from ondeck_ingest.register.refresh import RegisterRefresher
-from ondeck_store.copy import driver_of
-from ondeck_store.database import Database
+from ondeck_ingest.register.chadwick import ChadwickSource, RegisterRefresher
+from ondeck_store.database import Database, driver_of
 from ondeck_store.ingest.ledger import RecordedEntry, days_of, source_states
 from ondeck_store.players.unresolved import unresolved
 from tests.factories.pitches import as_csv, sample_cells
@@ -39,18 +46,18 @@ def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeW
         source = make_savant_source(savant.url, failures=failures, seconds=rest)
         return IngestWorker(
             engine=database.engine,
-            taker=Ingestor(engine=database.engine, source=source, home=tmp_path),
+            ingestor=Ingestor(engine=database.engine, source=source, home=tmp_path),
             breaker=source.breaker,
             refresher=RegisterRefresher(
                 engine=database.engine,
                 chadwick=ChadwickSource(url=f"{savant.url}/register", timeout=1.0),
                 home=tmp_path,
             ),
-            schedule=Scheduler(
+            scheduler=Scheduler(
                 engine=database.engine, source="savant", lookback_days=2, refetch_days=14, now=lambda: now
             ),
             attempts=attempts,
-            silence=timedelta(seconds=2),
+            heartbeat_timeout=timedelta(seconds=2),
             poll_seconds=poll,
             pause_after=lambda failures: timedelta(seconds=0.1 * failures),
         )
@@ -82,12 +89,12 @@ async def put(database: Database, days: list[date]) -> int:
 
 async def backlog(database: Database) -> QueueSummary:
     async with database.engine.connect() as connection:
-        return await backlog_of(connection)
+        return await summarize_queue(connection)
 
 
 async def dead(database: Database) -> list[DeadJob]:
     async with database.engine.connect() as connection:
-        return list(await given_up(connection))
+        return list(await dead_jobs(connection))
 
 
 async def entries(database: Database) -> list[RecordedEntry]:
@@ -110,7 +117,7 @@ async def test_workers_share_a_backlog_and_request_each_day_once(
     savant.replies = {day: a_day(day) for day in DAYS}
     assert await put(database, DAYS) == len(DAYS)
     assert await put(database, DAYS) == 0
-    assert [entry.state for entry in await entries(database)] == ["wanted"] * len(DAYS)
+    assert [entry.state for entry in await entries(database)] == ["requested"] * len(DAYS)
     async with at_work(make_worker(), make_worker()):
         await until(lambda: is_done(database))
     assert sorted(savant.asked) == DAYS
@@ -166,7 +173,7 @@ async def test_an_unreachable_register_is_tried_once_a_day_and_days_continue(
 
 
 async def test_nothing_is_requested_out_of_season(make_worker: MakeWorker, database: Database) -> None:
-    assert await make_worker().schedule.look() == []
+    assert await make_worker().scheduler.enqueue_due() == []
     assert await is_done(database)
 
 
@@ -176,10 +183,10 @@ async def test_the_scheduler_adds_a_day_once_and_again_the_next_day(
     now = datetime.now(UTC).replace(month=6, day=5, hour=20)  # the ledger's clock is the real one
     known = [now.date() - timedelta(days=2), now.date() - timedelta(days=1)]
     savant.replies = {day: a_day(day) for day in known}
-    schedule = make_worker(now=now).schedule
-    assert await schedule.look() == known
+    schedule = make_worker(now=now).scheduler
+    assert await schedule.enqueue_due() == known
     assert (await backlog(database)).queued == 2
-    assert await schedule.look() == known
+    assert await schedule.enqueue_due() == known
     assert (await backlog(database)).queued == 2
 
 
@@ -195,10 +202,10 @@ async def test_a_day_that_fails_too_often_is_dead_and_can_be_retried(
     assert savant.asked == [FIRST] * 3
     (lost,) = await dead(database)
     assert (lost.day, lost.attempts, "it is an HTML page" in lost.reason) == (FIRST, 3, True)
-    assert [each["event"] for each in logs if "day " in each["event"]] == ["day not taken"] * 2 + ["day given up"]
+    assert [each["event"] for each in logs if each.get("job") == "day"] == ["job_failed"] * 2 + ["job_dead"]
     savant.replies[FIRST] = a_day(FIRST)
     async with database.engine.begin() as connection:
-        assert await retry(connection, "savant") == {FIRST}
+        assert await requeue_dead(connection, "savant") == {FIRST}
     async with at_work(make_worker()):
         await until(lambda: is_done(database))
     assert (await dead(database), (await entries(database))[0].state) == ([], "done")
@@ -222,15 +229,15 @@ async def test_days_wait_without_losing_attempts_while_the_circuit_is_open(
             assert len(savant.asked) == asked == 3
             savant.replies = {day: a_day(day) for day in DAYS}
             await until(lambda: is_done(database))
-    assert [each["event"] for each in logs if "source" in each] == ["source left alone", "source answers again"]
+    assert [each["event"] for each in logs if "source" in each] == ["circuit_opened", "circuit_closed"]
     assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
     async with database.engine.connect() as connection:
-        assert [each.state for each in await source_states(connection)] == ["answers"]
+        assert [each.state for each in await source_states(connection)] == ["closed"]
 
 
 async def _rests(database: Database) -> bool:
     async with database.engine.connect() as connection:
-        return [each.state for each in await source_states(connection)] == ["rests"]
+        return [each.state for each in await source_states(connection)] == ["open"]
 
 
 async def test_a_stopping_worker_returns_unfinished_jobs(

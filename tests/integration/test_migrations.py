@@ -92,3 +92,46 @@ async def test_all_migrations_apply_during_reads_and_writes(at_first: AsyncEngin
         found = await connection.execute(text("SELECT count(*) FROM players WHERE state = 'unresolved'"))
         assert found.scalar_one() == 20_000 + written
     assert written > 10
+
+
+FIXTURES = (
+    (
+        "INSERT INTO ingest_ledger (source, unit, state, wanted_at, odd_games, odd_rows) "
+        "VALUES ('savant', '2024-06-03', 'wanted', '2024-06-04Z', 'a game stops early', 'few rows')"
+    ),
+    "INSERT INTO ingest_sources (source, state) VALUES ('savant', 'answers'), ('other', 'rests')",
+    (
+        "INSERT INTO quarantine_rules (at, who, why, cells, instead, taken_back_at) "
+        """VALUES ('2024-06-04Z', 'ana', 'misread', '{"balls": "4"}', '{"balls": "3"}', '2024-06-05Z')"""
+    ),
+    (
+        "INSERT INTO player_overrides (at, who, why, player_id, system, value, holds) "
+        "VALUES ('2024-06-04Z', 'ana', 'club site', 1, 'name', 'Al', false)"
+    ),
+    "INSERT INTO player_conflicts (player_id, what, ours, theirs, source) VALUES (1, 'born', '1999', '2000', 'x')",
+)
+RENAMED = {
+    "SELECT state, requested_at::date::text, game_warning, row_count_warning FROM ingest_ledger": [
+        ("requested", "2024-06-04", "a game stops early", "few rows")
+    ],
+    "SELECT source, state FROM ingest_sources ORDER BY source": [("other", "open"), ("savant", "closed")],
+    "SELECT created_at::date::text, created_by, reason, cells ->> 'balls', replacement ->> 'balls', "
+    "revoked_at::date::text FROM quarantine_rules": [("2024-06-04", "ana", "misread", "4", "3", "2024-06-05")],
+    "SELECT created_at::date::text, created_by, reason, player_id, is_active FROM player_overrides": [
+        ("2024-06-04", "ana", "club site", 1, False)
+    ],
+    "SELECT field, stored_value, source_value FROM player_conflicts": [("born", "1999", "2000")],
+}
+
+
+async def test_renamed_columns_and_states_keep_their_values(at_first: AsyncEngine) -> None:
+    await migrate(at_first, "0005")
+    async with at_first.begin() as connection:
+        await connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
+        for statement in FIXTURES:
+            await connection.exec_driver_sql(statement)
+    await migrate(at_first)
+    async with at_first.begin() as connection:
+        await connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
+        for query, rows in RENAMED.items():
+            assert [tuple(row) for row in await connection.exec_driver_sql(query)] == rows, query

@@ -17,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_core.errors import NotFoundError, SourceRefusedError
 from ondeck_core.players.models import Role, TeamSeason
 from ondeck_core.players.register_formats import read_register
-from ondeck_ingest.register.files import by_kind, content_of, tables_of
-from ondeck_ingest.register.load import take
+from ondeck_ingest.register.load import group_by_kind, load_registers, read_files, read_tables
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import Override, decide, decisions
@@ -55,7 +54,7 @@ def archive_of(people: str) -> bytes:
 
 
 def tables(*texts: str) -> dict[str, pl.DataFrame]:
-    return by_kind(table for each in texts for table in tables_of(each.encode(), "register"))
+    return group_by_kind(table for each in texts for table in read_tables(each.encode(), "register"))
 
 
 async def ids(connection: AsyncConnection) -> set[tuple[str, str, int, str]]:
@@ -64,9 +63,9 @@ async def ids(connection: AsyncConnection) -> set[tuple[str, str, int, str]]:
 
 
 async def test_ids_that_arrive_later_are_filled_in(connection: AsyncConnection) -> None:
-    await take(connection, tables(chadwick(ROOKIE, VETERAN, NOBODY)))
+    await load_registers(connection, tables(chadwick(ROOKIE, VETERAN, NOBODY)))
     assert ("bbref", "nunezan01", 701, "chadwick") not in await ids(connection)
-    taken = await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NOBODY)))
+    taken = await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NOBODY)))
     assert taken == {"chadwick": RegisterCounts(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
     assert ("bbref", "nunezan01", 701, "chadwick") in await ids(connection)
     assert (await read_index(connection)).players[701].major_league == (2025, 2025)
@@ -74,16 +73,16 @@ async def test_ids_that_arrive_later_are_filled_in(connection: AsyncConnection) 
 
 async def test_the_same_register_twice_changes_nothing(connection: AsyncConnection) -> None:
     everything = tables(chadwick(ROOKIE_LATER, VETERAN), NAMES, FANTASY)
-    await take(connection, everything)
-    again = await take(connection, everything)
+    await load_registers(connection, everything)
+    again = await load_registers(connection, everything)
     assert {(each.new, each.changed, each.ids, each.aliases, each.conflicts) for each in again.values()} == {
         (0, 0, 0, 0, 0)
     }
 
 
 async def test_a_conflicting_id_keeps_the_stored_one_and_is_reported(connection: AsyncConnection) -> None:
-    await take(connection, tables(chadwick(ROOKIE_LATER, VETERAN), FANTASY))
-    told = {(each.player_id, each.what, each.ours, each.theirs) for each in await conflicts(connection)}
+    await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN), FANTASY))
+    told = {(each.player_id, each.field, each.stored_value, each.source_value) for each in await conflicts(connection)}
     assert told == {
         (701, "born", "2001-2-3", "2001-2-4"),
         (702, "cbs", "111 is of 701", "111"),
@@ -105,7 +104,7 @@ async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncCon
         archive.writestr("register-master/data/people-f.csv", chadwick(VETERAN))
         archive.writestr("register-master/data/names.csv", NAMES)
         archive.writestr("register-master/data/leagues.csv", "league,name\n1,x\n")
-    taken = await take(connection, by_kind(tables_of(buffer.getvalue(), "master.zip")))
+    taken = await load_registers(connection, group_by_kind(read_tables(buffer.getvalue(), "master.zip")))
     assert {kind: each.people for kind, each in taken.items()} == {"chadwick": 2, "chadwick names": 0}
     assert "Matthew R. Boyd" in (await read_index(connection)).players[702].spellings
 
@@ -120,7 +119,7 @@ async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncCon
 )
 def test_a_file_that_is_no_register_is_refused(content: bytes, told: str) -> None:
     with pytest.raises(SourceRefusedError, match=told):
-        by_kind(tables_of(content, "register"))
+        group_by_kind(read_tables(content, "register"))
 
 
 def test_missing_columns_count_as_absent_values() -> None:
@@ -138,7 +137,7 @@ async def test_a_player_missing_from_the_register_is_kept_and_filled_in_later(co
     assert pitcher in {each.player_id for each in await unresolved(connection, due_by=now)}
     await try_again(connection, now + timedelta(days=1))
     assert await unresolved(connection, due_by=now) == []
-    await take(connection, tables(chadwick(f"dddd,{pitcher},,,,Late,Larry,Larry,,2000,1,1,2021,2022,,")))
+    await load_registers(connection, tables(chadwick(f"dddd,{pitcher},,,,Late,Larry,Larry,,2000,1,1,2021,2022,,")))
     assert pitcher not in {each.player_id for each in await unresolved(connection)}
     person = (await read_index(connection)).players[pitcher]
     assert person.name == "Larry Late"
@@ -154,15 +153,17 @@ async def test_simulated_players_are_not_resolved(connection: AsyncConnection) -
 
 
 async def test_an_override_holds_until_revoked_and_both_are_kept(connection: AsyncConnection) -> None:
-    await take(connection, tables(chadwick(ROOKIE, VETERAN)))
-    decision = Override(who="me", why="the club site says so", player_id=702, system="bbref", value="boydma99")
+    await load_registers(connection, tables(chadwick(ROOKIE, VETERAN)))
+    decision = Override(
+        created_by="me", reason="the club site says so", player_id=702, system="bbref", value="boydma99"
+    )
     await decide(connection, decision)
     found = (await read_index(connection)).by_id("bbref", "boydma99")
     assert found is not None
     assert found.player_id == 702
-    await decide(connection, Override(**{**vars(decision), "holds": False, "why": "he does not"}))
+    await decide(connection, Override(**{**vars(decision), "is_active": False, "reason": "he does not"}))
     assert (await read_index(connection)).by_id("bbref", "boydma99") is None
-    assert [(each.holds, each.why) for each in await decisions(connection)] == [
+    assert [(each.is_active, each.reason) for each in await decisions(connection)] == [
         (False, "he does not"),
         (True, "the club site says so"),
     ]
@@ -192,7 +193,7 @@ def test_the_players_commands_import_search_and_override(store_home: Path, tmp_p
     assert decided.returncode == 0, decided.stderr
     assert players(store_home, "resolve", "old matt").stdout.startswith("found by override: 702")
     told = players(store_home, "unresolved").stdout
-    assert "disagreements: 4" in told
+    assert "conflicts: 4" in told
     assert "nickname" in told
 
 
@@ -235,4 +236,4 @@ def test_an_unreachable_register_is_reported(store_home: Path) -> None:
 def test_files_in_a_folder_are_found_by_suffix(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv.gz", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    assert [name for name, _ in content_of([tmp_path])] == ["a.csv.gz", "b.csv"]
+    assert [name for name, _ in read_files([tmp_path])] == ["a.csv.gz", "b.csv"]

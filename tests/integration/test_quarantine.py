@@ -9,13 +9,21 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from ondeck_core.errors import NotFoundError, SourceRefusedError
-from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, take
-from ondeck_ingest.pipeline.quarantine_retry import retake
+from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
+from ondeck_ingest.pipeline.quarantine_retry import retry_quarantined
 from ondeck_store.database import Database
-from ondeck_store.ingest.correction_rules import NewCorrectionRule, add_rule, all_rules, standing_rules, take_back_rule
-from ondeck_store.ingest.ledger import latest
-from ondeck_store.ingest.quarantined_rows import QuarantinedRow, QuarantineFilter, counts, set_aside
-from ondeck_store.ingest.unknown_columns import unknown_columns
+from ondeck_store.ingest.ledger import latest_entries, unknown_columns
+from ondeck_store.ingest.quarantine import (
+    NewCorrectionRule,
+    QuarantinedRow,
+    QuarantineFilter,
+    active_rules,
+    add_rule,
+    all_rules,
+    count_open,
+    find_rows,
+    revoke_rule,
+)
 from tests.factories.pitches import as_csv, sample_cells
 
 CELLS = sample_cells(date(2022, 6, 1), days=1)
@@ -23,12 +31,14 @@ ROWS = CELLS.height
 FIRST_ROW = pl.int_range(pl.len()) == 0
 ODD = CELLS.with_columns(balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"))
 DAY = IngestUnit(source="savant", name="2022-06-01", day=date(2022, 6, 1))
-RULE = NewCorrectionRule(who="a person", why="the count was misread", cells={"balls": "4"}, instead={"balls": "3"})
+RULE = NewCorrectionRule(
+    created_by="a person", reason="the count was misread", cells={"balls": "4"}, replacement={"balls": "3"}
+)
 
 
 async def rows_of(database: Database, which: QuarantineFilter | None = None) -> list[QuarantinedRow]:
     async with database.engine.connect() as connection:
-        return await set_aside(connection, which or QuarantineFilter(closed=True))
+        return await find_rows(connection, which or QuarantineFilter(closed=True))
 
 
 async def ruled(database: Database, rule: NewCorrectionRule = RULE) -> int:
@@ -44,73 +54,75 @@ async def stored(database: Database) -> list[tuple[int, int]]:
 
 async def test_a_row_is_quarantined_once_as_received_with_its_reason(database: Database) -> None:
     for _ in range(2):
-        assert (await take(database.engine, DAY, ODD)).quarantined == 1
+        assert (await load_unit(database.engine, DAY, ODD)).quarantined == 1
     (row,) = await rows_of(database)
     assert (row.code, row.reason, row.outcome) == ("out_of_range", "balls: not from 0 to 3", None)
     assert row.cells == ODD.row(0, named=True)
     async with database.engine.connect() as connection:
-        assert await counts(connection) == {"out_of_range": 1}
+        assert await count_open(connection) == {"out_of_range": 1}
 
 
 async def test_a_retry_stores_what_a_rule_corrects_and_reports_it(database: Database) -> None:
-    await take(database.engine, DAY, ODD)
-    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
+    await load_unit(database.engine, DAY, ODD)
+    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
     number = await ruled(database)
-    assert await retake(database.engine, QuarantineFilter(code="missing")) == LoadCounts()
-    assert await retake(database.engine, QuarantineFilter(code="out_of_range")) == LoadCounts(rows_in=1, stored=1)
+    assert await retry_quarantined(database.engine, QuarantineFilter(code="missing")) == LoadCounts()
+    assert await retry_quarantined(database.engine, QuarantineFilter(code="out_of_range")) == LoadCounts(
+        rows_in=1, stored=1
+    )
     (row,) = await rows_of(database)
     assert (row.outcome, row.rule, row.cells["balls"]) == ("stored", number, "4")
     assert await stored(database) == [(ROWS, 3)]
-    assert await retake(database.engine, QuarantineFilter()) == LoadCounts()
+    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts()
     async with database.engine.connect() as connection:
-        run = next(each for each in await latest(connection) if each.source == "quarantine" and each.rows_in)
+        run = next(each for each in await latest_entries(connection) if each.source == "quarantine" and each.rows_in)
     assert (run.rows_in, run.stored, run.quarantined) in {(1, 1, 0), (1, 0, 1)}
 
 
 async def test_a_rule_applies_to_later_rows_until_revoked(database: Database) -> None:
     number = await ruled(database)
-    assert await take(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, stored=ROWS)
-    assert await take(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, unchanged=ROWS)
+    assert await load_unit(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, stored=ROWS)
+    assert await load_unit(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, unchanged=ROWS)
     (row,) = await rows_of(database)
     assert (row.outcome, row.rule, row.reason) == ("stored", number, "balls: not from 0 to 3")
     async with database.engine.begin() as connection:
-        await take_back_rule(connection, number)
-    assert (await take(database.engine, DAY, ODD)).quarantined == 1
+        await revoke_rule(connection, number)
+    assert (await load_unit(database.engine, DAY, ODD)).quarantined == 1
     assert [each.outcome for each in await rows_of(database)] == [None]
 
 
 async def test_a_rule_is_never_lost(database: Database) -> None:
     number = await ruled(database)
     async with database.engine.begin() as connection:
-        await take_back_rule(connection, number)
-        assert await standing_rules(connection) == []
+        await revoke_rule(connection, number)
+        assert await active_rules(connection) == []
         (kept,) = await all_rules(connection)
-        assert (kept.who, kept.why, kept.taken_back_at is not None) == (RULE.who, RULE.why, True)
+        assert (kept.created_by, kept.reason, kept.revoked_at is not None) == (RULE.created_by, RULE.reason, True)
         with pytest.raises(NotFoundError, match=f"no rule '{number}'"):
-            await take_back_rule(connection, number)
+            await revoke_rule(connection, number)
 
 
 async def test_a_day_ingested_again_without_a_row_supersedes_it(database: Database) -> None:
-    await take(database.engine, DAY, ODD)
-    await take(database.engine, IngestUnit(source="file", name="another"), ODD)
-    assert await take(database.engine, DAY, CELLS) == LoadCounts(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
+    await load_unit(database.engine, DAY, ODD)
+    await load_unit(database.engine, IngestUnit(source="file", name="another"), ODD)
+    assert await load_unit(database.engine, DAY, CELLS) == LoadCounts(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
     assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": "superseded", "file": None}
-    await take(database.engine, DAY, ODD)
+    await load_unit(database.engine, DAY, ODD)
     assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": None, "file": None}
 
 
 async def test_a_row_that_is_valid_now_is_stored_unchanged(database: Database) -> None:
-    await take(database.engine, DAY, ODD)
+    await load_unit(database.engine, DAY, ODD)
     async with database.engine.begin() as connection:
         await connection.execute(text("""UPDATE quarantine SET cells = cells || '{"balls": "3"}'"""))
-    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, stored=1)
+    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, stored=1)
     assert [(row.outcome, row.rule) for row in await rows_of(database)] == [("stored", None)]
 
 
 async def test_a_duplicate_key_never_replaces_the_first_row(database: Database) -> None:
     again = CELLS.head(1).with_columns(des=pl.lit("another"))
-    await take(database.engine, DAY, pl.concat([CELLS, again]))
-    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
+    await load_unit(database.engine, DAY, pl.concat([CELLS, again]))
+    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
     assert [(row.code, row.outcome) for row in await rows_of(database)] == [("repeated_key", None)]
     async with database.engine.connect() as connection:
         assert set((await connection.execute(text("SELECT des FROM pitches"))).scalars()) == {"simulated"}
@@ -120,28 +132,28 @@ async def test_rows_of_many_units_with_different_columns_are_retried_together(da
     other = sample_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
         balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
     )
-    await take(database.engine, DAY, ODD)
-    await take(database.engine, IngestUnit(source="file", name="b.csv"), other)
+    await load_unit(database.engine, DAY, ODD)
+    await load_unit(database.engine, IngestUnit(source="file", name="b.csv"), other)
     await ruled(database)
-    assert await retake(database.engine, QuarantineFilter()) == LoadCounts(rows_in=2, stored=2)
+    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=2, stored=2)
     async with database.engine.connect() as connection:
         extra = await connection.execute(text("SELECT DISTINCT extra ->> 'never_seen', extra ->> 'code' FROM pitches"))
         assert {tuple(row) for row in extra} == {(None, None), ("y", "x")}
 
 
 async def test_a_row_that_contradicts_what_is_stored_changes_nothing(database: Database) -> None:
-    await take(database.engine, DAY, ODD)
+    await load_unit(database.engine, DAY, ODD)
     await ruled(
         database,
         NewCorrectionRule(
-            who="x",
-            why="y",
+            created_by="x",
+            reason="y",
             cells={"balls": "4"},
-            instead={"balls": "3", "game_year": "2021", "game_date": "2021-06-01"},
+            replacement={"balls": "3", "game_year": "2021", "game_date": "2021-06-01"},
         ),
     )
     with pytest.raises(SourceRefusedError, match="a row contradicts what is stored"):
-        await retake(database.engine, QuarantineFilter())
+        await retry_quarantined(database.engine, QuarantineFilter())
     assert [row.outcome for row in await rows_of(database)] == [None]
 
 
@@ -149,7 +161,7 @@ async def test_unknown_columns_are_logged_once(database: Database) -> None:
     odd = CELLS.with_columns(spin_axis_2=pl.lit("1"), zone_2=pl.lit("2"))
     with capture_logs() as logs:
         for unit in (DAY, IngestUnit(source="file", name="again"), DAY):
-            await take(database.engine, unit, odd)
+            await load_unit(database.engine, unit, odd)
     told = [each for each in logs if "columns" in each]
     assert [(each["columns"], each["unit"]) for each in told] == [(["spin_axis_2", "zone_2"], DAY.name)]
     async with database.engine.connect() as connection:
@@ -172,7 +184,7 @@ def test_the_quarantine_commands_list_show_correct_and_retry(
     quarantine(store_home, "files", str(tmp_path / "odd.csv"))
     assert database.described
     listed = quarantine(store_home, "quarantine", "list", "--code", "out_of_range").stdout
-    assert "set aside: 1" in listed
+    assert "quarantined: 1" in listed
     number = next(word for word in listed.split() if word.isdigit() and word != "1")
     shown = quarantine(store_home, "quarantine", "show", number).stdout
     assert "out_of_range: balls: not from 0 to 3" in shown
@@ -181,7 +193,7 @@ def test_the_quarantine_commands_list_show_correct_and_retry(
     assert quarantine(store_home, "quarantine", "rules", "add", *asked).stdout.startswith("rule ")
     done = quarantine(store_home, "quarantine", "retry")
     assert done.stdout.splitlines()[-1] == "1 rows in: 1 stored, 0 unchanged, 0 quarantined"
-    assert "set aside: 0" in quarantine(store_home, "quarantine", "list").stdout
+    assert "quarantined: 0" in quarantine(store_home, "quarantine", "list").stdout
     assert "stored by rule" in " ".join(quarantine(store_home, "quarantine", "show", number).stdout.split())
     assert "misread" in quarantine(store_home, "quarantine", "rules", "list").stdout
 
@@ -189,7 +201,7 @@ def test_the_quarantine_commands_list_show_correct_and_retry(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("show", "77"), "no row in quarantine '77'"),
+        (("show", "77"), "no quarantined row '77'"),
         (("rules", "add", "--where", "balls", "--set", "balls=3", "--reason", "x"), "'balls' is not COLUMN=TEXT"),
         (("rules", "revoke", "77"), "no rule '77'; there are: none"),
         (("show", "9" * 20), "is not in the range"),

@@ -19,8 +19,7 @@ from ondeck.v1.player_service_pb2 import (
 )
 from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
 from ondeck_client import AsyncClient, Client
-from ondeck_ingest.register.files import by_kind, tables_of
-from ondeck_ingest.register.load import take
+from ondeck_ingest.register.load import group_by_kind, load_registers, read_tables
 from ondeck_store.database import Database
 from tests.fixtures.server import RunningServer, serving
 from tests.integration.test_players import NAMES, ROOKIE_LATER, VETERAN, chadwick
@@ -38,7 +37,9 @@ SERVICE = "ondeck.v1.PlayerService"
 async def stub(database: Database, store_home: Path, small_repository: Path) -> Any:
     register = chadwick(ROOKIE_LATER, VETERAN, *NAMESAKES, *MANY)
     async with database.engine.begin() as connection:
-        await take(connection, by_kind(table for each in (register, NAMES) for table in tables_of(each.encode(), "x")))
+        await load_registers(
+            connection, group_by_kind(table for each in (register, NAMES) for table in read_tables(each.encode(), "x"))
+        )
     with (
         serving(small_repository, "--home", str(store_home)) as server,
         grpc.insecure_channel(server.target) as channel,

@@ -15,7 +15,7 @@ from ondeck_core.statcast.row_checks import FIRST_SEASON, LAST_SEASON
 from ondeck_core.statcast.schema import NAMES, SCHEMA
 from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_store.database import Database
-from ondeck_store.ingest.ledger import LedgerEntry, days_done, latest, record
+from ondeck_store.ingest.ledger import LedgerEntry, days_done, latest_entries, record
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches.queries import pitches_as_of, read_pitches, read_simulated, simulated_games, span_of_days
 from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
@@ -160,7 +160,7 @@ async def test_the_ledger_has_the_latest_state_of_a_unit_and_counts_attempts(con
         connection, LedgerEntry(source="savant", unit="2022-06-01", day=DAY, state="done", rows_in=3, stored=3)
     )
     assert await days_done(connection, "savant", DAY, DAY) == {DAY}
-    (entry,) = await latest(connection)
+    (entry,) = await latest_entries(connection)
     assert (entry.state, entry.attempts, entry.last_error, entry.stored) == ("done", 2, None, 3)
 
 

@@ -2,8 +2,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ondeck_ingest.jobs.calendar import DayStatus, due_days, season_from, wanted_days
 from ondeck_ingest.jobs.handler import pause_after
+from ondeck_ingest.jobs.scheduler import DayStatus, due_days, next_season_day, season_days
 
 
 @pytest.mark.parametrize(
@@ -18,12 +18,12 @@ from ondeck_ingest.jobs.handler import pause_after
     ],
 )
 def test_the_last_finished_days_in_season_are_due(now: str, lookback: int, wanted: list[str]) -> None:
-    assert wanted_days(datetime.fromisoformat(now), lookback) == [date.fromisoformat(day) for day in wanted]
+    assert season_days(datetime.fromisoformat(now), lookback) == [date.fromisoformat(day) for day in wanted]
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        wanted_days(datetime(2024, 5, 3, tzinfo=UTC).replace(tzinfo=None), 1)
+        season_days(datetime(2024, 5, 3, tzinfo=UTC).replace(tzinfo=None), 1)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
     [("2024-05-03", "2024-05-03"), ("2024-01-05", "2024-02-20"), ("2024-12-05", "2025-02-20")],
 )
 def test_the_season_opens_on_its_calendar_day(day: str, opens: str) -> None:
-    assert season_from(date.fromisoformat(day)) == date.fromisoformat(opens)
+    assert next_season_day(date.fromisoformat(day)) == date.fromisoformat(opens)
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (5, 16), (9, 256), (10, 360), (1000, 360)])
@@ -50,16 +50,16 @@ BEFORE_NINE = datetime(2024, 6, 10, 12, 59, tzinfo=UTC)  # 08:59 in New York: th
         (1, None, True),
         (3, None, True),
         (4, None, False),  # outside the look-back
-        (1, DayStatus(got=False), True),  # wanted, never tried
-        (1, DayStatus(got=False, tried_at=TODAY), True),  # failed; the queue knows when it is tried again
-        (1, DayStatus(got=False, tried_at=TODAY, given_up=True), False),
-        (1, DayStatus(got=False, tried_at=YESTERDAY, given_up=True), True),
-        (1, DayStatus(got=True, tried_at=TODAY), False),
-        (1, DayStatus(got=True, tried_at=BEFORE_NINE), True),
-        (1, DayStatus(got=True, tried_at=YESTERDAY), True),
-        (14, DayStatus(got=True, tried_at=YESTERDAY), True),
-        (15, DayStatus(got=True, tried_at=YESTERDAY), False),  # outside the correction window
-        (14, DayStatus(got=False, tried_at=YESTERDAY, given_up=True), False),
+        (1, DayStatus(is_ingested=False), True),  # wanted, never tried
+        (1, DayStatus(is_ingested=False, attempted_at=TODAY), True),  # failed; the queue knows when it is tried again
+        (1, DayStatus(is_ingested=False, attempted_at=TODAY, is_dead=True), False),
+        (1, DayStatus(is_ingested=False, attempted_at=YESTERDAY, is_dead=True), True),
+        (1, DayStatus(is_ingested=True, attempted_at=TODAY), False),
+        (1, DayStatus(is_ingested=True, attempted_at=BEFORE_NINE), True),
+        (1, DayStatus(is_ingested=True, attempted_at=YESTERDAY), True),
+        (14, DayStatus(is_ingested=True, attempted_at=YESTERDAY), True),
+        (15, DayStatus(is_ingested=True, attempted_at=YESTERDAY), False),  # outside the correction window
+        (14, DayStatus(is_ingested=False, attempted_at=YESTERDAY, is_dead=True), False),
     ],
 )
 def test_a_day_is_due_until_ingested_and_daily_while_it_may_be_corrected(
@@ -68,7 +68,10 @@ def test_a_day_is_due_until_ingested_and_daily_while_it_may_be_corrected(
     due: bool,  # noqa: FBT001  a table
 ) -> None:
     day = date(2024, 6, 10) - timedelta(days=back)
-    others = {date(2024, 6, 10) - timedelta(days=number): DayStatus(got=True, tried_at=TODAY) for number in range(30)}
+    others = {
+        date(2024, 6, 10) - timedelta(days=number): DayStatus(is_ingested=True, attempted_at=TODAY)
+        for number in range(30)
+    }
     given = {each: what for each, what in others.items() if each != day} | ({day: known} if known else {})
     assert due_days(NOW, lookback_days=3, refetch_days=14, known=given) == ([day] if due else [])
 
@@ -76,5 +79,5 @@ def test_a_day_is_due_until_ingested_and_daily_while_it_may_be_corrected(
 def test_a_day_ingested_before_its_end_is_due_again() -> None:
     early, late = (datetime(2024, 6, 9, 16, tzinfo=UTC), datetime(2024, 6, 10, 14, tzinfo=UTC))
     for tried_at, due in ((early, [date(2024, 6, 9)]), (late, [])):
-        known = {date(2024, 6, 9): DayStatus(got=True, tried_at=tried_at)}
+        known = {date(2024, 6, 9): DayStatus(is_ingested=True, attempted_at=tried_at)}
         assert due_days(NOW, lookback_days=1, refetch_days=0, known=known) == due

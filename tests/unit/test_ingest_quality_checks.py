@@ -2,7 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from ondeck_ingest.pipeline.quality_checks import is_over, odd_games, odd_rows
+from ondeck_ingest.pipeline.quality_checks import check_game_ends, check_row_count, is_complete
 from ondeck_store.ingest.ledger import GameEnd
 
 DAY = date(2024, 6, 12)
@@ -38,21 +38,21 @@ def end(
     ],
 )
 def test_a_game_is_over_when_the_rules_say_so(stop: GameEnd, over: bool) -> None:  # noqa: FBT001  a table
-    assert is_over(stop) is over
+    assert is_complete(stop) is over
 
 
 def test_a_truncated_game_is_reported_with_its_last_inning() -> None:
     stops = end(5, "Top", 1, None, 2, 1)
-    assert odd_games(DAY, [end(9, "Bot", 2, "field_out", 5, 3), stops]) == (
+    assert check_game_ends(DAY, [end(9, "Bot", 2, "field_out", 5, 3), stops]) == (
         "game 1 stops in the top of inning 5 at 2:1, after 270 pitches"
     )
 
 
 def test_exhibitions_and_seven_inning_games_of_2020_are_ignored() -> None:
-    assert odd_games(DAY, [end(7, "Bot", 2, "field_out", 3, 3, kind="S")]) is None
+    assert check_game_ends(DAY, [end(7, "Bot", 2, "field_out", 3, 3, kind="S")]) is None
     short = end(7, "Bot", 2, "field_out", 5, 3)
-    assert odd_games(date(2021, 6, 12), [short]) is None
-    assert odd_games(DAY, [short]) is not None
+    assert check_game_ends(date(2021, 6, 12), [short]) is None
+    assert check_game_ends(DAY, [short]) is not None
 
 
 def around(rows: int | None, neighbours: list[int]) -> dict[date, int]:
@@ -66,18 +66,18 @@ def around(rows: int | None, neighbours: list[int]) -> dict[date, int]:
     [
         (4200, [4300] * 14, None),
         (900, [4300] * 14, None),  # few games, a Thursday
-        (800, [4300] * 14, "800 rows, where the days around have 4300"),
-        (0, [4300] * 14, "0 rows, where the days around have 4300"),
+        (800, [4300] * 14, "800 rows, but the days around have 4300"),
+        (0, [4300] * 14, "0 rows, but the days around have 4300"),
         (0, [0, 4300, 4300, 4300, 4300, 4300], None),  # two days without games: a break
         (0, [0, 0, 0, 0], None),
         (300, [4300] * 3, None),  # too few to compare with
         (300, [4300] * 3 + [0] * 11, None),
-        (25_000, [4300] * 14, "25000 rows, more than Savant gives at once"),
+        (25_000, [4300] * 14, "25000 rows, more than Savant returns at once"),
     ],
 )
 def test_a_day_far_from_its_neighbors_is_unusual(rows: int, neighbours: list[int], odd: str | None) -> None:
-    assert odd_rows(DAY, around(rows, neighbours)) == odd
+    assert check_row_count(DAY, around(rows, neighbours)) == odd
 
 
 def test_days_more_than_a_week_apart_are_no_neighbors() -> None:
-    assert odd_rows(DAY, {DAY: 10, **{DAY + timedelta(days=number): 4300 for number in range(8, 20)}}) is None
+    assert check_row_count(DAY, {DAY: 10, **{DAY + timedelta(days=number): 4300 for number in range(8, 20)}}) is None

@@ -1,4 +1,4 @@
-"""`ondeck players`: who is known, who is meant, what is open, what was decided."""
+"""The commands of `ondeck players`: import registers, resolve names and ids, manage overrides."""
 
 import asyncio
 import getpass
@@ -11,15 +11,12 @@ import click
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.players.models import IdQuery, NameQuery, Role
-from ondeck_core.players.resolver import Ambiguous, Missing, Resolution, Resolver
-from ondeck_ingest.cli.options import stored
-from ondeck_ingest.cli.render_players import in_words
-from ondeck_ingest.cli.tables import listed
-from ondeck_ingest.database import migrated, within
-from ondeck_ingest.register.files import by_kind, content_of, tables_of
-from ondeck_ingest.register.load import ASK_AGAIN_AFTER, take
-from ondeck_ingest.register.refresh import refresher_of
+from ondeck_core.players.models import IdQuery, NameQuery, Player, Role
+from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
+from ondeck_ingest.cli.common import database_options, make_table
+from ondeck_ingest.database import migrated, run_in_transaction
+from ondeck_ingest.register.chadwick import create_refresher
+from ondeck_ingest.register.load import LOOKUP_INTERVAL, group_by_kind, load_registers, read_files, read_tables
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import read_settings
 from ondeck_store.players.index_loader import read_index
@@ -30,42 +27,42 @@ from ondeck_store.players.unresolved import conflicts, unresolved
 
 @click.group()
 def players() -> None:
-    """Know who every row is about: registers in, questions answered, decisions kept."""
+    """Identify players: import registers, resolve names and ids, override registers."""
 
 
 @players.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@stored
+@database_options
 def import_(paths: tuple[Path, ...], **flags: object) -> None:
-    """Take registers of players: CSV, gzipped CSV, ZIP archives, or folders of them.
+    """Import registers of players: CSV, gzipped CSV, ZIP archives, or folders of them.
 
-    Chadwick's register and its list of other names, and the Smart Fantasy Baseball map, known by their columns.
+    Chadwick's register, its list of other names, and the Smart Fantasy Baseball map are recognized by their columns.
     """
-    found = list(content_of(list(paths)))
-    asyncio.run(_take(read_settings(IngestSettings, **flags), found))
+    found = list(read_files(list(paths)))
+    asyncio.run(_import(read_settings(IngestSettings, **flags), found))
 
 
 @players.command()
-@stored
+@database_options
 def refresh(**flags: object) -> None:
-    """Fetch the Chadwick register and take what is new in it."""
+    """Fetch and import the Chadwick register."""
     asyncio.run(_refresh(read_settings(IngestSettings, **flags)))
 
 
 @players.command()
 @click.argument("name_or_id")
 @click.option("--system", help="NAME_OR_ID is an id of this system: mlbam, bbref, fangraphs, retro ...")
-@click.option("--season", type=int, help="Season in which he played.")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day on which he played.")
-@click.option("--team", default="", help="Team he played for, as Savant writes it.")
-@click.option("--role", type=click.Choice([role.value for role in Role]), help="What he was in a pitch.")
+@click.option("--season", type=int, help="Season in which the player played.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day on which the player played.")
+@click.option("--team", default="", help="Team of the player, as Savant writes it.")
+@click.option("--role", type=click.Choice([role.value for role in Role]), help="Role of the player in a pitch.")
 @click.option("--born", type=click.DateTime(["%Y-%m-%d"]), help="Date of birth.")
-@stored
-def resolve(name_or_id: str, system: str | None, **asked: Any) -> None:  # noqa: ANN401  options that click has checked
-    """Tell who is meant by a name or an id: found, ambiguous (exit code 2) or missing (exit code 3)."""
-    flags = {name: asked.pop(name) for name in ("home", "database_url")}
-    answer = asyncio.run(_resolved(read_settings(IngestSettings, **flags), name_or_id, system, asked))
-    click.echo(in_words(answer))
+@database_options
+def resolve(name_or_id: str, system: str | None, **query: Any) -> None:  # noqa: ANN401  options that click has checked
+    """Find the player of a name or an id: found, ambiguous (exit code 2) or missing (exit code 3)."""
+    flags = {name: query.pop(name) for name in ("home", "database_url")}
+    answer = asyncio.run(_resolve(read_settings(IngestSettings, **flags), name_or_id, system, query))
+    click.echo(render_resolution(answer))
     match answer:
         case Ambiguous():
             raise SystemExit(2)
@@ -79,62 +76,96 @@ def resolve(name_or_id: str, system: str | None, **asked: Any) -> None:  # noqa:
 @click.option("--system", default=NAME, show_default=True, help="What VALUE is: a name, or an id of this system.")
 @click.option("--reason", required=True, help="Recorded with the override.")
 @click.option("--revoke", is_flag=True, help="Revoke an earlier override.")
-@stored
+@database_options
 def override(player_id: int, value: str, *, system: str, reason: str, revoke: bool, **flags: object) -> None:
-    """Decide by hand that VALUE means PLAYER_ID, whatever the registers say; kept with who, when and why."""
+    """Record that VALUE means PLAYER_ID, against the registers; stored with user, time and reason."""
     decision = Override(
-        who=getpass.getuser(), why=reason, player_id=player_id, system=system, value=value, holds=not revoke
+        created_by=getpass.getuser(),
+        reason=reason,
+        player_id=player_id,
+        system=system,
+        value=value,
+        is_active=not revoke,
     )
-    asyncio.run(within(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision)))
+    asyncio.run(
+        run_in_transaction(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision))
+    )
 
 
 @players.command("unresolved")
-@stored
+@database_options
 def unresolved_(**flags: object) -> None:
-    """List who is known by id alone, what sources disagree on, and what was decided by hand."""
+    """List players that are known by id alone, conflicts between sources, and overrides."""
     settings = read_settings(IngestSettings, **flags)
     console = Console(highlight=False)
-    men = asyncio.run(within(settings, unresolved))
-    console.print(listed("known by id alone", ("id", "name", "asked for again"), map(astuple, men)))
-    found = asyncio.run(within(settings, conflicts))
-    console.print(listed("disagreements", ("id", "on", "ours", "theirs", "source", "seen"), map(astuple, found)))
-    by_hand = asyncio.run(within(settings, decisions))
+    unknown = asyncio.run(run_in_transaction(settings, unresolved))
+    console.print(make_table("known by id alone", ("id", "name", "next lookup"), map(astuple, unknown)))
+    found = asyncio.run(run_in_transaction(settings, conflicts))
     console.print(
-        listed(
-            "decided by hand",
-            ("who", "why", "id", "system", "value", "holds", "number", "at"),
-            map(astuple, by_hand),
+        make_table("conflicts", ("id", "field", "stored", "source value", "source", "seen"), map(astuple, found))
+    )
+    overrides = asyncio.run(run_in_transaction(settings, decisions))
+    console.print(
+        make_table(
+            "overrides",
+            ("created by", "reason", "id", "system", "value", "active", "number", "created"),
+            map(astuple, overrides),
         )
     )
 
 
-async def _take(settings: IngestSettings, files: list[tuple[str, bytes]]) -> None:
-    tables = by_kind(table for name, content in files for table in tables_of(content, name))
+async def _import(settings: IngestSettings, files: list[tuple[str, bytes]]) -> None:
+    tables = group_by_kind(table for name, content in files for table in read_tables(content, name))
     async with migrated(settings) as database, database.engine.begin() as connection:
-        await _tell(connection, await take(connection, tables))
+        await _print_counts(connection, await load_registers(connection, tables))
 
 
 async def _refresh(settings: IngestSettings) -> None:
     async with migrated(settings) as database:
-        taken = await refresher_of(settings, database.engine).refresh()
+        counts = await create_refresher(settings, database.engine).refresh()
         async with database.engine.connect() as connection:
-            await _tell(connection, taken)
+            await _print_counts(connection, counts)
 
 
-async def _tell(connection: AsyncConnection, taken: dict[str, RegisterCounts]) -> None:
-    for kind, each in taken.items():
+async def _print_counts(connection: AsyncConnection, counts: dict[str, RegisterCounts]) -> None:
+    for kind, each in counts.items():
         click.echo(f"{kind}: {each}")
     click.echo(f"{len(await unresolved(connection))} players are known by id alone")
 
 
-async def _resolved(settings: IngestSettings, text: str, system: str | None, asked: dict[str, Any]) -> Resolution:
+async def _resolve(settings: IngestSettings, text: str, system: str | None, query: dict[str, Any]) -> Resolution:
     now = datetime.now(UTC)
-    index = await within(settings, read_index)
-    resolver = Resolver(index=index, today=now.date(), next_try=now + ASK_AGAIN_AFTER)
+    index = await run_in_transaction(settings, read_index)
+    resolver = Resolver(index=index, today=now.date(), next_try=now + LOOKUP_INTERVAL)
     if system is not None:
         return resolver.by_id(IdQuery(system=system, id=text))
-    role = None if asked["role"] is None else Role(asked["role"])
+    role = None if query["role"] is None else Role(query["role"])
     days: dict[str, date | None] = {
-        name: None if asked[name] is None else asked[name].date() for name in ("day", "born")
+        name: None if query[name] is None else query[name].date() for name in ("day", "born")
     }
-    return resolver.by_name(NameQuery(name=text, season=asked["season"], team=asked["team"], role=role, **days))
+    return resolver.by_name(NameQuery(name=text, season=query["season"], team=query["team"], role=role, **days))
+
+
+def render_resolution(answer: Resolution) -> str:
+    """Return the result of a lookup as text."""
+    match answer:
+        case Found(player=player, rule=rule):
+            return f"found by {rule}: {_describe_player(player)}"
+        case Ambiguous(candidates=candidates):
+            return "\n".join(
+                [f"ambiguous, {len(candidates)} fit:", *(f"  {_describe_player(each)}" for each in candidates)]
+            )
+        case Missing(next_try=next_try):
+            return f"missing; next lookup in the registers {next_try:%Y-%m-%d %H:%M} UTC"
+
+
+def _describe_player(player: Player) -> str:
+    born = "-".join(f"{part:02d}" for part in player.born if part is not None)
+    spans = [
+        f"{level} {span[0]} to {span[1]}"
+        for level, span in (("major league", player.major_league), ("professional", player.professional))
+        if span is not None
+    ]
+    teams = sorted({f"{each.team} {each.season} ({each.role.value})" for each in player.played})
+    known = [f"born {born}" if born else "", *spans[:1], ", ".join(teams)]
+    return f"{player.player_id} {player.name}" + "".join(f"; {each}" for each in known if each)

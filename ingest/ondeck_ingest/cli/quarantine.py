@@ -1,4 +1,4 @@
-"""`ondeck ingest quarantine`: what is set aside, why, and a second look at it."""
+"""The commands of `ondeck ingest quarantine`: list, show and retry rejected rows, and manage correction rules."""
 
 import asyncio
 import getpass
@@ -11,29 +11,35 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.statcast.schema import KEY, NAMES
-from ondeck_ingest.cli.options import stored
-from ondeck_ingest.cli.tables import listed
-from ondeck_ingest.database import migrated, within
+from ondeck_ingest.cli.common import database_options, make_table
+from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.pipeline.load import LoadCounts
-from ondeck_ingest.pipeline.quarantine_retry import retake
+from ondeck_ingest.pipeline.quarantine_retry import retry_quarantined
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import read_settings
-from ondeck_store.ingest.correction_rules import NewCorrectionRule, add_rule, all_rules, take_back_rule
-from ondeck_store.ingest.quarantined_rows import QuarantinedRow, QuarantineFilter, set_aside
+from ondeck_store.ingest.quarantine import (
+    NewCorrectionRule,
+    QuarantinedRow,
+    QuarantineFilter,
+    add_rule,
+    all_rules,
+    find_rows,
+    revoke_rule,
+)
 
-_CODE: Final = click.option("--code", help="Only rows set aside with this code, for example out_of_range.")
+_CODE: Final = click.option("--code", help="Only rows with this code, for example out_of_range.")
 _NUMBER: Final = click.IntRange(1, 2**62)  # PostgreSQL's integers have 63 bits
 T = TypeVar("T")
-_UNIT: Final = click.option("--unit", help="Only rows of this day or file, as the list names it.")
+_UNIT: Final = click.option("--unit", help="Only rows of this day or file, named as in the list.")
 
 
 class CellParam(click.ParamType[tuple[str, str]]):
-    """COLUMN=TEXT; an empty text is nothing."""
+    """COLUMN=TEXT; an empty text means no value."""
 
     name = "column=text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:  # noqa: ANN401  click's signature
-        """Part a column from its text."""
+        """Split a column from its text."""
         if isinstance(value, tuple):
             return value
         column, equals, text = str(value).partition("=")
@@ -44,121 +50,132 @@ class CellParam(click.ParamType[tuple[str, str]]):
 
 @click.group()
 def quarantine() -> None:
-    """Rows that did not fit: listed, shown, mended by rule, retried. None is ever dropped or guessed."""
+    """Rejected rows: list, show, correct by rule, retry. No row is dropped or guessed."""
 
 
 @quarantine.command("list")
 @_CODE
 @_UNIT
-@click.option("--closed", is_flag=True, help="Also rows that were stored after all, or superseded.")
-@click.option("--limit", type=_NUMBER, default=50, show_default=True, help="At most so many rows.")
-@stored
+@click.option("--closed", is_flag=True, help="Also rows that were stored later, or superseded.")
+@click.option("--limit", type=_NUMBER, default=50, show_default=True, help="Maximum number of rows.")
+@database_options
 def list_(*, code: str | None, unit: str | None, closed: bool, limit: int, **flags: object) -> None:
-    """List rows that are set aside, the oldest first."""
+    """List quarantined rows, oldest first."""
     which = QuarantineFilter(code=code, unit=unit, closed=closed)
-    rows = _found(flags, lambda connection: set_aside(connection, which, limit + 1))
+    rows = _run(flags, lambda connection: find_rows(connection, which, limit + 1))
     shown = [
-        (row.id, row.source, row.unit, row.code, row.reason, _key_of(row.cells), _became(row)) for row in rows[:limit]
+        (row.id, row.source, row.unit, row.code, row.reason, _key_of(row.cells), _describe_outcome(row))
+        for row in rows[:limit]
     ]
-    columns = ("id", "source", "unit", "code", "reason", "game / at-bat / pitch", "became of it")
-    Console(highlight=False).print(listed("set aside", columns, shown))
+    columns = ("id", "source", "unit", "code", "reason", "game / at-bat / pitch", "outcome")
+    Console(highlight=False).print(make_table("quarantined", columns, shown))
     if len(rows) > limit:
-        click.echo(f"there are more than {limit}; --limit shows them")
+        click.echo(f"more than {limit} rows; --limit shows more")
 
 
 @quarantine.command()
 @click.argument("id_", metavar="ID", type=_NUMBER)
-@stored
+@database_options
 def show(id_: int, **flags: object) -> None:
-    """Show one row as it came, cell by cell; the offending column is marked."""
-    rows = _found(flags, lambda connection: set_aside(connection, QuarantineFilter(ids=[id_])))
+    """Show one row as it came, cell by cell; the rejected column is marked."""
+    rows = _run(flags, lambda connection: find_rows(connection, QuarantineFilter(ids=[id_])))
     if not rows:
-        raise NotFoundError("row in quarantine", str(id_))
+        raise NotFoundError("quarantined row", str(id_))
     (row,) = rows
-    click.echo(f"{row.source} {row.unit}, set aside {row.at:%Y-%m-%d %H:%M} UTC")
-    click.echo(f"{row.code}: {row.reason}" + (f"; {_became(row)}" if row.outcome else ""))
-    at_fault = row.reason.partition(":")[0]
-    for name in sorted(row.cells, key=_as_in_an_export):
-        if row.cells[name] is not None or name == at_fault:
-            click.echo(f"{'>' if name == at_fault else ' '} {name}: {row.cells[name] or ''}")
+    click.echo(f"{row.source} {row.unit}, quarantined {row.quarantined_at:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"{row.code}: {row.reason}" + (f"; {_describe_outcome(row)}" if row.outcome else ""))
+    rejected = row.reason.partition(":")[0]
+    for name in sorted(row.cells, key=_export_order):
+        if row.cells[name] is not None or name == rejected:
+            click.echo(f"{'>' if name == rejected else ' '} {name}: {row.cells[name] or ''}")
 
 
 @quarantine.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=_NUMBER)
 @_CODE
 @_UNIT
-@stored
+@database_options
 def retry(ids: tuple[int, ...], code: str | None, unit: str | None, **flags: object) -> None:
-    """Look again at rows that are set aside (default: all): those that fit by now, or by a rule, are stored."""
-    click.echo(str(asyncio.run(_retaken(flags, QuarantineFilter(ids=ids, code=code, unit=unit)))))
+    """Parse quarantined rows (default: all) again, and store those that are valid now or after a rule."""
+    click.echo(str(asyncio.run(_retry(flags, QuarantineFilter(ids=ids, code=code, unit=unit)))))
 
 
 @quarantine.group()
 def rules() -> None:
-    """Correction rules for quarantined rows: added, listed, revoked."""
+    """Correction rules for rejected rows: add, list, revoke."""
 
 
 @rules.command("add")
 @click.option(
-    "--where", "cells", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that a row must say."
+    "--where", "cells", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that a row must have."
 )
-@click.option("--set", "instead", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that it is to say.")
+@click.option("--set", "replacement", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that it gets.")
 @click.option("--reason", required=True, help="Recorded with the rule.")
-@stored
+@database_options
 def add_(
-    cells: tuple[tuple[str, str], ...], instead: tuple[tuple[str, str], ...], reason: str, **flags: object
+    cells: tuple[tuple[str, str], ...], replacement: tuple[tuple[str, str], ...], reason: str, **flags: object
 ) -> None:
     """Add a rule that corrects rejected rows; valid rows are never changed.
 
     The rule applies to later rows too. Run `ondeck ingest quarantine retry` for rows that are quarantined already.
     """
-    new = NewCorrectionRule(who=getpass.getuser(), why=reason, cells=dict(cells), instead=dict(instead))
-    number = _found(flags, lambda connection: add_rule(connection, new))
+    new = NewCorrectionRule(
+        created_by=getpass.getuser(), reason=reason, cells=dict(cells), replacement=dict(replacement)
+    )
+    number = _run(flags, lambda connection: add_rule(connection, new))
     click.echo(f"rule {number} added; apply it to quarantined rows: ondeck ingest quarantine retry")
 
 
 @rules.command("list")
-@stored
+@database_options
 def list_rules(**flags: object) -> None:
     """List all rules, revoked ones included."""
-    columns = ("number", "where", "set", "actor", "reason", "created", "revoked")
+    columns = ("number", "where", "set", "created by", "reason", "created", "revoked")
     shown = [
-        (each.number, _said(each.cells), _said(each.instead), each.who, each.why, each.at, each.taken_back_at)
-        for each in _found(flags, all_rules)
+        (
+            each.number,
+            _join_cells(each.cells),
+            _join_cells(each.replacement),
+            each.created_by,
+            each.reason,
+            each.created_at,
+            each.revoked_at,
+        )
+        for each in _run(flags, all_rules)
     ]
-    Console(highlight=False).print(listed("rules", columns, shown))
+    Console(highlight=False).print(make_table("rules", columns, shown))
 
 
 @rules.command("revoke")
 @click.argument("number", type=_NUMBER)
-@stored
+@database_options
 def revoke(number: int, **flags: object) -> None:
     """Revoke rule NUMBER; it is kept in the list."""
-    _found(flags, lambda connection: take_back_rule(connection, number))
+    _run(flags, lambda connection: revoke_rule(connection, number))
     click.echo(f"rule {number} revoked")
 
 
-def _found(flags: Mapping[str, object], work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    return asyncio.run(within(read_settings(IngestSettings, **flags), work))
+def _run(flags: Mapping[str, object], work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    return asyncio.run(run_in_transaction(read_settings(IngestSettings, **flags), work))
 
 
-async def _retaken(flags: Mapping[str, object], which: QuarantineFilter) -> LoadCounts:
+async def _retry(flags: Mapping[str, object], which: QuarantineFilter) -> LoadCounts:
     async with migrated(read_settings(IngestSettings, **flags)) as database:
-        return await retake(database.engine, which)
+        return await retry_quarantined(database.engine, which)
 
 
 def _key_of(cells: Mapping[str, str | None]) -> str:
     return " / ".join(cells.get(name) or "?" for name in KEY)
 
 
-def _became(row: QuarantinedRow) -> str:
+def _describe_outcome(row: QuarantinedRow) -> str:
     by_rule = "" if row.rule is None else f" by rule {row.rule}"
     return "" if row.outcome is None else f"{row.outcome}{by_rule} {row.closed_at:%Y-%m-%d %H:%M}"
 
 
-def _said(cells: Mapping[str, str]) -> str:
+def _join_cells(cells: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={text}" for name, text in cells.items())
 
 
-def _as_in_an_export(name: str) -> tuple[int, str]:
+def _export_order(name: str) -> tuple[int, str]:
     return (NAMES.index(name) if name in NAMES else len(NAMES)), name

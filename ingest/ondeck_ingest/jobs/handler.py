@@ -1,4 +1,4 @@
-"""One job of the queue: worked on, ended or put back; tried again later, or given up with its reason."""
+"""Handle one job of the queue: run it to its end, or retry it later, or declare it dead after its last attempt."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -21,32 +21,32 @@ log = structlog.get_logger()
 
 
 class JobDeadError(OndeckError):
-    """A job failed too often; it waits for `ondeck ingest retry`, or for the next daily look at the calendar."""
+    """A job used up its attempts; `ondeck ingest retry` or the next scheduled day requeues it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobHandler:
-    """Handles the jobs of one kind; `work` does what is to be done for a day, and `thing` is what it takes.
+    """Handles the jobs of one kind, "day" or "register"; `work` does the job of a day.
 
-    A job is never cancelled, since that would take it out of the queue: it ends, or goes back when `ending` is set.
+    A job is never cancelled, which would remove it from the queue: it ends, or is requeued when `stopping` is set.
     """
 
-    thing: str
+    kind: str
     work: Callable[[date], Coroutine[Any, Any, object]]
     attempts: int
-    ending: asyncio.Event
+    stopping: asyncio.Event
     pause_after: Callable[[int], timedelta]
 
     async def handle(self, job: Job) -> None:
-        """Do what a job asks for.
+        """Do a job.
 
         Raises:
-            RetryRequested: it failed, or there is no time left; the queue brings it back.
-            JobDeadError: it failed too often; the queue holds it.
+            RetryRequested: the job failed, or the worker stops; the queue retries it.
+            JobDeadError: the last attempt failed; the queue keeps the job as failed.
         """
         day = date.fromisoformat((job.payload or b"").decode())
         work = asyncio.create_task(self.work(day))
-        await wait_first(work, self.ending)
+        await wait_first(work, self.stopping)
         if not work.done():
             await asyncio.wait({work}, timeout=GRACE_SECONDS)
         if not work.done():
@@ -55,31 +55,28 @@ class JobHandler:
             raise RetryRequested(reason="the worker stops")
         self._conclude(day, job.attempts + 1, work)
 
-    def _conclude(self, day: date, tries: int, work: "asyncio.Task[object]") -> None:
+    def _conclude(self, day: date, attempt: int, work: "asyncio.Task[object]") -> None:
         failed = work.exception()
         if failed is None:
-            log.info(self._event("taken"), day=str(day), rows=str(work.result()))
+            log.info("job_succeeded", job=self.kind, day=str(day), rows=str(work.result()))
             return
-        reason = in_words(failed)
-        if tries >= self.attempts:
-            log.error(self._event("given up"), day=str(day), attempts=tries, reason=reason)
+        reason = describe_error(failed)
+        if attempt >= self.attempts:
+            log.error("job_dead", job=self.kind, day=str(day), attempts=attempt, reason=reason)
             raise JobDeadError(reason) from failed
-        pause = self.pause_after(tries)
+        pause = self.pause_after(attempt)
         next_try = (datetime.now(UTC) + pause).isoformat(timespec="seconds")
-        log.warning(self._event("not taken"), day=str(day), attempt=tries, reason=reason, next_try=next_try)
+        log.warning("job_failed", job=self.kind, day=str(day), attempt=attempt, reason=reason, next_try=next_try)
         raise RetryRequested(delay=pause, reason=reason) from failed
-
-    def _event(self, what: str) -> str:
-        return f"{self.thing} {what}"
 
 
 def pause_after(failures: int) -> timedelta:
-    """Return the delay before a job is tried again that failed so many times in a row."""
+    """Return the pause after so many failures in a row: a minute, doubled with each, at most six hours."""
     seconds = backoff_seconds(failures, first=FIRST_PAUSE.total_seconds(), longest=LONGEST_PAUSE.total_seconds())
     return timedelta(seconds=seconds)
 
 
-def in_words(failed: BaseException) -> str:
-    """Say what failed in a line: what Ondeck refuses speaks for itself, all else is named."""
+def describe_error(failed: BaseException) -> str:
+    """Return the first line of an error; errors of other libraries are prefixed with their class."""
     line = next(iter(str(failed).splitlines()), "")
     return line if isinstance(failed, OndeckError) else f"{type(failed).__name__}: {line}"

@@ -1,6 +1,6 @@
-"""Jobs that any number of workers share, a day or a look at the register each: queued, counted, given up, tried again.
+"""The job queue that all workers share: one job per day of a source, and one for the register.
 
-The queue is pgqueuer's; nothing else here knows its tables.
+The queue is pgqueuer's; only this module uses its tables.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,8 +16,8 @@ from pgqueuer.types import Channel, JobId
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_store.copy import driver_of
-from ondeck_store.ingest.ledger import want
+from ondeck_store.database import driver_of
+from ondeck_store.ingest.ledger import request_days
 
 CHANNEL: Final = Channel("ingest_ch_pgqueuer")
 SCHEDULED: Final = 10
@@ -25,7 +25,7 @@ CORRECTION: Final = 5
 BACKFILL: Final = 0
 REGISTER: Final = "chadwick"
 
-# Each name is given, so that no variable of the environment can change one.
+# All names are fixed here, so that no environment variable changes one.
 _NAMES: Final = DBSettings(
     prefix="ingest_",
     db_schema=None,
@@ -46,7 +46,7 @@ FROM ingest_pgqueuer
 """)
 
 _A_DAY: Final = timedelta(days=1)
-_GIVEN_UP: Final = text("""
+_DEAD_JOBS: Final = text("""
 SELECT job.id, job.entrypoint AS source, convert_from(job.payload, 'UTF8')::date AS day,
     job.attempts + 1 AS attempts, job.updated AS since, coalesce(last.traceback ->> 'exception_message', '') AS reason
 FROM ingest_pgqueuer AS job
@@ -60,7 +60,7 @@ WHERE job.status = 'failed' ORDER BY source, day
 
 @dataclass(frozen=True, kw_only=True)
 class QueueSummary:
-    """How many jobs wait or run, and since when the oldest of them has been in the queue."""
+    """How many jobs are queued or running, and when the oldest of them was created."""
 
     queued: int
     running: int
@@ -69,7 +69,7 @@ class QueueSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class DeadJob:
-    """A job that failed too often, and why; it waits for `retry`, or for the next daily look."""
+    """A job that used up its attempts, and its last error; `retry` or the next scheduled day requeues it."""
 
     id: int
     source: str
@@ -80,7 +80,7 @@ class DeadJob:
 
 
 def queries_on(connection: "asyncpg.Connection[Any]") -> Queries:
-    """Speak to the queue over one connection."""
+    """Return the queries of the queue on a connection."""
     return Queries(
         AsyncpgDriver(connection),
         qbe=QueryBuilderEnvironment(_NAMES),
@@ -90,27 +90,27 @@ def queries_on(connection: "asyncpg.Connection[Any]") -> Queries:
 
 
 async def enqueue(connection: AsyncConnection, source: str, days: Collection[date], priority: int) -> int:
-    """Put days into the queue and the ledger, in the caller's transaction; returns for how many that was news.
+    """Enqueue days and record them as requested, in the caller's transaction; returns how many jobs were added.
 
-    A day is in the queue once. One that was given up gets its attempts back.
+    A day is in the queue at most once. A dead job starts again with all its attempts.
     """
-    await want(connection, source, sorted(days))
-    revived = await retry(connection, source, days)
-    return len(revived) + await _put(connection, source, {str(day): day for day in set(days) - revived}, priority)
+    await request_days(connection, source, sorted(days))
+    requeued = await requeue_dead(connection, source, days)
+    return len(requeued) + await _add(connection, source, {str(day): day for day in set(days) - requeued}, priority)
 
 
 async def enqueue_register(connection: AsyncConnection, today: date) -> int:
-    """Put a look at the register into the queue, once; one that was given up is tried again a day later."""
-    hopeless = [each for each in await given_up(connection) if each.source == REGISTER]
-    if not hopeless:
-        return await _put(connection, REGISTER, {"register": today}, SCHEDULED)
-    if any(datetime.now(UTC) - each.since < _A_DAY for each in hopeless):
+    """Enqueue the register, at most once; a dead job is requeued a day later. Returns how many jobs were added."""
+    dead = [each for each in await dead_jobs(connection) if each.source == REGISTER]
+    if not dead:
+        return await _add(connection, REGISTER, {"register": today}, SCHEDULED)
+    if any(datetime.now(UTC) - each.since < _A_DAY for each in dead):
         return 0
-    return len(await retry(connection, REGISTER))
+    return len(await requeue_dead(connection, REGISTER))
 
 
-async def _put(connection: AsyncConnection, source: str, days: Mapping[str, date], priority: int) -> int:
-    """Queue days under names that are in the queue once."""
+async def _add(connection: AsyncConnection, source: str, days: Mapping[str, date], priority: int) -> int:
+    """Enqueue days under unique names; returns how many were not in the queue."""
     if not days:
         return 0
     ids = await queries_on(await driver_of(connection)).enqueue(
@@ -123,23 +123,25 @@ async def _put(connection: AsyncConnection, source: str, days: Mapping[str, date
     return sum(number is not None for number in ids)
 
 
-async def retry(connection: AsyncConnection, source: str | None, days: Iterable[date] | None = None) -> set[date]:
-    """Put what was given up (default: all of all sources) into the queue again; tells the days."""
-    meant = None if days is None else set(days)
-    chosen = [each for each in await given_up(connection) if source in {None, each.source} and _is_in(meant, each.day)]
+async def requeue_dead(
+    connection: AsyncConnection, source: str | None, days: Iterable[date] | None = None
+) -> set[date]:
+    """Requeue dead jobs (default: of all sources and days) and return their days."""
+    only = None if days is None else set(days)
+    chosen = [
+        each
+        for each in await dead_jobs(connection)
+        if source in {None, each.source} and (only is None or each.day in only)
+    ]
     await queries_on(await driver_of(connection)).requeue_jobs([JobId(each.id) for each in chosen])
     return {each.day for each in chosen}
 
 
-async def given_up(connection: AsyncConnection) -> Sequence[DeadJob]:
-    """List the jobs that were given up."""
-    return [DeadJob(**row) for row in (await connection.execute(_GIVEN_UP)).mappings()]
+async def dead_jobs(connection: AsyncConnection) -> Sequence[DeadJob]:
+    """List the dead jobs."""
+    return [DeadJob(**row) for row in (await connection.execute(_DEAD_JOBS)).mappings()]
 
 
-async def backlog_of(connection: AsyncConnection) -> QueueSummary:
-    """Count what waits and what runs."""
+async def summarize_queue(connection: AsyncConnection) -> QueueSummary:
+    """Count the queued and running jobs."""
     return QueueSummary(**(await connection.execute(_COUNTS)).mappings().one())
-
-
-def _is_in(meant: set[date] | None, day: date) -> bool:
-    return meant is None or day in meant

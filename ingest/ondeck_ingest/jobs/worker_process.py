@@ -1,4 +1,4 @@
-"""What the commands of `ondeck ingest` that share work do: run a worker, fill the queue, try again."""
+"""The runs behind the `ondeck ingest` commands that use the queue: worker, backfill, retry."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,14 +11,13 @@ import structlog
 from pgqueuer.errors import FailingListenerError
 
 from ondeck_ingest.database import migrated
-from ondeck_ingest.jobs.calendar import in_season
-from ondeck_ingest.jobs.handler import in_words
-from ondeck_ingest.jobs.queue import BACKFILL, enqueue, retry
-from ondeck_ingest.jobs.scheduler import Scheduler
+from ondeck_ingest.jobs.handler import describe_error
+from ondeck_ingest.jobs.queue import BACKFILL, enqueue, requeue_dead
+from ondeck_ingest.jobs.scheduler import Scheduler, is_in_season
 from ondeck_ingest.jobs.worker import IngestWorker
 from ondeck_ingest.pipeline.ingest_day import Ingestor
-from ondeck_ingest.pipeline.runs import savant_of
-from ondeck_ingest.register.refresh import refresher_of
+from ondeck_ingest.pipeline.runs import create_savant_source
+from ondeck_ingest.register.chadwick import create_refresher
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_runtime.signals import stop_event
@@ -30,51 +29,51 @@ log = structlog.get_logger()
 
 
 async def work(settings: IngestSettings) -> None:
-    """Run the worker until SIGTERM. A database that was reached and is lost is opened again, until it can be."""
-    stop, source, reached = stop_event(), savant_of(settings), False
+    """Run the worker until SIGTERM; a database that is lost later is opened again until that succeeds."""
+    stop, source, was_reached = stop_event(), create_savant_source(settings), False
     while not stop.is_set():
         try:
             async with migrated(settings) as database:
-                reached = True
+                was_reached = True
                 await _worker(settings, database, source).run(stop)
         except (*LOST, FailingListenerError) as lost:
-            if not reached:
+            if not was_reached:
                 raise
-            log.warning("database lost", reason=in_words(lost), next_try_in=f"{REOPEN_SECONDS:g} s")
+            log.warning("database_lost", reason=describe_error(lost), next_try_in=f"{REOPEN_SECONDS:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), REOPEN_SECONDS)
     click.echo("ingest worker stopped", err=True)
 
 
-async def backfill(settings: IngestSettings, days: Sequence[date], *, again: bool) -> None:
-    """Put days in season into the queue, without those that have been got unless they are wanted `again`."""
-    wanted = {day for day in days if in_season(day)}
+async def backfill(settings: IngestSettings, days: Sequence[date], *, refetch: bool) -> None:
+    """Enqueue the days that are in season and not ingested yet; with `refetch`, ingested ones too."""
+    in_season = {day for day in days if is_in_season(day)}
     async with migrated(settings) as database, database.engine.begin() as connection:
-        got = wanted & await days_done(connection, NAME, days[0], days[-1])
-        added = await enqueue(connection, NAME, wanted if again else wanted - got, BACKFILL)
-    click.echo(f"{len(wanted)} days in season, {len(got)} got before: {added} put into the queue")
+        ingested = in_season & await days_done(connection, NAME, days[0], days[-1])
+        added = await enqueue(connection, NAME, in_season if refetch else in_season - ingested, BACKFILL)
+    click.echo(f"{len(in_season)} days in season, {len(ingested)} already ingested: {added} enqueued")
 
 
-async def try_again(settings: IngestSettings, days: Sequence[date]) -> None:
-    """Put days that were given up into the queue again; no days means all."""
+async def retry(settings: IngestSettings, days: Sequence[date]) -> None:
+    """Requeue the dead jobs of days; no days means all."""
     async with migrated(settings) as database, database.engine.begin() as connection:
-        revived = await retry(connection, None, days or None)
-    click.echo(f"{len(revived)} days put into the queue again")
+        requeued = await requeue_dead(connection, None, days or None)
+    click.echo(f"{len(requeued)} days enqueued again")
 
 
 def _worker(settings: IngestSettings, database: Database, source: SavantSource) -> IngestWorker:
     return IngestWorker(
         engine=database.engine,
-        taker=Ingestor(engine=database.engine, source=source, home=settings.home),
+        ingestor=Ingestor(engine=database.engine, source=source, home=settings.home),
         breaker=source.breaker,
-        refresher=refresher_of(settings, database.engine),
-        schedule=Scheduler(
+        refresher=create_refresher(settings, database.engine),
+        scheduler=Scheduler(
             engine=database.engine,
             source=NAME,
             lookback_days=settings.lookback_days,
             refetch_days=settings.refetch_days,
         ),
         attempts=settings.job_attempts,
-        silence=timedelta(seconds=settings.heartbeat_timeout_seconds),
+        heartbeat_timeout=timedelta(seconds=settings.heartbeat_timeout_seconds),
         poll_seconds=settings.schedule_interval_seconds,
     )

@@ -1,4 +1,4 @@
-"""Take what is wanted from a source: fetch, keep the bytes, look at them, store; a failure is a state, not a crash."""
+"""Ingest one request: fetch, archive, load, check; a failed day is recorded in the ledger."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import cells_of, refuse_capped
-from ondeck_ingest.pipeline.follow_up import follow_up
-from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, take
+from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
+from ondeck_ingest.pipeline.quality_checks import update_checks
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.base import RawResponse, Source, SourceRequest, SourceUnreachableError
 from ondeck_store.ingest.ledger import LedgerEntry, days_of, record
@@ -22,7 +22,7 @@ INGEST_ERRORS: Final = (SourceRefusedError, SourceUnreachableError, archive.Arch
 
 @dataclass(kw_only=True)
 class FetchedUnit:
-    """What was read of an answer; the cells can be had once, since they weigh more than all that is made of them."""
+    """A decoded response; `cells` holds at most one frame, which `pop_cells` moves out so that it can be freed."""
 
     unit: str
     fetched_at: datetime | None = None
@@ -31,61 +31,54 @@ class FetchedUnit:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is not one row."""
+        """Whether the response has no row."""
         return not any(cells.height for cells in self.cells)
 
-    def hand_over(self) -> pl.DataFrame | None:
-        """Give the cells away."""
+    def pop_cells(self) -> pl.DataFrame | None:
+        """Remove and return the cells."""
         return self.cells.pop() if self.cells else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ingestor:
-    """Takes from one source into one database; bytes that came over a network are kept under `home`."""
+    """Ingests from one source into one database; responses of a remote source are archived under `home`."""
 
     engine: AsyncEngine
     source: Source
     home: Path
 
-    async def take(self, wanted: SourceRequest) -> LoadCounts:
-        """Take a day or a file.
+    async def ingest(self, request: SourceRequest) -> LoadCounts:
+        """Ingest a day or a file; the ledger records the error of a failed day.
 
         Raises:
-            SourceUnreachableError: no answer; of a day the ledger says so, with the reason.
-            SourceRefusedError: the answer is not a whole Statcast export; of a day the ledger says so.
-            ArchiveWriteError: the bytes cannot be kept; of a day the ledger says so.
-            CircuitOpenError: the source is left alone at the moment.
+            SourceUnreachableError: no answer.
+            SourceRefusedError: the answer is not a complete Statcast export.
+            ArchiveWriteError: the response cannot be archived.
+            CircuitOpenError: the circuit breaker of the source is open; not recorded as a failure.
         """
-        if wanted.day is None or self.source.simulated:
-            return await self._store(wanted, await self._fetch(wanted))
+        if request.day is None or self.source.simulated:
+            return await self._load(request, await self._fetch(request))
         try:
-            return await self._take_day(wanted, wanted.day)
+            return await self._ingest_day(request, request.day)
         except INGEST_ERRORS as refused:
-            await self._note_failure(wanted, str(refused))
+            await self._record_failure(request, str(refused))
             raise
 
-    async def _take_day(self, wanted: SourceRequest, day: date) -> LoadCounts:
-        read = await self._fetch(wanted)
-        if read.is_empty:
+    async def _ingest_day(self, request: SourceRequest, day: date) -> LoadCounts:
+        fetched = await self._fetch(request)
+        if fetched.is_empty:
             await self._refuse_vanished(day)
-        taken = await self._store(wanted, read)
-        await follow_up(self.engine, self.source.name, day, read.fetched_at)
-        return taken
+        counts = await self._load(request, fetched)
+        await update_checks(self.engine, self.source.name, day, fetched.fetched_at)
+        return counts
 
-    async def _fetch(self, wanted: SourceRequest) -> FetchedUnit:
-        read = await asyncio.to_thread(self.source.fetch, wanted, self._read)
-        return FetchedUnit(unit=wanted.name) if read is None else read
+    async def _fetch(self, request: SourceRequest) -> FetchedUnit:
+        fetched = await asyncio.to_thread(self.source.fetch, request, self._decode)
+        return FetchedUnit(unit=request.name) if fetched is None else fetched
 
-    async def _store(self, wanted: SourceRequest, read: FetchedUnit) -> LoadCounts:
-        source = self.source
-        unit = IngestUnit(
-            source=source.name, name=read.unit, day=wanted.day, sha256=read.sha256, simulated=source.simulated
-        )
-        return await take(self.engine, unit, read.hand_over())
-
-    def _read(self, raw: RawResponse) -> FetchedUnit:
+    def _decode(self, raw: RawResponse) -> FetchedUnit:
         if self.source.remote and raw.content:
-            archive.keep(self.home, self.source.name, raw.unit, raw.content, raw.fetched_at)
+            archive.put(self.home, self.source.name, raw.unit, raw.content, raw.fetched_at)
         if self.source.remote and not raw.content.strip():
             return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at)
         cells = cells_of(raw.content)
@@ -93,16 +86,23 @@ class Ingestor:
             refuse_capped(cells)
         return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, cells=[cells])
 
+    async def _load(self, request: SourceRequest, fetched: FetchedUnit) -> LoadCounts:
+        source = self.source
+        unit = IngestUnit(
+            source=source.name, name=fetched.unit, day=request.day, sha256=fetched.sha256, simulated=source.simulated
+        )
+        return await load_unit(self.engine, unit, fetched.pop_cells())
+
     async def _refuse_vanished(self, day: date) -> None:
-        """Refuse an answer without rows to a question that once had some."""
+        """Refuse an empty answer for a day that had rows before."""
         async with self.engine.connect() as connection:
             before = sum(entry.rows_in for entry in await days_of(connection, self.source.name, day, day))
         if before:
-            raise SourceRefusedError(f"it has no rows, where {before} came before; those are left as they are")
+            raise SourceRefusedError(f"it has no rows, but had {before} before; the stored rows are unchanged")
 
-    async def _note_failure(self, wanted: SourceRequest, reason: str) -> None:
+    async def _record_failure(self, request: SourceRequest, reason: str) -> None:
         entry = LedgerEntry(
-            source=self.source.name, unit=wanted.name, day=wanted.day, state="failed", last_error=reason
+            source=self.source.name, unit=request.name, day=request.day, state="failed", last_error=reason
         )
         async with self.engine.begin() as connection:
             await record(connection, entry)

@@ -1,4 +1,4 @@
-"""Take one unit, a file or a day: read, set aside what does not fit, store, and write the ledger, all or nothing."""
+"""Load one unit, a day or a file, in one transaction: parse, store, quarantine invalid rows, update the ledger."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,10 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.parse import CorrectionRule, ParseResult, read_cells
-from ondeck_store.ingest.correction_rules import standing_rules
-from ondeck_store.ingest.ledger import LedgerEntry, record
-from ondeck_store.ingest.quarantine import put_aside
-from ondeck_store.ingest.unknown_columns import note_columns
+from ondeck_store.ingest.ledger import LedgerEntry, record, record_columns
+from ondeck_store.ingest.quarantine import active_rules, quarantine_rejected
 from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
 
 log = structlog.get_logger()
@@ -22,7 +20,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class IngestUnit:
-    """What is taken at once: where it is from, what it is called, its day if it is one, the digest of its bytes."""
+    """What one transaction loads: its source, its name, its day if it is one, the SHA-256 of its bytes."""
 
     source: str
     name: str
@@ -33,7 +31,7 @@ class IngestUnit:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadCounts:
-    """What became of the rows of a unit; none is lost."""
+    """The rows of a unit by outcome; rows_in is the sum of the others."""
 
     rows_in: int = 0
     stored: int = 0
@@ -54,76 +52,76 @@ class LoadCounts:
         )
 
 
-async def take(engine: AsyncEngine, unit: IngestUnit, cells: pl.DataFrame | None) -> LoadCounts:
-    """Take the cells of a unit in one transaction; None is a day of which there is nothing to read.
+async def load_unit(engine: AsyncEngine, unit: IngestUnit, cells: pl.DataFrame | None) -> LoadCounts:
+    """Load the cells of a unit in one transaction; None is a day without data.
 
     Raises:
-        SourceRefusedError: the cells are no Statcast export, or contradict what is stored; the database is as it was.
+        SourceRefusedError: the cells are no Statcast export, or contradict stored rows; the database is unchanged.
     """
     if cells is None:
         async with engine.begin() as connection:
-            await record(connection, entry_of(unit, LoadCounts(), games=0))
+            await record(connection, make_entry(unit, LoadCounts(), games=0))
         return LoadCounts()
-    reading = await asyncio.to_thread(read_cells, cells, await rules_that_hold(engine))
-    del cells  # a season's month of text weighs more than all that is made of it
+    reading = await asyncio.to_thread(read_cells, cells, await read_rules(engine))
+    del cells  # the text of a month weighs more than everything parsed from it
     try:
         return await _store(engine, unit, reading)
-    except IntegrityError as clash:
-        raise SourceRefusedError(f"it contradicts what is stored: {clash.orig}") from clash
+    except IntegrityError as conflict:
+        raise SourceRefusedError(f"it contradicts what is stored: {conflict.orig}") from conflict
 
 
 async def _store(engine: AsyncEngine, unit: IngestUnit, reading: ParseResult) -> LoadCounts:
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
         upserted = await upsert_pitches(connection, rows, simulated=unit.simulated, untold=reading.untold)
-        await put_aside(connection, source=unit.source, unit=unit.name, reading=reading)
-        taken = counted(reading, upserted)
-        await record(connection, entry_of(unit, taken, games=rows["game_pk"].n_unique()))
-        news = await note_columns(connection, reading.unknown, unit.source, unit.name)
-    if news:
-        log.warning("columns that no export has had before are kept", unit=unit.name, columns=news)
-    return taken
+        await quarantine_rejected(connection, source=unit.source, unit=unit.name, reading=reading)
+        counts = count_rows(reading, upserted)
+        await record(connection, make_entry(unit, counts, games=rows["game_pk"].n_unique()))
+        new_columns = await record_columns(connection, reading.unknown, unit.source, unit.name)
+    if new_columns:
+        log.warning("unknown_columns_found", detail="stored with their rows", unit=unit.name, columns=new_columns)
+    return counts
 
 
 def as_simulated(rows: pl.DataFrame) -> pl.DataFrame:
-    """Turn ids negative, so that no simulated game or man can ever be taken for a real one."""
+    """Negate the ids of games and players, so that none can equal a real id."""
     return rows.with_columns(-pl.col("game_pk", "batter", "pitcher", "on_1b", "on_2b", "on_3b"))
 
 
-async def rules_that_hold(engine: AsyncEngine) -> list[CorrectionRule]:
-    """Read the rules for rows that do not fit."""
+async def read_rules(engine: AsyncEngine) -> list[CorrectionRule]:
+    """Read the active correction rules."""
     async with engine.connect() as connection:
-        return await standing_rules(connection)
+        return await active_rules(connection)
 
 
-def counted(reading: ParseResult, upserted: UpsertCounts) -> LoadCounts:
-    """Count what became of the rows that were read.
+def count_rows(reading: ParseResult, upserted: UpsertCounts) -> LoadCounts:
+    """Count the parsed rows by outcome.
 
     Raises:
-        ArithmeticError: one was lost or made up.
+        ArithmeticError: the outcomes do not add up to the rows that came.
     """
-    taken = LoadCounts(
+    counts = LoadCounts(
         rows_in=reading.rows_in,
         stored=upserted.stored,
         unchanged=upserted.unchanged,
         quarantined=reading.misfits.height,
     )
-    if taken.rows_in != taken.stored + taken.unchanged + taken.quarantined:
-        raise ArithmeticError(f"rows were lost or made up: {taken}")
-    return taken
+    if counts.rows_in != counts.stored + counts.unchanged + counts.quarantined:
+        raise ArithmeticError(f"the rows do not add up: {counts}")
+    return counts
 
 
-def entry_of(unit: IngestUnit, taken: LoadCounts, games: int) -> LedgerEntry:
-    """Say for the ledger what became of a unit."""
+def make_entry(unit: IngestUnit, counts: LoadCounts, games: int) -> LedgerEntry:
+    """Make the ledger entry of a loaded unit."""
     return LedgerEntry(
         source=unit.source,
         unit=unit.name,
-        state="done" if taken.rows_in else "empty",
+        state="done" if counts.rows_in else "empty",
         day=unit.day,
-        rows_in=taken.rows_in,
-        stored=taken.stored,
-        unchanged=taken.unchanged,
-        quarantined=taken.quarantined,
+        rows_in=counts.rows_in,
+        stored=counts.stored,
+        unchanged=counts.unchanged,
+        quarantined=counts.quarantined,
         games=games,
         raw_sha256=unit.sha256,
         simulated=unit.simulated,

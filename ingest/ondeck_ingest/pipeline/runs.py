@@ -1,59 +1,70 @@
-"""What the commands of `ondeck ingest` that take rows here and now do, once their words are understood."""
+"""The runs behind the `ondeck ingest` commands that ingest in the foreground: files, days, replay, simulation."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.database import migrated
-from ondeck_ingest.pipeline.ingest_day import Ingestor
-from ondeck_ingest.pipeline.progress import take_each
-from ondeck_ingest.pipeline.simulation import play
+from ondeck_ingest.pipeline.ingest_day import INGEST_ERRORS, Ingestor
+from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.base import Source, SourceRequest, of_day
+from ondeck_ingest.sources.base import CircuitOpenError, Source, SourceRequest, of_day, readable
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker
-from ondeck_ingest.sources.files import FileSource
-from ondeck_ingest.sources.replay import ReplaySource
+from ondeck_ingest.sources.files import FileSource, ReplaySource
 from ondeck_ingest.sources.savant import NAME, SavantSource
+from ondeck_ingest.sources.simulator import SimulatedSource, halves_of
 from ondeck_runtime.signals import on_stop_signal
 from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
+from ondeck_store.pitches.queries import simulated_games
+
+log = structlog.get_logger()
 
 
 class IngestStoppedError(OndeckError):
-    """A person or the system asked to stop before all was taken."""
+    """SIGTERM or SIGINT stopped the run before its end."""
 
 
-async def take_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
-    """Take files and the exports in folders."""
-    await _take_all(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
+class PartialIngestError(OndeckError):
+    """Some requests failed; the rest is stored."""
 
 
-async def take_days(settings: IngestSettings, days: Sequence[date]) -> None:
-    """Take days from Savant, here and now."""
-    await _take_all(settings, savant_of(settings), [of_day(day) for day in days])
+async def ingest_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
+    """Ingest files, and the exports in folders."""
+    await _run(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
+
+
+async def ingest_days(settings: IngestSettings, days: Sequence[date]) -> None:
+    """Ingest days from Savant."""
+    await _run(settings, create_savant_source(settings), [of_day(day) for day in days])
 
 
 async def replay_days(settings: IngestSettings, days: Sequence[date]) -> None:
-    """Take days, or all there are, from what was kept of Savant."""
-    wanted = days or [day for unit in archive.kept_units(settings.home, NAME) for day in _days_named(unit)]
-    await _take_all(settings, ReplaySource(home=settings.home, name=NAME), [of_day(day) for day in wanted])
+    """Ingest days from the archived responses of Savant; no days means all archived ones."""
+    chosen = days or [day for unit in archive.list_units(settings.home, NAME) for day in _parse_day(unit)]
+    await _run(settings, ReplaySource(home=settings.home, name=NAME), [of_day(day) for day in chosen])
 
 
 async def simulate(settings: IngestSettings, seconds: float) -> None:
-    """Play a simulated day, and wait for SIGTERM."""
+    """Simulate a game today, then wait for SIGTERM."""
     async with migrated(settings) as database:
         await _until_stopped(_simulate(database, seconds))
         click.echo("ingest worker stopped", err=True)
 
 
-def savant_of(settings: IngestSettings) -> SavantSource:
-    """Make the network source that the settings describe."""
+def create_savant_source(settings: IngestSettings) -> SavantSource:
+    """Make the configured Savant source."""
     return SavantSource(
         url=settings.savant_url,
         timeout=settings.savant_timeout,
@@ -62,28 +73,84 @@ def savant_of(settings: IngestSettings) -> SavantSource:
     )
 
 
-def _days_named(folder: str) -> list[date]:
-    """Tell the day that a folder of the archive is of; somebody may have put others beside them."""
-    try:
-        return [datetime.strptime(folder, "%Y-%m-%d").date()]  # noqa: DTZ007  a day has no zone
-    except ValueError:
-        return []
+async def play_game(engine: AsyncEngine, day: date, seconds: float) -> LoadCounts:
+    """Ingest the next simulated game of a day, one half inning after the other, within about so many seconds."""
+    async with engine.connect() as connection:
+        game = await simulated_games(connection, day)
+    ingestor = Ingestor(engine=engine, source=SimulatedSource(game=game), home=Path())
+    halves = halves_of(day, game)
+    total = LoadCounts()
+    for half in halves:
+        counts = await ingestor.ingest(half.request)
+        total += counts
+        log.info("half_inning_ingested", simulated=True, day=str(day), inning=half.inning, rows=str(counts))
+        await asyncio.sleep(seconds / len(halves))
+    log.info("simulated_game_finished", simulated=True, day=str(day), rows=str(total))
+    return total
 
 
-async def _take_all(settings: IngestSettings, source: Source, wanted: Sequence[SourceRequest]) -> None:
+async def ingest_each(
+    requests: Sequence[SourceRequest], ingest: Callable[[SourceRequest], Awaitable[LoadCounts]]
+) -> None:
+    """Ingest one request after the other and print the outcome of each.
+
+    Raises:
+        PartialIngestError: some requests failed; an open circuit or an unwritable archive fails all that remain.
+    """
+    total, failed = LoadCounts(), 0
+    with _progress(len(requests)) as report:
+        for number, request in enumerate(requests):
+            name = readable(request.name).rpartition("/")[2]
+            try:
+                counts = await ingest(request)
+            except (CircuitOpenError, archive.ArchiveWriteError) as fatal:
+                failed += len(requests) - number
+                report(f"{name} and all after it failed: {fatal}")
+                break
+            except INGEST_ERRORS as refused:
+                failed += 1
+                report(f"{name} failed: {refused}")
+            else:
+                total += counts
+                report(f"{name}: {counts}")
+    click.echo(str(total))
+    if failed:
+        rest = "the others are stored" if failed < len(requests) else "nothing was stored"
+        raise PartialIngestError(f"{failed} of {len(requests)} failed, for the reasons above; {rest}")
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[str], None]]:
+    """Yield a function that prints a line: above a progress bar on a terminal, plain elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield click.echo
+        return
+    columns = (TextColumn("ingest"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("ingest", total=count)
+
+        def report(line: str) -> None:
+            progress.console.print(line, markup=False, highlight=False)
+            progress.advance(bar)
+
+        yield report
+
+
+async def _run(settings: IngestSettings, source: Source, requests: Sequence[SourceRequest]) -> None:
     async with migrated(settings) as database:
-        taker = Ingestor(engine=database.engine, source=source, home=settings.home)
-        if not await _until_stopped(take_each(wanted, taker.take)):
-            raise IngestStoppedError("stopped; what was told as taken is stored whole, the rest is as it was")
+        ingestor = Ingestor(engine=database.engine, source=source, home=settings.home)
+        if not await _until_stopped(ingest_each(requests, ingestor.ingest)):
+            raise IngestStoppedError("stopped; what was printed as ingested is stored, the rest is unchanged")
 
 
 async def _simulate(database: Database, seconds: float) -> None:
-    click.echo(f"simulated: {await play(database.engine, datetime.now(UTC).date(), seconds)}")
+    click.echo(f"simulated: {await play_game(database.engine, datetime.now(UTC).date(), seconds)}")
     await asyncio.Event().wait()
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Do something until it is done or SIGTERM or SIGINT come; tells whether it is done."""
+    """Run work until it ends or SIGTERM or SIGINT comes; returns whether it ended."""
     task = asyncio.ensure_future(work)
     on_stop_signal(task.cancel)
     try:
@@ -91,3 +158,11 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
     except asyncio.CancelledError:
         return False
     return True
+
+
+def _parse_day(folder: str) -> list[date]:
+    """Return the day that names an archive folder; none for a folder with another name."""
+    try:
+        return [datetime.strptime(folder, "%Y-%m-%d").date()]  # noqa: DTZ007  a day has no zone
+    except ValueError:
+        return []

@@ -1,59 +1,86 @@
-"""The Chadwick register over the network, through pybaseball; what is kept is the archive that came over the wire."""
+"""The Chadwick register: fetched through pybaseball, archived as it came, and loaded."""
 
+import asyncio
 import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
 
-import requests
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_core.errors import OndeckError
-from ondeck_ingest.sources.recording_session import PATCHING, RecordingSession, in_words
+from ondeck_ingest.register.load import group_by_kind, load_registers, read_tables
+from ondeck_ingest.settings import IngestSettings
+from ondeck_ingest.sources import archive
+from ondeck_ingest.sources.base import SourceUnreachableError
+from ondeck_ingest.sources.pybaseball_session import RecordingSession, patch_modules
+from ondeck_store.players.register_merge import RegisterCounts
 
-
-class RegisterUnreachableError(OndeckError):
-    """The register gave no answer."""
+NAME: Final = "chadwick"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChadwickSource:
-    """Where the register is, as a ZIP archive; `timeout` in seconds."""
+    """Fetches the register, a ZIP archive at `url`; `timeout` in seconds."""
 
     url: str
     timeout: float
 
     def fetch(self) -> bytes:
-        """Fetch the archive as it came.
+        """Fetch the archive.
 
         Raises:
-            RegisterUnreachableError: no answer, or none that is an archive.
+            SourceUnreachableError: no answer, or an error.
         """
         session = RecordingSession(self.timeout)
-        with _pybaseball_through(session, self.url) as chadwick_register:
-            try:
-                chadwick_register()
-            except requests.RequestException as failed:
-                raise RegisterUnreachableError(f"{self.url} {in_words(failed)}") from failed
-            except Exception:
-                # pybaseball could not read what came. The bytes are judged by our own reader, with a better text.
-                if not session.bodies:
-                    raise
-        return session.bodies[0]
+        with _patched_register(session, self.url) as chadwick_register:
+            content = session.run(self.url, chadwick_register)
+        if content is None:
+            raise SourceUnreachableError(f"{self.url} was not requested by pybaseball")
+        return content
 
 
 @contextmanager
-def _pybaseball_through(session: RecordingSession, url: str) -> Iterator[Any]:
-    """Have pybaseball ask through our session, at our address, whatever it may have saved before."""
+def _patched_register(session: RecordingSession, url: str) -> Iterator[Any]:
+    """Yield pybaseball's `chadwick_register`, sending its request to `url` over `session`, without its cache."""
     import pybaseball  # noqa: F401, PLC0415  takes a second, and only this source needs it
 
-    wire: Any = sys.modules["pybaseball.playerid_lookup"]  # the package has a function of that name, too
-    with PATCHING:
-        before = wire.requests, wire.url, wire.get_register_file
-        wire.requests, wire.url, wire.get_register_file = session, url, lambda: ""
-        try:
-            with redirect_stdout(io.StringIO()):
-                yield wire.chadwick_register
-        finally:
-            wire.requests, wire.url, wire.get_register_file = before
+    lookup: Any = sys.modules["pybaseball.playerid_lookup"]  # the package has a function of that name, too
+    patch = (lookup, {"requests": session, "url": url, "get_register_file": lambda: ""})
+    with patch_modules(patch), redirect_stdout(io.StringIO()):
+        yield lookup.chadwick_register
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterRefresher:
+    """Fetches the register into one database and archives the response under `home`."""
+
+    engine: AsyncEngine
+    chadwick: ChadwickSource
+    home: Path
+
+    async def refresh(self) -> dict[str, RegisterCounts]:
+        """Fetch and load the register in one transaction; returns the counts by kind.
+
+        Raises:
+            SourceUnreachableError: no answer.
+            SourceRefusedError: the answer is no register.
+        """
+        content = await asyncio.to_thread(self._fetch)
+        tables = await asyncio.to_thread(lambda: group_by_kind(read_tables(content, NAME)))
+        async with self.engine.begin() as connection:
+            return await load_registers(connection, tables)
+
+    def _fetch(self) -> bytes:
+        content = self.chadwick.fetch()
+        archive.put(self.home, NAME, datetime.now(UTC).date().isoformat(), content)
+        return content
+
+
+def create_refresher(settings: IngestSettings, engine: AsyncEngine) -> RegisterRefresher:
+    """Make a refresher for the configured register."""
+    chadwick = ChadwickSource(url=settings.chadwick_url, timeout=settings.savant_timeout)
+    return RegisterRefresher(engine=engine, chadwick=chadwick, home=settings.home)

@@ -1,7 +1,7 @@
-"""The archive: raw bytes as they came, kept before anything reads them.
+"""The archive of raw responses, written before anything parses them.
 
-`<home>/raw/<source>/<unit>/<sha256>.zst` holds the bytes, once; `fetched.jsonl` beside them has a line for each time
-that they came.
+`<home>/raw/<source>/<unit>/<sha256>.zst` holds each distinct response once; `fetched.jsonl` in the same folder has one
+line per fetch.
 """
 
 import hashlib
@@ -17,73 +17,77 @@ import zstandard
 
 from ondeck_core.errors import OndeckError, SourceRefusedError
 
-_ENDING: Final = ".zst"
+_SUFFIX: Final = ".zst"
 _JOURNAL: Final = "fetched.jsonl"
 
 
 class ArchiveWriteError(OndeckError):
-    """Bytes came and cannot be kept, so that they are not read either."""
+    """A response cannot be archived and is therefore not ingested."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchivedResponse:
-    """Bytes in the archive, and when they came last."""
+    """A file of the archive, and when its bytes were last fetched."""
 
     path: Path
     fetched_at: datetime
 
 
-def keep(home: Path, source: str, unit: str, content: bytes, fetched_at: datetime | None = None) -> str:
-    """Keep bytes for good, and when they came (default: now); returns their SHA-256.
+def put(home: Path, source: str, unit: str, content: bytes, fetched_at: datetime | None = None) -> str:
+    """Archive a response and its time (default: now); returns its SHA-256.
 
-    A crash leaves them whole or absent, and others may keep the same at the same time.
+    Safe under crashes and concurrent writers: a file is complete or absent.
 
     Raises:
-        ArchiveWriteError: the folder cannot be written to.
+        ArchiveWriteError: the folder is not writable.
     """
     digest = hashlib.sha256(content).hexdigest()
     folder = _folder(home, source, unit)
-    came = {"sha256": digest, "bytes": len(content), "fetched_at": (fetched_at or datetime.now(UTC)).isoformat()}
+    fetch = {"sha256": digest, "bytes": len(content), "fetched_at": (fetched_at or datetime.now(UTC)).isoformat()}
+    path = folder / (digest + _SUFFIX)
     try:
-        _keep(folder, digest, content)
-        _note(folder, came)
-    except OSError as refused:
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_atomically(path, zstandard.compress(content))
+        with (folder / _JOURNAL).open("a") as journal:
+            journal.write(json.dumps(fetch) + "\n")
+    except OSError as failed:
         raise ArchiveWriteError(
-            f"what comes cannot be kept in {folder} ({refused.strerror}), and is not taken without that; make it "
-            "writable, or name another home folder with ONDECK_HOME or --home"
-        ) from refused
+            f"cannot archive the response in {folder} ({failed.strerror}), so it is not ingested; make the folder "
+            "writable, or set another home folder with ONDECK_HOME or --home"
+        ) from failed
     return digest
 
 
-def kept(home: Path, source: str, unit: str) -> list[ArchivedResponse]:
-    """List what is kept of a unit, what came last first."""
+def list_versions(home: Path, source: str, unit: str) -> list[ArchivedResponse]:
+    """List the archived responses of a unit, the last fetched first."""
     folder = _folder(home, source, unit)
-    times = _times(folder / _JOURNAL)
+    times = _read_journal(folder / _JOURNAL)
     found = [
-        ArchivedResponse(path=path, fetched_at=times.get(path.stem, _written(path)))
-        for path in folder.glob("*" + _ENDING)
+        ArchivedResponse(path=path, fetched_at=times.get(path.stem, _modified_at(path)))
+        for path in folder.glob("*" + _SUFFIX)
     ]
     return sorted(found, key=lambda each: each.fetched_at, reverse=True)
 
 
-def kept_units(home: Path, source: str) -> list[str]:
-    """Name the units of a source of which something is kept, in order."""
+def list_units(home: Path, source: str) -> list[str]:
+    """List the units of a source that have archived responses, sorted."""
     folder = home / "raw" / source
     return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
 
 
-def read_back(path: Path) -> bytes:
-    """Read what was kept.
+def read_version(path: Path) -> bytes:
+    """Read an archived response and check its digest.
 
     Raises:
-        SourceRefusedError: it cannot be read, or is not what came.
+        SourceRefusedError: the file is not readable, or its SHA-256 differs.
     """
     try:
         content = zstandard.decompress(path.read_bytes())
     except (OSError, zstandard.ZstdError) as broken:
-        raise SourceRefusedError(f"what is kept of it cannot be read ({broken}): {path}") from broken
+        raise SourceRefusedError(f"its archived response cannot be read ({broken}): {path}") from broken
     if hashlib.sha256(content).hexdigest() != path.stem:
-        raise SourceRefusedError(f"what is kept of it is not what came, by its SHA-256: {path}")
+        raise SourceRefusedError(f"its archived response does not match its SHA-256: {path}")
     return content
 
 
@@ -91,41 +95,29 @@ def _folder(home: Path, source: str, unit: str) -> Path:
     return home / "raw" / source / unit
 
 
-def _keep(folder: Path, digest: str, content: bytes) -> None:
-    path = folder / (digest + _ENDING)
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, zstandard.compress(content))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(f".{uuid.uuid4().hex}.part")
-    with fresh.open("wb") as out:
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.part")
+    with temporary.open("wb") as out:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())
-    fresh.replace(path)
+    temporary.replace(path)
 
 
-def _note(folder: Path, came: dict[str, object]) -> None:
-    with (folder / _JOURNAL).open("a") as journal:
-        journal.write(json.dumps(came) + "\n")
-
-
-def _times(journal: Path) -> dict[str, datetime]:
+def _read_journal(journal: Path) -> dict[str, datetime]:
     if not journal.is_file():
         return {}
-    lines = (_came(line) for line in journal.read_text().splitlines())
+    lines = (_parse_line(line) for line in journal.read_text().splitlines())
     return dict(each for each in lines if each is not None)
 
 
-def _came(line: str) -> tuple[str, datetime] | None:
+def _parse_line(line: str) -> tuple[str, datetime] | None:
     try:
-        came = json.loads(line)
-    except ValueError:  # the end of a line that a crash cut off
+        fetch = json.loads(line)
+    except ValueError:  # a crash cut the line off
         return None
-    return came["sha256"], datetime.fromisoformat(came["fetched_at"])
+    return fetch["sha256"], datetime.fromisoformat(fetch["fetched_at"])
 
 
-def _written(path: Path) -> datetime:
+def _modified_at(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)

@@ -1,4 +1,4 @@
-"""What every source looks like: asked for one thing, it hands over bytes as they came. It knows no database."""
+"""The interface of every source: a request goes in, raw bytes come out; a source has no database."""
 
 import hashlib
 import os
@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 
 class SourceUnreachableError(OndeckError):
-    """The source gave no answer, or none that it takes for one."""
+    """The source returned no answer, or an error."""
 
 
 class CircuitOpenError(OndeckError):
-    """The source failed again and again and is left alone for a while; nothing was sent."""
+    """The circuit breaker of the source is open after repeated failures; no request was sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRequest:
-    """What is asked of a source: its name, and the game day if it is one."""
+    """One thing to fetch: its name in the source, and its game day if it is one."""
 
     name: str
     day: date | None = None
@@ -30,7 +30,7 @@ class SourceRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RawResponse:
-    """Bytes as they came; `unit` is what the ledger calls them, `fetched_at` is an aware time."""
+    """Bytes as they came; `unit` is the key of the ledger, `fetched_at` is timezone-aware."""
 
     unit: str
     content: bytes
@@ -38,42 +38,42 @@ class RawResponse:
 
     @property
     def sha256(self) -> str:
-        """The digest under which they are kept."""
+        """The SHA-256 of the content, its key in the archive."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 class Source(Protocol):
-    """Where rows come from. `remote`: its bytes come over a network and are kept; `simulated`: nobody played them."""
+    """Where rows come from."""
 
     @property
     def name(self) -> str:
-        """What the ledger calls the source."""
+        """The name of the source in the ledger."""
 
     @property
     def remote(self) -> bool:
-        """Whether the bytes come over a network."""
+        """Whether the bytes come over a network and are archived."""
 
     @property
     def simulated(self) -> bool:
-        """Whether the rows are made up."""
+        """Whether the rows come from the simulator."""
 
-    def fetch(self, wanted: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
-        """Fetch what is wanted and hand it to `read`; what `read` refuses is the source's failure too.
+    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
+        """Fetch a response and return the result of `read`; None if the source knows that there is no data.
 
-        Returns what `read` does; None where the source knows that there is nothing.
+        A response that `read` refuses counts as a failure of the source.
 
         Raises:
             SourceUnreachableError: no answer.
-            SourceRefusedError: an answer that `read` refuses.
-            CircuitOpenError: it is not asked at the moment.
+            SourceRefusedError: `read` refused the answer.
+            CircuitOpenError: the circuit breaker of the source is open.
         """
 
 
 def of_day(day: date) -> SourceRequest:
-    """Want a game day."""
+    """Make the request for a game day."""
     return SourceRequest(name=day.isoformat(), day=day)
 
 
 def readable(name: str) -> str:
-    """Write the name of a file, be it no UTF-8 as old archives hold them, so that databases and people can take it."""
+    """Return a file name as valid UTF-8, as PostgreSQL needs it; undecodable bytes are replaced."""
     return os.fsencode(name).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""A circuit breaker: a source that fails again and again is left alone for a while, and that is told once."""
+"""A circuit breaker: stops the requests to a source after repeated failures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,68 +8,71 @@ from typing import Final, Literal
 
 import structlog
 from purgatory import ContextChanged, Event, SyncCircuitBreakerFactory
-from purgatory.domain.model import CLOSED, OPENED, OpenedState
+from purgatory.domain import model
+from purgatory.domain.model import OpenedState
 
 from ondeck_ingest.sources.base import CircuitOpenError
 
-ANSWERS: Final = "answers"
-RESTS: Final = "rests"
+CLOSED: Final = "closed"
+OPEN: Final = "open"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CircuitState:
-    """Whether a source is asked; while it rests: until when, and what it said last."""
+    """Whether requests are sent; if open: until when not, and the last error."""
 
     source: str
-    state: Literal["answers", "rests"]
+    state: Literal["closed", "open"]
     until: datetime | None = None
     reason: str | None = None
 
 
 class CircuitBreaker:
-    """Opens after so many failures in a row, for so many seconds; then one request decides."""
+    """Opens after `failures` failed requests in a row, for `seconds`; then one request closes or reopens it."""
 
     def __init__(self, source: str, *, failures: int, seconds: float) -> None:
         circuits = SyncCircuitBreakerFactory()
-        circuits.add_listener(self._changed)
+        circuits.add_listener(self._on_event)
         self._circuit = circuits.get_breaker(source, threshold=failures, ttl=seconds)
-        self._rest = timedelta(seconds=seconds)
+        self._open_time = timedelta(seconds=seconds)
         self._reason: str | None = None
-        self.state = CircuitState(source=source, state=ANSWERS)
+        self.state = CircuitState(source=source, state=CLOSED)
 
     def seconds_left(self) -> float:
-        """Tell for how many seconds the source is left alone from now on."""
+        """Return for how many more seconds the circuit is open; 0 if it is closed."""
         if self.state.until is None:
             return 0.0
         return max(0.0, (self.state.until - datetime.now(UTC)).total_seconds())
 
-    def refuse_while_resting(self) -> None:
-        """Stop a request that waited for its turn while others failed.
+    def check_closed(self) -> None:
+        """Check the state again for a request that waited inside `guard`.
 
         Raises:
-            CircuitOpenError: the source is left alone.
+            CircuitOpenError: other requests have opened the circuit.
         """
         if left := self.seconds_left():
-            raise CircuitOpenError(f"{self.state.source} is left alone for another {left:.0f} s: {self._reason}")
+            raise CircuitOpenError(
+                f"the circuit of {self.state.source} is open for another {left:.0f} s: {self._reason}"
+            )
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Have one request pass; what it raises counts against the source.
+        """Run one request; an exception counts as a failure of the source.
 
         Raises:
-            CircuitOpenError: the source is left alone; the request must not be sent.
+            CircuitOpenError: the circuit is open; the request must not be sent.
         """
-        self.refuse_while_resting()
+        self.check_closed()
         try:
-            with self._circuit, self._listening():
+            with self._circuit, self._record_reason():
                 yield
         except OpenedState:
-            raise CircuitOpenError(f"{self.state.source} is left alone: {self._reason}") from None
+            raise CircuitOpenError(f"the circuit of {self.state.source} is open: {self._reason}") from None
 
     @contextmanager
-    def _listening(self) -> Iterator[None]:
+    def _record_reason(self) -> Iterator[None]:
         try:
             yield
         except CircuitOpenError:
@@ -78,17 +81,17 @@ class CircuitBreaker:
             self._reason = str(failed)
             raise
 
-    def _changed(self, source: str, _: str, event: Event) -> None:
+    def _on_event(self, source: str, _: str, event: Event) -> None:
         if not isinstance(event, ContextChanged):
             return
-        if event.state == OPENED and event.opened_at is not None:
-            self._open(source, datetime.fromtimestamp(event.opened_at, tz=UTC) + self._rest)
-        elif event.state == CLOSED:
-            self.state = CircuitState(source=source, state=ANSWERS)
-            log.info("source answers again", source=source)
+        if event.state == model.OPENED and event.opened_at is not None:
+            self._open(source, datetime.fromtimestamp(event.opened_at, tz=UTC) + self._open_time)
+        elif event.state == model.CLOSED:
+            self.state = CircuitState(source=source, state=CLOSED)
+            log.info("circuit_closed", source=source)
 
     def _open(self, source: str, until: datetime) -> None:
-        first = self.state.state != RESTS
-        self.state = CircuitState(source=source, state=RESTS, until=until, reason=self._reason)
-        if first:
-            log.warning("source left alone", source=source, until=until.isoformat(), reason=self._reason)
+        is_first = self.state.state != OPEN
+        self.state = CircuitState(source=source, state=OPEN, until=until, reason=self._reason)
+        if is_first:
+            log.warning("circuit_opened", source=source, until=until.isoformat(), reason=self._reason)

@@ -1,37 +1,75 @@
-"""Files as a source: a name is a path, a unit the name of the file and the beginning of its digest."""
+"""Sources that read from disk: Statcast files, and the archived responses of another source."""
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_ingest.sources.base import RawResponse, SourceRequest, readable
+from ondeck_ingest.sources import archive
+from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError, readable
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource:
-    """Reads files where they lie."""
+    """Reads files; the name of a request is a path, the unit is the file name and the start of its digest."""
 
     name: ClassVar[str] = "file"
     remote: ClassVar[bool] = False
     simulated: ClassVar[bool] = False
 
-    def fetch(self, wanted: SourceRequest, read: Callable[[RawResponse], T]) -> T:
-        """Hand the bytes of the file over.
+    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
+        """Read the file and pass its bytes to `read`.
 
         Raises:
-            SourceRefusedError: it cannot be read, or `read` refuses it.
+            SourceRefusedError: the file cannot be read, or `read` refuses it.
         """
-        path = Path(wanted.name)
+        path = Path(request.name)
         try:
             content = path.read_bytes()
-        except OSError as unread:
-            raise SourceRefusedError(f"it cannot be read ({unread.strerror})") from unread
+        except OSError as failed:
+            raise SourceRefusedError(f"it cannot be read ({failed.strerror})") from failed
         unit = f"{readable(path.name)} {hashlib.sha256(content).hexdigest()[:12]}"
-        changed = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-        return read(RawResponse(unit=unit, content=content, fetched_at=changed))
+        modified_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+        return read(RawResponse(unit=unit, content=content, fetched_at=modified_at))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySource:
+    """Replays the archived responses of the source `name` under `home`."""
+
+    home: Path
+    name: str
+    remote: ClassVar[bool] = False
+    simulated: ClassVar[bool] = False
+
+    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
+        """Pass the newest archived response to `read`; if `read` refuses it, the one before, and so on.
+
+        Responses without rows come last, so that they never replace one with rows.
+
+        Raises:
+            SourceUnreachableError: the archive has no response.
+            SourceRefusedError: no archived response is readable; the text is about the newest.
+        """
+        refused: SourceRefusedError | None = None
+        versions = archive.list_versions(self.home, self.name, request.name)
+        for is_empty, version in product((False, True), versions):
+            try:
+                content = archive.read_version(version.path)
+                if _has_only_header(content) == is_empty:
+                    return read(RawResponse(unit=request.name, content=content, fetched_at=version.fetched_at))
+            except SourceRefusedError as failed:
+                refused = refused or failed
+        raise refused or SourceUnreachableError(
+            f"the archive in {self.home / 'raw'} has no response for {self.name} {request.name}"
+        )
+
+
+def _has_only_header(content: bytes) -> bool:
+    return b"\n" not in content.strip()

@@ -1,4 +1,4 @@
-"""Baseball Savant, a day at a time, through pybaseball; what is handed over is the bytes that came over the wire."""
+"""Baseball Savant as a source, one day per request through pybaseball; returns the bytes as they came."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,13 +8,12 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
-import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker
-from ondeck_ingest.sources.recording_session import PATCHING, RecordingSession, in_words
+from ondeck_ingest.sources.pybaseball_session import RecordingSession, patch_modules
 
 NAME: Final = "savant"
 _LONGEST_PAUSE: Final = 30
@@ -23,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class SavantSource:
-    """Where and how patiently Savant is asked; `timeout` in seconds for each request."""
+    """Fetches days from Savant; `timeout` (per request) and `longest_pause` (between attempts) are in seconds."""
 
     name: ClassVar[str] = NAME
     remote: ClassVar[bool] = True
@@ -35,58 +34,49 @@ class SavantSource:
     breaker: CircuitBreaker
     longest_pause: float = _LONGEST_PAUSE
 
-    def fetch(self, wanted: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
-        """Fetch the CSV of a day as it came; None where pybaseball knows the day to be out of season.
+    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
+        """Fetch the CSV of a day and pass it to `read`; returns None for a day out of season (per pybaseball).
 
         Raises:
-            SourceUnreachableError: no answer after all attempts; the text says what came instead.
-            SourceRefusedError: after all attempts still an answer that `read` refuses.
-            CircuitOpenError: too many requests have failed lately; none was sent.
+            SourceUnreachableError: no answer after all attempts; the text has the last reason.
+            SourceRefusedError: `read` refused the answer of every attempt.
+            CircuitOpenError: the circuit breaker is open; no request was sent.
         """
-        if wanted.day is None:
-            raise ValueError(f"Savant is asked for days, not for {wanted.name}")
+        if request.day is None:
+            raise ValueError(f"Savant serves days, not {request.name}")
         retrying = Retrying(
             retry=retry_if_exception_type((SourceUnreachableError, SourceRefusedError)),
             stop=stop_after_attempt(self.attempts),
             wait=wait_random_exponential(multiplier=0.5, max=self.longest_pause),
             reraise=True,
         )
-        return retrying(self._ask, wanted.day, read)
+        return retrying(self._attempt, request.day, read)
 
-    def _ask(self, day: date, read: Callable[[RawResponse], T]) -> T | None:
+    def _attempt(self, day: date, read: Callable[[RawResponse], T]) -> T | None:
         with self.breaker.guard():
-            content = self._request(day)
+            content = self._get_day(day)
             if content is None:
                 return None
             return read(RawResponse(unit=day.isoformat(), content=content, fetched_at=datetime.now(UTC)))
 
-    def _request(self, day: date) -> bytes | None:
+    def _get_day(self, day: date) -> bytes | None:
         session = RecordingSession(self.timeout)
-        with _pybaseball_through(session, self.url) as statcast:
-            self.breaker.refuse_while_resting()
-            try:
-                statcast(start_dt=day.isoformat(), end_dt=day.isoformat(), verbose=False, parallel=False)
-            except requests.RequestException as failed:
-                raise SourceUnreachableError(f"{self.url} {in_words(failed)}") from failed
-            except Exception:
-                # pybaseball could not read what came. The bytes are judged by our own reader, with a better text.
-                if not session.bodies:
-                    raise
-        return session.bodies[0] if session.bodies else None
+        with patched_statcast(session, self.url) as statcast:
+            self.breaker.check_closed()  # other requests may have failed while this one waited for the patch
+            get = partial(statcast, start_dt=day.isoformat(), end_dt=day.isoformat(), verbose=False, parallel=False)
+            return session.run(self.url, get)
 
 
 @contextmanager
-def _pybaseball_through(session: RecordingSession, url: str) -> Iterator[Any]:
-    """Have pybaseball ask through our session, at our address, uncached and without a progress bar; one at a time."""
+def patched_statcast(session: RecordingSession, url: str) -> Iterator[Any]:
+    """Yield `pybaseball.statcast`, sending its requests to `url` over `session`, without cache or progress bar."""
     import pybaseball  # noqa: PLC0415  takes a second, and only the network source needs it
-    import pybaseball.datasources.statcast as wire  # noqa: PLC0415  the same
+    import pybaseball.datasources.statcast as datasource  # noqa: PLC0415  the same
 
-    walk: Any = sys.modules["pybaseball.statcast"]
-    with PATCHING:
-        before = wire.requests, wire.ROOT_URL, walk.tqdm, pybaseball.cache.config.enabled
-        wire.requests, wire.ROOT_URL, walk.tqdm = session, url.rstrip("/"), partial(before[2], disable=True)
-        pybaseball.cache.config.enabled = False  # it would hold a day of today for a year
-        try:
-            yield pybaseball.statcast
-        finally:
-            wire.requests, wire.ROOT_URL, walk.tqdm, pybaseball.cache.config.enabled = before
+    statcast: Any = sys.modules["pybaseball.statcast"]  # the package has a function of that name, too
+    with patch_modules(
+        (datasource, {"requests": session, "ROOT_URL": url.rstrip("/")}),
+        (statcast, {"tqdm": partial(statcast.tqdm, disable=True)}),
+        (pybaseball.cache.config, {"enabled": False}),  # the cache would keep an incomplete day for a year
+    ):
+        yield pybaseball.statcast

@@ -1,20 +1,25 @@
-"""A simulated game day: made up by the rules of the game and dice, and labelled so wherever it goes.
+"""The simulator as a source: random games by the rules of baseball, one half inning per request.
 
-It comes as cells with Savant's names, as an export would, and is stored with negative ids. It never trains a model.
+The rows have the columns of a Savant export, are labelled as simulated, stored with negative ids, and never train a
+model.
 """
 
+import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Final
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import ClassVar, Final, TypeVar
 
 import polars as pl
+
+from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError
 
 TEAMS: Final = ("SIM-A", "SIM-B")
 GAME_TYPE: Final = "SIM"
 INNINGS: Final = 9
-GAMES_A_DAY: Final = 100
+GAMES_PER_DAY: Final = 100
 _FIRST_ID: Final = 900_000_000
 _HALF_PLATE: Final = 0.83
 _ZONE: Final = (1.6, 3.4)
@@ -30,22 +35,23 @@ plate_x plate_z pfx_x pfx_z sz_top sz_bot launch_speed launch_angle hc_x hc_y on
 _COLUMNS: Final = tuple(_HEADER.split())
 
 Cells = dict[str, str | None]
+T = TypeVar("T")
 
 
 def simulated_day(day: date, games: int = 1, seed: int = 0) -> Iterator[pl.DataFrame]:
-    """Play a day of games, half an inning at a time; the same day and seed give the same rows."""
+    """Simulate a day of games, one frame per half inning; the same day and seed give the same rows."""
     for number in range(games):
         yield from simulated_game(day, number, seed)
 
 
 def simulated_game(day: date, number: int, seed: int = 0) -> Iterator[pl.DataFrame]:
-    """Play one game of a day, the first being number 0, half an inning at a time."""
+    """Simulate game `number` (from 0) of a day, one frame per half inning."""
     yield from _Game(day=day, number=number, dice=random.Random(f"{day}/{number}/{seed}")).halves()  # noqa: S311  dice, not secrets
 
 
 def game_pk_of(day: date, number: int) -> int:
-    """Tell under which id a game of a day is stored: a negative one, since nobody played it."""
-    return -(day.toordinal() * GAMES_A_DAY + number)
+    """Return the negative id under which a simulated game of a day is stored."""
+    return -(day.toordinal() * GAMES_PER_DAY + number)
 
 
 @dataclass(kw_only=True)
@@ -62,15 +68,15 @@ class _Game:
             for batting in (0, 1):
                 if inning >= INNINGS and batting == 1 and self.score[1] > self.score[0]:
                     return
-                yield pl.DataFrame(list(self._half(inning, batting)), schema=dict.fromkeys(_COLUMNS, pl.String))
+                yield pl.DataFrame(list(self._half_inning(inning, batting)), schema=dict.fromkeys(_COLUMNS, pl.String))
             if inning >= INNINGS and self.score[0] != self.score[1]:
                 return
 
-    def _half(self, inning: int, batting: int) -> Iterator[Cells]:
+    def _half_inning(self, inning: int, batting: int) -> Iterator[Cells]:
         outs, bases = 0, [0, 0, 0]
         while outs < 3:  # noqa: PLR2004  three outs
             self.at_bat += 1
-            batter = self._man(batting, self.next_up[batting])
+            batter = self._player_id(batting, self.next_up[batting])
             self.next_up[batting] = (self.next_up[batting] + 1) % 9
             events = ""
             for pitch in self._plate_appearance():
@@ -118,7 +124,7 @@ class _Game:
         swing = self.dice.random()
         if swing < (0.16 if inside else 0.4):
             return "swinging_strike", {}
-        return ("foul", {}) if swing < 0.62 else ("hit_into_play", self._contact())  # noqa: PLR2004  odds
+        return ("foul", {}) if swing < 0.62 else ("hit_into_play", self._contact())  # noqa: PLR2004  a probability
 
     def _contact(self) -> Cells:
         events = self.dice.choices(["field_out", *_HITS], [67, 21, 7, 1, 4])[0]
@@ -132,7 +138,7 @@ class _Game:
         }
 
     def _situation(self, inning: int, batting: int, batter: int, outs: int, bases: list[int]) -> Cells:
-        pitcher = self._man(1 - batting, 9)
+        pitcher = self._player_id(1 - batting, 9)
         return {
             "game_pk": str(-game_pk_of(self.day, self.number)),
             "game_date": self.day.isoformat(),
@@ -148,13 +154,13 @@ class _Game:
             "outs_when_up": str(outs),
             "home_team": TEAMS[1],
             "away_team": TEAMS[0],
-            **{f"on_{base}b": str(man) if man else None for base, man in enumerate(bases, 1)},
+            **{f"on_{base}b": str(runner) if runner else None for base, runner in enumerate(bases, 1)},
             "away_score": str(self.score[0]),
             "home_score": str(self.score[1]),
             "des": "simulated",
         }
 
-    def _man(self, team: int, place: int) -> int:
+    def _player_id(self, team: int, place: int) -> int:
         return _FIRST_ID + self.number * 100 + team * 10 + place
 
 
@@ -165,7 +171,7 @@ def _ending(balls: int, strikes: int) -> str | None:
 
 
 def _move(bases: list[int], batter: int, advance: int, *, forced: bool) -> int:
-    """Move the men on base in place, all by `advance` bases, or as a walk forces them; returns the runs scored."""
+    """Move the runners in place, by `advance` bases or as a walk forces them; returns the runs scored."""
     if not advance:
         return 0
     if forced and 0 in bases:
@@ -174,4 +180,49 @@ def _move(bases: list[int], batter: int, advance: int, *, forced: bool) -> int:
         return 0
     line = [0] * (advance - 1) + [batter, *bases] if not forced else [batter, *bases]
     bases[:] = [*line, 0, 0, 0][:3]
-    return sum(man > 0 for man in line[3:])
+    return sum(runner > 0 for runner in line[3:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedSource:
+    """Simulates one game of a day; the same request gives the same bytes."""
+
+    game: int = 0
+    name: ClassVar[str] = "simulator"
+    remote: ClassVar[bool] = False
+    simulated: ClassVar[bool] = True
+
+    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
+        """Pass the CSV of a half inning to `read`.
+
+        Raises:
+            SourceUnreachableError: the game has no such half inning.
+        """
+        for half in halves_of(request.day, self.game) if request.day else ():
+            if half.request == request:
+                return read(RawResponse(unit=request.name, content=half.content, fetched_at=datetime.now(UTC)))
+        raise SourceUnreachableError(f"no simulated half inning is called {request.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfInning:
+    """A half inning: its request ("<day>/<game>/<number>"), its name in messages ("Top 1"), its rows as CSV."""
+
+    request: SourceRequest
+    inning: str
+    content: bytes
+
+
+@lru_cache(maxsize=1)
+def halves_of(day: date, game: int = 0) -> tuple[HalfInning, ...]:
+    """Simulate a game and return its half innings."""
+    return tuple(_half_inning(day, game, number, cells) for number, cells in enumerate(simulated_game(day, game), 1))
+
+
+def _half_inning(day: date, game: int, number: int, cells: pl.DataFrame) -> HalfInning:
+    out = io.BytesIO()
+    cells.write_csv(out)
+    inning = f"{cells['inning_topbot'][0]} {cells['inning'][0]}"
+    return HalfInning(
+        request=SourceRequest(name=f"{day}/{game}/{number:02d}", day=day), inning=inning, content=out.getvalue()
+    )

@@ -1,20 +1,20 @@
-"""The ingest ledger: what was wanted and taken from where, what became of its rows, and what is odd about it."""
+"""The ingest ledger: requested and loaded units, their row counts and warnings; circuit breakers; unknown columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import case, func, or_, select, text, update
+from sqlalchemy import Select, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_store.tables.ingest import ingest_ledger, ingest_sources
+from ondeck_store.tables.ingest import ingest_columns, ingest_ledger, ingest_sources
 
-State = Literal["wanted", "done", "empty", "failed"]
+State = Literal["requested", "done", "empty", "failed"]
 _KEY: Final = ("source", "unit")
-_GOT: Final = ("done", "empty")
-_SETTLING: Final = 0x0DEC_1ED6  # any number, as long as it is the same for all
+_INGESTED: Final = ("done", "empty")
+_CHECKS_LOCK: Final = 0x0DEC_1ED6  # any number, but the same for every program
 
 _ENDS: Final = text("""
 SELECT DISTINCT ON (game_pk)
@@ -28,7 +28,7 @@ ORDER BY game_pk, at_bat_number DESC, pitch_number DESC
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """One unit of ingest: a day of a source, or a file. rows_in = stored + unchanged + quarantined, or refused."""
+    """One unit, a day of a source or a file: rows_in = stored + unchanged + quarantined."""
 
     source: str
     unit: str
@@ -46,25 +46,25 @@ class LedgerEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedEntry(LedgerEntry):
-    """An entry as it stands in the ledger; `updated_at` is when the unit was last tried."""
+    """An entry as stored; `updated_at` is the time of the last attempt."""
 
     attempts: int
     updated_at: datetime
-    wanted_at: datetime | None
+    requested_at: datetime | None
     fetched_at: datetime | None
     revisions: int
-    odd_games: str | None
-    odd_rows: str | None
+    game_warning: str | None
+    row_count_warning: str | None
 
     @property
-    def suspicious(self) -> str | None:
-        """What is odd about it, in words."""
-        return "; ".join(odd for odd in (self.odd_games, self.odd_rows) if odd) or None
+    def warning(self) -> str | None:
+        """All warnings about the unit, or None."""
+        return "; ".join(each for each in (self.game_warning, self.row_count_warning) if each) or None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GameEnd:
-    """The last stored pitch of a game: where it stood before it (outs) and after it (score, NULL in old exports)."""
+    """The last stored pitch of a game: outs before it, score after it (NULL in old exports)."""
 
     game_pk: int
     game_type: str
@@ -79,7 +79,7 @@ class GameEnd:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceState:
-    """Whether a source answers, as last recorded by whoever asked it."""
+    """The state of the circuit breaker of a source, "closed" or "open", as last recorded by a worker."""
 
     source: str
     state: str
@@ -88,48 +88,62 @@ class SourceState:
     recorded_at: datetime | None = None
 
 
-async def record(connection: AsyncConnection, entry: LedgerEntry) -> None:
-    """Make this be what the ledger says of the unit; counts attempts and revisions.
+@dataclass(frozen=True, kw_only=True)
+class UnknownColumn:
+    """A column that is not in the schema, and the unit that first had it."""
 
-    A failure takes nothing away from what was got before: it is noted beside it.
+    name: str
+    source: str
+    unit: str
+    first_seen: datetime
+
+
+async def record(connection: AsyncConnection, entry: LedgerEntry) -> None:
+    """Record an attempt of a unit; counts attempts and revisions.
+
+    A failure only sets the error of a unit that was ingested before; its other values stay.
     """
     values = asdict(entry)
     statement = insert(ingest_ledger).values(values)
-    fresh, old = statement.excluded, ingest_ledger.c
-    kept = (fresh.state == "failed") & old.state.in_(_GOT)
-    again = (old.state == "done") & (fresh.state == "done") & (fresh.stored > 0)
-    news = {name: case((kept, old[name]), else_=fresh[name]) for name in values if name not in _KEY}
-    counted = {"attempts": old.attempts + 1, "revisions": old.revisions + case((again, 1), else_=0)}
-    told = {"last_error": fresh.last_error, "updated_at": func.clock_timestamp()}
-    await connection.execute(
-        statement.on_conflict_do_update(index_elements=_KEY, set_={**news, **counted, **told}),
-    )
+    new, old = statement.excluded, ingest_ledger.c
+    is_kept = (new.state == "failed") & old.state.in_(_INGESTED)
+    is_revision = (old.state == "done") & (new.state == "done") & (new.stored > 0)
+    changes = {
+        **{name: case((is_kept, old[name]), else_=new[name]) for name in values if name not in _KEY},
+        "attempts": old.attempts + 1,
+        "revisions": old.revisions + case((is_revision, 1), else_=0),
+        "last_error": new.last_error,
+        "updated_at": func.clock_timestamp(),
+    }
+    await connection.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=changes))
 
 
-async def want(connection: AsyncConnection, source: str, days: Sequence[date]) -> None:
-    """Note that days are wanted; what is known of them stays."""
+async def request_days(connection: AsyncConnection, source: str, days: Sequence[date]) -> None:
+    """Record that days are requested; existing entries keep their state."""
     if not days:
         return
-    same = {"source": source, "state": "wanted", "attempts": 0, "wanted_at": datetime.now(UTC)}
+    common = {"source": source, "state": "requested", "attempts": 0, "requested_at": datetime.now(UTC)}
     statement = insert(ingest_ledger)
-    noted = statement.on_conflict_do_update(index_elements=_KEY, set_={"wanted_at": statement.excluded.wanted_at})
-    await connection.execute(noted, [{**same, "unit": str(day), "day": day} for day in sorted(days)])
+    upsert = statement.on_conflict_do_update(
+        index_elements=_KEY, set_={"requested_at": statement.excluded.requested_at}
+    )
+    await connection.execute(upsert, [{**common, "unit": str(day), "day": day} for day in sorted(days)])
 
 
-async def settle(connection: AsyncConnection) -> None:
-    """Have the rest of the transaction to oneself, as far as others settle, too."""
-    await connection.execute(select(func.pg_advisory_xact_lock(_SETTLING)))
+async def lock_checks(connection: AsyncConnection) -> None:
+    """Lock the warnings of the ledger until the end of the transaction."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_CHECKS_LOCK)))
 
 
-async def amend(connection: AsyncConnection, source: str, changes: Mapping[str, Mapping[str, object]]) -> None:
-    """Change columns of units; the number of attempts and the time of the last stay."""
+async def update_entries(connection: AsyncConnection, source: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+    """Change columns of entries, by unit; does not count as an attempt."""
     for unit in sorted(changes):
         where = (ingest_ledger.c.source == source) & (ingest_ledger.c.unit == unit)
         await connection.execute(update(ingest_ledger).where(where).values(changes[unit]))
 
 
 async def game_ends(connection: AsyncConnection, day: date) -> list[GameEnd]:
-    """Read where each stored game of a day stops."""
+    """Read the last stored pitch of each game of a day."""
     found = await connection.execute(_ENDS, {"season": day.year, "day": day})
     return [GameEnd(**row) for row in found.mappings()]
 
@@ -137,40 +151,58 @@ async def game_ends(connection: AsyncConnection, day: date) -> list[GameEnd]:
 async def days_of(connection: AsyncConnection, source: str, first: date, last: date) -> list[RecordedEntry]:
     """Read the entries of the days of a source, both ends included, in order."""
     ledger = ingest_ledger.c
-    which = (ledger.source == source) & ledger.day.between(first, last) & (ledger.unit == func.text(ledger.day))
-    found = await connection.execute(select(ingest_ledger).where(which).order_by(ledger.day))
-    return [RecordedEntry(**row) for row in found.mappings()]
+    is_chosen = (ledger.source == source) & ledger.day.between(first, last) & (ledger.unit == func.text(ledger.day))
+    return await _read(connection, select(ingest_ledger).where(is_chosen).order_by(ledger.day))
 
 
 async def days_done(connection: AsyncConnection, source: str, first: date, last: date) -> set[date]:
-    """Tell which days of a source, both ends included, have been got."""
+    """Return the ingested days of a source, both ends included."""
     entries = await days_of(connection, source, first, last)
-    return {entry.day for entry in entries if entry.day is not None and entry.state in _GOT}
+    return {entry.day for entry in entries if entry.day is not None and entry.state in _INGESTED}
 
 
-async def troubled_days(connection: AsyncConnection, source: str) -> list[RecordedEntry]:
-    """Read the entries of the days of a source that failed when they were last tried, or are odd; the newest first."""
+async def problem_days(connection: AsyncConnection, source: str) -> list[RecordedEntry]:
+    """Read the days of a source whose last attempt failed or that have a warning, newest first."""
     ledger = ingest_ledger.c
-    odd = or_(ledger.last_error.is_not(None), ledger.odd_games.is_not(None), ledger.odd_rows.is_not(None))
-    query = select(ingest_ledger).where((ledger.source == source) & ledger.day.is_not(None), odd)
-    found = await connection.execute(query.order_by(ledger.day.desc()))
-    return [RecordedEntry(**row) for row in found.mappings()]
+    has_problem = or_(
+        ledger.last_error.is_not(None), ledger.game_warning.is_not(None), ledger.row_count_warning.is_not(None)
+    )
+    query = select(ingest_ledger).where((ledger.source == source) & ledger.day.is_not(None), has_problem)
+    return await _read(connection, query.order_by(ledger.day.desc()))
 
 
-async def latest(connection: AsyncConnection, limit: int = 20) -> list[RecordedEntry]:
-    """Read the entries that changed last, newest first."""
-    found = await connection.execute(select(ingest_ledger).order_by(ingest_ledger.c.updated_at.desc()).limit(limit))
-    return [RecordedEntry(**row) for row in found.mappings()]
+async def latest_entries(connection: AsyncConnection, limit: int = 20) -> list[RecordedEntry]:
+    """Read the entries of the last attempts, newest first."""
+    return await _read(connection, select(ingest_ledger).order_by(ingest_ledger.c.updated_at.desc()).limit(limit))
 
 
-async def record_source(connection: AsyncConnection, told: SourceState) -> None:
-    """Record whether a source answers."""
-    values = {**asdict(told), "recorded_at": datetime.now(UTC)}
+async def _read(connection: AsyncConnection, query: Select[Any]) -> list[RecordedEntry]:
+    return [RecordedEntry(**row) for row in (await connection.execute(query)).mappings()]
+
+
+async def record_source(connection: AsyncConnection, state: SourceState) -> None:
+    """Record the state of a circuit breaker."""
+    values = {**asdict(state), "recorded_at": datetime.now(UTC)}
     statement = insert(ingest_sources).values(values)
     await connection.execute(statement.on_conflict_do_update(index_elements=("source",), set_=values))
 
 
 async def source_states(connection: AsyncConnection) -> list[SourceState]:
-    """Read what was recorded last of each source."""
+    """Read the last recorded state of each source."""
     found = await connection.execute(select(ingest_sources).order_by(ingest_sources.c.source))
     return [SourceState(**row) for row in found.mappings()]
+
+
+async def record_columns(connection: AsyncConnection, names: Sequence[str], source: str, unit: str) -> list[str]:
+    """Record unknown columns; returns those that are new."""
+    if not names:
+        return []
+    rows = [{"name": name, "source": source, "unit": unit} for name in sorted(names)]
+    added = insert(ingest_columns).values(rows).on_conflict_do_nothing().returning(ingest_columns.c.name)
+    return sorted((await connection.execute(added)).scalars())
+
+
+async def unknown_columns(connection: AsyncConnection) -> list[UnknownColumn]:
+    """List the recorded unknown columns, newest first."""
+    query = select(ingest_columns).order_by(ingest_columns.c.first_seen.desc(), ingest_columns.c.name)
+    return [UnknownColumn(**row) for row in (await connection.execute(query)).mappings()]

@@ -1,4 +1,4 @@
-"""Files that hold Statcast exports: which are meant by a path."""
+"""Files that hold Statcast exports."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,23 +6,23 @@ from typing import Final
 
 from ondeck_core.errors import SourceRefusedError
 
-ENDINGS: Final = (".csv", ".csv.gz", ".parquet")
+SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
 
 def exports_in(paths: Sequence[Path]) -> list[Path]:
-    """List the files meant; a folder means the exports in it.
+    """List the export files: each path that is a file, and the exports in each folder, sorted.
 
     Raises:
-        SourceRefusedError: a folder holds none.
+        SourceRefusedError: a folder holds no export.
     """
     found: list[Path] = []
     for path in paths:
-        inside = _inside(path) if path.is_dir() else [path]
-        if not inside:
-            raise SourceRefusedError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
-        found += inside
+        files = _exports_of(path) if path.is_dir() else [path]
+        if not files:
+            raise SourceRefusedError(f"{path} holds no file that ends in {', '.join(SUFFIXES)}")
+        found += files
     return found
 
 
-def _inside(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.name.endswith(ENDINGS) and not each.is_dir())
+def _exports_of(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.name.endswith(SUFFIXES) and not each.is_dir())

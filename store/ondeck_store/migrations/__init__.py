@@ -1,4 +1,4 @@
-"""Bring a database to the tables of this release; forward only, one program at a time."""
+"""Migrate a database to the tables of this release; forward only, one program at a time."""
 
 from pathlib import Path
 from typing import Final
@@ -8,11 +8,11 @@ from alembic.config import Config
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-_LOCK: Final = 0x0DEC  # any number, as long as every Ondeck program takes the same
+_LOCK: Final = 0x0DEC  # any number, but the same for every Ondeck program
 
 
 async def migrate(engine: AsyncEngine, to: str = "head") -> None:
-    """Apply the migrations that are missing, all or none; programs that start together take turns."""
+    """Apply the missing migrations in one transaction; programs that start together wait for each other."""
     async with engine.begin() as connection:
         await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         await connection.run_sync(_upgrade, to)

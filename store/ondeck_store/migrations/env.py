@@ -1,4 +1,4 @@
-"""Alembic's way in: the connection is handed over by `migrate`, which owns the transaction."""
+"""Entry point of Alembic; `migrate` passes the connection and owns the transaction."""
 
 from alembic import context
 

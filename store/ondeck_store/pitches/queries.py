@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.models import Role
 from ondeck_core.statcast.schema import NAMES, SCHEMA
-from ondeck_store.copy import copy_out
+from ondeck_store.database import copy_out
 
 _SEASON: Final = "SELECT season FROM games WHERE game_pk = :game_pk"
 _AS_OF: Final = f"""

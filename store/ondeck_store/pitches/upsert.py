@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.statcast.parse import EXTRA
 from ondeck_core.statcast.schema import NAMES
-from ondeck_store.copy import copy_in
+from ondeck_store.database import copy_in
 from ondeck_store.pitches.upsert_sql import (
     DIGESTS,
     GAMES,

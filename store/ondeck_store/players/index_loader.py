@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.models import Born, Player, Role, TeamSeason
 from ondeck_core.players.register_formats import ALIASES, IDS, PEOPLE, PLAYER_ID
-from ondeck_store.copy import copy_out
+from ondeck_store.database import copy_out
 from ondeck_store.players.overrides import NAME
 
 T = TypeVar("T")
@@ -26,9 +26,9 @@ _ALL_IDS: Final = f"SELECT {', '.join(IDS)} FROM player_ids"  # noqa: S608  name
 _STANDING: Final = """
 SELECT system, value, player_id FROM (
     SELECT DISTINCT ON (system, value) * FROM player_overrides ORDER BY system, value, number DESC
-) AS newest WHERE holds
+) AS newest WHERE is_active
 """
-_BORN_OTHERWISE: Final = "SELECT player_id, theirs AS born FROM player_conflicts WHERE what = 'born'"
+_BORN_OTHERWISE: Final = "SELECT player_id, source_value AS born FROM player_conflicts WHERE field = 'born'"
 _HAVE_PLAYED: Final = """
 SELECT DISTINCT man.player_id, man.role, game_year, man.team
 FROM pitches, LATERAL (VALUES

@@ -16,14 +16,14 @@ NAME: Final = "name"
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """A spelling (`system` is "name") or an id of a system that means this player; `holds` False takes it back."""
+    """A spelling (`system` is "name") or an id of a system that means this player; `is_active` False revokes it."""
 
-    who: str
-    why: str
+    created_by: str
+    reason: str
     player_id: int
     system: str
     value: str
-    holds: bool = True
+    is_active: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class RecordedOverride(Override):
     """A decision as it was recorded."""
 
     number: int
-    at: datetime
+    created_at: datetime
 
 
 async def decide(connection: AsyncConnection, decision: Override) -> None:

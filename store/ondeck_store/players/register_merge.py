@@ -17,7 +17,7 @@ from ondeck_core.players.register_formats import (
     RegisterFile,
     mark_mixed_up,
 )
-from ondeck_store.copy import copy_in
+from ondeck_store.database import copy_in
 
 _FIELDS: Final = tuple(name for name in PEOPLE if name != PLAYER_ID)
 _LIST: Final = ", ".join(_FIELDS)
@@ -58,7 +58,7 @@ WHERE players.player_id = s.player_id AND (
 _BORN: Final = "concat_ws('-', {0}.birth_year, {0}.birth_month, {0}.birth_day)"
 
 OTHER_PEOPLE: Final = f"""
-INSERT INTO player_conflicts (player_id, what, ours, theirs, source)
+INSERT INTO player_conflicts (player_id, field, stored_value, source_value, source)
 SELECT p.player_id, 'born', {_BORN.format("p")}, {_BORN.format("s")}, :source
 FROM staged_people AS s JOIN players AS p USING (player_id)
 WHERE ({", ".join(f"p.{field}" for field in _AGREED_ON)}) <> ({", ".join(f"s.{field}" for field in _AGREED_ON)})
@@ -66,14 +66,14 @@ ON CONFLICT DO NOTHING
 """  # noqa: S608  names of our own
 
 FOREIGN_IDS: Final = """
-INSERT INTO player_conflicts (player_id, what, ours, theirs, source)
+INSERT INTO player_conflicts (player_id, field, stored_value, source_value, source)
 SELECT s.player_id, s.system, i.id || ' is of ' || i.player_id, s.id, :source
 FROM staged_ids AS s JOIN player_ids AS i ON i.system = s.system AND i.id = s.id AND i.player_id <> s.player_id
 ON CONFLICT DO NOTHING
 """
 
 OTHER_IDS: Final = """
-INSERT INTO player_conflicts (player_id, what, ours, theirs, source)
+INSERT INTO player_conflicts (player_id, field, stored_value, source_value, source)
 SELECT DISTINCT ON (s.player_id, s.system, s.id) s.player_id, s.system, i.id, s.id, :source
 FROM staged_ids AS s
 JOIN player_ids AS i ON i.system = s.system AND i.player_id = s.player_id AND i.source <> :source
@@ -162,7 +162,7 @@ async def _add_aliases(connection: AsyncConnection, register: RegisterFile) -> t
     await copy_in(connection, "staged_aliases", marked)
     mixed_up = await connection.execute(
         text(f"""
-        INSERT INTO player_conflicts (player_id, what, ours, theirs, source)
+        INSERT INTO player_conflicts (player_id, field, stored_value, source_value, source)
         SELECT a.player_id, 'name', concat_ws(' ', p.name_first, p.name_last), a.spelling, :source
         FROM staged_aliases AS a JOIN players AS p USING (player_id) WHERE a.{MIXED_UP}
         ON CONFLICT DO NOTHING

@@ -27,9 +27,9 @@ class RegisterConflict:
     """Something that a source says otherwise than is known here; what is known here has stayed."""
 
     player_id: int
-    what: str
-    ours: str
-    theirs: str
+    field: str
+    stored_value: str
+    source_value: str
     source: str
     seen_at: datetime
 

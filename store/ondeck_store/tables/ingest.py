@@ -1,4 +1,4 @@
-"""The tables of the ingest worker: what was taken from where, whether sources answer, what was set aside."""
+"""Tables of the ingest worker: ledger, circuit breakers, quarantine, correction rules, unknown columns."""
 
 from sqlalchemy import (
     BigInteger,
@@ -36,19 +36,19 @@ ingest_ledger = Table(
     Column("attempts", SmallInteger, nullable=False, server_default=text("1")),
     Column("last_error", Text),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("wanted_at", DateTime(timezone=True), comment="when the day was last put into the queue"),
-    Column("fetched_at", DateTime(timezone=True), comment="when the bytes came"),
+    Column("requested_at", DateTime(timezone=True), comment="when the day was last queued"),
+    Column("fetched_at", DateTime(timezone=True), comment="when the response came"),
     Column(
         "revisions",
         Integer,
         nullable=False,
         server_default=text("0"),
-        comment="how often it came again with other rows",
+        comment="how often a later response had other rows",
     ),
-    Column("odd_games", Text, comment="what is suspicious about its games"),
-    Column("odd_rows", Text, comment="what is suspicious about the number of its rows"),
+    Column("game_warning", Text, comment="warning about its games"),
+    Column("row_count_warning", Text, comment="warning about its number of rows"),
     simulated_label(),
-    CheckConstraint("state IN ('wanted', 'done', 'empty', 'failed')", name="known_state"),
+    CheckConstraint("state IN ('requested', 'done', 'empty', 'failed')", name="known_state"),
     CheckConstraint("rows_in = stored + unchanged + quarantined", name="no_row_is_lost"),
     Index(None, "source", "day"),
 )
@@ -57,11 +57,11 @@ ingest_sources = Table(
     "ingest_sources",
     metadata,
     Column("source", Text, primary_key=True),
-    Column("state", Text, nullable=False, comment="answers, or rests: it failed too often and is left alone"),
-    Column("until", DateTime(timezone=True), comment="until when it is left alone"),
-    Column("reason", Text, comment="what it said last"),
+    Column("state", Text, nullable=False, comment="of the circuit breaker; open: no requests, after repeated failures"),
+    Column("until", DateTime(timezone=True), comment="until when the circuit is open"),
+    Column("reason", Text, comment="the last error"),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    CheckConstraint("state IN ('answers', 'rests')", name="known_state"),
+    CheckConstraint("state IN ('closed', 'open')", name="known_state"),
 )
 
 quarantine = Table(
@@ -74,10 +74,12 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("cells", JSONB, nullable=False, comment="the row as it came, text by column name"),
     Column("cells_sha256", Text, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("closed_at", DateTime(timezone=True), comment="when the row stopped being set aside; NULL: it still is"),
-    Column("outcome", Text, comment="stored: it fits after all; superseded: its day came again without it"),
-    Column("rule", BigInteger, comment="the number of the rule that made it fit; NULL: it fits as it is"),
+    Column("quarantined_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "closed_at", DateTime(timezone=True), comment="when the row was stored or superseded; NULL: still quarantined"
+    ),
+    Column("outcome", Text, comment="stored: valid on a retry; superseded: missing when its unit came again"),
+    Column("rule", BigInteger, comment="number of the correction rule that made it valid; NULL: valid without one"),
     UniqueConstraint("source", "unit", "cells_sha256"),
     CheckConstraint("outcome IN ('stored', 'superseded')", name="known_outcome"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", name="closed_with_an_outcome"),
@@ -87,19 +89,19 @@ quarantine_rules = Table(
     "quarantine_rules",
     metadata,
     Column("number", BigInteger, Identity(), primary_key=True),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("who", Text, nullable=False),
-    Column("why", Text, nullable=False),
-    Column("cells", JSONB, nullable=False, comment="what a row that was set aside must say, text by column name"),
-    Column("instead", JSONB, nullable=False, comment="what it is to say, text by column name"),
-    Column("taken_back_at", DateTime(timezone=True), comment="NULL: the rule holds"),
-    comment="decided by hand; never changed, but may be taken back",
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("cells", JSONB, nullable=False, comment="texts that a quarantined row must have, by column name"),
+    Column("replacement", JSONB, nullable=False, comment="texts that replace them, by column name"),
+    Column("revoked_at", DateTime(timezone=True), comment="NULL: the rule is active"),
+    comment="correction rules; never changed, but may be revoked",
 )
 
 ingest_columns = Table(
     "ingest_columns",
     metadata,
-    Column("name", Text, primary_key=True, comment="a column that no export has had before"),
+    Column("name", Text, primary_key=True, comment="a column that is not in the schema"),
     Column("source", Text, nullable=False),
     Column("unit", Text, nullable=False),
     Column("first_seen", DateTime(timezone=True), nullable=False, server_default=func.now()),

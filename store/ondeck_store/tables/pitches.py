@@ -1,4 +1,4 @@
-"""The tables. Migrations make them; a test shows that both agree."""
+"""Tables of players, games and pitches. Migrations create them; a test compares both."""
 
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ _TYPES: Final[dict[ColumnType, TypeEngine[Any]]] = {
 
 
 def simulated_label() -> Column[bool]:
-    """Make the column that tells made-up rows from real ones."""
+    """Make the column that marks simulated rows."""
     return Column("simulated", Boolean, nullable=False, server_default=text("false"))
 
 
@@ -64,9 +64,9 @@ players = Table(
         Text,
         nullable=False,
         server_default=text("'unresolved'"),
-        comment="known: a register describes him; unresolved: known by id alone",
+        comment="known: described by a register; unresolved: known by id alone",
     ),
-    Column("next_try", DateTime(timezone=True), comment="when a register is asked for him again"),
+    Column("next_try", DateTime(timezone=True), comment="when to look the player up in a register again"),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("state IN ('known', 'unresolved')", name="known_state"),
     CheckConstraint("simulated = (player_id < 0)", name="simulated_ids_are_negative"),
@@ -82,7 +82,7 @@ games = Table(
     Column("home_team", Text, nullable=False),
     Column("away_team", Text, nullable=False),
     simulated_label(),
-    Column("rows_sha256", Text, comment="of the rows that were last taken for the game, as they were"),
+    Column("rows_sha256", Text, comment="of the rows of the last load, as they came"),
     UniqueConstraint("game_pk", "season"),
     CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
 )
@@ -92,7 +92,7 @@ pitches = Table(
     metadata,
     *(Column(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS),
     simulated_label(),
-    Column("extra", JSONB, comment="columns that no export has had before"),
+    Column("extra", JSONB, comment="values of columns that are not in the schema"),
     Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("game_pk", "at_bat_number", "pitch_number", "game_year"),
     ForeignKeyConstraint(["game_pk", "game_year"], ["games.game_pk", "games.season"]),
@@ -112,5 +112,5 @@ pitch_revisions = Table(
     Column("at_bat_number", Integer, primary_key=True),
     Column("pitch_number", Integer, primary_key=True),
     Column("changed_at", DateTime(timezone=True), primary_key=True, server_default=func.now()),
-    Column("former", JSONB, nullable=False, comment="the values that were changed, as they were before"),
+    Column("former", JSONB, nullable=False, comment="the changed values as they were before"),
 )

@@ -1,4 +1,4 @@
-"""The tables around players: ids in other systems, spellings, disagreements, and what was decided by hand."""
+"""Tables around players: ids in other systems, aliases, conflicts between sources, manual overrides."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ from ondeck_store.tables.pitches import metadata
 NAME: Final = "name"
 
 
-def _of_a_player() -> Column[int]:
+def _player_id() -> Column[int]:
     return Column("player_id", Integer, ForeignKey("players.player_id"), nullable=False)
 
 
@@ -31,7 +31,7 @@ player_ids = Table(
     metadata,
     Column("system", Text, primary_key=True),
     Column("id", Text, primary_key=True),
-    _of_a_player(),
+    _player_id(),
     Column("source", Text, nullable=False),
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index(None, "player_id"),
@@ -51,9 +51,9 @@ player_conflicts = Table(
     "player_conflicts",
     metadata,
     Column("player_id", Integer, primary_key=True),
-    Column("what", Text, primary_key=True, comment="the system of an id, or the field, on which sources disagree"),
-    Column("ours", Text, nullable=False),
-    Column("theirs", Text, primary_key=True),
+    Column("field", Text, primary_key=True, comment="the system of an id, or the field, on which sources disagree"),
+    Column("stored_value", Text, nullable=False),
+    Column("source_value", Text, primary_key=True),
     Column("source", Text, primary_key=True),
     Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
@@ -62,18 +62,18 @@ player_overrides = Table(
     "player_overrides",
     metadata,
     Column("number", BigInteger, Identity(), primary_key=True),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("who", Text, nullable=False),
-    Column("why", Text, nullable=False),
-    _of_a_player(),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _player_id(),
     Column("system", Text, nullable=False, comment="name, or the system of an id"),
     Column("value", Text, nullable=False),
     Column(
-        "holds",
+        "is_active",
         Boolean,
         nullable=False,
         server_default=text("true"),
-        comment="false: takes an earlier decision back",
+        comment="false: revokes an earlier override",
     ),
-    comment="decided by hand, never changed: the newest row of a system and value holds",
+    comment="append-only: the newest row of a system and value applies",
 )

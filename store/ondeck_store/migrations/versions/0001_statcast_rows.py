@@ -1,4 +1,4 @@
-"""Tables for players, games, pitches (a partition a season), the ingest ledger and the quarantine."""
+"""Tables for players, games, pitches (one partition per season), the ingest ledger and the quarantine."""
 
 from alembic import op
 
@@ -224,7 +224,7 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     for statement in STATEMENTS:
         op.execute(statement)
     for season in range(FIRST_SEASON, LAST_SEASON + 1):

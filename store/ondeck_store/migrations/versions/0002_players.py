@@ -1,4 +1,4 @@
-"""Players become people: names, ids in other systems, spellings, disagreements, and what was decided by hand."""
+"""Add names, ids in other systems, aliases, conflicts and overrides of players."""
 
 from alembic import op
 
@@ -100,6 +100,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
-    """Widen players and make the tables around it."""
+    """Add the columns and tables."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""Changed pitches keep what they were, unknown columns are kept, and a game knows what was last taken for it."""
+"""Add former values of changed pitches, unknown columns, and the digest of the last rows of a game."""
 
 from alembic import op
 

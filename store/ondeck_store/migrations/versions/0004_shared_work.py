@@ -1,4 +1,4 @@
-"""Days become jobs that workers share, and the ledger tells what was wanted and what is odd.
+"""Add the job queue that workers share, and the requests and warnings of the ledger.
 
 The tables of the queue are those of pgqueuer 1.6 with the prefix `ingest_`, as `pgqueuer sql install` prints them.
 """
@@ -232,6 +232,6 @@ STATEMENTS = (*LEDGER, *QUEUE)
 
 
 def upgrade() -> None:
-    """Widen the ledger and make the queue."""
+    """Add the columns and the queue."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""Rows set aside may fit after all, by a rule or without; a column that nobody has seen before is told once."""
+"""Add the outcome of quarantined rows, correction rules, and the unknown columns."""
 
 from alembic import op
 
