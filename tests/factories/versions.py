@@ -13,7 +13,7 @@ FILES: Final = {MODEL_FILE: b"graph", CARD_FILE: b"card"}
 DAYS: Final = Window(first_day=date(2022, 6, 1), last_day=date(2022, 6, 30))
 
 
-def signed(version: int) -> Callable[[Mapping[str, str]], Manifest]:
+def sign_manifest(version: int) -> Callable[[Mapping[str, str]], Manifest]:
     def sign(digests: Mapping[str, str]) -> Manifest:
         return Manifest(
             model=MODEL,
@@ -45,4 +45,4 @@ def signed(version: int) -> Callable[[Mapping[str, str]], Manifest]:
 
 def publish_stub_versions(models: Path, *numbers: int) -> None:
     for number in numbers:
-        publish(models, FILES, signed(number))
+        publish(models, FILES, sign_manifest(number))

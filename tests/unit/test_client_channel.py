@@ -1,4 +1,4 @@
-"""What the client tells gRPC of itself, before any call."""
+"""Channel options and service config of the client."""
 
 import json
 from itertools import chain
@@ -15,17 +15,17 @@ SERVICES = {
     for file in (prediction_service_pb2, model_service_pb2, player_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 }
-NOT_REPEATED = {"StreamPredict", "MoveAlias", "RollbackModel"}  # resumes by itself; change something
-GRPC_SERVERS_PERMIT_MS = 300_000  # a ping each; one that comes sooner, twice, ends the connection
+NOT_RETRYABLE = {"StreamPredict", "MoveAlias", "RollbackModel"}  # resumes by itself; not idempotent
+MIN_PING_INTERVAL_MS = 300_000  # default of gRPC servers; more frequent pings end the connection
 
 
 def test_each_rpc_is_listed_as_retryable_or_not() -> None:
     for name, service in SERVICES.items():
         methods = {method.name for method in service.methods}
-        repeated = set(RETRYABLE[name])
-        assert repeated <= methods
-        assert methods - repeated <= NOT_REPEATED
-        assert not repeated & NOT_REPEATED
+        retryable = set(RETRYABLE[name])
+        assert retryable <= methods
+        assert methods - retryable <= NOT_RETRYABLE
+        assert not retryable & NOT_RETRYABLE
 
 
 def test_no_service_is_retryable_as_a_whole() -> None:
@@ -44,7 +44,7 @@ def test_health_is_checked_under_the_chosen_name(health: str | None, expected: o
 
 def test_the_client_pings_no_more_often_than_a_server_permits() -> None:
     options = dict(channel_options(1 << 20, "", ()))
-    assert options["grpc.keepalive_time_ms"] >= GRPC_SERVERS_PERMIT_MS
+    assert options["grpc.keepalive_time_ms"] >= MIN_PING_INTERVAL_MS
     assert options["grpc.keepalive_timeout_ms"] < options["grpc.keepalive_time_ms"]
 
 
@@ -55,5 +55,5 @@ def test_options_of_the_caller_take_precedence() -> None:
 
 def test_the_documented_service_config_is_that_of_the_client() -> None:
     page = (ROOT / "docs" / "how-to" / "add-a-replica.md").read_text()
-    pasted = [token.content for token in MarkdownIt().parse(page) if token.type == "fence" and token.info == "json"]
-    assert [json.loads(each) for each in pasted] == [json.loads(service_config("models/batted_ball"))]
+    documented = [token.content for token in MarkdownIt().parse(page) if token.type == "fence" and token.info == "json"]
+    assert [json.loads(each) for each in documented] == [json.loads(service_config("models/batted_ball"))]

@@ -1,4 +1,4 @@
-"""What a stream of the client asks again, and when it gives up: decided without a clock or a server."""
+"""Stream retries of the client: which requests are sent again, and when it stops; without clock or server."""
 
 import math
 
@@ -19,7 +19,7 @@ from ondeck_client.stream_retry import (
     retry_pause,
 )
 
-PATIENT = StreamRetryPolicy(seconds=60, breaks=50, unanswered=8)
+POLICY = StreamRetryPolicy(seconds=60, breaks=50, unanswered=8)
 
 
 def request(number: int) -> StreamPredictRequest:
@@ -36,12 +36,12 @@ STEPS = st.lists(st.sampled_from(["ask", "send", "answer", "break"]) | st.intege
 @given(steps=STEPS, count=st.integers(0, 40), most=st.integers(1, 10))
 def test_each_instance_is_answered_once_in_order_for_any_breaks(steps: list[str | int], count: int, most: int) -> None:
     pending = PendingRequests(max_size=most)
-    asked = answered = 0
+    requested = answered = 0
     at_server: list[str] = []
     for step in [*steps, "break", *["ask", "send", "answer"] * (2 * count)]:
-        if step == "ask" and pending.has_room and asked < count:
-            pending.append(request(asked))
-            asked += 1
+        if step == "ask" and pending.has_room and requested < count:
+            pending.append(request(requested))
+            requested += 1
         elif step == "send" and pending.has_unsent:
             at_server.append(pending.next_unsent().id)
         elif step == "break":
@@ -53,8 +53,8 @@ def test_each_instance_is_answered_once_in_order_for_any_breaks(steps: list[str 
             assert several == [str(number) for number in range(answered, answered + len(several))]
             answered += len(several)
             del at_server[: len(several)]
-        assert len(pending) == asked - answered <= most
-    assert answered == asked == count
+        assert len(pending) == requested - answered <= most
+    assert answered == requested == count
 
 
 def test_unanswered_requests_are_sent_again_in_order() -> None:
@@ -68,7 +68,7 @@ def test_unanswered_requests_are_sent_again_in_order() -> None:
     assert not pending.has_unsent
 
 
-@pytest.mark.parametrize("wrong", ["1", "2", "nobody's", ""])
+@pytest.mark.parametrize("wrong", ["1", "2", "unknown", ""])
 def test_an_answer_out_of_order_is_an_error(wrong: str) -> None:
     pending = PendingRequests(max_size=10)
     for number in range(3):
@@ -99,12 +99,12 @@ def test_no_more_requests_are_sent_than_may_be_unanswered() -> None:
 
 
 def pauses(failures: Failures, *, spread: float, every: float = 0) -> list[float]:
-    """Break until it is given up, each time `every` seconds after the pause."""
+    """Return the pauses until the retries stop; each break comes `every` seconds after a pause."""
     found: list[float] = []
     now = 100.0
     while True:
         failures = add_failure(failures, now)
-        waits = retry_pause(failures, PATIENT, now, None, spread)
+        waits = retry_pause(failures, POLICY, now, None, spread)
         if waits is None:
             return found
         found.append(waits)
@@ -123,29 +123,31 @@ def test_many_streams_resume_at_different_times() -> None:
 
 def test_slow_breaks_are_limited_by_time_and_fast_ones_by_count() -> None:
     assert len(pauses(NO_FAILURES, spread=1, every=25)) == 3
-    assert len(pauses(NO_FAILURES, spread=0)) == PATIENT.breaks
+    assert len(pauses(NO_FAILURES, spread=0)) == POLICY.breaks
 
 
 def test_a_stream_without_any_answer_is_attempted_four_times() -> None:
     assert len(pauses(Failures(), spread=1)) == 3
 
 
-@pytest.mark.parametrize(("told", "expected"), [(0.0, 0.0), (7.5, 7.5), (60.0, 60.0), (60.1, None), (math.inf, None)])
-def test_a_pushback_is_followed_unless_it_exceeds_the_time_limit(told: float, expected: float | None) -> None:
-    assert retry_pause(add_failure(NO_FAILURES, 5), PATIENT, 5, told, 0.5) == expected
+@pytest.mark.parametrize(
+    ("pushback", "expected"), [(0.0, 0.0), (7.5, 7.5), (60.0, 60.0), (60.1, None), (math.inf, None)]
+)
+def test_a_pushback_is_followed_unless_it_exceeds_the_time_limit(pushback: float, expected: float | None) -> None:
+    assert retry_pause(add_failure(NO_FAILURES, 5), POLICY, 5, pushback, 0.5) == expected
 
 
 @given(
     breaks=st.integers(1, 10_000),
     seconds=st.floats(0, 1e6),
-    told=st.none() | st.floats(0, 1e6),
+    pushback=st.none() | st.floats(0, 1e6),
     spread=st.floats(0, 1),
 )
 def test_a_pause_never_ends_after_the_time_limit(
-    breaks: int, seconds: float, told: float | None, spread: float
+    breaks: int, seconds: float, pushback: float | None, spread: float
 ) -> None:
-    waits = retry_pause(Failures(answered=True, count=breaks), PATIENT, seconds, told, spread)
-    assert waits is None or (waits >= 0 and seconds + waits <= PATIENT.seconds and breaks <= PATIENT.breaks)
+    waits = retry_pause(Failures(answered=True, count=breaks), POLICY, seconds, pushback, spread)
+    assert waits is None or (waits >= 0 and seconds + waits <= POLICY.seconds and breaks <= POLICY.breaks)
 
 
 def test_a_zero_time_limit_prevents_resuming() -> None:
@@ -154,7 +156,7 @@ def test_a_zero_time_limit_prevents_resuming() -> None:
 
 
 def test_an_error_that_is_no_call_has_no_code_and_is_not_resumed() -> None:
-    error = grpc.RpcError("odd")
-    session = StreamSession(policy=PATIENT, pending=PendingRequests(max_size=1))
-    with pytest.raises(grpc.RpcError, match="odd"):
+    error = grpc.RpcError("no call")
+    session = StreamSession(policy=POLICY, pending=PendingRequests(max_size=1))
+    with pytest.raises(grpc.RpcError, match="no call"):
         session.on_failure(error, 0, 0)

@@ -28,7 +28,7 @@ def test_a_rule_corrects_matching_rows_and_reports_the_original() -> None:
         CorrectionRule(number=1, cells={"balls": "4"}, instead={"no such column": "3"}),
         CorrectionRule(number=1, cells={"balls": "4"}, instead={"balls": "-1"}),
     ],
-    ids=["another text", "another row", "unknown column asked", "unknown column set", "no better"],
+    ids=["another text", "another row", "unknown column matched", "unknown column set", "still invalid"],
 )
 def test_a_rule_that_does_not_match_or_help_leaves_a_row_unchanged(rule: CorrectionRule) -> None:
     reading = read_cells(cells(FOUR_BALLS), [rule])
@@ -43,9 +43,9 @@ def test_a_rule_never_changes_a_valid_row() -> None:
 
 
 def test_a_corrected_row_never_replaces_a_valid_one() -> None:
-    reading = read_cells(cells({**FOUR_BALLS, "type": "mended"}, {"type": "fits"}), [THREE])
-    assert reading.rows["type"].to_list() == ["fits"]
-    assert reading.misfits.select("type", "balls", CODE).rows() == [("mended", "4", REPEATED_KEY)]
+    reading = read_cells(cells({**FOUR_BALLS, "type": "corrected"}, {"type": "valid"}), [THREE])
+    assert reading.rows["type"].to_list() == ["valid"]
+    assert reading.misfits.select("type", "balls", CODE).rows() == [("corrected", "4", REPEATED_KEY)]
     assert (reading.misfits_at.to_list(), reading.mended.height) == ([0], 0)
 
 
@@ -70,6 +70,6 @@ def test_later_rules_see_the_result_of_earlier_ones() -> None:
 
 
 def test_a_column_with_an_internal_name_is_kept() -> None:
-    odd = cells(FOUR_BALLS).with_columns(rule=pl.lit("x"), code=pl.lit("y"))
-    mended = read_cells(odd, [THREE]).mended
+    conflicting = cells(FOUR_BALLS).with_columns(rule=pl.lit("x"), code=pl.lit("y"))
+    mended = read_cells(conflicting, [THREE]).mended
     assert mended.select("rule (as it came)", "code (as it came)", RULE).rows() == [("x", "y", 7)]

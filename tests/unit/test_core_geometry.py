@@ -25,9 +25,9 @@ def test_spray_angle_is_zero_to_center_and_negative_to_left(hc_x: float, hc_y: f
 
 @given(angle=st.floats(-60, 60), near=st.floats(5, 200), far=st.floats(5, 200))
 def test_spray_angle_does_not_depend_on_how_far_the_ball_was_fielded(angle: float, near: float, far: float) -> None:
-    turn = np.radians(angle)
-    places = [(125.42 + r * np.sin(turn), 198.27 - r * np.cos(turn)) for r in (near, far)]
-    first, second = (spray_angle(column(x), column(y))[0] for x, y in places)
+    radians = np.radians(angle)
+    points = [(125.42 + r * np.sin(radians), 198.27 - r * np.cos(radians)) for r in (near, far)]
+    first, second = (spray_angle(column(x), column(y))[0] for x, y in points)
     assert first == pytest.approx(second, abs=1e-9)
 
 

@@ -20,7 +20,7 @@ def row(instance: InstanceType, **values: float) -> np.ndarray:
     [
         (PITCH, STRIKE),
         (PITCH, STRIKE | {"balls": 3, "strikes": 2, "sz_top": 3.4, "sz_bot": 1.6}),
-        (PITCH, STRIKE | {"pitch_type": 99}),  # a kind of a later day counts as not known
+        (PITCH, STRIKE | {"pitch_type": 99}),  # an unknown pitch type counts as absent
         (PITCH, {"plate_x": -5.38, "plate_z": -7.65}),
         (BATTED_BALL, HOMER),
         (BATTED_BALL, HOMER | {"hc_x": 125.0, "hc_y": 50.0}),
@@ -34,7 +34,7 @@ def test_a_valid_instance_is_accepted(instance: InstanceType, values: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("instance", "values", "complaints"),
+    ("instance", "values", "expected"),
     [
         (PITCH, {"plate_x": 0.0}, {"pitch.plate_z": "is required: a number from -20 to 20 (ft)"}),
         (PITCH, STRIKE | {"plate_x": 21.0}, {"pitch.plate_x": "must be a number from -20 to 20 (ft), got 21"}),
@@ -59,12 +59,12 @@ def test_a_valid_instance_is_accepted(instance: InstanceType, values: dict[str, 
     ],
 )
 def test_a_refusal_names_each_field_and_its_valid_range(
-    instance: InstanceType, values: dict[str, float], complaints: dict[str, str]
+    instance: InstanceType, values: dict[str, float], expected: dict[str, str]
 ) -> None:
     matrix = row(instance, **values)
     with pytest.raises(InvalidInstanceError) as refused:
         validate(instance, matrix, path=instance.path, rows_named=False)
-    assert {violation.field: violation.description for violation in refused.value.violations} == complaints
+    assert {violation.field: violation.description for violation in refused.value.violations} == expected
     assert valid_mask(instance, matrix).tolist() == [False]
 
 

@@ -85,43 +85,45 @@ def test_any_text_can_be_normalized(text: str) -> None:
     assert all(word.isascii() and word.isalnum() and word == word.lower() for word in normalize(text).words)
 
 
-def man(number: int, first: str, last: str, years: tuple[int, int] | None = (2015, 2024), **more: object) -> Player:
-    return Player(player_id=number, first=first, last=last, professional=years, **more)  # type: ignore[arg-type]  # as each case needs
+def make_player(
+    number: int, first: str, last: str, years: tuple[int, int] | None = (2015, 2024), **more: object
+) -> Player:
+    return Player(player_id=number, first=first, last=last, professional=years, **more)  # type: ignore[arg-type]  # fields vary by case
 
 
 PEOPLE = [
-    man(1, "José", "Ramírez", major_league=(2013, 2024), given="José Enrique"),
-    man(2, "Will", "Smith", given="William Michael", major_league=(2012, 2024), born=(1989, 7, 10)),
-    man(3, "Will", "Smith", given="William Dills", major_league=(2019, 2024), born=(1995, 3, 28)),
-    man(4, "Matt", "Boyd", given="Matthew Robert"),
-    man(5, "J. C.", "Flowers", given="John Carson"),
-    man(6, "Luis", "Ortiz", given="Luis Leandro"),
-    man(7, "Luis", "Ortiz", given="Luis Francisco"),
-    man(8, "Ken", "Griffey", years=(1969, 1991), major_league=(1973, 1991), suffix="Sr."),
-    man(9, "Ken", "Griffey", years=(1987, 2010), major_league=(1989, 2010), suffix="Jr."),
-    man(10, "Babe", "Ruth", years=(1914, 1935), major_league=(1914, 1935)),
-    man(11, "Aaron", "Hill", years=(2003, 2017), major_league=(2005, 2017)),
-    man(12, "Aaron", "Hill", years=(2018, 2024)),
-    man(13, "Tom", "Old", years=(1950, 1955), major_league=(1952, 1954)),
-    man(14, "Tom", "Old", years=(2020, 2024)),
-    man(15, "Mike", "Never", years=None),
-    man(16, "Michael", "Nowhere", years=None),
-    man(17, "Mike", "Nowhere"),
-    man(18, "Jo", "Blanco", spellings=("Joey White",)),
-    man(19, "Bobby", "Crest", years=(1985, 1999), major_league=(1990, 1999), suffix="Sr."),
-    man(20, "Bobby", "Crest", suffix="Jr.", major_league=(2022, 2024)),
-    man(21, "Zach", "Stone", years=(2022, 2024)),
-    man(22, "Zack", "Stone", major_league=(2021, 2024)),
-    man(23, "Alex", "Rivers", years=(2010, 2023), major_league=(2014, 2021)),
-    man(24, "Alex", "Rivers", years=(2022, 2024)),
-    man(25, "Gus", "Field", born=(2000, 1, 2), also_born=((1999, 12, 30),)),
-    man(26, "Carl", "Lake", major_league=(2020, 2024)),
-    man(27, "Carl", "Lake", major_league=(2021, 2024)),
-    man(28, "Joshua", "Moss"),
-    man(29, "José", "Moss"),
-    man(30, "Gia", "Rallen"),
-    man(31, "Hugo", "Peña", major_league=(2019, 2024)),
-    man(32, "Hugo", "Peña", years=(2019, 2024)),
+    make_player(1, "José", "Ramírez", major_league=(2013, 2024), given="José Enrique"),
+    make_player(2, "Will", "Smith", given="William Michael", major_league=(2012, 2024), born=(1989, 7, 10)),
+    make_player(3, "Will", "Smith", given="William Dills", major_league=(2019, 2024), born=(1995, 3, 28)),
+    make_player(4, "Matt", "Boyd", given="Matthew Robert"),
+    make_player(5, "J. C.", "Flowers", given="John Carson"),
+    make_player(6, "Luis", "Ortiz", given="Luis Leandro"),
+    make_player(7, "Luis", "Ortiz", given="Luis Francisco"),
+    make_player(8, "Ken", "Griffey", years=(1969, 1991), major_league=(1973, 1991), suffix="Sr."),
+    make_player(9, "Ken", "Griffey", years=(1987, 2010), major_league=(1989, 2010), suffix="Jr."),
+    make_player(10, "Babe", "Ruth", years=(1914, 1935), major_league=(1914, 1935)),
+    make_player(11, "Aaron", "Hill", years=(2003, 2017), major_league=(2005, 2017)),
+    make_player(12, "Aaron", "Hill", years=(2018, 2024)),
+    make_player(13, "Tom", "Old", years=(1950, 1955), major_league=(1952, 1954)),
+    make_player(14, "Tom", "Old", years=(2020, 2024)),
+    make_player(15, "Mike", "Never", years=None),
+    make_player(16, "Michael", "Nowhere", years=None),
+    make_player(17, "Mike", "Nowhere"),
+    make_player(18, "Jo", "Blanco", spellings=("Joey White",)),
+    make_player(19, "Bobby", "Crest", years=(1985, 1999), major_league=(1990, 1999), suffix="Sr."),
+    make_player(20, "Bobby", "Crest", suffix="Jr.", major_league=(2022, 2024)),
+    make_player(21, "Zach", "Stone", years=(2022, 2024)),
+    make_player(22, "Zack", "Stone", major_league=(2021, 2024)),
+    make_player(23, "Alex", "Rivers", years=(2010, 2023), major_league=(2014, 2021)),
+    make_player(24, "Alex", "Rivers", years=(2022, 2024)),
+    make_player(25, "Gus", "Field", born=(2000, 1, 2), also_born=((1999, 12, 30),)),
+    make_player(26, "Carl", "Lake", major_league=(2020, 2024)),
+    make_player(27, "Carl", "Lake", major_league=(2021, 2024)),
+    make_player(28, "Joshua", "Moss"),
+    make_player(29, "José", "Moss"),
+    make_player(30, "Gia", "Rallen"),
+    make_player(31, "Hugo", "Peña", major_league=(2019, 2024)),
+    make_player(32, "Hugo", "Peña", years=(2019, 2024)),
 ]
 PLAYED = {
     2: (TeamSeason(season=2024, team="KC", role=Role.PITCHER),),
@@ -131,12 +133,12 @@ PLAYED = {
 }
 
 
-def with_pitches(person: Player) -> Player:
+def add_seasons(person: Player) -> Player:
     return dataclasses.replace(person, played=PLAYED.get(person.player_id, ()))
 
 
 def resolver(*, pitches: bool = True, overrides: dict[str, int] | None = None) -> Resolver:
-    people = [with_pitches(each) if pitches else each for each in PEOPLE]
+    people = [add_seasons(each) if pitches else each for each in PEOPLE]
     index = PlayerIndex(people, {("bbref", "ramirjo01"): 1, ("retro", "gone"): 99}, overrides)
     return Resolver(index=index, today=date(2024, 7, 1), next_try=LATER)
 
@@ -152,7 +154,7 @@ def ids(answer: Resolution) -> int | set[int] | None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("query", "expected"),
     [
         (NameQuery(name="Jose Ramirez"), 1),
         (NameQuery(name="Ramírez, José"), 1),
@@ -211,13 +213,13 @@ def ids(answer: Resolution) -> int | set[int] | None:
         (NameQuery(name="12. Gia Rallen"), 30),
         (NameQuery(name="Ortiz, Luis P."), None),
         (NameQuery(name="Hugo Pena", season=2024, team="Athletics"), 31),
-        (NameQuery(name="Nobody Atall"), None),
+        (NameQuery(name="Unknown Player"), None),
         (NameQuery(name=""), None),
         (NameQuery(name="Smith"), None),
     ],
 )
-def test_a_query_resolves_to_the_intended_player_only(asked: NameQuery, expected: int | set[int] | None) -> None:
-    assert ids(resolver().by_name(asked)) == expected
+def test_a_query_resolves_to_the_intended_player_only(query: NameQuery, expected: int | set[int] | None) -> None:
+    assert ids(resolver().by_name(query)) == expected
 
 
 def test_unknown_teams_and_roles_exclude_no_player() -> None:
@@ -232,7 +234,7 @@ def test_an_override_takes_precedence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("query", "expected"),
     [
         (NameQuery(name="Ken Griffey"), 9),
         (NameQuery(name="Griffey, Ken"), 9),
@@ -241,8 +243,8 @@ def test_an_override_takes_precedence() -> None:
         (NameQuery(name="Ken Griffey", season=1995), 9),
     ],
 )
-def test_an_override_does_not_contradict_the_query(asked: NameQuery, expected: int) -> None:
-    assert ids(resolver(overrides={"Ken Griffey": 9}).by_name(asked)) == expected
+def test_an_override_does_not_contradict_the_query(query: NameQuery, expected: int) -> None:
+    assert ids(resolver(overrides={"Ken Griffey": 9}).by_name(query)) == expected
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,7 @@ def test_team_synonyms_are_the_same_team(names: tuple[str, ...], code: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("query", "expected"),
     [
         (IdQuery(system="mlbam", id="10"), 10),
         (IdQuery(system="bbref", id="ramirjo01"), 1),
@@ -278,8 +280,8 @@ def test_team_synonyms_are_the_same_team(names: tuple[str, ...], code: str) -> N
         (IdQuery(system="", id=""), None),
     ],
 )
-def test_an_id_finds_one_player_or_none(asked: IdQuery, expected: int | None) -> None:
-    assert ids(resolver().by_id(asked)) == expected
+def test_an_id_finds_one_player_or_none(query: IdQuery, expected: int | None) -> None:
+    assert ids(resolver().by_id(query)) == expected
 
 
 def test_the_resolution_names_its_rule() -> None:

@@ -4,7 +4,7 @@ from ondeck_core.evaluation import Evaluation, compare
 from tests.factories.evaluations import JULY, JUNE
 from tests.factories.evaluations import sample_evaluation as evaluation
 
-WHAT_TO_DO = "compare both on the same later days with: ondeck models compare"
+ADVICE = "compare both on the same later days with: ondeck models compare"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
 
 
 @pytest.mark.parametrize(
-    ("candidate", "serving", "told"),
+    ("candidate", "serving", "reason"),
     [
         (
             evaluation(0.29, 0.005),
@@ -48,16 +48,16 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
         (
             evaluation(0.29, evaluation_window=JULY),
             evaluation(0.30),
-            f"it was evaluated on {JULY}, what serves on {JUNE}, so their metrics cannot be compared; {WHAT_TO_DO}",
+            f"it was evaluated on {JULY}, what serves on {JUNE}, so their metrics cannot be compared; {ADVICE}",
         ),
         (
             evaluation(0.29, rows=1001),
             evaluation(0.30),
-            f"it was evaluated on 1,001 rows, what serves on 1,000, so their metrics cannot be compared; {WHAT_TO_DO}",
+            f"it was evaluated on 1,001 rows, what serves on 1,000, so their metrics cannot be compared; {ADVICE}",
         ),
         (evaluation(None), evaluation(0.30), "it has no log loss or no ECE on record"),
         (evaluation(0.29), evaluation(None), "what serves has no log loss or no ECE on record"),
     ],
 )
-def test_the_verdict_gives_its_reason_and_advice(candidate: Evaluation, serving: Evaluation, told: str) -> None:
-    assert compare(candidate, serving).reason == told
+def test_the_verdict_gives_its_reason_and_advice(candidate: Evaluation, serving: Evaluation, reason: str) -> None:
+    assert compare(candidate, serving).reason == reason

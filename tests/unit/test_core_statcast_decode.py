@@ -33,7 +33,7 @@ def test_an_export_is_read_in_any_container(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"", "it is empty"),
         (b" \n", "it is empty"),
@@ -52,10 +52,10 @@ def test_an_export_is_read_in_any_container(content: bytes) -> None:
         (parquet(pl.DataFrame({"a": ["\0"]})), "it has binary data, not text, in its column a"),
     ],
 )
-def test_an_incomplete_export_is_refused_with_its_defect(content: bytes, complaint: str) -> None:
+def test_an_incomplete_export_is_refused_with_its_defect(content: bytes, message: str) -> None:
     with pytest.raises(SourceRefusedError) as refused:
         cells_of(content)
-    assert str(refused.value).startswith(complaint)
+    assert str(refused.value).startswith(message)
     assert str(refused.value).endswith("expected a Statcast export as CSV, gzipped CSV or parquet")
 
 
@@ -91,11 +91,11 @@ def test_a_parquet_file_with_any_damage_is_read_or_refused_and_nothing_else() ->
     whole = parquet(pl.DataFrame({"a": range(2000), "b": [str(number) for number in range(2000)]}))
     refused = 0
     for seed in range(600):
-        dice, damaged = random.Random(seed), bytearray(whole)  # noqa: S311  dice, not secrets
-        for _ in range(dice.randrange(1, 6)):
-            damaged[dice.randrange(4, len(damaged))] = dice.randrange(256)
+        rng, damaged = random.Random(seed), bytearray(whole)  # noqa: S311  random damage, no secret
+        for _ in range(rng.randrange(1, 6)):
+            damaged[rng.randrange(4, len(damaged))] = rng.randrange(256)
         try:
-            cells_of(bytes(damaged[: dice.randrange(4, 2 * len(damaged))]))
+            cells_of(bytes(damaged[: rng.randrange(4, 2 * len(damaged))]))
         except SourceRefusedError:
             refused += 1
     assert refused > 200

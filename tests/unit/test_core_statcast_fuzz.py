@@ -1,4 +1,4 @@
-"""Whatever the cells and the headers are: every row is read or set aside, or the whole is refused, and nothing else."""
+"""Random cells and headers: each row is read or rejected, or the table is refused, with no other outcome."""
 
 import random
 from pathlib import Path
@@ -55,13 +55,13 @@ def test_no_row_is_lost_or_invented(cells: pl.DataFrame) -> None:
 @pytest.mark.realdata
 @pytest.mark.parametrize("seed", range(12))
 def test_a_real_file_with_any_damage_is_read_or_refused(real_data: Path, seed: int) -> None:
-    dice = random.Random(seed)  # noqa: S311  dice, not secrets
+    rng = random.Random(seed)  # noqa: S311  random damage, no secret
     files = sorted([*(real_data / "statcast_csv").glob("*.gz"), *(real_data / "schema_samples").glob("*.gz")])
-    damaged = bytearray(dice.choice(files).read_bytes())
-    for _ in range(dice.randrange(4)):
-        damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+    damaged = bytearray(rng.choice(files).read_bytes())
+    for _ in range(rng.randrange(4)):
+        damaged[rng.randrange(len(damaged))] = rng.randrange(256)
     try:
-        cells = cells_of(bytes(damaged[: dice.randrange(1, 2 * len(damaged))]))
+        cells = cells_of(bytes(damaged[: rng.randrange(1, 2 * len(damaged))]))
         reading = read_cells(cells)
     except SourceRefusedError:
         return

@@ -99,9 +99,9 @@ def test_a_valid_row_is_not_rejected_for_an_invalid_duplicate() -> None:
     assert reading.misfits["code"].to_list() == ["out_of_range"]
 
 
-@pytest.mark.parametrize("nobody", ["-1", "-1.0", "null"])
-def test_an_absent_player_is_null(nobody: str) -> None:
-    reading = read_cells(cells({}).with_columns(on_1b=pl.lit(nobody), fielder_9=pl.lit("660271.0")))
+@pytest.mark.parametrize("null", ["-1", "-1.0", "null"])
+def test_an_absent_player_is_null(null: str) -> None:
+    reading = read_cells(cells({}).with_columns(on_1b=pl.lit(null), fielder_9=pl.lit("660271.0")))
     assert reading.rows.select("on_1b", "fielder_9").rows() == [(None, 660271)]
 
 
@@ -111,8 +111,8 @@ def test_an_impossible_player_id_rejects_the_row(wrong: str) -> None:
 
 
 def test_columns_with_internal_names_are_kept() -> None:
-    theirs = {"code": "K", "reason": "looking", "extra": "1", "simulated": "no"}
-    table = cells({}, {"pitch_number": "2", "balls": "4"}).with_columns(pl.lit(v).alias(k) for k, v in theirs.items())
+    internal = {"code": "K", "reason": "looking", "extra": "1", "simulated": "no"}
+    table = cells({}, {"pitch_number": "2", "balls": "4"}).with_columns(pl.lit(v).alias(k) for k, v in internal.items())
     reading = read_cells(table)
     assert reading.rows[EXTRA].to_list() == ['{"code":"K","reason":"looking","extra":"1","simulated":"no"}']
     misfit = reading.misfits.row(0, named=True)

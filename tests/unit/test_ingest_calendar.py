@@ -41,7 +41,7 @@ def test_a_failed_day_backs_off_up_to_six_hours(failures: int, minutes: int) -> 
 
 NOW = datetime(2024, 6, 10, 20, tzinfo=UTC)
 TODAY, YESTERDAY = NOW - timedelta(hours=1), NOW - timedelta(days=1)
-BEFORE_NINE = datetime(2024, 6, 10, 12, 59, tzinfo=UTC)  # 08:59 in New York: the game day before is not over
+BEFORE_NINE = datetime(2024, 6, 10, 12, 59, tzinfo=UTC)  # 08:59 in New York: the previous game day is not over
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ BEFORE_NINE = datetime(2024, 6, 10, 12, 59, tzinfo=UTC)  # 08:59 in New York: th
         (1, None, True),
         (3, None, True),
         (4, None, False),  # outside the look-back
-        (1, DayStatus(is_ingested=False), True),  # wanted, never tried
-        (1, DayStatus(is_ingested=False, attempted_at=TODAY), True),  # failed; the queue knows when it is tried again
+        (1, DayStatus(is_ingested=False), True),  # requested, never attempted
+        (1, DayStatus(is_ingested=False, attempted_at=TODAY), True),  # failed; the queue schedules the retry
         (1, DayStatus(is_ingested=False, attempted_at=TODAY, is_dead=True), False),
         (1, DayStatus(is_ingested=False, attempted_at=YESTERDAY, is_dead=True), True),
         (1, DayStatus(is_ingested=True, attempted_at=TODAY), False),

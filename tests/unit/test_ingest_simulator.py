@@ -57,9 +57,9 @@ def test_a_plate_appearance_ends_by_the_count(game: pl.DataFrame) -> None:
 
 
 def test_no_runner_is_on_two_bases_or_bats(game: pl.DataFrame) -> None:
-    for men in game.select("batter", "on_1b", "on_2b", "on_3b").iter_rows():
-        there = [man for man in men if man is not None]
-        assert len(there) == len(set(there))
+    for players in game.select("batter", "on_1b", "on_2b", "on_3b").iter_rows():
+        present = [player for player in players if player is not None]
+        assert len(present) == len(set(present))
 
 
 def test_scores_never_decrease(game: pl.DataFrame) -> None:

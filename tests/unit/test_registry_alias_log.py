@@ -8,7 +8,7 @@ WHEN = datetime(2024, 7, 1, 12, tzinfo=UTC)
 LINE = b'{"to":2}\n'
 
 
-def move(
+def change(
     from_version: int | None, to_version: int, *, rollback: bool = False, alias: str = "production"
 ) -> AliasChange:
     return AliasChange(
@@ -24,7 +24,7 @@ def move(
 
 
 def test_a_log_line_has_time_actor_change_and_reason() -> None:
-    written = AliasChange.model_validate_json(encode_line(move(1, 2))).model_dump(mode="json", exclude={"id"})
+    written = AliasChange.model_validate_json(encode_line(change(1, 2))).model_dump(mode="json", exclude={"id"})
     assert written == {
         "format": 2,
         "moved_at": "2024-07-01T12:00:00Z",
@@ -40,7 +40,7 @@ def test_a_log_line_has_time_actor_change_and_reason() -> None:
 
 
 def test_two_equal_changes_are_two_lines() -> None:
-    assert encode_line(move(1, 2)) != encode_line(move(1, 2))
+    assert encode_line(change(1, 2)) != encode_line(change(1, 2))
 
 
 @pytest.mark.parametrize(
@@ -52,42 +52,42 @@ def test_two_equal_changes_are_two_lines() -> None:
         (b'{"to":1}\n' + LINE[:-1], b"\n"),
         (b'{"to":1}\n' + LINE, b""),
         (LINE + b'{"to":3}\n', b""),
-        (b'{"to":1} by hand', b"\n" + LINE),
+        (b'{"to":1} edited', b"\n" + LINE),
     ],
-    ids=["first", "next", "half there", "but for its end", "there", "there earlier", "after what others left"],
+    ids=["first", "next", "partly written", "without newline", "written", "written earlier", "after foreign text"],
 )
 def test_a_line_is_appended_once_and_complete(recorded: bytes, appended: bytes) -> None:
     assert missing_bytes(recorded, LINE) == appended
 
 
 @pytest.mark.parametrize(
-    ("moves", "current", "found"),
+    ("changes", "current", "found"),
     [
         ([], 1, [1]),
-        ([move(None, 1)], 1, [1]),
-        ([move(None, 1), move(1, 2), move(2, 3)], 3, [1, 2, 3]),
-        ([move(None, 1), move(1, 2), move(2, 1)], 1, [1, 2, 1]),
-        ([move(None, 1), move(1, 2), move(2, 3), move(3, 2, rollback=True)], 2, [1, 2]),
-        ([move(1, 2), move(2, 3), move(3, 2, rollback=True), move(2, 1, rollback=True)], 1, [1]),
-        ([move(1, 2), move(2, 1, rollback=True), move(1, 4)], 4, [1, 4]),
-        ([move(1, 2), move(5, 6)], 6, [1, 2, 5, 6]),
-        ([move(1, 2)], 7, [1, 2, 7]),
-        ([move(1, 2), move(None, 9, alias="candidate")], 2, [1, 2]),
-        ([move(None, 1, rollback=True)], 1, [1]),
+        ([change(None, 1)], 1, [1]),
+        ([change(None, 1), change(1, 2), change(2, 3)], 3, [1, 2, 3]),
+        ([change(None, 1), change(1, 2), change(2, 1)], 1, [1, 2, 1]),
+        ([change(None, 1), change(1, 2), change(2, 3), change(3, 2, rollback=True)], 2, [1, 2]),
+        ([change(1, 2), change(2, 3), change(3, 2, rollback=True), change(2, 1, rollback=True)], 1, [1]),
+        ([change(1, 2), change(2, 1, rollback=True), change(1, 4)], 4, [1, 4]),
+        ([change(1, 2), change(5, 6)], 6, [1, 2, 5, 6]),
+        ([change(1, 2)], 7, [1, 2, 7]),
+        ([change(1, 2), change(None, 9, alias="candidate")], 2, [1, 2]),
+        ([change(None, 1, rollback=True)], 1, [1]),
     ],
     ids=[
-        "nothing on record",
+        "empty log",
         "the first",
         "forward",
         "forward to an earlier one",
         "back",
         "back and further back",
         "back and forward again",
-        "by hand between moves",
-        "by hand after the last",
+        "manual edit between changes",
+        "manual edit after the last change",
         "another alias",
-        "a record that makes no sense",
+        "an inconsistent log",
     ],
 )
-def test_a_rollback_finds_the_previous_target(moves: list[AliasChange], current: int, found: list[int]) -> None:
-    assert rollback_stack(moves, "production", current) == found
+def test_a_rollback_finds_the_previous_target(changes: list[AliasChange], current: int, found: list[int]) -> None:
+    assert rollback_stack(changes, "production", current) == found

@@ -9,36 +9,36 @@ from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE, MODEL_FILE, Manife
 from ondeck_registry import repository
 from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.publication import next_version, publish
-from tests.factories.versions import FILES, MODEL, publish_stub_versions, signed
+from tests.factories.versions import FILES, MODEL, publish_stub_versions, sign_manifest
 
 
-def unfinished(models: Path) -> list[str]:
+def temporary_folders(models: Path) -> list[str]:
     return [path.name for path in (models / MODEL).glob(".publishing-*")]
 
 
 def test_a_version_appears_atomically_with_a_manifest_of_its_files(tmp_path: Path) -> None:
-    folder, manifest = publish(tmp_path, FILES, signed(1))
+    folder, manifest = publish(tmp_path, FILES, sign_manifest(1))
     assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST_FILE}
     assert Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes()) == manifest
     assert set(manifest.files) == set(FILES)
-    assert unfinished(tmp_path) == []
+    assert temporary_folders(tmp_path) == []
 
 
 def test_a_published_version_is_never_written_again(tmp_path: Path) -> None:
-    folder, _ = publish(tmp_path, FILES, signed(1))
+    folder, _ = publish(tmp_path, FILES, sign_manifest(1))
     with pytest.raises(OSError, match="not empty"):
-        publish(tmp_path, {MODEL_FILE: b"other", "card.md": b"other"}, signed(1))
+        publish(tmp_path, {MODEL_FILE: b"other", "card.md": b"other"}, sign_manifest(1))
     assert (folder / MODEL_FILE).read_bytes() == b"graph"
-    assert unfinished(tmp_path) == []
+    assert temporary_folders(tmp_path) == []
 
 
 def test_a_failed_publication_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        publish(tmp_path, {MODEL_FILE: b"graph", "sub/card.md": None}, signed(1))  # type: ignore[dict-item]  # the failure
+        publish(tmp_path, {MODEL_FILE: b"graph", "sub/card.md": None}, sign_manifest(1))  # type: ignore[dict-item]  # the failure
     with pytest.raises(FileNotFoundError):
-        publish(tmp_path, {MODEL_FILE: b"graph", "no/such/folder": b""}, signed(1))
+        publish(tmp_path, {MODEL_FILE: b"graph", "no/such/folder": b""}, sign_manifest(1))
     assert repository.versions(tmp_path, MODEL) == []
-    assert unfinished(tmp_path) == []
+    assert temporary_folders(tmp_path) == []
 
 
 def test_version_numbers_continue_from_the_highest(tmp_path: Path) -> None:

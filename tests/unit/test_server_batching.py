@@ -16,11 +16,11 @@ from ondeck_trainer.artifact.parity import random_instances
 from tests.factories.model_managers import batching_config
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
-SLOW = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])  # a millisecond a row
+SLOW = LatencyModel([TimedRun(rows=1, seconds=0.001), TimedRun(rows=256, seconds=0.256)])  # one millisecond per row
 
 
 class Doubling:
-    """A graph that doubles its rows and counts them; `clock` moves on by a millisecond a row."""
+    """A graph that doubles its rows and counts them; `clock` advances one millisecond per row."""
 
     def __init__(self) -> None:
         self.runs: list[int] = []
@@ -39,9 +39,9 @@ def numbered(rows: int, start: int = 0) -> Matrix:
     return np.arange(start, start + rows, dtype=np.float32).reshape(-1, 1)
 
 
-def assert_own(ran: Outputs, asked: Matrix) -> None:
-    np.testing.assert_array_equal(ran[0], asked * 2)
-    np.testing.assert_array_equal(ran[1], asked[:, 0])
+def assert_own(ran: Outputs, requested: Matrix) -> None:
+    np.testing.assert_array_equal(ran[0], requested * 2)
+    np.testing.assert_array_equal(ran[1], requested[:, 0])
 
 
 async def test_calls_of_one_loop_iteration_share_one_run() -> None:
@@ -56,7 +56,9 @@ async def test_calls_of_one_loop_iteration_share_one_run() -> None:
 CALLERS = st.lists(
     st.tuples(
         st.integers(1, 3 * MAX_BATCH_ROWS),
-        st.sampled_from(["wait", "cancel at once", "cancel later", "come later", "in too little time", "in time"]),
+        st.sampled_from(
+            ["wait", "cancel at once", "cancel later", "submit later", "with too short a deadline", "with a deadline"]
+        ),
         st.sampled_from([None, *Priority]),
     ),
     min_size=1,
@@ -71,15 +73,15 @@ async def test_each_caller_gets_its_own_rows_in_order(
 ) -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(max_queue_delay_seconds=budget), latency=latency, clock=graph.clock)
-    asked: list[tuple[Matrix, asyncio.Task[Outputs]]] = []
+    requested: list[tuple[Matrix, asyncio.Task[Outputs]]] = []
     most_rows = 0
     for rows, how, priority in callers:
-        if how == "come later":
+        if how == "submit later":
             await asyncio.sleep(0)
         instances = numbered(rows, start=most_rows)
-        within = {"in too little time": -1.0, "in time": 1e9}.get(how)
+        within = {"with too short a deadline": -1.0, "with a deadline": 1e9}.get(how)
         task = asyncio.create_task(batcher.infer(instances, within, priority))
-        if how == "in too little time":
+        if how == "with too short a deadline":
             with pytest.raises(DeadlineUnmeetableError):
                 await task
             continue
@@ -89,13 +91,13 @@ async def test_each_caller_gets_its_own_rows_in_order(
         if how.startswith("cancel"):
             task.cancel()
         else:
-            asked.append((instances, task))
-    for instances, task in asked:
+            requested.append((instances, task))
+    for instances, task in requested:
         assert_own(await task, instances)
     async with asyncio.timeout(10):
-        while batcher._queue.rows:  # noqa: ASYNC110  the batcher tells nobody that all have gone
+        while batcher._queue.rows:  # noqa: ASYNC110  the batcher has no event for an empty queue
             await asyncio.sleep(0.001)
-    assert sum(len(instances) for instances, _ in asked) <= sum(graph.runs) <= most_rows
+    assert sum(len(instances) for instances, _ in requested) <= sum(graph.runs) <= most_rows
     assert max(graph.runs, default=0) <= MAX_BATCH_ROWS
 
 
@@ -150,24 +152,24 @@ async def test_bulk_rows_do_not_count_as_ahead_of_interactive_ones() -> None:
 
 
 async def test_a_long_run_in_flight_counts_only_for_calls_behind_it() -> None:
-    go_on, begun = threading.Event(), asyncio.Event()
+    release, started = threading.Event(), asyncio.Event()
     loop, now = asyncio.get_running_loop(), [0.0]
 
     def run(rows: Matrix) -> Outputs:
-        loop.call_soon_threadsafe(begun.set)
-        assert go_on.wait(10)
+        loop.call_soon_threadsafe(started.set)
+        assert release.wait(10)
         return rows, rows[:, 0]
 
     batcher = Batcher(run, batching_config(), latency=SLOW, clock=lambda: now[0])
     long = batcher.submit(numbered(200), None, BULK)  # 200 ms
-    await begun.wait()
+    await started.wait()
     now[0] = 0.05
     with pytest.raises(DeadlineUnmeetableError, match="250 ms of runs are queued, 240 ms are left"):
         batcher.submit(numbered(100), 0.24, BULK)
     later = batcher.submit(numbered(100), 0.26, BULK)
-    soon = batcher.submit(numbered(1), 0.1)  # runs beside it
-    go_on.set()
-    await asyncio.gather(long, later, soon)
+    small = batcher.submit(numbered(1), 0.1)  # runs beside it
+    release.set()
+    await asyncio.gather(long, later, small)
 
 
 def test_the_latency_model_learns_from_runs() -> None:
@@ -208,12 +210,12 @@ async def test_a_large_call_fills_the_queue_with_all_of_its_rows() -> None:
 
 
 async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
-    running, go_on = threading.Event(), threading.Event()
+    running, release = threading.Event(), threading.Event()
 
     def run(rows: Matrix) -> Outputs:
         if len(rows) == MAX_BATCH_ROWS:
             running.set()
-            go_on.wait(30)
+            release.wait(30)
         return (rows,)
 
     batcher = Batcher(
@@ -227,7 +229,7 @@ async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:
     for _ in range(3):
         assert (await batcher.submit(numbered(1)))[0].shape == (1, 1)
     assert not large.done()
-    go_on.set()
+    release.set()
     assert (await large)[0].shape == (2 * MAX_BATCH_ROWS, 1)
 
 
@@ -252,7 +254,7 @@ async def test_a_full_batch_does_not_wait() -> None:
 async def test_a_failed_run_fails_each_of_its_callers_and_no_later_one() -> None:
     def run(rows: Matrix) -> Outputs:
         if len(rows) == 2:
-            raise ArithmeticError("a graph that cannot take two")
+            raise ArithmeticError("a graph that accepts one row")
         return (rows,)
 
     batcher = Batcher(run, batching_config())
@@ -271,10 +273,10 @@ async def test_a_real_version_gives_the_same_output_batched_and_single(version: 
     instances = random_instances(version.task.instance, 600, 5)
     small = [batcher.submit(instances[at : at + 1]) for at in range(20)]
     large = await batcher.infer(instances)
-    alone = version.predict(instances)
-    for batched, expected in zip(large, alone, strict=True):
+    single = version.predict(instances)
+    for batched, expected in zip(large, single, strict=True):
         np.testing.assert_allclose(batched, expected, atol=1e-6)
-    np.testing.assert_allclose(np.concatenate([(await each)[0] for each in small]), alone[0][:20], atol=1e-6)
+    np.testing.assert_allclose(np.concatenate([(await each)[0] for each in small]), single[0][:20], atol=1e-6)
 
 
 def test_a_graph_runs_on_one_thread(version: LoadedVersion) -> None:

@@ -32,7 +32,7 @@ def instance() -> Matrix:
     return random_instances(TASKS["called_strike"].instance, 2, seed=1)[:1]
 
 
-def beside(lease: TaskLease, background: Matrix) -> TaskLease:
+def with_background(lease: TaskLease, background: Matrix) -> TaskLease:
     lease.version = replace(lease.version, background=background)
     return lease
 
@@ -55,17 +55,17 @@ async def test_an_explanation_is_exact_if_few_fields_differ(
     background = np.repeat(instance, 3, axis=0)
     background[:, 0] += [0.5, 1, 1.5]
     background[:, 1] += 0.5
-    explained = await explain(predictor, beside(lease, background), instance, "called_strike")
-    moved = {each.field for each in explained.contributions if each.contribution}
+    explained = await explain(predictor, with_background(lease, background), instance, "called_strike")
+    contributing = {each.field for each in explained.contributions if each.contribution}
     assert explained.exact
-    assert moved <= {"plate_x", "plate_z"}
+    assert contributing <= {"plate_x", "plate_z"}
     assert not any(each.standard_error for each in explained.contributions)
 
 
 async def test_a_field_equal_to_its_background_is_listed_with_zero(
     predictor: Predictor, lease: TaskLease, instance: Matrix
 ) -> None:
-    explained = await explain(predictor, beside(lease, np.repeat(instance, 2, axis=0)), instance, "ball")
+    explained = await explain(predictor, with_background(lease, np.repeat(instance, 2, axis=0)), instance, "ball")
     assert explained.base_rate == explained.probability
     assert {each.contribution for each in explained.contributions} == {0.0}
     assert {"plate_x", "sz_top", "stand"} <= {each.field for each in explained.contributions}

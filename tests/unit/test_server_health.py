@@ -10,7 +10,7 @@ SERVICES = ("ondeck.v1.PredictionService", "inference.GRPCInferenceService")
 
 
 def health(**changes: Any) -> ServerHealth:
-    """One model, `ball`, of two versions; 1 is in production and answers."""
+    """Return the health of one model, `ball`, with two versions; version 1 is in production and serves."""
     known: dict[str, Any] = {
         "services": SERVICES,
         "loaded": {("ball", 1): True, ("ball", 2): False},
@@ -21,10 +21,10 @@ def health(**changes: Any) -> ServerHealth:
 
 
 def test_every_name_has_its_status() -> None:
-    told = statuses(
+    found = statuses(
         health(independent={"ondeck.v1.PlayerService": False}, desired={"ball": {"production": 1, "candidate": 2}})
     )
-    assert told == {
+    assert found == {
         "": True,
         "ondeck.v1.PredictionService": True,
         "inference.GRPCInferenceService": True,
@@ -38,7 +38,7 @@ def test_every_name_has_its_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "whole"),
+    ("changes", "expected"),
     [
         ({}, True),
         ({"loaded": {}, "desired": {}, "applied": {}}, False),
@@ -62,14 +62,14 @@ def test_every_name_has_its_status() -> None:
         "one of two was unloaded on purpose",
     ],
 )
-def test_the_server_serves_if_every_required_model_serves(changes: dict[str, Any], whole: bool) -> None:  # noqa: FBT001
-    told = statuses(health(**changes))
-    assert {told[name] for name in ("", *SERVICES)} == {whole}
+def test_the_server_serves_if_every_required_model_serves(changes: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
+    found = statuses(health(**changes))
+    assert {found[name] for name in ("", *SERVICES)} == {expected}
 
 
 def test_a_newer_version_that_fails_keeps_the_status_serving() -> None:
-    told = statuses(health(desired={"ball": {"production": 2}}))
-    assert (told[""], told["models/ball"], told["models/ball@production"], told["models/ball/2"]) == (
+    found = statuses(health(desired={"ball": {"production": 2}}))
+    assert (found[""], found["models/ball"], found["models/ball@production"], found["models/ball/2"]) == (
         True,
         True,
         True,
@@ -132,10 +132,10 @@ async def test_every_watch_ends_at_shutdown() -> None:
     health.update({"": True})
     seen: list[bool | None] = []
 
-    async def look() -> None:
+    async def watch() -> None:
         seen.extend([word async for word in health.watch("")])
 
-    looking = asyncio.ensure_future(look())
+    looking = asyncio.ensure_future(watch())
     await asyncio.sleep(0)
     health.enter_graceful_shutdown()
     await asyncio.sleep(0)

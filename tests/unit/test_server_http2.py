@@ -1,4 +1,4 @@
-"""What gRPC puts on top of HTTP/2: headers, messages in bytes, requests that wait."""
+"""gRPC on HTTP/2: headers, message framing, queued requests."""
 
 import asyncio
 import gzip
@@ -103,7 +103,7 @@ def test_a_status_message_survives_percent_encoding() -> None:
     assert fields[b"b"] == b"c"
 
 
-def fed(messages: MessageDecoder, data: bytes, cuts: Iterable[int]) -> list[bytes]:
+def decode_pieces(messages: MessageDecoder, data: bytes, cuts: Iterable[int]) -> list[bytes]:
     found, at = [], 0
     for cut in (*sorted(cuts), len(data)):
         found += messages.feed(data[at:cut])
@@ -116,7 +116,7 @@ def test_messages_survive_any_split_of_their_bytes(sent: list[bytes], data: st.D
     stream = b"".join(encode(message) for message in sent)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=10))
     messages = MessageDecoder(LONGEST)
-    assert fed(messages, stream, cuts) == sent
+    assert decode_pieces(messages, stream, cuts) == sent
     assert messages.is_empty
 
 
@@ -268,10 +268,10 @@ def test_a_waiting_reader_is_woken_by_a_request_and_by_the_end() -> None:
     async def read() -> list[bytes]:
         requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 10, lambda _: None)
 
-        async def all_of_them() -> list[bytes]:
+        async def read_all() -> list[bytes]:
             return [each async for each in requests]
 
-        reading = asyncio.create_task(all_of_them())
+        reading = asyncio.create_task(read_all())
         await asyncio.sleep(0)
         requests.put([b"1"], 6)
         await asyncio.sleep(0)

@@ -21,8 +21,8 @@ from tests.factories.onnx_graphs import WIDTH, scoring_graph
 MODEL = "scoring"
 
 
-class Patient:
-    """A caller without a deadline."""
+class UnlimitedContext:
+    """A call context without a deadline."""
 
     method = "/inference.GRPCInferenceService/ModelInfer"
     correlation_id = "one"
@@ -44,72 +44,72 @@ async def models(tmp_path: Path) -> ModelManager:
 
 
 @pytest.fixture
-def inferring(models: ModelManager) -> TensorInference:
+def inference(models: ModelManager) -> TensorInference:
     return TensorInference(models, GcraLimiter(rows_per_second=0))
 
 
-def held(models: ModelManager) -> int:
+def open_leases(models: ModelManager) -> int:
     return models._servables[MODEL, 1]._leases
 
 
 def request(number: int = 0, model: str = MODEL, width: int = WIDTH) -> ModelInferRequest:
-    asked = ModelInferRequest(model_name=model, id=str(number), raw_input_contents=[bytes(4 * width)])
-    asked.inputs.add(name="x", datatype="FP32", shape=(1, width))
-    return asked
+    requested = ModelInferRequest(model_name=model, id=str(number), raw_input_contents=[bytes(4 * width)])
+    requested.inputs.add(name="x", datatype="FP32", shape=(1, width))
+    return requested
 
 
 async def test_a_lease_ends_with_response_refusal_and_cancellation(
-    models: ModelManager, inferring: TensorInference
+    models: ModelManager, inference: TensorInference
 ) -> None:
-    await inferring.infer(request(), Patient())
+    await inference.infer(request(), UnlimitedContext())
     with pytest.raises(InvalidInstanceError):
-        await inferring.infer(request(width=WIDTH + 1), Patient())
-    given_up = asyncio.create_task(inferring.infer(request(), Patient()))
+        await inference.infer(request(width=WIDTH + 1), UnlimitedContext())
+    cancelled = asyncio.create_task(inference.infer(request(), UnlimitedContext()))
     await asyncio.sleep(0)
-    given_up.cancel()
-    await asyncio.gather(given_up, return_exceptions=True)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
     tally = models.stats[MODEL, 1]
-    assert (held(models), tally.succeeded + tally.failed) == (0, 3)
+    assert (open_leases(models), tally.succeeded + tally.failed) == (0, 3)
     assert tally.rows == tally.succeeded
 
 
 async def test_a_cancelled_stream_ends_at_once_and_holds_no_lease(
-    models: ModelManager, inferring: TensorInference
+    models: ModelManager, inference: TensorInference
 ) -> None:
     async def endless() -> AsyncIterator[ModelInferRequest]:
         for number in count():
             yield request(number)
 
-    answers = inferring.stream(endless(), Patient())
+    answers = inference.stream(endless(), UnlimitedContext())
     assert (await anext(answers)).infer_response.id == "0"
     for _ in range(3):
         await asyncio.sleep(0)
-    assert held(models) >= IN_FLIGHT  # as many wait as may, and one more would like to
+    assert open_leases(models) >= IN_FLIGHT  # the queue is full and one more request waits
     async with asyncio.timeout(10):
         await answers.aclose()
-    assert held(models) == 0
+    assert open_leases(models) == 0
 
 
 async def test_an_unreadable_request_ends_the_stream_after_earlier_responses(
-    models: ModelManager, inferring: TensorInference
+    models: ModelManager, inference: TensorInference
 ) -> None:
-    async def breaking() -> AsyncIterator[ModelInferRequest]:
+    async def failing_requests() -> AsyncIterator[ModelInferRequest]:
         yield request(0)
         yield request(1, model="nothing")
         raise ValueError("no request")
 
-    answers = aiter(inferring.stream(breaking(), Patient()))
+    answers = aiter(inference.stream(failing_requests(), UnlimitedContext()))
     first, second = await anext(answers), await anext(answers)
     assert (first.infer_response.id, first.error_message) == ("0", "")
     assert (second.infer_response.id, "nothing" in second.error_message) == ("1", True)
     with pytest.raises(ValueError, match="no request"):
         await anext(answers)
-    assert held(models) == 0
+    assert open_leases(models) == 0
 
 
-async def test_outputs_come_in_the_requested_order(inferring: TensorInference) -> None:
-    asked = request()
-    asked.outputs.add(name="label")
-    answer = await inferring.infer(asked, Patient())
+async def test_outputs_come_in_the_requested_order(inference: TensorInference) -> None:
+    requested = request()
+    requested.outputs.add(name="label")
+    answer = await inference.infer(requested, UnlimitedContext())
     assert [each.name for each in answer.outputs] == ["label"]
     assert np.frombuffer(answer.raw_output_contents[0], np.int64).tolist() == [0]

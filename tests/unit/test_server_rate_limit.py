@@ -17,7 +17,7 @@ class Caller:
 
 
 class Clock:
-    """Time as a test sets it, in seconds."""
+    """A clock that tests set, in seconds."""
 
     now = 0.0
 
@@ -25,7 +25,7 @@ class Clock:
         return self.now
 
 
-def kept(limit: float) -> tuple[GcraLimiter, Clock]:
+def make_limiter(limit: float) -> tuple[GcraLimiter, Clock]:
     clock = Clock()
     return GcraLimiter(rows_per_second=limit, clock=clock), clock
 
@@ -45,13 +45,13 @@ def test_a_caller_is_identified_by_certificate_or_address(caller: Caller, name: 
 
 
 def test_without_a_rate_limit_no_caller_is_refused() -> None:
-    unlimited, _ = kept(0)
+    unlimited, _ = make_limiter(0)
     for _ in range(10):
         unlimited.consume(Caller(), 1_000_000)
 
 
 def test_a_burst_is_limited_to_one_second_of_rows() -> None:
-    limited, clock = kept(10)
+    limited, clock = make_limiter(10)
     for _ in range(11):
         limited.consume(Caller(), 1)
     with pytest.raises(RateExceededError) as refused:
@@ -62,7 +62,7 @@ def test_a_burst_is_limited_to_one_second_of_rows() -> None:
 
 
 def test_a_batch_of_any_size_is_accepted_and_delays_the_next() -> None:
-    limited, clock = kept(10)
+    limited, clock = make_limiter(10)
     limited.consume(Caller(), 100)
     with pytest.raises(RateExceededError, match=r"10 rows a second; try again in 9\.00 s"):
         limited.consume(Caller(), 1)
@@ -71,7 +71,7 @@ def test_a_batch_of_any_size_is_accepted_and_delays_the_next() -> None:
 
 
 def test_callers_have_separate_limits() -> None:
-    limited, _ = kept(1)
+    limited, _ = make_limiter(1)
     limited.consume(Caller(), 100)
     limited.consume(Caller(peer="ipv4:10.0.0.8:50512"), 1)
     with pytest.raises(RateExceededError):
@@ -79,7 +79,7 @@ def test_callers_have_separate_limits() -> None:
 
 
 def test_the_callers_with_the_largest_debt_are_kept_when_there_are_too_many() -> None:
-    limited, _ = kept(1)
+    limited, _ = make_limiter(1)
     limited.consume(Caller(identity="greedy"), 100)
     for number in range(MOST_CALLERS + 10):
         limited.consume(Caller(identity=str(number)), 1)
@@ -92,10 +92,10 @@ def test_the_callers_with_the_largest_debt_are_kept_when_there_are_too_many() ->
     st.lists(st.tuples(st.floats(0, 3), st.integers(1, 50)), min_size=1, max_size=60),
     st.floats(0.5, 100),
 )
-def test_accepted_rows_never_exceed_the_rate_by_more_than_one_call(asked: list[tuple[float, int]], rate: float) -> None:
-    limited, clock = kept(rate)
+def test_accepted_rows_never_exceed_the_rate_by_more_than_one_call(calls: list[tuple[float, int]], rate: float) -> None:
+    limited, clock = make_limiter(rate)
     taken = 0
-    for pause, rows in asked:
+    for pause, rows in calls:
         clock.now += pause
         try:
             limited.consume(Caller(), rows)

@@ -39,7 +39,7 @@ STARTING, READY, ACTIVATING, LISTENING, RETIRING = Phase
 
 
 def pool(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, start_at: float = 0) -> PoolState:
-    """A pool of members by phase and generation, numbered from 0, all of them since now."""
+    """Return a pool of workers by phase and generation, numbered from 0, all in their phase since NOW."""
     return PoolState(
         members=tuple(
             WorkerSnapshot(number=number, generation=generation, phase=phase, since=NOW)
@@ -110,7 +110,7 @@ def test_a_rolling_restart_replaces_every_worker_and_never_runs_fewer() -> None:
             waiting = {n: (p, g) for n, (p, g) in members.items() if p is not LISTENING}
             if not waiting:
                 break
-            for number, (phase, generation) in waiting.items():  # the world moves on by a step
+            for number, (phase, generation) in waiting.items():  # each pending worker advances one phase
                 if phase is RETIRING:
                     del members[number]
                 else:
@@ -198,8 +198,8 @@ def test_every_parent_cgroup_is_read() -> None:
     assert found == [root / "cpu,cpuacct" / "a", root / "cpu,cpuacct", root / "cpu" / "a", root / "cpu"]
 
 
-def written(folder: Path, name: str, value: float) -> None:
-    kept = MmapedDict(str(folder / name))  # type: ignore[no-untyped-call]  # it has no types
+def write_counter(folder: Path, name: str, value: float) -> None:
+    kept = MmapedDict(str(folder / name))  # type: ignore[no-untyped-call]  # untyped library
     metric = "channelz_response" if name.startswith("counter") else "depth"
     key = mmap_key(metric, "seen_total" if metric == "channelz_response" else metric, [], [], "Help.")
     kept.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]  # as above
@@ -209,8 +209,8 @@ def written(folder: Path, name: str, value: float) -> None:
 def test_counters_of_a_dead_worker_stay_and_its_gauges_vanish() -> None:
     with metrics_folder() as kept:
         for pid, value in ((7, 3.0), (17, 4.0), (8, 5.0)):
-            written(kept.folder, f"counter_{pid}.db", value)
-            written(kept.folder, f"gauge_livesum_{pid}.db", value)
+            write_counter(kept.folder, f"counter_{pid}.db", value)
+            write_counter(kept.folder, f"gauge_livesum_{pid}.db", value)
         kept.forget(7)
         kept.forget(17)
         lines = kept.page().decode().splitlines()
@@ -236,7 +236,7 @@ def test_an_unwritable_home_does_not_prevent_serving(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104  held, for a moment
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104  bound for a moment
 def test_a_reserved_port_is_available_to_workers_only(host: str) -> None:
     with reserve_port(host, 0) as port, socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as worker:
         worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -18,7 +18,7 @@ GIVES = (
 ROWS = np.array([[1, 2, NAN], [4, 5, 6]], dtype=np.float32)
 
 
-def raw(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
+def make_request(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
     described = {"name": "x", "datatype": FP32, "shape": rows.shape} | tensor
     request = ModelInferRequest(model_name="m", raw_input_contents=[rows.tobytes()])
     request.inputs.add(**described)
@@ -26,36 +26,36 @@ def raw(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
 
 
 def typed(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
-    request = raw(rows, **tensor)
+    request = make_request(rows, **tensor)
     request.inputs[0].contents.fp32_contents.extend(rows.ravel().tolist())
     del request.raw_input_contents[:]
     return request
 
 
-def refused(request: ModelInferRequest) -> list[str]:
-    with pytest.raises(InvalidInstanceError) as told:
+def refused_fields(request: ModelInferRequest) -> list[str]:
+    with pytest.raises(InvalidInstanceError) as invalid:
         features_of(request, TAKES)
-    return [each.field for each in told.value.violations]
+    return [each.field for each in invalid.value.violations]
 
 
 def test_raw_and_typed_elements_are_the_same_rows_nan_included() -> None:
-    np.testing.assert_array_equal(features_of(raw(), TAKES), ROWS)
+    np.testing.assert_array_equal(features_of(make_request(), TAKES), ROWS)
     np.testing.assert_array_equal(features_of(typed(), TAKES), ROWS)
     assert features_of(typed(), TAKES).dtype == np.float32
 
 
-def changed(request: ModelInferRequest, **fields: Any) -> ModelInferRequest:
+def with_fields(request: ModelInferRequest, **fields: Any) -> ModelInferRequest:
     request.MergeFrom(ModelInferRequest(**fields))
     return request
 
 
-MIXED = raw()
+MIXED = make_request()
 MIXED.inputs[0].contents.fp32_contents.append(1)
 OTHER_FIELD = typed()
 OTHER_FIELD.inputs[0].contents.int_contents.append(1)
-NOTHING = raw()
+NOTHING = make_request()
 del NOTHING.raw_input_contents[:]
-SHARED = raw()
+SHARED = make_request()
 SHARED.inputs[0].parameters["shared_memory_region"].string_param = "region"
 del SHARED.raw_input_contents[:]
 
@@ -64,18 +64,18 @@ del SHARED.raw_input_contents[:]
     ("request_", "fields"),
     [
         (ModelInferRequest(model_name="m"), ["inputs"]),
-        (changed(raw(), inputs=[ModelInferRequest.InferInputTensor(name="y")]), ["inputs"]),
-        (raw(name="features"), ["inputs[0].name"]),
-        (raw(datatype="FP64"), ["inputs[0].datatype"]),
-        (raw(datatype="INT32", name="z"), ["inputs[0].name", "inputs[0].datatype"]),
-        (raw(shape=(6,)), ["inputs[0].shape"]),
-        (raw(shape=(3, 2)), ["inputs[0].shape"]),
-        (raw(shape=(0, 3)), ["inputs[0].shape"]),
-        (raw(shape=(-1, 3)), ["inputs[0].shape"]),
-        (raw(shape=(MOST_ROWS + 1, 3)), ["inputs[0].shape"]),
-        (raw(shape=(1, 3)), ["raw_input_contents[0]"]),
+        (with_fields(make_request(), inputs=[ModelInferRequest.InferInputTensor(name="y")]), ["inputs"]),
+        (make_request(name="features"), ["inputs[0].name"]),
+        (make_request(datatype="FP64"), ["inputs[0].datatype"]),
+        (make_request(datatype="INT32", name="z"), ["inputs[0].name", "inputs[0].datatype"]),
+        (make_request(shape=(6,)), ["inputs[0].shape"]),
+        (make_request(shape=(3, 2)), ["inputs[0].shape"]),
+        (make_request(shape=(0, 3)), ["inputs[0].shape"]),
+        (make_request(shape=(-1, 3)), ["inputs[0].shape"]),
+        (make_request(shape=(MOST_ROWS + 1, 3)), ["inputs[0].shape"]),
+        (make_request(shape=(1, 3)), ["raw_input_contents[0]"]),
         (typed(shape=(1, 3)), ["inputs[0].contents.fp32_contents"]),
-        (changed(raw(), raw_input_contents=[b""]), ["raw_input_contents"]),
+        (with_fields(make_request(), raw_input_contents=[b""]), ["raw_input_contents"]),
         (MIXED, ["inputs[0].contents"]),
         (OTHER_FIELD, ["inputs[0].contents.int_contents"]),
         (NOTHING, ["inputs[0].contents.fp32_contents"]),
@@ -85,11 +85,11 @@ del SHARED.raw_input_contents[:]
 def test_an_input_that_does_not_match_the_model_is_refused_by_field(
     request_: ModelInferRequest, fields: list[str]
 ) -> None:
-    assert refused(request_) == fields
+    assert refused_fields(request_) == fields
 
 
 def requesting(*names: str) -> ModelInferRequest:
-    request = raw()
+    request = make_request()
     for name in names:
         request.outputs.add(name=name)
     return request
@@ -106,18 +106,18 @@ def test_outputs_are_selected_in_the_requested_order() -> None:
     [(("labels",), "outputs[0].name"), (("label", "label"), "outputs[1].name"), (("",), "outputs[0].name")],
 )
 def test_an_unknown_or_repeated_output_is_refused(names: tuple[str, ...], field: str) -> None:
-    with pytest.raises(InvalidInstanceError) as told:
+    with pytest.raises(InvalidInstanceError) as invalid:
         positions(requesting(*names), GIVES)
-    assert [each.field for each in told.value.violations] == [field]
+    assert [each.field for each in invalid.value.violations] == [field]
 
 
 @pytest.mark.parametrize("parameter", ["classification", "shared_memory_region"])
 def test_an_unsupported_output_parameter_is_refused_by_name(parameter: str) -> None:
     request = requesting("label")
     request.outputs[0].parameters[parameter].int64_param = 2
-    with pytest.raises(InvalidInstanceError) as told:
+    with pytest.raises(InvalidInstanceError) as invalid:
         positions(request, GIVES)
-    assert [each.field for each in told.value.violations] == [f"outputs[0].parameters.{parameter}"]
+    assert [each.field for each in invalid.value.violations] == [f"outputs[0].parameters.{parameter}"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_unsupported_output_parameter_is_refused_by_name(parameter: str) -> N
 def test_priority_and_timeout_are_read_and_zero_means_default(
     parameters: dict[str, tuple[str, Any]], expected: tuple[bool, float | None]
 ) -> None:
-    request = raw()
+    request = make_request()
     for name, (kind, value) in parameters.items():
         setattr(request.parameters[name], kind, value)
     assert waiting(request) == expected
@@ -153,8 +153,8 @@ def test_priority_and_timeout_are_read_and_zero_means_default(
     ],
 )
 def test_an_unsupported_parameter_is_refused_by_name(name: str, kind: str, value: Any) -> None:
-    request = raw()
+    request = make_request()
     setattr(request.parameters[name], kind, value)
-    with pytest.raises(InvalidInstanceError) as told:
+    with pytest.raises(InvalidInstanceError) as invalid:
         waiting(request)
-    assert [each.field for each in told.value.violations] == [f"parameters.{name}"]
+    assert [each.field for each in invalid.value.violations] == [f"parameters.{name}"]

@@ -25,20 +25,22 @@ OLD, NEW = (WHIFF, 1), (WHIFF, 2)
 BEFORE, AFTER = (("manifest.json", 1, 1),), (("manifest.json", 1, 2),)
 
 
-def ought(
+def make_desired(
     loaded: set[Key], aliases: dict[str, int], stamps: dict[Key, tuple[tuple[str, int, int], ...]]
 ) -> DesiredState:
     return DesiredState(stamps=stamps, loaded=frozenset(loaded), aliases={WHIFF: aliases})
 
 
-def stands(**states: VersionState) -> dict[Key, VersionStatus]:
-    return {{"old": OLD, "new": NEW}[name]: VersionStatus(state=state, stamp=BEFORE) for name, state in states.items()}
+def states(**by_name: VersionState) -> dict[Key, VersionStatus]:
+    return {{"old": OLD, "new": NEW}[name]: VersionStatus(state=state, stamp=BEFORE) for name, state in by_name.items()}
 
 
-BOTH = ought({OLD, NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
-ONLY_NEW = ought({NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
-MENDED = ought({NEW}, {"production": 2}, {NEW: AFTER})
-NOTHING = ought(set(), {}, {OLD: BEFORE})
+BOTH = make_desired({OLD, NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
+ONLY_NEW = make_desired({NEW}, {"production": 2}, {OLD: BEFORE, NEW: BEFORE})
+REPLACED = make_desired({NEW}, {"production": 2}, {NEW: AFTER})
+NOTHING = make_desired(set(), {}, {OLD: BEFORE})
+OLD_SERVES: Aliases = {WHIFF: {"production": 1}}
+NEW_SERVES: Aliases = {WHIFF: {"production": 2}}
 PRODUCTION_NEW = SetAlias(model=WHIFF, alias="production", number=2)
 PRODUCTION_GONE = ClearAlias(model=WHIFF, alias="production")
 L, R, N, U, P = (
@@ -50,27 +52,27 @@ L, R, N, U, P = (
 )
 
 TABLE: list[tuple[str, DesiredState, dict[Key, VersionStatus], Aliases, Action | None]] = [
-    ("what an alias wants is loaded first", BOTH, {}, {}, LoadVersion(key=NEW)),
-    ("one at a time", BOTH, stands(new=N), {}, None),
-    ("an alias follows once its version answers", BOTH, stands(new=L), {}, PRODUCTION_NEW),
-    ("then the others are loaded", BOTH, stands(new=L), {WHIFF: {"production": 2}}, LoadVersion(key=OLD)),
-    ("and then nothing is to do", BOTH, stands(new=L, old=L), {WHIFF: {"production": 2}}, None),
-    ("the old one serves while the new one loads", ONLY_NEW, stands(old=L, new=N), {WHIFF: {"production": 1}}, None),
-    ("and if the new one is refused", ONLY_NEW, stands(old=L, new=R), {WHIFF: {"production": 1}}, None),
-    ("what was refused is tried again once its files change", MENDED, stands(new=R), {}, LoadVersion(key=NEW)),
-    ("what nobody wants goes", ONLY_NEW, stands(old=L, new=L), {WHIFF: {"production": 2}}, UnloadVersion(key=OLD)),
-    ("once", ONLY_NEW, stands(old=U, new=L), {WHIFF: {"production": 2}}, None),
-    ("an alias taken away points nowhere", NOTHING, stands(old=L), {WHIFF: {"production": 1}}, PRODUCTION_GONE),
-    ("and its version goes", NOTHING, stands(old=L), {WHIFF: {}}, UnloadVersion(key=OLD)),
-    ("what has gone may come again", BOTH, stands(old=L, new=P), {}, LoadVersion(key=NEW)),
+    ("the version of an alias is loaded first", BOTH, {}, {}, LoadVersion(key=NEW)),
+    ("one version loads at a time", BOTH, states(new=N), {}, None),
+    ("an alias follows once its version is loaded", BOTH, states(new=L), {}, PRODUCTION_NEW),
+    ("then the others are loaded", BOTH, states(new=L), NEW_SERVES, LoadVersion(key=OLD)),
+    ("nothing is left to do", BOTH, states(new=L, old=L), NEW_SERVES, None),
+    ("the old one serves while the new one loads", ONLY_NEW, states(old=L, new=N), OLD_SERVES, None),
+    ("the old one serves if the new one is refused", ONLY_NEW, states(old=L, new=R), OLD_SERVES, None),
+    ("a refused version is retried once its files change", REPLACED, states(new=R), {}, LoadVersion(key=NEW)),
+    ("a version that is not desired is unloaded", ONLY_NEW, states(old=L, new=L), NEW_SERVES, UnloadVersion(key=OLD)),
+    ("and only once", ONLY_NEW, states(old=U, new=L), NEW_SERVES, None),
+    ("a removed alias is cleared", NOTHING, states(old=L), OLD_SERVES, PRODUCTION_GONE),
+    ("its version is unloaded", NOTHING, states(old=L), {WHIFF: {}}, UnloadVersion(key=OLD)),
+    ("an unloaded version may be loaded again", BOTH, states(old=L, new=P), {}, LoadVersion(key=NEW)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("promise", "desired", "statuses", "applied", "action"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(("rule", "desired", "statuses", "applied", "action"), TABLE, ids=[row[0] for row in TABLE])
 def test_the_policy_plans_loads_and_aliases(
-    promise: str, desired: DesiredState, statuses: dict[Key, VersionStatus], applied: Aliases, action: Action | None
+    rule: str, desired: DesiredState, statuses: dict[Key, VersionStatus], applied: Aliases, action: Action | None
 ) -> None:
-    assert next_action(desired, statuses, applied) == action, promise
+    assert next_action(desired, statuses, applied) == action, rule
 
 
 NUMBERS = st.integers(1, 4)
@@ -107,7 +109,7 @@ def test_an_alias_leaves_a_serving_version_only_for_another_and_reconciliation_e
                     assert key[1] not in applied.get(WHIFF, {}).values()
                     statuses[key] = VersionStatus(state=P)
         else:
-            pytest.fail("it never comes to rest")
+            pytest.fail("reconciliation does not end")
         for alias, number in line.aliases.items():
             if number in line.versions and number not in bad:
                 assert applied[WHIFF][alias] == number

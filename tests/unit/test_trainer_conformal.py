@@ -1,4 +1,4 @@
-"""Prediction sets beside those of MAPIE, and on rows that their thresholds never saw."""
+"""Prediction sets compared with those of MAPIE, and their coverage on unseen rows."""
 
 import numpy as np
 import pytest
@@ -13,19 +13,19 @@ DRAW = np.random.default_rng(12)
 
 
 def rows(shares: tuple[float, ...], count: int = 20_000) -> tuple[Probabilities, Labels]:
-    """Honest probabilities, and labels drawn by them."""
+    """Return calibrated probabilities and labels drawn from them."""
     given = DRAW.dirichlet(np.array(shares) * 4, count)
     return given, (DRAW.random((count, 1)) > given.cumsum(axis=1)).sum(axis=1)
 
 
-class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """A classifier whose features are its probabilities, as MAPIE wants one."""
+class PassThroughClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A classifier whose features are its probabilities, for MAPIE."""
 
     def __init__(self) -> None:
         self.classes_ = np.arange(3)
         self.fitted_ = True
 
-    def fit(self, *_: object) -> "Given":
+    def fit(self, *_: object) -> "PassThroughClassifier":
         return self
 
     def predict_proba(self, features: Probabilities) -> Probabilities:
@@ -40,10 +40,12 @@ class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 def test_prediction_sets_equal_those_of_mapie_without_rare_outcomes(coverage: float) -> None:
     given, labels = rows((0.4, 0.35, 0.25))
     later, _ = rows((0.4, 0.35, 0.25), 5000)
-    theirs = SplitConformalClassifier(Given(), confidence_level=coverage, conformity_score="lac", prefit=True)
-    _, sets = theirs.conformalize(given, labels).predict_set(later)
-    ours = prediction_sets(later.astype(np.float32), conformal_thresholds(given, labels, coverage))
-    assert (ours != sets[:, :, 0]).any(axis=1).sum() <= 2  # one may lie on the threshold
+    mapie = SplitConformalClassifier(
+        PassThroughClassifier(), confidence_level=coverage, conformity_score="lac", prefit=True
+    )
+    _, sets = mapie.conformalize(given, labels).predict_set(later)
+    own_sets = prediction_sets(later.astype(np.float32), conformal_thresholds(given, labels, coverage))
+    assert (own_sets != sets[:, :, 0]).any(axis=1).sum() <= 2  # rows on the threshold may differ
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)

@@ -13,18 +13,22 @@ TRUTH = DRAW.dirichlet([3, 2, 1], 20_000)
 LABELS = (DRAW.random((len(TRUTH), 1)) > TRUTH.cumsum(axis=1)).sum(axis=1)
 
 
-def noisy(spread: float) -> Probabilities:
+def noisy_probabilities(spread: float) -> Probabilities:
     off: Probabilities = np.exp(np.log(TRUTH + 1e-9) + DRAW.normal(0, spread, TRUTH.shape))
     off /= off.sum(axis=1, keepdims=True)
     return off
 
 
 def test_a_pool_is_better_than_its_best_member() -> None:
-    said = {"one": np.log(noisy(0.7)), "two": np.log(noisy(0.7)), "three": np.log(noisy(1.0))}
-    weights = fit_weights(said, LABELS)
-    pooled = pool(np.stack([said[name] for name in weights], axis=1), np.array([*weights.values()]))
+    logs = {
+        "one": np.log(noisy_probabilities(0.7)),
+        "two": np.log(noisy_probabilities(0.7)),
+        "three": np.log(noisy_probabilities(1.0)),
+    }
+    weights = fit_weights(logs, LABELS)
+    pooled = pool(np.stack([logs[name] for name in weights], axis=1), np.array([*weights.values()]))
     together = fit_calibration(pooled, LABELS).apply(pooled)
-    assert log_loss(together, LABELS) < min(log_loss(np.exp(each), LABELS) for each in said.values())
+    assert log_loss(together, LABELS) < min(log_loss(np.exp(each), LABELS) for each in logs.values())
 
 
 def test_an_uninformative_member_is_dropped() -> None:
@@ -45,12 +49,12 @@ def test_calibration_corrects_overconfidence() -> None:
 
 
 def test_the_gradients_of_weights_and_calibration_are_correct() -> None:
-    """A fit by wrong slopes stops early: nothing near it may be better."""
-    said = np.stack([np.log(noisy(0.6)), np.log(noisy(0.9))], axis=1)
-    found = np.array([*fit_weights({"one": said[:, 0], "two": said[:, 1]}, LABELS).values()])
+    """A fit with wrong gradients stops early, so no nearby point may be better."""
+    logs = np.stack([np.log(noisy_probabilities(0.6)), np.log(noisy_probabilities(0.9))], axis=1)
+    found = np.array([*fit_weights({"one": logs[:, 0], "two": logs[:, 1]}, LABELS).values()])
 
     def loss(weights: Probabilities) -> float:
-        return log_loss(softmax(pool(said, weights), axis=1), LABELS)
+        return log_loss(softmax(pool(logs, weights), axis=1), LABELS)
 
     for step in ([0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]):
         assert loss(found) <= loss(found + step) + 1e-9

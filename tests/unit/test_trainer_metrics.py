@@ -15,14 +15,14 @@ TWO = DRAW.dirichlet([2, 3], 1000)
 FIVE = DRAW.dirichlet([4, 3, 2, 1, 1], 1000)
 
 
-def happened(probabilities: Probabilities) -> Labels:
+def draw_labels(probabilities: Probabilities) -> Labels:
     labels: Labels = (DRAW.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
     return labels
 
 
 @pytest.mark.parametrize("probabilities", [TWO, FIVE], ids=["two outcomes", "five outcomes"])
 def test_log_loss_and_brier_are_those_of_scikit_learn(probabilities: Probabilities) -> None:
-    labels = happened(probabilities)
+    labels = draw_labels(probabilities)
     assert log_loss(probabilities, labels) == pytest.approx(sklearn_log_loss(labels, probabilities))
     assert brier(probabilities, labels) == pytest.approx(brier_score_loss(labels, probabilities))
 
@@ -33,11 +33,11 @@ def test_one_impossible_row_does_not_dominate() -> None:
 
 
 def test_calibrated_probabilities_have_a_small_error_and_overconfident_ones_a_large_one() -> None:
-    honest = DRAW.dirichlet([1, 1], 100_000)
-    labels = happened(honest)
-    boast = honest**3 / (honest**3).sum(axis=1, keepdims=True)
-    assert calibration_error(honest, labels) < 0.01
-    assert calibration_error(boast, labels) > 0.1
+    calibrated = DRAW.dirichlet([1, 1], 100_000)
+    labels = draw_labels(calibrated)
+    overconfident = calibrated**3 / (calibrated**3).sum(axis=1, keepdims=True)
+    assert calibration_error(calibrated, labels) < 0.01
+    assert calibration_error(overconfident, labels) > 0.1
 
 
 def test_the_calibration_error_of_a_constant_is_its_bias() -> None:

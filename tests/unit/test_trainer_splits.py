@@ -37,7 +37,7 @@ def test_the_order_of_days_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "eval_from", "told"),
+    ("stored", "eval_from", "message"),
     [
         ([], None, "stored are 0 days"),
         (list(days(date(2022, 4, 7), date(2022, 4, 12))), None, "stored are 6 days, 2022-04-07 to 2022-04-12"),
@@ -46,6 +46,8 @@ def test_the_order_of_days_does_not_matter() -> None:
         (SEASON, date(2023, 5, 1), "no days with games from 2023-05-01"),
     ],
 )
-def test_too_few_days_are_refused_with_the_stored_ones(stored: list[date], eval_from: date | None, told: str) -> None:
-    with pytest.raises(TooFewDaysError, match=told):
+def test_too_few_days_are_refused_with_the_stored_ones(
+    stored: list[date], eval_from: date | None, message: str
+) -> None:
+    with pytest.raises(TooFewDaysError, match=message):
         split(stored, eval_from)
