@@ -34,7 +34,6 @@ EXCEPTIONS: Final = {
     " strangers tell tells told whoever wish",
     "ingest": "mended",
     "onnx_models": "judge judged men",
-    "proto": "nobody tells told whoever",
     "pyproject.toml": "tells",
     "registry": "judged nobody tell tells told whoever",
     "server": "anybody farewell he heard hears him his house nobody pen somebody tell tells told whoever wishes",

@@ -17,6 +17,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import PREFIX, read_settings
 from ondeck_runtime.signals import on_stop_signal
+from ondeck_runtime.tasks import wait_first
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import Database, open_database
 from ondeck_store.migrations import migrate
@@ -93,22 +94,22 @@ class Stack:
         click.echo("ondeck is down")
 
     async def _run_programs(self, database: Database) -> None:
-        stopped = asyncio.create_task(self._stop.wait())
         server = asyncio.create_task(self._server.keep_running(should_restart=self._accepting.is_set))
         ingest = asyncio.create_task(self._run_ingest())
-        demo = asyncio.create_task(self._greet(database))
+        greeting = asyncio.create_task(self._greet(database))
+        tasks = (server, ingest, greeting)
         try:
-            done, _ = await asyncio.wait({stopped, server, ingest, demo}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-            if stopped not in done:
+            await wait_first(self._stop, *tasks)
+            for task in tasks:
+                if task.done():
+                    task.result()
+            if not self._stop.is_set():
                 raise StackStartError("the server exited before it accepted calls; its last lines state the reason")
         finally:
-            stopped.cancel()
-            demo.cancel()
+            greeting.cancel()
             await asyncio.gather(self._ingest.stop(), self._server.stop())
             self._accepting.set()  # releases the ingest task if the server never accepted calls
-            await asyncio.gather(stopped, server, ingest, demo, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run_ingest(self) -> None:
         await self._accepting.wait()

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class GRPCInferenceServiceStub:
-    """GRPCInferenceService serves tensors: whoever asks knows the inputs and outputs of a graph, and no task.
+    """GRPCInferenceService runs models on tensors: callers need the inputs and outputs of a graph, not its task.
 
-    A model of one of our tasks takes its features here, in the order of the manifest's `feature_names`, NaN where one is
-    absent; `ondeck.v1.PredictionService` makes them of typed fields.
+    The input of a model with a task is its features, in the order of the manifest's `feature_names`, NaN for a missing
+    one; `ondeck.v1.PredictionService` computes them from typed fields.
     """
 
     def __init__(self, channel):
@@ -101,42 +101,42 @@ class GRPCInferenceServiceStub:
 
 
 class GRPCInferenceServiceServicer:
-    """GRPCInferenceService serves tensors: whoever asks knows the inputs and outputs of a graph, and no task.
+    """GRPCInferenceService runs models on tensors: callers need the inputs and outputs of a graph, not its task.
 
-    A model of one of our tasks takes its features here, in the order of the manifest's `feature_names`, NaN where one is
-    absent; `ondeck.v1.PredictionService` makes them of typed fields.
+    The input of a model with a task is its features, in the order of the manifest's `feature_names`, NaN for a missing
+    one; `ondeck.v1.PredictionService` computes them from typed fields.
     """
 
     def ServerLive(self, request, context):
-        """ServerLive tells whether the server answers at all.
+        """ServerLive returns whether the server responds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ServerReady(self, request, context):
-        """ServerReady tells whether the server is ready for inference: every model that should serve does.
+        """ServerReady returns whether the server is ready for inference: every model that should be loaded is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelReady(self, request, context):
-        """ModelReady tells whether a model can be asked; false, and no error, for one that there is not.
+        """ModelReady returns whether a model is ready for inference; false for one that does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ServerMetadata(self, request, context):
-        """ServerMetadata tells what the server is, and which extensions it has.
+        """ServerMetadata returns the name, version and extensions of the server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelMetadata(self, request, context):
-        """ModelMetadata tells which tensors a model takes and gives.
+        """ModelMetadata returns the input and output tensors of a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,22 +150,22 @@ class GRPCInferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ModelStreamInfer(self, request_iterator, context):
-        """ModelStreamInfer runs models on tensors as they come. Each request has one answer, in the order of the stream; one
-        that cannot be answered gets its error_message, and the stream goes on.
+        """ModelStreamInfer runs models on tensors as they arrive. Each request gets one response, in the order of the stream;
+        a request that fails gets an error_message, and the stream continues.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelConfig(self, request, context):
-        """ModelConfig tells the same as ModelMetadata in the words of Triton's configuration.
+        """ModelConfig returns the model configuration in Triton's format.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelStatistics(self, request, context):
-        """ModelStatistics tells how many inferences a model made since the server started, and how long they took.
+        """ModelStatistics returns the number and duration of a model's inferences since the server started.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,14 +179,14 @@ class GRPCInferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelLoad(self, request, context):
-        """RepositoryModelLoad loads a model; it answers once the model can be asked.
+        """RepositoryModelLoad loads a model; it returns when the model is ready.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelUnload(self, request, context):
-        """RepositoryModelUnload lets go of a model. Calls that have begun are answered first.
+        """RepositoryModelUnload unloads a model, after the calls in flight have finished.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -264,10 +264,10 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GRPCInferenceService:
-    """GRPCInferenceService serves tensors: whoever asks knows the inputs and outputs of a graph, and no task.
+    """GRPCInferenceService runs models on tensors: callers need the inputs and outputs of a graph, not its task.
 
-    A model of one of our tasks takes its features here, in the order of the manifest's `feature_names`, NaN where one is
-    absent; `ondeck.v1.PredictionService` makes them of typed fields.
+    The input of a model with a task is its features, in the order of the manifest's `feature_names`, NaN for a missing
+    one; `ondeck.v1.PredictionService` computes them from typed fields.
     """
 
     @staticmethod

@@ -201,7 +201,7 @@ class _ParkEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Park.ValueType],
     """PARK_STEINBRENNER_FIELD is Steinbrenner Field in Tampa, of the Rays in 2025."""
 
 class Park(_Park, metaclass=_ParkEnumTypeWrapper):
-    """Park is where a game is played."""
+    """Park is the ballpark of a game."""
 
 PARK_UNSPECIFIED: Park.ValueType  # 0
 """PARK_UNSPECIFIED means that the park is unknown or is not listed."""
@@ -375,11 +375,11 @@ class Pitch(_message.Message):
     PITCH_NUMBER_FIELD_NUMBER: _builtins.int
     PARK_FIELD_NUMBER: _builtins.int
     plate_x: _builtins.float
-    """plate_x is where the ball crosses the front of the plate, sideways: feet from the middle of the plate,
-    positive to the catcher's right. Required. From -20 to 20.
+    """plate_x is the horizontal position of the ball at the front of the plate: feet from its middle, positive to the
+    catcher's right. Required. From -20 to 20.
     """
     plate_z: _builtins.float
-    """plate_z is where the ball crosses the front of the plate, upwards: feet above the ground.
+    """plate_z is the height of the ball at the front of the plate: feet above the ground.
     Required. From -20 to 20; negative for a pitch that bounced.
     """
     sz_top: _builtins.float
@@ -387,69 +387,69 @@ class Pitch(_message.Message):
     Unset: the zone is unknown, and the prediction is less certain.
     """
     sz_bot: _builtins.float
-    """sz_bot is the bottom of this batter's strike zone: feet above the ground. From 0 to 4; below sz_top."""
+    """sz_bot is the bottom of this batter's strike zone: feet above the ground. From 0 to 4; less than sz_top."""
     release_speed: _builtins.float
-    """release_speed is the speed out of the hand: miles an hour. From 15 to 115."""
+    """release_speed is the speed at release: miles per hour. From 15 to 115."""
     pfx_x: _builtins.float
     """pfx_x is the horizontal movement: feet, from the catcher's view. From -5 to 5."""
     pfx_z: _builtins.float
     """pfx_z is the induced vertical movement: feet. From -5 to 5."""
     balls: _builtins.int
-    """balls is the count of balls before the pitch: 0 to 3."""
+    """balls is the number of balls before the pitch: 0 to 3."""
     strikes: _builtins.int
-    """strikes is the count of strikes before the pitch: 0 to 2."""
+    """strikes is the number of strikes before the pitch: 0 to 2."""
     stand: Global___Side.ValueType
-    """stand is the side of the plate the batter stands on for this pitch."""
+    """stand is the side of the plate on which the batter stands for this pitch."""
     p_throws: Global___Side.ValueType
-    """p_throws is the hand the pitcher throws with."""
+    """p_throws is the throwing hand of the pitcher."""
     pitch_type: Global___PitchType.ValueType
-    """pitch_type is the kind of pitch. An unknown number counts as unspecified."""
+    """pitch_type is the type of the pitch. An unknown number counts as unspecified."""
     release_pos_x: _builtins.float
-    """release_pos_x is where the ball leaves the hand, sideways: feet from the middle of the plate, from the catcher's
-    view. From -15 to 15.
+    """release_pos_x is the horizontal position of the ball at release: feet from the middle of the plate, from the
+    catcher's view. From -15 to 15.
     """
     release_pos_z: _builtins.float
-    """release_pos_z is the height at which the ball leaves the hand: feet. From -5 to 15."""
+    """release_pos_z is the height of the ball at release: feet. From -5 to 15."""
     release_extension: _builtins.float
-    """release_extension is how far in front of the rubber the ball leaves the hand: feet. From 0 to 15."""
+    """release_extension is the distance of the ball from the rubber at release: feet. From 0 to 15."""
     release_spin_rate: _builtins.float
-    """release_spin_rate is the spin out of the hand: revolutions a minute. From 0 to 6000."""
+    """release_spin_rate is the spin rate at release: revolutions per minute. From 0 to 6000."""
     spin_axis: _builtins.float
     """spin_axis is the direction of the spin: degrees, 180 for pure backspin. From 0 to 360."""
     arm_angle: _builtins.float
-    """arm_angle is the angle of the arm at release: degrees, 0 sidearm, 90 straight over the top. From -180 to 180."""
+    """arm_angle is the angle of the arm at release: degrees, 0 is sidearm, 90 is overhand. From -180 to 180."""
     vx0: _builtins.float
-    """vx0 is the velocity sideways, 50 feet from the plate: feet a second. From -50 to 50."""
+    """vx0 is the horizontal velocity 50 feet from the plate: feet per second. From -50 to 50."""
     vy0: _builtins.float
-    """vy0 is the velocity toward the pitcher, 50 feet from the plate: feet a second, so negative. From -200 to 0."""
+    """vy0 is the velocity toward the pitcher 50 feet from the plate: feet per second, negative. From -200 to 0."""
     vz0: _builtins.float
-    """vz0 is the velocity upwards, 50 feet from the plate: feet a second. From -60 to 60."""
+    """vz0 is the upward velocity 50 feet from the plate: feet per second. From -60 to 60."""
     ax: _builtins.float
-    """ax is the acceleration sideways: feet a second squared. From -100 to 100."""
+    """ax is the horizontal acceleration: feet per second squared. From -100 to 100."""
     ay: _builtins.float
-    """ay is the acceleration toward the pitcher: feet a second squared. From -100 to 200."""
+    """ay is the acceleration toward the pitcher: feet per second squared. From -100 to 200."""
     az: _builtins.float
-    """az is the acceleration upwards: feet a second squared. From -150 to 100."""
+    """az is the upward acceleration: feet per second squared. From -150 to 100."""
     inning: _builtins.int
     """inning is the inning: 1 to 50."""
     outs_when_up: _builtins.int
-    """outs_when_up is the count of outs before the pitch: 0 to 2."""
+    """outs_when_up is the number of outs before the pitch: 0 to 2."""
     on_1b: _builtins.bool
     """on_1b is true if a runner is on first base. Unset: unknown. (Statcast names the runner.)"""
     on_2b: _builtins.bool
-    """on_2b tells whether a runner is on second base; see on_1b."""
+    """on_2b is true if a runner is on second base; see on_1b."""
     on_3b: _builtins.bool
-    """on_3b tells whether a runner is on third base; see on_1b."""
+    """on_3b is true if a runner is on third base; see on_1b."""
     bat_score: _builtins.int
     """bat_score is the score of the team at bat before the pitch: runs, 0 to 100."""
     fld_score: _builtins.int
     """fld_score is the score of the team in the field before the pitch: runs, 0 to 100."""
     n_thruorder_pitcher: _builtins.int
-    """n_thruorder_pitcher is which time the pitcher faces this batter's place in the order: 1 to 20."""
+    """n_thruorder_pitcher is the number of the time through the batting order against this pitcher: 1 to 20."""
     pitch_number: _builtins.int
-    """pitch_number is which pitch of the plate appearance this is: 1 to 50."""
+    """pitch_number is the number of the pitch in the plate appearance: 1 to 50."""
     park: Global___Park.ValueType
-    """park is where the game is played."""
+    """park is the ballpark of the game."""
     def __init__(
         self,
         *,
@@ -640,7 +640,7 @@ class BattedBall(_message.Message):
     ON_2B_FIELD_NUMBER: _builtins.int
     ON_3B_FIELD_NUMBER: _builtins.int
     launch_speed: _builtins.float
-    """launch_speed is the exit velocity: miles an hour. Required. From 0 to 130."""
+    """launch_speed is the exit velocity: miles per hour. Required. From 0 to 130."""
     launch_angle: _builtins.float
     """launch_angle is the vertical angle off the bat: degrees, negative downwards. Required. From -90 to 90."""
     hc_x: _builtins.float
@@ -655,23 +655,23 @@ class BattedBall(_message.Message):
     Not together with hc_x or hc_y.
     """
     stand: Global___Side.ValueType
-    """stand is the side of the plate the batter stands on."""
+    """stand is the side of the plate on which the batter stands."""
     p_throws: Global___Side.ValueType
-    """p_throws is the hand the pitcher throws with."""
+    """p_throws is the throwing hand of the pitcher."""
     park: Global___Park.ValueType
-    """park is where the game is played. Unset: the distance to the fence is unknown, and the prediction is less certain."""
+    """park is the ballpark of the game. Unset: the distance to the fence is unknown, and the prediction is less certain."""
     if_fielding_alignment: Global___InfieldAlignment.ValueType
     """if_fielding_alignment is the alignment of the infield."""
     of_fielding_alignment: Global___OutfieldAlignment.ValueType
     """of_fielding_alignment is the alignment of the outfield."""
     outs_when_up: _builtins.int
-    """outs_when_up is the count of outs before the ball was hit: 0 to 2."""
+    """outs_when_up is the number of outs before the ball was hit: 0 to 2."""
     on_1b: _builtins.bool
     """on_1b is true if a runner is on first base. Unset: unknown. (Statcast names the runner.)"""
     on_2b: _builtins.bool
-    """on_2b tells whether a runner is on second base; see on_1b."""
+    """on_2b is true if a runner is on second base; see on_1b."""
     on_3b: _builtins.bool
-    """on_3b tells whether a runner is on third base; see on_1b."""
+    """on_3b is true if a runner is on third base; see on_1b."""
     def __init__(
         self,
         *,
@@ -735,7 +735,7 @@ Global___BattedBall: _TypeAlias = BattedBall  # noqa: Y015
 
 @_typing.final
 class PitchColumns(_message.Message):
-    """PitchColumns is many pitches, one packed column per field of Pitch.
+    """PitchColumns holds many pitches, as one packed column per field of Pitch.
 
     All columns that are not empty have the same length; an empty column is absent in every row. NaN means
     absent in that row, and is rejected in a column that the task requires.
@@ -961,7 +961,7 @@ Global___PitchColumns: _TypeAlias = PitchColumns  # noqa: Y015
 
 @_typing.final
 class BattedBallColumns(_message.Message):
-    """BattedBallColumns is many balls in play, one packed column per field of BattedBall.
+    """BattedBallColumns holds many balls in play, as one packed column per field of BattedBall.
 
     All columns that are not empty have the same length; an empty column is absent in every row. NaN means
     absent in that row, and is rejected in a column that the task requires.

@@ -159,8 +159,8 @@ class MoveAliasRequest(_message.Message):
     model: _builtins.str
     """model is the name of the model. Required."""
     alias: _builtins.str
-    """alias is the alias to move; it is created if it does not exist. Empty: `production`. A lower-case letter, then lower-case
-    letters, digits and `_`, at most 64 in all.
+    """alias is the alias to move; it is created if it does not exist. Empty: `production`. A lower-case letter, then
+    lower-case letters, digits and `_`, at most 64 characters.
     """
     version: _builtins.int
     """version is the version number to point it to. Required; at least 1."""
@@ -415,7 +415,7 @@ class Model(_message.Message):
     state: Global___ModelState.ValueType
     """state is the load state of the version."""
     state_reason: _builtins.str
-    """state_reason is the cause of a failed verification or of a version not being loaded; empty if state says it all."""
+    """state_reason is the cause of a failed verification or of a version not being loaded; empty if there is none."""
     task: _builtins.str
     """task is what the model predicts, for example `called_strike`."""
     instance: _builtins.str
@@ -491,7 +491,7 @@ class Feature(_message.Message):
     unit: _builtins.str
     """unit is its unit, for example `ft`; empty if dimensionless."""
     description: _builtins.str
-    """description says what it is and how it is computed."""
+    """description states what it is and how it is computed."""
     def __init__(
         self,
         *,

@@ -33,7 +33,7 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """ROLE_PITCHER is the player who threw."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """Role is the part a player has in a pitch."""
+    """Role is the role of a player in a pitch."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """ROLE_UNSPECIFIED means unknown, or any role."""

@@ -616,7 +616,7 @@ class FieldViolation(_message.Message):
     field: _builtins.str
     """field is the path of the field in the request, for example `pitch.plate_x`."""
     description: _builtins.str
-    """description says what is wrong and what is valid."""
+    """description states what is invalid and what is valid."""
     def __init__(
         self,
         *,
