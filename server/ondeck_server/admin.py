@@ -1,4 +1,4 @@
-"""The admin pages, over HTTP: is the server alive, is it ready, what does it measure, who is connected."""
+"""The HTTP admin pages: liveness, readiness, Prometheus metrics and channelz."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,13 +10,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ondeck_server.sockets import CannotListenError, address_of
 
-_CHOICE: Final = "ONDECK_ADMIN_PORT or --admin-port"
+_PORT_SETTING: Final = "ONDECK_ADMIN_PORT or --admin-port"
 Page = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdminPages:
-    """What the pages show: what keeps the server from being ready, its measures, and what channelz sees."""
+    """The content of the pages: reasons why the server is not ready, metrics, and channelz data."""
 
     unready: Callable[[], list[str]]
     metrics: Callable[[], bytes]
@@ -25,10 +25,10 @@ class AdminPages:
 
 @asynccontextmanager
 async def admin_pages(host: str, port: int, pages: AdminPages) -> AsyncIterator[int]:
-    """Serve /livez, /readyz, /metrics and /channelz for as long as the block; gives the port.
+    """Serve /livez, /readyz, /metrics and /channelz within the block; yields the port.
 
     Raises:
-        CannotListenError: the port is in use, or the host is none of this machine.
+        CannotListenError: the port is in use, or the host is no address of this machine.
     """
     app = web.Application()
     app.add_routes(
@@ -45,7 +45,7 @@ async def admin_pages(host: str, port: int, pages: AdminPages) -> AsyncIterator[
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as failed:
-            raise CannotListenError(address_of(host, port), _CHOICE, failed.strerror) from failed
+            raise CannotListenError(address_of(host, port), _PORT_SETTING, failed.strerror) from failed
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -15,28 +15,28 @@ from ondeck_runtime.settings import read_settings
 from ondeck_server.ipc.messages import LogConfig
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.main import StartedServer
-from ondeck_server.supervisor.main import serve as run
-from ondeck_server.supervisor.pidfile import ServerProcess, is_server, running
+from ondeck_server.supervisor.main import serve as run_server
+from ondeck_server.supervisor.pidfile import ServerProcess, is_server, running_servers
 
 
 class NothingToReloadError(OndeckError):
-    """No server runs that is meant, or more than one."""
+    """No server matches, or more than one."""
 
 
 @click.command()
 @click.option("--host", help="Address to listen on (ONDECK_HOST).")
 @click.option("--port", type=int, help="gRPC port, 0 for any free one (ONDECK_PORT).")
 @click.option("--admin-port", type=int, help="HTTP port of the admin pages, 0 for any free one (ONDECK_ADMIN_PORT).")
-@click.option("--home", type=click.Path(path_type=Path), help="Home folder, for its database of players (ONDECK_HOME).")
-@click.option("--database-url", help="A PostgreSQL server with the players (ONDECK_DATABASE_URL).")
 @click.option(
-    "--model-repository", type=click.Path(path_type=Path), help="The model repository (ONDECK_MODEL_REPOSITORY)."
+    "--home", type=click.Path(path_type=Path), help="Home folder, with the database of players (ONDECK_HOME)."
 )
+@click.option("--database-url", help="PostgreSQL server with the players (ONDECK_DATABASE_URL).")
+@click.option("--model-repository", type=click.Path(path_type=Path), help="Model repository (ONDECK_MODEL_REPOSITORY).")
 @click.option(
     "--version-policy",
-    help="Versions to load beside those with an alias, as latest:2 or whiff=all (ONDECK_VERSION_POLICY).",
+    help="Versions to load besides those with an alias, as latest:2 or whiff=all (ONDECK_VERSION_POLICY).",
 )
-@click.option("--workers", type=int, help="Processes that answer calls; default: the cores (ONDECK_WORKERS).")
+@click.option("--workers", type=int, help="Worker processes; default: one per CPU core (ONDECK_WORKERS).")
 @click.option(
     "--ready-format",
     type=click.Choice(["text", "json"]),
@@ -45,35 +45,35 @@ class NothingToReloadError(OndeckError):
     help="Format of the line that is printed when the server accepts calls.",
 )
 def serve(*, ready_format: str, **flags: object) -> None:
-    """Serve the models over gRPC, with health, reflection and admin pages, until SIGTERM."""
+    """Serve the models over gRPC, with health, reflection and HTTP admin pages, until SIGTERM."""
     logging = _logging(**click.get_current_context().find_root().params)
-    asyncio.run(run(read_settings(ServerSettings, **flags), logging, PRINT_READY[ready_format]))
+    asyncio.run(run_server(read_settings(ServerSettings, **flags), logging, PRINT_READY[ready_format]))
 
 
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path), help="Home folder of the server (ONDECK_HOME).")
-@click.option("--pid", type=click.IntRange(1), help="The server's process, where there are several.")
+@click.option("--pid", type=click.IntRange(1), help="Process id of the server, if several are running.")
 def reload(*, home: Path | None, pid: int | None) -> None:
-    """Have a running server replace its processes one at a time, while it goes on answering."""
-    chosen = _found(Path(read_settings(ServerSettings, home=home).home)) if pid is None else pid
+    """Replace the worker processes of a running server one at a time, without losing calls."""
+    chosen = _find_server(Path(read_settings(ServerSettings, home=home).home)) if pid is None else pid
     if pid is not None and not is_server(pid):
-        raise NothingToReloadError(f"process {pid} is no ondeck serve")
+        raise NothingToReloadError(f"process {pid} is not an ondeck serve")
     os.kill(chosen, signal.SIGHUP)
-    click.echo(f"process {chosen} replaces its workers, one at a time; its log tells of each")
+    click.echo(f"process {chosen} replaces its workers, one at a time; see its log")
 
 
-def _found(home: Path) -> int:
-    servers = running(home)
+def _find_server(home: Path) -> int:
+    servers = running_servers(home)
     if not servers:
         raise NothingToReloadError(
-            f"no server runs with the home folder {home} (ONDECK_HOME or --home; or name it by --pid)"
+            f"no server is running with the home folder {home} (set ONDECK_HOME or --home, or use --pid)"
         )
     if len(servers) > 1:
-        raise NothingToReloadError(f"several servers run; choose one: {', '.join(map(_named, servers))}")
+        raise NothingToReloadError(f"several servers are running; select one: {', '.join(map(_pid_option, servers))}")
     return servers[0].pid
 
 
-def _named(server: ServerProcess) -> str:
+def _pid_option(server: ServerProcess) -> str:
     return f"--pid {server.pid} (port {server.port})"
 
 

@@ -1,7 +1,7 @@
 """Settings of the server."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -10,6 +10,8 @@ from ondeck_runtime.cpu_quota import cpu_count
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.models.reconciler import POLICY_FORMAT, parse_policy
 from ondeck_store.settings import StoreSettings
+
+_AGE_JITTER: Final = 1.1  # grpcio keeps a connection up to a tenth longer than its maximum age
 
 
 class ServerSettings(StoreSettings):
@@ -104,7 +106,7 @@ class ServerSettings(StoreSettings):
 
     @field_validator("version_policy")
     @classmethod
-    def _rules(cls, text: str) -> str:
+    def _is_parsable(cls, text: str) -> str:
         parse_policy(text)
         return text
 
@@ -121,5 +123,10 @@ class ServerSettings(StoreSettings):
 
     @field_validator("operators", mode="before")
     @classmethod
-    def _separated(cls, operators: object) -> object:
+    def _split(cls, operators: object) -> object:
         return [each.strip() for each in operators.split(",")] if isinstance(operators, str) else operators
+
+    @property
+    def disconnect_timeout(self) -> float:
+        """Seconds until every connection has reached its maximum age; 0 if there is no maximum."""
+        return self.max_connection_age_seconds * _AGE_JITTER + 1 if self.max_connection_age_seconds else 0.0

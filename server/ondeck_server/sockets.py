@@ -1,48 +1,50 @@
-"""Where the server listens, in words, and what is said when it cannot."""
+"""Listening sockets: resolve a host, bind its addresses to one port, reserve a port for several processes."""
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from ondeck_core.errors import OndeckError
 
-_NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # what binding fails with where an address is not ours
+_NOT_LOCAL: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # errors of bind for an address of another machine
+_PORT_SETTING: Final = "ONDECK_PORT or --port"
 
 
 class CannotListenError(OndeckError):
-    """Something else listens where the server should, or the address is none of this machine."""
+    """The port is in use, or the address is none of this machine."""
 
-    def __init__(self, where: str, choice: str, reason: str | None = None) -> None:
-        told = f" ({reason})" if reason else ""
+    def __init__(self, address: str, setting: str, reason: str | None = None) -> None:
+        cause = f" ({reason})" if reason else ""
         super().__init__(
-            f"cannot listen on {where}{told}; choose another port with {choice}, "
+            f"cannot listen on {address}{cause}; choose another port with {setting}, "
             "or an address of this machine with ONDECK_HOST or --host"
         )
 
 
 def address_of(host: str, port: int) -> str:
-    """Write a host and a port as one address; IPv6 in brackets."""
+    """Format a host and a port as one address, with brackets around IPv6."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def resolve_host(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    """List the addresses that a host has.
+    """List the addresses of a host.
 
     Raises:
         OSError: it has none.
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
+    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
 
 def bind_all(
     host: str, port: int, bind: Callable[[socket.AddressFamily, str, int], socket.socket]
 ) -> list[socket.socket]:
-    """Bind every address of a host that this machine has to one port, 0: any that is free.
+    """Bind every local address of a host to one port, 0: any free port; the first socket has the chosen port.
 
     Raises:
-        OSError: one of them cannot be bound, or there is none.
+        OSError: an address cannot be bound, or none is local.
     """
     found: list[socket.socket] = []
     refused = OSError(errno.EADDRNOTAVAIL, "no address")
@@ -50,7 +52,7 @@ def bind_all(
         try:
             found.append(bind(family, address, port))
         except OSError as failed:
-            if failed.errno not in _NOT_HERE:
+            if failed.errno not in _NOT_LOCAL:
                 raise
             refused = failed
         else:
@@ -61,7 +63,7 @@ def bind_all(
 
 
 def bind_one(family: socket.AddressFamily, address: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """Bind a socket; with `reuse_port` others may be bound beside it.
+    """Bind a socket; with `reuse_port` other sockets can share the port.
 
     Raises:
         OSError: it cannot be bound.
@@ -76,3 +78,25 @@ def bind_one(family: socket.AddressFamily, address: str, port: int, *, reuse_por
         opened.close()
         raise
     return opened
+
+
+@contextmanager
+def reserve_port(host: str, port: int) -> Iterator[int]:
+    """Reserve a port within the block, 0: any free one, so that workers can listen on it with SO_REUSEPORT.
+
+    Raises:
+        CannotListenError: the port is in use, or the host is no address of this machine.
+    """
+    with ExitStack() as stack:
+
+        def reserve(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+            if port:  # with SO_REUSEPORT this server would join another one of the same user: try without it first
+                with bind_one(family, address, port, reuse_port=False) as exclusive:
+                    exclusive.listen()
+            return stack.enter_context(bind_one(family, address, port, reuse_port=True))
+
+        try:
+            reserved = int(bind_all(host, port, reserve)[0].getsockname()[1])
+        except OSError as failed:
+            raise CannotListenError(address_of(host, port), _PORT_SETTING) from failed
+        yield reserved

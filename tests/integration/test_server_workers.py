@@ -202,7 +202,7 @@ def test_workers_of_a_killed_supervisor_exit_and_free_the_port(own_pair: Running
     gone, alive = psutil.wait_procs(orphans, timeout=30)
     assert (len(gone), alive) == (2, [])
     refused = reload("--home", str(tmp_path / "home"))
-    assert (refused.returncode, "no server runs" in refused.stderr) == (1, True)
+    assert (refused.returncode, "no server is running" in refused.stderr) == (1, True)
 
 
 def test_workers_that_always_die_at_start_stop_the_server_with_their_exit_code(root: Path, tmp_path: Path) -> None:
@@ -220,8 +220,8 @@ def test_workers_that_always_die_at_start_stop_the_server_with_their_exit_code(r
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert "error: the server's workers end before they take calls, the last with exit code 7" in done.stderr
-    assert "worker died" in {json.loads(line)["event"] for line in done.stderr.splitlines() if line.startswith("{")}
+    assert "error: the server's workers exit before they accept calls, the last with exit code 7" in done.stderr
+    assert "worker_died" in {json.loads(line)["event"] for line in done.stderr.splitlines() if line.startswith("{")}
 
 
 def test_grpcio_knows_the_experiments_that_workers_switch_off() -> None:

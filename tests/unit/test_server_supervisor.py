@@ -8,14 +8,14 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from ondeck_runtime.cpu_quota import cgroup_folders, limit_of_v1, limit_of_v2, smallest_limit
 from ondeck_server.ipc.messages import WorkerStatus
-from ondeck_server.sockets import CannotListenError
-from ondeck_server.supervisor.listener import reserve_port
+from ondeck_server.settings import ServerSettings
+from ondeck_server.sockets import CannotListenError, reserve_port
 from ondeck_server.supervisor.metrics import metrics_folder
-from ondeck_server.supervisor.pidfile import ServerProcess, pid_file, running
+from ondeck_server.supervisor.pidfile import ServerProcess, pid_file, running_servers
 from ondeck_server.supervisor.policy import (
     KILL_AFTER,
-    START_SECONDS,
-    STEADY,
+    STABLE_SECONDS,
+    START_TIMEOUT,
     Action,
     Kill,
     Listen,
@@ -24,28 +24,29 @@ from ondeck_server.supervisor.policy import (
     Retire,
     Start,
     WorkerSnapshot,
+    aggregate_serving,
+    can_join,
     failures_after,
     next_actions,
     next_deadline,
     restart_delay,
+    unready_reasons,
 )
-from ondeck_server.supervisor.state import aggregate_serving, can_join, unready_reasons
 from ondeck_server.transports.grpcio.server import close_listeners
-from ondeck_server.worker.drain import drain_timeout
 
 NOW = 1000.0
 GRACE = 10.0
 STARTING, READY, ACTIVATING, LISTENING, RETIRING = Phase
 
 
-def pool(*members: tuple[Phase, int], wanted: int = 2, generation: int = 0, start_at: float = 0) -> PoolState:
+def pool(*members: tuple[Phase, int], desired: int = 2, generation: int = 0, start_at: float = 0) -> PoolState:
     """Return a pool of workers by phase and generation, numbered from 0, all in their phase since NOW."""
     return PoolState(
         members=tuple(
             WorkerSnapshot(number=number, generation=generation, phase=phase, since=NOW)
             for number, (phase, generation) in enumerate(members)
         ),
-        wanted=wanted,
+        desired=desired,
         generation=generation,
         start_at=start_at,
         grace=GRACE,
@@ -100,7 +101,7 @@ def test_a_rolling_restart_replaces_every_worker_and_never_runs_fewer() -> None:
     for _ in range(100):
         standing = PoolState(
             members=tuple(WorkerSnapshot(number=n, generation=g, phase=p, since=NOW) for n, (p, g) in members.items()),
-            wanted=3,
+            desired=3,
             generation=1,
             start_at=0,
             grace=GRACE,
@@ -129,10 +130,10 @@ def test_a_rolling_restart_replaces_every_worker_and_never_runs_fewer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "seconds"), [(STARTING, START_SECONDS), (ACTIVATING, START_SECONDS), (RETIRING, GRACE + KILL_AFTER)]
+    ("phase", "seconds"), [(STARTING, START_TIMEOUT), (ACTIVATING, START_TIMEOUT), (RETIRING, GRACE + KILL_AFTER)]
 )
 def test_a_worker_that_exceeds_its_time_limit_is_killed(phase: Phase, seconds: float) -> None:
-    standing = pool((phase, 0), wanted=1, start_at=NOW * 2)
+    standing = pool((phase, 0), desired=1, start_at=NOW * 2)
     assert next_actions(standing, NOW + seconds - 1) == ()
     assert next_deadline(standing, NOW + seconds - 1) == pytest.approx(1)
     assert next_actions(standing, NOW + seconds) == (Kill(0, f"still {phase.value} after {seconds:.0f} s"),)
@@ -146,10 +147,10 @@ def test_without_a_pending_timeout_the_pool_sleeps_until_an_event() -> None:
 def test_dying_workers_back_off_and_a_stable_one_restarts_at_once() -> None:
     failures, pauses = 0, []
     for _ in range(9):
-        failures = failures_after(failures, lived=1)
+        failures = failures_after(failures, lifetime=1)
         pauses.append(restart_delay(failures))
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert restart_delay(failures_after(failures, lived=STEADY)) == 0
+    assert restart_delay(failures_after(failures, lifetime=STABLE_SECONDS)) == 0
 
 
 def report(*, ready: bool = True, missing: tuple[str, ...] = (), **serving: bool) -> WorkerStatus:
@@ -216,7 +217,7 @@ def test_counters_of_a_dead_worker_stay_and_its_gauges_vanish() -> None:
         lines = kept.page().decode().splitlines()
         assert {path.name for path in kept.folder.iterdir()} == {
             "counter_8.db",
-            "counter_gone.db",
+            "counter_exited.db",
             "gauge_livesum_8.db",
         }
     assert ("seen_total 12.0" in lines, "depth 5.0" in lines) == (True, True)
@@ -226,8 +227,8 @@ def test_counters_of_a_dead_worker_stay_and_its_gauges_vanish() -> None:
 def test_a_running_server_is_found_by_its_pid_file_and_a_stale_one_ignored(tmp_path: Path) -> None:
     (tmp_path / "serve-50052.pid").write_text(f"{os.getpid()}\n")
     with pid_file(tmp_path, 50051):
-        assert running(tmp_path) == [ServerProcess(pid=os.getpid(), port=50051)]
-    assert running(tmp_path) == []
+        assert running_servers(tmp_path) == [ServerProcess(pid=os.getpid(), port=50051)]
+    assert running_servers(tmp_path) == []
 
 
 def test_an_unwritable_home_does_not_prevent_serving(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_a_closed_listener_refuses_new_connections_and_keeps_open_ones() -> None
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 0), (60, 67)])
 def test_a_retiring_worker_waits_as_long_as_its_youngest_connection_may_live(age: float, seconds: float) -> None:
-    assert drain_timeout(age) == pytest.approx(seconds)
+    assert ServerSettings(max_connection_age_seconds=age).disconnect_timeout == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])

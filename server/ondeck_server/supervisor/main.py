@@ -1,6 +1,6 @@
-"""The server's life: hold the port, start workers, say so; on SIGHUP replace them; on SIGTERM say no, drain, leave.
+"""The server's main process: reserve the port, start workers, replace them on SIGHUP, drain and stop on SIGTERM.
 
-The order is the shape of the code. This process answers no calls: it stays small, and outlives whatever kills a worker.
+This process serves no calls: it stays small, and survives a crash of any worker.
 """
 
 import asyncio
@@ -17,8 +17,7 @@ from ondeck_server.admin import AdminPages, admin_pages
 from ondeck_server.ipc.messages import LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
-from ondeck_server.sockets import address_of
-from ondeck_server.supervisor.listener import reserve_port
+from ondeck_server.sockets import address_of, reserve_port
 from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.pool import WorkerPool
@@ -28,7 +27,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class StartedServer:
-    """Where a server listens, and what it serves."""
+    """A started server: its addresses, the versions that it serves, and the reasons why it is not ready."""
 
     address: str
     admin: str
@@ -36,50 +35,59 @@ class StartedServer:
     missing: tuple[str, ...]
 
 
-async def serve(settings: ServerSettings, logging: LogConfig, started: Callable[[StartedServer], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `started` is told once, when every worker takes calls.
+async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable[[StartedServer], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `on_start` is called once, when every worker accepts calls.
 
     Raises:
-        InvalidCertificatesError: what should secure the connections cannot.
-        CannotListenError: a port is in use, or the host is none of this machine.
-        CannotServeError: no worker could be started; the text is what it said.
+        InvalidCertificatesError: the TLS files are missing or invalid.
+        CannotListenError: a port is in use, or the host is no address of this machine.
+        CannotServeError: no worker could be started.
     """
     check_certificates(settings)
     stop = stop_event()
     async with AsyncExitStack() as stack:
         port = stack.enter_context(reserve_port(settings.host, settings.port))
-        kept = stack.enter_context(metrics_folder())
-        full = asyncio.Event()
+        metrics = stack.enter_context(metrics_folder())
+        complete = asyncio.Event()
         start = StartWorker(
             settings=settings.model_dump(mode="json"),
             port=port,
-            metrics_folder=str(kept.folder),
+            metrics_folder=str(metrics.folder),
             logging=logging,
             load_requests={},
         )
-        pool = WorkerPool(start, settings, kept, full.set)
-        pages = AdminPages(unready=pool.unready, metrics=kept.page, channelz=pool.channelz)
+        pool = WorkerPool(start, settings, metrics, complete.set)
+        pages = AdminPages(unready=pool.unready, metrics=metrics.page, channelz=pool.channelz)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
         stack.push_async_callback(pool.kill)
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
-        working = asyncio.create_task(pool.run())
-        await wait_first(stop, full, working)
-        if full.is_set():
-            started(_started(settings, port, admin_port, pool))
-        await wait_first(stop, working)
+        running = asyncio.create_task(pool.run())
+        await wait_first(stop, complete, running)
+        if complete.is_set():
+            on_start(_started(settings, port, admin_port, pool))
+        await wait_first(stop, running)
         pool.stop()
-        await working
-        log.info("draining", shutdown_delay_seconds=settings.shutdown_delay_seconds, seconds=settings.drain_seconds)
-        pool.drain()
-        await asyncio.sleep(settings.shutdown_delay_seconds)
-        await pool.end()
+        await running
+        await _shut_down(settings, pool)
+
+
+async def _shut_down(settings: ServerSettings, pool: WorkerPool) -> None:
+    log.info(
+        "drain_started",
+        detail="health is NOT_SERVING, calls are still accepted",
+        shutdown_delay_seconds=settings.shutdown_delay_seconds,
+        drain_seconds=settings.drain_seconds,
+    )
+    pool.drain()
+    await asyncio.sleep(settings.shutdown_delay_seconds)
+    await pool.end()
 
 
 def _started(settings: ServerSettings, port: int, admin_port: int, pool: WorkerPool) -> StartedServer:
     return StartedServer(
         address=address_of(settings.host, port),
         admin=f"http://{address_of(settings.host, admin_port)}",
-        serving=tuple(dict.fromkeys(version for report in pool.statuses for version in report.loaded)),
+        serving=tuple(dict.fromkeys(version for status in pool.statuses for version in status.loaded)),
         missing=tuple(pool.unready()),
     )

@@ -1,4 +1,4 @@
-"""Which servers run: each holds a lock on a file in its home folder that has its pid, as long as it lives."""
+"""PID files of running servers: each server locks its file in the home folder while it runs."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class ServerProcess:
-    """A server that runs: the pid of its supervisor, and its gRPC port."""
+    """A running server: the pid of its supervisor, and its gRPC port."""
 
     pid: int
     port: int
@@ -22,14 +22,16 @@ class ServerProcess:
 
 @contextmanager
 def pid_file(home: Path, port: int) -> Iterator[None]:
-    """Tell where it can be found that this process serves on a port, as long as the block; without, if need be."""
+    """Hold a locked PID file of this server within the block; logs a warning if it cannot be written."""
     path = _path(home, port)
     try:
         home.mkdir(parents=True, exist_ok=True)
         opened = path.open("a+")
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as failed:
-        log.warning("no pid file; ondeck reload will need --pid", path=str(path), reason=failed.strerror)
+        log.warning(
+            "pidfile_failed", detail="ondeck reload needs --pid for this server", path=str(path), reason=failed.strerror
+        )
         yield
         return
     with opened:
@@ -42,18 +44,18 @@ def pid_file(home: Path, port: int) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def running(home: Path) -> list[ServerProcess]:
-    """List the servers of a home folder that run; files of others, which were killed, are passed over."""
+def running_servers(home: Path) -> list[ServerProcess]:
+    """List the running servers of a home folder; files of killed servers are not locked, and ignored."""
     found = []
     for path in sorted(home.glob(_path(home, "*").name)):
         with path.open() as opened:
-            if _locked(opened.fileno()) and (pid := opened.read().strip()).isdigit():
+            if _is_locked(opened.fileno()) and (pid := opened.read().strip()).isdigit():
                 found.append(ServerProcess(pid=int(pid), port=int(path.stem.partition("-")[2])))
     return found
 
 
 def is_server(pid: int) -> bool:
-    """Tell whether a process is an `ondeck serve`, as far as its command line says so."""
+    """Return whether the command line of a process is that of `ondeck serve`."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
@@ -65,7 +67,7 @@ def _path(home: Path, port: int | str) -> Path:
     return home / f"serve-{port}.pid"
 
 
-def _locked(descriptor: int) -> bool:
+def _is_locked(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

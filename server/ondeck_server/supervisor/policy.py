@@ -1,25 +1,27 @@
-"""What to do next with the workers. Decided here, from what they are and what time it is; done elsewhere."""
+"""The supervisor's policy: returns the next actions from the states of the workers and the time. Pure functions."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
 from ondeck_runtime.backoff import backoff_seconds
+from ondeck_server.ipc.messages import WorkerStatus
 
-START_SECONDS: Final = 300.0  # a worker that has not settled by then never will
-KILL_AFTER: Final = 5.0  # seconds beyond its grace that a worker gets to end
-STEADY: Final = 30.0  # seconds; a worker that lived so long did not die of how it starts
+START_TIMEOUT: Final = 300.0  # seconds for a worker to become ready, and to listen
+KILL_AFTER: Final = 5.0  # seconds between the end of a worker's grace period and SIGKILL
+STABLE_SECONDS: Final = 30.0  # a worker that ran so long did not fail because of how it starts
 FIRST_RESTART_DELAY: Final = 0.5
 LONGEST_RESTART_DELAY: Final = 30.0
-FIRST_TRIES: Final = 3  # deaths before the server has ever taken calls; more, and it gives up
+MAX_START_FAILURES: Final = 3  # failed workers before the server has ever accepted calls; then it exits
 
 
 class Phase(Enum):
-    """How far a worker has come."""
+    """The phase of a worker's life."""
 
     STARTING = "starting"
-    READY = "ready"  # settled, and serves whatever the whole serves
-    ACTIVATING = "activating"  # to listen
+    READY = "ready"  # serves everything that the whole server serves
+    ACTIVATING = "activating"  # was sent the command to listen
     LISTENING = "listening"
     RETIRING = "retiring"
 
@@ -36,10 +38,10 @@ class WorkerSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class PoolState:
-    """The workers that there are, and what ought to be; no worker is started before `start_at` (seconds)."""
+    """The workers, how many are desired and of which generation; no worker is started before `start_at` (seconds)."""
 
     members: tuple[WorkerSnapshot, ...]
-    wanted: int
+    desired: int
     generation: int
     start_at: float
     grace: float
@@ -57,21 +59,21 @@ class Start:
 
 @dataclass(frozen=True)
 class Listen:
-    """Tell a worker to take calls."""
+    """Let a worker accept calls."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Retire:
-    """Tell a worker to finish its calls and end."""
+    """Let a worker finish its calls and exit."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Kill:
-    """End a worker that will not."""
+    """Kill a worker that did not finish its phase in time."""
 
     number: int
     reason: str
@@ -81,24 +83,24 @@ Action: TypeAlias = Start | Listen | Retire | Kill
 
 
 def next_actions(pool: PoolState, now: float) -> tuple[Action, ...]:
-    """Tell what brings the pool nearer to what ought to be.
+    """Return the actions that bring the pool closer to its desired state.
 
-    Workers of an earlier generation are replaced one at a time: a new one takes calls before an old one is told to
-    end, and the next is started after that one has ended.
+    Workers of an earlier generation are replaced one at a time: a new one accepts calls before an old one retires, and
+    the next is started after that one has exited.
     """
-    return (*_kill(pool, now), *(Listen(member.number) for member in pool.in_phase(Phase.READY)), *_change(pool, now))
+    return (*_kill(pool, now), *(Listen(member.number) for member in pool.in_phase(Phase.READY)), *_resize(pool, now))
 
 
 def next_deadline(pool: PoolState, now: float) -> float | None:
-    """Tell in how many seconds time alone may change what is to be done; None: never."""
+    """Return in how many seconds the next actions may change without any event; None: never."""
     moments = [_overdue_at(pool, member) for member in pool.members]
     later = [moment for moment in (*moments, pool.start_at) if moment is not None and moment > now]
     return min(later) - now if later else None
 
 
-def failures_after(failures: int, lived: float) -> int:
-    """Count the deaths in a row, after that of a worker that had lived so many seconds."""
-    return 0 if lived >= STEADY else failures + 1
+def failures_after(failures: int, lifetime: float) -> int:
+    """Return the failures in a row after a worker died that had lived so many seconds."""
+    return 0 if lifetime >= STABLE_SECONDS else failures + 1
 
 
 def restart_delay(failures: int) -> float:
@@ -106,19 +108,37 @@ def restart_delay(failures: int) -> float:
     return backoff_seconds(failures, first=FIRST_RESTART_DELAY, longest=LONGEST_RESTART_DELAY)
 
 
-def _change(pool: PoolState, now: float) -> tuple[Action, ...]:
-    coming = pool.in_phase(Phase.STARTING, Phase.READY, Phase.ACTIVATING)
+def aggregate_serving(statuses: Sequence[WorkerStatus]) -> dict[str, bool]:
+    """Map each health name to whether the whole server serves it: only if every worker does."""
+    names = dict.fromkeys(name for status in statuses for name in status.serving)
+    return {name: all(status.serving.get(name, False) for status in statuses) for name in names}
+
+
+def can_join(status: WorkerStatus, serving: Mapping[str, bool]) -> bool:
+    """Return whether a worker is ready and serves everything that the whole server serves."""
+    return status.ready and all(status.serving.get(name, False) for name, serves in serving.items() if serves)
+
+
+def unready_reasons(statuses: Sequence[WorkerStatus]) -> list[str]:
+    """List the reasons why the whole server is not ready, each once."""
+    if not statuses:
+        return ["no worker takes calls"]
+    return list(dict.fromkeys(reason for status in statuses for reason in status.missing))
+
+
+def _resize(pool: PoolState, now: float) -> tuple[Action, ...]:
+    pending = pool.in_phase(Phase.STARTING, Phase.READY, Phase.ACTIVATING)
     listening = pool.in_phase(Phase.LISTENING)
-    if len(listening) > pool.wanted:
+    if len(listening) > pool.desired:
         return (Retire(listening[0].number),)
     if now < pool.start_at:
         return ()
-    lacking = pool.wanted - len(listening) - len(coming)
-    if lacking > 0:
-        return (Start(),) * lacking
+    missing = pool.desired - len(listening) - len(pending)
+    if missing > 0:
+        return (Start(),) * missing
     old = [member for member in listening if member.generation < pool.generation]
-    ready_for_the_next = not coming and not pool.in_phase(Phase.RETIRING)
-    return (Start(),) if old and ready_for_the_next else ()
+    can_replace = not pending and not pool.in_phase(Phase.RETIRING)
+    return (Start(),) if old and can_replace else ()
 
 
 def _kill(pool: PoolState, now: float) -> tuple[Action, ...]:
@@ -132,7 +152,7 @@ def _kill(pool: PoolState, now: float) -> tuple[Action, ...]:
 def _overdue_at(pool: PoolState, member: WorkerSnapshot) -> float | None:
     match member.phase:
         case Phase.STARTING | Phase.ACTIVATING:
-            return member.since + START_SECONDS
+            return member.since + START_TIMEOUT
         case Phase.RETIRING:
             return member.since + pool.grace + KILL_AFTER
         case _:

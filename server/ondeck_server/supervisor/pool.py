@@ -23,33 +23,31 @@ from ondeck_server.ipc.messages import (
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor import policy
 from ondeck_server.supervisor.metrics import FOLDER_VARIABLE, MetricsFolder
-from ondeck_server.supervisor.policy import Phase
+from ondeck_server.supervisor.policy import Phase, aggregate_serving, unready_reasons
 from ondeck_server.supervisor.process import WorkerProcess, start_process
-from ondeck_server.supervisor.state import aggregate_serving, unready_reasons
-from ondeck_server.worker.drain import drain_timeout
 
 log = structlog.get_logger()
 
 
 class CannotServeError(OndeckError):
-    """The workers end before they take calls; the text says why, as far as one of them said it."""
+    """The workers exit before they accept calls; the text has the reason, if one of them reported it."""
 
 
 class WorkerPool:
-    """The workers; `start` is what each is told first, `full` is called once, when as many as wanted take calls."""
+    """The workers; each gets `start` as its first message, `on_complete` is called once, when all accept calls."""
 
     def __init__(
-        self, start: StartWorker, settings: ServerSettings, measures: MetricsFolder, full: Callable[[], None]
+        self, start: StartWorker, settings: ServerSettings, metrics: MetricsFolder, on_complete: Callable[[], None]
     ) -> None:
         self._start = start
-        self._wanted = settings.workers
+        self._desired = settings.workers
         self._grace = settings.drain_seconds
-        self._drain_timeout = drain_timeout(settings.max_connection_age_seconds)
-        self._metrics = measures
-        self._on_complete = full
+        self._disconnect_timeout = settings.disconnect_timeout
+        self._metrics = metrics
+        self._on_complete = on_complete
         self._workers: dict[int, WorkerProcess] = {}
         self._receivers: set[asyncio.Task[None]] = set()
-        self._load_control: dict[str, bool] = {}
+        self._load_requests: dict[str, bool] = {}
         self._number = self._generation = self._failures = 0
         self._start_at = 0.0
         self._changed = asyncio.Event()
@@ -58,29 +56,30 @@ class WorkerPool:
 
     @property
     def statuses(self) -> list[WorkerStatus]:
-        """What the workers that take calls have last said of themselves."""
+        """The last status of each worker that accepts calls."""
         return [each.status for each in self._in(Phase.LISTENING) if each.status is not None]
 
     def unready(self) -> list[str]:
-        """List what keeps the whole from being ready."""
+        """List the reasons why the whole server is not ready."""
         return [*(["draining"] if self._draining else []), *unready_reasons(self.statuses)]
 
     async def channelz(self) -> dict[str, Any]:
-        """Tell what channelz sees in each worker that takes calls, or still finishes some."""
-        asked = self._in(Phase.LISTENING, Phase.RETIRING)
-        return {"workers": await asyncio.gather(*(worker.channelz() for worker in asked))}
+        """Return the channelz data of each worker that accepts or still finishes calls."""
+        workers = self._in(Phase.LISTENING, Phase.RETIRING)
+        return {"workers": await asyncio.gather(*(worker.channelz() for worker in workers))}
 
     def replace(self) -> None:
-        """Have every worker that there is now replaced."""
+        """Replace every present worker, one at a time."""
         self._generation += 1
-        log.info("replacing workers", workers=[worker.pid for worker in self._workers.values()])
+        pids = [worker.pid for worker in self._workers.values()]
+        log.info("replacement_started", detail="workers are replaced one at a time", workers=pids)
         self._changed.set()
 
     async def run(self) -> None:
-        """Keep the workers as many as they ought to be, until `stop`.
+        """Keep the desired number of workers running, until `stop`.
 
         Raises:
-            CannotServeError: they end before they have ever taken calls.
+            CannotServeError: the workers exit before they have ever accepted calls.
         """
         clock = asyncio.get_running_loop().time
         while not self._ending:
@@ -93,18 +92,18 @@ class WorkerPool:
                 raise self._failure
 
     def stop(self) -> None:
-        """Let `run` return; from then on nobody is replaced."""
+        """Let `run` return; from then on no worker is replaced."""
         self._ending = True
         self._changed.set()
 
     def drain(self) -> None:
-        """Say of everything, for good, that it does not serve."""
+        """Report NOT_SERVING for every health name from now on."""
         self._draining = True
         for worker in self._workers.values():
             worker.send(StartDraining())
 
     async def end(self) -> None:
-        """Let calls in flight finish, and end every worker."""
+        """Let calls in flight finish, and stop every worker."""
         for worker in self._in(Phase.LISTENING, Phase.RETIRING):
             self._retire(worker, immediate=True)
         for worker in self._in(Phase.STARTING, Phase.ACTIVATING):
@@ -112,7 +111,7 @@ class WorkerPool:
         await self._wait_exited(self._grace + policy.KILL_AFTER)
 
     async def kill(self) -> None:
-        """End every worker at once."""
+        """Kill every worker."""
         for worker in self._workers.values():
             worker.kill()
         await self._wait_exited(None)
@@ -128,10 +127,10 @@ class WorkerPool:
         serving = aggregate_serving(self.statuses)
         return policy.PoolState(
             members=tuple(worker.snapshot(serving) for worker in self._workers.values()),
-            wanted=self._wanted,
+            desired=self._desired,
             generation=self._generation,
             start_at=self._start_at,
-            grace=self._drain_timeout + self._grace,
+            grace=self._disconnect_timeout + self._grace,
         )
 
     async def _act(self, action: policy.Action) -> None:
@@ -143,7 +142,7 @@ class WorkerPool:
             case policy.Retire(number=number):
                 self._retire(self._workers[number], immediate=False)
             case policy.Kill(number=number, reason=reason):
-                log.warning("worker killed", worker=self._workers[number].pid, reason=reason)
+                log.warning("worker_killed", worker=self._workers[number].pid, reason=reason)
                 self._workers[number].kill()
 
     async def _start_one(self) -> None:
@@ -159,11 +158,11 @@ class WorkerPool:
             since=now,
         )
         self._workers[worker.number] = worker
-        worker.send(self._start.model_copy(update={"load_requests": dict(self._load_control)}))
+        worker.send(self._start.model_copy(update={"load_requests": dict(self._load_requests)}))
         receiver = asyncio.create_task(self._receive(worker))
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)
-        log.info("worker started", worker=worker.pid)
+        log.info("worker_started", worker=worker.pid)
 
     def _listen(self, worker: WorkerProcess) -> None:
         worker.enter(Phase.ACTIVATING)
@@ -173,7 +172,12 @@ class WorkerPool:
     def _retire(self, worker: WorkerProcess, *, immediate: bool) -> None:
         worker.enter(Phase.RETIRING)
         worker.send(RetireWorker(immediate=immediate))
-        log.info("worker retiring", worker=worker.pid, immediate=immediate)
+        log.info(
+            "retirement_started",
+            detail="worker finishes its calls and exits",
+            worker=worker.pid,
+            immediate=immediate,
+        )
 
     async def _receive(self, worker: WorkerProcess) -> None:
         try:
@@ -192,7 +196,7 @@ class WorkerPool:
                 self._update_phase(worker, listening=message.listening)
                 self._broadcast_state()
             case LoadRequest(model=model, loaded=loaded):
-                self._load_control[model] = loaded
+                self._load_requests[model] = loaded
                 self._broadcast_state()
             case WorkerFailed(reason=reason):
                 worker.failure = reason
@@ -202,11 +206,11 @@ class WorkerPool:
     def _update_phase(self, worker: WorkerProcess, *, listening: bool) -> None:
         if listening and worker.phase is Phase.ACTIVATING:
             worker.enter(Phase.LISTENING)
-            log.info("worker takes calls", worker=worker.pid, replaces_another=self._was_complete)
-            if not self._was_complete and len(self._in(Phase.LISTENING)) == self._wanted:
+            log.info("worker_ready", detail="accepts calls", worker=worker.pid, is_replacement=self._was_complete)
+            if not self._was_complete and len(self._in(Phase.LISTENING)) == self._desired:
                 self._was_complete = True
                 self._on_complete()
-        elif not listening and worker.phase is Phase.LISTENING:  # somebody else told it to end
+        elif not listening and worker.phase is Phase.LISTENING:  # it received SIGTERM from elsewhere
             worker.enter(Phase.RETIRING)
 
     def _broadcast_state(self) -> None:
@@ -215,13 +219,13 @@ class WorkerPool:
             worker.send(state)
 
     def _server_state(self, serving: Mapping[str, bool]) -> ServerState:
-        return ServerState(serving=serving, load_requests=dict(self._load_control))
+        return ServerState(serving=serving, load_requests=dict(self._load_requests))
 
     def _on_exit(self, worker: WorkerProcess, code: int) -> None:
         del self._workers[worker.number]
         self._metrics.forget(worker.pid)
         if worker.phase is Phase.RETIRING:
-            log.info("worker retired", worker=worker.pid, exit_code=code)
+            log.info("worker_retired", worker=worker.pid, exit_code=code)
         elif not self._ending:
             self._on_death(worker, code)
         self._broadcast_state()
@@ -229,15 +233,15 @@ class WorkerPool:
     def _on_death(self, worker: WorkerProcess, code: int) -> None:
         now = asyncio.get_running_loop().time()
         self._failures = policy.failures_after(self._failures, now - worker.started_at)
-        pause = policy.restart_delay(self._failures)
-        self._start_at = now + pause
-        if not self._was_complete and (worker.failure or self._failures >= policy.FIRST_TRIES):
+        delay = policy.restart_delay(self._failures)
+        self._start_at = now + delay
+        if not self._was_complete and (worker.failure or self._failures >= policy.MAX_START_FAILURES):
             self._failure = CannotServeError(worker.failure or _unknown_reason(code))
             return
         log.warning(
-            "worker died", worker=worker.pid, exit_code=code, reason=worker.failure, next_start_in_seconds=pause
+            "worker_died", worker=worker.pid, exit_code=code, reason=worker.failure, next_start_in_seconds=delay
         )
 
 
 def _unknown_reason(code: int) -> str:
-    return f"the server's workers end before they take calls, the last with exit code {code}; its last lines say why"
+    return f"the server's workers exit before they accept calls, the last with exit code {code}; see its last lines"

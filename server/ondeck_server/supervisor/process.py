@@ -1,4 +1,4 @@
-"""A worker's process, and the talk with it."""
+"""One worker process as the supervisor sees it: start it, exchange messages with it, kill it."""
 
 import asyncio
 import os
@@ -12,19 +12,18 @@ from typing import Any, Final
 
 from ondeck_server.ipc.channel import Channel, open_channel
 from ondeck_server.ipc.messages import TO_SUPERVISOR, ChannelzRequest, FromSupervisor, FromWorker, WorkerStatus
-from ondeck_server.supervisor.policy import Phase, WorkerSnapshot
-from ondeck_server.supervisor.state import can_join
+from ondeck_server.supervisor.policy import Phase, WorkerSnapshot, can_join
 
-# grpcio's own event engine costs a lone caller a fifth of the calls that the older pollers give it.
+# grpcio's own event engine answers a single caller a fifth slower than its older pollers.
 EXPERIMENTS: Final = {"GRPC_EXPERIMENTS": "-event_engine_listener,-event_engine_client"}
-# glibc would make a heap for each of a worker's threads, and give little of what reloads leave in them back.
+# By default glibc makes a heap per thread, and returns little of the memory that reloads free in them.
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 CHANNELZ_TIMEOUT_SECONDS: Final = 5.0
 
 
 @dataclass(kw_only=True)
 class WorkerProcess:
-    """A worker as the supervisor knows it; `phase` began at `since` and the worker at `started_at` (seconds)."""
+    """A worker process; `phase` began at `since` and the process at `started_at` (seconds of the event loop)."""
 
     number: int
     generation: int
@@ -40,61 +39,61 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The id of its process."""
+        """The process id."""
         return self.process.pid
 
     def enter(self, phase: Phase) -> None:
-        """Let a phase begin now."""
+        """Enter a phase now."""
         self.phase, self.since = phase, asyncio.get_running_loop().time()
 
     def snapshot(self, serving: Mapping[str, bool]) -> WorkerSnapshot:
-        """See the worker as the policy does; `serving` is what the whole serves."""
-        fit = self.phase is Phase.STARTING and self.status is not None and can_join(self.status, serving)
-        phase = Phase.READY if fit else self.phase
+        """Return the snapshot for the policy; `serving` is what the whole server serves."""
+        is_ready = self.phase is Phase.STARTING and self.status is not None and can_join(self.status, serving)
+        phase = Phase.READY if is_ready else self.phase
         return WorkerSnapshot(number=self.number, generation=self.generation, phase=phase, since=self.since)
 
     def send(self, *messages: FromSupervisor) -> None:
-        """Tell it something."""
+        """Send messages without waiting."""
         for message in messages:
             self.channel.send(message)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL, if the process has not exited."""
         with suppress(ProcessLookupError):
             self.process.kill()
 
     async def channelz(self) -> dict[str, Any]:
-        """Ask what channelz sees in it; where there is no answer in time, that is the answer."""
+        """Request the channelz data of the worker; a worker that does not respond in time yields an error entry."""
         number = next(self._numbers)
-        answer = self._channelz_requests[number] = asyncio.get_running_loop().create_future()
+        response = self._channelz_requests[number] = asyncio.get_running_loop().create_future()
         self.send(ChannelzRequest(number=number))
         try:
-            return {"pid": self.pid, **await asyncio.wait_for(answer, CHANNELZ_TIMEOUT_SECONDS)}
+            return {"pid": self.pid, **await asyncio.wait_for(response, CHANNELZ_TIMEOUT_SECONDS)}
         except TimeoutError:
             return {"pid": self.pid, "error": f"no answer within {CHANNELZ_TIMEOUT_SECONDS:g} s"}
         finally:
             del self._channelz_requests[number]
 
     def resolve_channelz(self, number: int, channelz: Mapping[str, Any]) -> None:
-        """Take the answer to a look."""
-        answer = self._channelz_requests.get(number)
-        if answer is not None and not answer.done():
-            answer.set_result(channelz)
+        """Complete a channelz request with the worker's response."""
+        response = self._channelz_requests.get(number)
+        if response is not None and not response.done():
+            response.set_result(channelz)
 
 
 async def start_process(environment: Mapping[str, str]) -> tuple[asyncio.subprocess.Process, Channel[FromWorker]]:
-    """Start the program of a worker; it waits for its first message."""
-    ours, theirs = socket.socketpair()
+    """Start a worker process with extra environment variables; it waits for its first message."""
+    supervisor_end, worker_end = socket.socketpair()
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "ondeck_server.worker.main", str(theirs.fileno())),
+            *(sys.executable, "-P", "-m", "ondeck_server.worker.main", str(worker_end.fileno())),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[worker_end.fileno()],
             env={**EXPERIMENTS, **MEMORY, **os.environ, **environment},
         )
-        return process, await open_channel(ours, TO_SUPERVISOR)
+        return process, await open_channel(supervisor_end, TO_SUPERVISOR)
     except OSError:
-        ours.close()
+        supervisor_end.close()
         raise
     finally:
-        theirs.close()
+        worker_end.close()

@@ -1,7 +1,7 @@
-"""One of the processes that answer calls. A supervisor starts it, and tells it over a socket pair what to do.
+"""A worker: one of the processes that serve calls, controlled by the supervisor over a socket pair.
 
-`python -m ondeck_server.worker.main FD`: FD is this process's end of the pair. When the other end is gone, so is the
-reason to be here.
+`python -m ondeck_server.worker.main FD`: FD is this process's end of the pair. The worker exits when the other end is
+closed.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from typing import Final
 
 import structlog
 import uvloop
@@ -40,16 +42,16 @@ from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.transport import Transport
 from ondeck_server.settings import ServerSettings
-from ondeck_server.worker.drain import drain_timeout, wait_disconnected
 
-FAILED = 1
-_GC_THRESHOLDS = (10_000, 20, 20)
+FAILED: Final = 1
+_GC_THRESHOLDS: Final = (10_000, 20, 20)
+_POLL_SECONDS: Final = 0.1
 
 log = structlog.get_logger()
 
 
 class WorkerMain:
-    """One run of a worker: load the models, listen on request, stop on request or when the supervisor is gone."""
+    """One run of a worker: load the models, listen on request, stop on request or when the supervisor exits."""
 
     def __init__(self, channel: Channel[FromSupervisor], start: StartWorker) -> None:
         self._channel = channel
@@ -66,13 +68,13 @@ class WorkerMain:
         self._is_ready = False
 
     async def run(self) -> None:
-        """Run until the supervisor retires this worker or is gone.
+        """Run until the supervisor retires this worker or exits.
 
         Raises:
-            CannotListenError: the port cannot be listened on.
-            ArtifactRefusedError: the repository itself cannot be read.
+            CannotListenError: the port cannot be bound.
+            ArtifactRefusedError: the repository as a whole cannot be read.
         """
-        self._on_signals()
+        self._handle_signals()
         reading = asyncio.create_task(self._read_commands())
         try:
             await self._serve()
@@ -86,7 +88,7 @@ class WorkerMain:
             self._request_load(model, loaded)
         await self._models.refresh()
         await self._models.wait_idle()
-        parts = Components(
+        components = Components(
             settings=self._settings,
             models=self._models,
             players=self._players,
@@ -108,7 +110,7 @@ class WorkerMain:
             self._models.subscribe(self._send_status)
             await wait_first(self._listen, self._retire)
             if not self._retire.is_set():
-                self._transport = await stack.enter_async_context(accept_calls(parts, self._start.port))
+                self._transport = await stack.enter_async_context(accept_calls(components, self._start.port))
                 self._send_status()
             await self._retire.wait()
             transport, self._transport = self._transport, None
@@ -117,15 +119,19 @@ class WorkerMain:
                 await self._wait_disconnected(transport)
 
     async def _wait_disconnected(self, transport: Transport) -> None:
-        """Let connections leave by themselves, unless there is no time for that."""
+        """Stop accepting connections, and wait until clients have disconnected, unless retirement is immediate.
+
+        The stop of grpcio cancels calls that arrive on a connection before its client has read GOAWAY. A connection
+        that reaches its maximum age gets GOAWAY first, and calls are served until the client has read it.
+        """
         if self._immediate.is_set():
             return
         transport.stop_accepting()
-        left = asyncio.create_task(wait_disconnected(transport.has_connections))
+        disconnected = asyncio.create_task(_poll_disconnected(transport.has_connections))
         with suppress(TimeoutError):
-            async with asyncio.timeout(drain_timeout(self._settings.max_connection_age_seconds)):
-                await wait_first(left, self._immediate)
-        left.cancel()
+            async with asyncio.timeout(self._settings.disconnect_timeout):
+                await wait_first(disconnected, self._immediate)
+        disconnected.cancel()
 
     async def _read_commands(self) -> None:
         try:
@@ -134,19 +140,18 @@ class WorkerMain:
         finally:
             self._immediate.set()
             self._retire.set()
-        log.error("the supervisor is gone")
+        log.error("supervisor_lost", detail="the supervisor exited; the worker stops")
         self._health.enter_graceful_shutdown()
-        shutil.rmtree(
-            self._start.metrics_folder, ignore_errors=True
-        )  # nobody else is left to do so; open files stay usable
+        # The supervisor would have removed the folder; files that are open stay usable.
+        shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
 
     async def _handle(self, message: FromSupervisor) -> None:
         match message:
             case StartListening():
                 self._listen.set()
-            case ServerState(serving=serving, load_requests=wishes):
+            case ServerState(serving=serving, load_requests=requests):
                 self._health.update(serving)
-                for model, loaded in wishes.items():
+                for model, loaded in requests.items():
                     self._request_load(model, loaded)
             case StartDraining():
                 self._health.enter_graceful_shutdown()
@@ -163,7 +168,7 @@ class WorkerMain:
             case StartWorker():
                 pass
 
-    def _request_load(self, model: str, loaded: bool) -> None:  # noqa: FBT001  as the messages say it
+    def _request_load(self, model: str, loaded: bool) -> None:  # noqa: FBT001  as in the messages
         if loaded is (model in self._models.unloaded):
             self._models.request_load(model, loaded=loaded)
 
@@ -174,21 +179,26 @@ class WorkerMain:
         if self._is_ready:
             self._channel.send(worker_status(self._models, self._players, listening=self._transport is not None))
 
-    def _on_signals(self) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; the supervisor decides
+    def _handle_signals(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the supervisor reacts
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as above
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._retire.set)
 
 
+async def _poll_disconnected(has_connections: Callable[[], bool]) -> None:
+    while has_connections():  # noqa: ASYNC110  grpcio reports no end of a connection
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 def _freeze_gc() -> None:
-    """Keep the garbage collector from what was made at the start: to look through it would hold calls up for 0.1 s."""
+    """Exclude the objects made so far from garbage collection, which would block calls for 0.1 s."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def work(end: socket.socket) -> int:
-    """Work for the supervisor at the other end; gives the exit code of the process."""
+    """Run a worker for the supervisor at the other end of a socket pair; return the exit code."""
     channel = await open_channel(end, TO_WORKER)
     try:
         return await _work(channel)
@@ -211,10 +221,10 @@ async def _work(channel: Channel[FromSupervisor]) -> int:
 
 
 def main() -> None:
-    """Work at the socket pair's end that the command line names, and be gone: to free it all first takes seconds."""
+    """Run a worker at the end of the socket pair with the file descriptor of the command line."""
     code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1]))))
     sys.stderr.flush()
-    os._exit(code)
+    os._exit(code)  # freeing all memory first takes seconds
 
 
 if __name__ == "__main__":
