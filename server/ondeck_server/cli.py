@@ -25,8 +25,8 @@ class NothingToReloadError(OndeckError):
 
 @click.command()
 @click.option("--host", help="Address to listen on (ONDECK_HOST).")
-@click.option("--port", type=int, help="gRPC port, 0 for any free one (ONDECK_PORT).")
-@click.option("--admin-port", type=int, help="HTTP port of the admin pages, 0 for any free one (ONDECK_ADMIN_PORT).")
+@click.option("--port", type=int, help="gRPC port; 0: any free port (ONDECK_PORT).")
+@click.option("--admin-port", type=int, help="HTTP port of the admin pages; 0: any free port (ONDECK_ADMIN_PORT).")
 @click.option(
     "--home", type=click.Path(path_type=Path), help="Home folder, with the database of players (ONDECK_HOME)."
 )
@@ -41,8 +41,8 @@ class NothingToReloadError(OndeckError):
     "--ready-format",
     type=click.Choice(["text", "json"]),
     default="text",
-    hidden=True,  # for programs that start a server, as `ondeck up` does
-    help="Format of the line that is printed when the server accepts calls.",
+    show_default=True,
+    help="Format of the line that is printed once the server accepts calls; json for programs that parse it.",
 )
 def serve(*, ready_format: str, **flags: object) -> None:
     """Serve the models over gRPC, with health, reflection and HTTP admin pages, until SIGTERM."""
