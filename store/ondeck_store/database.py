@@ -134,7 +134,7 @@ async def _measure_statements(engine: AsyncEngine) -> None:
 
 
 async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
-    """COPY rows into a table, columns by name; needs a transaction that has begun."""
+    """COPY rows into a table, columns by name; the transaction must be open."""
     driver = await driver_of(connection)
     await driver.copy_to_table(table, source=_slices(rows), columns=rows.columns, format="csv")
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from ondeck_ingest.cli.status import IngestStatus, read_status, render_status
-from ondeck_ingest.jobs.queue import BACKFILL, enqueue
+from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.runs import play_game
 from ondeck_ingest.sources.base import SourceUnreachableError, of_day
@@ -67,7 +67,7 @@ async def test_everything_that_needs_attention_has_its_line(
     with pytest.raises(SourceUnreachableError):
         await ingestor.ingest(of_day(later[0]))
     async with database.engine.begin() as connection:
-        await enqueue(connection, "savant", later[1:], BACKFILL)
+        await enqueue(connection, "savant", later[1:], BACKFILL_PRIORITY)
         await connection.execute(
             text("UPDATE ingest_pgqueuer SET status = 'failed' WHERE convert_from(payload, 'UTF8') = :day"),
             {"day": str(later[2])},

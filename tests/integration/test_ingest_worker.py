@@ -10,7 +10,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from ondeck_ingest.jobs.queue import (
-    BACKFILL,
+    BACKFILL_PRIORITY,
     DeadJob,
     QueueSummary,
     dead_jobs,
@@ -84,7 +84,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 async def put(database: Database, days: list[date]) -> int:
     async with database.engine.begin() as connection:
-        return await enqueue(connection, "savant", days, BACKFILL)
+        return await enqueue(connection, "savant", days, BACKFILL_PRIORITY)
 
 
 async def backlog(database: Database) -> QueueSummary:

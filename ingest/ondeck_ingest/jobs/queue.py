@@ -20,9 +20,9 @@ from ondeck_store.database import driver_of
 from ondeck_store.ingest.ledger import request_days
 
 CHANNEL: Final = Channel("ingest_ch_pgqueuer")
-SCHEDULED: Final = 10
-CORRECTION: Final = 5
-BACKFILL: Final = 0
+SCHEDULE_PRIORITY: Final = 10
+REFETCH_PRIORITY: Final = 5
+BACKFILL_PRIORITY: Final = 0
 REGISTER: Final = "chadwick"
 
 # All names are fixed here, so that no environment variable changes one.
@@ -103,7 +103,7 @@ async def enqueue_register(connection: AsyncConnection, today: date) -> int:
     """Enqueue the register, at most once; a dead job is requeued a day later. Returns how many jobs were added."""
     dead = [each for each in await dead_jobs(connection) if each.source == REGISTER]
     if not dead:
-        return await _add(connection, REGISTER, {"register": today}, SCHEDULED)
+        return await _add(connection, REGISTER, {"register": today}, SCHEDULE_PRIORITY)
     if any(datetime.now(UTC) - each.since < _A_DAY for each in dead):
         return 0
     return len(await requeue_dead(connection, REGISTER))

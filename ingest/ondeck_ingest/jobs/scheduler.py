@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ondeck_ingest.jobs.queue import CORRECTION, SCHEDULED, dead_jobs, enqueue, enqueue_register
+from ondeck_ingest.jobs.queue import REFETCH_PRIORITY, SCHEDULE_PRIORITY, dead_jobs, enqueue, enqueue_register
 from ondeck_store.ingest.ledger import days_of
 from ondeck_store.players.unresolved import unresolved
 
@@ -106,8 +106,8 @@ class Scheduler:
             known = await self._read_status(connection)
             due = due_days(self.now(), self.lookback_days, self.refetch_days, known)
             ingested = {day for day in due if day in known and known[day].is_ingested}
-            added = await enqueue(connection, self.source, set(due) - ingested, SCHEDULED)
-            added += await enqueue(connection, self.source, ingested, CORRECTION)
+            added = await enqueue(connection, self.source, set(due) - ingested, SCHEDULE_PRIORITY)
+            added += await enqueue(connection, self.source, ingested, REFETCH_PRIORITY)
             await self._enqueue_register(connection)
         if due:
             log.info("schedule_updated", due=len(due), refetched=len(ingested), added=added)

@@ -12,7 +12,7 @@ from pgqueuer.errors import FailingListenerError
 
 from ondeck_ingest.database import migrated
 from ondeck_ingest.jobs.handler import describe_error
-from ondeck_ingest.jobs.queue import BACKFILL, enqueue, requeue_dead
+from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue, requeue_dead
 from ondeck_ingest.jobs.scheduler import Scheduler, is_in_season
 from ondeck_ingest.jobs.worker import IngestWorker
 from ondeck_ingest.pipeline.ingest_day import Ingestor
@@ -50,7 +50,7 @@ async def backfill(settings: IngestSettings, days: Sequence[date], *, refetch: b
     in_season = {day for day in days if is_in_season(day)}
     async with migrated(settings) as database, database.engine.begin() as connection:
         ingested = in_season & await days_done(connection, NAME, days[0], days[-1])
-        added = await enqueue(connection, NAME, in_season if refetch else in_season - ingested, BACKFILL)
+        added = await enqueue(connection, NAME, in_season if refetch else in_season - ingested, BACKFILL_PRIORITY)
     click.echo(f"{len(in_season)} days in season, {len(ingested)} already ingested: {added} enqueued")
 
 
