@@ -196,7 +196,7 @@ def test_a_batch_with_too_large_a_response_is_refused_before_it_runs(
         predictions.BatchPredict(BatchPredictRequest(model=spec("batted_ball"), batted_balls=columns), timeout=60)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert reason_and_fields(refused.value)[1] == ["batted_balls"]
-    assert "has 600000 rows; the answer to more than 381" in str(refused.value.details())
+    assert "has 600000 rows; a response to more than 381" in str(refused.value.details())
     assert predicted_rows(running_server) == before
 
 

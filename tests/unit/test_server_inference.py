@@ -12,7 +12,7 @@ from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.errors import InvalidInstanceError
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_server.models.manager import ModelManager
-from ondeck_server.rpc.ordered_stream import IN_FLIGHT
+from ondeck_server.rpc.ordered_stream import MAX_IN_FLIGHT
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.inference import TensorInference
 from tests.factories.model_managers import open_model_manager
@@ -84,7 +84,7 @@ async def test_a_cancelled_stream_ends_at_once_and_holds_no_lease(
     assert (await anext(answers)).infer_response.id == "0"
     for _ in range(3):
         await asyncio.sleep(0)
-    assert open_leases(models) >= IN_FLIGHT  # the queue is full and one more request waits
+    assert open_leases(models) >= MAX_IN_FLIGHT  # the queue is full and one more request waits
     async with asyncio.timeout(10):
         await answers.aclose()
     assert open_leases(models) == 0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ondeck_server.security import rate_limit
 from ondeck_server.security.authorization import CallerUnauthenticatedError, NotOperatorError, OperatorList
 from ondeck_server.security.identity import caller_id
-from ondeck_server.security.rate_limit import MOST_CALLERS, GcraLimiter, RateExceededError
+from ondeck_server.security.rate_limit import MAX_CALLERS, GcraLimiter, RateExceededError
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ def test_callers_have_separate_limits() -> None:
 def test_the_callers_with_the_largest_debt_are_kept_when_there_are_too_many() -> None:
     limited, _ = make_limiter(1)
     limited.consume(Caller(identity="greedy"), 100)
-    for number in range(MOST_CALLERS + 10):
+    for number in range(MAX_CALLERS + 10):
         limited.consume(Caller(identity=str(number)), 1)
     with pytest.raises(RateExceededError):
         limited.consume(Caller(identity="greedy"), 1)
-    assert len(limited._tats) <= MOST_CALLERS
+    assert len(limited._tats) <= MAX_CALLERS
 
 
 @given(
@@ -112,7 +112,7 @@ def test_without_named_operators_every_caller_is_one() -> None:
 def test_operators_pass_and_others_are_refused_with_advice() -> None:
     operators = OperatorList(["deploy"])
     operators.authorize(Caller(identity="deploy"))
-    with pytest.raises(NotOperatorError, match=r"'scout' may not do this; .*ONDECK_OPERATORS"):
+    with pytest.raises(NotOperatorError, match=r"'scout' is not an operator; .*ONDECK_OPERATORS"):
         operators.authorize(Caller(identity="scout"))
     with pytest.raises(CallerUnauthenticatedError, match="client certificate"):
         operators.authorize(Caller())

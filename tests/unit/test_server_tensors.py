@@ -7,7 +7,7 @@ from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.errors import InvalidInstanceError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import FP32, Tensor
-from ondeck_server.services.open_inference.decode import MOST_ROWS, features_of, positions, waiting
+from ondeck_server.services.open_inference.decode import MAX_ROWS, decode_input, output_indices, scheduling
 
 NAN = float("nan")
 TAKES = Tensor(name="x", datatype=FP32, shape=(-1, 3))
@@ -34,14 +34,14 @@ def typed(rows: Matrix = ROWS, **tensor: Any) -> ModelInferRequest:
 
 def refused_fields(request: ModelInferRequest) -> list[str]:
     with pytest.raises(InvalidInstanceError) as invalid:
-        features_of(request, TAKES)
+        decode_input(request, TAKES)
     return [each.field for each in invalid.value.violations]
 
 
 def test_raw_and_typed_elements_are_the_same_rows_nan_included() -> None:
-    np.testing.assert_array_equal(features_of(make_request(), TAKES), ROWS)
-    np.testing.assert_array_equal(features_of(typed(), TAKES), ROWS)
-    assert features_of(typed(), TAKES).dtype == np.float32
+    np.testing.assert_array_equal(decode_input(make_request(), TAKES), ROWS)
+    np.testing.assert_array_equal(decode_input(typed(), TAKES), ROWS)
+    assert decode_input(typed(), TAKES).dtype == np.float32
 
 
 def with_fields(request: ModelInferRequest, **fields: Any) -> ModelInferRequest:
@@ -72,7 +72,7 @@ del SHARED.raw_input_contents[:]
         (make_request(shape=(3, 2)), ["inputs[0].shape"]),
         (make_request(shape=(0, 3)), ["inputs[0].shape"]),
         (make_request(shape=(-1, 3)), ["inputs[0].shape"]),
-        (make_request(shape=(MOST_ROWS + 1, 3)), ["inputs[0].shape"]),
+        (make_request(shape=(MAX_ROWS + 1, 3)), ["inputs[0].shape"]),
         (make_request(shape=(1, 3)), ["raw_input_contents[0]"]),
         (typed(shape=(1, 3)), ["inputs[0].contents.fp32_contents"]),
         (with_fields(make_request(), raw_input_contents=[b""]), ["raw_input_contents"]),
@@ -96,9 +96,9 @@ def requesting(*names: str) -> ModelInferRequest:
 
 
 def test_outputs_are_selected_in_the_requested_order() -> None:
-    assert positions(requesting(), GIVES) == [0, 1]
-    assert positions(requesting("label"), GIVES) == [1]
-    assert positions(requesting("label", "probabilities"), GIVES) == [1, 0]
+    assert output_indices(requesting(), GIVES) == [0, 1]
+    assert output_indices(requesting("label"), GIVES) == [1]
+    assert output_indices(requesting("label", "probabilities"), GIVES) == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_outputs_are_selected_in_the_requested_order() -> None:
 )
 def test_an_unknown_or_repeated_output_is_refused(names: tuple[str, ...], field: str) -> None:
     with pytest.raises(InvalidInstanceError) as invalid:
-        positions(requesting(*names), GIVES)
+        output_indices(requesting(*names), GIVES)
     assert [each.field for each in invalid.value.violations] == [field]
 
 
@@ -116,7 +116,7 @@ def test_an_unsupported_output_parameter_is_refused_by_name(parameter: str) -> N
     request = requesting("label")
     request.outputs[0].parameters[parameter].int64_param = 2
     with pytest.raises(InvalidInstanceError) as invalid:
-        positions(request, GIVES)
+        output_indices(request, GIVES)
     assert [each.field for each in invalid.value.violations] == [f"outputs[0].parameters.{parameter}"]
 
 
@@ -138,7 +138,7 @@ def test_priority_and_timeout_are_read_and_zero_means_default(
     request = make_request()
     for name, (kind, value) in parameters.items():
         setattr(request.parameters[name], kind, value)
-    assert waiting(request) == expected
+    assert scheduling(request) == expected
 
 
 @pytest.mark.parametrize(
@@ -156,5 +156,5 @@ def test_an_unsupported_parameter_is_refused_by_name(name: str, kind: str, value
     request = make_request()
     setattr(request.parameters[name], kind, value)
     with pytest.raises(InvalidInstanceError) as invalid:
-        waiting(request)
+        scheduling(request)
     assert [each.field for each in invalid.value.violations] == [f"parameters.{name}"]

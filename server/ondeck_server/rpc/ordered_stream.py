@@ -1,82 +1,73 @@
-"""Requests of a stream: begun as they come, answered in their order, as many at a time as are ready."""
+"""Requests of a stream: started as they arrive, answered in their order, in groups that are ready together."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-IN_FLIGHT: Final = 256  # requests of one stream; a caller who sends more waits
+MAX_IN_FLIGHT: Final = 256  # started requests of one stream; beyond it no more requests are read
 
 R = TypeVar("R")
-A = TypeVar("A", covariant=True)  # noqa: PLC0105  as in mathematics
+A = TypeVar("A", covariant=True)  # noqa: PLC0105  short, as is usual for type variables
 
 
 class PendingResult(Protocol[A]):
-    """A request on its way."""
+    """A request that has been started."""
 
-    async def answer(self) -> A:
-        """Wait for its answer; whatever goes wrong is an answer, too."""
+    async def result(self) -> A:
+        """Wait for the response; an error of the request is a response, too."""
 
-    def drop(self) -> None:
-        """Give it up, before it is run if it can be; after its answer, this changes nothing."""
+    def cancel(self) -> None:
+        """Cancel the request if it has no response yet, and release what it holds."""
 
 
 _Queue: TypeAlias = "asyncio.Queue[PendingResult[Any] | None]"  # None: the caller has sent everything
 
 
-async def answered_in_order(
-    requests: AsyncIterator[R], begin: Callable[[R], PendingResult[A]]
+async def process_in_order(
+    requests: AsyncIterator[R], start: Callable[[R], PendingResult[A]]
 ) -> AsyncGenerator[list[A], None]:
-    """Give the answers that are ready together; what nobody will read is dropped when this is closed."""
-    queue: _Queue = asyncio.Queue(IN_FLIGHT)
-    reading = asyncio.create_task(_read(requests, begin, queue))
-    taken: deque[PendingResult[Any] | None] = deque()
+    """Start requests as they arrive and yield the responses that are ready together; closing it cancels the rest."""
+    queue: _Queue = asyncio.Queue(MAX_IN_FLIGHT)
+    reader = asyncio.create_task(_read(requests, start, queue))
+    pending: deque[PendingResult[Any] | None] = deque()
     try:
-        while not taken:
-            await _take(queue, taken)
-            answers: list[A] = []
-            while taken and (first := taken[0]) is not None:
-                answers.append(await first.answer())
-                taken.popleft()
-            if answers:
-                yield answers
-        await reading
+        while not pending:
+            pending.append(await queue.get())
+            _drain(queue, pending)
+            responses: list[A] = []
+            while pending and (first := pending[0]) is not None:
+                responses.append(await first.result())
+                pending.popleft()
+            if responses:
+                yield responses
+        await reader
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        while not queue.empty():
-            taken.append(queue.get_nowait())
-        _drop(taken)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        _drain(queue, pending)
+        for each in pending:
+            if each is not None:
+                each.cancel()
 
 
-async def _read(requests: AsyncIterator[R], begin: Callable[[R], PendingResult[Any]], queue: _Queue) -> None:
-    broken: Exception | None = None
+async def _read(requests: AsyncIterator[R], start: Callable[[R], PendingResult[Any]], queue: _Queue) -> None:
+    error: Exception | None = None
     try:
         async for request in requests:
-            await _put(queue, begin(request))
-    except Exception as error:  # noqa: BLE001  it is told once what came before it is answered
-        broken = error
-    await queue.put(None)  # not where this is cancelled: nobody would take it
-    if broken is not None:
-        raise broken
+            started = start(request)
+            try:
+                await queue.put(started)
+            except asyncio.CancelledError:
+                started.cancel()
+                raise
+    except Exception as caught:  # noqa: BLE001  raised below, once the requests before it are answered
+        error = caught
+    await queue.put(None)  # not after a cancellation: the queue has no reader then
+    if error is not None:
+        raise error
 
 
-async def _put(queue: _Queue, begun: PendingResult[Any]) -> None:
-    try:
-        await queue.put(begun)
-    except asyncio.CancelledError:
-        begun.drop()
-        raise
-
-
-async def _take(queue: _Queue, taken: deque[PendingResult[Any] | None]) -> None:
-    """Wait for one and take all that are there with it."""
-    taken.append(await queue.get())
+def _drain(queue: _Queue, pending: deque[PendingResult[Any] | None]) -> None:
     while not queue.empty():
-        taken.append(queue.get_nowait())
-
-
-def _drop(begun: deque[PendingResult[Any] | None]) -> None:
-    for each in begun:
-        if each is not None:
-            each.drop()
+        pending.append(queue.get_nowait())

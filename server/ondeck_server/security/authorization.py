@@ -1,4 +1,4 @@
-"""Who may change what serves: move aliases, load and unload models."""
+"""Operators: the callers that may move aliases and load or unload models."""
 
 from collections.abc import Collection
 
@@ -7,30 +7,30 @@ from ondeck_server.security.identity import Caller
 
 
 class CallerUnauthenticatedError(OndeckError):
-    """Only operators may do this, and the caller has not shown who it is."""
+    """The operation needs an operator, and the caller has no identity."""
 
 
 class NotOperatorError(OndeckError):
-    """Only operators may do this, and the caller is none."""
+    """The operation needs an operator, and the caller is none."""
 
 
 class OperatorList:
-    """The identities that may; none at all: everyone may."""
+    """Identities of the operators; an empty list permits every caller."""
 
     def __init__(self, identities: Collection[str]) -> None:
         self._identities = frozenset(identities)
 
     def authorize(self, caller: Caller) -> None:
-        """Let an operator pass.
+        """Check that a caller is an operator.
 
         Raises:
-            CallerUnauthenticatedError: the caller has shown no identity.
-            NotOperatorError: the identity is no operator's.
+            CallerUnauthenticatedError: the caller has no identity.
+            NotOperatorError: its identity is not in the list.
         """
         if not self._identities or caller.identity in self._identities:
             return
         if not caller.identity:
-            raise CallerUnauthenticatedError("only operators may do this: connect with the client certificate of one")
+            raise CallerUnauthenticatedError("this needs an operator: connect with the client certificate of one")
         raise NotOperatorError(
-            f"{caller.identity!r} may not do this; have it added to the server's setting ONDECK_OPERATORS, or ask one"
+            f"{caller.identity!r} is not an operator; add it to the server's setting ONDECK_OPERATORS"
         )

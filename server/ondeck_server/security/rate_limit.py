@@ -1,7 +1,7 @@
-"""How many rows a second a caller may ask for.
+"""The rate limit in rows a second for each caller, by the generic cell rate algorithm (GCRA).
 
-The kept libraries (limits, throttled-py, token-bucket) refuse for ever what costs more than a full bucket. Here a batch
-of any size is taken from a caller who owes no more than the rows of a second, and tat off before the next is.
+The maintained libraries (limits, throttled-py, token-bucket) always refuse a call that costs more than a full bucket.
+Here a batch of any size is accepted while the caller's debt is at most one second of rows; it delays the next call.
 """
 
 import time
@@ -12,57 +12,51 @@ from typing import Final
 from ondeck_core.errors import OndeckError
 from ondeck_server.security.identity import Caller, caller_id
 
-BURST_SECONDS: Final = 1.0  # of the rate may be owed
-LEAST_WAIT: Final = 0.01  # seconds that a caller is told to wait: less cannot be said in words, or kept to
-MOST_CALLERS: Final = 10_000  # remembered at a time; those who owe least are forgotten first
+BURST_SECONDS: Final = 1.0  # tolerated debt of a caller
+MIN_WAIT_SECONDS: Final = 0.01  # shorter delays are reported as this one
+MAX_CALLERS: Final = 10_000  # remembered at a time; those with the smallest debt are forgotten first
 
 
 class RateExceededError(OndeckError):
-    """The caller has asked for more rows than its rate allows; nothing of this call was run."""
+    """The caller exceeds its rate; no row of this call was run."""
 
     def __init__(self, subject: str, limit: float, wait_seconds: float) -> None:
         self.subject = subject
         self.wait_seconds = wait_seconds
         self.limit = limit
         super().__init__(
-            f"{subject} asks for more than {limit:g} rows a second; try again in {wait_seconds:.2f} s, or ask for less"
+            f"{subject} exceeds {limit:g} rows a second; try again in {wait_seconds:.2f} s, or send fewer rows"
         )
-
-
-def next_tat(tat: float, now: float, rows: int, rate: float) -> float:
-    """Tell when a caller who has tat off all until `tat` will have tat off `rows` more; all in seconds."""
-    return max(tat, now) + rows / rate
-
-
-def seconds_to_wait(tat: float, now: float) -> float:
-    """Tell how many seconds a caller must wait before it may ask again; 0: not at all."""
-    return max(0.0, tat - now - BURST_SECONDS)
 
 
 @dataclass(kw_only=True)
 class GcraLimiter:
-    """Keeps every caller to `rows_per_second`; 0: nobody."""
+    """Limits every caller to `rows_per_second`; 0: no limit.
+
+    A theoretical arrival time (TAT) is the time at which a caller has no debt.
+    """
 
     rows_per_second: float
     clock: Callable[[], float] = time.monotonic
     _tats: dict[str, float] = field(default_factory=dict)
 
     def consume(self, caller: Caller, rows: int) -> None:
-        """Let a caller ask for so many rows.
+        """Count rows of a caller.
 
         Raises:
-            RateExceededError: it must wait first; the error says how long.
+            RateExceededError: the caller must wait first; the error has the seconds.
         """
         if not self.rows_per_second:
             return
         subject, now = caller_id(caller), self.clock()
         tat = self._tats.get(subject, now)
-        if seconds := seconds_to_wait(tat, now):
-            raise RateExceededError(subject, self.rows_per_second, max(seconds, LEAST_WAIT))
-        if subject not in self._tats and len(self._tats) >= MOST_CALLERS:
+        wait = tat - now - BURST_SECONDS
+        if wait > 0:
+            raise RateExceededError(subject, self.rows_per_second, max(wait, MIN_WAIT_SECONDS))
+        if subject not in self._tats and len(self._tats) >= MAX_CALLERS:
             self._evict(now)
-        self._tats[subject] = next_tat(tat, now, rows, self.rows_per_second)
+        self._tats[subject] = max(tat, now) + rows / self.rows_per_second
 
     def _evict(self, now: float) -> None:
-        owing = sorted((tat, subject) for subject, tat in self._tats.items() if tat > now)
-        self._tats = {subject: tat for tat, subject in owing[-MOST_CALLERS // 2 :]}
+        in_debt = sorted((tat, subject) for subject, tat in self._tats.items() if tat > now)
+        self._tats = {subject: tat for tat, subject in in_debt[-MAX_CALLERS // 2 :]}

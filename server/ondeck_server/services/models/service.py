@@ -51,7 +51,7 @@ class ModelService:
 
     async def get_model(self, _: CallContext, request: GetModelRequest) -> GetModelResponse:
         """Tell about one version."""
-        return GetModelResponse(model=model(self._models.find(decode.wanted(request.model))))
+        return GetModelResponse(model=model(self._models.find(decode.model_ref(request.model))))
 
     async def move_alias(self, call: CallContext, request: MoveAliasRequest) -> MoveAliasResponse:
         """Point an alias to a version."""

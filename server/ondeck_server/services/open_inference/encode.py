@@ -1,9 +1,7 @@
-"""Tensors to messages: what a graph gave, as a caller gets it."""
+"""Values to responses: the output tensors of a graph."""
 
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
-
-from numpy.typing import NDArray
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from ondeck_core.manifest import Tensor
@@ -28,22 +26,22 @@ _TYPED: Final = {
 
 
 class ResponseEncoder:
-    """Writes answers. What all of a version's have in common is made once, and copied: that is twice as fast."""
+    """Encodes responses from a template for each version, which is twice as fast as a new message."""
 
     def __init__(self) -> None:
-        self._commons: WeakKeyDictionary[OnnxSession, ModelInferResponse] = WeakKeyDictionary()
+        self._templates: WeakKeyDictionary[OnnxSession, ModelInferResponse] = WeakKeyDictionary()
 
-    def answer(
-        self, request: ModelInferRequest, version: LoadedGraph, outputs: Outputs, places: list[int] | None
+    def encode(
+        self, request: ModelInferRequest, version: LoadedGraph, outputs: Outputs, indices: list[int] | None
     ) -> ModelInferResponse:
-        """Write the outputs that are wanted, by their places; None: all of them."""
-        if places is None:
+        """Return the requested outputs by their indices; None: all."""
+        if indices is None:
             response = ModelInferResponse()
-            response.CopyFrom(self._common(version))
+            response.CopyFrom(self._template(version))
         else:
-            gives = version.session.outputs
-            response = _begun(version, [gives[place] for place in places])
-            outputs = [outputs[place] for place in places]
+            tensors = version.session.outputs
+            response = _response(version, [tensors[index] for index in indices])
+            outputs = [outputs[index] for index in indices]
         response.id = request.id
         if len(outputs[0]) != 1:
             for tensor, output in zip(response.outputs, outputs, strict=True):
@@ -52,41 +50,37 @@ class ResponseEncoder:
             response.raw_output_contents.extend([output.tobytes() for output in outputs])
         return response
 
-    def _common(self, version: LoadedGraph) -> ModelInferResponse:
-        common = self._commons.get(version.session)
-        if common is None:
-            common = self._commons[version.session] = _begun(version, version.session.outputs)
-        return common
+    def _template(self, version: LoadedGraph) -> ModelInferResponse:
+        template = self._templates.get(version.session)
+        if template is None:
+            template = self._templates[version.session] = _response(version, version.session.outputs)
+        return template
 
 
-def in_stream(response: ModelInferResponse) -> ModelStreamInferResponse:
-    """Make an answer one of a stream; each request has one, so it is always the last."""
+def stream_response(response: ModelInferResponse) -> ModelStreamInferResponse:
+    """Return a response for a stream; each request has one response, so it is always the final one."""
     response.parameters[FINAL].bool_param = True
     return ModelStreamInferResponse(infer_response=response)
 
 
-def failed_in_stream(request: ModelInferRequest, message: str) -> ModelStreamInferResponse:
-    """Say in a stream why a request was not answered."""
-    answer = ModelStreamInferResponse(error_message=message, infer_response=ModelInferResponse(id=request.id))
-    answer.infer_response.parameters[FINAL].bool_param = True
-    return answer
+def stream_failure(request: ModelInferRequest, message: str) -> ModelStreamInferResponse:
+    """Return the response of a failed request for a stream."""
+    response = ModelStreamInferResponse(error_message=message, infer_response=ModelInferResponse(id=request.id))
+    response.infer_response.parameters[FINAL].bool_param = True
+    return response
 
 
-def _begun(version: LoadedGraph, gives: tuple[Tensor, ...] | list[Tensor]) -> ModelInferResponse:
+def _response(version: LoadedGraph, tensors: tuple[Tensor, ...] | list[Tensor]) -> ModelInferResponse:
     response = ModelInferResponse(model_name=version.manifest.model, model_version=str(version.manifest.version))
-    for tensor in gives:
+    for tensor in tensors:
         response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=(1, *tensor.shape[1:]))
     return response
 
 
 def _write_typed(response: ModelInferResponse, outputs: Outputs) -> bool:
-    """Write elements typed; False: one of the tensors is of a type that has no field, so all go raw."""
+    """Write typed elements; False: a tensor has a type without a typed field, so all must be raw."""
     if any(tensor.datatype not in _TYPED for tensor in response.outputs):
         return False
     for tensor, output in zip(response.outputs, outputs, strict=True):
-        _elements(tensor, output)
+        getattr(tensor.contents, _TYPED[tensor.datatype]).extend(output.ravel().tolist())
     return True
-
-
-def _elements(tensor: ModelInferResponse.InferOutputTensor, output: NDArray[Any]) -> None:
-    getattr(tensor.contents, _TYPED[tensor.datatype]).extend(output.ravel().tolist())

@@ -1,4 +1,4 @@
-"""One request, from its message to its answer, alone or in a stream."""
+"""The rpcs ModelInfer and ModelStreamInfer: one request from its message to its response."""
 
 import asyncio
 import time
@@ -13,120 +13,123 @@ from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.servable import Lease
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import map_and_log
-from ondeck_server.rpc.ordered_stream import PendingResult, answered_in_order
+from ondeck_server.rpc.ordered_stream import PendingResult, process_in_order
 from ondeck_server.security.rate_limit import GcraLimiter
-from ondeck_server.services.open_inference.decode import features_of, positions, waiting
-from ondeck_server.services.open_inference.encode import ResponseEncoder, failed_in_stream, in_stream
-from ondeck_server.services.open_inference.selection import wanted
+from ondeck_server.services.open_inference.decode import decode_input, output_indices, scheduling
+from ondeck_server.services.open_inference.encode import ResponseEncoder, stream_failure, stream_response
+from ondeck_server.services.open_inference.selection import select_version
 
 _now = time.perf_counter_ns
 
 
 @dataclass(slots=True)
-class _Asked:
-    """A request on its way through a run, and the hold on its version until it is answered."""
+class _Running:
+    """A request whose run has been queued, and the lease on its version until it has a response."""
 
     request: ModelInferRequest
     call: CallContext
-    answers: ResponseEncoder
-    places: list[int] | None
-    ran: asyncio.Future[Outputs]
-    since: int
+    encoder: ResponseEncoder
+    indices: list[int] | None
+    outputs: asyncio.Future[Outputs]
+    started_at: int
     lease: Lease
 
-    def written(self, ran: Outputs) -> ModelInferResponse:
-        """Write the answer, and count it."""
-        served = self.lease.servable
-        response = self.answers.answer(self.request, served.loaded, ran, self.places)
-        tally = served.stats
-        tally.succeeded += 1
-        tally.success += _now() - self.since
-        tally.last = time.time_ns() // 1_000_000
+    def respond(self, outputs: Outputs) -> ModelInferResponse:
+        """Return the response and count it."""
+        servable = self.lease.servable
+        response = self.encoder.encode(self.request, servable.loaded, outputs, self.indices)
+        stats = servable.stats
+        stats.succeeded += 1
+        stats.success += _now() - self.started_at
+        stats.last = time.time_ns() // 1_000_000
         return response
 
-    async def answer(self) -> ModelStreamInferResponse:
-        """Answer in a stream."""
+    async def result(self) -> ModelStreamInferResponse:
+        """Return the response for a stream."""
         with self.lease:
             try:
-                return in_stream(self.written(await self.ran))
-            except Exception as error:  # noqa: BLE001  it becomes this request's answer
-                _count_failure(self.lease, self.since)
-                return failed_in_stream(self.request, map_and_log(error, self.call).message)
+                return stream_response(self.respond(await self.outputs))
+            except Exception as error:  # noqa: BLE001  the error is the response to this request
+                _count_failure(self.lease, self.started_at)
+                return stream_failure(self.request, map_and_log(error, self.call).message)
 
-    def drop(self) -> None:
-        """Give it up."""
-        self.ran.cancel()
+    def cancel(self) -> None:
+        """Cancel the run and release the lease."""
+        self.outputs.cancel()
         self.lease.release()
 
 
 @dataclass(slots=True)
-class _Refused:
-    refusal: ModelStreamInferResponse
+class _Failed:
+    """A request that cannot run."""
 
-    async def answer(self) -> ModelStreamInferResponse:
-        return self.refusal
+    failure: ModelStreamInferResponse
 
-    def drop(self) -> None:
-        """Nothing is held."""
+    async def result(self) -> ModelStreamInferResponse:
+        return self.failure
+
+    def cancel(self) -> None:
+        """Do nothing: no lease is held."""
 
 
 class TensorInference:
-    """Has requests run and answered."""
+    """Runs tensors through the graphs of loaded versions."""
 
-    def __init__(self, models: ModelManager, rates: GcraLimiter) -> None:
+    def __init__(self, models: ModelManager, rate_limiter: GcraLimiter) -> None:
         self._models = models
-        self._rates = rates
-        self._answers = ResponseEncoder()
+        self._rate_limiter = rate_limiter
+        self._encoder = ResponseEncoder()
 
     async def infer(self, request: ModelInferRequest, call: CallContext) -> ModelInferResponse:
-        """Answer a request."""
-        asked = self._ask(request, call)
+        """Respond to a request."""
+        running = self._start(request, call)
         try:
-            return asked.written(await asked.ran)
+            return running.respond(await running.outputs)
         except BaseException:
-            _count_failure(asked.lease, asked.since)
+            _count_failure(running.lease, running.started_at)
             raise
         finally:
-            asked.lease.release()
+            running.lease.release()
 
     async def stream(
         self, requests: AsyncIterator[ModelInferRequest], call: CallContext
     ) -> AsyncGenerator[ModelStreamInferResponse, None]:
-        """Answer requests in their order; one that cannot be answered gets its error, and the stream goes on."""
+        """Respond to requests in their order; the error of a request does not end the stream."""
 
-        def begin(request: ModelInferRequest) -> PendingResult[ModelStreamInferResponse]:
+        def start(request: ModelInferRequest) -> PendingResult[ModelStreamInferResponse]:
             try:
-                return self._ask(request, call)
-            except Exception as error:  # noqa: BLE001  it becomes this request's answer
-                return _Refused(failed_in_stream(request, map_and_log(error, call).message))
+                return self._start(request, call)
+            except Exception as error:  # noqa: BLE001  the error is the response to this request
+                return _Failed(stream_failure(request, map_and_log(error, call).message))
 
-        async with aclosing(answered_in_order(requests, begin)) as ready:
-            async for together in ready:
-                for answer in together:
-                    yield answer
+        async with aclosing(process_in_order(requests, start)) as ready:
+            async for responses in ready:
+                for response in responses:
+                    yield response
 
-    def _ask(self, request: ModelInferRequest, call: CallContext) -> _Asked:
-        since = _now()
-        lease = self._models.lease(wanted(self._models, request.model_name, request.model_version, "model_name"))
+    def _start(self, request: ModelInferRequest, call: CallContext) -> _Running:
+        started_at = _now()
+        model_ref = select_version(self._models, request.model_name, request.model_version, "model_name")
+        lease = self._models.lease(model_ref)
         session = lease.servable.loaded.session
         try:
-            features = features_of(request, session.inputs[0])
-            places = positions(request, session.outputs) if request.outputs else None
+            features = decode_input(request, session.inputs[0])
+            indices = output_indices(request, session.outputs) if request.outputs else None
             within, priority = call.time_left(), priority_of(len(features))
             if request.parameters:
-                first, limit = waiting(request)
-                within = limit if within is None else min(within, limit or within)
-                priority = Priority.INTERACTIVE if first else priority
-            self._rates.consume(call, len(features))
-            ran = lease.servable.graph.start(features, within, priority)
+                is_high, timeout = scheduling(request)
+                within = timeout if within is None else min(within, timeout or within)
+                priority = Priority.INTERACTIVE if is_high else priority
+            self._rate_limiter.consume(call, len(features))
+            outputs = lease.servable.graph.start(features, within, priority)
         except BaseException:
-            _count_failure(lease, since)
+            _count_failure(lease, started_at)
             lease.release()
             raise
-        return _Asked(request, call, self._answers, places, ran, since, lease)
+        return _Running(request, call, self._encoder, indices, outputs, started_at, lease)
 
 
-def _count_failure(lease: Lease, since: int) -> None:
-    tally = lease.servable.stats
-    tally.failed += 1
-    tally.fail += _now() - since
+def _count_failure(lease: Lease, started_at: int) -> None:
+    stats = lease.servable.stats
+    stats.failed += 1
+    stats.fail += _now() - started_at

@@ -1,4 +1,4 @@
-"""Which version a caller of the Open Inference Protocol means: a number, an alias, or nothing at all."""
+"""Selects the version of a request: by number, by alias, or by default."""
 
 from functools import lru_cache
 from typing import Final
@@ -11,17 +11,17 @@ from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 
-_REMEMBERED: Final = 1024  # names and versions as callers write them
+_CACHE_SIZE: Final = 1024  # names and versions as callers write them
 
 
-def wanted(models: ModelManager, name: str, version: str, field: str = "name") -> ModelRef:
-    """Read which version is meant: by number, by alias, else production, else the newest that is loaded.
+def select_version(models: ModelManager, name: str, version: str, field: str = "name") -> ModelRef:
+    """Return a version by number or alias; without either production, else the newest loaded version.
 
-    `field` is the one of the request that names the model.
+    `field` is the request field that names the model.
 
     Raises:
-        InvalidInstanceError: no model is named.
-        NotFoundError: one is named so lengthily that there cannot be any.
+        InvalidInstanceError: the request names no model.
+        NotFoundError: a name exceeds the maximum length.
     """
     if len(name) > LONGEST_NAME or len(version) > LONGEST_NAME:
         raise NotFoundError("model", f"{name}/{version}" if len(name) <= LONGEST_NAME else name)
@@ -29,24 +29,24 @@ def wanted(models: ModelManager, name: str, version: str, field: str = "name") -
         return _explicit(name, version)
     if not name:
         raise InvalidInstanceError([Violation(field, "is required, for example 'batted_ball'")])
-    model = _production(name)
-    line = models.repository.entries.get(model.model)
-    if line is None or PRODUCTION in line.aliases or not line.versions:
-        return model
-    return ModelRef(model=name, version=models.newest_loaded(model.model) or max(line.versions))
+    production = _production(name)
+    entry = models.repository.entries.get(production.model)
+    if entry is None or PRODUCTION in entry.aliases or not entry.versions:
+        return production
+    return ModelRef(model=name, version=models.newest_loaded(production.model) or max(entry.versions))
 
 
-def loaded_versions(models: ModelManager, line: ModelEntry) -> list[int]:
-    """Number the versions of a model that answer, in their order."""
-    return [number for number in line.versions if models.versions[line.model, number].state is VersionState.LOADED]
+def loaded_versions(models: ModelManager, entry: ModelEntry) -> list[int]:
+    """Return the loaded versions of a model in ascending order."""
+    return [number for number in entry.versions if models.versions[entry.model, number].state is VersionState.LOADED]
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHE_SIZE)
 def _explicit(name: str, version: str) -> ModelRef:
     number = int(version) if version.isascii() and version.isdigit() else None
     return ModelRef(model=name, version=number, alias=version if number is None else None)
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHE_SIZE)
 def _production(name: str) -> ModelRef:
     return ModelRef(model=canonical(name))

@@ -1,4 +1,4 @@
-"""Messages to values: what a caller sent, as instances and as the model that is meant."""
+"""Requests to values: the instances and the model reference."""
 
 import math
 from typing import Any, Final
@@ -22,11 +22,11 @@ _BY_COLUMNS_PATH: Final = {instance.columns_path: instance for instance in INSTA
 _NAN: Final = math.nan
 
 
-def wanted(spec: ModelSpec) -> ModelRef:
-    """Read which model is meant.
+def model_ref(spec: ModelSpec) -> ModelRef:
+    """Return the model version that a request names.
 
     Raises:
-        InvalidInstanceError: no model is named.
+        InvalidInstanceError: it names no model.
     """
     if not spec.name:
         raise InvalidInstanceError([Violation("model.name", "is required, for example 'batted_ball'")])
@@ -36,33 +36,33 @@ def wanted(spec: ModelSpec) -> ModelRef:
     return ModelRef(model=spec.name, alias=spec.alias if choice == "alias" else None)
 
 
-def instance_of(request: PredictRequest | StreamPredictRequest | ExplainRequest, task: Task) -> Matrix:
-    """Read the one instance of a request as a matrix of shape (1, fields).
+def decode_instance(request: PredictRequest | StreamPredictRequest | ExplainRequest, task: Task) -> Matrix:
+    """Return the instance of a request as a matrix of shape (1, fields).
 
     Raises:
-        WrongInstanceError: it is not what the task takes.
-        InvalidInstanceError: there is none, or a field is set to something that is not finite.
+        WrongInstanceError: it is of another type than the task takes.
+        InvalidInstanceError: there is none, or a field that is set is not finite.
     """
     path = request.WhichOneof("instance")
-    _expect(task, path, task.instance.path, _BY_PATH)
+    _check_type(task, path, task.instance.path, _BY_PATH)
     values, not_finite = _row(getattr(request, task.instance.path), task.instance)
     instance = np.array([values], dtype=np.float32)
     if not_finite:
-        told = {each.field for each in not_finite}
+        named = {each.field for each in not_finite}
         others = violations(task.instance, instance, path=task.instance.path, rows_named=False)
-        raise InvalidInstanceError([*not_finite, *(each for each in others if each.field not in told)])
+        raise InvalidInstanceError([*not_finite, *(each for each in others if each.field not in named)])
     return instance
 
 
-def columns_of(request: BatchPredictRequest, task: Task, most_rows: int) -> Matrix:
-    """Read the columns of a request as a matrix of shape (rows, fields); NaN and empty columns are absent.
+def decode_columns(request: BatchPredictRequest, task: Task, max_rows: int) -> Matrix:
+    """Return the columns of a request as a matrix of shape (rows, fields); NaN and empty columns are absent values.
 
     Raises:
-        WrongInstanceError: they are not what the task takes.
-        InvalidInstanceError: there are none, they are not of one length, or there are more than `most_rows`.
+        WrongInstanceError: they are of another type than the task takes.
+        InvalidInstanceError: there are none, their lengths differ, or there are more than `max_rows` rows.
     """
     path = request.WhichOneof("columns")
-    _expect(task, path, task.instance.columns_path, _BY_COLUMNS_PATH)
+    _check_type(task, path, task.instance.columns_path, _BY_COLUMNS_PATH)
     message = getattr(request, task.instance.columns_path)
     columns = {name: getattr(message, name) for name in task.instance.names}
     lengths = {name: len(column) for name, column in columns.items() if len(column)}
@@ -76,13 +76,13 @@ def columns_of(request: BatchPredictRequest, task: Task, most_rows: int) -> Matr
     ]
     if uneven:
         raise InvalidInstanceError(uneven)
-    if rows > most_rows:
-        text = f"has {rows} rows; the answer to more than {most_rows} is larger than a message may be: ask in parts"
+    if rows > max_rows:
+        text = f"has {rows} rows; a response to more than {max_rows} exceeds the maximum message size: send fewer rows"
         raise InvalidInstanceError([Violation(task.instance.columns_path, text)])
     return task.instance.matrix({name: np.fromiter(columns[name], np.float32, rows) for name in lengths}, rows)
 
 
-def _expect(task: Task, path: str | None, expected: str, known: dict[str, InstanceType]) -> None:
+def _check_type(task: Task, path: str | None, expected: str, known: dict[str, InstanceType]) -> None:
     if path is None:
         raise InvalidInstanceError([Violation(expected, f"is required: model {task.name!r} takes {expected}")])
     if path != expected:
@@ -90,7 +90,7 @@ def _expect(task: Task, path: str | None, expected: str, known: dict[str, Instan
         raise WrongInstanceError(path, task.name, takes, got)
 
 
-def _row(message: Any, instance: InstanceType) -> tuple[list[float], list[Violation]]:  # noqa: ANN401  its fields are asked for by name
+def _row(message: Any, instance: InstanceType) -> tuple[list[float], list[Violation]]:  # noqa: ANN401  fields are read by name
     values, not_finite = [], []
     for field in instance.fields:
         name = field.name
@@ -100,6 +100,6 @@ def _row(message: Any, instance: InstanceType) -> tuple[list[float], list[Violat
         value = getattr(message, name)
         values.append(value)
         if not math.isfinite(value):
-            text = f"must be {field.allowed_values}, got {value}; leave it unset where it is absent"
+            text = f"must be {field.allowed_values}, got {value}; leave the field unset if the value is absent"
             not_finite.append(Violation(f"{instance.path}.{name}", text))
     return values, not_finite

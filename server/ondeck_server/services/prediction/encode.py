@@ -1,4 +1,4 @@
-"""Values to messages: answers as a caller gets them."""
+"""Results to messages: predictions, explanations and errors of a stream."""
 
 import math
 from functools import lru_cache
@@ -15,6 +15,8 @@ from ondeck.v1.prediction_service_pb2 import (
     BattedBallStats,
     CalledStrikeStatColumns,
     CalledStrikeStats,
+    Contribution,
+    ExplainResponse,
     FieldViolation,
     OutcomeProbability,
     Prediction,
@@ -24,64 +26,63 @@ from ondeck.v1.prediction_service_pb2 import (
 )
 from ondeck_core.derived_stats import FIGURES
 from ondeck_core.tasks import Task
+from ondeck_server.inference.explainer import Explanation
 from ondeck_server.inference.predictor import PredictionResult
 from ondeck_server.models.servable import TaskLease
 from ondeck_server.rpc.errors import ErrorStatus
 
 _FLOAT_BYTES: Final = 4
 _SPREAD_AND_CONFIDENCE: Final = 2
-_SETS: Final = 4  # bytes, for more than the sets there are
-_ROOM: Final = 4096  # for all of an answer that is not its rows
+_SET_BYTES: Final = 4  # of a row, for more prediction sets than any version has
+_FIXED_BYTES: Final = 4096  # of a response beside its rows
 
 
-def prediction(answer: PredictionResult) -> Prediction:
-    """Write the answer to one instance."""
-    outcomes = answer.task.outcomes
-    figures = {
-        name: value for name, values in answer.derived_stats.items() if not math.isnan(value := float(values[0]))
-    }
+def prediction(result: PredictionResult) -> Prediction:
+    """Return the prediction of one instance."""
+    outcomes = result.task.outcomes
+    stats = {name: value for name, values in result.derived_stats.items() if not math.isnan(value := float(values[0]))}
     return Prediction(
         outcomes=[
             OutcomeProbability(outcome=outcome, probability=probability)
-            for outcome, probability in zip(outcomes, answer.probabilities[0].tolist(), strict=True)
+            for outcome, probability in zip(outcomes, result.probabilities[0].tolist(), strict=True)
         ],
-        answered_by=answered_by(answer.lease),
+        answered_by=answered_by(result.lease),
         prediction_sets=[
             PredictionSet(coverage=coverage, outcomes=list(compress(outcomes, inside[0].tolist())))
-            for coverage, inside in answer.sets.items()
+            for coverage, inside in result.sets.items()
         ],
-        ensemble_spread=float(answer.ensemble_spread[0]),
-        confidence=float(answer.confidence[0]),
-        batted_ball=BattedBallStats(**figures) if answer.task.name == "batted_ball" else None,
-        called_strike=CalledStrikeStats(**figures) if answer.task.name == "called_strike" else None,
+        ensemble_spread=float(result.ensemble_spread[0]),
+        confidence=float(result.confidence[0]),
+        batted_ball=BattedBallStats(**stats) if result.task.name == "batted_ball" else None,
+        called_strike=CalledStrikeStats(**stats) if result.task.name == "called_strike" else None,
     )
 
 
-def batch(answer: PredictionResult) -> BatchPredictResponse:
-    """Write the answers to many instances, row-major."""
+def batch(result: PredictionResult) -> BatchPredictResponse:
+    """Return the predictions of many instances, row-major."""
     response = BatchPredictResponse(
-        outcomes=answer.task.outcomes,
-        probabilities=answer.probabilities.ravel().tolist(),
-        answered_by=answered_by(answer.lease),
+        outcomes=result.task.outcomes,
+        probabilities=result.probabilities.ravel().tolist(),
+        answered_by=answered_by(result.lease),
         prediction_sets=[
             PredictionSetColumn(coverage=coverage, outcomes=(inside @ _bits(inside.shape[1])).tolist())
-            for coverage, inside in answer.sets.items()
+            for coverage, inside in result.sets.items()
         ],
-        ensemble_spread=answer.ensemble_spread.tolist(),
-        confidence=answer.confidence.tolist(),
+        ensemble_spread=result.ensemble_spread.tolist(),
+        confidence=result.confidence.tolist(),
     )
-    figures = {name: values.tolist() for name, values in answer.derived_stats.items()}
-    if answer.task.name == "batted_ball":
-        response.batted_balls.CopyFrom(BattedBallStatColumns(**figures))
-    elif answer.task.name == "called_strike":
-        response.called_strikes.CopyFrom(CalledStrikeStatColumns(**figures))
+    stats = {name: values.tolist() for name, values in result.derived_stats.items()}
+    if result.task.name == "batted_ball":
+        response.batted_balls.CopyFrom(BattedBallStatColumns(**stats))
+    elif result.task.name == "called_strike":
+        response.called_strikes.CopyFrom(CalledStrikeStatColumns(**stats))
     return response
 
 
-def most_rows(task: Task, max_message_bytes: int) -> int:
-    """Tell how many rows an answer may have: each takes some float32, and a byte for each of its sets."""
+def max_rows(task: Task, max_message_bytes: int) -> int:
+    """Return how many rows fit into a response: each takes some float32 and one byte for each prediction set."""
     floats = len(task.outcomes) + len(FIGURES.get(task.name, ())) + _SPREAD_AND_CONFIDENCE
-    return (max_message_bytes - _ROOM) // (_FLOAT_BYTES * floats + _SETS)
+    return (max_message_bytes - _FIXED_BYTES) // (_FLOAT_BYTES * floats + _SET_BYTES)
 
 
 def _bits(outcomes: int) -> NDArray[np.int64]:
@@ -89,7 +90,7 @@ def _bits(outcomes: int) -> NDArray[np.int64]:
 
 
 def answered_by(lease: TaskLease) -> AnsweredBy:
-    """Name what gave an answer."""
+    """Return the version that predicted, and the alias by which it was selected."""
     manifest = lease.version.manifest
     return _answered_by(manifest.model, manifest.version, lease.alias, manifest.digest)
 
@@ -99,11 +100,32 @@ def _answered_by(model: str, version: int, alias: str, digest: str) -> AnsweredB
     return AnsweredBy(model=model, version=version, alias=alias, digest=digest)
 
 
-def stream_error(outcome: ErrorStatus) -> StreamError:
-    """Write an error as the answer to one instance of a stream."""
+def stream_error(status: ErrorStatus) -> StreamError:
+    """Return an error as the response to one instance of a stream."""
     return StreamError(
-        code=outcome.code,
-        reason=outcome.reason,
-        message=outcome.message,
-        violations=[FieldViolation(field=v.field, description=v.description) for v in outcome.violations],
+        code=status.code,
+        reason=status.reason,
+        message=status.message,
+        violations=[FieldViolation(field=v.field, description=v.description) for v in status.violations],
+    )
+
+
+def explanation(explained: Explanation) -> ExplainResponse:
+    """Return an explanation."""
+    return ExplainResponse(
+        prediction=prediction(explained.prediction),
+        outcome=explained.outcome,
+        base_rate=explained.base_rate,
+        probability=explained.probability,
+        contributions=[
+            Contribution(
+                field=each.field,
+                contribution=each.contribution,
+                standard_error=each.standard_error,
+                value=each.value,
+            )
+            for each in explained.contributions
+        ],
+        exact=explained.exact,
+        background_rows=explained.background_rows,
     )

@@ -1,4 +1,4 @@
-"""A stream of instances: what each is asked of, and how it is answered."""
+"""The rpc StreamPredict: each instance of the stream runs and fails on its own."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,91 +14,90 @@ from ondeck_server.inference.predictor import PredictionInput, Predictor
 from ondeck_server.models.servable import TaskLease
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import map_and_log
-from ondeck_server.rpc.ordered_stream import PendingResult, answered_in_order
+from ondeck_server.rpc.ordered_stream import PendingResult, process_in_order
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.prediction import decode, encode
 
-LONGEST_ID: Final = 128
+MAX_ID: Final = 128  # characters
 
 
 @dataclass(kw_only=True, slots=True)
 class _Running:
-    """An instance on its way through a run."""
+    """An instance whose run has been queued."""
 
     id: str
     call: CallContext
     predictor: Predictor
     lease: TaskLease
     instance: Matrix
-    ran: asyncio.Future[Outputs]
+    outputs: asyncio.Future[Outputs]
 
-    async def answer(self) -> StreamAnswer:
+    async def result(self) -> StreamAnswer:
         with self.lease:
             try:
-                answer = self.predictor.finish(self.lease, self.instance, await self.ran)
-            except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-                return _refusal(self.id, error, self.call)
-            return StreamAnswer(id=self.id, prediction=encode.prediction(answer))
+                result = self.predictor.finish(self.lease, self.instance, await self.outputs)
+            except Exception as error:  # noqa: BLE001  the error is the response to this instance
+                return _failure(self.id, error, self.call)
+            return StreamAnswer(id=self.id, prediction=encode.prediction(result))
 
-    def drop(self) -> None:
-        self.ran.cancel()
+    def cancel(self) -> None:
+        self.outputs.cancel()
         self.lease.release()
 
 
 @dataclass(kw_only=True, slots=True)
-class _Refused:
-    """An instance that will not be answered, and what its caller is told."""
+class _Failed:
+    """An instance that cannot run."""
 
-    refusal: StreamAnswer
+    failure: StreamAnswer
 
-    async def answer(self) -> StreamAnswer:
-        return self.refusal
+    async def result(self) -> StreamAnswer:
+        return self.failure
 
-    def drop(self) -> None:
-        """Nothing is held."""
+    def cancel(self) -> None:
+        """Do nothing: no lease is held."""
 
 
 class StreamPredictor:
-    """Begins the answers of one stream."""
+    """Predicts the instances of one stream."""
 
-    def __init__(self, predictor: Predictor, rates: GcraLimiter, call: CallContext) -> None:
+    def __init__(self, predictor: Predictor, rate_limiter: GcraLimiter, call: CallContext) -> None:
         self._predictor = predictor
-        self._rates = rates
+        self._rate_limiter = rate_limiter
         self._call = call
 
-    def begin(self, request: StreamPredictRequest) -> PendingResult[StreamAnswer]:
-        """Have an instance run; what is wrong with it becomes its answer."""
+    async def respond(
+        self, requests: AsyncIterator[StreamPredictRequest]
+    ) -> AsyncGenerator[StreamPredictResponse, None]:
+        """Respond to requests in their order; the error of an instance does not end the stream."""
+        async with aclosing(process_in_order(requests, self._start)) as ready:
+            async for answers in ready:
+                yield StreamPredictResponse(answers=answers)
+
+    def _start(self, request: StreamPredictRequest) -> PendingResult[StreamAnswer]:
+        """Queue the run of an instance; an error becomes its response."""
         try:
-            if len(request.id) > LONGEST_ID:
-                raise InvalidInstanceError([Violation("id", f"must be of at most {LONGEST_ID} characters")])  # noqa: TRY301  one way out for all errors
-            lease = self._predictor.lease(decode.wanted(request.model))
-        except Exception as error:  # noqa: BLE001  it becomes this instance's answer
-            return _Refused(refusal=_refusal(request.id, error, self._call))
+            if len(request.id) > MAX_ID:
+                raise InvalidInstanceError([Violation("id", f"must be of at most {MAX_ID} characters")])  # noqa: TRY301  one handler for all
+            lease = self._predictor.lease(decode.model_ref(request.model))
+        except Exception as error:  # noqa: BLE001  the error is the response to this instance
+            return _Failed(failure=_failure(request.id, error, self._call))
         try:
-            return self._begin(request, lease)
+            return self._start_leased(request, lease)
         except Exception as error:  # noqa: BLE001  as above
             lease.release()
-            return _Refused(refusal=_refusal(request.id, error, self._call))
+            return _Failed(failure=_failure(request.id, error, self._call))
 
-    def _begin(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
+    def _start_leased(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
         task = lease.version.task
-        instance = decode.instance_of(request, task)
-        self._rates.consume(self._call, len(instance))
-        asked = PredictionInput(instances=instance, path=task.instance.path, within=self._call.time_left())
-        ran = self._predictor.start(lease, asked)
+        instance = decode.decode_instance(request, task)
+        self._rate_limiter.consume(self._call, len(instance))
+        inputs = PredictionInput(instances=instance, path=task.instance.path, within=self._call.time_left())
+        outputs = self._predictor.start(lease, inputs)
         return _Running(
-            id=request.id, call=self._call, predictor=self._predictor, lease=lease, instance=instance, ran=ran
+            id=request.id, call=self._call, predictor=self._predictor, lease=lease, instance=instance, outputs=outputs
         )
 
 
-async def answer_in_order(
-    asking: StreamPredictor, requests: AsyncIterator[StreamPredictRequest]
-) -> AsyncGenerator[StreamPredictResponse, None]:
-    """Answer requests in their order; an instance that cannot be answered gets its error, and the stream goes on."""
-    async with aclosing(answered_in_order(requests, asking.begin)) as ready:
-        async for together in ready:
-            yield StreamPredictResponse(answers=together)
-
-
-def _refusal(id_: str, error: Exception, call: CallContext) -> StreamAnswer:
+def _failure(id_: str, error: Exception, call: CallContext) -> StreamAnswer:
     return StreamAnswer(id=id_, error=encode.stream_error(map_and_log(error, call)))
