@@ -15,7 +15,7 @@ from ondeck_core.players.index import PlayerIndex, PlayerSearch
 from ondeck_core.players.resolver import Resolver
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import LOST, open_database
-from ondeck_store.embedded.sharing import is_made
+from ondeck_store.embedded.sharing import has_database
 from ondeck_store.migrations import migrate
 from ondeck_store.players.index_loader import fingerprint, read_index
 
@@ -65,7 +65,7 @@ class PlayerDirectory:
     @asynccontextmanager
     async def refresh_periodically(self) -> AsyncIterator[None]:
         """Read them now and then, for as long as the block; without a database that exists, nobody is known."""
-        if self._settings.database_url is None and not is_made(Path(self._settings.home)):
+        if self._settings.database_url is None and not has_database(Path(self._settings.home)):
             log.info("no players known", reason="no database yet; ondeck ingest and ondeck players make one")
             yield
             return

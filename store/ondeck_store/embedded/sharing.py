@@ -1,7 +1,7 @@
-"""Several programs on one embedded server: the first starts it, the last stops it, none has to know the others.
+"""Sharing of the embedded server between programs: the first program starts it, the last one stops it.
 
-Each user holds a shared lock on one file for as long as it needs the server; the kernel lets go of it even for a
-process that was killed. Whoever leaves and can have that file alone is the last.
+Each program holds a shared lock on one file while it uses the server; the kernel releases the lock of a killed process.
+A program that can lock the file exclusively when it leaves is the last one.
 """
 
 import asyncio
@@ -16,27 +16,27 @@ from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
 
 @asynccontextmanager
 async def shared_server(home: Path) -> AsyncIterator[Path]:
-    """Have the server of a home folder run for as long as the block; gives the folder of its socket.
+    """Run the server of a home folder during the block; yields the folder of its socket.
 
     Raises:
-        EmbeddedPostgresError: PostgreSQL could not be made or started.
+        EmbeddedPostgresError: PostgreSQL could not be created or started.
     """
     cluster = _cluster_of(home)
     try:
         users, socket_folder = await asyncio.to_thread(_join, cluster)
-    except OSError as refused:
+    except OSError as error:
         raise EmbeddedPostgresError(
-            f"cannot keep a database in {cluster.folder} ({refused.strerror}); name another home folder with "
-            "ONDECK_HOME or --home, or a server in ONDECK_DATABASE_URL"
-        ) from refused
+            f"cannot create a database in {cluster.folder} ({error.strerror}); set another home folder with "
+            "ONDECK_HOME or --home, or set ONDECK_DATABASE_URL to a server"
+        ) from error
     try:
         yield socket_folder
     finally:
         await asyncio.to_thread(_leave, cluster, users)
 
 
-def is_made(home: Path) -> bool:
-    """Tell whether a home folder has a database of its own already."""
+def has_database(home: Path) -> bool:
+    """Return whether a home folder contains an embedded database."""
     return (_cluster_of(home).data / "PG_VERSION").is_file()
 
 
@@ -47,7 +47,7 @@ def _cluster_of(home: Path) -> Cluster:
 
 def _join(cluster: Cluster) -> tuple[IO[str], Path]:
     cluster.folder.mkdir(parents=True, exist_ok=True)
-    with _deciding(cluster):
+    with _start_stop_lock(cluster):
         users = (cluster.folder / "users.lock").open("w")
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
@@ -58,12 +58,12 @@ def _join(cluster: Cluster) -> tuple[IO[str], Path]:
 
 
 def _leave(cluster: Cluster, users: IO[str]) -> None:
-    with _deciding(cluster), users:
-        if _alone(users):
+    with _start_stop_lock(cluster), users:
+        if _is_last(users):
             cluster.stop()
 
 
-def _alone(users: IO[str]) -> bool:
+def _is_last(users: IO[str]) -> bool:
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -72,7 +72,7 @@ def _alone(users: IO[str]) -> bool:
 
 
 @contextmanager
-def _deciding(cluster: Cluster) -> Iterator[None]:
-    with (cluster.folder / "start-stop.lock").open("w") as decision:
-        fcntl.flock(decision, fcntl.LOCK_EX)
+def _start_stop_lock(cluster: Cluster) -> Iterator[None]:
+    with (cluster.folder / "start-stop.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Pitches: written as whole tables of rows, read as whole tables of columns, as they are or as they were."""
+"""Upsert of pitches with their games and players; changed rows leave a revision."""
 
 import hashlib
 import io
@@ -15,11 +15,11 @@ from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import copy_in
 from ondeck_store.pitches.upsert_sql import (
     DIGESTS,
+    GAME_COLUMNS,
     GAMES,
     NEW_GAMES,
     NEW_STAGE,
-    OF_GAMES,
-    OF_PLAYERS,
+    PLAYER_COLUMNS,
     PLAYERS,
     SPELLINGS,
     STAGE,
@@ -34,7 +34,7 @@ DIGEST: Final = "rows_sha256"
 
 @dataclass(frozen=True, kw_only=True)
 class UpsertCounts:
-    """What became of rows: inserted or changed, or found as they were."""
+    """Number of rows inserted or changed, and of rows already stored."""
 
     stored: int
     unchanged: int
@@ -43,39 +43,42 @@ class UpsertCounts:
 async def upsert_pitches(
     connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool, untold: Sequence[str] = ()
 ) -> UpsertCounts:
-    """Make these rows of the contract be what is stored, their games and players too, in the caller's transaction.
+    """Store typed rows with distinct keys, their games and players, in the caller's transaction.
 
-    Rows have distinct keys. A game of which the same rows were taken last is left alone; a game that nobody has stored
-    is copied as it is; of the others each row is compared, and one that is changed keeps what it was as a revision.
-    What is stored in columns that are `untold` stays. A pitcher is known by the names on his rows, a batter by id
-    alone until he pitches.
+    A game whose rows equal the last import is skipped, new games are copied, and in other games each row is compared;
+    a changed row leaves its former values as a revision. `untold` columns keep their stored values. A pitcher gets the
+    name of the rows, a batter has an id only.
     """
-    labelled = rows.select(*NAMES, pl.lit(simulated).alias(SIMULATED), _extra_of(rows))
-    digests = _digests(labelled, untold)
-    changed = await _not_as_taken(connection, digests)
-    news = labelled.join(changed, on="game_pk", how="semi", maintain_order="left")
-    if news.is_empty():
+    labeled = rows.select(*NAMES, pl.lit(simulated).alias(SIMULATED), _extra_column(rows))
+    digests = _digest_games(labeled, untold)
+    changed_games = await _find_changed_games(connection, digests)
+    changed_rows = labeled.join(changed_games, on="game_pk", how="semi", maintain_order="left")
+    if changed_rows.is_empty():
         return UpsertCounts(stored=0, unchanged=rows.height)
-    games = news.select(OF_GAMES).unique("game_pk", keep="first", maintain_order=True).join(changed, on="game_pk")
-    if await _all_new(connection, games):
-        await _stage(connection, news.select(OF_PLAYERS).unique())
-        await _meet_players(connection)
-        await copy_in(connection, "pitches", news)
-        return UpsertCounts(stored=news.height, unchanged=rows.height - news.height)
+    games = (
+        changed_rows.select(GAME_COLUMNS)
+        .unique("game_pk", keep="first", maintain_order=True)
+        .join(changed_games, on="game_pk")
+    )
+    if await _insert_new_games(connection, games):
+        await _stage(connection, changed_rows.select(PLAYER_COLUMNS).unique())
+        await _upsert_players(connection)
+        await copy_in(connection, "pitches", changed_rows)
+        return UpsertCounts(stored=changed_rows.height, unchanged=rows.height - changed_rows.height)
     await connection.execute(text(GAMES))
-    await _stage(connection, news)
-    await _meet_players(connection)
+    await _stage(connection, changed_rows)
+    await _upsert_players(connection)
     await connection.execute(text(revise(untold)))
     stored = (await connection.execute(text(merge(untold)))).rowcount
     return UpsertCounts(stored=stored, unchanged=rows.height - stored)
 
 
-def _extra_of(rows: pl.DataFrame) -> pl.Expr:
+def _extra_column(rows: pl.DataFrame) -> pl.Expr:
     return pl.col(EXTRA) if EXTRA in rows.columns else pl.lit(None, dtype=pl.String).alias(EXTRA)
 
 
-def _digests(rows: pl.DataFrame, untold: Sequence[str]) -> pl.DataFrame:
-    """Give the SHA-256 of the rows of each game, in the order of play, and of what they do not tell."""
+def _digest_games(rows: pl.DataFrame, untold: Sequence[str]) -> pl.DataFrame:
+    """Return the SHA-256 of each game's rows in order of play, including the names of the `untold` columns."""
     ordered = rows.sort("game_pk", "at_bat_number", "pitch_number")
     found = [(game[0], _sha256(each, untold)) for game, each in ordered.group_by("game_pk", maintain_order=True)]
     return pl.DataFrame(found, schema={"game_pk": pl.Int32, DIGEST: pl.String}, orient="row")
@@ -88,7 +91,7 @@ def _sha256(rows: pl.DataFrame, untold: Sequence[str]) -> str:
     return hashlib.sha256(buffer.getbuffer()).hexdigest()
 
 
-async def _not_as_taken(connection: AsyncConnection, digests: pl.DataFrame) -> pl.DataFrame:
+async def _find_changed_games(connection: AsyncConnection, digests: pl.DataFrame) -> pl.DataFrame:
     known = {
         (row.game_pk, row.rows_sha256)
         for row in await connection.execute(text(DIGESTS), {"games": digests["game_pk"].to_list()})
@@ -96,10 +99,10 @@ async def _not_as_taken(connection: AsyncConnection, digests: pl.DataFrame) -> p
     return digests.filter(pl.Series([row not in known for row in digests.iter_rows()], dtype=pl.Boolean))
 
 
-async def _all_new(connection: AsyncConnection, games: pl.DataFrame) -> bool:
-    """Insert games; tell whether none was there, so that no pitch of theirs can have been either.
+async def _insert_new_games(connection: AsyncConnection, games: pl.DataFrame) -> bool:
+    """Insert the games; returns whether all of them are new, so that none has stored pitches.
 
-    Whoever else brings one of these games waits until this transaction ends.
+    The inserted rows lock the games until the end of the transaction.
     """
     await connection.execute(text(f"DROP TABLE IF EXISTS {STAGED}_games"))
     await connection.execute(text(NEW_STAGE))
@@ -114,6 +117,6 @@ async def _stage(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await copy_in(connection, STAGED, rows)
 
 
-async def _meet_players(connection: AsyncConnection) -> None:
+async def _upsert_players(connection: AsyncConnection) -> None:
     await connection.execute(text(PLAYERS))
     await connection.execute(text(SPELLINGS))

@@ -1,4 +1,4 @@
-"""Everyone who is known, read into an index for the resolver."""
+"""Loading of the player index from the database."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,26 +15,26 @@ from ondeck_store.database import copy_out
 from ondeck_store.players.overrides import NAME
 
 T = TypeVar("T")
-_PEOPLE: Final = {**PEOPLE, "name": pl.String}
-_PLAYED: Final = {PLAYER_ID: pl.Int32, "role": pl.String, "season": pl.Int32, "team": pl.String}
-_BORN: Final = {PLAYER_ID: pl.Int32, "born": pl.String}
-_DECIDED: Final = {"system": pl.String, "value": pl.String, PLAYER_ID: pl.Int32}
+_PLAYER_FIELDS: Final = {**PEOPLE, "name": pl.String}
+_PLAYED_FIELDS: Final = {PLAYER_ID: pl.Int32, "role": pl.String, "season": pl.Int32, "team": pl.String}
+_BORN_FIELDS: Final = {PLAYER_ID: pl.Int32, "born": pl.String}
+_OVERRIDE_FIELDS: Final = {"system": pl.String, "value": pl.String, PLAYER_ID: pl.Int32}
 
-_EVERYONE: Final = f"SELECT {', '.join(_PEOPLE)} FROM players WHERE NOT simulated ORDER BY player_id"  # noqa: S608  names of our own
-_SPELLINGS: Final = f"SELECT {', '.join(ALIASES)} FROM player_aliases ORDER BY player_id, spelling"  # noqa: S608  names of our own
-_ALL_IDS: Final = f"SELECT {', '.join(IDS)} FROM player_ids"  # noqa: S608  names of our own
-_STANDING: Final = """
+_ALL_PLAYERS: Final = f"SELECT {', '.join(_PLAYER_FIELDS)} FROM players WHERE NOT simulated ORDER BY player_id"  # noqa: S608  constant names
+_SPELLINGS: Final = f"SELECT {', '.join(ALIASES)} FROM player_aliases ORDER BY player_id, spelling"  # noqa: S608  constant names
+_ALL_IDS: Final = f"SELECT {', '.join(IDS)} FROM player_ids"  # noqa: S608  constant names
+_OVERRIDES: Final = """
 SELECT system, value, player_id FROM (
     SELECT DISTINCT ON (system, value) * FROM player_overrides ORDER BY system, value, number DESC
 ) AS newest WHERE is_active
 """
-_BORN_OTHERWISE: Final = "SELECT player_id, source_value AS born FROM player_conflicts WHERE field = 'born'"
-_HAVE_PLAYED: Final = """
-SELECT DISTINCT man.player_id, man.role, game_year, man.team
+_OTHER_BIRTH_DATES: Final = "SELECT player_id, source_value AS born FROM player_conflicts WHERE field = 'born'"
+_PLAYED_SEASONS: Final = """
+SELECT DISTINCT appearance.player_id, appearance.role, game_year, appearance.team
 FROM pitches, LATERAL (VALUES
     (batter, 'batter', CASE inning_topbot WHEN 'Top' THEN away_team ELSE home_team END),
     (pitcher, 'pitcher', CASE inning_topbot WHEN 'Top' THEN home_team ELSE away_team END)
-) AS man (player_id, role, team)
+) AS appearance (player_id, role, team)
 WHERE NOT simulated
 """
 _FINGERPRINT: Final = """
@@ -46,36 +46,36 @@ SELECT concat_ws(' ',
 
 
 async def fingerprint(connection: AsyncConnection) -> str:
-    """Tell in a short text whether an index that was read would come out the same."""
+    """Return a short text that changes when the content of the index changes."""
     return str((await connection.execute(text(_FINGERPRINT))).scalar_one())
 
 
 async def read_index(connection: AsyncConnection) -> PlayerIndex:
-    """Read everyone: who they are, how they are spelled, where they have played, what was decided by hand."""
-    everyone = await copy_out(connection, _EVERYONE, (), _instances(_PEOPLE))
-    aliases = await copy_out(connection, _SPELLINGS, (), _instances(ALIASES))
-    spellings = _grouped(aliases.select(PLAYER_ID, "spelling"), str)
-    played = _grouped(await copy_out(connection, _HAVE_PLAYED, (), _instances(_PLAYED)), _as_played)
-    ids = {(s, i): p for p, s, i in (await copy_out(connection, _ALL_IDS, (), _instances(IDS))).iter_rows()}
-    standing = list((await copy_out(connection, _STANDING, (), _instances(_DECIDED))).iter_rows())
-    ids |= {(system, value): player_id for system, value, player_id in standing if system != NAME}
-    born = _grouped(await copy_out(connection, _BORN_OTHERWISE, (), _instances(_BORN)), _as_born)
+    """Read the player index: players, ids, spellings, played seasons and overrides."""
+    players = await copy_out(connection, _ALL_PLAYERS, (), _dtypes(_PLAYER_FIELDS))
+    aliases = await copy_out(connection, _SPELLINGS, (), _dtypes(ALIASES))
+    spellings = _group(aliases.select(PLAYER_ID, "spelling"), str)
+    played = _group(await copy_out(connection, _PLAYED_SEASONS, (), _dtypes(_PLAYED_FIELDS)), _to_team_season)
+    ids = {(s, i): p for p, s, i in (await copy_out(connection, _ALL_IDS, (), _dtypes(IDS))).iter_rows()}
+    overrides = list((await copy_out(connection, _OVERRIDES, (), _dtypes(_OVERRIDE_FIELDS))).iter_rows())
+    ids |= {(system, value): player_id for system, value, player_id in overrides if system != NAME}
+    born = _group(await copy_out(connection, _OTHER_BIRTH_DATES, (), _dtypes(_BORN_FIELDS)), _to_born)
     return PlayerIndex(
         (
-            _person(
+            _to_player(
                 row,
                 spellings=spellings.get(row[PLAYER_ID], ()),
                 played=played.get(row[PLAYER_ID], ()),
                 also_born=born.get(row[PLAYER_ID], ()),
             )
-            for row in everyone.iter_rows(named=True)
+            for row in players.iter_rows(named=True)
         ),
         ids,
-        {value: player_id for system, value, player_id in standing if system == NAME},
+        {value: player_id for system, value, player_id in overrides if system == NAME},
     )
 
 
-def _person(
+def _to_player(
     row: dict[str, object], *, spellings: tuple[str, ...], played: tuple[TeamSeason, ...], also_born: tuple[Born, ...]
 ) -> Player:
     values: dict[str, object] = dict(row)
@@ -104,22 +104,22 @@ def _span(first: object, last: object) -> tuple[int, int] | None:
     return None if begin is None else (begin, begin if end is None else end)
 
 
-def _grouped(rows: pl.DataFrame, made: Callable[..., T]) -> dict[int, tuple[T, ...]]:
-    """Make something of each row but for its first column, which is the player's id, and group it by that."""
+def _group(rows: pl.DataFrame, build: Callable[..., T]) -> dict[int, tuple[T, ...]]:
+    """Build an object from each row without its first column, the player's id, and group the objects by id."""
     found: defaultdict[int, list[T]] = defaultdict(list)
     for player_id, *values in rows.iter_rows():
-        found[player_id].append(made(*values))
+        found[player_id].append(build(*values))
     return {player_id: tuple(each) for player_id, each in found.items()}
 
 
-def _as_played(role: str, season: int, team: str) -> TeamSeason:
+def _to_team_season(role: str, season: int, team: str) -> TeamSeason:
     return TeamSeason(season=season, team=team, role=Role(role))
 
 
-def _as_born(text_: str) -> Born:
+def _to_born(text_: str) -> Born:
     year, month, day = (int(part) for part in text_.split("-"))
     return year, month, day
 
 
-def _instances(schema: dict[str, type[pl.DataType]]) -> dict[str, pl.DataType]:
+def _dtypes(schema: dict[str, type[pl.DataType]]) -> dict[str, pl.DataType]:
     return {name: kind() for name, kind in schema.items()}

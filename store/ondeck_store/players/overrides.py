@@ -1,4 +1,4 @@
-"""What was decided by hand about players: appended, never changed; the newest word on a spelling or an id holds."""
+"""Player overrides: an append-only log that assigns spellings and ids to players; the newest entry applies."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -28,17 +28,17 @@ class Override:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedOverride(Override):
-    """A decision as it was recorded."""
+    """An override with its number and time in the log."""
 
     number: int
     created_at: datetime
 
 
 async def decide(connection: AsyncConnection, decision: Override) -> None:
-    """Record a decision.
+    """Append an override.
 
     Raises:
-        NotFoundError: there is no such player.
+        NotFoundError: the player does not exist.
     """
     known = await connection.execute(select(players.c.player_id).where(players.c.player_id == decision.player_id))
     if known.first() is None:
@@ -47,6 +47,6 @@ async def decide(connection: AsyncConnection, decision: Override) -> None:
 
 
 async def decisions(connection: AsyncConnection) -> list[RecordedOverride]:
-    """List all decisions, the newest first."""
+    """List all overrides, the newest first."""
     found = await connection.execute(select(player_overrides).order_by(player_overrides.c.number.desc()))
     return [RecordedOverride(**row) for row in found.mappings()]

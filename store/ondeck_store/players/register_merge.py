@@ -1,4 +1,4 @@
-"""What registers say, stored: gaps are filled, late ids too; where two sources disagree, ours stays and it is told."""
+"""Merge of player registers: missing values are filled; a contradicting value is recorded as a conflict."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,40 +20,41 @@ from ondeck_core.players.register_formats import (
 from ondeck_store.database import copy_in
 
 _FIELDS: Final = tuple(name for name in PEOPLE if name != PLAYER_ID)
-_LIST: Final = ", ".join(_FIELDS)
-_AGREED_ON: Final = ("birth_year", "birth_month", "birth_day")
+_FIELDS_SQL: Final = ", ".join(_FIELDS)
+_BIRTH_FIELDS: Final = ("birth_year", "birth_month", "birth_day")
+_NAMES: Final = "SELECT player_id, concat_ws(' ', name_first, name_last) FROM players WHERE name_last IS NOT NULL"
 
 STAGES: Final = (
     "DROP TABLE IF EXISTS staged_people, staged_ids, staged_aliases",
-    f"CREATE TEMPORARY TABLE staged_people ON COMMIT DROP AS SELECT {PLAYER_ID}, {_LIST} FROM players WITH NO DATA",  # noqa: S608  names of our own
+    f"CREATE TEMPORARY TABLE staged_people ON COMMIT DROP AS SELECT player_id, {_FIELDS_SQL} FROM players WITH NO DATA",  # noqa: S608  constant names
     "CREATE TEMPORARY TABLE staged_ids ON COMMIT DROP AS SELECT player_id, system, id FROM player_ids WITH NO DATA",
     """
     CREATE TEMPORARY TABLE staged_aliases ON COMMIT DROP AS
     SELECT player_id, spelling, first_season, last_season, false AS mixed_up FROM player_aliases WITH NO DATA
     """,
-)  # the tables of one register; they go with the transaction
+)  # staging tables, dropped at the end of the transaction
 
 NEW_PEOPLE: Final = """
 INSERT INTO players (player_id) SELECT DISTINCT player_id FROM staged_people ORDER BY player_id ON CONFLICT DO NOTHING
 """
 
 ADD_PEOPLE: Final = f"""
-UPDATE players SET ({_LIST}, state, next_try, updated_at) = ROW (
+UPDATE players SET ({_FIELDS_SQL}, state, next_try, updated_at) = ROW (
     {", ".join(f"coalesce(s.{field}, players.{field})" for field in _FIELDS)}, 'known', NULL, now())
 FROM staged_people AS s
 WHERE players.player_id = s.player_id AND (
     players.state <> 'known' OR ({", ".join(f"players.{field}" for field in _FIELDS)})
     IS DISTINCT FROM ({", ".join(f"coalesce(s.{field}, players.{field})" for field in _FIELDS)}))
-"""  # noqa: S608  names of our own
+"""  # noqa: S608  constant names
 
 FILL_PEOPLE: Final = f"""
-UPDATE players SET ({_LIST}, state, next_try, updated_at) = ROW (
+UPDATE players SET ({_FIELDS_SQL}, state, next_try, updated_at) = ROW (
     {", ".join(f"coalesce(players.{field}, s.{field})" for field in _FIELDS)}, 'known', NULL, now())
 FROM staged_people AS s
 WHERE players.player_id = s.player_id AND (
     players.state <> 'known' OR ({", ".join(f"players.{field}" for field in _FIELDS)})
     IS DISTINCT FROM ({", ".join(f"coalesce(players.{field}, s.{field})" for field in _FIELDS)}))
-"""  # noqa: S608  names of our own
+"""  # noqa: S608  constant names
 
 _BORN: Final = "concat_ws('-', {0}.birth_year, {0}.birth_month, {0}.birth_day)"
 
@@ -61,9 +62,9 @@ OTHER_PEOPLE: Final = f"""
 INSERT INTO player_conflicts (player_id, field, stored_value, source_value, source)
 SELECT p.player_id, 'born', {_BORN.format("p")}, {_BORN.format("s")}, :source
 FROM staged_people AS s JOIN players AS p USING (player_id)
-WHERE ({", ".join(f"p.{field}" for field in _AGREED_ON)}) <> ({", ".join(f"s.{field}" for field in _AGREED_ON)})
+WHERE ({", ".join(f"p.{field}" for field in _BIRTH_FIELDS)}) <> ({", ".join(f"s.{field}" for field in _BIRTH_FIELDS)})
 ON CONFLICT DO NOTHING
-"""  # noqa: S608  names of our own
+"""  # noqa: S608  constant names
 
 FOREIGN_IDS: Final = """
 INSERT INTO player_conflicts (player_id, field, stored_value, source_value, source)
@@ -101,12 +102,9 @@ ON CONFLICT DO NOTHING
 """
 
 
-_NAMES: Final = "SELECT player_id, concat_ws(' ', name_first, name_last) FROM players WHERE name_last IS NOT NULL"
-
-
 @dataclass(frozen=True, kw_only=True)
 class RegisterCounts:
-    """What became of a register: men who are new or changed, ids and spellings added, disagreements that are new."""
+    """Counts of a merge: people in the register, new and changed players, added ids and spellings, new conflicts."""
 
     people: int
     new: int
@@ -123,22 +121,22 @@ class RegisterCounts:
 
 
 async def take_register(connection: AsyncConnection, register: RegisterFile) -> RegisterCounts:
-    """Make what a register says part of what is known, in the caller's transaction.
+    """Merge a register into the stored players, in the caller's transaction.
 
-    The Chadwick register describes people, and knows under which other names they have played; the others fill what
-    it leaves open. An id or a date on which a source contradicts what is known is not taken but recorded as a
-    conflict; so is a spelling from others that is another man's name.
+    Chadwick's values and alternative names take precedence; other registers fill missing values. An id or a date of
+    birth that contradicts a stored value is recorded as a conflict, as is another register's spelling that is the name
+    of another player.
     """
     for statement in STAGES:
         await connection.execute(text(statement))
     await copy_in(connection, "staged_people", register.people.select(*PEOPLE))
     await copy_in(connection, "staged_ids", register.ids.select(*IDS))
     new = await _run(connection, NEW_PEOPLE, register)
-    described = ADD_PEOPLE if register.source == CHADWICK else FILL_PEOPLE
+    update_people = ADD_PEOPLE if register.source == CHADWICK else FILL_PEOPLE
     conflicts = 0
     if register.source != CHADWICK:
         conflicts += await _run(connection, OTHER_PEOPLE, register)
-    changed = await _run(connection, described, register)
+    changed = await _run(connection, update_people, register)
     ids = await _run(connection, ADD_IDS, register)
     conflicts += await _run(connection, FOREIGN_IDS, register) + await _run(connection, OTHER_IDS, register)
     aliases, mixed_up = await _add_aliases(connection, register)
@@ -166,7 +164,7 @@ async def _add_aliases(connection: AsyncConnection, register: RegisterFile) -> t
         SELECT a.player_id, 'name', concat_ws(' ', p.name_first, p.name_last), a.spelling, :source
         FROM staged_aliases AS a JOIN players AS p USING (player_id) WHERE a.{MIXED_UP}
         ON CONFLICT DO NOTHING
-        """),  # noqa: S608  a name of our own
+        """),  # noqa: S608  a constant name
         {"source": register.source},
     )
     return await _run(connection, ADD_ALIASES, register), mixed_up.rowcount

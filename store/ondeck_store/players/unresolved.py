@@ -1,4 +1,4 @@
-"""What is open about players: men whom no register describes yet, and what sources disagree on."""
+"""Unresolved players, which no register contains yet, and conflicts between sources."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ _UNRESOLVED: Final = (players.c.state == "unresolved") & ~players.c.simulated
 
 @dataclass(frozen=True, kw_only=True)
 class UnresolvedPlayer:
-    """A man known by id alone, or by id and Savant's spelling; `next_try` None: at once."""
+    """A player known by id only, or by id and Savant's spelling; `next_try` None is now."""
 
     player_id: int
     name: str | None
@@ -24,7 +24,7 @@ class UnresolvedPlayer:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterConflict:
-    """Something that a source says otherwise than is known here; what is known here has stayed."""
+    """A value of a source that contradicts the stored value; the stored value is kept."""
 
     player_id: int
     field: str
@@ -35,7 +35,7 @@ class RegisterConflict:
 
 
 async def unresolved(connection: AsyncConnection, due_by: datetime | None = None) -> list[UnresolvedPlayer]:
-    """List the men whom no register describes yet; with `due_by`, those alone who are to be asked for by then."""
+    """List the players whom no register contains yet; with `due_by`, only those whose next try is due by then."""
     query = select(players.c.player_id, players.c.name, players.c.next_try).where(_UNRESOLVED)
     if due_by is not None:
         query = query.where(or_(players.c.next_try.is_(None), players.c.next_try <= due_by))
@@ -45,18 +45,18 @@ async def unresolved(connection: AsyncConnection, due_by: datetime | None = None
 
 
 async def try_again(connection: AsyncConnection, at: datetime) -> int:
-    """Put off everyone who is still unresolved, and due, until `at`; tells how many there are."""
+    """Postpone the next try of all due unresolved players to `at`; returns their number."""
     due = _UNRESOLVED & or_(players.c.next_try.is_(None), players.c.next_try <= func.now())
     return (await connection.execute(update(players).where(due).values(next_try=at))).rowcount
 
 
 async def conflicts(connection: AsyncConnection) -> list[RegisterConflict]:
-    """List what sources disagree on, the newest first."""
+    """List the conflicts between sources, the newest first."""
     query = select(player_conflicts).order_by(player_conflicts.c.seen_at.desc(), player_conflicts.c.player_id)
     return [RegisterConflict(**row) for row in (await connection.execute(query)).mappings()]
 
 
 async def keys_of_chadwick(connection: AsyncConnection) -> dict[str, int]:
-    """Give MLBAM ids by the keys that the Chadwick register uses within itself."""
+    """Return the MLBAM ids by the Chadwick register's own keys."""
     query = select(player_ids.c.id, player_ids.c.player_id).where(player_ids.c.system == "chadwick")
     return {row.id: row.player_id for row in await connection.execute(query)}
