@@ -1,4 +1,4 @@
-"""What a worker serves over gRPC, put together."""
+"""The composition root of a worker: creates its services and its transport, and derives its status."""
 
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +45,7 @@ SERVED: Final[tuple[ServiceDescriptor, ...]] = (PREDICTION, MODELS, PLAYERS, OPE
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """What the services of a worker stand on."""
+    """The parts that the services of a worker use; `broadcast_load` sends a load request to the other workers."""
 
     settings: ServerSettings
     models: ModelManager
@@ -56,7 +56,7 @@ class Components:
 
 
 def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelManager:
-    """Make what looks at the repository; it has not looked yet."""
+    """Create the model manager; it has not read the repository yet."""
     batching = BatchingConfig(
         max_queued_rows=settings.max_queued_rows,
         max_queue_delay_seconds=settings.max_queue_delay_ms / 1000,
@@ -66,20 +66,20 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelM
 
 
 @asynccontextmanager
-async def accept_calls(parts: Components, port: int) -> AsyncIterator[Transport]:
-    """Take calls on a port that other workers share, for as long as the block; then drain.
+async def accept_calls(components: Components, port: int) -> AsyncIterator[Transport]:
+    """Accept calls within the block, on a port that other workers share; then drain.
 
     Raises:
-        CannotListenError: the port cannot be listened on.
-        InvalidCertificatesError: what should secure the connections cannot.
+        CannotListenError: the port cannot be bound.
+        InvalidCertificatesError: the TLS files are missing or invalid.
     """
-    transport = create_transport(_services(parts), parts.settings, parts.registry)
+    transport = create_transport(_services(components), components.settings, components.registry)
     await transport.listen(port)
     try:
         yield transport
     finally:
-        parts.health.end_watches()
-        await transport.stop(parts.settings.drain_seconds)
+        components.health.end_watches()
+        await transport.stop(components.settings.drain_seconds)
 
 
 def create_transport(services: Services, settings: ServerSettings, registry: CollectorRegistry) -> Transport:
@@ -90,7 +90,7 @@ def create_transport(services: Services, settings: ServerSettings, registry: Col
 
 
 def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: bool) -> WorkerStatus:
-    """Tell the supervisor what a worker has and serves."""
+    """Return the status that a worker sends to the supervisor."""
     versions = models.versions.values()
     health = server_health(models, players)
     return WorkerStatus(
@@ -106,42 +106,46 @@ def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: 
 
 
 def _missing(models: ModelManager) -> tuple[str, ...]:
-    """List what keeps a worker from being ready, in agreement with what health says of the whole."""
-    there = models.serving()
-    required = {model: serves for model, serves in there.items() if model not in models.unloaded}
+    """List the reasons why a worker is not ready; there is none if and only if the server as a whole is healthy."""
+    serving = models.serving()
+    required = {model: serves for model, serves in serving.items() if model not in models.unloaded}
     if not required:
-        return ("every model was unloaded on request" if there else "no model has a production version",)
+        return ("every model was unloaded on request" if serving else "no model has a production version",)
     return tuple(f"models/{model} does not serve" for model, serves in required.items() if not serves)
 
 
 def server_health(models: ModelManager, players: PlayerDirectory) -> ServerHealth:
-    """Tell what health is made of."""
+    """Return the state from which health statuses are computed."""
     return ServerHealth(
         services=SERVICES,
         independent={PLAYERS.full_name: players.is_loaded},
         loaded={key: version.state is VersionState.LOADED for key, version in models.versions.items()},
-        desired={model: line.aliases for model, line in models.repository.entries.items()},
+        desired={model: entry.aliases for model, entry in models.repository.entries.items()},
         applied=models.applied_aliases,
         unloaded=models.unloaded,
     )
 
 
-def _services(parts: Components) -> Services:
-    longest = parts.settings.max_message_mib << 20
-    operators = OperatorList(parts.settings.operators)
-    rates = GcraLimiter(rows_per_second=parts.settings.rate_limit_rows_per_second)
-    predictor = Predictor(parts.models, parts.registry)
+def _services(components: Components) -> Services:
+    max_message_bytes = components.settings.max_message_mib << 20
+    operators = OperatorList(components.settings.operators)
+    limiter = GcraLimiter(rows_per_second=components.settings.rate_limit_rows_per_second)
+    predictor = Predictor(components.models, components.registry)
     return (
-        (OPEN_INFERENCE, _open_inference(parts, operators, rates)),
-        (PREDICTION, PredictionService(predictor, longest, rates)),
-        (MODELS, ModelService(parts.models, operators)),
-        (PLAYERS, PlayerService(parts.players)),
-        (HEALTH, HealthService(parts.health)),
+        (OPEN_INFERENCE, _open_inference(components, operators, limiter)),
+        (PREDICTION, PredictionService(predictor, max_message_bytes, limiter)),
+        (MODELS, ModelService(components.models, operators)),
+        (PLAYERS, PlayerService(components.players)),
+        (HEALTH, HealthService(components.health)),
         (REFLECTION, ReflectionService(SERVED)),
     )
 
 
-def _open_inference(parts: Components, operators: OperatorList, rates: GcraLimiter) -> OpenInferenceService:
-    health = parts.health
-    load_control = LoadControl(parts.models, parts.broadcast_load, lambda: health.statuses)
-    return OpenInferenceService(parts.models, load_control, operators, lambda: health.statuses.get("", False), rates)
+def _open_inference(components: Components, operators: OperatorList, limiter: GcraLimiter) -> OpenInferenceService:
+    health = components.health
+
+    def is_serving() -> bool:
+        return health.statuses.get("", False)
+
+    load_control = LoadControl(components.models, components.broadcast_load, lambda: health.statuses)
+    return OpenInferenceService(components.models, load_control, operators, is_serving, limiter)

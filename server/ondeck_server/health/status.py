@@ -1,6 +1,6 @@
-"""Health that tells the truth: what is known becomes a word for each name, and whoever watches a name gets the newest.
+"""Health statuses: computed from the state of the models, and watched by clients.
 
-Names are "" for the whole, the full name of each service, `models/NAME` (what `production` answers with),
+Names are "" for the whole server, the full name of each service, `models/NAME` (its version in production),
 `models/NAME@ALIAS` and `models/NAME/VERSION`.
 """
 
@@ -15,11 +15,11 @@ Aliases = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, kw_only=True)
 class ServerHealth:
-    """What is known of a server at one moment.
+    """The state from which health statuses are computed.
 
-    `services` serve if the whole does; `apart` are services with a word of their own. `answering` tells of each
-    version (model, number) whether it is loaded. `wanted` and `actual` are the aliases of each model: as they are
-    written down, and as they answer. `unloaded` are models that someone asked to have unloaded: nobody misses them.
+    `services` serve if the whole server does; `independent` maps the other services to their own status. `loaded` maps
+    each version (model, number) to whether it is loaded. `desired` and `applied` are the aliases of each model, in the
+    repository and in this server. `unloaded` are models that were unloaded on request: they are not required.
     """
 
     services: tuple[str, ...]
@@ -31,43 +31,39 @@ class ServerHealth:
 
 
 def statuses(health: ServerHealth) -> dict[str, bool]:
-    """Tell for each name whether it serves.
+    """Map each name to whether it serves.
 
-    The whole serves if at least one model is required and all that are serve: those with a production alias, less those
-    that were unloaded on purpose. An alias follows what it answers with, so that a failed newer version, which an alias
-    is meant to reach and has not reached, turns nothing off.
+    The whole server serves if at least one model is required and all required models serve: those with a production
+    alias that were not unloaded on request. An alias has the status of the version that it is applied to, so a newer
+    version that fails to load changes no status.
     """
-    models = {model: _production(health, model) for model in _models(health)}
-    required = [model for model in models if _required(health, model)]
+    models = {model: _serves(health, model, PRODUCTION) for model in _models(health)}
+    required = [model for model in models if _is_required(health, model)]
     whole = bool(required) and all(models[model] for model in required)
     return {
         "": whole,
         **dict.fromkeys(health.services, whole),
         **health.independent,
         **{f"models/{model}": serves for model, serves in models.items()},
-        **{f"models/{model}@{alias}": _serves(health, model, alias) for model, alias in _names(health)},
-        **{f"models/{model}/{number}": answers for (model, number), answers in health.loaded.items()},
+        **{f"models/{model}@{alias}": _serves(health, model, alias) for model, alias in _aliases(health)},
+        **{f"models/{model}/{number}": is_loaded for (model, number), is_loaded in health.loaded.items()},
     }
 
 
-def merge_statuses(here: Mapping[str, bool], whole: Mapping[str, bool] | None) -> dict[str, bool]:
-    """Join the word of this process with that of all processes; None: there is no other. A name needs both."""
-    if whole is None:
-        return dict(here)
-    return {name: here.get(name, False) and whole.get(name, False) for name in {**here, **whole}}
+def merge_statuses(process: Mapping[str, bool], server: Mapping[str, bool] | None) -> dict[str, bool]:
+    """Merge the statuses of this process and of the whole server, None: there is no other; a name serves if both do."""
+    if server is None:
+        return dict(process)
+    return {name: process.get(name, False) and server.get(name, False) for name in {**process, **server}}
 
 
 def _models(health: ServerHealth) -> list[str]:
     return sorted({model for model, _ in health.loaded} | set(health.desired) | set(health.applied))
 
 
-def _required(health: ServerHealth, model: str) -> bool:
+def _is_required(health: ServerHealth, model: str) -> bool:
     known = {**health.desired.get(model, {}), **health.applied.get(model, {})}
     return PRODUCTION in known and model not in health.unloaded
-
-
-def _production(health: ServerHealth, model: str) -> bool:
-    return _serves(health, model, PRODUCTION)
 
 
 def _serves(health: ServerHealth, model: str, alias: str) -> bool:
@@ -75,13 +71,13 @@ def _serves(health: ServerHealth, model: str, alias: str) -> bool:
     return number is not None and health.loaded.get((model, number), False)
 
 
-def _names(health: ServerHealth) -> list[tuple[str, str]]:
+def _aliases(health: ServerHealth) -> list[tuple[str, str]]:
     both = (health.desired, health.applied)
     return sorted({(model, alias) for each in both for model, aliases in each.items() for alias in aliases})
 
 
 class HealthRegistry:
-    """What is statuses now. Whoever watches is woken by a change, and sees no more than the newest."""
+    """The current statuses; a change wakes the watchers, which read the newest status only."""
 
     def __init__(self) -> None:
         self._statuses: dict[str, bool] = {}
@@ -92,36 +88,36 @@ class HealthRegistry:
 
     @property
     def statuses(self) -> Mapping[str, bool]:
-        """Every name with its word."""
+        """The status of every name."""
         return self._statuses
 
-    def update(self, names: Mapping[str, bool]) -> None:
-        """Say this from now on; after `leave`, whatever it is, no name serves."""
-        statuses = dict.fromkeys(names, False) if self._is_shutting_down else dict(names)
+    def update(self, statuses: Mapping[str, bool]) -> None:
+        """Set the statuses; after `enter_graceful_shutdown` every one becomes False."""
+        statuses = dict.fromkeys(statuses, False) if self._is_shutting_down else dict(statuses)
         if statuses != self._statuses:
             self._statuses = statuses
             self._wake()
 
     def enter_graceful_shutdown(self) -> None:
-        """Say NOT_SERVING of every name, for good: the server will take no more calls."""
+        """Set every status to False from now on, since the server shuts down."""
         self._is_shutting_down = True
         self.update(self._statuses)
 
     def end_watches(self) -> None:
-        """End every watch, so that those who only look on do not hold up the end."""
+        """End every watch, so that watching clients do not delay the shutdown."""
         self._is_closed = True
         self._wake()
 
     async def watch(self, name: str) -> AsyncGenerator[bool | None, None]:
-        """Give the word of a name and each other word after it; None: there is no such name."""
+        """Yield the status of a name, and again after each change; None: there is no such name."""
         self.watchers += 1
         try:
-            last: bool | str | None = "nothing yet"
+            last: bool | str | None = "none yet"
             while not self._is_closed:
-                changed, word = self._changed, self._statuses.get(name)
-                if word != last:
-                    last = word
-                    yield word
+                changed, status = self._changed, self._statuses.get(name)
+                if status != last:
+                    last = status
+                    yield status
                 else:
                     await changed.wait()
         finally:

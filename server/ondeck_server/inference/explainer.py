@@ -1,4 +1,4 @@
-"""Why a version says what it says: the rows that a plan asks for, run as any others, and what follows from them."""
+"""Explains one prediction: runs the rows of an explanation plan through the batcher, and attributes the difference."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -16,7 +16,7 @@ from ondeck_server.models.servable import LoadedVersion, TaskLease
 
 @dataclass(frozen=True, kw_only=True)
 class Contribution:
-    """How far one field moved the probability; `value` is what the instance says of it, None where it is absent."""
+    """How far one field moves the probability; `value` is the value of the instance, None if the field is absent."""
 
     field: str
     contribution: float
@@ -25,13 +25,13 @@ class Contribution:
 
     @property
     def size(self) -> float:
-        """How far, in whichever direction."""
+        """The absolute contribution."""
         return abs(self.contribution)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """An answer to one instance, and why one of its outcomes is as likely as it is; contributions by size."""
+    """The prediction for one instance, and the contributions to the probability of one outcome, the largest first."""
 
     prediction: PredictionResult
     outcome: str
@@ -45,33 +45,33 @@ class Explanation:
 async def explain(
     predictor: Predictor, lease: TaskLease, instance: Matrix, outcome: str, within: float | None = None
 ) -> Explanation:
-    """Explain an instance of shape (1, fields) by a version; `outcome` "" is the likeliest.
+    """Explain the prediction for an instance of shape (1, fields); `outcome` "" selects the most likely one.
 
     Raises:
         NotExplainableError: the version has no background.
-        InvalidInstanceError: the instance cannot be asked about, or the task has no such outcome.
-        QueueFullError: too many rows wait already.
-        DeadlineUnmeetableError: what it takes to explain takes longer than `within` so many seconds.
+        InvalidInstanceError: the instance is invalid, or the task has no such outcome.
+        QueueFullError: too many rows are queued.
+        DeadlineUnmeetableError: the explanation takes longer than `within` seconds.
     """
     version, task = lease.version, lease.version.task
-    question = _question(version, instance)
+    query = _build_query(version, instance)
     _check(task, instance, outcome)
-    planned = plan(question, row_budget(len(task.outcomes)))
-    ran = await predictor.run(lease, planned.rows, within)
-    explained = planned.explain(ran[0])
-    asked = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
+    planned = plan(query, row_budget(len(task.outcomes)))
+    outputs = await predictor.run(lease, planned.rows, within)
+    explained = planned.explain(outputs[0])
+    index = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
     return Explanation(
-        prediction=predictor.finish(lease, instance, [part[:1] for part in ran]),
-        outcome=task.outcomes[asked],
-        base_rate=float(explained.base_rates[asked]),
-        probability=float(explained.probabilities[asked]),
-        contributions=_contributions(task, question, explained, asked),
+        prediction=predictor.finish(lease, instance, [part[:1] for part in outputs]),
+        outcome=task.outcomes[index],
+        base_rate=float(explained.base_rates[index]),
+        probability=float(explained.probabilities[index]),
+        contributions=_contributions(task, query, explained, index),
         exact=planned.is_exact,
         background_rows=planned.background_rows,
     )
 
 
-def _question(version: LoadedVersion, instance: Matrix) -> ExplanationQuery:
+def _build_query(version: LoadedVersion, instance: Matrix) -> ExplanationQuery:
     if version.background is None:
         raise NotExplainableError(version.manifest.model, version.manifest.version)
     return ExplanationQuery(
@@ -83,26 +83,26 @@ def _question(version: LoadedVersion, instance: Matrix) -> ExplanationQuery:
 
 
 def _check(task: Task, instance: Matrix, outcome: str) -> None:
-    wrong = violations(task.instance, instance, path=task.instance.path, rows_named=False)
+    found = violations(task.instance, instance, path=task.instance.path, rows_named=False)
     if outcome and outcome not in task.outcomes:
-        there_are = ", ".join(task.outcomes)
-        wrong.append(Violation("outcome", f"must be one of {there_are}, or empty, got {outcome[:LONGEST_NAME]!r}"))
-    if wrong:
-        raise InvalidInstanceError(wrong)
+        known = ", ".join(task.outcomes)
+        found.append(Violation("outcome", f"must be one of {known}, or empty, got {outcome[:LONGEST_NAME]!r}"))
+    if found:
+        raise InvalidInstanceError(found)
 
 
 def _contributions(
-    task: Task, question: ExplanationQuery, explained: AttributionResult, asked: int
+    task: Task, query: ExplanationQuery, explained: AttributionResult, index: int
 ) -> tuple[Contribution, ...]:
-    rows = np.vstack([question.instance, question.background])
+    rows = np.vstack([query.instance, query.background])
     found = (
         Contribution(
             field=group.name,
-            contribution=float(explained.contributions[number, asked]),
-            standard_error=float(explained.standard_errors[number, asked]),
-            value=group_value(group, task.instance, question.instance[0]),
+            contribution=float(explained.contributions[number, index]),
+            standard_error=float(explained.standard_errors[number, index]),
+            value=group_value(group, task.instance, query.instance[0]),
         )
-        for number, group in enumerate(question.groups)
+        for number, group in enumerate(query.groups)
         if has_value(group, rows).any()
     )
     return tuple(sorted(found, key=attrgetter("size"), reverse=True))

@@ -1,4 +1,4 @@
-"""Instances in, answers out. Knows neither messages nor the network."""
+"""Predicts instances with leased versions; independent of messages and of the network."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from ondeck_server.models.servable import TaskLease
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionInput:
-    """Instances of shape (n, fields) that a caller asks about, and the seconds that he has, None: all the time.
+    """Instances of shape (n, fields), and the seconds until the deadline of the call, None: no deadline.
 
-    `path` and `rows_named` say how a refusal names a field.
+    `path` and `rows_named` determine how an error names a field.
     """
 
     instances: Matrix
@@ -31,10 +31,10 @@ class PredictionInput:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionResult:
-    """What a version says of n instances: probabilities of shape (n, outcomes), figures by name of shape (n,).
+    """Predictions for n instances: probabilities of shape (n, outcomes), derived statistics by name of shape (n,).
 
-    `sets` tells by coverage which outcomes belong to each prediction set, of shape (n, outcomes); `ensemble_spread` and
-    `confidence` are of shape (n,).
+    `sets` has for each coverage a mask of shape (n, outcomes) with the outcomes of each prediction set;
+    `ensemble_spread` and `confidence` are of shape (n,).
     """
 
     lease: TaskLease
@@ -46,71 +46,71 @@ class PredictionResult:
 
     @property
     def task(self) -> Task:
-        """What was predicted."""
+        """The task of the version."""
         return self.lease.version.task
 
 
 class Predictor:
-    """Answers from the loaded versions of a repository."""
+    """Predicts with the loaded versions of a repository."""
 
     def __init__(self, models: ModelManager, registry: CollectorRegistry) -> None:
         self._models = models
         self._series: dict[tuple[str, int], Counter] = {}
         self._rows = Counter("ondeck_predicted_rows", "Rows predicted.", ("model", "version"), registry=registry)
 
-    def lease(self, wanted: ModelRef) -> TaskLease:
-        """Take a lease on the version that a caller means; errors as `ModelManager.task_lease`."""
-        return self._models.task_lease(wanted)
+    def lease(self, ref: ModelRef) -> TaskLease:
+        """Lease the version of a reference; errors as `ModelManager.task_lease`."""
+        return self._models.task_lease(ref)
 
-    async def predict(self, lease: TaskLease, asked: PredictionInput) -> PredictionResult:
-        """Answer instances.
+    async def predict(self, lease: TaskLease, inputs: PredictionInput) -> PredictionResult:
+        """Predict instances.
 
         Raises:
-            InvalidInstanceError: at least one row cannot be asked about; none is answered.
-            QueueFullError: too many rows wait already.
-            DeadlineUnmeetableError: those that wait take longer than the caller has time.
+            InvalidInstanceError: at least one instance is invalid; none is predicted.
+            QueueFullError: too many rows are queued.
+            DeadlineUnmeetableError: the queued rows take longer than the caller's deadline allows.
         """
-        _check(lease, asked)
-        return self.finish(lease, asked.instances, await lease.batcher.infer(asked.instances, asked.within))
+        _check(lease, inputs)
+        return self.finish(lease, inputs.instances, await lease.batcher.infer(inputs.instances, inputs.within))
 
     async def run(self, lease: TaskLease, instances: Matrix, within: float | None) -> Outputs:
-        """Turn instances of shape (n, fields), whatever they hold, into what `finish` takes, and no more.
+        """Run instances of shape (n, fields) without validation; return the outputs for `finish`.
 
         Raises:
-            QueueFullError: too many rows wait already.
-            DeadlineUnmeetableError: those that wait take longer than the caller has time.
+            QueueFullError: too many rows are queued.
+            DeadlineUnmeetableError: the queued rows take longer than `within` seconds.
         """
         return await lease.batcher.infer(instances, within)
 
-    def start(self, lease: TaskLease, asked: PredictionInput) -> asyncio.Future[Outputs]:
-        """Have one instance answered without waiting for it; errors as `predict`, raised at once."""
-        _check(lease, asked)
-        return lease.batcher.submit(asked.instances, asked.within)
+    def start(self, lease: TaskLease, inputs: PredictionInput) -> asyncio.Future[Outputs]:
+        """Submit one instance and return the future of its outputs; errors as `predict`, raised at once."""
+        _check(lease, inputs)
+        return lease.batcher.submit(inputs.instances, inputs.within)
 
-    def _counted(self, model: str, version: int) -> Counter:
-        """Find a series once: to find it by its labels costs more than to count."""
+    def _counter(self, model: str, version: int) -> Counter:
+        """Return the counter of a version; a lookup by labels costs more than the increment, so it is cached."""
         found = self._series.get((model, version))
         if found is None:
             found = self._series[model, version] = self._rows.labels(model, str(version))
         return found
 
-    def finish(self, lease: TaskLease, instances: Matrix, ran: Outputs) -> PredictionResult:
-        """Make the answer of what came out of a run: probabilities and the members' spread."""
-        probabilities, apart = ran
+    def finish(self, lease: TaskLease, instances: Matrix, outputs: Outputs) -> PredictionResult:
+        """Return the result for the outputs of a run: probabilities and ensemble spread."""
+        probabilities, ensemble_spread = outputs
         manifest = lease.version.manifest
-        self._counted(manifest.model, manifest.version).inc(len(instances))
+        self._counter(manifest.model, manifest.version).inc(len(instances))
         return PredictionResult(
             lease=lease,
             probabilities=probabilities,
             derived_stats=_derived_stats(lease.version.task, probabilities, instances),
             sets={each.coverage: prediction_sets(probabilities, each.thresholds) for each in manifest.prediction_sets},
-            ensemble_spread=apart,
+            ensemble_spread=ensemble_spread,
             confidence=confidence(probabilities),
         )
 
 
-def _check(lease: TaskLease, asked: PredictionInput) -> None:
-    validate(lease.version.task.instance, asked.instances, path=asked.path, rows_named=asked.rows_named)
+def _check(lease: TaskLease, inputs: PredictionInput) -> None:
+    validate(lease.version.task.instance, inputs.instances, path=inputs.path, rows_named=inputs.rows_named)
 
 
 def _derived_stats(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:

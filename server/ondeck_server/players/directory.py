@@ -1,4 +1,4 @@
-"""Who the players are: read from the store off the serving path, and read again when something has changed there."""
+"""The player directory: an index of players in memory, refreshed from the database off the serving path."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Everyone who is known, as of the last reading; `fingerprint` tells whether there is more by now."""
+    """The players as of the last read; a different `fingerprint` in the database means that they changed."""
 
     index: PlayerIndex
     search: PlayerSearch
@@ -34,7 +34,7 @@ class Snapshot:
 
 
 class PlayerDirectory:
-    """Holds everyone who is known; `changed` is awaited once that is so."""
+    """Holds the players; `changed` is awaited after the first read."""
 
     def __init__(self, settings: ServerSettings, changed: Callable[[], Awaitable[None]]) -> None:
         self._settings = settings
@@ -43,30 +43,30 @@ class PlayerDirectory:
 
     @property
     def snapshot(self) -> Snapshot:
-        """Everyone who is known.
+        """The players as of the last read.
 
         Raises:
-            PlayersNotLoadedError: nobody has been read yet.
+            PlayersNotLoadedError: they are not loaded yet.
         """
         if self._snapshot is None:
-            raise PlayersNotLoadedError("the players are not read yet; the server's log says if they cannot be")
+            raise PlayersNotLoadedError("players are not loaded yet; the server's log has the reason if they cannot be")
         return self._snapshot
 
     @property
     def is_loaded(self) -> bool:
-        """Whether they have been read."""
+        """Whether the players are loaded."""
         return self._snapshot is not None
 
     def resolver(self) -> Resolver:
-        """Make a resolver for questions that are asked now; errors as `known`."""
+        """Create a resolver for the present date; errors as `snapshot`."""
         now = datetime.now(UTC)
         return Resolver(index=self.snapshot.index, today=now.date(), next_try=now + NEXT_TRY)
 
     @asynccontextmanager
     async def refresh_periodically(self) -> AsyncIterator[None]:
-        """Read them now and then, for as long as the block; without a database that exists, nobody is known."""
+        """Refresh the players periodically within the block; without a database there are none."""
         if self._settings.database_url is None and not has_database(Path(self._settings.home)):
-            log.info("no players known", reason="no database yet; ondeck ingest and ondeck players make one")
+            log.info("players_missing", detail="no database yet; ondeck ingest and ondeck players create one")
             yield
             return
         task = asyncio.create_task(self._refresh())
@@ -80,27 +80,32 @@ class PlayerDirectory:
     async def _refresh(self) -> None:
         while True:
             try:
-                fresh = await asyncio.to_thread(asyncio.run, self._read())
+                snapshot = await asyncio.to_thread(asyncio.run, self._read())
             except (OndeckError, *LOST) as failed:
-                log.warning("players not read", reason=next(iter(str(failed).splitlines()), type(failed).__name__))
+                log.warning(
+                    "players_failed",
+                    detail="players cannot be read",
+                    reason=next(iter(str(failed).splitlines()), type(failed).__name__),
+                )
             else:
-                await self._replace(fresh)
+                await self._replace(snapshot)
             await asyncio.sleep(self._settings.players_refresh_seconds)
 
-    async def _replace(self, fresh: Snapshot | None) -> None:
-        if fresh is None:
+    async def _replace(self, snapshot: Snapshot | None) -> None:
+        if snapshot is None:
             return
-        first, self._snapshot = self._snapshot is None, fresh
-        log.info("players read", players=len(fresh.index))
-        if first:
+        is_first, self._snapshot = self._snapshot is None, snapshot
+        log.info("players_loaded", players=len(snapshot.index))
+        if is_first:
             await self._changed()
 
     async def _read(self) -> Snapshot | None:
+        """Read the players; None: they have not changed."""
         async with open_database(self._settings) as database:
             await migrate(database.engine)
             async with database.engine.connect() as connection:
-                now = await fingerprint(connection)
-                if self._snapshot is not None and self._snapshot.fingerprint == now:
+                current = await fingerprint(connection)
+                if self._snapshot is not None and self._snapshot.fingerprint == current:
                     return None
                 index = await read_index(connection)
-        return Snapshot(index=index, search=PlayerSearch(index), fingerprint=now)
+        return Snapshot(index=index, search=PlayerSearch(index), fingerprint=current)
