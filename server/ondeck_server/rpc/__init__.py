@@ -1,1 +1,1 @@
-"""What every call has, whatever its transport: context, deadline, errors, metrics."""
+"""Calls independent of their transport: context, methods, lifecycle, error table."""

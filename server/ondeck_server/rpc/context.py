@@ -1,4 +1,4 @@
-"""What a handler sees of a call, whatever transport carries it."""
+"""What a handler sees of a call, independent of its transport."""
 
 from collections.abc import Mapping
 from typing import Protocol

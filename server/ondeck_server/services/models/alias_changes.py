@@ -1,4 +1,4 @@
-"""Moves of aliases as they are asked for and told."""
+"""Requests that change or list aliases, and alias changes as messages."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,16 +19,16 @@ from ondeck_registry.aliases import AliasDecision, is_alias
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.identity import caller_id
 
-LONGEST_REASON: Final = 1000
-LARGEST_PAGE: Final = 1000
-USUAL_PAGE: Final = 100
+MAX_REASON: Final = 1000
+MAX_PAGE_SIZE: Final = 1000
+DEFAULT_PAGE_SIZE: Final = 100
 
 
 def check(request: MoveAliasRequest | RollbackModelRequest | ListAliasChangesRequest) -> None:
-    """See whether a request can be taken.
+    """Check a request.
 
     Raises:
-        InvalidInstanceError: it cannot; every field at fault is named.
+        InvalidInstanceError: it is invalid; every invalid field is named.
     """
     found = [] if request.model else [Violation("model", "is required, for example 'batted_ball'")]
     if not is_alias(alias_of(request)):
@@ -37,58 +37,58 @@ def check(request: MoveAliasRequest | RollbackModelRequest | ListAliasChangesReq
     if isinstance(request, MoveAliasRequest) and not request.version:
         found.append(Violation("version", "is required, at least 1"))
     if isinstance(request, ListAliasChangesRequest):
-        if request.page_size > LARGEST_PAGE:
-            found.append(Violation("page_size", f"must be from 1 to {LARGEST_PAGE}, got {request.page_size}"))
-    elif not 0 < len(request.reason.strip()) <= LONGEST_REASON:
-        found.append(Violation("reason", f"is required: at most {LONGEST_REASON} characters"))
+        if request.page_size > MAX_PAGE_SIZE:
+            found.append(Violation("page_size", f"must be from 1 to {MAX_PAGE_SIZE}, got {request.page_size}"))
+    elif not 0 < len(request.reason.strip()) <= MAX_REASON:
+        found.append(Violation("reason", f"is required: at most {MAX_REASON} characters"))
     if found:
         raise InvalidInstanceError(found)
 
 
 def alias_of(request: MoveAliasRequest | RollbackModelRequest | ListAliasChangesRequest) -> str:
-    """Read which alias is meant; none: production."""
+    """Return the alias of a request; default: production."""
     return canonical(request.alias) or PRODUCTION
 
 
-def decision_of(call: CallContext, why: str, *, forced: bool = False) -> AliasDecision:
-    """Decide now, for a caller."""
-    return AliasDecision(actor=caller_id(call), reason=why.strip(), at=datetime.now(UTC), forced=forced)
+def decision_of(call: CallContext, reason: str, *, forced: bool = False) -> AliasDecision:
+    """Return the decision of a caller, made now."""
+    return AliasDecision(actor=caller_id(call), reason=reason.strip(), at=datetime.now(UTC), forced=forced)
 
 
-def page(moves: Sequence[AliasChange], request: ListAliasChangesRequest) -> ListAliasChangesResponse:
-    """Cut a page out of moves, the latest first.
+def page(changes: Sequence[AliasChange], request: ListAliasChangesRequest) -> ListAliasChangesResponse:
+    """Return a page of changes, the latest first.
 
     Raises:
-        InvalidInstanceError: the token is of no move.
+        InvalidInstanceError: the page token is invalid.
     """
-    wanted = [each for each in moves if not request.alias or each.alias == alias_of(request)]
-    size = request.page_size or USUAL_PAGE
-    begin = _after(wanted, request.page_token) if request.page_token else 0
-    given = wanted[begin : begin + size]
-    more = begin + size < len(wanted)
+    selected = [each for each in changes if not request.alias or each.alias == alias_of(request)]
+    size = request.page_size or DEFAULT_PAGE_SIZE
+    begin = _index_after(selected, request.page_token) if request.page_token else 0
+    shown = selected[begin : begin + size]
+    has_more = begin + size < len(selected)
     return ListAliasChangesResponse(
-        changes=[alias_change_message(each) for each in given], next_page_token=given[-1].id if more else ""
+        changes=[alias_change_message(each) for each in shown], next_page_token=shown[-1].id if has_more else ""
     )
 
 
-def _after(moves: Sequence[AliasChange], token: str) -> int:
-    places = [place for place, each in enumerate(moves, 1) if each.id == token]
-    if not places:
-        raise InvalidInstanceError([Violation("page_token", "must be the next_page_token of the page before")])
-    return places[0]
+def _index_after(changes: Sequence[AliasChange], token: str) -> int:
+    indices = [index for index, each in enumerate(changes, 1) if each.id == token]
+    if not indices:
+        raise InvalidInstanceError([Violation("page_token", "must be the next_page_token of the previous page")])
+    return indices[0]
 
 
-def alias_change_message(move: AliasChange) -> AliasChangeMessage:
-    """Convert an alias change to its message."""
+def alias_change_message(change: AliasChange) -> AliasChangeMessage:
+    """Return an alias change as a message."""
     return AliasChangeMessage(
-        id=move.id,
-        moved_at=move.moved_at.astimezone(UTC).isoformat(),
-        actor=move.actor,
-        model=move.model,
-        alias=move.alias,
-        from_version=move.from_version,
-        to_version=move.to_version,
-        reason=move.reason,
-        forced=move.forced,
-        rollback=move.rollback,
+        id=change.id,
+        moved_at=change.moved_at.astimezone(UTC).isoformat(),
+        actor=change.actor,
+        model=change.model,
+        alias=change.alias,
+        from_version=change.from_version,
+        to_version=change.to_version,
+        reason=change.reason,
+        forced=change.forced,
+        rollback=change.rollback,
     )

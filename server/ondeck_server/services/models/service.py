@@ -38,7 +38,7 @@ _STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state
 
 
 class ModelService:
-    """Tells about models and moves their aliases; one method for each rpc."""
+    """One method for each rpc."""
 
     def __init__(self, models: ModelManager, operators: OperatorList) -> None:
         self._models = models
@@ -46,41 +46,41 @@ class ModelService:
         self._operators = operators
 
     async def list_models(self, _: CallContext, __: ListModelsRequest) -> ListModelsResponse:
-        """List every version of every model."""
-        return ListModelsResponse(models=[model(each) for each in self._models.versions.values()])
+        """Return every version of every model."""
+        return ListModelsResponse(models=[model_message(each) for each in self._models.versions.values()])
 
     async def get_model(self, _: CallContext, request: GetModelRequest) -> GetModelResponse:
-        """Tell about one version."""
-        return GetModelResponse(model=model(self._models.find(decode.model_ref(request.model))))
+        """Return one version."""
+        return GetModelResponse(model=model_message(self._models.find(decode.model_ref(request.model))))
 
     async def move_alias(self, call: CallContext, request: MoveAliasRequest) -> MoveAliasResponse:
-        """Point an alias to a version."""
+        """Point an alias to a version, if the promotion gate permits."""
         self._operators.authorize(call)
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason, forced=request.force)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
-        moved = await asyncio.to_thread(promotion.promote, self._repository, name, alias, request.version, decision)
-        return MoveAliasResponse(change=None if moved is None else alias_changes.alias_change_message(moved))
+        change = await asyncio.to_thread(promotion.promote, self._repository, name, alias, request.version, decision)
+        return MoveAliasResponse(change=None if change is None else alias_changes.alias_change_message(change))
 
     async def rollback_model(self, call: CallContext, request: RollbackModelRequest) -> RollbackModelResponse:
-        """Point an alias to the version that served before."""
+        """Point an alias to its previous version."""
         self._operators.authorize(call)
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
-        moved = await asyncio.to_thread(promotion.roll_back, self._repository, name, alias, decision)
-        return RollbackModelResponse(change=alias_changes.alias_change_message(moved))
+        change = await asyncio.to_thread(promotion.roll_back, self._repository, name, alias, decision)
+        return RollbackModelResponse(change=alias_changes.alias_change_message(change))
 
     async def list_alias_changes(self, _: CallContext, request: ListAliasChangesRequest) -> ListAliasChangesResponse:
-        """List what moved the aliases of a model."""
+        """Return a page of the alias log of a model."""
         alias_changes.check(request)
-        moves = await asyncio.to_thread(promotion.alias_changes, self._repository, canonical(request.model))
-        return alias_changes.page(moves, request)
+        changes = await asyncio.to_thread(promotion.alias_changes, self._repository, canonical(request.model))
+        return alias_changes.page(changes, request)
 
 
-def model(version: VersionInfo) -> Model:
-    """Write a version as its manifest describes it; one without a readable manifest has its name and state."""
-    described = Model(
+def model_message(version: VersionInfo) -> Model:
+    """Return a version as a message; without a readable manifest only name, number, aliases and state."""
+    message = Model(
         name=version.model,
         version=version.number,
         aliases=version.aliases,
@@ -89,13 +89,13 @@ def model(version: VersionInfo) -> Model:
         state_reason=version.reason,
     )
     if version.manifest is not None:
-        described.MergeFrom(_claims(version.manifest))
+        message.MergeFrom(_manifest_fields(version.manifest))
     if version.evaluation is not None:
-        described.evaluation.CopyFrom(_evaluation(version.evaluation))
-    return described
+        message.evaluation.CopyFrom(_evaluation(version.evaluation))
+    return message
 
 
-def _claims(manifest: Manifest | GraphManifest) -> Model:
+def _manifest_fields(manifest: Manifest | GraphManifest) -> Model:
     if isinstance(manifest, GraphManifest):
         return Model(digest=manifest.digest)
     task = TASKS.get(manifest.task)
@@ -116,9 +116,9 @@ def _claims(manifest: Manifest | GraphManifest) -> Model:
 
 
 def _evaluation(evaluation: Evaluation) -> ModelEvaluation:
-    learned = Window(first_day=evaluation.fit_window.first_day, last_day=evaluation.calibration_window.last_day)
+    training = Window(first_day=evaluation.fit_window.first_day, last_day=evaluation.calibration_window.last_day)
     return ModelEvaluation(
-        training_window=_window(learned),
+        training_window=_window(training),
         evaluation_window=_window(evaluation.evaluation_window),
         rows=evaluation.rows,
         is_serving_fit=evaluation.is_serving_fit,

@@ -1,4 +1,4 @@
-"""Players between messages and values."""
+"""Player messages to queries, and players and resolutions to messages."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -26,47 +26,47 @@ _ROLES: Final = {RoleCode.ROLE_BATTER: Role.BATTER, RoleCode.ROLE_PITCHER: Role.
 _ROLE_CODES: Final = {role: code for code, role in _ROLES.items()}
 
 
-def questions_of(questions: Iterable[PlayerQuery]) -> list[IdQuery | NameQuery]:
-    """Read questions.
+def decode_queries(messages: Iterable[PlayerQuery]) -> list[IdQuery | NameQuery]:
+    """Return the queries of a request.
 
     Raises:
-        InvalidInstanceError: some cannot be asked; each is named with its place.
+        InvalidInstanceError: some are invalid; each is named with its index.
     """
     violations: list[Violation] = []
-    asked = [_question(each, f"queries[{place}]", violations) for place, each in enumerate(questions)]
+    queries = [_decode_query(each, f"queries[{index}]", violations) for index, each in enumerate(messages)]
     if violations:
         raise InvalidInstanceError(violations)
-    return asked
+    return queries
 
 
-def answer(resolver: Resolver, asked: IdQuery | NameQuery) -> PlayerResolution:
-    """Answer one question."""
-    resolution = resolver.by_id(asked) if isinstance(asked, IdQuery) else resolver.by_name(asked)
+def resolve(resolver: Resolver, query: IdQuery | NameQuery) -> PlayerResolution:
+    """Resolve one query."""
+    resolution = resolver.by_id(query) if isinstance(query, IdQuery) else resolver.by_name(query)
     match resolution:
         case Found(player=found, rule=rule):
-            return PlayerResolution(found=PlayerFound(player=player(found), rule=rule))
+            return PlayerResolution(found=PlayerFound(player=player_message(found), rule=rule))
         case Ambiguous(candidates=candidates):
-            return PlayerResolution(ambiguous=PlayerAmbiguous(candidates=[player(each) for each in candidates]))
+            return PlayerResolution(ambiguous=PlayerAmbiguous(candidates=[player_message(each) for each in candidates]))
         case Missing(next_try=next_try):
             return PlayerResolution(missing=PlayerMissing(next_try=next_try.isoformat()))
 
 
-def player(person: Player) -> PlayerMessage:
-    """Write a player as a caller gets him."""
-    year, month, day = person.born
+def player_message(player: Player) -> PlayerMessage:
+    """Return a player as a message."""
+    year, month, day = player.born
     return PlayerMessage(
-        player_id=person.player_id,
-        name=person.name,
-        given_name=person.given,
+        player_id=player.player_id,
+        name=player.name,
+        given_name=player.given,
         birth_year=year,
         birth_month=month,
         birth_day=day,
-        professional=_span(person.professional),
-        major_league=_span(person.major_league),
-        spellings=person.spellings,
+        professional=_span(player.professional),
+        major_league=_span(player.major_league),
+        spellings=player.spellings,
         team_seasons=[
             TeamSeason(season=each.season, team=each.team, role=_ROLE_CODES[each.role])
-            for each in sorted(person.played, key=lambda each: (each.season, each.team, each.role.value))
+            for each in sorted(player.played, key=lambda each: (each.season, each.team, each.role.value))
         ],
     )
 
@@ -75,34 +75,36 @@ def _span(span: tuple[int, int] | None) -> SeasonSpan | None:
     return None if span is None else SeasonSpan(first=span[0], last=span[1])
 
 
-def _question(question: PlayerQuery, path: str, violations: list[Violation]) -> IdQuery | NameQuery:
-    match question.WhichOneof("query"):
+def _decode_query(message: PlayerQuery, path: str, violations: list[Violation]) -> IdQuery | NameQuery:
+    match message.WhichOneof("query"):
         case "id":
-            empty = [name for name in ("system", "id") if not getattr(question.id, name)]
+            empty = [name for name in ("system", "id") if not getattr(message.id, name)]
             violations.extend(Violation(f"{path}.id.{name}", "is required") for name in empty)
-            return IdQuery(system=question.id.system, id=question.id.id)
+            return IdQuery(system=message.id.system, id=message.id.id)
         case "name":
-            return _name(question.name, f"{path}.name", violations)
+            return _decode_name(message.name, f"{path}.name", violations)
     violations.append(Violation(path, "is required: an id or a name"))
     return IdQuery(system="", id="")
 
 
-def _name(asked: PlayerName, path: str, violations: list[Violation]) -> NameQuery:
-    if not 0 < len(asked.name) <= MAX_LENGTH:
+def _decode_name(message: PlayerName, path: str, violations: list[Violation]) -> NameQuery:
+    if not 0 < len(message.name) <= MAX_LENGTH:
         violations.append(Violation(f"{path}.name", f"is required: at most {MAX_LENGTH} characters"))
-    if asked.HasField("season") and not SEASONS[0] <= asked.season <= SEASONS[1]:
-        violations.append(Violation(f"{path}.season", f"must be from {SEASONS[0]} to {SEASONS[1]}, got {asked.season}"))
+    if message.HasField("season") and not SEASONS[0] <= message.season <= SEASONS[1]:
+        violations.append(
+            Violation(f"{path}.season", f"must be from {SEASONS[0]} to {SEASONS[1]}, got {message.season}")
+        )
     return NameQuery(
-        name=asked.name,
-        season=asked.season if asked.HasField("season") else None,
-        day=_day(asked.day, f"{path}.day", violations),
-        team=asked.team,
-        role=_ROLES.get(asked.role),
-        born=_day(asked.born, f"{path}.born", violations),
+        name=message.name,
+        season=message.season if message.HasField("season") else None,
+        day=_decode_day(message.day, f"{path}.day", violations),
+        team=message.team,
+        role=_ROLES.get(message.role),
+        born=_decode_day(message.born, f"{path}.born", violations),
     )
 
 
-def _day(text: str, path: str, violations: list[Violation]) -> date | None:
+def _decode_day(text: str, path: str, violations: list[Violation]) -> date | None:
     if not text:
         return None
     try:
