@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,16 @@ import pytest
 from click.testing import CliRunner, Result
 from threadpoolctl import threadpool_limits
 
+from ondeck_cli.models.aliases import promote
 from ondeck_cli.models.compare import compare_
+from ondeck_core import scoring
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError, SourceRefusedError
 from ondeck_core.evaluation import Evaluation
+from ondeck_core.manifest import PRODUCTION
 from ondeck_core.tasks import TASKS
+from ondeck_registry.aliases import AliasDecision, move_alias
+from ondeck_registry.promotion import GateFailedError
+from ondeck_registry.repository import aliases, read_evaluation
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.cli.evaluate import evaluate, recalibrate
 from ondeck_trainer.data.dataset import dataset_of
@@ -21,8 +27,10 @@ from ondeck_trainer.data.source import NoStoredRowsError, rows_of_files
 from ondeck_trainer.evaluation.compare import NoUnseenDaysError
 from ondeck_trainer.recalibrate import OverlappingDaysError, TooFewRowsError
 from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.sibling_versions import publish_sibling
 
 FIGURES = ("log_loss", "brier", "ece", "auc", "accuracy", "rows")
+DECISION = AliasDecision(actor="a test", reason="a test", at=datetime(2022, 10, 1, tzinfo=UTC), forced=True)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +147,54 @@ def test_recalibration_publishes_a_version_with_a_new_last_layer_only(models: Pa
     assert np.abs(before.graph.probabilities(rows) - after.graph.probabilities(rows)).max() > 0
 
 
+def test_a_recalibrated_version_has_its_own_evaluation_and_passes_the_gate(models: Path, later: Path) -> None:
+    publish_sibling(models, "called_strike", 2, shift=0.7)
+    move_alias(models, "called_strike", PRODUCTION, 2, DECISION)
+    done = run(recalibrate, "called_strike", later, "--since", "2022-09-01", "--model-repository", models)
+    assert "gate: passed" in done.stdout
+    version = open_version(models, TASKS["called_strike"], 3)
+    evaluation = read_evaluation(version.folder)
+    assert (evaluation.version, evaluation.is_serving_fit, evaluation.has_training_days) == (3, True, False)
+    assert str(evaluation.calibration_window) == str(version.manifest.training.calibration_window)
+    assert (str(evaluation.calibration_window), str(evaluation.evaluation_window)) == (
+        "2022-09-01 to 2022-09-07",
+        "2022-09-08 to 2022-09-14",
+    )
+    rows = dataset_of(TASKS["called_strike"], rows_of_files([later], TASKS["called_strike"]))
+    evaluated = rows.between(evaluation.evaluation_window)
+    assert version.manifest.training.data_fingerprint == rows.between(evaluation.calibration_window).fingerprint
+    for number, log_loss in ((3, evaluation.log_loss), (2, evaluation.baselines["version_2"].log_loss)):
+        graph = open_version(models, TASKS["called_strike"], number).graph
+        assert log_loss == scoring.log_loss(graph.probabilities(evaluated.features), evaluated.labels)
+    promoted = run(promote, "called_strike", "3", "--model-repository", models)
+    assert promoted.exit_code == 0, promoted.exception
+    assert aliases(models, "called_strike") == {PRODUCTION: 3}
+
+
+def test_a_recalibrated_version_that_is_worse_is_not_promoted(models: Path, later: Path, tmp_path: Path) -> None:
+    swapped = shutil.copytree(later, tmp_path / "swapped") / "half0.csv"
+    text = swapped.read_text().replace(",ball,", ",?,").replace(",called_strike,", ",ball,")
+    swapped.write_text(text.replace(",?,", ",called_strike,"))
+    done = run(recalibrate, "called_strike", swapped.parent, "--since", "2022-09-01", "--model-repository", models)
+    assert "gate: failed: no better than a constant" in done.stdout
+    assert isinstance(run(promote, "called_strike", "2", "--model-repository", models).exception, GateFailedError)
+    assert aliases(models, "called_strike") == {PRODUCTION: 1}
+
+
+def test_recalibration_needs_days_after_those_of_production(models: Path, later: Path) -> None:
+    words = ("called_strike", later, "--since", "2022-09-01", "--model-repository", models)
+    run(recalibrate, *words)
+    move_alias(models, "called_strike", PRODUCTION, 2, DECISION)
+    refused = run(recalibrate, *words, "--version", "1").exception
+    assert isinstance(refused, OverlappingDaysError)
+    assert "version 2 was fitted and calibrated on 2022-06-01 to 2022-09-07; give days after 2022-09-07" in str(refused)
+
+
 def test_too_few_recent_rows_are_refused(models: Path, later: Path) -> None:
-    words = ("called_strike", later, "--since", "2022-09-14", "--model-repository", models)
-    assert isinstance(run(recalibrate, *words).exception, TooFewRowsError)
+    words = ("called_strike", later, "--since", "2022-09-10", "--model-repository", models)
+    refused = run(recalibrate, *words).exception
+    assert isinstance(refused, TooFewRowsError)
+    assert "rows on 5 days are too few: at least 4,000 are required, 2,000 of them to calibrate on" in str(refused)
 
 
 def test_recalibration_excludes_days_of_the_fit_window(models: Path, tmp_path: Path) -> None:

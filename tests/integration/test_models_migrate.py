@@ -118,3 +118,33 @@ def test_an_evaluation_in_the_new_format_under_an_old_manifest_is_not_signed(rep
     CliRunner().invoke(migrate, ["--model-repository", str(repository)])
     with pytest.raises(ArtifactRefusedError, match=r"evaluation.json is not the file that was published"):
         verify(path.parent, MODEL, 1)
+
+
+def resign(folder: Path, name: str, content: str) -> None:
+    """Write a file of a version and its digest in the manifest."""
+    (folder / name).write_text(content)
+    manifest = read(folder / "manifest.json")
+    manifest["files"][name] = hashlib.sha256(content.encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_an_evaluation_without_a_format_number_is_refused_until_it_is_migrated(repository: Path) -> None:
+    folder = repository / MODEL / "1"
+    before = read(folder / "evaluation.json")
+    resign(folder, "evaluation.json", json.dumps({key: value for key, value in before.items() if key != "format"}))
+    with pytest.raises(ArtifactRefusedError, match=r"evaluation\.json has format 1.*ondeck models migrate"):
+        verify(folder, MODEL, 1)
+    done = CliRunner().invoke(migrate, ["--model-repository", str(repository)])
+    assert done.output == f"migrated {MODEL} 1\n"
+    assert read(folder / "evaluation.json") == before
+    verify(folder, MODEL, 1)
+
+
+def test_a_model_card_of_an_older_release_is_rendered_again(repository: Path) -> None:
+    folder = repository / MODEL / "1"
+    card, graph = (folder / "card.md").read_text(), (folder / "model.onnx").read_bytes()
+    resign(folder, "card.md", "an older text")
+    done = CliRunner().invoke(migrate, ["--model-repository", str(repository)])
+    assert done.output == f"migrated {MODEL} 1 card.md\n"
+    assert ((folder / "card.md").read_text(), (folder / "model.onnx").read_bytes()) == (card, graph)
+    verify(folder, MODEL, 1)

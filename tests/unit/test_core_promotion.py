@@ -1,6 +1,6 @@
 import pytest
 
-from ondeck_core.evaluation import Evaluation, compare
+from ondeck_core.evaluation import Evaluation, Metrics, compare
 from tests.factories.evaluations import JULY, JUNE
 from tests.factories.evaluations import sample_evaluation as evaluation
 
@@ -61,3 +61,12 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
 )
 def test_the_verdict_gives_its_reason_and_advice(candidate: Evaluation, serving: Evaluation, reason: str) -> None:
     assert compare(candidate, serving).reason == reason
+
+
+@pytest.mark.parametrize(("log_loss", "passed"), [(0.31, True), (0.28, False)])
+def test_a_baseline_on_the_same_rows_precedes_the_metrics_on_record(log_loss: float, *, passed: bool) -> None:
+    candidate, serving = evaluation(0.29), evaluation(0.30)
+    baselines = {**candidate.baselines, "version_3": Metrics(log_loss=log_loss, ece=0.004)}
+    candidate = candidate.model_copy(update={"baselines": baselines})
+    assert compare(candidate, serving, serving_version=3).passed is passed
+    assert compare(candidate, serving, serving_version=2).passed is True
