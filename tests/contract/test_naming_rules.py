@@ -15,7 +15,7 @@ from tests.contract.source_tree import product_files, public_classes, syntax_tre
 NOUNS_IN_ING: Final = {"batching", "logging", "preprocessing", "scoring", "sharing", "streaming"}
 LOG_EVENT: Final = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 LOG_METHODS: Final = {"debug", "info", "warning", "error", "exception", "critical"}
-SHARED_CLASS_NAMES: Final = {"Call"}
+SHARED_CLASS_NAMES: Final = {"Call", "StreamCall"}
 PACKAGES_WITH_SENTENCES_AS_EVENTS: Final = {"server"}
 
 # Words that the project does not use, in any file that a person reads.

@@ -1,6 +1,6 @@
-"""Drives a server with the stock tritonclient and prints, as JSON, what it saw.
+"""Calls a server with the stock tritonclient and prints the results as JSON.
 
-It is run in a process of its own and imports nothing of ours: its stubs and ours name the same messages, and one
+Runs in a separate process and imports nothing of this project: both have stubs for the same messages, and one
 interpreter holds only one of each.
 """
 
@@ -21,19 +21,19 @@ from tritonclient.utils import InferenceServerException
 MODEL, MISSING, TENSOR, WIDTH = "scoring", "nothing", "x", 4
 ROWS = np.random.default_rng(5).standard_normal((300, WIDTH)).astype(np.float32)
 STREAMED = 40
-ODD = 7  # the request of a stream that is wrong
+INVALID = 7  # number of the invalid request of a stream
 Seen = dict[str, Any]
 
 
-def given(rows: np.ndarray, name: str = TENSOR) -> list[triton.InferInput]:
+def infer_input(rows: np.ndarray, name: str = TENSOR) -> list[triton.InferInput]:
     tensor = triton.InferInput(name, list(rows.shape), "FP32")
     tensor.set_data_from_numpy(rows)
     return [tensor]
 
 
-def listed(result: triton.InferResult, name: str = "probabilities") -> list[Any]:
-    listed: list[Any] = result.as_numpy(name).tolist()
-    return listed
+def output_of(result: triton.InferResult, name: str = "probabilities") -> list[Any]:
+    output_of: list[Any] = result.as_numpy(name).tolist()
+    return output_of
 
 
 def refusal(call: Any, *args: Any, **words: Any) -> list[str]:
@@ -59,47 +59,52 @@ def state(client: triton.InferenceServerClient) -> Seen:
     }
 
 
-def inferred(client: triton.InferenceServerClient) -> Seen:
-    wanted = [triton.InferRequestedOutput("label"), triton.InferRequestedOutput("probabilities")]
-    chosen = client.infer(MODEL, given(ROWS[:3]), outputs=wanted, request_id="seven", priority=1, timeout=2_000_000)
+def infer_all(client: triton.InferenceServerClient) -> Seen:
+    outputs = [triton.InferRequestedOutput("label"), triton.InferRequestedOutput("probabilities")]
+    chosen = client.infer(
+        MODEL, infer_input(ROWS[:3]), outputs=outputs, request_id="seven", priority=1, timeout=2_000_000
+    )
     return {
-        "many": listed(client.infer(MODEL, given(ROWS))),
+        "many": output_of(client.infer(MODEL, infer_input(ROWS))),
         "id": chosen.get_response().id,
         "version": chosen.get_response().model_version,
         "order": [each.name for each in chosen.get_response().outputs],
-        "label": listed(chosen, "label"),
+        "label": output_of(chosen, "label"),
     }
 
 
-def streamed(client: triton.InferenceServerClient) -> list[list[Any]]:
+def stream_all(client: triton.InferenceServerClient) -> list[list[Any]]:
     answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
     client.start_stream(lambda result, error: answers.put((result, error)))
     for number in range(STREAMED):
-        name = "wrong" if number == ODD else TENSOR
+        name = "wrong" if number == INVALID else TENSOR
         client.async_stream_infer(
-            MODEL, given(ROWS[number : number + 1], name), request_id=str(number), enable_empty_final_response=True
+            MODEL,
+            infer_input(ROWS[number : number + 1], name),
+            request_id=str(number),
+            enable_empty_final_response=True,
         )
     seen = [answers.get(timeout=30) for _ in range(STREAMED)]
     client.stop_stream()
-    return [["error", error.message()] if error else [r.get_response().id, listed(r)[0]] for r, error in seen]
+    return [["error", error.message()] if error else [r.get_response().id, output_of(r)[0]] for r, error in seen]
 
 
 def statistics(client: triton.InferenceServerClient) -> Seen:
     before = client.get_inference_statistics(MODEL, as_json=True)
-    client.infer(MODEL, given(ROWS[:5]))
-    refusal(client.infer, MODEL, given(ROWS[:5], "wrong"))
+    client.infer(MODEL, infer_input(ROWS[:5]))
+    refusal(client.infer, MODEL, infer_input(ROWS[:5], "wrong"))
     return {"before": before, "after": client.get_inference_statistics(MODEL, as_json=True)}
 
 
 def refusals(client: triton.InferenceServerClient) -> Seen:
     classes = [triton.InferRequestedOutput("probabilities", class_count=2)]
-    narrow = given(ROWS[:1, :2])
+    narrow = infer_input(ROWS[:1, :2])
     return {
-        "missing model": refusal(client.infer, MISSING, given(ROWS[:1])),
-        "missing version": refusal(client.infer, MODEL, given(ROWS[:1]), model_version="9"),
-        "missing alias": refusal(client.infer, MODEL, given(ROWS[:1]), model_version="nobody"),
-        "sequence": refusal(client.infer, MODEL, given(ROWS[:1]), sequence_id=3),
-        "classification": refusal(client.infer, MODEL, given(ROWS[:1]), outputs=classes),
+        "missing model": refusal(client.infer, MISSING, infer_input(ROWS[:1])),
+        "missing version": refusal(client.infer, MODEL, infer_input(ROWS[:1]), model_version="9"),
+        "missing alias": refusal(client.infer, MODEL, infer_input(ROWS[:1]), model_version="unknown"),
+        "sequence": refusal(client.infer, MODEL, infer_input(ROWS[:1]), sequence_id=3),
+        "classification": refusal(client.infer, MODEL, infer_input(ROWS[:1]), outputs=classes),
         "shape": refusal(client.infer, MODEL, narrow),
         "load with a config": refusal(client.load_model, MODEL, config="{}"),
         "load what is not there": refusal(client.load_model, MISSING),
@@ -114,9 +119,9 @@ def repository(client: triton.InferenceServerClient) -> Seen:
 
     seen: Seen = {"before": index()}
     client.unload_model(MODEL)
-    seen["unloaded"] = [index(), client.is_model_ready(MODEL), refusal(client.infer, MODEL, given(ROWS[:1]))]
+    seen["unloaded"] = [index(), client.is_model_ready(MODEL), refusal(client.infer, MODEL, infer_input(ROWS[:1]))]
     client.load_model(MODEL)
-    seen["loaded"] = [index(), client.is_model_ready(MODEL), refusal(client.infer, MODEL, given(ROWS[:1]))]
+    seen["loaded"] = [index(), client.is_model_ready(MODEL), refusal(client.infer, MODEL, infer_input(ROWS[:1]))]
     return seen
 
 
@@ -125,24 +130,24 @@ async def with_asyncio(target: str) -> Seen:
         for number in range(STREAMED):
             yield {
                 "model_name": MODEL,
-                "inputs": given(ROWS[number : number + 1]),
+                "inputs": infer_input(ROWS[number : number + 1]),
                 "request_id": str(number),
             }
 
     client = triton_aio.InferenceServerClient(target)
     try:
-        together = await asyncio.gather(*(client.infer(MODEL, given(ROWS[n : n + 1])) for n in range(STREAMED)))
+        together = await asyncio.gather(*(client.infer(MODEL, infer_input(ROWS[n : n + 1])) for n in range(STREAMED)))
         return {
             "ready": [await client.is_server_ready(), await client.is_model_ready(MISSING)],
-            "together": [listed(each)[0] for each in together],
-            "streamed": [[r.get_response().id, listed(r)[0]] async for r, _ in client.stream_infer(requests())],
+            "together": [output_of(each)[0] for each in together],
+            "streamed": [[r.get_response().id, output_of(r)[0]] async for r, _ in client.stream_infer(requests())],
         }
     finally:
         await client.close()
 
 
-def contract() -> dict[str, list[Any]]:
-    """Write down every field, value and rpc that the client was made for."""
+def describe_protocol() -> dict[str, list[Any]]:
+    """Return every field, enum value and rpc of the client's protocol."""
     written: dict[str, list[Any]] = {}
 
     def fields(prefix: str, message: descriptor_pb2.DescriptorProto) -> None:
@@ -168,14 +173,14 @@ def main(target: str) -> None:
     client = triton.InferenceServerClient(target)
     seen = {
         "rows": ROWS.tolist(),
-        "contract": contract(),
+        "contract": describe_protocol(),
         "state": state(client),
-        "inferred": inferred(client),
-        "streamed": streamed(client),
+        "inferred": infer_all(client),
+        "streamed": stream_all(client),
         "statistics": statistics(client),
         "refusals": refusals(client),
         "asyncio": asyncio.run(with_asyncio(target)),
-        "repository": repository(client),  # last, for it changes what is loaded
+        "repository": repository(client),  # last, because it changes what is loaded
     }
     client.close()
     json.dump(seen, sys.stdout)

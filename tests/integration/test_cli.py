@@ -16,8 +16,8 @@ from tests.fixtures.server import RunningServer
 BALL = ("--launch-speed", "100", "--launch-angle", "20")
 
 
-def ondeck(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "ondeck_cli", *words]
+def ondeck(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ondeck_cli", *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
     )
@@ -40,15 +40,15 @@ def test_predict_prints_outcomes_derived_stats_and_version(running_server: Runni
 
 def test_fields_may_be_options_or_arguments(running_server: RunningServer) -> None:
     either = [
-        ondeck("predict", "called_strike", *words, "--target", running_server.target).stdout
-        for words in (("--plate-x", "0.5", "--plate-z", "2.5"), ("--plate_x", "0.5", "--plate_z", "2.5"))
+        ondeck("predict", "called_strike", *arguments, "--target", running_server.target).stdout
+        for arguments in (("--plate-x", "0.5", "--plate-z", "2.5"), ("--plate_x", "0.5", "--plate_z", "2.5"))
     ]
     assert either[0] == either[1] != ""
 
 
 def test_the_server_is_found_by_its_own_settings(running_server: RunningServer) -> None:
     port = running_server.target.rpartition(":")[2]
-    assert ondeck("predict", "batted-ball", *BALL, ONDECK_PORT=port, ONDECK_HOST="0.0.0.0").returncode == 0  # noqa: S104  as a server would listen
+    assert ondeck("predict", "batted-ball", *BALL, ONDECK_PORT=port, ONDECK_HOST="0.0.0.0").returncode == 0  # noqa: S104  as a server listens
 
 
 def test_predict_prints_the_whole_response_as_json(running_server: RunningServer) -> None:
@@ -59,7 +59,7 @@ def test_predict_prints_the_whole_response_as_json(running_server: RunningServer
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (("called-strike", "--plate-x", "0"), 1, "error: --plate-z is required"),
         (("called-strike", "--plate-x", "nan", "--plate-z", "2"), 1, "error: --plate-x"),
@@ -72,11 +72,11 @@ def test_predict_prints_the_whole_response_as_json(running_server: RunningServer
     ],
 )
 def test_an_invalid_option_is_reported_by_its_name(
-    running_server: RunningServer, words: tuple[str, ...], code: int, told: str
+    running_server: RunningServer, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = ondeck("predict", *words, ONDECK_PORT=running_server.target.rpartition(":")[2])
+    done = ondeck("predict", *arguments, ONDECK_PORT=running_server.target.rpartition(":")[2])
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -100,7 +100,7 @@ def test_models_are_listed_as_a_table_and_as_json(running_server: RunningServer)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         (),
         ("predict",),
@@ -115,8 +115,8 @@ def test_models_are_listed_as_a_table_and_as_json(running_server: RunningServer)
         ("models", "compare"),
     ],
 )
-def test_every_command_has_a_help_text(words: tuple[str, ...]) -> None:
-    done = ondeck(*words, "--help")
+def test_every_command_has_a_help_text(arguments: tuple[str, ...]) -> None:
+    done = ondeck(*arguments, "--help")
     assert done.returncode == 0
     assert "Usage: ondeck" in done.stdout
 
@@ -139,8 +139,17 @@ def test_a_request_needs_no_server_package_and_uses_the_address_a_server_listens
 
 
 def test_a_server_reports_its_address_as_json_on_request(small_repository: Path, tmp_path: Path) -> None:
-    words = ("--model-repository", str(small_repository), "--home", str(tmp_path), "--port", "0", "--admin-port", "0")
-    command = [sys.executable, "-m", "ondeck_cli", "serve", *words, "--workers", "1", "--ready-format", "json"]
+    arguments = (
+        "--model-repository",
+        str(small_repository),
+        "--home",
+        str(tmp_path),
+        "--port",
+        "0",
+        "--admin-port",
+        "0",
+    )
+    command = [sys.executable, "-m", "ondeck_cli", "serve", *arguments, "--workers", "1", "--ready-format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         ready = parse_ready(process.stdout.readline())

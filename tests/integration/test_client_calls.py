@@ -1,4 +1,4 @@
-"""The client against a real server: each method, sync and async, and what its errors tell."""
+"""The client with a real server: each method, sync and async, and the details of its errors."""
 
 import math
 import re
@@ -89,16 +89,16 @@ def test_a_batch_equals_single_calls_row_by_row(client: Client) -> None:
     width = len(answer.outcomes)
     assert list(answer.outcomes) == OUTCOMES
     for row in (0, 7, 49):
-        alone = client.predict("batted_ball", BattedBall(launch_speed=speeds(50)[row], launch_angle=20))
+        single = client.predict("batted_ball", BattedBall(launch_speed=speeds(50)[row], launch_angle=20))
         assert list(answer.probabilities)[row * width : (row + 1) * width] == pytest.approx(
-            probabilities(alone), abs=1e-6
+            probabilities(single), abs=1e-6
         )
-        assert answer.batted_balls.xba[row] == pytest.approx(alone.batted_ball.xba, abs=1e-6)
+        assert answer.batted_balls.xba[row] == pytest.approx(single.batted_ball.xba, abs=1e-6)
 
 
 def test_a_stream_answers_in_order_and_continues_after_an_invalid_instance(client: Client) -> None:
-    asked = [("good", BALL), ("no angle", BattedBall(launch_speed=90)), ("good again", BALL)]
-    answers = list(client.stream("batted_ball", asked))
+    instances = [("good", BALL), ("no angle", BattedBall(launch_speed=90)), ("good again", BALL)]
+    answers = list(client.stream("batted_ball", instances))
     assert [each.id for each in answers] == ["good", "no angle", "good again"]
     assert [each.WhichOneof("result") for each in answers] == ["prediction", "error", "prediction"]
     assert answers[1].error.reason == ErrorReason.ERROR_REASON_INVALID_FIELD
@@ -113,24 +113,24 @@ def test_a_long_stream_keeps_its_order(client: Client) -> None:
 def test_an_answer_arrives_before_the_next_instance_is_read(client: Client) -> None:
     answered = threading.Event()
 
-    def one_after_the_other() -> Iterator[tuple[str, BattedBall]]:
+    def instances_in_turn() -> Iterator[tuple[str, BattedBall]]:
         yield "first", BALL
         assert answered.wait(10)
         yield "second", BALL
 
-    heard: list[StreamAnswer] = []
-    for answer in client.stream("batted_ball", one_after_the_other()):
-        heard.append(answer)
+    answers_seen: list[StreamAnswer] = []
+    for answer in client.stream("batted_ball", instances_in_turn()):
+        answers_seen.append(answer)
         answered.set()
-    assert [each.id for each in heard] == ["first", "second"]
+    assert [each.id for each in answers_seen] == ["first", "second"]
 
 
 def test_an_error_of_the_instance_iterator_is_raised_after_earlier_answers(client: Client) -> None:
-    def broken() -> Iterator[tuple[str, BattedBall]]:
+    def failing_instances() -> Iterator[tuple[str, BattedBall]]:
         yield "first", BALL
         raise LookupError("the radar went out")
 
-    answers = client.stream("batted_ball", broken())
+    answers = client.stream("batted_ball", failing_instances())
     assert next(answers).id == "first"
     with pytest.raises(LookupError, match="the radar went out"):
         next(answers)
@@ -157,7 +157,7 @@ def test_closing_a_stream_early_ends_its_call_at_the_server(client: Client, runn
 
 
 def cancelled_streams(server: RunningServer) -> float:
-    with urllib.request.urlopen(f"{server.admin}/metrics") as page:  # noqa: S310  the admin pages of the test's own server
+    with urllib.request.urlopen(f"{server.admin}/metrics") as page:  # noqa: S310  the page of a local server
         text = page.read().decode()
     counted = re.findall(
         r'grpc_server_handled_total\{grpc_code="CANCELLED",grpc_method="StreamPredict",.*\} (\S+)', text
@@ -218,23 +218,23 @@ async def test_the_async_client_returns_what_the_sync_one_does(async_client: Asy
 
 
 async def test_an_async_stream_takes_plain_and_async_iterables_and_keeps_order(async_client: AsyncClient) -> None:
-    async def awaited() -> AsyncIterator[tuple[str, BattedBall]]:
+    async def async_instances() -> AsyncIterator[tuple[str, BattedBall]]:
         for each in balls(500):
             yield each
 
     expected = [name for name, _ in balls(500)]
     assert [answer.id async for answer in async_client.stream("batted_ball", balls(500))] == expected
-    assert [answer.id async for answer in async_client.stream("batted_ball", awaited())] == expected
+    assert [answer.id async for answer in async_client.stream("batted_ball", async_instances())] == expected
 
 
 async def test_an_error_of_the_async_iterator_is_raised_after_earlier_answers(
     async_client: AsyncClient,
 ) -> None:
-    async def broken() -> AsyncIterator[tuple[str, BattedBall]]:
+    async def failing_instances() -> AsyncIterator[tuple[str, BattedBall]]:
         yield "first", BALL
         raise LookupError("the radar went out")
 
-    answers = async_client.stream("batted_ball", broken())
+    answers = async_client.stream("batted_ball", failing_instances())
     assert (await anext(answers)).id == "first"
     with pytest.raises(LookupError, match="the radar went out"):
         await anext(answers)

@@ -1,4 +1,4 @@
-"""The client before real servers that are killed, restarted, drained or not well."""
+"""The client with real servers that are killed, restarted, drained or not serving."""
 
 import asyncio
 import re
@@ -30,14 +30,14 @@ def balls(pace: float) -> Iterator[tuple[str, BattedBall]]:
         time.sleep(pace)
 
 
-async def balls_awaited(pace: float) -> AsyncIterator[tuple[str, BattedBall]]:
+async def async_balls(pace: float) -> AsyncIterator[tuple[str, BattedBall]]:
     for each in balls(0):
         yield each
         await asyncio.sleep(pace)
 
 
 class RestartableServer:
-    """A server that is killed, and comes again at the same port."""
+    """A server that can be killed and restarted on the same port."""
 
     def __init__(self, models: Path, stack: ExitStack) -> None:
         self.port = str(find_free_port())
@@ -53,13 +53,13 @@ class RestartableServer:
         return self._stack.enter_context(serving(self._models, "--port", self.port))
 
     def kill(self) -> None:
-        """Kill it as the kernel would, and start the next in the background."""
+        """Send SIGKILL and start the next process in the background."""
         self.server.process.send_signal(signal.SIGKILL)
         self.server.process.wait()
         self._again = threading.Thread(target=self.start)
         self._again.start()
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         self._again.join()
 
 
@@ -68,35 +68,35 @@ def restartable_server(root: Path) -> Iterator[RestartableServer]:
     with ExitStack() as stack:
         server = RestartableServer(root / "onnx_models", stack)
         yield server
-        server.settle()
+        server.wait()
 
 
 def test_a_restarted_server_leaves_no_gap_or_duplicate_in_a_stream(
     restartable_server: RestartableServer,
 ) -> None:
-    heard: list[StreamAnswer] = []
+    received: list[StreamAnswer] = []
     with Client(restartable_server.target) as client:
         for answer in client.stream("batted_ball", balls(0.002)):
-            heard.append(answer)
-            if len(heard) == COUNT // 4:
+            received.append(answer)
+            if len(received) == COUNT // 4:
                 restartable_server.kill()
-    assert_complete(heard)
+    assert_complete(received)
 
 
 async def test_a_restarted_server_leaves_no_gap_or_duplicate_on_asyncio(restartable_server: RestartableServer) -> None:
-    heard: list[StreamAnswer] = []
+    received: list[StreamAnswer] = []
     async with AsyncClient(restartable_server.target) as client:
-        async for answer in client.stream("batted_ball", balls_awaited(0.002)):
-            heard.append(answer)
-            if len(heard) == COUNT // 4:
+        async for answer in client.stream("batted_ball", async_balls(0.002)):
+            received.append(answer)
+            if len(received) == COUNT // 4:
                 await asyncio.to_thread(restartable_server.kill)
-    assert_complete(heard)
+    assert_complete(received)
 
 
-def assert_complete(heard: list[StreamAnswer]) -> None:
-    assert [each.id for each in heard] == [str(number) for number in range(COUNT)]
-    assert {each.WhichOneof("result") for each in heard} == {"prediction"}
-    first, same_speed = heard[0].prediction, heard[60 * (COUNT // 60)].prediction  # before and after the kill
+def assert_complete(received: list[StreamAnswer]) -> None:
+    assert [each.id for each in received] == [str(number) for number in range(COUNT)]
+    assert {each.WhichOneof("result") for each in received} == {"prediction"}
+    first, same_speed = received[0].prediction, received[60 * (COUNT // 60)].prediction  # before and after the kill
     assert best(first) == pytest.approx(best(same_speed))
 
 
@@ -105,14 +105,14 @@ def best(prediction: Prediction) -> float:
 
 
 @pytest.fixture(scope="module")
-def well(root: Path) -> Iterator[RunningServer]:
+def healthy_server(root: Path) -> Iterator[RunningServer]:
     with serving(root / "onnx_models") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def unwell(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server one of whose models does not hold what it claims: as a whole, it says NOT_SERVING."""
+def failing_server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Run a server with one model that fails verification, so that it reports NOT_SERVING."""
     models = Path(shutil.copytree(root / "onnx_models", tmp_path_factory.mktemp("unwell") / "models"))
     for manifest in (models / "whiff").glob("*/manifest.json"):
         manifest.write_text("{}")
@@ -120,12 +120,12 @@ def unwell(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
         yield server
 
 
-def both(*servers: RunningServer) -> str:
+def target_of(*servers: RunningServer) -> str:
     return "ipv4:" + ",".join(server.target for server in servers)
 
 
-def answered(server: RunningServer) -> float:
-    with urllib.request.urlopen(f"{server.admin}/metrics") as page:  # noqa: S310  the admin pages of the test's own server
+def count_answered(server: RunningServer) -> float:
+    with urllib.request.urlopen(f"{server.admin}/metrics") as page:  # noqa: S310  the page of a local server
         text = page.read().decode()
     counted = re.findall(r'grpc_server_handled_total\{grpc_code="OK",grpc_method="Predict",.*\} (\S+)', text)
     return float(counted[0]) if counted else 0.0
@@ -133,30 +133,32 @@ def answered(server: RunningServer) -> float:
 
 @pytest.mark.parametrize(("health", "share"), [("", 0), ("models/whiff", 0), ("models/batted_ball", 20), (None, 20)])
 def test_calls_are_balanced_over_the_serving_replicas(
-    well: RunningServer, unwell: RunningServer, health: str | None, share: int
+    healthy_server: RunningServer, failing_server: RunningServer, health: str | None, share: int
 ) -> None:
-    before = answered(well), answered(unwell)
-    with Client(both(well, unwell), health=health) as client:
+    before = count_answered(healthy_server), count_answered(failing_server)
+    with Client(target_of(healthy_server, failing_server), health=health) as client:
         client.predict("batted_ball", BALL)
-        time.sleep(0.5)  # both are connected by now
-        started = answered(unwell)
+        time.sleep(0.5)  # both are connected after this
+        started = count_answered(failing_server)
         for _ in range(40):
             client.predict("batted_ball", BALL)
-    assert answered(unwell) - started == pytest.approx(share, abs=1)
-    assert answered(well) + answered(unwell) == sum(before) + 41
+    assert count_answered(failing_server) - started == pytest.approx(share, abs=1)
+    assert count_answered(healthy_server) + count_answered(failing_server) == sum(before) + 41
 
 
-def test_without_a_serving_replica_the_call_fails_with_the_reason(unwell: RunningServer) -> None:
-    with Client(unwell.target) as client, pytest.raises(grpc.RpcError, match="unhealthy"):
+def test_without_a_serving_replica_the_call_fails_with_the_reason(failing_server: RunningServer) -> None:
+    with Client(failing_server.target) as client, pytest.raises(grpc.RpcError, match="unhealthy"):
         client.predict("batted_ball", BALL)
 
 
-def test_a_replica_that_drains_loses_no_call_and_no_answer_of_its_streams(well: RunningServer, root: Path) -> None:
+def test_a_replica_that_drains_loses_no_call_and_no_answer_of_its_streams(
+    healthy_server: RunningServer, root: Path
+) -> None:
     lost: list[object] = []
     codes: Counter[str] = Counter()
     drained = threading.Event()
 
-    def ask(client: Client) -> None:
+    def predict_until_drained(client: Client) -> None:
         while not drained.is_set():
             try:
                 client.predict("batted_ball", BALL)
@@ -166,32 +168,32 @@ def test_a_replica_that_drains_loses_no_call_and_no_answer_of_its_streams(well: 
 
     with (
         serving(root / "onnx_models", shutdown_delay_seconds=1) as leaving,
-        Client(both(well, leaving)) as client,
-        Client(both(well, leaving)) as streaming,
+        Client(target_of(healthy_server, leaving)) as client,
+        Client(target_of(healthy_server, leaving)) as streaming,
         ThreadPoolExecutor(3) as threads,
     ):
-        asking = [threads.submit(ask, client) for _ in range(3)]
+        asking = [threads.submit(predict_until_drained, client) for _ in range(3)]
         try:
-            heard = leave_in_mid_stream(streaming, leaving)
+            received = drain_in_mid_stream(streaming, leaving)
         finally:
             drained.set()
         for each in asking:
             each.result()
     assert (lost, leaving.process.returncode) == ([], 0)
     assert codes["OK"] > COUNT // 4
-    for each_heard in heard:
-        assert_complete(each_heard)
+    for each_received in received:
+        assert_complete(each_received)
 
 
-def leave_in_mid_stream(client: Client, leaving: RunningServer) -> tuple[list[StreamAnswer], list[StreamAnswer]]:
-    """Hear two streams, of which the round gives one to each server."""
-    time.sleep(0.5)  # both are connected by now
-    heard: tuple[list[StreamAnswer], list[StreamAnswer]] = ([], [])
-    streams = [client.stream("batted_ball", balls(0.02)) for _ in heard]
+def drain_in_mid_stream(client: Client, leaving: RunningServer) -> tuple[list[StreamAnswer], list[StreamAnswer]]:
+    """Read two streams, which round robin assigns to one server each."""
+    time.sleep(0.5)  # both are connected after this
+    received: tuple[list[StreamAnswer], list[StreamAnswer]] = ([], [])
+    streams = [client.stream("batted_ball", balls(0.02)) for _ in received]
     for answers in zip(*streams, strict=True):
-        for each, answer in zip(heard, answers, strict=True):
+        for each, answer in zip(received, answers, strict=True):
             each.append(answer)
-        if len(heard[0]) == COUNT // 8:
+        if len(received[0]) == COUNT // 8:
             leaving.process.send_signal(signal.SIGTERM)
     leaving.process.wait(timeout=60)
-    return heard
+    return received

@@ -1,4 +1,4 @@
-"""The client against servers in trouble: a tiny real gRPC server whose part is to fail, or to be late."""
+"""Retries of the client with a real gRPC server that fails or answers late."""
 
 import math
 import threading
@@ -45,7 +45,7 @@ ANSWER = PredictResponse(prediction=Prediction(outcomes=[OutcomeProbability(outc
 
 @dataclass(kw_only=True)
 class FailingService(PredictionServiceServicer):
-    """Fails so many calls with a status before it answers; answers after so many seconds."""
+    """Fails the first calls with a status, then answers after some seconds."""
 
     code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     failures: int = 0
@@ -55,41 +55,41 @@ class FailingService(PredictionServiceServicer):
     times: list[float] = field(default_factory=list)
     times_left: list[float | None] = field(default_factory=list)
 
-    def Predict(  # noqa: N802  the contract's name
+    def Predict(  # noqa: N802  the name in the proto
         self,
-        request: PredictRequest,  # noqa: ARG002  the contract's signature
+        request: PredictRequest,  # noqa: ARG002  the generated signature
         context: grpc.ServicerContext,
     ) -> PredictResponse:
         self.times.append(time.monotonic())
         self.times_left.append(context.time_remaining())
         time.sleep(self.seconds)
         if len(self.times_left) <= self.failures:
-            told: dict[str, str | bytes] = {
+            trailers: dict[str, str | bytes] = {
                 "grpc-status-details-bin": self.details,
                 "grpc-retry-pushback-ms": self.pushback,
             }
-            context.set_trailing_metadata(tuple((key, value) for key, value in told.items() if value))
+            context.set_trailing_metadata(tuple((key, value) for key, value in trailers.items() if value))
             context.abort(self.code, "in trouble")
         return ANSWER
 
-    def BatchPredict(  # noqa: N802  the contract's name
+    def BatchPredict(  # noqa: N802  the name in the proto
         self, request: BatchPredictRequest, context: grpc.ServicerContext
     ) -> BatchPredictResponse:
         raise NotImplementedError
 
-    def Explain(  # noqa: N802  the contract's name
+    def Explain(  # noqa: N802  the name in the proto
         self, request: ExplainRequest, context: grpc.ServicerContext
     ) -> ExplainResponse:
         raise NotImplementedError
 
-    def StreamPredict(  # noqa: N802  the contract's name
+    def StreamPredict(  # noqa: N802  the name in the proto
         self, request_iterator: Iterator[StreamPredictRequest], context: grpc.ServicerContext
     ) -> Iterator[StreamPredictResponse]:
         raise NotImplementedError
 
 
 @contextmanager
-def listening(service: FailingService, port: int = 0) -> Iterator[str]:
+def serve(service: FailingService, port: int = 0) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(2))
     add_PredictionServiceServicer_to_server(service, server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -108,14 +108,14 @@ def code_of(error: object) -> grpc.StatusCode:
 
 def test_a_call_is_retried_while_the_server_is_unavailable() -> None:
     service = FailingService(failures=2)
-    with listening(service) as target, Client(target, health=None) as client:
+    with serve(service) as target, Client(target, health=None) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
     assert len(service.times_left) == 3
 
 
 async def test_the_async_client_retries_as_well() -> None:
     service = FailingService(failures=2)
-    with listening(service) as target:
+    with serve(service) as target:
         async with AsyncClient(target, health=None) as client:
             assert await client.predict("batted_ball", BALL) == ANSWER.prediction
     assert len(service.times_left) == 3
@@ -123,7 +123,7 @@ async def test_the_async_client_retries_as_well() -> None:
 
 def test_a_call_is_attempted_at_most_four_times() -> None:
     service = FailingService(failures=99)
-    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    with serve(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
     assert len(service.times_left) == 4
@@ -131,7 +131,7 @@ def test_a_call_is_attempted_at_most_four_times() -> None:
 
 def test_a_retry_waits_for_the_pushback_of_the_server() -> None:
     service = FailingService(failures=1, pushback="700")
-    with listening(service) as target, Client(target, health=None) as client:
+    with serve(service) as target, Client(target, health=None) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
     first, second = service.times
     assert 0.7 <= second - first < 5
@@ -139,7 +139,7 @@ def test_a_retry_waits_for_the_pushback_of_the_server() -> None:
 
 def test_a_negative_pushback_prevents_a_retry() -> None:
     service = FailingService(failures=1, pushback="-1")
-    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    with serve(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
     assert retry_delay_of(failed.value) == math.inf
@@ -159,7 +159,7 @@ def test_a_negative_pushback_prevents_a_retry() -> None:
 )
 def test_no_other_status_is_retried(code: grpc.StatusCode) -> None:
     service = FailingService(code=code, failures=2)
-    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    with serve(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is code
     assert len(service.times_left) == 1
@@ -167,7 +167,7 @@ def test_no_other_status_is_retried(code: grpc.StatusCode) -> None:
 
 def test_every_call_has_a_deadline_that_it_may_override() -> None:
     service = FailingService()
-    with listening(service) as target, Client(target, health=None, timeout=7) as client:
+    with serve(service) as target, Client(target, health=None, timeout=7) as client:
         client.predict("batted_ball", BALL)
         client.predict("batted_ball", BALL, timeout=3)
     assert [left is not None and round(left) for left in service.times_left] == [7, 3]
@@ -175,7 +175,7 @@ def test_every_call_has_a_deadline_that_it_may_override() -> None:
 
 def test_a_late_response_is_deadline_exceeded() -> None:
     with (
-        listening(FailingService(seconds=1)) as target,
+        serve(FailingService(seconds=1)) as target,
         Client(target, health=None, timeout=0.1) as client,
         pytest.raises(grpc.RpcError) as late,
     ):
@@ -201,7 +201,7 @@ def test_a_call_with_wait_for_ready_reaches_a_server_that_starts_later(free_port
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with listening(FailingService(), free_port):
+    with serve(FailingService(), free_port):
         asking.join(30)
     assert answers == [ANSWER.prediction]
 
@@ -213,7 +213,7 @@ def test_the_retry_delay_is_read_from_pushback_or_retry_info(pushback: str, expe
     details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     service = FailingService(code=code, failures=1, details=details, pushback=pushback)
-    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    with serve(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert retry_delay_of(failed.value) == expected
 
@@ -233,6 +233,6 @@ def test_an_error_reason_counts_only_from_the_projects_domain(
     packed.Pack(ErrorInfo(reason=reason, domain=domain))
     details = Status(code=8, message="in trouble", details=[packed]).SerializeToString()
     service = FailingService(code=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, details=details)
-    with listening(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    with serve(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert reason_of(failed.value) == expected

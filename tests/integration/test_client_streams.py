@@ -66,8 +66,8 @@ def test_only_unanswered_instances_are_sent_again() -> None:
     server = StreamServer(endings=[Ending(answers=3), Ending(answers=2)])
     with serve(server) as target:
         assert read_ids(target, InstanceSource(count=10)) == ids(10)
-    assert [asked[0] for asked in server.asked] == ["0", "3", "5"]
-    assert server.asked[-1] == ids(10)[5:]
+    assert [each[0] for each in server.received] == ["0", "3", "5"]
+    assert server.received[-1] == ids(10)[5:]
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INTERNAL])
@@ -76,7 +76,7 @@ def test_another_status_is_raised_at_once(code: grpc.StatusCode) -> None:
     with serve(server) as target, pytest.raises(grpc.RpcError) as failed:
         read_ids(target, InstanceSource(count=5))
     assert code_of(failed.value) is code
-    assert len(server.asked) == 1
+    assert len(server.received) == 1
 
 
 async def test_another_status_is_raised_on_asyncio() -> None:
@@ -90,21 +90,21 @@ def test_repeated_breaks_raise_the_last_error() -> None:
     server = StreamServer(endings=[Ending(answers=2, unanswered=1), *[Ending(answers=0, unanswered=1)] * 99])
     with serve(server) as target, pytest.raises(grpc.RpcError, match="the server ends the call as scripted"):
         read_ids(target, InstanceSource(count=5), StreamRetryPolicy(breaks=6))
-    assert len(server.asked) == 7
+    assert len(server.received) == 7
 
 
 async def test_repeated_breaks_raise_the_last_error_on_asyncio() -> None:
     server = StreamServer(endings=[Ending(answers=2, unanswered=1), *[Ending(answers=0, unanswered=1)] * 99])
     with serve(server) as target, pytest.raises(grpc.RpcError):
         await read_ids_from_async_source(target, InstanceSource(count=5), StreamRetryPolicy(breaks=6))
-    assert len(server.asked) == 7
+    assert len(server.received) == 7
 
 
 def test_an_answer_resets_the_count_of_breaks() -> None:
     server = StreamServer(endings=[Ending(answers=1)] * 20)
     with serve(server) as target:
         assert read_ids(target, InstanceSource(count=25), StreamRetryPolicy(breaks=1)) == ids(25)
-    assert len(server.asked) == 21
+    assert len(server.received) == 21
 
 
 def test_a_retry_waits_for_the_pushback_of_the_server() -> None:
@@ -120,7 +120,7 @@ def test_a_negative_pushback_prevents_a_retry() -> None:
     with serve(server) as target, pytest.raises(grpc.RpcError) as failed:
         read_ids(target, InstanceSource(count=2))
     assert code_of(failed.value) is UNAVAILABLE
-    assert len(server.asked) == 1
+    assert len(server.received) == 1
 
 
 def test_a_stream_that_ends_with_ok_before_all_answers_is_incomplete() -> None:
@@ -138,19 +138,19 @@ def test_a_call_that_ends_while_no_request_waits_is_not_retried() -> None:
     server = StreamServer(endings=[Ending(answers=1)])
     with serve(server) as target:
         assert read_ids_slowly(target, server) == ids(3)
-    assert server.asked == [["0"], ["1", "2"]]
+    assert server.received == [["0"], ["1", "2"]]
 
 
 def read_ids_slowly(target: str, server: StreamServer) -> list[str]:
-    def slowly() -> Iterator[tuple[str, BattedBall]]:
+    def slow_instances() -> Iterator[tuple[str, BattedBall]]:
         yield "0", BALL
         assert server.ended.wait(10)
         time.sleep(0.2)
-        assert len(server.asked) == 1, "a call was opened although no request waited"
+        assert len(server.received) == 1, "a call was opened although no request waited"
         yield from (("1", BALL), ("2", BALL))
 
     with Client(target, health=None) as client:
-        answers = client.stream("batted_ball", slowly(), retry_policy=StreamRetryPolicy(breaks=0))
+        answers = client.stream("batted_ball", slow_instances(), retry_policy=StreamRetryPolicy(breaks=0))
         return [answer.id for answer in answers]
 
 
@@ -175,12 +175,12 @@ async def test_the_source_is_read_only_up_to_the_limit_on_asyncio() -> None:
             await answers.aclose()
 
 
-@pytest.mark.parametrize("asked", [0, 1])
-def test_the_timeout_of_a_stream_covers_all_its_calls(asked: int) -> None:
+@pytest.mark.parametrize("unanswered", [0, 1])
+def test_the_timeout_of_a_stream_covers_all_its_calls(unanswered: int) -> None:
     left = threading.Event()
 
     def then_nothing() -> Iterator[tuple[str, BattedBall]]:
-        yield from (("0", BALL),) * (1 + asked)
+        yield from (("0", BALL),) * (1 + unanswered)
         left.wait(30)
 
     started = time.monotonic()
@@ -195,13 +195,13 @@ def test_the_timeout_of_a_stream_covers_all_its_calls(asked: int) -> None:
 def test_closing_a_stream_early_cancels_its_call_at_once() -> None:
     left = threading.Event()
 
-    def until_left() -> Iterator[tuple[str, BattedBall]]:
+    def until_closed() -> Iterator[tuple[str, BattedBall]]:
         yield "0", BALL
         left.wait(60)
 
     server = StreamServer()
     with serve(server) as target, Client(target, health=None) as client:
-        answers = client.stream("batted_ball", until_left())
+        answers = client.stream("batted_ball", until_closed())
         assert next(answers).id == "0"
         answers.close()
         assert server.ended.wait(2)

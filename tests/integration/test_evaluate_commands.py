@@ -1,4 +1,4 @@
-"""`ondeck evaluate`, `ondeck recalibrate` and `ondeck models compare`, on files, with no database at hand."""
+"""`ondeck evaluate`, `ondeck recalibrate` and `ondeck models compare`, on files without a database."""
 
 import json
 import shutil
@@ -34,8 +34,8 @@ DECISION = AliasDecision(actor="a test", reason="a test", at=datetime(2022, 10, 
 
 
 @pytest.fixture(scope="module")
-def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made-up days after all that the small models were fitted on."""
+def later_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write sample days after the fit window of the small models."""
     folder = tmp_path_factory.mktemp("later")
     for half, first in enumerate((date(2022, 9, 1), date(2022, 9, 8))):
         (folder / f"half{half}.csv").write_bytes(as_csv(sample_cells(first, days=7, games=3, seed=5)))
@@ -48,7 +48,7 @@ def models(small_repository: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONDECK_HOME", str(tmp_path / "home"))
 
 
@@ -58,30 +58,32 @@ def run(command: object, *words: str | Path) -> Result:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_version_is_evaluated_on_files_with_every_figure_at_the_top(models: Path, later: Path, name: str) -> None:
-    done = run(evaluate, name.replace("_", "-"), later, "--model-repository", models, "--json")
+def test_a_version_is_evaluated_on_files_with_every_figure_at_the_top(
+    models: Path, later_days: Path, name: str
+) -> None:
+    done = run(evaluate, name.replace("_", "-"), later_days, "--model-repository", models, "--json")
     assert done.exit_code == 0, done.exception
-    told = json.loads(done.stdout)
-    wanted = (*FIGURES, *(("hit_log_loss", "hit_accuracy") if name == "batted_ball" else ()))
-    assert {figure for figure in wanted if not isinstance(told[figure], float | int)} == set()
-    assert told["baselines"]["constant"]["log_loss"] > 0
-    assert (told["version"], told["is_serving_fit"], told["has_training_days"]) == (1, True, False)
-    assert {each["by"] for each in told["slices"]} >= {"month", "park", "count"}
-    assert [each["nominal"] for each in told["prediction_sets"]] == [0.8, 0.9]
-    assert told["intervals"]["log_loss"]["low"] <= told["log_loss"] <= told["intervals"]["log_loss"]["high"]
-    assert told["intervals"]["ece"]["high"] > 0
+    report = json.loads(done.stdout)
+    required = (*FIGURES, *(("hit_log_loss", "hit_accuracy") if name == "batted_ball" else ()))
+    assert {figure for figure in required if not isinstance(report[figure], float | int)} == set()
+    assert report["baselines"]["constant"]["log_loss"] > 0
+    assert (report["version"], report["is_serving_fit"], report["has_training_days"]) == (1, True, False)
+    assert {each["by"] for each in report["slices"]} >= {"month", "park", "count"}
+    assert [each["nominal"] for each in report["prediction_sets"]] == [0.8, 0.9]
+    assert report["intervals"]["log_loss"]["low"] <= report["log_loss"] <= report["intervals"]["log_loss"]["high"]
+    assert report["intervals"]["ece"]["high"] > 0
 
 
-def test_the_metrics_are_those_of_the_served_graph_on_those_rows(models: Path, later: Path) -> None:
-    told = json.loads(run(evaluate, "whiff", later, "--model-repository", models, "--json").stdout)
-    rows = dataset_of(TASKS["whiff"], rows_of_files([later], TASKS["whiff"]))
+def test_the_metrics_are_those_of_the_served_graph_on_those_rows(models: Path, later_days: Path) -> None:
+    report = json.loads(run(evaluate, "whiff", later_days, "--model-repository", models, "--json").stdout)
+    rows = dataset_of(TASKS["whiff"], rows_of_files([later_days], TASKS["whiff"]))
     labels, given = rows.labels, open_version(models, TASKS["whiff"]).graph.probabilities(rows.features)
-    assert told["rows"] == len(labels)
-    assert told["log_loss"] == pytest.approx(-np.log(given[np.arange(len(labels)), labels]).mean(), rel=1e-6)
+    assert report["rows"] == len(labels)
+    assert report["log_loss"] == pytest.approx(-np.log(given[np.arange(len(labels)), labels]).mean(), rel=1e-6)
 
 
-def test_the_report_is_written_with_its_plot_and_the_drift(models: Path, later: Path, tmp_path: Path) -> None:
-    done = run(evaluate, "batted_ball", later, "--model-repository", models)
+def test_the_report_is_written_with_its_plot_and_the_drift(models: Path, later_days: Path, tmp_path: Path) -> None:
+    done = run(evaluate, "batted_ball", later_days, "--model-repository", models)
     folder = tmp_path / "home" / "evaluations" / "batted_ball" / "1" / "2022-09-01_2022-09-14"
     assert f"written to {folder}" in done.stdout
     written = Evaluation.model_validate_json((folder / "evaluation.json").read_bytes())
@@ -95,18 +97,18 @@ def test_the_report_is_written_with_its_plot_and_the_drift(models: Path, later: 
 def test_days_of_the_fit_window_are_left_out_or_flagged(models: Path, tmp_path: Path) -> None:
     fitted = tmp_path / "fitted.csv"
     fitted.write_bytes(as_csv(sample_cells(date(2022, 8, 29), days=7, games=3, seed=5)))
-    told = json.loads(run(evaluate, "whiff", fitted, "--model-repository", models, "--json").stdout)
-    assert told["evaluation_window"]["first_day"] == "2022-09-01"
+    report = json.loads(run(evaluate, "whiff", fitted, "--model-repository", models, "--json").stdout)
+    assert report["evaluation_window"]["first_day"] == "2022-09-01"
     all_of_them = run(evaluate, "whiff", fitted, "--model-repository", models, "--json", "--include-fitted")
     flagged = json.loads(all_of_them.stdout)
     assert (flagged["evaluation_window"]["first_day"], flagged["has_training_days"]) == ("2022-08-29", True)
-    assert flagged["rows"] > told["rows"]
+    assert flagged["rows"] > report["rows"]
     none = run(evaluate, "whiff", fitted, "--model-repository", models, "--until", "2022-08-31")
     assert isinstance(none.exception, NoUnseenDaysError)
     assert "--include-fitted" in str(none.exception)
 
 
-def test_an_impossible_evaluation_is_refused_with_a_reason(models: Path, later: Path, tmp_path: Path) -> None:
+def test_an_impossible_evaluation_is_refused_with_a_reason(models: Path, later_days: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.csv"
     page.write_text("<html><body>busy</body></html>")
     refused = run(evaluate, "whiff", page, "--model-repository", models).exception
@@ -115,19 +117,19 @@ def test_an_impossible_evaluation_is_refused_with_a_reason(models: Path, later: 
     spring = tmp_path / "spring.csv"
     spring.write_bytes(as_csv(sample_cells(date(2022, 9, 1), days=1)).replace(b'"R"', b'"S"').replace(b",R,", b",S,"))
     assert isinstance(run(evaluate, "whiff", spring, "--model-repository", models).exception, NoStoredRowsError)
-    unknown = run(evaluate, "whiff", later, "--model-repository", models, "--version", "9").exception
+    unknown = run(evaluate, "whiff", later_days, "--model-repository", models, "--version", "9").exception
     assert isinstance(unknown, NotFoundError)
     (models / "whiff" / "1" / "profile.json").write_text("{}")
-    edited = run(evaluate, "whiff", later, "--model-repository", models).exception
+    edited = run(evaluate, "whiff", later_days, "--model-repository", models).exception
     assert isinstance(edited, ArtifactRefusedError)
     assert "profile.json is not the file that was published" in str(edited)
 
 
-def test_recalibration_publishes_a_version_with_a_new_last_layer_only(models: Path, later: Path) -> None:
+def test_recalibration_publishes_a_version_with_a_new_last_layer_only(models: Path, later_days: Path) -> None:
     done = run(
         recalibrate,
         "called_strike",
-        later,
+        later_days,
         "--since",
         "2022-09-01",
         "--until",
@@ -147,10 +149,10 @@ def test_recalibration_publishes_a_version_with_a_new_last_layer_only(models: Pa
     assert np.abs(before.graph.probabilities(rows) - after.graph.probabilities(rows)).max() > 0
 
 
-def test_a_recalibrated_version_has_its_own_evaluation_and_passes_the_gate(models: Path, later: Path) -> None:
+def test_a_recalibrated_version_has_its_own_evaluation_and_passes_the_gate(models: Path, later_days: Path) -> None:
     publish_sibling(models, "called_strike", 2, shift=0.7)
     move_alias(models, "called_strike", PRODUCTION, 2, DECISION)
-    done = run(recalibrate, "called_strike", later, "--since", "2022-09-01", "--model-repository", models)
+    done = run(recalibrate, "called_strike", later_days, "--since", "2022-09-01", "--model-repository", models)
     assert "gate: passed" in done.stdout
     version = open_version(models, TASKS["called_strike"], 3)
     evaluation = read_evaluation(version.folder)
@@ -160,7 +162,7 @@ def test_a_recalibrated_version_has_its_own_evaluation_and_passes_the_gate(model
         "2022-09-01 to 2022-09-07",
         "2022-09-08 to 2022-09-14",
     )
-    rows = dataset_of(TASKS["called_strike"], rows_of_files([later], TASKS["called_strike"]))
+    rows = dataset_of(TASKS["called_strike"], rows_of_files([later_days], TASKS["called_strike"]))
     evaluated = rows.between(evaluation.evaluation_window)
     assert version.manifest.training.data_fingerprint == rows.between(evaluation.calibration_window).fingerprint
     for number, log_loss in ((3, evaluation.log_loss), (2, evaluation.baselines["version_2"].log_loss)):
@@ -171,8 +173,8 @@ def test_a_recalibrated_version_has_its_own_evaluation_and_passes_the_gate(model
     assert aliases(models, "called_strike") == {PRODUCTION: 3}
 
 
-def test_a_recalibrated_version_that_is_worse_is_not_promoted(models: Path, later: Path, tmp_path: Path) -> None:
-    swapped = shutil.copytree(later, tmp_path / "swapped") / "half0.csv"
+def test_a_recalibrated_version_that_is_worse_is_not_promoted(models: Path, later_days: Path, tmp_path: Path) -> None:
+    swapped = shutil.copytree(later_days, tmp_path / "swapped") / "half0.csv"
     text = swapped.read_text().replace(",ball,", ",?,").replace(",called_strike,", ",ball,")
     swapped.write_text(text.replace(",?,", ",called_strike,"))
     done = run(recalibrate, "called_strike", swapped.parent, "--since", "2022-09-01", "--model-repository", models)
@@ -181,8 +183,8 @@ def test_a_recalibrated_version_that_is_worse_is_not_promoted(models: Path, late
     assert aliases(models, "called_strike") == {PRODUCTION: 1}
 
 
-def test_recalibration_needs_days_after_those_of_production(models: Path, later: Path) -> None:
-    words = ("called_strike", later, "--since", "2022-09-01", "--model-repository", models)
+def test_recalibration_needs_days_after_those_of_production(models: Path, later_days: Path) -> None:
+    words = ("called_strike", later_days, "--since", "2022-09-01", "--model-repository", models)
     run(recalibrate, *words)
     move_alias(models, "called_strike", PRODUCTION, 2, DECISION)
     refused = run(recalibrate, *words, "--version", "1").exception
@@ -190,8 +192,8 @@ def test_recalibration_needs_days_after_those_of_production(models: Path, later:
     assert "version 2 was fitted and calibrated on 2022-06-01 to 2022-09-07; give days after 2022-09-07" in str(refused)
 
 
-def test_too_few_recent_rows_are_refused(models: Path, later: Path) -> None:
-    words = ("called_strike", later, "--since", "2022-09-10", "--model-repository", models)
+def test_too_few_recent_rows_are_refused(models: Path, later_days: Path) -> None:
+    words = ("called_strike", later_days, "--since", "2022-09-10", "--model-repository", models)
     refused = run(recalibrate, *words).exception
     assert isinstance(refused, TooFewRowsError)
     assert "rows on 5 days are too few: at least 4,000 are required, 2,000 of them to calibrate on" in str(refused)
@@ -205,11 +207,11 @@ def test_recalibration_excludes_days_of_the_fit_window(models: Path, tmp_path: P
     assert "version 1 was fitted and calibrated on 2022-06-01 to 2022-08-31; give days after 2022-08-31" in str(refused)
 
 
-def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Path, later: Path) -> None:
+def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Path, later_days: Path) -> None:
     run(
         recalibrate,
         "called_strike",
-        later,
+        later_days,
         "--since",
         "2022-09-01",
         "--until",
@@ -217,10 +219,10 @@ def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Pa
         "--model-repository",
         models,
     )
-    done = run(compare_, "called-strike", "2", "1", later, "--model-repository", models)
+    done = run(compare_, "called-strike", "2", "1", later_days, "--model-repository", models)
     assert done.exit_code == 0, done.exception
     assert "evaluated on 2022-09-06 to 2022-09-14" in done.stdout
     assert "log loss" in done.stdout
-    same = run(compare_, "called-strike", "1", "1", later, "--model-repository", models)
+    same = run(compare_, "called-strike", "1", "1", later_days, "--model-repository", models)
     assert "+0.00000" in same.stdout
     assert "the difference is not significant on these rows" in same.stdout

@@ -1,4 +1,4 @@
-"""Explanations over the wire, from small models, held against the graph that is served."""
+"""Explanations over the wire, compared with the served graph of small models."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,12 +35,12 @@ def predictions(explaining_server: RunningServer) -> Iterator[PredictionServiceS
         yield PredictionServiceStub(channel)
 
 
-def about(task: Task, row: Matrix, **more: Any) -> ExplainRequest:
+def explain_request(task: Task, row: Matrix, **more: Any) -> ExplainRequest:
     instance = {task.instance.path: message(task.instance, row)}
     return ExplainRequest(model=ModelSpec(name=task.name), **instance, **more)
 
 
-def about_ball(ball: BattedBall, outcome: str = "", **choice: Any) -> ExplainRequest:
+def explain_ball_request(ball: BattedBall, outcome: str = "", **choice: Any) -> ExplainRequest:
     return ExplainRequest(model=ModelSpec(name="batted_ball", **choice), batted_ball=ball, outcome=outcome)
 
 
@@ -54,7 +54,7 @@ def test_contributions_add_up_from_the_base_rate_to_the_probability(
 ) -> None:
     for row in random_instances(task.instance, 12, seed=5):
         for outcome in ("", *task.outcomes):
-            response = predictions.Explain(about(task, row, outcome=outcome))
+            response = predictions.Explain(explain_request(task, row, outcome=outcome))
             added = sum(each.contribution for each in response.contributions)
             assert response.base_rate + added == pytest.approx(response.probability, abs=1e-6)
 
@@ -69,7 +69,7 @@ def test_the_probability_is_that_of_predict_and_the_base_rate_that_of_the_backgr
     for row in random_instances(task.instance, 6, seed=6):
         request = PredictRequest(model=ModelSpec(name=task.name), **{task.instance.path: message(task.instance, row)})
         predicted = predictions.Predict(request).prediction
-        response = predictions.Explain(about(task, row))
+        response = predictions.Explain(explain_request(task, row))
         likeliest = max(predicted.outcomes, key=lambda each: each.probability)
         assert response.outcome == likeliest.outcome
         assert response.probability == pytest.approx(likeliest.probability, abs=1e-6)
@@ -84,7 +84,7 @@ def test_fields_are_ordered_by_contribution_with_proto_names_and_values(
     predictions: PredictionServiceStub, task: Task
 ) -> None:
     row = random_instances(task.instance, 1, seed=7)[0]
-    response = predictions.Explain(about(task, row))
+    response = predictions.Explain(explain_request(task, row))
     sizes = [abs(each.contribution) for each in response.contributions]
     assert sizes == sorted(sizes, reverse=True)
     for each in response.contributions:
@@ -98,7 +98,7 @@ def test_many_fields_are_explained_with_their_standard_errors(
     predictions: PredictionServiceStub,
 ) -> None:
     row = random_instances(TASKS["called_strike"].instance, 1, seed=8)[0]
-    many = predictions.Explain(about(TASKS["called_strike"], row))
+    many = predictions.Explain(explain_request(TASKS["called_strike"], row))
     assert not many.exact
     assert any(each.standard_error for each in many.contributions)
 
@@ -106,14 +106,16 @@ def test_many_fields_are_explained_with_their_standard_errors(
 def test_an_unset_field_has_a_contribution_and_no_value(
     predictions: PredictionServiceStub,
 ) -> None:
-    response = predictions.Explain(about_ball(BattedBall(launch_speed=100, launch_angle=20)))
+    response = predictions.Explain(explain_ball_request(BattedBall(launch_speed=100, launch_angle=20)))
     unset = {each.field for each in response.contributions if not each.HasField("value")}
     assert {"spray_angle", "stand"} <= unset
 
 
 def test_the_spray_direction_is_one_field_in_either_form(predictions: PredictionServiceStub) -> None:
-    by_place = predictions.Explain(about_ball(BattedBall(launch_speed=95, launch_angle=15, hc_x=175.42, hc_y=148.27)))
-    by_angle = predictions.Explain(about_ball(BattedBall(launch_speed=95, launch_angle=15, spray_angle=45)))
+    by_place = predictions.Explain(
+        explain_ball_request(BattedBall(launch_speed=95, launch_angle=15, hc_x=175.42, hc_y=148.27))
+    )
+    by_angle = predictions.Explain(explain_ball_request(BattedBall(launch_speed=95, launch_angle=15, spray_angle=45)))
     assert by_field(by_place) == pytest.approx(by_field(by_angle), abs=1e-5)
     assert not {"hc_x", "hc_y"} & set(by_field(by_place))
     value = next(each.value for each in by_place.contributions if each.field == "spray_angle")
@@ -122,16 +124,16 @@ def test_the_spray_direction_is_one_field_in_either_form(predictions: Prediction
 
 def test_concurrent_requests_do_not_change_an_explanation(predictions: PredictionServiceStub) -> None:
     row = random_instances(TASKS["called_strike"].instance, 1, seed=9)[0]
-    request = about(TASKS["called_strike"], row)
-    alone = predictions.Explain(request)
+    request = explain_request(TASKS["called_strike"], row)
+    single = predictions.Explain(request)
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(predictions.Explain, [request] * 16))
     for each in together:
-        assert by_field(each) == pytest.approx(by_field(alone), abs=1e-5)
+        assert by_field(each) == pytest.approx(by_field(single), abs=1e-5)
 
 
 def test_the_explained_outcome_can_be_chosen(predictions: PredictionServiceStub) -> None:
-    response = predictions.Explain(about_ball(BALL, "triple"))
+    response = predictions.Explain(explain_ball_request(BALL, "triple"))
     assert response.outcome == "triple"
     assert response.probability == pytest.approx(response.prediction.outcomes[3].probability)
 
@@ -143,17 +145,17 @@ def status_of(error: Any) -> Status:
 
 
 REFUSED = [
-    (about_ball(BALL, "walk"), "INVALID_ARGUMENT", "INVALID_FIELD", ["outcome"]),
-    (about_ball(BattedBall(launch_speed=999), "walk"), "INVALID_ARGUMENT", "INVALID_FIELD", 3),
+    (explain_ball_request(BALL, "walk"), "INVALID_ARGUMENT", "INVALID_FIELD", ["outcome"]),
+    (explain_ball_request(BattedBall(launch_speed=999), "walk"), "INVALID_ARGUMENT", "INVALID_FIELD", 3),
     (ExplainRequest(model=ModelSpec(name="batted_ball")), "INVALID_ARGUMENT", "INVALID_FIELD", ["batted_ball"]),
-    (ExplainRequest(model=ModelSpec(name="nobody"), batted_ball=BALL), "NOT_FOUND", "MODEL_NOT_FOUND", []),
+    (ExplainRequest(model=ModelSpec(name="unknown"), batted_ball=BALL), "NOT_FOUND", "MODEL_NOT_FOUND", []),
     (
         ExplainRequest(model=ModelSpec(name="batted_ball"), pitch=Pitch(plate_x=0, plate_z=2)),
         "INVALID_ARGUMENT",
         "WRONG_INSTANCE",
         ["pitch"],
     ),
-    (about_ball(BALL, alias=UNEXPLAINED), "FAILED_PRECONDITION", "NOT_EXPLAINABLE", []),
+    (explain_ball_request(BALL, alias=UNEXPLAINED), "FAILED_PRECONDITION", "NOT_EXPLAINABLE", []),
 ]
 
 
@@ -173,9 +175,9 @@ def test_an_impossible_explanation_is_refused_as_in_the_error_table(
 
 def test_an_unknown_outcome_is_refused_with_the_valid_ones(predictions: PredictionServiceStub) -> None:
     with pytest.raises(grpc.RpcError) as refused:
-        predictions.Explain(about_ball(BALL, "walk"))
-    told = status_of(refused.value).message
-    assert "must be one of out, single, double, triple, home_run, or empty, got 'walk'" in told
+        predictions.Explain(explain_ball_request(BALL, "walk"))
+    text = status_of(refused.value).message
+    assert "must be one of out, single, double, triple, home_run, or empty, got 'walk'" in text
 
 
 def test_a_version_without_a_background_still_predicts(predictions: PredictionServiceStub) -> None:
@@ -183,7 +185,7 @@ def test_a_version_without_a_background_still_predicts(predictions: PredictionSe
     assert predictions.Predict(request).prediction.answered_by.version == 2
 
 
-def spoiled(background: Background, **update: object) -> bytes:
+def encode_background(background: Background, **update: object) -> bytes:
     return background.model_copy(update=update).model_dump_json().encode()
 
 
@@ -191,11 +193,11 @@ def test_an_invalid_background_keeps_its_version_from_loading(explaining_reposit
     task = TASKS["called_strike"]
     good = sample_background(task)
     outlier = (99.0, *good.instances[0][1:])
-    for content, told in (
-        (spoiled(good, fields=good.fields[1:]), "holds no instances of Pitch"),
-        (spoiled(good, instances=(good.instances[0], good.instances[1][1:])), "holds no instances of Pitch"),
-        (spoiled(good, instances=(good.instances[0], outlier)), "not valid in a request"),
-        (spoiled(good, instances=good.instances[:1]), "background.json: instances"),
+    for content, reason in (
+        (encode_background(good, fields=good.fields[1:]), "holds no instances of Pitch"),
+        (encode_background(good, instances=(good.instances[0], good.instances[1][1:])), "holds no instances of Pitch"),
+        (encode_background(good, instances=(good.instances[0], outlier)), "not valid in a request"),
+        (encode_background(good, instances=good.instances[:1]), "background.json: instances"),
     ):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         copied = folder / "1"
@@ -204,5 +206,5 @@ def test_an_invalid_background_keeps_its_version_from_loading(explaining_reposit
         for path in (explaining_repository / task.name / "1").iterdir():
             (copied / path.name).write_bytes(path.read_bytes())
         add_background(copied, task, content)
-        with pytest.raises(ArtifactRefusedError, match=told):
+        with pytest.raises(ArtifactRefusedError, match=reason):
             load(copied, task.name, 1)

@@ -19,8 +19,8 @@ def client(explaining_server: RunningServer) -> Iterator[Client]:
         yield opened
 
 
-def drawn(text: str) -> dict[str, float]:
-    """Read the figure at the end of each line that has a bar."""
+def bars_of(text: str) -> dict[str, float]:
+    """Return the number at the end of each line with a bar, by field."""
     found = re.findall(r"^(\w+(?: rate)?) .*\|\W*? ([+-]?\d\.\d{3})(?: .*)?$", text, re.MULTILINE)
     return {name: float(figure) for name, figure in found}
 
@@ -28,7 +28,7 @@ def drawn(text: str) -> dict[str, float]:
 def test_explain_prints_the_path_from_base_rate_to_probability(explaining_server: RunningServer) -> None:
     done = ondeck("explain", "batted-ball", *BALL, "--outcome", "single", "--target", explaining_server.target)
     assert done.returncode == 0, done.stderr
-    figures = drawn(done.stdout)
+    figures = bars_of(done.stdout)
     assert next(iter(figures)) == "base rate"
     assert list(figures)[-1] == "probability"
     assert {"launch_speed", "launch_angle", "spray_angle", "stand"} <= set(figures)
@@ -53,8 +53,8 @@ def test_bars_point_left_or_right_by_sign_and_the_first_is_longest(
 
 
 def test_explain_fits_a_narrow_terminal_without_color_or_accents(explaining_server: RunningServer) -> None:
-    words = ("called-strike", "--plate-x", "1", "--plate-z", "2", "--target", explaining_server.target)
-    plain = ondeck("explain", *words, PYTHONIOENCODING="ascii").stdout
+    arguments = ("called-strike", "--plate-x", "1", "--plate-z", "2", "--target", explaining_server.target)
+    plain = ondeck("explain", *arguments, PYTHONIOENCODING="ascii").stdout
     assert "\x1b" not in plain
     assert plain.isascii()
     assert "#|" in plain or "|#" in plain
@@ -71,7 +71,7 @@ def test_explain_prints_the_whole_response_as_json(explaining_server: RunningSer
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (("batted-ball", *BALL, "--outcome", "walk"), 1, "error: --outcome must be one of out, single"),
         (("batted-ball", *BALL, "--alias", UNEXPLAINED), 1, "was published without a background"),
@@ -80,11 +80,11 @@ def test_explain_prints_the_whole_response_as_json(explaining_server: RunningSer
     ],
 )
 def test_an_impossible_explanation_is_reported_with_its_reason(
-    explaining_server: RunningServer, words: tuple[str, ...], code: int, told: str
+    explaining_server: RunningServer, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = ondeck("explain", *words, ONDECK_PORT=explaining_server.target.rpartition(":")[2])
+    done = ondeck("explain", *arguments, ONDECK_PORT=explaining_server.target.rpartition(":")[2])
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 

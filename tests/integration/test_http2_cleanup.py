@@ -1,4 +1,4 @@
-"""What a call or a connection held is let go of when it ends: not when the garbage collector comes by."""
+"""Calls and connections are freed when they end, without the garbage collector."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[str]:
+async def serve_health() -> AsyncIterator[str]:
     server = Http2Server(
         methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
     )
@@ -38,8 +38,8 @@ def there(kind: type) -> int:
     return sum(isinstance(each, kind) for each in gc.get_objects())
 
 
-async def come_and_go(target: str) -> None:
-    """Watch, fail, cancel, and leave in the middle of it."""
+async def connect_and_disconnect(target: str) -> None:
+    """Watch, fail, cancel, and disconnect in mid-call."""
     async with grpc.aio.insecure_channel(target, OWN_CONNECTION) as channel:
         health = HealthStub(channel)
         watches = [health.Watch(HealthCheckRequest(service=str(n))) for n in range(MANY)]  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ async def come_and_go(target: str) -> None:
             try:
                 await health.Check(HealthCheckRequest(service="?"))  # type: ignore[attr-defined]
             except grpc.aio.AioRpcError as failed:
-                assert failed.code() is grpc.StatusCode.NOT_FOUND  # noqa: PT017  any other would be another test
+                assert failed.code() is grpc.StatusCode.NOT_FOUND  # noqa: PT017  any other code is a failure
             else:
                 raise AssertionError
 
@@ -60,8 +60,8 @@ async def test_calls_and_connections_are_freed_without_the_garbage_collector() -
     gc.collect()
     gc.disable()
     try:
-        async with listening() as target:
-            await come_and_go(target)
+        async with serve_health() as target:
+            await connect_and_disconnect(target)
             for _ in range(100):
                 if not there(Http2Connection) and not there(ServerStream):
                     break

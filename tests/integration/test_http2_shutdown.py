@@ -1,4 +1,4 @@
-"""Who comes while the server leaves is told so."""
+"""Connections and calls that arrive during shutdown get GOAWAY and their grace period."""
 
 import asyncio
 import socket
@@ -30,12 +30,12 @@ SECONDS = 20.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 NO_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 PING, GOAWAY, ACKNOWLEDGED = 6, 7, b"\1"
-WIDE = 1 << 30  # bytes of a window
+LARGE_WINDOW = 1 << 30  # bytes
 LONG = BatchPredictResponse(probabilities=[0.5] * 1_500_000)
 
 
-def heard(raw: socket.socket, authority: Authority) -> list[Event]:
-    """Secure a connection, and tell what the server says first."""
+def first_events(raw: socket.socket, authority: Authority) -> list[Event]:
+    """Complete the TLS handshake and return the first events."""
     context = ssl.create_default_context(cafile=str(authority.file))
     context.set_alpn_protocols(["h2"])
     with context.wrap_socket(raw, server_hostname="127.0.0.1") as secured:
@@ -55,13 +55,13 @@ async def test_a_connection_in_its_tls_handshake_gets_goaway_at_shutdown(tmp_pat
     with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
         server.stop_accepting()
-        told = await asyncio.to_thread(heard, raw, authority)
-        assert any(isinstance(each, ConnectionTerminated) for each in told)
+        events = await asyncio.to_thread(first_events, raw, authority)
+        assert any(isinstance(each, ConnectionTerminated) for each in events)
     await server.stop(0)
 
 
-class Talkative:
-    """Handlers of every rpc of a service; each has much to say."""
+class LargeResponse:
+    """Handlers of every rpc of a service with a large response."""
 
     def __getattr__(self, _: str) -> object:
         async def talk(_: CallContext, __: Message) -> Message:
@@ -72,15 +72,15 @@ class Talkative:
 
 async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
-    server = Http2Server(methods_of(service, Talkative(), CallMetrics(CollectorRegistry())), ServerSettings())
+    server = Http2Server(methods_of(service, LargeResponse(), CallMetrics(CollectorRegistry())), ServerSettings())
     target = f"127.0.0.1:{await server.listen(0)}"
     stream_request = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def read() -> int:
         with open_http2(target) as http2:
-            http2.http.increment_flow_control_window(WIDE)
-            http2.http.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: WIDE})
+            http2.http.increment_flow_control_window(LARGE_WINDOW)
+            http2.http.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: LARGE_WINDOW})
             list(http2.events(0.5))
             http2.send(http2.start_call(BATCH_PREDICT), frame_message(b""), end=True)
             loop.call_soon_threadsafe(stream_request.set)
@@ -106,23 +106,23 @@ async def test_a_connection_with_a_leaked_window_gets_goaway_before_it_stalls(
     )
     target = f"127.0.0.1:{await server.listen(0)}"
 
-    def told() -> bool:
+    def got_goaway() -> bool:
         with open_http2(target) as http2:
             return any(isinstance(each, ConnectionTerminated) for each in http2.events(SECONDS))
 
-    assert await asyncio.to_thread(told)
+    assert await asyncio.to_thread(got_goaway)
     await server.stop(0)
 
 
-def farewell(raw: socket.socket) -> None:
-    """Response the server's ping, and wait until it has said how far it listens: its second GOAWAY."""
+def wait_second_goaway(raw: socket.socket) -> None:
+    """Acknowledge the server's ping and wait for its second GOAWAY, which names the last stream."""
     raw.sendall(PREFACE + NO_SETTINGS)
-    with raw.makefile("rb") as come:
-        said = 0
-        while said < 2:
-            head = come.read(9)
-            body = come.read(int.from_bytes(head[:3], "big"))
-            said += head[3] == GOAWAY
+    with raw.makefile("rb") as stream:
+        goaways = 0
+        while goaways < 2:
+            head = stream.read(9)
+            body = stream.read(int.from_bytes(head[:3], "big"))
+            goaways += head[3] == GOAWAY
             if head[3] == PING:
                 raw.sendall(head[:4] + ACKNOWLEDGED + head[5:] + body)
 
@@ -134,8 +134,8 @@ async def test_frames_sent_after_goaway_cause_no_error() -> None:
     with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
         server.stop_accepting()
-        await asyncio.to_thread(farewell, raw)
-        for _ in range(3):  # to a socket that is closed, the first would be answered with a reset, and the next fail
+        await asyncio.to_thread(wait_second_goaway, raw)
+        for _ in range(3):  # on a closed socket the first causes a reset and the next fails
             await asyncio.sleep(0.1)
             raw.sendall(b"\0\0\x08\x06\0\0\0\0\0anything")
         assert await asyncio.to_thread(raw.recv, 1) == b""

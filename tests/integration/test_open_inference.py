@@ -47,7 +47,7 @@ Seen = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped models beside a graph in production, and beside one that has no alias."""
+    """Return a repository of the shipped models, a graph in production and one without an alias."""
     models = tmp_path_factory.mktemp("open_inference") / "models"
     shutil.copytree(ROOT / "onnx_models", models)
     command = [sys.executable, "-m", "ondeck_cli", "models", "import", MODEL, str(models.parent / "scoring.onnx")]
@@ -55,7 +55,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [*command, "--model-repository", str(models), "--alias", "production"], check=True, capture_output=True
     )
-    publish_graph(models, "unasked", scoring_graph())
+    publish_graph(models, "unused", scoring_graph())
     return models
 
 
@@ -78,7 +78,7 @@ def service(channel: grpc.Channel) -> GRPCInferenceServiceStub:
 
 @pytest.fixture(scope="module")
 def seen(server: RunningServer) -> Seen:
-    """Everything that the stock tritonclient saw, in a process that holds none of our stubs."""
+    """Return what the stock tritonclient received, in a process without this project's stubs."""
     program = ROOT / "tests" / "integration" / "open_inference_client.py"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-P", str(program), server.target]
@@ -96,11 +96,11 @@ def expected(models: Path, seen: Seen) -> Matrix:
 
 
 def test_every_name_and_number_matches_the_published_protocol(seen: Seen) -> None:
-    ours: dict[str, list[Any]] = {}
+    served: dict[str, list[Any]] = {}
 
     def fields(prefix: str, message: descriptor_pb2.DescriptorProto) -> None:
         for field in message.field:
-            ours[f"{prefix}{message.name}.{field.name}"] = [field.number, field.type, field.label, field.type_name]
+            served[f"{prefix}{message.name}.{field.name}"] = [field.number, field.type, field.label, field.type_name]
         for nested in message.nested_type:
             fields(f"{prefix}{message.name}.", nested)
 
@@ -109,15 +109,15 @@ def test_every_name_and_number_matches_the_published_protocol(seen: Seen) -> Non
         module.DESCRIPTOR.CopyToProto(file)
         for message in file.message_type:
             fields("", message)
-        ours |= {f"{each.name}.{value.name}": [value.number] for each in file.enum_type for value in each.value}
+        served |= {f"{each.name}.{value.name}": [value.number] for each in file.enum_type for value in each.value}
         for rpc in file.service[0].method if file.service else ():
-            ours[f"{file.service[0].name}.{rpc.name}"] = [
+            served[f"{file.service[0].name}.{rpc.name}"] = [
                 rpc.input_type,
                 rpc.output_type,
                 rpc.client_streaming,
                 rpc.server_streaming,
             ]
-    assert ours == {name: seen["contract"].get(name) for name in ours}
+    assert served == {name: seen["contract"].get(name) for name in served}
 
 
 def test_an_unknown_model_is_not_ready_without_an_error(seen: Seen) -> None:
@@ -204,11 +204,11 @@ def test_invalid_requests_are_refused_with_their_status(seen: Seen, what: str, s
 def test_a_model_is_unloaded_and_loaded_again(seen: Seen) -> None:
     repository = seen["repository"]
     assert repository["before"][f"{MODEL}/1"] == ["READY", ""]
-    assert repository["before"]["unasked/1"] == ["READY", ""]
-    index, ready, asked = repository["unloaded"]
-    assert (index[f"{MODEL}/1"][0], ready, asked[0]) == ("UNAVAILABLE", False, "StatusCode.UNAVAILABLE")
-    index, ready, asked = repository["loaded"]
-    assert (index[f"{MODEL}/1"], ready, asked) == (["READY", ""], True, ["OK", ""])
+    assert repository["before"]["unused/1"] == ["READY", ""]
+    index, ready, response = repository["unloaded"]
+    assert (index[f"{MODEL}/1"][0], ready, response[0]) == ("UNAVAILABLE", False, "StatusCode.UNAVAILABLE")
+    index, ready, response = repository["loaded"]
+    assert (index[f"{MODEL}/1"], ready, response) == (["READY", ""], True, ["OK", ""])
 
 
 def typed(rows: Matrix, model: str = MODEL, name: str = "x") -> ModelInferRequest:
@@ -244,9 +244,9 @@ def test_a_model_of_a_task_takes_its_features_nan_where_absent(
 
 
 def refusal(call: Callable[..., Any], request: Any) -> tuple[grpc.StatusCode, str, list[str]]:
-    with pytest.raises(grpc.RpcError) as told:
+    with pytest.raises(grpc.RpcError) as refused:
         call(request, timeout=10)
-    error: Any = told.value
+    error: Any = refused.value
     status = rpc_status.from_call(error)
     assert status is not None
     info, bad = ErrorInfo(), BadRequest()
@@ -271,30 +271,30 @@ def test_a_refusal_names_the_field(service: GRPCInferenceServiceStub) -> None:
 @pytest.mark.parametrize("version", ["9" * 5000, "x" * 100_000, "-1", "1.0", "\u0661"])
 def test_any_unknown_version_string_is_not_found(service: GRPCInferenceServiceStub, version: str) -> None:
     assert not service.ModelReady(ModelReadyRequest(name=MODEL, version=version)).ready
-    asked = typed(np.zeros((1, WIDTH), np.float32))
-    asked.model_version = version
-    assert refusal(service.ModelInfer, asked)[0] is grpc.StatusCode.NOT_FOUND
+    request = typed(np.zeros((1, WIDTH), np.float32))
+    request.model_version = version
+    assert refusal(service.ModelInfer, request)[0] is grpc.StatusCode.NOT_FOUND
 
 
 def test_a_version_that_fails_verification_is_not_loaded_and_gives_the_reason(models: Path) -> None:
     broken = models.parent / "broken"
-    shutil.copytree(models / "unasked", broken / "unasked")
+    shutil.copytree(models / "unused", broken / "unused")
     shutil.copytree(models / MODEL, broken / MODEL)
-    graph = broken / "unasked" / "1" / MODEL_FILE
+    graph = broken / "unused" / "1" / MODEL_FILE
     graph.write_bytes(graph.read_bytes() + b"\0")
     with serving(broken) as running, grpc.insecure_channel(running.target) as channel:
         service = GRPCInferenceServiceStub(channel)
-        code, reason, _ = refusal(service.RepositoryModelLoad, RepositoryModelLoadRequest(model_name="unasked"))
+        code, reason, _ = refusal(service.RepositoryModelLoad, RepositoryModelLoadRequest(model_name="unused"))
         assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_LOADED")
         states = {each.name: each for each in service.RepositoryIndex(RepositoryIndexRequest()).models}
-        assert (states["unasked"].state, "SHA-256" in states["unasked"].reason) == ("UNAVAILABLE", True)
+        assert (states["unused"].state, "SHA-256" in states["unused"].reason) == ("UNAVAILABLE", True)
         ready = service.RepositoryIndex(RepositoryIndexRequest(ready=True)).models
         assert [each.name for each in ready] == [MODEL]
 
 
 def test_the_typed_api_refuses_an_imported_graph(channel: grpc.Channel) -> None:
-    asked = PredictRequest(model=ModelSpec(name=MODEL), pitch=Pitch(plate_x=0))
-    code, reason, fields = refusal(PredictionServiceStub(channel).Predict, asked)
+    request = PredictRequest(model=ModelSpec(name=MODEL), pitch=Pitch(plate_x=0))
+    code, reason, fields = refusal(PredictionServiceStub(channel).Predict, request)
     assert (code, reason, fields) == (grpc.StatusCode.INVALID_ARGUMENT, "WRONG_INSTANCE", ["model.name"])
     listed = {each.name: each for each in ModelServiceStub(channel).ListModels(ListModelsRequest()).models}
     assert (listed[MODEL].state, listed[MODEL].task) == (ModelState.MODEL_STATE_LOADED, "")
