@@ -32,7 +32,6 @@ EXCEPTIONS: Final = {
     "core": "he him his judge judged judgement man men mended mends nobody odd somebody tell tells told whoever",
     "docs": "everybody farewell he him himself his judge judged judgement man men mend mended nobody odd somebody"
     " strangers tell tells told whoever wish",
-    "ingest": "mended",
     "onnx_models": "judge judged men",
     "pyproject.toml": "tells",
     "registry": "judged nobody tell tells told whoever",

@@ -275,7 +275,7 @@ def test_pybaseball_parses_a_real_response_like_this_project(real_data: Path, sa
     savant.replies[day] = Reply(body=gzip.decompress((real_data / f"statcast_csv/statcast_{day}.csv.gz").read_bytes()))
     frame, body = through_pybaseball(make_savant_source(savant.url), day)
     reading = read_cells(cells_of(body))
-    assert (reading.misfits.height, len(frame)) == (0, reading.rows.height)
+    assert (reading.rejected.height, len(frame)) == (0, reading.rows.height)
     assert difference(frame, reading.rows) == []
 
 

@@ -230,13 +230,13 @@ async def test_an_export_without_pitcher_names_removes_no_name(connection: Async
 
 
 async def test_an_export_without_a_column_keeps_its_stored_values(database: Database, rows: pl.DataFrame) -> None:
-    told, untold = rows.with_columns(pl.lit(71.5, dtype=pl.Float32).alias("bat_speed")), ("bat_speed", EXTRA)
+    told, absent = rows.with_columns(pl.lit(71.5, dtype=pl.Float32).alias("bat_speed")), ("bat_speed", EXTRA)
     older = rows.with_columns(pl.lit(None, dtype=pl.Float32).alias("bat_speed"), pl.lit("older").alias("des"))
-    taken = [(told, ()), (older, untold), (older, untold), (older, ())]
+    taken = [(told, ()), (older, absent), (older, absent), (older, ())]
     speeds, changed, then = [], [], []
     for state, not_told in taken:
         async with database.engine.begin() as connection:
-            upserted = await upsert_pitches(connection, state, simulated=False, untold=not_told)
+            upserted = await upsert_pitches(connection, state, simulated=False, absent=not_told)
             changed.append(upserted.stored)
         async with database.engine.connect() as connection:
             speeds.append((await read_all(connection))["bat_speed"].count())

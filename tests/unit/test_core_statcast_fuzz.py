@@ -45,8 +45,8 @@ def test_no_row_is_lost_or_invented(cells: pl.DataFrame) -> None:
         reading = read_cells(cells)
     except SourceRefusedError:
         return
-    assert reading.rows.height + reading.misfits.height == cells.height
-    assert set(reading.misfits[CODE]) <= CODES
+    assert reading.rows.height + reading.rejected.height == cells.height
+    assert set(reading.rejected[CODE]) <= CODES
     assert reading.rows.columns == [*NAMES, EXTRA]
     assert reading.rows.select(REQUIRED).null_count().sum_horizontal().sum() == 0
     assert (reading.rows["batter"] > 0).all()

@@ -46,7 +46,7 @@ def cells(*rows: Mapping[str, str | None]) -> pl.DataFrame:
 def test_a_valid_row_is_typed_by_the_schema() -> None:
     reading = read_cells(cells({}, {"pitch_number": "2", "batter": "1000003"}))
     assert dict(reading.rows.schema) == {**SCHEMA, EXTRA: pl.String}
-    assert reading.misfits.height == 0
+    assert reading.rejected.height == 0
     row = reading.rows.row(0, named=True)
     assert (row["game_date"], row["batter"], row["player_name"]) == (date(2024, 5, 2), 1000001, "Peña, José")
     assert row["vx0"] == 4.60726454945238
@@ -78,7 +78,7 @@ def test_every_spelling_of_null_is_null(null: str | None) -> None:
 def test_an_invalid_row_is_rejected_with_its_reason_and_text(cell: dict[str, str], code: str, reason: str) -> None:
     reading = read_cells(cells({"pitch_number": "2"}, cell))
     assert reading.rows["pitch_number"].to_list() == [2]
-    misfit = reading.misfits.row(0, named=True)
+    misfit = reading.rejected.row(0, named=True)
     assert misfit == {**A_ROW, **cell, "code": code, "reason": reason}
 
 
@@ -89,14 +89,14 @@ def test_an_id_written_as_a_float_is_read_as_an_integer() -> None:
 def test_the_later_row_of_a_duplicate_key_is_rejected() -> None:
     reading = read_cells(cells({"plate_x": "0.1"}, {"plate_x": "0.2"}))
     assert reading.rows["plate_x"].to_list() == [pytest.approx(0.1)]
-    assert reading.misfits["reason"].to_list() == ["key: occurs twice"]
+    assert reading.rejected["reason"].to_list() == ["key: occurs twice"]
 
 
 def test_a_valid_row_is_not_rejected_for_an_invalid_duplicate() -> None:
     wrong = {"balls": "4", "game_date": "2023-05-02", "game_year": "2023"}
     reading = read_cells(cells(wrong, {}))
     assert reading.rows["game_date"].to_list() == [date(2024, 5, 2)]
-    assert reading.misfits["code"].to_list() == ["out_of_range"]
+    assert reading.rejected["code"].to_list() == ["out_of_range"]
 
 
 @pytest.mark.parametrize("null", ["-1", "-1.0", "null"])
@@ -115,7 +115,7 @@ def test_columns_with_internal_names_are_kept() -> None:
     table = cells({}, {"pitch_number": "2", "balls": "4"}).with_columns(pl.lit(v).alias(k) for k, v in internal.items())
     reading = read_cells(table)
     assert reading.rows[EXTRA].to_list() == ['{"code":"K","reason":"looking","extra":"1","simulated":"no"}']
-    misfit = reading.misfits.row(0, named=True)
+    misfit = reading.rejected.row(0, named=True)
     assert (misfit["code"], misfit["code (as it came)"], misfit["reason (as it came)"]) == (
         "out_of_range",
         "K",
@@ -130,7 +130,7 @@ def test_a_long_table_is_read_in_chunks_with_the_same_result() -> None:
     assert long.height > 2 * CHUNK_ROWS
     reading = read_cells(long)
     assert reading.rows.equals(read_cells(once).rows, null_equal=True)
-    assert reading.misfits["code"].unique().to_list() == ["repeated_key"]
+    assert reading.rejected["code"].unique().to_list() == ["repeated_key"]
     assert reading.rows_in == long.height
 
 
@@ -152,8 +152,8 @@ def test_a_real_month_loses_no_row_and_no_cell(real_data: Path) -> None:
     month = pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")
     reading = read_cells(month)
     assert reading.rows_in == month.height
-    assert reading.misfits["reason"].to_list() == ["balls: not from 0 to 3"]
-    fitting = month.join(reading.misfits, on=["game_pk", "at_bat_number", "pitch_number"], how="anti")
+    assert reading.rejected["reason"].to_list() == ["balls: not from 0 to 3"]
+    fitting = month.join(reading.rejected, on=["game_pk", "at_bat_number", "pitch_number"], how="anti")
     filled = {name: fitting[name].is_not_null().sum() for name in NAMES}
     assert {name: reading.rows[name].is_not_null().sum() for name in NAMES} == filled
 
@@ -167,8 +167,8 @@ def test_unknown_columns_are_kept_and_reported() -> None:
 
 def test_missing_columns_differ_from_empty_ones() -> None:
     table = cells({}).with_columns(bat_speed=pl.lit(None, dtype=pl.String))
-    assert {"bat_speed", "arm_angle", EXTRA} & set(read_cells(table).untold) == {"arm_angle", EXTRA}
-    assert EXTRA not in read_cells(table.with_columns(swing_mood=pl.lit("calm"))).untold
+    assert {"bat_speed", "arm_angle", EXTRA} & set(read_cells(table).absent) == {"arm_angle", EXTRA}
+    assert EXTRA not in read_cells(table.with_columns(swing_mood=pl.lit("calm"))).absent
 
 
 @pytest.mark.parametrize("repeat", ["pitcher_1", "pitcher.1", "pitcher_duplicated_0"])
@@ -235,7 +235,7 @@ def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
     )
     reading = read_cells(table)
     assert (reading.rows.height, reading.unknown) == (0, ())
-    assert reading.misfits["code"].to_list() == ["no_key"]
+    assert reading.rejected["code"].to_list() == ["no_key"]
     row = reading.keyless.row(0, named=True)
     assert row["release_speed"] == pytest.approx(90.21)
     assert (row["plate_x"], row["pfx_x"]) == (pytest.approx(0.916), pytest.approx(-0.25))
@@ -245,7 +245,7 @@ def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(
-    ("name", "stored", "keyless", "misfits", "named"),
+    ("name", "stored", "keyless", "rejected", "named"),
     [
         ("savant_2016_mike_trout", 0, 3014, 3014, False),
         ("savant_2019_07_darvish", 438, 0, 0, True),
@@ -255,10 +255,10 @@ def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
     ],
 )
 def test_every_export_format_is_read(
-    real_data: Path, name: str, stored: int, keyless: int, misfits: int, *, named: bool
+    real_data: Path, name: str, stored: int, keyless: int, rejected: int, *, named: bool
 ) -> None:
     reading = read_cells(cells_of((real_data / "schema_samples" / f"{name}.csv.gz").read_bytes()))
-    assert (reading.rows.height, reading.keyless.height, reading.misfits.height) == (stored, keyless, misfits)
+    assert (reading.rows.height, reading.keyless.height, reading.rejected.height) == (stored, keyless, rejected)
     assert reading.unknown == ()
     assert reading.rows["player_name"].is_not_null().any() == named
     typed = reading.rows if stored else reading.keyless

@@ -16,7 +16,7 @@ def game(request: pytest.FixtureRequest) -> pl.DataFrame:
 
 
 def test_every_row_of_a_simulated_day_is_valid() -> None:
-    assert read_cells(pl.concat(simulated_day(DAY, games=3))).misfits.height == 0
+    assert read_cells(pl.concat(simulated_day(DAY, games=3))).rejected.height == 0
 
 
 def test_the_same_day_and_seed_give_the_same_rows() -> None:

@@ -14,7 +14,7 @@ from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, SC
 
 EXTRA: Final = "extra"
 RULE: Final = "rule"
-AS_IT_CAME: Final = " (as it came)"  # suffix of export columns that are named as columns of the result
+ORIGINAL_SUFFIX: Final = " (as it came)"  # suffix of export columns that are named as columns of the result
 CHUNK_ROWS: Final = 32_768  # a row of text takes ten times the memory of a typed row
 _PLAYER_NAME: Final = "player_name"
 _MAX_PITCHERS_PER_NAME: Final = 1.05  # few pitchers share a name
@@ -24,40 +24,40 @@ _MAX_SUBJECT_SHARE: Final = 0.1  # of the play descriptions, which begin with th
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectionRule:
-    """Correction of rejected rows: where all `cells` match, the cells in `instead` are replaced. "" is a missing value.
+    """Correction of rejected rows: where all `cells` match, those of `replacement` are set. "" is a missing value.
 
     A rule never changes a valid row, and a corrected row never replaces a valid row with the same key.
     """
 
     number: int
     cells: Mapping[str, str]
-    instead: Mapping[str, str]
+    replacement: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParseResult:
     """Result of parsing a table of text cells.
 
-    `rows` are the valid rows, typed, with the unknown columns as JSON in `extra`. `misfits` are the original cells of
-    the rejected rows with `code` and `reason`; `keyless` are the rejected rows without a complete key, typed. `mended`
-    are the original cells of the rows that a `rule` corrected, with the fault before correction. `misfits_at` and
-    `mended_at` are row positions in the table. `unknown` are columns of no known format, `untold` are columns of `rows`
-    that the export does not contain: their stored values are to be kept.
+    `rows` are the valid rows, typed, with the unknown columns as JSON in `extra`. `rejected` are the original cells of
+    the rejected rows with `code` and `reason`; `keyless` are the rejected rows without a complete key, typed.
+    `corrected` are the original cells of the rows that a `rule` corrected, with the fault before correction. The
+    positions are those of the rows in the table. `unknown` are columns of no known format; `absent` are columns of
+    `rows` that the export does not contain: their stored values are to be kept.
     """
 
     rows: pl.DataFrame
-    misfits: pl.DataFrame
-    misfits_at: pl.Series
+    rejected: pl.DataFrame
+    rejected_positions: pl.Series
     keyless: pl.DataFrame
-    mended: pl.DataFrame
-    mended_at: pl.Series
+    corrected: pl.DataFrame
+    corrected_positions: pl.Series
     unknown: tuple[str, ...]
-    untold: tuple[str, ...]
+    absent: tuple[str, ...]
 
     @property
     def rows_in(self) -> int:
         """Number of rows in the table."""
-        return self.rows.height + self.misfits.height
+        return self.rows.height + self.rejected.height
 
 
 def read_cells(cells: pl.DataFrame, rules: Sequence[CorrectionRule] = ()) -> ParseResult:
@@ -82,8 +82,8 @@ def read_cells(cells: pl.DataFrame, rules: Sequence[CorrectionRule] = ()) -> Par
         _to_result(
             pl.concat([valid, invalid]), rechecked, pl.concat([positions.filter(checked.is_valid), invalid_positions])
         ),
-        mended=_rename_reserved(invalid.filter(became_valid)).with_columns(first_faults.filter(became_valid)),
-        mended_at=invalid_positions.filter(became_valid),
+        corrected=_rename_reserved(invalid.filter(became_valid)).with_columns(first_faults.filter(became_valid)),
+        corrected_positions=invalid_positions.filter(became_valid),
     )
 
 
@@ -94,7 +94,7 @@ class _CheckedRows:
     typed: pl.DataFrame
     faults: pl.DataFrame
     unknown: tuple[str, ...]
-    untold: tuple[str, ...]
+    absent: tuple[str, ...]
 
     @property
     def is_valid(self) -> pl.Series:
@@ -105,7 +105,7 @@ def _check(cells: pl.DataFrame) -> _CheckedRows:
     chunks = [_check_chunk(chunk) for chunk in cells.iter_slices(CHUNK_ROWS)] or [_check_chunk(cells)]
     typed = pl.concat([chunk.typed for chunk in chunks])
     faults = complaints(pl.concat([chunk.row_faults for chunk in chunks]), typed)
-    return _CheckedRows(typed=typed, faults=faults, unknown=chunks[0].unknown, untold=chunks[0].untold)
+    return _CheckedRows(typed=typed, faults=faults, unknown=chunks[0].unknown, absent=chunks[0].absent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,35 +115,35 @@ class _Chunk:
     typed: pl.DataFrame
     row_faults: pl.Series
     unknown: tuple[str, ...]
-    untold: tuple[str, ...]
+    absent: tuple[str, ...]
 
 
 def _check_chunk(cells: pl.DataFrame) -> _Chunk:
     current = modernized(cells.select(_trim(name) for name in cells.columns))
     _reject_missing_columns(current.cells)
     typed = current.cells.select(*(_to_type(column, current.cells) for column in COLUMNS), _extra(current.unknown))
-    untold = tuple(name for name in NAMES if name not in current.cells.columns) + (() if current.unknown else (EXTRA,))
+    absent = tuple(name for name in NAMES if name not in current.cells.columns) + (() if current.unknown else (EXTRA,))
     faults = own_complaints(current.cells, typed)
-    return _Chunk(typed=typed, row_faults=faults, unknown=current.unknown, untold=untold)
+    return _Chunk(typed=typed, row_faults=faults, unknown=current.unknown, absent=absent)
 
 
 def _to_result(cells: pl.DataFrame, checked: _CheckedRows, positions: pl.Series) -> ParseResult:
     valid = checked.is_valid
     return ParseResult(
         rows=_keep_pitcher_names(checked.typed.filter(valid)),
-        misfits=_rename_reserved(cells.filter(~valid)).with_columns(checked.faults.filter(~valid)),
-        misfits_at=positions.filter(~valid),
+        rejected=_rename_reserved(cells.filter(~valid)).with_columns(checked.faults.filter(~valid)),
+        rejected_positions=positions.filter(~valid),
         keyless=checked.typed.filter((checked.faults[CODE] == NO_KEY).fill_null(value=False)),
-        mended=cells.clear(),
-        mended_at=positions.clear(),
+        corrected=cells.clear(),
+        corrected_positions=positions.clear(),
         unknown=checked.unknown,
-        untold=checked.untold,
+        absent=checked.absent,
     )
 
 
 def _rename_reserved(cells: pl.DataFrame) -> pl.DataFrame:
     """Rename export columns whose names the result uses itself."""
-    return cells.rename({name: f"{name}{AS_IT_CAME}" for name in (CODE, REASON, RULE) if name in cells.columns})
+    return cells.rename({name: f"{name}{ORIGINAL_SUFFIX}" for name in (CODE, REASON, RULE) if name in cells.columns})
 
 
 def _reject_missing_columns(cells: pl.DataFrame) -> None:
@@ -182,12 +182,12 @@ def _apply_rules(rejected: pl.DataFrame, rules: Sequence[CorrectionRule]) -> tup
     """Apply the rules in order; returns the corrected cells, and for each row the last matching rule or null."""
     cells, applied = rejected, pl.Series(RULE, [None] * rejected.height, dtype=pl.Int64)
     for rule in rules:
-        if not {*rule.cells, *rule.instead} <= set(cells.columns):
+        if not {*rule.cells, *rule.replacement} <= set(cells.columns):
             continue
         matches = cells.select(_matches(rule)).to_series()
         cells = cells.with_columns(
             pl.when(matches).then(pl.lit(value)).otherwise(pl.col(name)).alias(name)
-            for name, value in rule.instead.items()
+            for name, value in rule.replacement.items()
         )
         applied = pl.select(pl.when(matches).then(rule.number).otherwise(applied).cast(pl.Int64)).to_series()
     return cells, applied.alias(RULE)

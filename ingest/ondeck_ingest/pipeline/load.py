@@ -73,7 +73,7 @@ async def load_unit(engine: AsyncEngine, unit: IngestUnit, cells: pl.DataFrame |
 async def _store(engine: AsyncEngine, unit: IngestUnit, reading: ParseResult) -> LoadCounts:
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
-        upserted = await upsert_pitches(connection, rows, simulated=unit.simulated, untold=reading.untold)
+        upserted = await upsert_pitches(connection, rows, simulated=unit.simulated, absent=reading.absent)
         await quarantine_rejected(connection, source=unit.source, unit=unit.name, reading=reading)
         counts = count_rows(reading, upserted)
         await record(connection, make_entry(unit, counts, games=rows["game_pk"].n_unique()))
@@ -104,7 +104,7 @@ def count_rows(reading: ParseResult, upserted: UpsertCounts) -> LoadCounts:
         rows_in=reading.rows_in,
         stored=upserted.stored,
         unchanged=upserted.unchanged,
-        quarantined=reading.misfits.height,
+        quarantined=reading.rejected.height,
     )
     if counts.rows_in != counts.stored + counts.unchanged + counts.quarantined:
         raise ArithmeticError(f"the rows do not add up: {counts}")

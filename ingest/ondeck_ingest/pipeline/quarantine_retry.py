@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.parse import AS_IT_CAME, RULE, CorrectionRule, ParseResult, read_cells
+from ondeck_core.statcast.parse import ORIGINAL_SUFFIX, RULE, CorrectionRule, ParseResult, read_cells
 from ondeck_core.statcast.row_checks import REPEATED_KEY
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, as_simulated, count_rows, make_entry, read_rules
 from ondeck_store.ingest.ledger import record
@@ -54,7 +54,7 @@ async def _retry_unit(
     reading, valid = await asyncio.to_thread(_parse, rows, rules)
     simulated = rows[0].simulated
     pitches = as_simulated(reading.rows) if simulated else reading.rows
-    upserted = await upsert_pitches(connection, pitches, simulated=simulated, untold=reading.untold)
+    upserted = await upsert_pitches(connection, pitches, simulated=simulated, absent=reading.absent)
     await mark_stored(connection, valid)
     return count_rows(reading, upserted), pitches["game_pk"].n_unique()
 
@@ -63,14 +63,15 @@ def _parse(
     rows: Sequence[QuarantinedRow], rules: Sequence[CorrectionRule]
 ) -> tuple[ParseResult, dict[int, int | None]]:
     """Parse rows of one unit; returns the result, and the rule that corrected each valid row, by the id of the row."""
-    names = {name: name.removesuffix(AS_IT_CAME) for row in rows for name in row.cells}
+    names = {name: name.removesuffix(ORIGINAL_SUFFIX) for row in rows for name in row.cells}
     cells = pl.DataFrame(
         [{names[name]: text for name, text in row.cells.items()} for row in rows],
         schema=dict.fromkeys(names.values(), pl.String),
     )
     reading = read_cells(cells, rules)
-    rule_numbers = reading.mended[RULE].to_list() if reading.mended.height else []
-    rejected, by_rule = set(reading.misfits_at), dict(zip(reading.mended_at, rule_numbers, strict=True))
+    rule_numbers = reading.corrected[RULE].to_list() if reading.corrected.height else []
+    by_rule = dict(zip(reading.corrected_positions, rule_numbers, strict=True))
+    rejected = set(reading.rejected_positions)
     return reading, {row.id: by_rule.get(at) for at, row in enumerate(rows) if at not in rejected}
 
 

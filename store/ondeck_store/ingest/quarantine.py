@@ -77,7 +77,7 @@ async def quarantine_rejected(connection: AsyncConnection, *, source: str, unit:
     the unit that it no longer has are superseded.
     """
     seen: Counter[str] = Counter()
-    cells = [*reading.misfits.iter_rows(named=True), *reading.mended.iter_rows(named=True)]
+    cells = [*reading.rejected.iter_rows(named=True), *reading.corrected.iter_rows(named=True)]
     rows = [_make_row(source, unit, each, seen) for each in cells]
     for begin in range(0, len(rows), BATCH_ROWS):
         await _upsert(connection, rows[begin : begin + BATCH_ROWS])
@@ -129,7 +129,7 @@ async def revoke_rule(connection: AsyncConnection, number: int) -> None:
 async def active_rules(connection: AsyncConnection) -> list[CorrectionRule]:
     """Read the active rules, oldest first."""
     rules = [each for each in await all_rules(connection) if each.revoked_at is None]
-    return [CorrectionRule(number=each.number, cells=each.cells, instead=each.replacement) for each in rules]
+    return [CorrectionRule(number=each.number, cells=each.cells, replacement=each.replacement) for each in rules]
 
 
 async def all_rules(connection: AsyncConnection) -> list[RecordedCorrectionRule]:

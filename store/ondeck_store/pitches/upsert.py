@@ -41,16 +41,16 @@ class UpsertCounts:
 
 
 async def upsert_pitches(
-    connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool, untold: Sequence[str] = ()
+    connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool, absent: Sequence[str] = ()
 ) -> UpsertCounts:
     """Store typed rows with distinct keys, their games and players, in the caller's transaction.
 
     A game whose rows equal the last import is skipped, new games are copied, and in other games each row is compared;
-    a changed row leaves its former values as a revision. `untold` columns keep their stored values. A pitcher gets the
+    a changed row leaves its former values as a revision. `absent` columns keep their stored values. A pitcher gets the
     name of the rows, a batter has an id only.
     """
     labeled = rows.select(*NAMES, pl.lit(simulated).alias(SIMULATED), _extra_column(rows))
-    digests = _digest_games(labeled, untold)
+    digests = _digest_games(labeled, absent)
     changed_games = await _find_changed_games(connection, digests)
     changed_rows = labeled.join(changed_games, on="game_pk", how="semi", maintain_order="left")
     if changed_rows.is_empty():
@@ -68,8 +68,8 @@ async def upsert_pitches(
     await connection.execute(text(GAMES))
     await _stage(connection, changed_rows)
     await _upsert_players(connection)
-    await connection.execute(text(revise(untold)))
-    stored = (await connection.execute(text(merge(untold)))).rowcount
+    await connection.execute(text(revise(absent)))
+    stored = (await connection.execute(text(merge(absent)))).rowcount
     return UpsertCounts(stored=stored, unchanged=rows.height - stored)
 
 
@@ -77,16 +77,16 @@ def _extra_column(rows: pl.DataFrame) -> pl.Expr:
     return pl.col(EXTRA) if EXTRA in rows.columns else pl.lit(None, dtype=pl.String).alias(EXTRA)
 
 
-def _digest_games(rows: pl.DataFrame, untold: Sequence[str]) -> pl.DataFrame:
-    """Return the SHA-256 of each game's rows in order of play, including the names of the `untold` columns."""
+def _digest_games(rows: pl.DataFrame, absent: Sequence[str]) -> pl.DataFrame:
+    """Return the SHA-256 of each game's rows in order of play, including the names of the `absent` columns."""
     ordered = rows.sort("game_pk", "at_bat_number", "pitch_number")
-    found = [(game[0], _sha256(each, untold)) for game, each in ordered.group_by("game_pk", maintain_order=True)]
+    found = [(game[0], _sha256(each, absent)) for game, each in ordered.group_by("game_pk", maintain_order=True)]
     return pl.DataFrame(found, schema={"game_pk": pl.Int32, DIGEST: pl.String}, orient="row")
 
 
-def _sha256(rows: pl.DataFrame, untold: Sequence[str]) -> str:
+def _sha256(rows: pl.DataFrame, absent: Sequence[str]) -> str:
     buffer = io.BytesIO()
-    buffer.write(" ".join(untold).encode())
+    buffer.write(" ".join(absent).encode())
     rows.write_csv(buffer, include_header=False)
     return hashlib.sha256(buffer.getbuffer()).hexdigest()
 

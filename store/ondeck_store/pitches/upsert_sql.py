@@ -20,8 +20,8 @@ def _new_value(name: str, row: str) -> str:
     return f"coalesce({row}.{name}, pitches.{name})" if name in _KEPT_IF_NULL else f"{row}.{name}"
 
 
-def _present(untold: Sequence[str]) -> list[str]:
-    return [name for name in _VALUE_COLUMNS if name not in untold]
+def _present(absent: Sequence[str]) -> list[str]:
+    return [name for name in _VALUE_COLUMNS if name not in absent]
 
 
 def _old_values(names: Sequence[str]) -> str:
@@ -86,13 +86,13 @@ WHERE excluded.first_season < known.first_season OR excluded.last_season > known
 """  # noqa: S608  constant names
 
 
-def revise(untold: Sequence[str]) -> str:
-    """Return the statement that stores the former values of changed pitches; `untold` columns do not change.
+def revise(absent: Sequence[str]) -> str:
+    """Return the statement that stores the former values of changed pitches; `absent` columns do not change.
 
     The revision time is the start of the statement, after the games are locked, so that revisions of concurrent
     transactions are in order.
     """
-    present = _present(untold)
+    present = _present(absent)
     return f"""
 INSERT INTO pitch_revisions (game_pk, at_bat_number, pitch_number, changed_at, former)
 SELECT pitches.game_pk, pitches.at_bat_number, pitches.pitch_number, statement_timestamp(), changed.former
@@ -109,9 +109,9 @@ ON CONFLICT (game_pk, at_bat_number, pitch_number, changed_at) DO UPDATE SET
 """  # noqa: S608  constant names
 
 
-def merge(untold: Sequence[str]) -> str:
-    """Return the statement that upserts the staged pitches; `untold` columns keep their stored values."""
-    present = _present(untold)
+def merge(absent: Sequence[str]) -> str:
+    """Return the statement that upserts the staged pitches; `absent` columns keep their stored values."""
+    present = _present(absent)
     return f"""
 INSERT INTO pitches ({", ".join(_COLUMNS)}, simulated)
 SELECT {", ".join(_COLUMNS)}, simulated FROM {STAGED}
