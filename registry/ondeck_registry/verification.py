@@ -44,7 +44,7 @@ class VerificationFailedError(OndeckError):
     def __init__(self, model: str, version: int, reason: str) -> None:
         self.model = model
         self.version = version
-        super().__init__(f"{model} {version} failed verification: {reason}; publish it again")
+        super().__init__(f"{model} {version} failed verification: {reason}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +80,7 @@ def require_verified(models: Path, model: str, version: int) -> None:
 
 
 def verify(folder: Path, model: str, version: int) -> VerifiedGraph | VerifiedVersion:
-    """Check manifest, SHA-256 of all files, tensors, features and golden rows; return the session that was checked.
+    """Check manifest, SHA-256 of all files, tensors, features and golden rows; return what was read, with the session.
 
     Raises:
         ArtifactRefusedError: the version differs from its manifest; the text names the difference.
@@ -144,7 +144,7 @@ def _read_required(folder: Path, manifest: Manifest | GraphManifest, required: s
 def _check_task(manifest: Manifest) -> Task:
     task = TASKS.get(manifest.task)
     if task is None:
-        raise ArtifactRefusedError(f"this server knows no task {manifest.task!r}")
+        raise ArtifactRefusedError(f"unknown task {manifest.task!r}")
     stated = (manifest.feature_set, manifest.feature_fingerprint, manifest.feature_names, manifest.outcomes)
     known = (task.features.name, task.features.fingerprint, task.features.names, task.outcomes)
     for what, of_version, of_server in zip(("set", "fingerprint", "names", "outcomes"), stated, known, strict=True):
@@ -158,25 +158,23 @@ def _background(files: Mapping[str, bytes], task: Task) -> Matrix | None:
         return None
     background, instance = parse_json(Background, files[BACKGROUND_FILE], BACKGROUND_FILE), task.instance
     if background.fields != instance.names or {len(row) for row in background.instances} != {len(background.fields)}:
-        raise ArtifactRefusedError(f"{BACKGROUND_FILE} holds no instances of {instance.message}")
+        raise ArtifactRefusedError(f"{BACKGROUND_FILE} contains no instances of {instance.message}")
     rows = np.array(background.instances, dtype=np.float32)
     if not valid_mask(instance, rows).all():
-        raise ArtifactRefusedError(f"{BACKGROUND_FILE} holds an instance that is not valid in a request")
+        raise ArtifactRefusedError(f"{BACKGROUND_FILE} contains an instance that is invalid in a request")
     return order_background(rows, task.features)
 
 
 def _check_golden(session: OnnxSession, task: Task, golden: Golden) -> None:
     if golden.fields != task.instance.names or not golden.instances:
-        raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no instances of {task.instance.message}")
+        raise ArtifactRefusedError(f"{GOLDEN_FILE} contains no instances of {task.instance.message}")
     try:
         instances, expected = np.array(golden.instances, dtype=np.float32), np.array(golden.probabilities)
         difference = float(np.abs(predict(session, task, instances)[0] - expected).max())
     except Exception as broken:  # ONNX Runtime and numpy document no error types
         raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
     if not difference <= golden.tolerance:
-        raise ArtifactRefusedError(
-            f"golden rows come out different by {difference:.1e}, at most {golden.tolerance:.0e} is allowed"
-        )
+        raise ArtifactRefusedError(f"golden rows differ by {difference:.1e}, at most {golden.tolerance:.0e} is allowed")
 
 
 def make_graph_golden(session: OnnxSession) -> GraphGolden:
@@ -200,7 +198,7 @@ def check_graph_golden(session: OnnxSession, golden: GraphGolden) -> None:
     """
     expected = {name: np.array(rows, dtype=np.float64) for name, rows in golden.outputs.items()}
     if set(expected) != {tensor.name for tensor in session.outputs} or not golden.rows:
-        raise ArtifactRefusedError(f"{GOLDEN_FILE} holds no outputs of this graph")
+        raise ArtifactRefusedError(f"{GOLDEN_FILE} contains no outputs of this graph")
     try:
         rows: Matrix = np.array(golden.rows, dtype=np.float32)
         together = session.infer(rows)
@@ -220,11 +218,11 @@ def _compare_outputs(
 ) -> None:
     for tensor, output in zip(session.outputs, outputs, strict=True):
         if output.shape[1:] != tensor.shape[1:]:
-            raise ArtifactRefusedError(f"{tensor.name} comes out as {list(output.shape)}, not {list(tensor.shape)}")
+            raise ArtifactRefusedError(f"{tensor.name} has shape {list(output.shape)}, not {list(tensor.shape)}")
         actual, reference = _flat(output).astype(np.float64), expected[tensor.name]
         actual[~np.isfinite(actual)] = np.nan
         if actual.shape != reference.shape or not np.allclose(actual, reference, tolerance, tolerance, equal_nan=True):
-            raise ArtifactRefusedError(f"golden rows come out different{mode}: {tensor.name} is not as it was")
+            raise ArtifactRefusedError(f"golden rows differ{mode}: {tensor.name} is not as it was")
 
 
 def _flat(output: NDArray[Any]) -> NDArray[Any]:

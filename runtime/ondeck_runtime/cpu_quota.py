@@ -1,4 +1,4 @@
-"""How many cores this process may use: those it may run on, or fewer where its cgroup has a quota."""
+"""The CPU cores that this process may use: its CPU affinity, or the quota of its cgroups if that is smaller."""
 
 import math
 import os
@@ -7,26 +7,26 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 _ROOT: Final = Path("/sys/fs/cgroup")
-_OF_PROCESS: Final = Path("/proc/self/cgroup")
+_MEMBERSHIP: Final = Path("/proc/self/cgroup")
 
 
 def cpu_count() -> int:
-    """Count the cores of this process, at least one."""
+    """Return the number of cores that this process may use, at least 1."""
     try:
-        membership = _OF_PROCESS.read_text()
-    except OSError:  # no Linux
+        membership = _MEMBERSHIP.read_text()
+    except OSError:  # not on Linux
         membership = ""
     return smallest_limit(_runnable(), (_read(folder) for folder in cgroup_folders(membership, _ROOT)))
 
 
 def smallest_limit(runnable: int, limits: Iterable[float | None]) -> int:
-    """Take the smallest of the cores that a process may run on and its limits; a part of a core counts as one."""
+    """Return the smallest of the runnable cores and the limits, rounded up to whole cores; None: no limit."""
     known = [limit for limit in limits if limit is not None]
     return max(1, math.ceil(min([float(runnable), *known])))
 
 
 def cgroup_folders(membership: str, root: Path) -> Iterator[Path]:
-    """Name the folders whose limits hold for a process, by the text of its /proc/self/cgroup (version 2, version 1)."""
+    """Yield the folders whose limits apply to a process, from the text of its /proc/self/cgroup (version 1 or 2)."""
     for line in membership.splitlines():
         _, controllers, name = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
@@ -36,22 +36,22 @@ def cgroup_folders(membership: str, root: Path) -> Iterator[Path]:
             yield from (top / part for part in (inside, *inside.parents))
 
 
-def limit_of_v2(cpu_max: str) -> float | None:
-    """Read a cpu.max, as `150000 100000` (microseconds, and of how many); None: no limit."""
+def parse_cpu_max(cpu_max: str) -> float | None:
+    """Parse the cpu.max of cgroup version 2, quota and period in microseconds, as cores; None: no limit."""
     quota, period = cpu_max.split()
     return None if quota == "max" else int(quota) / int(period)
 
 
-def limit_of_v1(quota: str, period: str) -> float | None:
-    """Read cpu.cfs_quota_us and cpu.cfs_period_us; None: no limit."""
+def parse_cfs_quota(quota: str, period: str) -> float | None:
+    """Parse cpu.cfs_quota_us and cpu.cfs_period_us of cgroup version 1 as cores; None: no limit."""
     return int(quota) / int(period) if int(quota) > 0 else None
 
 
 def _read(folder: Path) -> float | None:
     try:
         if (folder / "cpu.max").exists():
-            return limit_of_v2((folder / "cpu.max").read_text())
-        return limit_of_v1((folder / "cpu.cfs_quota_us").read_text(), (folder / "cpu.cfs_period_us").read_text())
+            return parse_cpu_max((folder / "cpu.max").read_text())
+        return parse_cfs_quota((folder / "cpu.cfs_quota_us").read_text(), (folder / "cpu.cfs_period_us").read_text())
     except (OSError, ValueError):
         return None
 

@@ -1,4 +1,4 @@
-"""How every program that is started here writes its log: to standard error, for people or for machines."""
+"""Configuration of the log of every program: to standard error, as text or JSON."""
 
 import logging
 import sys
@@ -11,20 +11,20 @@ FORMATS: Final = ("text", "json")
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Write what is of `level` or above, as lines for people (`text`) or one object a line (`json`)."""
+    """Log events of `level` and above, as readable lines (`text`) or one JSON object per line (`json`)."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_rendering(form),
+            *_renderers(form),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
 
 
-def _rendering(form: str) -> list[structlog.typing.Processor]:
+def _renderers(form: str) -> list[structlog.typing.Processor]:
     if form == "text":
         return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -194,9 +194,12 @@ def test_an_invalid_background_keeps_its_version_from_loading(explaining_reposit
     good = sample_background(task)
     outlier = (99.0, *good.instances[0][1:])
     for content, reason in (
-        (encode_background(good, fields=good.fields[1:]), "holds no instances of Pitch"),
-        (encode_background(good, instances=(good.instances[0], good.instances[1][1:])), "holds no instances of Pitch"),
-        (encode_background(good, instances=(good.instances[0], outlier)), "not valid in a request"),
+        (encode_background(good, fields=good.fields[1:]), "contains no instances of Pitch"),
+        (
+            encode_background(good, instances=(good.instances[0], good.instances[1][1:])),
+            "contains no instances of Pitch",
+        ),
+        (encode_background(good, instances=(good.instances[0], outlier)), "invalid in a request"),
         (encode_background(good, instances=good.instances[:1]), "background.json: instances"),
     ):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))

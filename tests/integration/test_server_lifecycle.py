@@ -119,7 +119,7 @@ SABOTAGE: dict[str, Callable[[Path], None]] = {
         folder / "manifest.json", "feature_fingerprint", "0" * 64
     ),
     "its manifest is of batted_ball version 2": lambda folder: edit(folder / "manifest.json", "version", 2),
-    "golden rows come out different": lambda folder: forge_golden(folder, lambda answer: answer[::-1]),
+    "golden rows differ": lambda folder: forge_golden(folder, lambda answer: answer[::-1]),
     "golden rows cannot be run": lambda folder: forge_golden(folder, lambda answer: answer[1:]),
 }
 

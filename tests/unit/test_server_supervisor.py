@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from ondeck_runtime.cpu_quota import cgroup_folders, limit_of_v1, limit_of_v2, smallest_limit
+from ondeck_runtime.cpu_quota import cgroup_folders, parse_cfs_quota, parse_cpu_max, smallest_limit
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, reserve_port
@@ -188,8 +188,8 @@ def test_the_core_count_respects_affinity_and_quota(runnable: int, limits: list[
 
 
 def test_quotas_of_both_cgroup_versions_are_read() -> None:
-    assert [limit_of_v2(text) for text in ("max 100000\n", "150000 100000\n")] == [None, 1.5]
-    assert [limit_of_v1(*text) for text in (("-1\n", "100000\n"), ("200000\n", "100000\n"))] == [None, 2]
+    assert [parse_cpu_max(text) for text in ("max 100000\n", "150000 100000\n")] == [None, 1.5]
+    assert [parse_cfs_quota(*text) for text in (("-1\n", "100000\n"), ("200000\n", "100000\n"))] == [None, 2]
 
 
 def test_every_parent_cgroup_is_read() -> None:
