@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.samples import MONTH
 from benchmarks.scale import Scale
-from ondeck_core.statcast.decode import cells_of
+from ondeck_core.statcast.decode import decode_cells
 from ondeck_ingest.pipeline.load import IngestUnit, load_unit
 from ondeck_ingest.sources.simulator import simulated_day
 from ondeck_store.database import driver_of, open_database
@@ -102,7 +102,7 @@ async def _rate(work: Callable[[], Awaitable[int]]) -> float:
 
 
 async def _ingest(engine: AsyncEngine, content: bytes) -> int:
-    taken = await load_unit(engine, IngestUnit(source="file", name="benchmark"), cells_of(content))
+    taken = await load_unit(engine, IngestUnit(source="file", name="benchmark"), decode_cells(content))
     return taken.rows_in
 
 

@@ -50,7 +50,7 @@ def write(messages: Iterable[Message], path: Path) -> None:
 def message(instance: InstanceType, row: Matrix) -> Any:  # noqa: ANN401  the class is chosen by name
     """Make the message of one instance, of shape (fields,); missing values are not set."""
     present = {
-        field.name: int(value) if field.whole or field.codes else float(value)
+        field.name: int(value) if field.integer or field.codes else float(value)
         for field, value in zip(instance.fields, row, strict=True)
         if not np.isnan(value)
     }

@@ -9,8 +9,8 @@ import polars as pl
 
 from benchmarks.production import ROOT
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
-from ondeck_core.statcast.instances import instances_of
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.instances import build_instances
+from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.tasks import Task
 
 REAL = Path(os.environ.get("ONDECK_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -28,8 +28,8 @@ class Sample:
 def sample(task: Task, rows: int, *, prefer_real: bool = True) -> Sample:
     """Return `rows` instances of a task in random order, always the same."""
     if prefer_real and MONTH.is_file():
-        month = read_cells(pl.read_parquet(MONTH)).rows.filter(task.population)
-        instances = instances_of(month, task.instance)
+        month = parse_cells(pl.read_parquet(MONTH)).rows.filter(task.population)
+        instances = build_instances(month, task.instance)
         valid = instances[valid_mask(task.instance, instances)]
         return Sample(instances=np.random.default_rng(1).permutation(valid)[:rows], origin="real rows of June 2024")
     return Sample(instances=generate_instances(task.instance, rows), origin="generated rows within the valid ranges")
@@ -41,7 +41,7 @@ def generate_instances(instance: InstanceType, rows: int) -> Matrix:
     columns = {}
     for field in instance.fields:
         values = draw.uniform(field.low, max(field.codes) if field.codes else field.high, rows)
-        columns[field.name] = np.round(values) if field.whole or field.codes else values
+        columns[field.name] = np.round(values) if field.integer or field.codes else values
     columns.pop("spray_angle", None)  # the direction is one of two fields, never both
     if "sz_bot" in columns:
         columns["sz_bot"] = columns["sz_top"] / 2

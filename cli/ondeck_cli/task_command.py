@@ -89,7 +89,7 @@ def _option(field: Field) -> click.Option:
     if field.flag:
         return click.Option([f"{flag}/--no-{field.name.replace('_', '-')}"], default=None, help="Default: unknown.")
     legal = field.allowed_values[0].upper() + field.allowed_values[1:] + (". Required." if field.required else ".")
-    kind = click.IntRange(int(field.low), int(field.high)) if field.whole else click.FLOAT
+    kind = click.IntRange(int(field.low), int(field.high)) if field.integer else click.FLOAT
     return click.Option([flag], type=kind, help=legal)
 
 

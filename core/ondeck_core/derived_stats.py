@@ -15,7 +15,7 @@ Column = NDArray[np.float32]
 
 BASES: Final = np.array([0, 1, 2, 3, 4], dtype=np.float32)
 WOBA_WEIGHTS: Final = np.array([0, 0.9, 1.25, 1.6, 2.0], dtype=np.float32)  # Statcast woba_value
-FIGURES: Final = {
+DERIVED_STATS: Final = {
     "batted_ball": ("xba", "xslg", "xwoba"),
     "called_strike": ("strike_probability", "edge_distance"),
 }  # names by task, in the order of the functions below
@@ -39,14 +39,14 @@ def confidence(probabilities: Matrix) -> Column:
     return score
 
 
-def spread(members: Matrix, probabilities: Matrix) -> Column:
+def ensemble_spread(members: Matrix, probabilities: Matrix) -> Column:
     """Compute the range of the members' probabilities of the most probable outcome; 0 where all members agree."""
     top = members[np.arange(len(members)), :, probabilities.argmax(axis=1)]
     difference: Column = top.max(axis=1) - top.min(axis=1)
     return difference
 
 
-def batted_ball_figures(probabilities: Matrix) -> dict[str, Column]:
+def batted_ball_stats(probabilities: Matrix) -> dict[str, Column]:
     """Compute xba, xslg and xwoba from probabilities of shape (n, 5): out, single, double, triple, home run."""
     return {
         "xba": 1 - probabilities[:, 0],
@@ -55,7 +55,7 @@ def batted_ball_figures(probabilities: Matrix) -> dict[str, Column]:
     }
 
 
-def called_strike_figures(probabilities: Matrix, pitches: Matrix) -> dict[str, Column]:
+def called_strike_stats(probabilities: Matrix, pitches: Matrix) -> dict[str, Column]:
     """Compute strike_probability and edge_distance (feet, NaN without a strike zone) from probabilities (n, 2)."""
     location = (pitches[:, PITCH.index(name)].astype(np.float64) for name in ("plate_x", "plate_z", "sz_top", "sz_bot"))
     return {

@@ -34,7 +34,7 @@ def field_drift(profile: Profile, instance: InstanceType, instances: Matrix) -> 
 
 def _bin_edges(field: Field, column: NDArray[np.float32]) -> NDArray[np.float64]:
     known = column[~np.isnan(column)].astype(np.float64)
-    if field.codes is not None or field.whole:
+    if field.codes is not None or field.integer:
         return np.unique(known)[1:]
     return np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.empty(0)
 

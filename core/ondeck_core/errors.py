@@ -6,7 +6,7 @@ from typing import Final
 
 MAX_SHOWN_VIOLATIONS: Final = 5  # the message counts the rest
 MAX_LISTED_NAMES: Final = 20  # the message counts the rest
-LONGEST_NAME: Final = 80
+MAX_NAME_LENGTH: Final = 80
 
 
 class OndeckError(Exception):
@@ -51,7 +51,7 @@ class NotFoundError(OndeckError):
 
     def __init__(self, kind: str, name: str, known: Sequence[str] | None = None) -> None:
         self.kind = kind
-        self.name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        self.name = name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}..."
         choices = "" if known is None else f"; there are: {_join_names(known)}"
         super().__init__(f"no {kind.replace('_', ' ')} {self.name!r}{choices}")
 

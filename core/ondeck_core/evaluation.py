@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ondeck_core.manifest import Claim, Name, Window
+from ondeck_core.manifest import FrozenSchema, Name, Window
 
 EVALUATION_FORMAT: Final = 2
 CONSTANT: Final = "constant"  # the baseline that predicts the outcome shares of the training rows
@@ -14,7 +14,7 @@ def version_baseline(version: int) -> str:
     return f"version_{version}"
 
 
-class Metrics(Claim):
+class Metrics(FrozenSchema):
     """Metrics of one predictor; None where the metric does not apply.
 
     `log_loss`: mean negative log probability of the observed outcome. `brier`: mean squared error, summed over
@@ -37,14 +37,14 @@ class Metrics(Claim):
     xwoba_rmse: float | None = None
 
 
-class Interval(Claim):
+class Interval(FrozenSchema):
     """95 % bootstrap confidence interval of a metric, with games as the resampling unit."""
 
     low: float
     high: float
 
 
-class Slice(Claim):
+class Slice(FrozenSchema):
     """Metrics of the rows whose column `by` equals `value`."""
 
     by: str
@@ -55,7 +55,7 @@ class Slice(Claim):
     accuracy: float
 
 
-class Coverage(Claim):
+class Coverage(FrozenSchema):
     """Nominal and empirical coverage of the prediction sets, with their mean size and the share of empty sets."""
 
     nominal: float
@@ -65,7 +65,7 @@ class Coverage(Claim):
     by_outcome: dict[str, float]
 
 
-class Ablation(Claim):
+class Ablation(FrozenSchema):
     """Contribution of a member: its log loss alone, and the increase of the ensemble's log loss without it."""
 
     member: str
@@ -74,14 +74,14 @@ class Ablation(Claim):
     log_loss_increase: float
 
 
-class FieldDrift(Claim):
+class FieldDrift(FrozenSchema):
     """Drift of a field since training: `index` is the population stability index, 0 for no drift."""
 
     field: str
     index: float
 
 
-class ReliabilityBin(Claim):
+class ReliabilityBin(FrozenSchema):
     """One bin of a reliability diagram: row count, mean predicted probability, observed frequency."""
 
     rows: int
@@ -116,7 +116,7 @@ class Evaluation(Metrics):
     reliability: dict[str, tuple[ReliabilityBin, ...]]
 
 
-class Score(Claim):
+class Score(FrozenSchema):
     """Metrics of one predictor for one target."""
 
     question: str

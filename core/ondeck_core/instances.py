@@ -31,7 +31,7 @@ class Field:
     low: float = 0.0
     high: float = 0.0
     required: bool = False
-    whole: bool = False
+    integer: bool = False
     flag: bool = False
     codes: type[IntEnum] | None = None
 
@@ -40,7 +40,7 @@ class Field:
         """Description of the valid values."""
         if self.flag:
             return "true or false (1 or 0 in a column)"
-        kind = "a whole number" if self.whole else "a number"
+        kind = "a whole number" if self.integer else "a number"
         unit = f" ({self.unit})" if self.unit else ""
         return f"{kind} from {self.low:g} to {self.high:g}{unit}"
 
@@ -51,7 +51,7 @@ class Limits(NamedTuple):
     low: NDArray[np.float32]
     high: NDArray[np.float32]
     required: NDArray[np.bool_]
-    whole: NDArray[np.bool_]
+    integer: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class InstanceType:
             low=np.where(numeric, [field.low for field in self.fields], -np.inf).astype(np.float32),
             high=np.where(numeric, [field.high for field in self.fields], np.inf).astype(np.float32),
             required=numeric & [field.required for field in self.fields],
-            whole=numeric & [field.whole for field in self.fields],
+            integer=numeric & [field.integer for field in self.fields],
         )
 
     def matrix(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Matrix:
@@ -96,8 +96,8 @@ def _side(name: str) -> Field:
     return Field(name=name, codes=Side)
 
 
-_OUTS: Final = Field(name="outs_when_up", low=0, high=2, whole=True)
-_BASES: Final = tuple(Field(name=name, low=0, high=1, whole=True, flag=True) for name in ("on_1b", "on_2b", "on_3b"))
+_OUTS: Final = Field(name="outs_when_up", low=0, high=2, integer=True)
+_BASES: Final = tuple(Field(name=name, low=0, high=1, integer=True, flag=True) for name in ("on_1b", "on_2b", "on_3b"))
 _PARK: Final = Field(name="park", codes=Park)
 
 
@@ -113,8 +113,8 @@ PITCH: Final = InstanceType(
         Field(name="release_speed", unit="mph", low=15, high=115),
         Field(name="pfx_x", unit="ft", low=-5, high=5),
         Field(name="pfx_z", unit="ft", low=-5, high=5),
-        Field(name="balls", low=0, high=3, whole=True),
-        Field(name="strikes", low=0, high=2, whole=True),
+        Field(name="balls", low=0, high=3, integer=True),
+        Field(name="strikes", low=0, high=2, integer=True),
         _side("stand"),
         _side("p_throws"),
         Field(name="pitch_type", codes=PitchType),
@@ -130,13 +130,13 @@ PITCH: Final = InstanceType(
         Field(name="ax", unit="ft/s2", low=-100, high=100),
         Field(name="ay", unit="ft/s2", low=-100, high=200),
         Field(name="az", unit="ft/s2", low=-150, high=100),
-        Field(name="inning", low=1, high=50, whole=True),
+        Field(name="inning", low=1, high=50, integer=True),
         _OUTS,
         *_BASES,
-        Field(name="bat_score", unit="runs", low=0, high=100, whole=True),
-        Field(name="fld_score", unit="runs", low=0, high=100, whole=True),
-        Field(name="n_thruorder_pitcher", low=1, high=20, whole=True),
-        Field(name="pitch_number", low=1, high=50, whole=True),
+        Field(name="bat_score", unit="runs", low=0, high=100, integer=True),
+        Field(name="fld_score", unit="runs", low=0, high=100, integer=True),
+        Field(name="n_thruorder_pitcher", low=1, high=20, integer=True),
+        Field(name="pitch_number", low=1, high=50, integer=True),
         _PARK,
     ),
 )
@@ -222,9 +222,9 @@ def _report_once(
 
 def _invalid_cells(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
     """Return which cells are out of range, not integers, or missing although required; NaN fails no comparison."""
-    low, high, required, whole = instance.limits
+    low, high, required, integer = instance.limits
     out_of_range: NDArray[np.bool_] = (matrix < low) | (matrix > high)
-    return out_of_range | (whole & (matrix > np.floor(matrix))) | (required & np.isnan(matrix))
+    return out_of_range | (integer & (matrix > np.floor(matrix))) | (required & np.isnan(matrix))
 
 
 def _describe_fault(field: Field, column: NDArray[np.float32], row: int) -> str:

@@ -33,13 +33,13 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
-class Claim(BaseModel):
+class FrozenSchema(BaseModel):
     """Base of all JSON files of a version: immutable, unknown keys are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Window(Claim):
+class Window(FrozenSchema):
     """A range of days, both ends included."""
 
     first_day: date
@@ -49,7 +49,7 @@ class Window(Claim):
         return f"{self.first_day} to {self.last_day}"
 
 
-class Training(Claim):
+class Training(FrozenSchema):
     """Training data of the served graph; `data_fingerprint` is a digest of the fit and calibration rows.
 
     `outcome_shares` are the outcome frequencies of the fit rows: the constant baseline of an evaluation.
@@ -63,14 +63,14 @@ class Training(Claim):
     seed: int
 
 
-class PredictionSets(Claim):
+class PredictionSets(FrozenSchema):
     """Minimum probability of each outcome to belong to the prediction set of this coverage."""
 
     coverage: float
     thresholds: tuple[float, ...]
 
 
-class Parity(Claim):
+class Parity(FrozenSchema):
     """Comparison of the ONNX graph with scikit-learn on real rows; `worst_row` is the model input, NaN as None."""
 
     rows: int
@@ -82,7 +82,7 @@ class Parity(Claim):
     worst_row_onnx: tuple[float, ...]
 
 
-class Golden(Claim):
+class Golden(FrozenSchema):
     """Synthetic instances (NaN as None) with scikit-learn's probabilities, recomputed whenever the graph is loaded."""
 
     tolerance: float
@@ -91,14 +91,14 @@ class Golden(Claim):
     probabilities: tuple[tuple[float, ...], ...]
 
 
-class Background(Claim):
+class Background(FrozenSchema):
     """Representative synthetic instances (NaN as None): the background of the Shapley values."""
 
     fields: tuple[str, ...]
     instances: Annotated[tuple[tuple[float | None, ...], ...], Field(min_length=2)]
 
 
-class FieldProfile(Claim):
+class FieldProfile(FrozenSchema):
     """Distribution of a field in training: inner edges of ten bins of equal count, and the share of rows per bin.
 
     The edges of a categorical field are its codes. The last of the `shares` is the share of missing values.
@@ -108,13 +108,13 @@ class FieldProfile(Claim):
     shares: tuple[float, ...]
 
 
-class Profile(Claim):
+class Profile(FrozenSchema):
     """Distribution of every instance field in the fit rows."""
 
     fields: dict[str, FieldProfile]
 
 
-class Tensor(Claim):
+class Tensor(FrozenSchema):
     """An input or output tensor: `datatype` as in the Open Inference Protocol, dimension -1 for the rows."""
 
     name: str
@@ -122,7 +122,7 @@ class Tensor(Claim):
     shape: tuple[int, ...]
 
 
-class Manifest(Claim):
+class Manifest(FrozenSchema):
     """Manifest of a version. `files` maps every other file of the folder to its SHA-256.
 
     `recalibrated_from` is the version whose members are reused under a new calibration layer.
@@ -166,7 +166,7 @@ class Manifest(Claim):
         )
 
 
-class GraphManifest(Claim):
+class GraphManifest(FrozenSchema):
     """Manifest of an imported graph without a task, which accepts tensors only.
 
     The input is one FP32 tensor of shape [-1, n], NaN allowed. `outputs` are the served outputs, `probabilities` first
@@ -189,7 +189,7 @@ class GraphManifest(Claim):
         return self.files[MODEL_FILE]
 
 
-class GraphGolden(Claim):
+class GraphGolden(FrozenSchema):
     """Synthetic rows with the graph's own outputs at import, flattened to one row each.
 
     They verify that the graph computes the same outputs wherever it is loaded, not that the outputs are correct.
@@ -201,7 +201,7 @@ class GraphGolden(Claim):
     outputs: dict[str, tuple[tuple[float | None, ...], ...]]
 
 
-class Aliases(Claim):
+class Aliases(FrozenSchema):
     """Aliases of one model, each with its version."""
 
     aliases: dict[Name, int]

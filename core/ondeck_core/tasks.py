@@ -39,8 +39,8 @@ class Task:
     """One prediction task.
 
     `population` selects its rows from Statcast rows, `label` computes the index of the observed outcome. `baselines`
-    maps the name of a public estimate to its Statcast column. `worth` is the Statcast column with the value of an
-    outcome.
+    maps the name of a public estimate to its Statcast column. `value_column` is the Statcast column with the value
+    of an outcome.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Task:
     population: pl.Expr
     label: pl.Expr
     baselines: Mapping[str, str] = field(default_factory=dict)
-    worth: str | None = None
+    value_column: str | None = None
 
     @cached_property
     def instance(self) -> InstanceType:
@@ -72,7 +72,7 @@ BATTED_BALL_TASK: Final = Task(
     population=(pl.col("type") == "X") & pl.col("events").is_not_null(),
     label=_index_of(_BATTED_BALL_OUTCOMES, pl.col("events")),
     baselines={"xba": "estimated_ba_using_speedangle", "xwoba": "estimated_woba_using_speedangle"},
-    worth="woba_value",
+    value_column="woba_value",
 )
 
 CALLED_STRIKE_TASK: Final = Task(

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ondeck_core.derived_stats import spread
+from ondeck_core.derived_stats import ensemble_spread
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.explain.field_groups import mask_unknown_codes, order_by_similarity
@@ -98,7 +98,7 @@ def verify_manifest(folder: Path, manifest: Manifest | GraphManifest) -> Verifie
 def predict(session: OnnxSession, task: Task, instances: Matrix) -> tuple[Matrix, Matrix]:
     """Compute probabilities (n, outcomes) and the ensemble spread (n,) of instances of shape (n, fields)."""
     probabilities, members = session.run(task.features.compute(instances))
-    return probabilities, spread(members, probabilities)
+    return probabilities, ensemble_spread(members, probabilities)
 
 
 def order_background(rows: Matrix, features: FeatureSet) -> Matrix:

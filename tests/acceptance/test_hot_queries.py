@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.models import Role
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import Database
-from ondeck_store.pitches.queries import day_in_order, day_query, game_in_order, game_query, man_query, pitches_of
+from ondeck_store.pitches.queries import day_query, game_query, player_query, read_day, read_game, read_player_pitches
 from ondeck_store.pitches.upsert import upsert_pitches
 from tests.fixtures.store import truncate_tables
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.realdata
 
 MAN, GAME, DAY = 543037, 746165, "DATE '2024-06-26'"
 QUERIES = {
-    "a pitcher's pitches": man_query(Role.PITCHER, 2024, 2024, NAMES).replace("$1", str(MAN)),
-    "a batter's pitches": man_query(Role.BATTER, 2024, 2024, NAMES).replace("$1", str(MAN)),
+    "a pitcher's pitches": player_query(Role.PITCHER, 2024, 2024, NAMES).replace("$1", str(MAN)),
+    "a batter's pitches": player_query(Role.BATTER, 2024, 2024, NAMES).replace("$1", str(MAN)),
     "a game in order": game_query(2024, NAMES).replace("$1", str(GAME)),
     "a day": day_query(2024, NAMES).replace("$1", DAY),
 }
@@ -33,7 +33,7 @@ async def season(opened_database: Database, real_data: Path) -> AsyncIterator[Da
     async with opened_database.engine.begin() as connection:
         await truncate_tables(connection)
         for path in sorted((real_data / "statcast").glob("*.parquet")):
-            await upsert_pitches(connection, read_cells(pl.read_parquet(path)).rows, simulated=False)
+            await upsert_pitches(connection, parse_cells(pl.read_parquet(path)).rows, simulated=False)
         await connection.execute(text("ANALYZE pitches_2024"))
     yield opened_database
     async with opened_database.engine.begin() as connection:
@@ -55,18 +55,16 @@ async def test_a_hot_query_reads_by_index_only(connection: AsyncConnection, quer
 
 
 async def test_hot_queries_return_what_is_stored(connection: AsyncConnection, real_data: Path) -> None:
-    june = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-06.parquet")).rows.select(NAMES)
+    june = parse_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-06.parquet")).rows.select(NAMES)
     order = ["game_pk", "at_bat_number", "pitch_number"]
     a_day = june.filter(pl.col("game_date") == date(2024, 6, 26)).sort(order)
-    assert (await day_in_order(connection, date(2024, 6, 26))).equals(a_day, null_equal=True)
+    assert (await read_day(connection, date(2024, 6, 26))).equals(a_day, null_equal=True)
     game_pk = int(a_day["game_pk"][0])
-    assert (await game_in_order(connection, game_pk)).equals(
-        a_day.filter(pl.col("game_pk") == game_pk), null_equal=True
-    )
-    assert (await game_in_order(connection, -1)).is_empty()
+    assert (await read_game(connection, game_pk)).equals(a_day.filter(pl.col("game_pk") == game_pk), null_equal=True)
+    assert (await read_game(connection, -1)).is_empty()
     pitcher = int(a_day["pitcher"][0])
     thrown = june.filter(pl.col("pitcher") == pitcher).sort("game_date", *order)
-    found = await pitches_of(connection, pitcher, Role.PITCHER, (date(2024, 6, 1), date(2024, 6, 30)))
+    found = await read_player_pitches(connection, pitcher, Role.PITCHER, (date(2024, 6, 1), date(2024, 6, 30)))
     assert found.equals(thrown, null_equal=True)
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from ondeck_core.players.models import NameQuery, Role
 from ondeck_core.players.resolver import Found, Resolver
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.parse import parse_cells
 from ondeck_ingest.register.load import group_by_kind, load_registers, read_files, read_tables
 from ondeck_store.database import Database
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
-from ondeck_store.players.unresolved import RegisterConflict, conflicts
+from ondeck_store.players.unresolved import RegisterConflict, list_conflicts
 from tests.fixtures.store import truncate_tables
 
 pytestmark = pytest.mark.realdata
@@ -41,7 +41,7 @@ class Tally:
 @pytest.fixture(scope="module")
 def savant(real_data: Path) -> pl.DataFrame:
     """One pitch of each pitcher for and against each team, in 2024, spring and autumn among them."""
-    months = (read_cells(pl.read_parquet(path)).rows for path in sorted((real_data / "statcast").glob("*.parquet")))
+    months = (parse_cells(pl.read_parquet(path)).rows for path in sorted((real_data / "statcast").glob("*.parquet")))
     return pl.concat(
         rows.unique(["pitcher", "home_team", "away_team", "inning_topbot"], keep="first", maintain_order=True)
         for rows in months
@@ -65,7 +65,7 @@ async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path
         await load_registers(
             connection, group_by_kind(table for name, content in files for table in read_tables(content, name))
         )
-        index, told = await read_index(connection), await conflicts(connection)
+        index, told = await read_index(connection), await list_conflicts(connection)
         await connection.rollback()
     return Known(
         resolver=Resolver(index=index, today=REGISTERED, next_try=datetime.now(UTC)),

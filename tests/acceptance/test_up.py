@@ -22,7 +22,7 @@ from ondeck_client import BattedBall, Client
 from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import open_database
-from ondeck_store.pitches.queries import read_simulated, simulated_games, span_of_days
+from ondeck_store.pitches.queries import read_day_range, read_simulated, simulated_games
 from ondeck_store.settings import StoreSettings
 from tests.fixtures.tls import Authority
 
@@ -110,7 +110,7 @@ async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Pat
         running.wait_for("ondeck is down")
     assert not [each.pid for each in started if psutil.pid_exists(each.pid)]
     async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
-        assert await span_of_days(connection) is None
+        assert await read_day_range(connection) is None
         day = today_of(running)
         rows = await read_simulated(connection, game_pk=game_pk_of(day, 0))
         assert await simulated_games(connection, day) == 1

@@ -39,7 +39,7 @@ def test_an_instance_has_the_same_fields_in_core_and_proto(instance: InstanceTyp
     for field, ours in zip(single, instance.fields, strict=True):
         assert (field.enum_type is not None) == (ours.codes is not None)
         assert field.has_presence == (ours.codes is None)
-        assert (field.type == FieldDescriptor.TYPE_UINT32) == (ours.whole and not ours.flag)
+        assert (field.type == FieldDescriptor.TYPE_UINT32) == (ours.integer and not ours.flag)
         assert (field.type == FieldDescriptor.TYPE_BOOL) == ours.flag
 
 

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from ondeck_core.statcast.parse import read_cells
-from ondeck_core.statcast.schema import EMPTIED, NAMES
+from ondeck_core.statcast.parse import parse_cells
+from ondeck_core.statcast.schema import NAMES, RETIRED_COLUMNS
 from ondeck_ingest.sources.simulator import simulated_day
 
 
@@ -17,13 +17,15 @@ def sample_cells(first: date, days: int, games: int = 1, seed: int = 0) -> pl.Da
         half for number in range(days) for half in simulated_day(first + timedelta(days=number), games=games, seed=seed)
     ]
     pitches = pl.concat(halves).with_columns(game_type=pl.lit("R"))
-    absent = [pl.lit(None, dtype=pl.String).alias(name) for name in (*NAMES, *EMPTIED) if name not in pitches.columns]
+    absent = [
+        pl.lit(None, dtype=pl.String).alias(name) for name in (*NAMES, *RETIRED_COLUMNS) if name not in pitches.columns
+    ]
     return pitches.with_columns(absent)
 
 
 def sample_rows(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
     """Return the same rows, typed by the schema."""
-    return read_cells(sample_cells(first, days, games, seed)).rows
+    return parse_cells(sample_cells(first, days, games, seed)).rows
 
 
 def as_csv(cells: pl.DataFrame) -> bytes:

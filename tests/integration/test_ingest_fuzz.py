@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.decode import cells_of
+from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.schema import COLUMNS, ColumnType
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
 from ondeck_store.database import Database
@@ -83,7 +83,7 @@ async def test_a_damaged_real_file_is_refused_or_loaded_to_the_last_row(
             broken[dice.randrange(1500, len(broken) + 1500) % len(broken)] = dice.randrange(32, 127)
         await emptied(database.engine)
         try:
-            table = cells_of(bytes(broken))
+            table = decode_cells(bytes(broken))
             await check_taken(database.engine, table)
         except SourceRefusedError:
             assert await counted(database.engine, "pitches") == 0

@@ -13,8 +13,8 @@ import zstandard
 from structlog.testing import capture_logs
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.decode import CAPS, cells_of
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.decode import ROW_CAPS, decode_cells
+from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.statcast.schema import COLUMNS, KEY, ColumnType
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.load import LoadCounts
@@ -42,7 +42,7 @@ HTML = b"<!doctype html><title>Just a moment...</title>"
 
 
 def rows_of(raw: RawResponse) -> int:
-    return cells_of(raw.content).height
+    return decode_cells(raw.content).height
 
 
 # Every source is one.
@@ -223,9 +223,11 @@ def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
 
 async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
     header, row = BODY.split(b"\n")[:2]
-    savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * CAPS[0])
+    savant.replies[DAY] = Reply(body=header + b"\n" + (row + b"\n") * ROW_CAPS[0])
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
-    with pytest.raises(SourceRefusedError, match=f"has {CAPS[0]} rows, the count at which Savant truncates a response"):
+    with pytest.raises(
+        SourceRefusedError, match=f"has {ROW_CAPS[0]} rows, the count at which Savant truncates a response"
+    ):
         await ingestor.ingest(of_day(DAY))
 
 
@@ -266,7 +268,7 @@ def test_pybaseball_parses_a_sample_response_like_this_project(savant: FakeSavan
     savant.replies[DAY] = Reply(body=BODY)
     frame, body = through_pybaseball(make_savant_source(savant.url), DAY)
     assert body == BODY
-    assert difference(frame, read_cells(cells_of(body)).rows) == []
+    assert difference(frame, parse_cells(decode_cells(body)).rows) == []
 
 
 @pytest.mark.realdata
@@ -274,7 +276,7 @@ def test_pybaseball_parses_a_sample_response_like_this_project(savant: FakeSavan
 def test_pybaseball_parses_a_real_response_like_this_project(real_data: Path, savant: FakeSavant, day: date) -> None:
     savant.replies[day] = Reply(body=gzip.decompress((real_data / f"statcast_csv/statcast_{day}.csv.gz").read_bytes()))
     frame, body = through_pybaseball(make_savant_source(savant.url), day)
-    reading = read_cells(cells_of(body))
+    reading = parse_cells(decode_cells(body))
     assert (reading.rejected.height, len(frame)) == (0, reading.rows.height)
     assert difference(frame, reading.rows) == []
 

@@ -25,7 +25,7 @@ from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.register.chadwick import ChadwickSource, RegisterRefresher
 from ondeck_store.database import Database, driver_of
 from ondeck_store.ingest.ledger import RecordedEntry, days_of, source_states
-from ondeck_store.players.unresolved import unresolved
+from ondeck_store.players.unresolved import list_unresolved
 from tests.factories.pitches import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 from tests.integration.test_players import archive_of, chadwick
@@ -150,7 +150,7 @@ async def test_players_known_by_id_only_are_looked_up_and_filled_in(
     async with at_work(make_worker(now=NOW, poll=0.2)):
         await until(lambda: _is_known(database, batter))
     async with database.engine.connect() as connection:
-        waiting = {man.player_id: man.next_try for man in await unresolved(connection)}
+        waiting = {man.player_id: man.next_try for man in await list_unresolved(connection)}
     assert waiting[pitcher] is not None
 
 

@@ -20,9 +20,9 @@ from ondeck_core.players.register_formats import read_register
 from ondeck_ingest.register.load import group_by_kind, load_registers, read_files, read_tables
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
-from ondeck_store.players.overrides import Override, decide, decisions
+from ondeck_store.players.overrides import Override, list_overrides, record_override
 from ondeck_store.players.register_merge import RegisterCounts
-from ondeck_store.players.unresolved import conflicts, try_again, unresolved
+from ondeck_store.players.unresolved import list_conflicts, list_unresolved, postpone_retries
 from tests.factories.pitches import sample_rows
 
 HEADER = (
@@ -82,7 +82,9 @@ async def test_the_same_register_twice_changes_nothing(connection: AsyncConnecti
 
 async def test_a_conflicting_id_keeps_the_stored_one_and_is_reported(connection: AsyncConnection) -> None:
     await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN), FANTASY))
-    told = {(each.player_id, each.field, each.stored_value, each.source_value) for each in await conflicts(connection)}
+    told = {
+        (each.player_id, each.field, each.stored_value, each.source_value) for each in await list_conflicts(connection)
+    }
     assert told == {
         (701, "born", "2001-2-3", "2001-2-4"),
         (702, "cbs", "111 is of 701", "111"),
@@ -134,11 +136,11 @@ async def test_a_player_missing_from_the_register_is_kept_and_filled_in_later(co
     pitcher = int(rows["pitcher"][0])
     await upsert_pitches(connection, rows, simulated=False)
     now = datetime.now(UTC)
-    assert pitcher in {each.player_id for each in await unresolved(connection, due_by=now)}
-    await try_again(connection, now + timedelta(days=1))
-    assert await unresolved(connection, due_by=now) == []
+    assert pitcher in {each.player_id for each in await list_unresolved(connection, due_by=now)}
+    await postpone_retries(connection, now + timedelta(days=1))
+    assert await list_unresolved(connection, due_by=now) == []
     await load_registers(connection, tables(chadwick(f"dddd,{pitcher},,,,Late,Larry,Larry,,2000,1,1,2021,2022,,")))
-    assert pitcher not in {each.player_id for each in await unresolved(connection)}
+    assert pitcher not in {each.player_id for each in await list_unresolved(connection)}
     person = (await read_index(connection)).players[pitcher]
     assert person.name == "Larry Late"
     assert TeamSeason(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
@@ -148,7 +150,7 @@ async def test_simulated_players_are_not_resolved(connection: AsyncConnection) -
     await connection.execute(
         text("INSERT INTO players (player_id, name, simulated) VALUES (-5, 'Simulated, Man', true)")
     )
-    assert await unresolved(connection) == []
+    assert await list_unresolved(connection) == []
     assert len(await read_index(connection)) == 0
 
 
@@ -157,18 +159,18 @@ async def test_an_override_holds_until_revoked_and_both_are_kept(connection: Asy
     decision = Override(
         created_by="me", reason="the club site says so", player_id=702, system="bbref", value="boydma99"
     )
-    await decide(connection, decision)
+    await record_override(connection, decision)
     found = (await read_index(connection)).by_id("bbref", "boydma99")
     assert found is not None
     assert found.player_id == 702
-    await decide(connection, Override(**{**vars(decision), "is_active": False, "reason": "he does not"}))
+    await record_override(connection, Override(**{**vars(decision), "is_active": False, "reason": "he does not"}))
     assert (await read_index(connection)).by_id("bbref", "boydma99") is None
-    assert [(each.is_active, each.reason) for each in await decisions(connection)] == [
+    assert [(each.is_active, each.reason) for each in await list_overrides(connection)] == [
         (False, "he does not"),
         (True, "the club site says so"),
     ]
     with pytest.raises(NotFoundError):
-        await decide(connection, Override(**{**vars(decision), "player_id": 1}))
+        await record_override(connection, Override(**{**vars(decision), "player_id": 1}))
 
 
 def players(home: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":

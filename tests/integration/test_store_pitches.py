@@ -17,7 +17,13 @@ from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, days_done, latest_entries, record
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches.queries import pitches_as_of, read_pitches, read_simulated, simulated_games, span_of_days
+from ondeck_store.pitches.queries import (
+    read_day_range,
+    read_pitches,
+    read_pitches_as_of,
+    read_simulated,
+    simulated_games,
+)
 from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
 from ondeck_store.tables.ingest import quarantine
 from ondeck_store.tables.pitches import metadata
@@ -118,7 +124,7 @@ async def test_pitcher_and_batter_become_players_and_only_the_pitcher_is_named(
 async def test_simulated_rows_are_never_among_the_real_ones(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await upsert_pitches(connection, as_simulated(rows), simulated=True)
     assert (await read_all(connection)).height == 0
-    assert await span_of_days(connection) is None
+    assert await read_day_range(connection) is None
     game = rows.filter(pl.col("game_pk") == rows["game_pk"][0])
     assert (await read_simulated(connection, game_pk=-int(rows["game_pk"][0]))).height == game.height
     assert await simulated_games(connection, DAY) == 1
@@ -198,11 +204,11 @@ async def test_a_changed_row_keeps_its_history_and_any_earlier_state_can_be_read
         assert await revisions(connection) == [{"release_speed": 1}, {"release_speed": 2}]
         game_pk = int(game["game_pk"][0])
         for then, state in zip(moments, states, strict=True):
-            assert (await pitches_as_of(connection, game_pk, then)).equals(state, null_equal=True)
+            assert (await read_pitches_as_of(connection, game_pk, then)).equals(state, null_equal=True)
         before = moments[0] - timedelta(hours=1)
-        assert (await pitches_as_of(connection, game_pk, before)).is_empty()
+        assert (await read_pitches_as_of(connection, game_pk, before)).is_empty()
         with pytest.raises(ValueError, match="no time zone"):
-            await pitches_as_of(connection, game_pk, before.replace(tzinfo=None))
+            await read_pitches_as_of(connection, game_pk, before.replace(tzinfo=None))
 
 
 async def test_rows_that_have_not_changed_make_no_revision(connection: AsyncConnection, rows: pl.DataFrame) -> None:
@@ -243,7 +249,7 @@ async def test_an_export_without_a_column_keeps_its_stored_values(database: Data
             then.append(await moment(connection))
     assert (changed, speeds) == ([rows.height, rows.height, 0, rows.height], [rows.height, rows.height, rows.height, 0])
     async with database.engine.connect() as connection:
-        before = await pitches_as_of(connection, int(rows["game_pk"][0]), then[1])
+        before = await read_pitches_as_of(connection, int(rows["game_pk"][0]), then[1])
         assert (before["bat_speed"].null_count(), before["des"].unique().to_list()) == (0, ["older"])
 
 

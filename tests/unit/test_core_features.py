@@ -25,7 +25,7 @@ def sample_instances(task: Task, rows: int, seed: int) -> Matrix:
     for field in task.instance.fields:
         high = max(field.codes) if field.codes else field.high
         values = draw.uniform(field.low, high, rows)
-        if field.whole or field.codes:
+        if field.integer or field.codes:
             values = np.round(values)
         if not field.required:
             values[draw.random(rows) < 0.35] = np.nan

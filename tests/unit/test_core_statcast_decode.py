@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.decode import CAPS, cells_of, refuse_capped
+from ondeck_core.statcast.decode import ROW_CAPS, decode_cells, reject_capped
 from tests.factories.pitches import as_csv, sample_cells
 
 DAY = sample_cells(date(2022, 6, 1), days=1)
@@ -29,7 +29,7 @@ def parquet(table: pl.DataFrame) -> bytes:
     ids=["csv", "with BOM", "no last newline", "CRLF", "gzip", "parquet"],
 )
 def test_an_export_is_read_in_any_container(content: bytes) -> None:
-    assert cells_of(content).select(sorted(DAY.columns)).equals(DAY.select(sorted(DAY.columns)))
+    assert decode_cells(content).select(sorted(DAY.columns)).equals(DAY.select(sorted(DAY.columns)))
 
 
 @pytest.mark.parametrize(
@@ -54,25 +54,25 @@ def test_an_export_is_read_in_any_container(content: bytes) -> None:
 )
 def test_an_incomplete_export_is_refused_with_its_defect(content: bytes, message: str) -> None:
     with pytest.raises(SourceRefusedError) as refused:
-        cells_of(content)
+        decode_cells(content)
     assert str(refused.value).startswith(message)
     assert str(refused.value).endswith("expected a Statcast export as CSV, gzipped CSV or parquet")
 
 
-@pytest.mark.parametrize("rows", CAPS)
+@pytest.mark.parametrize("rows", ROW_CAPS)
 def test_a_response_of_the_row_limit_is_refused_as_truncated(rows: int) -> None:
     with pytest.raises(SourceRefusedError, match=f"has {rows} rows, the count at which Savant truncates a response"):
-        refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows, eager=True)}))
-    refuse_capped(pl.DataFrame({"a": pl.repeat("1", rows - 1, eager=True)}))
+        reject_capped(pl.DataFrame({"a": pl.repeat("1", rows, eager=True)}))
+    reject_capped(pl.DataFrame({"a": pl.repeat("1", rows - 1, eager=True)}))
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n\n", b"\r\n", b"\r\n\r\n"])
 def test_trailing_blank_lines_are_no_rows(end: bytes) -> None:
-    assert cells_of(b'a,b\n1,"x\ny"\n2,"x, ""y"""' + end).rows() == [("1", "x\ny"), ("2", 'x, "y"')]
+    assert decode_cells(b'a,b\n1,"x\ny"\n2,"x, ""y"""' + end).rows() == [("1", "x\ny"), ("2", 'x, "y"')]
 
 
 def test_a_duplicate_column_is_kept_under_another_name() -> None:
-    assert cells_of(b"pitcher,pitcher\n1,2\n").rows() == [("1", "2")]
+    assert decode_cells(b"pitcher,pitcher\n1,2\n").rows() == [("1", "2")]
 
 
 @settings(max_examples=200, deadline=None)
@@ -81,7 +81,7 @@ def test_a_duplicate_column_is_kept_under_another_name() -> None:
 @given(st.one_of(st.binary(max_size=300), st.integers(0, len(CSV)).map(lambda end: CSV[:end])))
 def test_any_bytes_are_read_or_refused_and_nothing_else(content: bytes) -> None:
     try:
-        rows = cells_of(content).height
+        rows = decode_cells(content).height
     except SourceRefusedError:
         return
     assert rows <= content.count(b"\n") + content.count(b"\r") + 1
@@ -95,7 +95,7 @@ def test_a_parquet_file_with_any_damage_is_read_or_refused_and_nothing_else() ->
         for _ in range(rng.randrange(1, 6)):
             damaged[rng.randrange(4, len(damaged))] = rng.randrange(256)
         try:
-            cells_of(bytes(damaged[: rng.randrange(4, 2 * len(damaged))]))
+            decode_cells(bytes(damaged[: rng.randrange(4, 2 * len(damaged))]))
         except SourceRefusedError:
             refused += 1
     assert refused > 200
@@ -111,4 +111,4 @@ def test_a_parquet_file_with_any_damage_is_read_or_refused_and_nothing_else() ->
     ],
 )
 def test_older_exports_are_read_with_every_column(real_data: Path, name: str, rows: int, columns: int) -> None:
-    assert cells_of((real_data / "schema_samples" / name).read_bytes()).shape == (rows, columns)
+    assert decode_cells((real_data / "schema_samples" / name).read_bytes()).shape == (rows, columns)

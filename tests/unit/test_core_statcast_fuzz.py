@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.decode import cells_of
-from ondeck_core.statcast.parse import EXTRA, read_cells
+from ondeck_core.statcast.decode import decode_cells
+from ondeck_core.statcast.parse import EXTRA, parse_cells
 from ondeck_core.statcast.row_checks import CODE, CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE
 from ondeck_core.statcast.schema import NAMES, REQUIRED
 from tests.unit.test_core_statcast_parse import A_ROW
@@ -42,7 +42,7 @@ def tables(draw: st.DrawFn) -> pl.DataFrame:
 @given(tables())
 def test_no_row_is_lost_or_invented(cells: pl.DataFrame) -> None:
     try:
-        reading = read_cells(cells)
+        reading = parse_cells(cells)
     except SourceRefusedError:
         return
     assert reading.rows.height + reading.rejected.height == cells.height
@@ -61,8 +61,8 @@ def test_a_real_file_with_any_damage_is_read_or_refused(real_data: Path, seed: i
     for _ in range(rng.randrange(4)):
         damaged[rng.randrange(len(damaged))] = rng.randrange(256)
     try:
-        cells = cells_of(bytes(damaged[: rng.randrange(1, 2 * len(damaged))]))
-        reading = read_cells(cells)
+        cells = decode_cells(bytes(damaged[: rng.randrange(1, 2 * len(damaged))]))
+        reading = parse_cells(cells)
     except SourceRefusedError:
         return
     assert reading.rows_in == cells.height

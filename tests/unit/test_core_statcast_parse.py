@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.decode import cells_of
-from ondeck_core.statcast.parse import CHUNK_ROWS, EXTRA, read_cells
-from ondeck_core.statcast.schema import EMPTIED, NAMES, REQUIRED, SCHEMA
+from ondeck_core.statcast.decode import decode_cells
+from ondeck_core.statcast.parse import CHUNK_ROWS, EXTRA, parse_cells
+from ondeck_core.statcast.schema import NAMES, REQUIRED, RETIRED_COLUMNS, SCHEMA
 
 A_ROW = {
     "game_pk": "1",
@@ -44,7 +44,7 @@ def cells(*rows: Mapping[str, str | None]) -> pl.DataFrame:
 
 
 def test_a_valid_row_is_typed_by_the_schema() -> None:
-    reading = read_cells(cells({}, {"pitch_number": "2", "batter": "1000003"}))
+    reading = parse_cells(cells({}, {"pitch_number": "2", "batter": "1000003"}))
     assert dict(reading.rows.schema) == {**SCHEMA, EXTRA: pl.String}
     assert reading.rejected.height == 0
     row = reading.rows.row(0, named=True)
@@ -55,7 +55,7 @@ def test_a_valid_row_is_typed_by_the_schema() -> None:
 
 @pytest.mark.parametrize("null", ["", "  ", "null", "NA", "nan", None])
 def test_every_spelling_of_null_is_null(null: str | None) -> None:
-    assert read_cells(cells({"plate_x": null})).rows["plate_x"].to_list() == [None]
+    assert parse_cells(cells({"plate_x": null})).rows["plate_x"].to_list() == [None]
 
 
 @pytest.mark.parametrize(
@@ -76,44 +76,44 @@ def test_every_spelling_of_null_is_null(null: str | None) -> None:
     ],
 )
 def test_an_invalid_row_is_rejected_with_its_reason_and_text(cell: dict[str, str], code: str, reason: str) -> None:
-    reading = read_cells(cells({"pitch_number": "2"}, cell))
+    reading = parse_cells(cells({"pitch_number": "2"}, cell))
     assert reading.rows["pitch_number"].to_list() == [2]
     misfit = reading.rejected.row(0, named=True)
     assert misfit == {**A_ROW, **cell, "code": code, "reason": reason}
 
 
 def test_an_id_written_as_a_float_is_read_as_an_integer() -> None:
-    assert read_cells(cells({"batter": "660271.0"})).rows["batter"].to_list() == [660271]
+    assert parse_cells(cells({"batter": "660271.0"})).rows["batter"].to_list() == [660271]
 
 
 def test_the_later_row_of_a_duplicate_key_is_rejected() -> None:
-    reading = read_cells(cells({"plate_x": "0.1"}, {"plate_x": "0.2"}))
+    reading = parse_cells(cells({"plate_x": "0.1"}, {"plate_x": "0.2"}))
     assert reading.rows["plate_x"].to_list() == [pytest.approx(0.1)]
     assert reading.rejected["reason"].to_list() == ["key: occurs twice"]
 
 
 def test_a_valid_row_is_not_rejected_for_an_invalid_duplicate() -> None:
     wrong = {"balls": "4", "game_date": "2023-05-02", "game_year": "2023"}
-    reading = read_cells(cells(wrong, {}))
+    reading = parse_cells(cells(wrong, {}))
     assert reading.rows["game_date"].to_list() == [date(2024, 5, 2)]
     assert reading.rejected["code"].to_list() == ["out_of_range"]
 
 
 @pytest.mark.parametrize("null", ["-1", "-1.0", "null"])
 def test_an_absent_player_is_null(null: str) -> None:
-    reading = read_cells(cells({}).with_columns(on_1b=pl.lit(null), fielder_9=pl.lit("660271.0")))
+    reading = parse_cells(cells({}).with_columns(on_1b=pl.lit(null), fielder_9=pl.lit("660271.0")))
     assert reading.rows.select("on_1b", "fielder_9").rows() == [(None, 660271)]
 
 
 @pytest.mark.parametrize("wrong", ["0", "-7", "660271.5"])
 def test_an_impossible_player_id_rejects_the_row(wrong: str) -> None:
-    assert read_cells(cells({}).with_columns(on_1b=pl.lit(wrong))).rows.is_empty()
+    assert parse_cells(cells({}).with_columns(on_1b=pl.lit(wrong))).rows.is_empty()
 
 
 def test_columns_with_internal_names_are_kept() -> None:
     internal = {"code": "K", "reason": "looking", "extra": "1", "simulated": "no"}
     table = cells({}, {"pitch_number": "2", "balls": "4"}).with_columns(pl.lit(v).alias(k) for k, v in internal.items())
-    reading = read_cells(table)
+    reading = parse_cells(table)
     assert reading.rows[EXTRA].to_list() == ['{"code":"K","reason":"looking","extra":"1","simulated":"no"}']
     misfit = reading.rejected.row(0, named=True)
     assert (misfit["code"], misfit["code (as it came)"], misfit["reason (as it came)"]) == (
@@ -128,8 +128,8 @@ def test_a_long_table_is_read_in_chunks_with_the_same_result() -> None:
     once, thrice = cells(*rows), cells(*rows, *rows, *rows)
     long = pl.concat([thrice] * (2 + 2 * CHUNK_ROWS // thrice.height))
     assert long.height > 2 * CHUNK_ROWS
-    reading = read_cells(long)
-    assert reading.rows.equals(read_cells(once).rows, null_equal=True)
+    reading = parse_cells(long)
+    assert reading.rows.equals(parse_cells(once).rows, null_equal=True)
     assert reading.rejected["code"].unique().to_list() == ["repeated_key"]
     assert reading.rows_in == long.height
 
@@ -137,20 +137,20 @@ def test_a_long_table_is_read_in_chunks_with_the_same_result() -> None:
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_table_without_a_required_column_is_refused_whole(name: str) -> None:
     with pytest.raises(SourceRefusedError, match=name):
-        read_cells(cells({}).drop(name))
+        parse_cells(cells({}).drop(name))
 
 
 @pytest.mark.realdata
 def test_every_column_of_a_real_export_is_in_the_schema(real_data: Path) -> None:
     columns = set(pl.read_parquet_schema(real_data / "statcast" / "statcast_2024-10.parquet"))
-    assert columns - set(NAMES) == EMPTIED
+    assert columns - set(NAMES) == RETIRED_COLUMNS
     assert set(NAMES) <= columns
 
 
 @pytest.mark.realdata
 def test_a_real_month_loses_no_row_and_no_cell(real_data: Path) -> None:
     month = pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")
-    reading = read_cells(month)
+    reading = parse_cells(month)
     assert reading.rows_in == month.height
     assert reading.rejected["reason"].to_list() == ["balls: not from 0 to 3"]
     fitting = month.join(reading.rejected, on=["game_pk", "at_bat_number", "pitch_number"], how="anti")
@@ -160,20 +160,20 @@ def test_a_real_month_loses_no_row_and_no_cell(real_data: Path) -> None:
 
 def test_unknown_columns_are_kept_and_reported() -> None:
     table = cells({}, {"pitch_number": "2"}).with_columns(swing_mood=pl.Series(["calm", None]))
-    reading = read_cells(table)
+    reading = parse_cells(table)
     assert reading.unknown == ("swing_mood",)
     assert reading.rows[EXTRA].to_list() == ['{"swing_mood":"calm"}', None]
 
 
 def test_missing_columns_differ_from_empty_ones() -> None:
     table = cells({}).with_columns(bat_speed=pl.lit(None, dtype=pl.String))
-    assert {"bat_speed", "arm_angle", EXTRA} & set(read_cells(table).absent) == {"arm_angle", EXTRA}
-    assert EXTRA not in read_cells(table.with_columns(swing_mood=pl.lit("calm"))).absent
+    assert {"bat_speed", "arm_angle", EXTRA} & set(parse_cells(table).absent) == {"arm_angle", EXTRA}
+    assert EXTRA not in parse_cells(table.with_columns(swing_mood=pl.lit("calm"))).absent
 
 
 @pytest.mark.parametrize("repeat", ["pitcher_1", "pitcher.1", "pitcher_duplicated_0"])
 def test_a_duplicate_column_is_not_unknown(repeat: str) -> None:
-    assert read_cells(cells({}).with_columns(pl.lit("1000002").alias(repeat))).unknown == ()
+    assert parse_cells(cells({}).with_columns(pl.lit("1000002").alias(repeat))).unknown == ()
 
 
 NAMED = [
@@ -197,20 +197,20 @@ def test_player_name_is_used_only_for_the_pitcher(
             for number, (name, pitcher, batter) in enumerate(rows, 1)
         )
     )
-    assert read_cells(table).rows["player_name"].to_list() == names
+    assert parse_cells(table).rows["player_name"].to_list() == names
 
 
 @pytest.mark.parametrize("name", ["Peña, José", "José Peña"])
 def test_a_player_name_that_starts_the_descriptions_is_the_batters(name: str) -> None:
     rows = [{"batter": str(11 + number), "pitch_number": str(1 + number), "player_name": name} for number in range(4)]
     table = cells(*rows)
-    assert read_cells(table).rows["player_name"].null_count() == 0
+    assert parse_cells(table).rows["player_name"].null_count() == 0
     told = table.with_columns(des=pl.lit("José Peña walks."))
-    assert read_cells(told).rows["player_name"].null_count() == 4
+    assert parse_cells(told).rows["player_name"].null_count() == 4
 
 
 def test_a_column_under_both_names_is_read_under_the_current_one() -> None:
-    reading = read_cells(cells({}).with_columns(start_speed=pl.lit("90.1"), release_speed=pl.lit("91.2")))
+    reading = parse_cells(cells({}).with_columns(start_speed=pl.lit("90.1"), release_speed=pl.lit("91.2")))
     assert reading.rows["release_speed"].to_list() == [pytest.approx(91.2)]
     assert reading.unknown == ("start_speed",)
 
@@ -233,7 +233,7 @@ def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
         .drop("at_bat_number", "pitch_number", "plate_x")
         .with_columns(pl.lit(value).alias(name) for name, value in old.items())
     )
-    reading = read_cells(table)
+    reading = parse_cells(table)
     assert (reading.rows.height, reading.unknown) == (0, ())
     assert reading.rejected["code"].to_list() == ["no_key"]
     row = reading.keyless.row(0, named=True)
@@ -257,7 +257,7 @@ def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
 def test_every_export_format_is_read(
     real_data: Path, name: str, stored: int, keyless: int, rejected: int, *, named: bool
 ) -> None:
-    reading = read_cells(cells_of((real_data / "schema_samples" / f"{name}.csv.gz").read_bytes()))
+    reading = parse_cells(decode_cells((real_data / "schema_samples" / f"{name}.csv.gz").read_bytes()))
     assert (reading.rows.height, reading.keyless.height, reading.rejected.height) == (stored, keyless, rejected)
     assert reading.unknown == ()
     assert reading.rows["player_name"].is_not_null().any() == named

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures
+from ondeck_core.derived_stats import batted_ball_stats, called_strike_stats
 from ondeck_core.errors import NotFoundError
 from ondeck_core.instances import PITCH, valid_mask
-from ondeck_core.statcast.instances import instances_of
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.instances import build_instances
+from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.tasks import TASKS, task_named
 
 
@@ -43,15 +43,15 @@ def test_a_ball_in_play_is_a_hit_or_an_out(event: str, outcome: str) -> None:
 @pytest.mark.realdata
 @pytest.mark.parametrize(("task", "rows"), [("batted_ball", 19_337), ("called_strike", 57_896), ("whiff", 54_430)])
 def test_the_population_is_that_of_the_published_statistics(real_data: Path, task: str, rows: int) -> None:
-    month = read_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")).rows
+    month = parse_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")).rows
     chosen = month.filter((pl.col("game_type") == "R") & TASKS[task].population)
-    instances = instances_of(chosen, TASKS[task].instance)
+    instances = build_instances(chosen, TASKS[task].instance)
     assert valid_mask(TASKS[task].instance, instances).sum() == rows
 
 
 def test_expected_stats_weight_the_outcomes() -> None:
     probabilities = np.array([[0.5, 0.2, 0.1, 0.0, 0.2], [1, 0, 0, 0, 0]], dtype=np.float32)
-    figures = batted_ball_figures(probabilities)
+    figures = batted_ball_stats(probabilities)
     assert figures["xba"] == pytest.approx([0.5, 0.0])
     assert figures["xslg"] == pytest.approx([0.2 + 0.2 + 0.8, 0.0])
     assert figures["xwoba"] == pytest.approx([0.2 * 0.9 + 0.1 * 1.25 + 0.2 * 2.0, 0.0])
@@ -60,6 +60,6 @@ def test_expected_stats_weight_the_outcomes() -> None:
 def test_a_called_strike_comes_with_its_distance_to_the_edge() -> None:
     place = {"plate_x": np.array([0.0, 0.0]), "plate_z": np.array([4.5, 4.5]), "sz_top": np.array([3.5, np.nan])}
     pitches = PITCH.matrix(place | {"sz_bot": np.array([1.5, 1.5])}, 2)
-    figures = called_strike_figures(np.array([[0.9, 0.1], [0.8, 0.2]], dtype=np.float32), pitches)
+    figures = called_strike_stats(np.array([[0.9, 0.1], [0.8, 0.2]], dtype=np.float32), pitches)
     assert figures["strike_probability"] == pytest.approx([0.1, 0.2])
     assert figures["edge_distance"] == pytest.approx([1 - 2.9 / 24, np.nan], nan_ok=True)

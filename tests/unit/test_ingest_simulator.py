@@ -3,7 +3,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.parse import parse_cells
 from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_ingest.sources.simulator import GAME_TYPE, simulated_day
 
@@ -12,11 +12,11 @@ DAY = date(2026, 6, 1)
 
 @pytest.fixture(scope="module", params=range(5))
 def game(request: pytest.FixtureRequest) -> pl.DataFrame:
-    return read_cells(pl.concat(simulated_day(DAY, seed=request.param))).rows
+    return parse_cells(pl.concat(simulated_day(DAY, seed=request.param))).rows
 
 
 def test_every_row_of_a_simulated_day_is_valid() -> None:
-    assert read_cells(pl.concat(simulated_day(DAY, games=3))).rejected.height == 0
+    assert parse_cells(pl.concat(simulated_day(DAY, games=3))).rejected.height == 0
 
 
 def test_the_same_day_and_seed_give_the_same_rows() -> None:

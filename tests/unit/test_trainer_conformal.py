@@ -5,7 +5,7 @@ import pytest
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from ondeck_core.derived_stats import confidence, prediction_sets, spread
+from ondeck_core.derived_stats import confidence, ensemble_spread, prediction_sets
 from ondeck_trainer.data.dataset import Labels
 from ondeck_trainer.model.ensemble import COVERAGES, Probabilities, conformal_thresholds
 
@@ -75,4 +75,4 @@ def test_confidence_is_one_for_certainty_and_zero_for_a_guess() -> None:
 
 def test_the_spread_is_the_range_of_members_on_the_likeliest_outcome() -> None:
     members = np.array([[[0.7, 0.3], [0.4, 0.6]], [[0.2, 0.8], [0.2, 0.8]]], dtype=np.float32)
-    assert spread(members, members.mean(axis=1)) == pytest.approx([0.3, 0.0], abs=1e-6)
+    assert ensemble_spread(members, members.mean(axis=1)) == pytest.approx([0.3, 0.0], abs=1e-6)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_client import AsyncClient, Pitch
 from ondeck_core.instances import PITCH
-from ondeck_core.statcast.instances import instances_of
+from ondeck_core.statcast.instances import build_instances
 from ondeck_core.tasks import CALLED_STRIKE_TASK
 from ondeck_ingest.sources.simulator import game_pk_of
 from ondeck_store.pitches.queries import read_simulated, simulated_games
@@ -58,9 +58,9 @@ async def _summarize(client: AsyncClient, rows: pl.DataFrame) -> str:
 
 def _pitches_of(rows: pl.DataFrame) -> list[Pitch]:
     """Convert stored pitches as the trainer does; unknown fields stay unset."""
-    return [Pitch(**_known_fields(values)) for values in instances_of(rows, PITCH).tolist()]
+    return [Pitch(**_known_fields(values)) for values in build_instances(rows, PITCH).tolist()]
 
 
 def _known_fields(values: list[float]) -> dict[str, Any]:
     known = ((field, value) for field, value in zip(PITCH.fields, values, strict=True) if not math.isnan(value))
-    return {field.name: int(value) if field.whole or field.codes else value for field, value in known}
+    return {field.name: int(value) if field.integer or field.codes else value for field, value in known}

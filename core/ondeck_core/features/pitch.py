@@ -164,7 +164,7 @@ def _situation(pitch: Columns, stands: Column, throws: Column) -> Columns:
     }
 
 
-GROUPS: Final = {
+FEATURE_GROUPS: Final = {
     "release": (
         "release_to_arm_side",
         "release_pos_z",

@@ -185,19 +185,19 @@ def _empty(schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     return pl.DataFrame(schema=dict(schema))
 
 
-MIXED_UP = "mixed_up"
+MISASSIGNED = "misassigned"
 
 
-def mark_mixed_up(aliases: pl.DataFrame, names: Mapping[int, str]) -> pl.DataFrame:
-    """Add the column `mixed_up`: whether a spelling shares no word with its player and is another player's full name.
+def mark_misassigned(aliases: pl.DataFrame, names: Mapping[int, str]) -> pl.DataFrame:
+    """Add the column `misassigned`: whether a spelling shares no word with its player and names another player.
 
     `names` has all names by MLBAM id, as "First Last".
     """
     keys = {normalize(name).key for name in names.values()}
 
-    def mixed_up(player_id: int, spelling: str) -> bool:
+    def misassigned(player_id: int, spelling: str) -> bool:
         own = set(fold(names.get(player_id, spelling)))
         return own.isdisjoint(fold(spelling)) and normalize(spelling).key in keys
 
-    marks = [mixed_up(*row) for row in aliases.select(PLAYER_ID, "spelling").iter_rows()]
-    return aliases.with_columns(pl.Series(MIXED_UP, marks, dtype=pl.Boolean))
+    marks = [misassigned(*row) for row in aliases.select(PLAYER_ID, "spelling").iter_rows()]
+    return aliases.with_columns(pl.Series(MISASSIGNED, marks, dtype=pl.Boolean))

@@ -16,10 +16,10 @@ _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
 _QUOTED: Final = re.compile(rb'"[^"]*"')
 _HTML: Final = re.compile(rb"\A\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
-CAPS: Final = (25_000, 30_000, 40_000)  # Savant silently truncates a response at these row counts
+ROW_CAPS: Final = (25_000, 30_000, 40_000)  # Savant silently truncates a response at these row counts
 
 
-def cells_of(content: bytes) -> pl.DataFrame:
+def decode_cells(content: bytes) -> pl.DataFrame:
     """Read a Savant CSV (optionally gzipped) or parquet file as a table of text; a table may have no rows.
 
     Raises:
@@ -36,13 +36,13 @@ def cells_of(content: bytes) -> pl.DataFrame:
     return _read_csv(content)
 
 
-def refuse_capped(cells: pl.DataFrame) -> None:
+def reject_capped(cells: pl.DataFrame) -> None:
     """Reject a network response with exactly as many rows as Savant's limit.
 
     Raises:
         SourceRefusedError: the response is probably truncated.
     """
-    if cells.height in CAPS:
+    if cells.height in ROW_CAPS:
         raise _error(f"has {cells.height} rows, the count at which Savant truncates a response; request fewer days")
 
 

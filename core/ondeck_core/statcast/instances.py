@@ -22,12 +22,12 @@ _PARK_FROM: Final = ("home_team", "game_year")
 
 
 def columns_of(instance: InstanceType) -> tuple[str, ...]:
-    """Return the Statcast columns that `instances_of` reads for an instance type."""
+    """Return the Statcast columns that `build_instances` reads for an instance type."""
     own = [name for name in instance.names if name not in _NOT_IN_STATCAST]
     return (*own, *(_PARK_FROM if _PARK in instance.names else ()))
 
 
-def instances_of(rows: pl.DataFrame, instance: InstanceType) -> Matrix:
+def build_instances(rows: pl.DataFrame, instance: InstanceType) -> Matrix:
     """Convert Statcast rows to instances of shape (rows, fields); a field without a Statcast column is NaN.
 
     A base is 1 if Statcast names a runner, else 0. The park is that of the home team in the season.

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from ondeck_core.statcast.schema import EMPTIED, NAMES, NO_PLAYER, PLAYER_COLUMNS
+from ondeck_core.statcast.schema import NAMES, NO_PLAYER, PLAYER_COLUMNS, RETIRED_COLUMNS
 
 _COLUMN_UNTIL_2016: Final = "start_speed"
 _RENAMED: Final = {
@@ -40,11 +40,11 @@ class CurrentFormat:
     unknown: tuple[str, ...]
 
 
-def modernized(cells: pl.DataFrame) -> CurrentFormat:
+def to_current_format(cells: pl.DataFrame) -> CurrentFormat:
     """Convert text cells to the current names and units; unknown columns are unchanged."""
     is_old = _COLUMN_UNTIL_2016 in cells.columns
     renamed = _convert_2016(cells) if is_old else cells
-    obsolete = _DUPLICATE_COLUMNS | EMPTIED | (_ONLY_UNTIL_2016 if is_old else frozenset())
+    obsolete = _DUPLICATE_COLUMNS | RETIRED_COLUMNS | (_ONLY_UNTIL_2016 if is_old else frozenset())
     kept = renamed.drop([name for name in renamed.columns if name in obsolete])
     known = set(NAMES)
     return CurrentFormat(

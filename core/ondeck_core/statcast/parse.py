@@ -8,8 +8,8 @@ from typing import Final
 import polars as pl
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.legacy_formats import modernized
-from ondeck_core.statcast.row_checks import CODE, NO_KEY, REASON, complaints, own_complaints
+from ondeck_core.statcast.legacy_formats import to_current_format
+from ondeck_core.statcast.row_checks import CODE, NO_KEY, REASON, find_faults, find_row_faults
 from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, SCHEMA, Column, ColumnType
 
 EXTRA: Final = "extra"
@@ -60,7 +60,7 @@ class ParseResult:
         return self.rows.height + self.rejected.height
 
 
-def read_cells(cells: pl.DataFrame, rules: Sequence[CorrectionRule] = ()) -> ParseResult:
+def parse_cells(cells: pl.DataFrame, rules: Sequence[CorrectionRule] = ()) -> ParseResult:
     """Parse a table of text cells in any known format; of rows with the same key the first is kept.
 
     Rejected rows that match a correction rule are corrected and checked again.
@@ -104,7 +104,7 @@ class _CheckedRows:
 def _check(cells: pl.DataFrame) -> _CheckedRows:
     chunks = [_check_chunk(chunk) for chunk in cells.iter_slices(CHUNK_ROWS)] or [_check_chunk(cells)]
     typed = pl.concat([chunk.typed for chunk in chunks])
-    faults = complaints(pl.concat([chunk.row_faults for chunk in chunks]), typed)
+    faults = find_faults(pl.concat([chunk.row_faults for chunk in chunks]), typed)
     return _CheckedRows(typed=typed, faults=faults, unknown=chunks[0].unknown, absent=chunks[0].absent)
 
 
@@ -119,11 +119,11 @@ class _Chunk:
 
 
 def _check_chunk(cells: pl.DataFrame) -> _Chunk:
-    current = modernized(cells.select(_trim(name) for name in cells.columns))
+    current = to_current_format(cells.select(_trim(name) for name in cells.columns))
     _reject_missing_columns(current.cells)
     typed = current.cells.select(*(_to_type(column, current.cells) for column in COLUMNS), _extra(current.unknown))
     absent = tuple(name for name in NAMES if name not in current.cells.columns) + (() if current.unknown else (EXTRA,))
-    faults = own_complaints(current.cells, typed)
+    faults = find_row_faults(current.cells, typed)
     return _Chunk(typed=typed, row_faults=faults, unknown=current.unknown, absent=absent)
 
 

@@ -32,7 +32,7 @@ _RANGES: Final = (
 _SEPARATOR: Final = "\t"
 
 
-def own_complaints(cells: pl.DataFrame, typed: pl.DataFrame) -> pl.Series:
+def find_row_faults(cells: pl.DataFrame, typed: pl.DataFrame) -> pl.Series:
     """Return the first fault of each row on its own as `code<TAB>reason`; null for a valid row."""
     return pl.select(
         pl.coalesce(
@@ -41,7 +41,7 @@ def own_complaints(cells: pl.DataFrame, typed: pl.DataFrame) -> pl.Series:
     ).to_series()
 
 
-def complaints(own: pl.Series, typed: pl.DataFrame) -> pl.DataFrame:
+def find_faults(own: pl.Series, typed: pl.DataFrame) -> pl.DataFrame:
     """Return the `code` and `reason` of each row's fault, including conflicts with other valid rows; null if valid."""
     found = pl.select(pl.coalesce(own, *_find_conflicts(typed, own.is_null()))).to_series()
     parts = found.str.split_exact(_SEPARATOR, 1)

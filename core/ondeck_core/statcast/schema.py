@@ -90,7 +90,7 @@ NAMES: Final = tuple(column.name for column in COLUMNS)
 REQUIRED: Final = tuple(column.name for column in COLUMNS if column.required)
 SCHEMA: Final = {column.name: column.kind.polars for column in COLUMNS}
 
-EMPTIED: Final = frozenset(
+RETIRED_COLUMNS: Final = frozenset(
     {
         "spin_dir",
         "spin_rate_deprecated",

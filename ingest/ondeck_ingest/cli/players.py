@@ -20,9 +20,9 @@ from ondeck_ingest.register.load import LOOKUP_INTERVAL, group_by_kind, load_reg
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import read_settings
 from ondeck_store.players.index_loader import read_index
-from ondeck_store.players.overrides import NAME, Override, decide, decisions
+from ondeck_store.players.overrides import NAME, Override, list_overrides, record_override
 from ondeck_store.players.register_merge import RegisterCounts
-from ondeck_store.players.unresolved import conflicts, unresolved
+from ondeck_store.players.unresolved import list_conflicts, list_unresolved
 
 
 @click.group()
@@ -88,7 +88,9 @@ def override(player_id: int, value: str, *, system: str, reason: str, revoke: bo
         is_active=not revoke,
     )
     asyncio.run(
-        run_in_transaction(read_settings(IngestSettings, **flags), lambda connection: decide(connection, decision))
+        run_in_transaction(
+            read_settings(IngestSettings, **flags), lambda connection: record_override(connection, decision)
+        )
     )
 
 
@@ -98,13 +100,13 @@ def unresolved_(**flags: object) -> None:
     """List players that are known by id alone, conflicts between sources, and overrides."""
     settings = read_settings(IngestSettings, **flags)
     console = Console(highlight=False)
-    unknown = asyncio.run(run_in_transaction(settings, unresolved))
+    unknown = asyncio.run(run_in_transaction(settings, list_unresolved))
     console.print(make_table("known by id alone", ("id", "name", "next lookup"), map(astuple, unknown)))
-    found = asyncio.run(run_in_transaction(settings, conflicts))
+    found = asyncio.run(run_in_transaction(settings, list_conflicts))
     console.print(
         make_table("conflicts", ("id", "field", "stored", "source value", "source", "seen"), map(astuple, found))
     )
-    overrides = asyncio.run(run_in_transaction(settings, decisions))
+    overrides = asyncio.run(run_in_transaction(settings, list_overrides))
     console.print(
         make_table(
             "overrides",
@@ -130,7 +132,7 @@ async def _refresh(settings: IngestSettings) -> None:
 async def _print_counts(connection: AsyncConnection, counts: dict[str, RegisterCounts]) -> None:
     for kind, each in counts.items():
         click.echo(f"{kind}: {each}")
-    click.echo(f"{len(await unresolved(connection))} players are known by id alone")
+    click.echo(f"{len(await list_unresolved(connection))} players are known by id alone")
 
 
 async def _resolve(settings: IngestSettings, text: str, system: str | None, query: dict[str, Any]) -> Resolution:

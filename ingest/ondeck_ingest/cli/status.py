@@ -20,7 +20,7 @@ from ondeck_store.ingest.ledger import (
 )
 from ondeck_store.ingest.quarantine import count_open
 from ondeck_store.pitches.queries import SeasonSummary, days_by_state, seasons
-from ondeck_store.players.unresolved import conflicts, unresolved
+from ondeck_store.players.unresolved import list_conflicts, list_unresolved
 
 LATEST_UNITS: Final = 5
 MAX_LINES: Final = 10
@@ -61,8 +61,8 @@ async def read_status(connection: AsyncConnection, source: str) -> IngestStatus:
         problem_days=await problem_days(connection, source),
         quarantined=await count_open(connection),
         unknown_columns=await unknown_columns(connection),
-        unresolved_players=len(await unresolved(connection)),
-        player_conflicts=len(await conflicts(connection)),
+        unresolved_players=len(await list_unresolved(connection)),
+        player_conflicts=len(await list_conflicts(connection)),
         latest=await latest_entries(connection, LATEST_UNITS),
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ondeck_ingest.jobs.queue import REFETCH_PRIORITY, SCHEDULE_PRIORITY, dead_jobs, enqueue, enqueue_register
 from ondeck_store.ingest.ledger import days_of
-from ondeck_store.players.unresolved import unresolved
+from ondeck_store.players.unresolved import list_unresolved
 
 EASTERN: Final = ZoneInfo("America/New_York")
 DAY_END: Final = timedelta(hours=9)  # a game day ends at nine the next morning, Eastern time
@@ -116,7 +116,7 @@ class Scheduler:
         return due
 
     async def _enqueue_register(self, connection: AsyncConnection) -> None:
-        players = await unresolved(connection, due_by=self.now())
+        players = await list_unresolved(connection, due_by=self.now())
         if players and await enqueue_register(connection, self.now().date()):
             log.info("register_enqueued", unresolved_players=len(players))
 

@@ -10,7 +10,7 @@ import polars as pl
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.decode import cells_of, refuse_capped
+from ondeck_core.statcast.decode import decode_cells, reject_capped
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
 from ondeck_ingest.pipeline.quality_checks import update_checks
 from ondeck_ingest.sources import archive
@@ -81,9 +81,9 @@ class Ingestor:
             archive.put(self.home, self.source.name, raw.unit, raw.content, raw.fetched_at)
         if self.source.remote and not raw.content.strip():
             return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at)
-        cells = cells_of(raw.content)
+        cells = decode_cells(raw.content)
         if self.source.remote:
-            refuse_capped(cells)
+            reject_capped(cells)
         return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, cells=[cells])
 
     async def _load(self, request: SourceRequest, fetched: FetchedUnit) -> LoadCounts:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.parse import CorrectionRule, ParseResult, read_cells
+from ondeck_core.statcast.parse import CorrectionRule, ParseResult, parse_cells
 from ondeck_store.ingest.ledger import LedgerEntry, record, record_columns
 from ondeck_store.ingest.quarantine import active_rules, quarantine_rejected
 from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
@@ -62,7 +62,7 @@ async def load_unit(engine: AsyncEngine, unit: IngestUnit, cells: pl.DataFrame |
         async with engine.begin() as connection:
             await record(connection, make_entry(unit, LoadCounts(), games=0))
         return LoadCounts()
-    reading = await asyncio.to_thread(read_cells, cells, await read_rules(engine))
+    reading = await asyncio.to_thread(parse_cells, cells, await read_rules(engine))
     del cells  # the text of a month weighs more than everything parsed from it
     try:
         return await _store(engine, unit, reading)

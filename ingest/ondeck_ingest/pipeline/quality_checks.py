@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_core.statcast.decode import CAPS
+from ondeck_core.statcast.decode import ROW_CAPS
 from ondeck_store.ingest.ledger import GameEnd, RecordedEntry, days_of, game_ends, lock_checks, update_entries
 
 NEIGHBOR_SPAN: Final = timedelta(days=7)
@@ -80,7 +80,7 @@ def check_row_count(day: date, rows_by_day: Mapping[date, int]) -> str | None:
     a break in the season.
     """
     rows = rows_by_day[day]
-    if rows >= CAPS[0]:
+    if rows >= ROW_CAPS[0]:
         return f"{rows} rows, more than Savant returns at once"
     neighbors = [
         count for other, count in rows_by_day.items() if other != day and count and abs(other - day) <= NEIGHBOR_SPAN

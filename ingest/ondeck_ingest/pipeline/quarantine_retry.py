@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.parse import ORIGINAL_SUFFIX, RULE, CorrectionRule, ParseResult, read_cells
+from ondeck_core.statcast.parse import ORIGINAL_SUFFIX, RULE, CorrectionRule, ParseResult, parse_cells
 from ondeck_core.statcast.row_checks import REPEATED_KEY
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, as_simulated, count_rows, make_entry, read_rules
 from ondeck_store.ingest.ledger import record
@@ -68,7 +68,7 @@ def _parse(
         [{names[name]: text for name, text in row.cells.items()} for row in rows],
         schema=dict.fromkeys(names.values(), pl.String),
     )
-    reading = read_cells(cells, rules)
+    reading = parse_cells(cells, rules)
     rule_numbers = reading.corrected[RULE].to_list() if reading.corrected.height else []
     by_rule = dict(zip(reading.corrected_positions, rule_numbers, strict=True))
     rejected = set(reading.rejected_positions)

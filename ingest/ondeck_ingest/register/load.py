@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.players.register_formats import CHADWICK, CHADWICK_NAMES, FANTASY, kind_of, read_register
-from ondeck_core.statcast.decode import cells_of
-from ondeck_store.players.register_merge import RegisterCounts, take_register
-from ondeck_store.players.unresolved import keys_of_chadwick, try_again
+from ondeck_core.statcast.decode import decode_cells
+from ondeck_store.players.register_merge import RegisterCounts, merge_register
+from ondeck_store.players.unresolved import postpone_retries, read_chadwick_ids
 
 LOOKUP_INTERVAL: Final = timedelta(days=1)
 SUFFIXES: Final = (".csv", ".csv.gz", ".zip")
@@ -36,11 +36,11 @@ def read_tables(content: bytes, name: str) -> Iterator[pl.DataFrame]:
         SourceRefusedError: the content is no table, or the archive has no table of players.
     """
     if not content.startswith(_ZIP_MAGIC):
-        yield cells_of(content)
+        yield decode_cells(content)
         return
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-        tables = [cells_of(archive.read(member)) for member in archive.namelist() if member.endswith(".csv")]
+        tables = [decode_cells(archive.read(member)) for member in archive.namelist() if member.endswith(".csv")]
     except (zipfile.BadZipFile, EOFError, OSError) as broken:
         raise SourceRefusedError(f"{name} is a broken or truncated archive ({broken})") from broken
     known = [table for table in tables if kind_of(table.columns) is not None]
@@ -68,7 +68,7 @@ async def load_registers(connection: AsyncConnection, tables: dict[str, pl.DataF
     """Load registers by kind and schedule the next lookup of players that stay unresolved; returns counts by kind."""
     counts = {}
     for kind, cells in tables.items():
-        register = read_register(cells, await keys_of_chadwick(connection))
-        counts[kind] = await take_register(connection, register)
-    await try_again(connection, datetime.now(UTC) + LOOKUP_INTERVAL)
+        register = read_register(cells, await read_chadwick_ids(connection))
+        counts[kind] = await merge_register(connection, register)
+    await postpone_retries(connection, datetime.now(UTC) + LOOKUP_INTERVAL)
     return counts

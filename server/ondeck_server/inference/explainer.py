@@ -5,7 +5,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from ondeck_core.errors import LONGEST_NAME, InvalidInstanceError, NotExplainableError, Violation
+from ondeck_core.errors import MAX_NAME_LENGTH, InvalidInstanceError, NotExplainableError, Violation
 from ondeck_core.explain.field_groups import group_fields, group_value, has_value, mask_unknown_codes
 from ondeck_core.explain.plan import AttributionResult, ExplanationQuery, plan, row_budget
 from ondeck_core.instances import Matrix, violations
@@ -86,7 +86,7 @@ def _check(task: Task, instance: Matrix, outcome: str) -> None:
     found = violations(task.instance, instance, path=task.instance.path, rows_named=False)
     if outcome and outcome not in task.outcomes:
         known = ", ".join(task.outcomes)
-        found.append(Violation("outcome", f"must be one of {known}, or empty, got {outcome[:LONGEST_NAME]!r}"))
+        found.append(Violation("outcome", f"must be one of {known}, or empty, got {outcome[:MAX_NAME_LENGTH]!r}"))
     if found:
         raise InvalidInstanceError(found)
 

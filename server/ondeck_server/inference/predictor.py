@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
-from ondeck_core.derived_stats import batted_ball_figures, called_strike_figures, confidence, prediction_sets
+from ondeck_core.derived_stats import batted_ball_stats, called_strike_stats, confidence, prediction_sets
 from ondeck_core.instances import Matrix, validate
 from ondeck_core.tasks import Task
 from ondeck_server.batching.queue import Outputs
@@ -115,7 +115,7 @@ def _check(lease: TaskLease, inputs: PredictionInput) -> None:
 
 def _derived_stats(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:
     if task.name == "batted_ball":
-        return batted_ball_figures(probabilities)
+        return batted_ball_stats(probabilities)
     if task.name == "called_strike":
-        return called_strike_figures(probabilities, instances)
+        return called_strike_stats(probabilities, instances)
     return {}

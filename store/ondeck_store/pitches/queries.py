@@ -53,7 +53,7 @@ WHERE source = :source AND day IS NOT NULL GROUP BY state ORDER BY state
 """)
 
 
-async def pitches_of(
+async def read_player_pitches(
     connection: AsyncConnection,
     player_id: int,
     role: Role,
@@ -63,11 +63,11 @@ async def pitches_of(
 ) -> pl.DataFrame:
     """Read the pitches of a batter or pitcher between two days, both included, in order of play."""
     first, last = days
-    query = man_query(role, first.year, last.year, columns)
+    query = player_query(role, first.year, last.year, columns)
     return await copy_out(connection, query, (player_id, first, last), _schema(columns))
 
 
-async def game_in_order(connection: AsyncConnection, game_pk: int, *, columns: Sequence[str] = NAMES) -> pl.DataFrame:
+async def read_game(connection: AsyncConnection, game_pk: int, *, columns: Sequence[str] = NAMES) -> pl.DataFrame:
     """Read the pitches of a game in order of play; empty for an unknown game."""
     season = (await connection.execute(text(_SEASON), {"game_pk": game_pk})).scalar_one_or_none()
     if season is None:
@@ -75,12 +75,12 @@ async def game_in_order(connection: AsyncConnection, game_pk: int, *, columns: S
     return await copy_out(connection, game_query(season, columns), (game_pk,), _schema(columns))
 
 
-async def day_in_order(connection: AsyncConnection, day: date, *, columns: Sequence[str] = NAMES) -> pl.DataFrame:
+async def read_day(connection: AsyncConnection, day: date, *, columns: Sequence[str] = NAMES) -> pl.DataFrame:
     """Read all pitches of a day by game, in order of play."""
     return await copy_out(connection, day_query(day.year, columns), (day,), _schema(columns))
 
 
-async def pitches_as_of(connection: AsyncConnection, game_pk: int, moment: datetime) -> pl.DataFrame:
+async def read_pitches_as_of(connection: AsyncConnection, game_pk: int, moment: datetime) -> pl.DataFrame:
     """Read the pitches of a game as they were stored at a point in time, from the revisions.
 
     Raises:
@@ -110,7 +110,7 @@ async def read_pitches(
     return await copy_out(connection, query, (first_day, last_day), {name: SCHEMA[name] for name in columns})
 
 
-async def span_of_days(connection: AsyncConnection) -> tuple[date, date] | None:
+async def read_day_range(connection: AsyncConnection) -> tuple[date, date] | None:
     """Return the first and the last day with regular-season games, without simulated ones; None if there is none."""
     found = await connection.execute(
         text("SELECT min(game_date), max(game_date) FROM games WHERE game_type = 'R' AND NOT simulated")
@@ -119,8 +119,8 @@ async def span_of_days(connection: AsyncConnection) -> tuple[date, date] | None:
     return None if first is None else (first, last)
 
 
-def man_query(role: Role, first_season: int, last_season: int, columns: Sequence[str]) -> str:
-    """Return the SQL of `pitches_of`; $1 is the player, $2 and $3 are the days."""
+def player_query(role: Role, first_season: int, last_season: int, columns: Sequence[str]) -> str:
+    """Return the SQL of `read_player_pitches`; $1 is the player, $2 and $3 are the days."""
     return f"""
     SELECT {", ".join(columns)} FROM pitches
     WHERE {role.value} = $1 AND game_date BETWEEN $2 AND $3 AND game_year BETWEEN {first_season:d} AND {last_season:d}
@@ -129,7 +129,7 @@ def man_query(role: Role, first_season: int, last_season: int, columns: Sequence
 
 
 def game_query(season: int, columns: Sequence[str]) -> str:
-    """Return the SQL of `game_in_order`; $1 is the game."""
+    """Return the SQL of `read_game`; $1 is the game."""
     return f"""
     SELECT {", ".join(columns)} FROM pitches WHERE game_pk = $1 AND game_year = {season:d}
     ORDER BY at_bat_number, pitch_number
@@ -137,7 +137,7 @@ def game_query(season: int, columns: Sequence[str]) -> str:
 
 
 def day_query(season: int, columns: Sequence[str]) -> str:
-    """Return the SQL of `day_in_order`; $1 is the day."""
+    """Return the SQL of `read_day`; $1 is the day."""
     return f"""
     SELECT {", ".join(columns)} FROM pitches WHERE game_date = $1 AND game_year = {season:d}
     ORDER BY game_pk, at_bat_number, pitch_number

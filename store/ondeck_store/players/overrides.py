@@ -34,7 +34,7 @@ class RecordedOverride(Override):
     created_at: datetime
 
 
-async def decide(connection: AsyncConnection, decision: Override) -> None:
+async def record_override(connection: AsyncConnection, decision: Override) -> None:
     """Append an override.
 
     Raises:
@@ -46,7 +46,7 @@ async def decide(connection: AsyncConnection, decision: Override) -> None:
     await connection.execute(insert(player_overrides).values(asdict(decision)))
 
 
-async def decisions(connection: AsyncConnection) -> list[RecordedOverride]:
+async def list_overrides(connection: AsyncConnection) -> list[RecordedOverride]:
     """List all overrides, the newest first."""
     found = await connection.execute(select(player_overrides).order_by(player_overrides.c.number.desc()))
     return [RecordedOverride(**row) for row in found.mappings()]

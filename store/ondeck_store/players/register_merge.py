@@ -11,11 +11,11 @@ from ondeck_core.players.register_formats import (
     CHADWICK,
     CHADWICK_NAMES,
     IDS,
-    MIXED_UP,
+    MISASSIGNED,
     PEOPLE,
     PLAYER_ID,
     RegisterFile,
-    mark_mixed_up,
+    mark_misassigned,
 )
 from ondeck_store.database import copy_in
 
@@ -30,7 +30,7 @@ STAGES: Final = (
     "CREATE TEMPORARY TABLE staged_ids ON COMMIT DROP AS SELECT player_id, system, id FROM player_ids WITH NO DATA",
     """
     CREATE TEMPORARY TABLE staged_aliases ON COMMIT DROP AS
-    SELECT player_id, spelling, first_season, last_season, false AS mixed_up FROM player_aliases WITH NO DATA
+    SELECT player_id, spelling, first_season, last_season, false AS misassigned FROM player_aliases WITH NO DATA
     """,
 )  # staging tables, dropped at the end of the transaction
 
@@ -96,7 +96,7 @@ ON CONFLICT DO NOTHING
 ADD_ALIASES: Final = """
 INSERT INTO player_aliases (player_id, spelling, source, first_season, last_season)
 SELECT DISTINCT ON (player_id, spelling) player_id, spelling, :source, first_season, last_season
-FROM staged_aliases WHERE NOT mixed_up
+FROM staged_aliases WHERE NOT misassigned
 ORDER BY player_id, spelling, first_season
 ON CONFLICT DO NOTHING
 """
@@ -120,7 +120,7 @@ class RegisterCounts:
         )
 
 
-async def take_register(connection: AsyncConnection, register: RegisterFile) -> RegisterCounts:
+async def merge_register(connection: AsyncConnection, register: RegisterFile) -> RegisterCounts:
     """Merge a register into the stored players, in the caller's transaction.
 
     Chadwick's values and alternative names take precedence; other registers fill missing values. An id or a date of
@@ -139,14 +139,14 @@ async def take_register(connection: AsyncConnection, register: RegisterFile) -> 
     changed = await _run(connection, update_people, register)
     ids = await _run(connection, ADD_IDS, register)
     conflicts += await _run(connection, FOREIGN_IDS, register) + await _run(connection, OTHER_IDS, register)
-    aliases, mixed_up = await _add_aliases(connection, register)
+    aliases, misassigned = await _add_aliases(connection, register)
     return RegisterCounts(
         people=register.people.height,
         new=new,
         changed=changed - new,
         ids=ids,
         aliases=aliases,
-        conflicts=conflicts + mixed_up,
+        conflicts=conflicts + misassigned,
     )
 
 
@@ -156,18 +156,18 @@ async def _add_aliases(connection: AsyncConnection, register: RegisterFile) -> t
     names = {int(row[0]): str(row[1]) for row in await connection.execute(text(_NAMES))}
     known = register.aliases.filter(pl.col(PLAYER_ID).is_in(list(names)))
     trusted = register.source in {CHADWICK, CHADWICK_NAMES}
-    marked = known.with_columns(pl.lit(value=False).alias(MIXED_UP)) if trusted else mark_mixed_up(known, names)
+    marked = known.with_columns(pl.lit(value=False).alias(MISASSIGNED)) if trusted else mark_misassigned(known, names)
     await copy_in(connection, "staged_aliases", marked)
-    mixed_up = await connection.execute(
+    misassigned = await connection.execute(
         text(f"""
         INSERT INTO player_conflicts (player_id, field, stored_value, source_value, source)
         SELECT a.player_id, 'name', concat_ws(' ', p.name_first, p.name_last), a.spelling, :source
-        FROM staged_aliases AS a JOIN players AS p USING (player_id) WHERE a.{MIXED_UP}
+        FROM staged_aliases AS a JOIN players AS p USING (player_id) WHERE a.{MISASSIGNED}
         ON CONFLICT DO NOTHING
         """),  # noqa: S608  a constant name
         {"source": register.source},
     )
-    return await _run(connection, ADD_ALIASES, register), mixed_up.rowcount
+    return await _run(connection, ADD_ALIASES, register), misassigned.rowcount
 
 
 async def _run(connection: AsyncConnection, statement: str, register: RegisterFile) -> int:

@@ -34,7 +34,7 @@ class RegisterConflict:
     seen_at: datetime
 
 
-async def unresolved(connection: AsyncConnection, due_by: datetime | None = None) -> list[UnresolvedPlayer]:
+async def list_unresolved(connection: AsyncConnection, due_by: datetime | None = None) -> list[UnresolvedPlayer]:
     """List the players whom no register contains yet; with `due_by`, only those whose next try is due by then."""
     query = select(players.c.player_id, players.c.name, players.c.next_try).where(_UNRESOLVED)
     if due_by is not None:
@@ -44,19 +44,19 @@ async def unresolved(connection: AsyncConnection, due_by: datetime | None = None
     ]
 
 
-async def try_again(connection: AsyncConnection, at: datetime) -> int:
+async def postpone_retries(connection: AsyncConnection, at: datetime) -> int:
     """Postpone the next try of all due unresolved players to `at`; returns their number."""
     due = _UNRESOLVED & or_(players.c.next_try.is_(None), players.c.next_try <= func.now())
     return (await connection.execute(update(players).where(due).values(next_try=at))).rowcount
 
 
-async def conflicts(connection: AsyncConnection) -> list[RegisterConflict]:
+async def list_conflicts(connection: AsyncConnection) -> list[RegisterConflict]:
     """List the conflicts between sources, the newest first."""
     query = select(player_conflicts).order_by(player_conflicts.c.seen_at.desc(), player_conflicts.c.player_id)
     return [RegisterConflict(**row) for row in (await connection.execute(query)).mappings()]
 
 
-async def keys_of_chadwick(connection: AsyncConnection) -> dict[str, int]:
+async def read_chadwick_ids(connection: AsyncConnection) -> dict[str, int]:
     """Return the MLBAM ids by the Chadwick register's own keys."""
     query = select(player_ids.c.id, player_ids.c.player_id).where(player_ids.c.system == "chadwick")
     return {row.id: row.player_id for row in await connection.execute(query)}

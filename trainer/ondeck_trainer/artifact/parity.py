@@ -99,7 +99,7 @@ def random_instances(instance: InstanceType, rows: int, seed: int) -> Matrix:
     for field in instance.fields:
         low, high = _TYPICAL.get(field.name, (field.low, max(field.codes) if field.codes else field.high))
         values = draw.uniform(low, high, rows)
-        columns[field.name] = np.round(values) if field.whole or field.codes else values
+        columns[field.name] = np.round(values) if field.integer or field.codes else values
     if instance is BATTED_BALL:
         del columns["hc_x"], columns["hc_y"]  # a request has either hit coordinates or the spray angle
     matrix = instance.matrix(columns, rows)

@@ -156,7 +156,7 @@ def choose_background(
 def _add_noise(instance: InstanceType, instances: Matrix, draw: np.random.Generator) -> Matrix:
     noisy = instances.copy()
     for position, field in enumerate(instance.fields):
-        if field.codes is None and not field.whole:
+        if field.codes is None and not field.integer:
             column = instances[:, position]
             deviation = float(np.nanstd(column)) if not np.isnan(column).all() else 0.0
             noisy[:, position] += draw.normal(0, _NOISE * deviation, len(column)).astype(np.float32)

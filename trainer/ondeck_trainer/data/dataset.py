@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import Window
+from ondeck_core.statcast.instances import build_instances
 from ondeck_core.statcast.instances import columns_of as instance_columns
-from ondeck_core.statcast.instances import instances_of
 from ondeck_core.tasks import Task
 
 Labels = NDArray[np.int64]
@@ -67,15 +67,15 @@ class Dataset:
 def columns_of(task: Task) -> tuple[str, ...]:
     """List the Statcast columns that training and evaluation of a task read."""
     names = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.baselines.values(), *SLICED_BY}
-    if task.worth is not None:
-        names.add(task.worth)
+    if task.value_column is not None:
+        names.add(task.value_column)
     return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(names), *instance_columns(task.instance)]))
 
 
 def dataset_of(task: Task, rows: pl.DataFrame) -> Dataset:
     """Build the dataset of a task from Statcast rows; rows that are no valid request are left out."""
     population = rows.filter(task.population)
-    instances = instances_of(population, task.instance)
+    instances = build_instances(population, task.instance)
     valid = valid_mask(task.instance, instances)
     kept = instances[valid]
     return Dataset(

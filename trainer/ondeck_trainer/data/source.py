@@ -7,13 +7,13 @@ from typing import Final
 import polars as pl
 
 from ondeck_core.errors import OndeckError, SourceRefusedError
-from ondeck_core.statcast.decode import cells_of
-from ondeck_core.statcast.parse import read_cells
+from ondeck_core.statcast.decode import decode_cells
+from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.tasks import Task
 from ondeck_store.database import open_database
 from ondeck_store.ingest.statcast_files import exports_in
 from ondeck_store.migrations import migrate
-from ondeck_store.pitches.queries import read_pitches, span_of_days
+from ondeck_store.pitches.queries import read_day_range, read_pitches
 from ondeck_store.settings import StoreSettings
 from ondeck_trainer.data.dataset import columns_of
 
@@ -34,7 +34,7 @@ async def stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
     async with open_database(settings) as database:
         await migrate(database.engine)
         async with database.engine.connect() as connection:
-            span = await span_of_days(connection)
+            span = await read_day_range(connection)
             if span is None:
                 raise NoStoredRowsError(
                     f"no regular-season rows in {database.described}; load some first: "
@@ -62,7 +62,7 @@ def rows_of_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
 
 def _read_regular_season(path: Path, task: Task) -> pl.DataFrame:
     try:
-        rows = read_cells(cells_of(path.read_bytes())).rows
+        rows = parse_cells(decode_cells(path.read_bytes())).rows
     except OSError as error:
         raise SourceRefusedError(f"{path} cannot be read ({error.strerror})") from error
     except SourceRefusedError as error:

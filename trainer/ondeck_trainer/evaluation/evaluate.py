@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from ondeck_core import scoring
-from ondeck_core.derived_stats import batted_ball_figures, prediction_sets
+from ondeck_core.derived_stats import batted_ball_stats, prediction_sets
 from ondeck_core.evaluation import CONSTANT, Ablation, Coverage, Evaluation, FieldDrift, Interval, Metrics, Slice
 from ondeck_core.features.geometry import edge_distance
 from ondeck_core.instances import PITCH
@@ -79,8 +79,8 @@ def compute_metrics(probabilities: Probabilities, rows: Dataset) -> Metrics:
     found = _classification_metrics(probabilities, rows.labels)
     if rows.task.name == BATTED_BALL:
         found |= _classification_metrics(*_hit_or_out(probabilities, rows), prefix=HIT)
-        expected = batted_ball_figures(probabilities.astype(np.float32))["xwoba"].astype(np.float64)
-        found["xwoba_rmse"] = _rmse(expected - _column(rows, rows.task.worth))
+        expected = batted_ball_stats(probabilities.astype(np.float32))["xwoba"].astype(np.float64)
+        found["xwoba_rmse"] = _rmse(expected - _column(rows, rows.task.value_column))
     return Metrics(**found)
 
 
@@ -98,7 +98,7 @@ def _expected_stats(rows: Dataset) -> dict[str, Metrics]:
         hit = np.clip(xba[known], XBA_STEP, 1 - XBA_STEP)
         labels = (rows.labels[known] > 0).astype(np.int64)
         found["xba"] = Metrics(**_classification_metrics(np.column_stack([1 - hit, hit]), labels, prefix=HIT))
-    error = _rmse(_column(rows, rows.task.baselines["xwoba"]) - _column(rows, rows.task.worth))
+    error = _rmse(_column(rows, rows.task.baselines["xwoba"]) - _column(rows, rows.task.value_column))
     return found if error is None else found | {"xwoba": Metrics(xwoba_rmse=error)}
 
 

@@ -5,7 +5,7 @@ Latency of trees grows with their number more than with their leaves, so recipes
 
 from typing import Final
 
-from ondeck_core.features.pitch import GROUPS, PITCH_FEATURES
+from ondeck_core.features.pitch import FEATURE_GROUPS, PITCH_FEATURES
 from ondeck_trainer.model.learners import BoostingSpec, NeuralSpec, Recipe
 
 TARGET_LOG_LOSS: Final = {"called_strike": 0.1335}  # above it, the model card refers to the list of experiments
@@ -16,7 +16,7 @@ _SHORT: Final = ((2e-3, 8), (7e-4, 4), (2e-4, 3), (5e-5, 2))
 
 def _positions(*groups: str) -> tuple[int, ...]:
     """Return the positions of the features of some groups."""
-    return tuple(PITCH_FEATURES.names.index(name) for group in groups for name in GROUPS[group])
+    return tuple(PITCH_FEATURES.names.index(name) for group in groups for name in FEATURE_GROUPS[group])
 
 
 RECIPES: Final[dict[str, Recipe]] = {

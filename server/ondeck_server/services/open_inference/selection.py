@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Final
 
-from ondeck_core.errors import LONGEST_NAME, InvalidInstanceError, NotFoundError, Violation
+from ondeck_core.errors import MAX_NAME_LENGTH, InvalidInstanceError, NotFoundError, Violation
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.repository import ModelEntry
@@ -23,8 +23,8 @@ def select_version(models: ModelManager, name: str, version: str, field: str = "
         InvalidInstanceError: the request names no model.
         NotFoundError: a name exceeds the maximum length.
     """
-    if len(name) > LONGEST_NAME or len(version) > LONGEST_NAME:
-        raise NotFoundError("model", f"{name}/{version}" if len(name) <= LONGEST_NAME else name)
+    if len(name) > MAX_NAME_LENGTH or len(version) > MAX_NAME_LENGTH:
+        raise NotFoundError("model", f"{name}/{version}" if len(name) <= MAX_NAME_LENGTH else name)
     if version:
         return _explicit(name, version)
     if not name:

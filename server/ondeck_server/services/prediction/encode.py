@@ -24,7 +24,7 @@ from ondeck.v1.prediction_service_pb2 import (
     PredictionSetColumn,
     StreamError,
 )
-from ondeck_core.derived_stats import FIGURES
+from ondeck_core.derived_stats import DERIVED_STATS
 from ondeck_core.tasks import Task
 from ondeck_server.inference.explainer import Explanation
 from ondeck_server.inference.predictor import PredictionResult
@@ -81,7 +81,7 @@ def batch(result: PredictionResult) -> BatchPredictResponse:
 
 def max_rows(task: Task, max_message_bytes: int) -> int:
     """Return how many rows fit into a response: each takes some float32 and one byte for each prediction set."""
-    floats = len(task.outcomes) + len(FIGURES.get(task.name, ())) + _SPREAD_AND_CONFIDENCE
+    floats = len(task.outcomes) + len(DERIVED_STATS.get(task.name, ())) + _SPREAD_AND_CONFIDENCE
     return (max_message_bytes - _FIXED_BYTES) // (_FLOAT_BYTES * floats + _SET_BYTES)
 
 
