@@ -127,13 +127,13 @@ async def test_kills_at_random_moments_leave_the_same_final_state(tmp_path: Path
     home, dice = tmp_path / "killed" / "home", random.Random(20240328)  # noqa: S311  dice, not secrets
     home.mkdir(parents=True)
     expected = await undisturbed(tmp_path / "undisturbed", savant)
-    savant.asked.clear()
+    savant.requested_days.clear()
     savant.replies = {day: replace(reply, delay=0.5) for day, reply in savant.replies.items()}
     with run_workers(home, savant.url) as group:
         assert group.command("backfill", str(DAYS[0]), str(DAYS[-1])).wait(timeout=PATIENCE) == 0
         for _ in range(WORKERS):
             group.start()
-        while not savant.asked:  # noqa: ASYNC110  what is waited for happens elsewhere
+        while not savant.requested_days:  # noqa: ASYNC110  what is waited for happens elsewhere
             await asyncio.sleep(0.05)
         for _ in range(KILLS):
             await asyncio.sleep(dice.uniform(0.1, 2.0))

@@ -24,7 +24,7 @@ def ingest(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def exported(tmp_path: Path) -> Path:
+def export_folder(tmp_path: Path) -> Path:
     path = tmp_path / "day.csv"
     path.write_bytes(as_csv(CELLS))
     return path
@@ -33,17 +33,17 @@ def exported(tmp_path: Path) -> Path:
 async def content(database: Database) -> list[tuple[object, ...]]:
     async with database.engine.connect() as connection:
         counts = [
-            (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()  # noqa: S608  our own tables
+            (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()  # noqa: S608  constant table names
             for table in ("pitches", "games", "players", "ingest_ledger", "quarantine")
         ]
         return [tuple(counts)]
 
 
 def test_the_same_file_twice_changes_nothing_and_reports_it(
-    exported: Path, store_home: Path, database: Database
+    export_folder: Path, store_home: Path, database: Database
 ) -> None:
     rows = CELLS.height
-    first, second = ingest(store_home, "files", str(exported)), ingest(store_home, "files", str(exported))
+    first, second = ingest(store_home, "files", str(export_folder)), ingest(store_home, "files", str(export_folder))
     assert first.stdout.splitlines()[-1] == f"{rows} rows in: {rows} stored, 0 unchanged, 0 quarantined"
     assert second.stdout.splitlines()[-1] == f"{rows} rows in: 0 stored, {rows} unchanged, 0 quarantined"
     assert (first.returncode, second.returncode) == (0, 0)
@@ -71,14 +71,14 @@ async def test_a_refused_file_leaves_the_database_unchanged(
 
 
 def test_an_unreadable_file_does_not_stop_the_others(
-    tmp_path: Path, exported: Path, store_home: Path, database: Database
+    tmp_path: Path, export_folder: Path, store_home: Path, database: Database
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "missing.csv").symlink_to(tmp_path / "nowhere")
     done = ingest(store_home, "files", str(tmp_path))
     assert done.returncode == 1
-    assert "gone.csv failed: it cannot be read (No such file or directory)" in done.stdout
-    assert f"{exported.name}: {CELLS.height} rows in" in done.stdout
+    assert "missing.csv failed: it cannot be read (No such file or directory)" in done.stdout
+    assert f"{export_folder.name}: {CELLS.height} rows in" in done.stdout
     assert "Traceback" not in done.stderr
     assert database.described
 
@@ -133,13 +133,13 @@ def test_an_impossible_day_is_refused_with_a_reason(tmp_path: Path, day: str) ->
 
 
 async def test_good_files_beside_a_refused_one_are_stored(
-    tmp_path: Path, exported: Path, store_home: Path, database: Database
+    tmp_path: Path, export_folder: Path, store_home: Path, database: Database
 ) -> None:
     (tmp_path / "page.csv").write_bytes(b"<html>")
     done = ingest(store_home, "files", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: 1 of 2 failed, for the reasons above; the others are stored"
-    assert exported.name in done.stdout
+    assert export_folder.name in done.stdout
     ((pitches, *_),) = await content(database)
     assert pitches == CELLS.height
 
@@ -153,9 +153,9 @@ def test_a_replay_of_everything_skips_what_is_no_day(tmp_path: Path) -> None:
 
 
 async def test_an_invalid_row_is_quarantined_and_counted(tmp_path: Path, store_home: Path, database: Database) -> None:
-    odd = CELLS.with_columns(balls=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("4")).otherwise("balls"))
-    (tmp_path / "odd.csv").write_bytes(as_csv(odd))
-    done = ingest(store_home, "files", str(tmp_path / "odd.csv"))
+    invalid = CELLS.with_columns(balls=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("4")).otherwise("balls"))
+    (tmp_path / "invalid.csv").write_bytes(as_csv(invalid))
+    done = ingest(store_home, "files", str(tmp_path / "invalid.csv"))
     rows = CELLS.height
     assert done.stdout.splitlines()[-1] == f"{rows} rows in: {rows - 1} stored, 0 unchanged, 1 quarantined"
     async with database.engine.connect() as connection:
@@ -169,7 +169,7 @@ async def test_a_simulated_day_is_labelled_in_every_table_and_never_read_as_real
     assert taken.stored == taken.rows_in > 100
     async with database.engine.connect() as connection:
         for table in ("pitches", "games", "players", "ingest_ledger"):
-            labels = (await connection.execute(text(f"SELECT DISTINCT simulated FROM {table}"))).scalars().all()  # noqa: S608  our own tables
+            labels = (await connection.execute(text(f"SELECT DISTINCT simulated FROM {table}"))).scalars().all()  # noqa: S608  constant table names
             assert labels == [True]
         real = await read_pitches(connection, first_day=day, last_day=day, game_types=("R", "SIM"))
     assert real.height == 0
@@ -185,10 +185,12 @@ def test_three_real_days_load_completely(real_data: Path, store_home: Path, data
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("month", "rows", "odd"), [("03", 51_985, 0), ("09", 112_875, 1), ("10", 2_199, 0)])
+@pytest.mark.parametrize(("month", "rows", "invalid"), [("03", 51_985, 0), ("09", 112_875, 1), ("10", 2_199, 0)])
 def test_a_real_month_loads_completely(
-    real_data: Path, store_home: Path, database: Database, month: str, rows: int, odd: int
+    real_data: Path, store_home: Path, database: Database, month: str, rows: int, invalid: int
 ) -> None:
     done = ingest(store_home, "files", str(real_data / "statcast" / f"statcast_2024-{month}.parquet"))
-    assert done.stdout.splitlines()[-1] == f"{rows + odd} rows in: {rows} stored, 0 unchanged, {odd} quarantined"
+    assert (
+        done.stdout.splitlines()[-1] == f"{rows + invalid} rows in: {rows} stored, 0 unchanged, {invalid} quarantined"
+    )
     assert database.described

@@ -54,7 +54,7 @@ async def test_a_day_ingested_again_changes_nothing(ingestor: Ingestor, savant: 
     assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
 
 
-@pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header alone", "nothing", "a blank line"])
+@pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header only", "empty", "blank line"])
 async def test_a_day_without_games_is_recorded_as_empty(
     ingestor: Ingestor, savant: FakeSavant, database: Database, body: bytes
 ) -> None:
@@ -65,7 +65,7 @@ async def test_a_day_without_games_is_recorded_as_empty(
 
 async def test_a_day_out_of_season_is_not_requested(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
     assert await ingestor.ingest(of_day(date(2024, 1, 5))) == LoadCounts()
-    assert savant.asked == []
+    assert savant.requested_days == []
     assert (await ledger(database)).state == "empty"
 
 
@@ -110,7 +110,7 @@ async def test_a_day_that_cannot_be_archived_is_refused_with_advice(
         (Reply(body=BODY, delay=3.0), "did not answer in time"),
         (Reply(body=BODY, claims=len(BODY) + 10), "broke off in the middle of its answer"),
     ],
-    ids=["503", "403", "too slow", "cut short"],
+    ids=["503", "403", "too slow", "truncated"],
 )
 async def test_a_failed_request_is_a_recorded_state(
     ingestor: Ingestor, savant: FakeSavant, database: Database, reply: Reply, reason: str

@@ -1,4 +1,4 @@
-"""Whatever is in the cells: a unit is taken, each row to be found in the end, or refused and nothing changed."""
+"""Random cells: a unit is loaded and each of its rows is found again, or it is refused and nothing changes."""
 
 import gzip
 import random
@@ -37,22 +37,22 @@ CELL = st.one_of(
 )
 
 
-async def emptied(engine: AsyncEngine) -> None:
+async def truncate(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(f"TRUNCATE {TABLES} CASCADE"))
 
 
-async def counted(engine: AsyncEngine, table: str) -> int:
+async def count_rows(engine: AsyncEngine, table: str) -> int:
     async with engine.connect() as connection:
-        return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())  # noqa: S608  ours
+        return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())  # noqa: S608  constant table names
 
 
-async def check_taken(engine: AsyncEngine, table: pl.DataFrame) -> None:
+async def check_loaded(engine: AsyncEngine, table: pl.DataFrame) -> None:
     first = await load_unit(engine, UNIT, table)
     assert first == LoadCounts(rows_in=table.height, stored=first.stored, quarantined=first.quarantined)
     again = await load_unit(engine, UNIT, table)
     assert again == LoadCounts(rows_in=table.height, unchanged=first.stored, quarantined=first.quarantined)
-    found = [await counted(engine, name) for name in ("pitches", "quarantine", "pitch_revisions")]
+    found = [await count_rows(engine, name) for name in ("pitches", "quarantine", "pitch_revisions")]
     assert found == [first.stored, first.quarantined, 0]
 
 
@@ -66,8 +66,8 @@ async def test_any_cells_are_stored_or_quarantined_and_found_again(
         for number, row in enumerate(changes)
     ]
     table = pl.DataFrame(rows, schema={name: pl.String for row in rows for name in row} or cells({}).schema)
-    await emptied(database.engine)
-    await check_taken(database.engine, table)
+    await truncate(database.engine)
+    await check_loaded(database.engine, table)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -75,18 +75,18 @@ async def test_any_cells_are_stored_or_quarantined_and_found_again(
 async def test_a_damaged_real_file_is_refused_or_loaded_to_the_last_row(
     database: Database, real_data: Path, seed: int
 ) -> None:
-    dice = random.Random(seed)  # noqa: S311  dice, not secrets
+    rng = random.Random(seed)  # noqa: S311  random damage, no secret
     whole = gzip.decompress((real_data / "schema_samples" / "savant_2020_09_03_one_game.csv.gz").read_bytes())
     for _ in range(8):
-        broken = bytearray(whole[: dice.randrange(len(whole))] if dice.random() < 0.5 else whole)
-        for _ in range(dice.randrange(4)):
-            broken[dice.randrange(1500, len(broken) + 1500) % len(broken)] = dice.randrange(32, 127)
-        await emptied(database.engine)
+        broken = bytearray(whole[: rng.randrange(len(whole))] if rng.random() < 0.5 else whole)
+        for _ in range(rng.randrange(4)):
+            broken[rng.randrange(1500, len(broken) + 1500) % len(broken)] = rng.randrange(32, 127)
+        await truncate(database.engine)
         try:
             table = decode_cells(bytes(broken))
-            await check_taken(database.engine, table)
+            await check_loaded(database.engine, table)
         except SourceRefusedError:
-            assert await counted(database.engine, "pitches") == 0
+            assert await count_rows(database.engine, "pitches") == 0
 
 
 async def test_a_unit_that_moves_a_stored_game_to_another_season_is_refused(database: Database) -> None:
@@ -94,9 +94,9 @@ async def test_a_unit_that_moves_a_stored_game_to_another_season_is_refused(data
     other = cells({"game_date": "2023-05-02", "game_year": "2023"}, {"game_pk": "2"})
     with pytest.raises(SourceRefusedError, match="it contradicts what is stored"):
         await load_unit(database.engine, UNIT, other)
-    assert await counted(database.engine, "pitches") == 1
+    assert await count_rows(database.engine, "pitches") == 1
 
 
 async def test_a_triplicate_row_is_found_as_often_as_it_was_quarantined(database: Database) -> None:
-    await check_taken(database.engine, cells({}, {}, {}))
-    assert await counted(database.engine, "quarantine") == 2
+    await check_loaded(database.engine, cells({}, {}, {}))
+    assert await count_rows(database.engine, "quarantine") == 2

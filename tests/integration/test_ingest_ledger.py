@@ -41,8 +41,8 @@ async def take(ingestor: Ingestor, savant: FakeSavant, body: bytes, day: date = 
 
 async def test_a_requested_day_is_recorded_before_the_first_attempt(connection: AsyncConnection) -> None:
     await request_days(connection, "savant", [DAY])
-    (wanted,) = await days_of(connection, "savant", DAY, DAY)
-    assert (wanted.state, wanted.attempts, wanted.requested_at is not None) == ("requested", 0, True)
+    (requested,) = await days_of(connection, "savant", DAY, DAY)
+    assert (requested.state, requested.attempts, requested.requested_at is not None) == ("requested", 0, True)
     await record(connection, DONE)
     await request_days(connection, "savant", [DAY])
     (got,) = await days_of(connection, "savant", DAY, DAY)
@@ -73,7 +73,7 @@ async def test_the_time_of_the_response_is_recorded(ingestor: Ingestor, savant: 
     assert abs(datetime.now(UTC) - fetched_at) < timedelta(seconds=60)
 
 
-@pytest.mark.parametrize("nothing", [HEADER, b""], ids=["header alone", "nothing"])
+@pytest.mark.parametrize("nothing", [HEADER, b""], ids=["header only", "empty"])
 async def test_an_empty_response_does_not_clear_a_day_with_rows(
     ingestor: Ingestor, savant: FakeSavant, database: Database, nothing: bytes
 ) -> None:
@@ -118,8 +118,10 @@ async def test_gaps_and_a_player_of_both_teams_are_not_suspicious(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     top, bottom = (CELLS.filter(inning_topbot=half)["batter"][0] for half in ("Top", "Bot"))
-    odd = CELLS.filter(pl.col("pitch_number") != "2").with_columns(batter=pl.col("batter").replace({top: bottom}))
-    await take(ingestor, savant, as_csv(odd))
+    suspicious = CELLS.filter(pl.col("pitch_number") != "2").with_columns(
+        batter=pl.col("batter").replace({top: bottom})
+    )
+    await take(ingestor, savant, as_csv(suspicious))
     assert (await entry_of(database)).warning is None
 
 
@@ -145,7 +147,7 @@ async def test_in_three_real_weeks_one_game_is_suspicious(
     async with database.engine.connect() as connection:
         entries = await days_of(connection, "savant", date(2024, 6, 1), date(2024, 6, 30))
         games = (await connection.execute(text("SELECT count(*) FROM games"))).scalar_one()
-    odd = {str(each.day): each.warning for each in entries if each.warning}
+    suspicious = {str(each.day): each.warning for each in entries if each.warning}
     assert games > 250
-    assert list(odd) == ["2024-06-22"]  # walked off on a wild pitch, whose run stands in no row
-    assert "game 746541 stops in the bottom of inning 9 at 7:7" in str(odd["2024-06-22"])
+    assert list(suspicious) == ["2024-06-22"]  # walked off on a wild pitch; no row has its run
+    assert "game 746541 stops in the bottom of inning 9 at 7:7" in str(suspicious["2024-06-22"])

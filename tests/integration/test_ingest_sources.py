@@ -45,7 +45,7 @@ def rows_of(raw: RawResponse) -> int:
     return decode_cells(raw.content).height
 
 
-# Every source is one.
+# All sources have the same interface.
 
 
 def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path: Path) -> None:
@@ -54,14 +54,14 @@ def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path:
     path.write_bytes(BODY)
     archive.put(tmp_path, "savant", DAY.isoformat(), BODY)
     half = halves_of(DAY)[0]
-    asked: list[tuple[Source, SourceRequest, bytes]] = [
+    requests: list[tuple[Source, SourceRequest, bytes]] = [
         (make_savant_source(savant.url), of_day(DAY), BODY),
         (FileSource(), SourceRequest(name=str(path)), BODY),
         (ReplaySource(home=tmp_path, name="savant"), of_day(DAY), BODY),
         (SimulatedSource(), half.request, half.content),
     ]
-    for source, wanted, expected in asked:
-        raw = source.fetch(wanted, lambda raw: raw)
+    for source, request, expected in requests:
+        raw = source.fetch(request, lambda raw: raw)
         assert raw is not None
         assert (raw.content, raw.fetched_at.utcoffset() is not None) == (expected, True)
 
@@ -73,17 +73,17 @@ def test_a_request_is_retried_before_the_day_fails(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(status=500)
     with pytest.raises(SourceUnreachableError):
         make_savant_source(savant.url, attempts=3).fetch(of_day(DAY), rows_of)
-    assert savant.asked == [DAY] * 3
+    assert savant.requested_days == [DAY] * 3
 
 
 def test_a_refused_response_is_requested_again(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=HTML)
 
-    def repaired(raw: RawResponse) -> int:
+    def fail_then_parse(raw: RawResponse) -> int:
         savant.replies[DAY] = Reply(body=BODY)
         return rows_of(raw)
 
-    assert make_savant_source(savant.url, attempts=2).fetch(of_day(DAY), repaired) == CELLS.height
+    assert make_savant_source(savant.url, attempts=2).fetch(of_day(DAY), fail_then_parse) == CELLS.height
 
 
 def test_an_endless_response_times_out(savant: FakeSavant) -> None:
@@ -103,7 +103,7 @@ def test_an_endless_response_times_out(savant: FakeSavant) -> None:
         b"HTTP/1.1 200 OK\r\nServer: " + b"a" * 100,
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 20,
     ],
-    ids=["in its head", "in compressed nothing"],
+    ids=["in the header", "in empty gzip"],
 )
 def test_an_endless_response_without_chunks_times_out(savant: FakeSavant, raw: bytes) -> None:
     savant.otherwise = Reply(raw=raw, trickle=0.1)
@@ -125,7 +125,7 @@ def test_repeated_failures_open_the_breaker_and_log_once(savant: FakeSavant) -> 
                 CircuitOpenError, match=r"the circuit of savant is open for another 60 s: .* status 403"
             ):
                 source.fetch(of_day(DAY), rows_of)
-    assert len(savant.asked) == 3
+    assert len(savant.requested_days) == 3
     assert [(each["event"], each["log_level"]) for each in logs] == [("circuit_opened", "warning")]
     assert (source.breaker.state.state, 50 < source.breaker.seconds_left() <= 60) == ("open", True)
 
@@ -135,7 +135,7 @@ def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> N
     savant.replies[DAY] = Reply(body=HTML)
     with pytest.raises(CircuitOpenError, match="it is an HTML page"):
         source.fetch(of_day(DAY), rows_of)
-    assert len(savant.asked) == 2
+    assert len(savant.requested_days) == 2
 
 
 def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: FakeSavant) -> None:
@@ -146,7 +146,7 @@ def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: 
             with pytest.raises(SourceUnreachableError):
                 source.fetch(of_day(DAY), rows_of)
         time.sleep(0.35)
-        with pytest.raises(SourceUnreachableError):  # one is enough to open it again
+        with pytest.raises(SourceUnreachableError):  # one failure opens it again
             source.fetch(of_day(DAY), rows_of)
         with pytest.raises(CircuitOpenError):
             source.fetch(of_day(DAY), rows_of)
@@ -157,7 +157,7 @@ def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: 
     assert source.breaker.state.state == "closed"
 
 
-# The archive, and out of it.
+# The archive and replays from it.
 
 
 async def test_responses_are_archived_with_their_time_even_if_unreadable(
@@ -206,7 +206,7 @@ async def test_an_empty_response_does_not_clear_a_day_in_a_replay(database: Data
 @pytest.mark.parametrize(
     ("damaged", "complaint"),
     [(b"\x28\xb5\x2f\xfd", "cannot be read"), (zstandard.compress(BODY[:-9]), "does not match its SHA-256")],
-    ids=["cut", "other"],
+    ids=["truncated", "replaced"],
 )
 def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
     tmp_path: Path, damaged: bytes, complaint: str
@@ -231,7 +231,7 @@ async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database
         await ingestor.ingest(of_day(DAY))
 
 
-# What pybaseball makes of an answer is what we make of its bytes.
+# pybaseball and this project parse the same response equally.
 
 
 def through_pybaseball(savant: SavantSource, day: date) -> tuple[Any, bytes]:
@@ -282,12 +282,12 @@ def test_pybaseball_parses_a_real_response_like_this_project(real_data: Path, sa
 
 
 def test_the_cache_of_pybaseball_stays_off(savant: FakeSavant, tmp_path: Path) -> None:
-    import pybaseball  # noqa: PLC0415  takes a second
+    import pybaseball  # noqa: PLC0415  slow to import
 
     before = pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory
     pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory = True, str(tmp_path)
     try:
-        for body in (BODY, BODY.replace(b"made", b"said")):
+        for body in (BODY, BODY.replace(b"made", b"sent")):
             savant.replies[DAY] = Reply(body=body)
             read = make_savant_source(savant.url).fetch(of_day(DAY), lambda raw: raw)
             assert read is not None
@@ -295,4 +295,4 @@ def test_the_cache_of_pybaseball_stays_off(savant: FakeSavant, tmp_path: Path) -
         assert (pybaseball.cache.config.enabled, list(tmp_path.iterdir())) == (True, [])
     finally:
         pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory = before
-    assert savant.asked == [DAY, DAY]
+    assert savant.requested_days == [DAY, DAY]

@@ -20,7 +20,7 @@ from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
 DAY = date(2024, 6, 3)
 CELLS = sample_cells(DAY, days=1)
-ODD = CELLS.with_columns(
+TRUNCATED = CELLS.with_columns(
     balls=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("4")).otherwise("balls"), novel=pl.lit("1")
 )
 
@@ -59,7 +59,7 @@ async def test_everything_that_needs_attention_has_its_line(
 ) -> None:
     later = [DAY + timedelta(days=number) for number in (1, 2, 3)]
     savant.replies = {
-        DAY: Reply(body=as_csv(ODD.filter(pl.col("inning").cast(pl.Int32) <= 5))),
+        DAY: Reply(body=as_csv(TRUNCATED.filter(pl.col("inning").cast(pl.Int32) <= 5))),
         later[0]: Reply(status=403),
     }
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
@@ -76,7 +76,7 @@ async def test_everything_that_needs_attention_has_its_line(
         is_open = SourceState(source="savant", state="open", until=until, reason="status 403")
         await record_source(connection, is_open)
     found = await status(database)
-    told = "\n".join(render_status(found))
+    output = "\n".join(render_status(found))
     rows = found.seasons[0].pitches
     for line in (
         f"  2024: {rows} pitches of 1 games, {DAY} to {DAY}",
@@ -91,7 +91,7 @@ async def test_everything_that_needs_attention_has_its_line(
         " in no register yet, 0 conflicts between sources (ondeck players unresolved)",
         f" savant {DAY} done, {rows + 1} rows in: {rows} stored, 0 unchanged, 1 quarantined",
     ):
-        assert line in told
+        assert line in output
     assert found.needs_attention
 
 

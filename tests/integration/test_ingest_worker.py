@@ -32,7 +32,7 @@ from tests.integration.test_players import archive_of, chadwick
 
 FIRST = date(2024, 6, 3)
 DAYS = [FIRST + timedelta(days=number) for number in range(6)]
-NOW = datetime(2024, 6, 5, 20, tzinfo=UTC)  # June 3 and 4 are the last days that are over
+NOW = datetime(2024, 6, 5, 20, tzinfo=UTC)  # June 3 and 4 are the last finished days
 CHRISTMAS = datetime(2024, 12, 24, 20, tzinfo=UTC)
 
 MakeWorker = Callable[..., IngestWorker]
@@ -41,9 +41,13 @@ MakeWorker = Callable[..., IngestWorker]
 @pytest.fixture
 def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeWorker:
     def make(
-        now: datetime = CHRISTMAS, attempts: int = 3, failures: int = 1000, rest: float = 60.0, poll: float = 60.0
+        now: datetime = CHRISTMAS,
+        attempts: int = 3,
+        failures: int = 1000,
+        reset_seconds: float = 60.0,
+        poll: float = 60.0,
     ) -> IngestWorker:
-        source = make_savant_source(savant.url, failures=failures, seconds=rest)
+        source = make_savant_source(savant.url, failures=failures, seconds=reset_seconds)
         return IngestWorker(
             engine=database.engine,
             ingestor=Ingestor(engine=database.engine, source=source, home=tmp_path),
@@ -66,7 +70,7 @@ def make_worker(database: Database, savant: FakeSavant, tmp_path: Path) -> MakeW
 
 
 @asynccontextmanager
-async def at_work(*workers: IngestWorker) -> AsyncIterator[None]:
+async def running_workers(*workers: IngestWorker) -> AsyncIterator[None]:
     stop = asyncio.Event()
     running = [asyncio.create_task(worker.run(stop)) for worker in workers]
     try:
@@ -78,11 +82,11 @@ async def at_work(*workers: IngestWorker) -> AsyncIterator[None]:
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
-        while not await holds():  # noqa: ASYNC110  what is waited for happens in the database
+        while not await holds():  # noqa: ASYNC110  the condition is in the database
             await asyncio.sleep(0.05)
 
 
-async def put(database: Database, days: list[date]) -> int:
+async def enqueue_days(database: Database, days: list[date]) -> int:
     async with database.engine.begin() as connection:
         return await enqueue(connection, "savant", days, BACKFILL_PRIORITY)
 
@@ -107,20 +111,20 @@ async def is_done(database: Database) -> bool:
     return left.queued + left.running == 0
 
 
-def a_day(day: date) -> Reply:
+def reply_of_day(day: date) -> Reply:
     return Reply(body=as_csv(sample_cells(day, days=1)))
 
 
 async def test_workers_share_a_backlog_and_request_each_day_once(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
-    savant.replies = {day: a_day(day) for day in DAYS}
-    assert await put(database, DAYS) == len(DAYS)
-    assert await put(database, DAYS) == 0
+    savant.replies = {day: reply_of_day(day) for day in DAYS}
+    assert await enqueue_days(database, DAYS) == len(DAYS)
+    assert await enqueue_days(database, DAYS) == 0
     assert [entry.state for entry in await entries(database)] == ["requested"] * len(DAYS)
-    async with at_work(make_worker(), make_worker()):
+    async with running_workers(make_worker(), make_worker()):
         await until(lambda: is_done(database))
-    assert sorted(savant.asked) == DAYS
+    assert sorted(savant.requested_days) == DAYS
     assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
 
 
@@ -128,11 +132,11 @@ async def test_the_worker_follows_the_schedule_and_survives_an_outage(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.otherwise = Reply(status=503)
-    async with at_work(make_worker(now=NOW, attempts=1000)):
+    async with running_workers(make_worker(now=NOW, attempts=1000)):
         await until(lambda: _has_failed(database, DAYS[:2]))
-        savant.replies = {day: a_day(day) for day in DAYS[:2]}
+        savant.replies = {day: reply_of_day(day) for day in DAYS[:2]}
         await until(lambda: is_done(database))
-    assert set(savant.asked) == set(DAYS[:2])
+    assert set(savant.requested_days) == set(DAYS[:2])
     assert [entry.state for entry in await entries(database)] == ["done", "done"]
 
 
@@ -145,26 +149,26 @@ async def test_players_known_by_id_only_are_looked_up_and_filled_in(
 ) -> None:
     cells = sample_cells(FIRST, days=1)
     batter, pitcher = int(cells["batter"][0]), int(cells["pitcher"][0])
-    savant.replies = {day: a_day(day) for day in DAYS[:2]}
+    savant.replies = {day: reply_of_day(day) for day in DAYS[:2]}
     savant.register = Reply(body=archive_of(chadwick(f"eeee,{batter},,,,Rookie,Ray,Ray,,2000,1,1,2024,2024,,")))
-    async with at_work(make_worker(now=NOW, poll=0.2)):
+    async with running_workers(make_worker(now=NOW, poll=0.2)):
         await until(lambda: _is_known(database, batter))
     async with database.engine.connect() as connection:
-        waiting = {man.player_id: man.next_try for man in await list_unresolved(connection)}
+        waiting = {player.player_id: player.next_try for player in await list_unresolved(connection)}
     assert waiting[pitcher] is not None
 
 
 async def _is_known(database: Database, player_id: int) -> bool:
-    asked = text("SELECT 1 FROM players WHERE player_id = :man AND state = 'known' AND name_first = 'Ray'")
+    request_count = text("SELECT 1 FROM players WHERE player_id = :player AND state = 'known' AND name_first = 'Ray'")
     async with database.engine.connect() as connection:
-        return bool((await connection.execute(asked, {"man": player_id})).scalar_one_or_none())
+        return bool((await connection.execute(request_count, {"player": player_id})).scalar_one_or_none())
 
 
 async def test_an_unreachable_register_is_tried_once_a_day_and_days_continue(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
-    savant.replies = {day: a_day(day) for day in DAYS[:2]}
-    async with at_work(make_worker(now=NOW, attempts=2, poll=0.2)):
+    savant.replies = {day: reply_of_day(day) for day in DAYS[:2]}
+    async with running_workers(make_worker(now=NOW, attempts=2, poll=0.2)):
         await until(lambda: _is_dead(database))
         await asyncio.sleep(0.5)
     (lost,) = await dead(database)
@@ -180,9 +184,9 @@ async def test_nothing_is_requested_out_of_season(make_worker: MakeWorker, datab
 async def test_the_scheduler_adds_a_day_once_and_again_the_next_day(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
-    now = datetime.now(UTC).replace(month=6, day=5, hour=20)  # the ledger's clock is the real one
+    now = datetime.now(UTC).replace(month=6, day=5, hour=20)  # the ledger uses the real clock
     known = [now.date() - timedelta(days=2), now.date() - timedelta(days=1)]
-    savant.replies = {day: a_day(day) for day in known}
+    savant.replies = {day: reply_of_day(day) for day in known}
     schedule = make_worker(now=now).scheduler
     assert await schedule.enqueue_due() == known
     assert (await backlog(database)).queued == 2
@@ -194,19 +198,19 @@ async def test_a_day_that_fails_too_often_is_dead_and_can_be_retried(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies[FIRST] = Reply(body=b"<html>Just a moment")
-    await put(database, [FIRST])
+    await enqueue_days(database, [FIRST])
     worker = make_worker(attempts=3)
     with capture_logs() as logs:
-        async with at_work(worker):
+        async with running_workers(worker):
             await until(lambda: _is_dead(database))
-    assert savant.asked == [FIRST] * 3
+    assert savant.requested_days == [FIRST] * 3
     (lost,) = await dead(database)
     assert (lost.day, lost.attempts, "it is an HTML page" in lost.reason) == (FIRST, 3, True)
     assert [each["event"] for each in logs if each.get("job") == "day"] == ["job_failed"] * 2 + ["job_dead"]
-    savant.replies[FIRST] = a_day(FIRST)
+    savant.replies[FIRST] = reply_of_day(FIRST)
     async with database.engine.begin() as connection:
         assert await requeue_dead(connection, "savant") == {FIRST}
-    async with at_work(make_worker()):
+    async with running_workers(make_worker()):
         await until(lambda: is_done(database))
     assert (await dead(database), (await entries(database))[0].state) == ([], "done")
 
@@ -219,15 +223,15 @@ async def test_days_wait_without_losing_attempts_while_the_circuit_is_open(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
     savant.otherwise = Reply(status=403)
-    await put(database, DAYS)
-    worker = make_worker(attempts=4, failures=3, rest=1.5)
+    await enqueue_days(database, DAYS)
+    worker = make_worker(attempts=4, failures=3, reset_seconds=1.5)
     with capture_logs() as logs:
-        async with at_work(worker):
-            await until(lambda: _rests(database))
-            asked = len(savant.asked)
+        async with running_workers(worker):
+            await until(lambda: is_circuit_open(database))
+            request_count = len(savant.requested_days)
             await asyncio.sleep(0.5)
-            assert len(savant.asked) == asked == 3
-            savant.replies = {day: a_day(day) for day in DAYS}
+            assert len(savant.requested_days) == request_count == 3
+            savant.replies = {day: reply_of_day(day) for day in DAYS}
             await until(lambda: is_done(database))
     assert [each["event"] for each in logs if "source" in each] == ["circuit_opened", "circuit_closed"]
     assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
@@ -235,7 +239,7 @@ async def test_days_wait_without_losing_attempts_while_the_circuit_is_open(
         assert [each.state for each in await source_states(connection)] == ["closed"]
 
 
-async def _rests(database: Database) -> bool:
+async def is_circuit_open(database: Database) -> bool:
     async with database.engine.connect() as connection:
         return [each.state for each in await source_states(connection)] == ["open"]
 
@@ -245,22 +249,22 @@ async def test_a_stopping_worker_returns_unfinished_jobs(
 ) -> None:
     monkeypatch.setattr("ondeck_ingest.jobs.handler.GRACE_SECONDS", 0.1)
     savant.replies[FIRST] = Reply(delay=0.9)
-    await put(database, [FIRST])
-    async with at_work(make_worker()):
-        await until(lambda: _asked(savant))
+    await enqueue_days(database, [FIRST])
+    async with running_workers(make_worker()):
+        await until(lambda: has_requests(savant))
     left = await backlog(database)
     assert (left.queued, left.running) == (1, 0)
 
 
-async def _asked(savant: FakeSavant) -> bool:
-    return bool(savant.asked)
+async def has_requests(savant: FakeSavant) -> bool:
+    return bool(savant.requested_days)
 
 
 async def test_the_job_of_a_silent_worker_is_taken_over(
     make_worker: MakeWorker, savant: FakeSavant, database: Database
 ) -> None:
-    savant.replies[FIRST] = a_day(FIRST)
-    await put(database, [FIRST])
+    savant.replies[FIRST] = reply_of_day(FIRST)
+    await enqueue_days(database, [FIRST])
     async with database.engine.begin() as connection:
         await connection.execute(
             text(
@@ -268,19 +272,19 @@ async def test_the_job_of_a_silent_worker_is_taken_over(
                 "heartbeat = now() - interval '4 seconds'"
             )
         )
-    async with at_work(make_worker()):
+    async with running_workers(make_worker()):
         await until(lambda: is_done(database))
-    assert savant.asked == [FIRST]
+    assert savant.requested_days == [FIRST]
 
 
 async def test_the_queue_tables_match_the_installed_pgqueuer(database: Database) -> None:
     async with database.engine.connect() as connection:
         plan = await queries_on(await driver_of(connection)).plan_upgrade()
-        ours = (
+        expected = (
             await connection.execute(text("SELECT prosrc FROM pg_proc WHERE proname = 'ingest_fn_pgqueuer_changed'"))
         ).scalar_one()
-    (function,) = plan.statements  # which differs in its blanks and remarks alone
-    assert words(function.split("$$")[1]) == words(ours)
+    (function,) = plan.statements  # equal except for whitespace and comments
+    assert words(function.split("$$")[1]) == words(expected)
 
 
 def words(function: str) -> list[str]:

@@ -14,11 +14,11 @@ from ondeck_store.database import Database
 from ondeck_store.migrations import migrate
 
 VERSIONS = "store/ondeck_store/migrations/versions"
-FIRST = "0001"  # it makes tables in an empty database, where nothing can wait
+FIRST = "0001"  # it creates tables in an empty database, so no lock can block
 EXCLUDED = {
     "prefer-bigint-over-int": "MLBAM ids, seasons and dates have their ranges checked, and fit",
-    "require-lock-timeout": "every connection of ours has one",
-    "require-statement-timeout": "every connection of ours has one",
+    "require-lock-timeout": "set on every connection",
+    "require-statement-timeout": "set on every connection",
 }
 
 
@@ -53,8 +53,8 @@ def test_no_migration_blocks_a_database_in_use(migrations: list[ModuleType], tmp
 
 
 @pytest.fixture
-async def at_first(opened_database: Database) -> AsyncIterator[AsyncEngine]:
-    """A database of its own that stands at the first migration, with rows in it."""
+async def first_migration(opened_database: Database) -> AsyncIterator[AsyncEngine]:
+    """Yield a separate database at the first migration, with rows in it."""
     server = create_async_engine(opened_database.engine.url, isolation_level="AUTOCOMMIT")
     async with server.connect() as connection:
         await connection.execute(text("DROP DATABASE IF EXISTS migrated WITH (FORCE)"))
@@ -70,25 +70,25 @@ async def at_first(opened_database: Database) -> AsyncIterator[AsyncEngine]:
     await server.dispose()
 
 
-async def test_all_migrations_apply_during_reads_and_writes(at_first: AsyncEngine) -> None:
+async def test_all_migrations_apply_during_reads_and_writes(first_migration: AsyncEngine) -> None:
     done = asyncio.Event()
     written = 0
 
-    async def keep_using() -> None:
+    async def read_and_write() -> None:
         nonlocal written
         while not done.is_set():
-            async with at_first.begin() as connection:
+            async with first_migration.begin() as connection:
                 await connection.execute(text("SELECT count(*) FROM players WHERE name IS NULL"))
                 await connection.execute(text(f"INSERT INTO players (player_id) VALUES ({30_000 + written})"))  # noqa: S608  a number
             written += 1
 
-    using = asyncio.create_task(keep_using())
+    using = asyncio.create_task(read_and_write())
     await asyncio.sleep(0.2)
-    await migrate(at_first)
+    await migrate(first_migration)
     await asyncio.sleep(0.2)
     done.set()
     await using
-    async with at_first.connect() as connection:
+    async with first_migration.connect() as connection:
         found = await connection.execute(text("SELECT count(*) FROM players WHERE state = 'unresolved'"))
         assert found.scalar_one() == 20_000 + written
     assert written > 10
@@ -124,14 +124,14 @@ RENAMED = {
 }
 
 
-async def test_renamed_columns_and_states_keep_their_values(at_first: AsyncEngine) -> None:
-    await migrate(at_first, "0005")
-    async with at_first.begin() as connection:
+async def test_renamed_columns_and_states_keep_their_values(first_migration: AsyncEngine) -> None:
+    await migrate(first_migration, "0005")
+    async with first_migration.begin() as connection:
         await connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
         for statement in FIXTURES:
             await connection.exec_driver_sql(statement)
-    await migrate(at_first)
-    async with at_first.begin() as connection:
+    await migrate(first_migration)
+    async with first_migration.begin() as connection:
         await connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
         for query, rows in RENAMED.items():
             assert [tuple(row) for row in await connection.exec_driver_sql(query)] == rows, query

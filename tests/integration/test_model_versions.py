@@ -31,7 +31,7 @@ OLD, NEW = (MODEL, 1), (MODEL, 2)
 
 @pytest.fixture
 def folder(small_repository: Path, tmp_path: Path) -> Path:
-    """A repository of one model with one version."""
+    """Return a repository of one model with one version."""
     shutil.copytree(small_repository / MODEL, tmp_path / "models" / MODEL)
     return tmp_path / "models"
 
@@ -49,7 +49,7 @@ async def until(models: ModelManager, holds: Callable[[], bool]) -> None:
             changed.clear()
 
 
-def answering(models: ModelManager) -> int:
+def loaded_version(models: ModelManager) -> int:
     with models.task_lease(NOW) as lease:
         return lease.version.manifest.version
 
@@ -59,10 +59,10 @@ async def test_a_new_version_is_loaded_and_an_alias_change_followed(folder: Path
     async with watch_repository(models.repository.folder, models.refresh, poll_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         await until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
-        assert answering(models) == 1
+        assert loaded_version(models) == 1
         promote(folder, 2)
         await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
-        assert answering(models) == 2
+        assert loaded_version(models) == 2
         await until(models, lambda: models.versions[OLD].state is VersionState.PRESENT)
         instances = random_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
         old = await open_model_manager(folder, "all")
@@ -90,7 +90,7 @@ async def test_an_invalid_version_is_refused_with_its_reason_while_the_old_one_s
     promote(folder, 2)
     await models.refresh()
     await models.wait_idle()
-    assert answering(models) == 1
+    assert loaded_version(models) == 1
     assert models.serving() == {MODEL: True}
     refused = models.versions[NEW]
     assert (refused.state, refused.aliases, refused.desired_aliases) == (VersionState.REFUSED, (), (PRODUCTION,))
@@ -118,7 +118,7 @@ async def test_an_edited_version_keeps_serving_as_loaded_and_is_reported(folder:
     await models.refresh()
     await models.wait_idle()
     assert (models.versions[OLD].state, models.versions[OLD].reason) == (VersionState.LOADED, CHANGED)
-    assert answering(models) == 1
+    assert loaded_version(models) == 1
     again = await open_model_manager(folder)
     assert again.versions[OLD].state is VersionState.REFUSED
 
@@ -128,7 +128,7 @@ async def test_a_version_with_a_deleted_folder_serves_until_replaced(folder: Pat
     shutil.rmtree(folder / MODEL / "1")
     await models.refresh()
     await models.wait_idle()
-    assert answering(models) == 1
+    assert loaded_version(models) == 1
     assert (models.versions[OLD].state, models.versions[OLD].reason) == (VersionState.LOADED, CHANGED)
     assert models.versions[OLD].manifest is not None
 
@@ -154,10 +154,10 @@ async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
 
 
 async def test_a_version_unloaded_on_request_does_not_count_as_missing(folder: Path, small_repository: Path) -> None:
-    async def told() -> None:
-        """Nobody listens."""
+    async def ignore_change() -> None:
+        """Ignore the change."""
 
-    players = PlayerDirectory(ServerSettings(), changed=told)
+    players = PlayerDirectory(ServerSettings(), changed=ignore_change)
     shutil.copytree(small_repository / "whiff", folder / "whiff")
     models = await open_model_manager(folder)
     models.request_load(MODEL, loaded=False)
@@ -198,7 +198,7 @@ async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
     assert models.serving() == {MODEL: False}
     models.request_load(MODEL, loaded=True)
     await models.wait_idle()
-    assert answering(models) == 1
+    assert loaded_version(models) == 1
 
 
 async def test_a_failed_scan_changes_nothing(folder: Path) -> None:
@@ -206,13 +206,13 @@ async def test_a_failed_scan_changes_nothing(folder: Path) -> None:
     (folder / MODEL / "aliases.json").write_text("{")
     async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.02):
         await asyncio.sleep(0.2)
-    assert answering(models) == 1
+    assert loaded_version(models) == 1
 
 
 async def test_a_version_deleted_before_its_load_blocks_no_other(folder: Path) -> None:
     models = await open_model_manager(folder)
     publish_sibling(folder, MODEL, 2, shift=SHIFT)
-    await models.refresh()  # its load is due, and has not begun
+    await models.refresh()  # its load is due and has not started
     shutil.rmtree(folder / MODEL / "2")
     models.repository.entries, models.repository.versions = models.repository.read()
     await models.wait_idle()
@@ -224,6 +224,6 @@ async def test_a_version_deleted_before_its_load_blocks_no_other(folder: Path) -
 
 async def test_a_missing_model_version_or_alias_is_not_found(folder: Path) -> None:
     models = await open_model_manager(folder)
-    for wanted in (ModelRef(model="nothing"), ModelRef(model=MODEL, version=9), ModelRef(model=MODEL, alias="best")):
+    for missing in (ModelRef(model="nothing"), ModelRef(model=MODEL, version=9), ModelRef(model=MODEL, alias="best")):
         with pytest.raises(NotFoundError):
-            models.task_lease(wanted)
+            models.task_lease(missing)

@@ -1,4 +1,4 @@
-"""`ondeck models`: the repository, looked at and moved by a person."""
+"""`ondeck models`: list, promote, roll back and verify versions of a repository."""
 
 import getpass
 import hashlib
@@ -24,7 +24,7 @@ Done = subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def repository(small_repository: Path, tmp_path: Path) -> Path:
-    """Version 1 serves; 2 and 3 are the same graph, on record as better and as worse."""
+    """Return a repository: version 1 in production, 2 and 3 the same graph with better and worse evaluations."""
     models = Path(shutil.copytree(small_repository, tmp_path / "models"))
     add_version(models, 2, better_by=0.01)
     add_version(models, 3, better_by=-0.01)
@@ -32,7 +32,7 @@ def repository(small_repository: Path, tmp_path: Path) -> Path:
 
 
 def add_version(models: Path, version: int, *, better_by: float) -> None:
-    """Copy version 1 under another number, its figures changed and signed anew."""
+    """Copy version 1 with a changed evaluation and updated checksums."""
     folder = Path(shutil.copytree(models / MODEL / "1", models / MODEL / str(version)))
     evaluation = json.loads((folder / "evaluation.json").read_text())
     evaluation["log_loss"] -= better_by
@@ -43,21 +43,21 @@ def add_version(models: Path, version: int, *, better_by: float) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def spoil(models: Path, version: int) -> None:
+def corrupt(models: Path, version: int) -> None:
     graph = models / MODEL / str(version) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1])
 
 
-def models_command(repository: Path, *words: str) -> Done:
+def models_command(repository: Path, *arguments: str) -> Done:
     command = [
         sys.executable,
         "-m",
         "ondeck_cli",
         "models",
-        words[0],
+        arguments[0],
         "--model-repository",
         str(repository),
-        *words[1:],
+        *arguments[1:],
     ]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -88,9 +88,9 @@ def test_a_repository_is_listed_as_a_table_and_as_json(repository: Path) -> None
 def test_an_unreadable_version_is_listed_with_its_reason(repository: Path) -> None:
     (repository / MODEL / "2" / "manifest.json").unlink()
     shutil.rmtree(repository / MODEL / "1")
-    told = models_command(repository, "list")
-    assert told.returncode == 0
-    assert told.stdout.splitlines()[-2:] == [
+    done = models_command(repository, "list")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2:] == [
         "batted_ball 2 cannot be read: manifest.json is missing",
         "batted_ball: production points to version 1, which does not exist",
     ]
@@ -152,21 +152,21 @@ def test_promoting_the_current_version_changes_and_logs_nothing(repository: Path
 @pytest.mark.parametrize("command", ["promote", "rollback"])
 def test_force_does_not_promote_a_version_that_fails_verification(repository: Path, command: str) -> None:
     if command == "promote":
-        words: tuple[str, ...] = ("promote", MODEL, "2", "--force", "--reason", "in haste")
+        arguments: tuple[str, ...] = ("promote", MODEL, "2", "--force", "--reason", "in haste")
     else:
         models_command(repository, "promote", MODEL, "3", "--force", "--reason", "for a rollback")
-        words = ("rollback", MODEL)
+        arguments = ("rollback", MODEL)
     serves = production(repository)
     for version in (1, 2):
-        spoil(repository, version)
-    done = models_command(repository, *words)
+        corrupt(repository, version)
+    done = models_command(repository, *arguments)
     assert done.returncode == 1
     assert "failed verification: model.onnx is not the file that was published" in done.stderr
     assert production(repository) == serves
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (("promote", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
         (
@@ -187,11 +187,11 @@ def test_force_does_not_promote_a_version_that_fails_verification(repository: Pa
     ],
 )
 def test_a_missing_version_is_reported_with_the_existing_ones(
-    repository: Path, words: tuple[str, ...], told: str
+    repository: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = models_command(repository, *words)
+    done = models_command(repository, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(told)
+    assert done.stderr.startswith(message)
     assert production(repository) == 1
 
 
@@ -204,8 +204,8 @@ def test_the_history_shows_actor_change_and_reason(repository: Path) -> None:
         [" 1    ", " 3  ", " forced   "],
         [" 3    ", " 1  ", " rollback "],
     ]
-    told = json.loads(models_command(repository, "history", MODEL, "--json").stdout)
-    assert [(each["from_version"], each["to_version"], each["forced"]) for each in told] == [
+    changes = json.loads(models_command(repository, "history", MODEL, "--json").stdout)
+    assert [(each["from_version"], each["to_version"], each["forced"]) for each in changes] == [
         (None, 1, False),
         (1, 3, True),
         (3, 1, False),
@@ -219,7 +219,7 @@ def test_verify_checks_every_version_and_reports_each_failure(repository: Path) 
         *(f"batted_ball {number} passes" for number in (1, 2, 3)),
         *(f"{name} 1 passes" for name in ("called_strike", "pitch_outcome", "whiff")),
     ]
-    spoil(repository, 2)
+    corrupt(repository, 2)
     shutil.rmtree(repository / MODEL / "1")
     broken = models_command(repository, "verify", "batted-ball")
     assert (broken.returncode, broken.stdout) == (1, "batted_ball 3 passes\n")
@@ -236,8 +236,8 @@ def test_verify_fails_on_a_repository_without_versions(tmp_path: Path) -> None:
 
 
 def test_a_missing_login_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> str:
+    def no_login_name() -> str:
         raise KeyError("getpwuid(): uid not found")
 
-    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(getpass, "getuser", no_login_name)
     assert login_name().endswith(", without a login name")

@@ -61,7 +61,7 @@ def test_golden_rows_of_an_import_hold_its_own_outputs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("graph", "told"),
+    ("graph", "message"),
     [
         (fixed_batch_graph(), "rows free"),
         (single_row_graph(), "rows must come first"),
@@ -69,22 +69,22 @@ def test_golden_rows_of_an_import_hold_its_own_outputs(tmp_path: Path) -> None:
         (b"no graph", "is not a graph that can be run"),
     ],
 )
-def test_a_graph_whose_rows_cannot_share_a_run_is_refused(tmp_path: Path, graph: bytes, told: str) -> None:
-    with pytest.raises(OndeckError, match=told):
+def test_a_graph_whose_rows_cannot_share_a_run_is_refused(tmp_path: Path, graph: bytes, message: str) -> None:
+    with pytest.raises(OndeckError, match=message):
         publish_graph(tmp_path, "scores", graph)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "outputs", "told"),
+    ("name", "outputs", "message"),
     [
         ("Scores!", (), "invalid model name"),
         ("batted_ball", (), "choose another name"),
         ("scores", ("classes",), "has no output classes; it has label, scores, probabilities"),
     ],
 )
-def test_an_invalid_model_name_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], told: str) -> None:
-    with pytest.raises(UnservableGraphError, match=told):
+def test_an_invalid_model_name_is_refused(tmp_path: Path, name: str, outputs: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UnservableGraphError, match=message):
         publish_graph(tmp_path, name, scoring_graph(), outputs)
 
 

@@ -29,21 +29,24 @@ def repository(small_repository: Path, tmp_path: Path) -> Path:
 def to_format_1(models: Path) -> None:
     """Write a version and its alias log with the keys of format 1."""
     folder = models / MODEL / "1"
-    evaluation = reverted(read(folder / "evaluation.json"), migrate_format._EVALUATION)
-    evaluation["prediction_sets"] = [reverted(each, migrate_format._COVERAGE) for each in evaluation["prediction_sets"]]
-    evaluation["ablation"] = [reverted(each, migrate_format._ABLATION) for each in evaluation["ablation"]]
+    evaluation = rename_keys(read(folder / "evaluation.json"), migrate_format._EVALUATION)
+    evaluation["prediction_sets"] = [
+        rename_keys(each, migrate_format._COVERAGE) for each in evaluation["prediction_sets"]
+    ]
+    evaluation["ablation"] = [rename_keys(each, migrate_format._ABLATION) for each in evaluation["ablation"]]
     evaluation["reliability"] = {
-        name: [reverted(each, migrate_format._BIN) for each in bins] for name, bins in evaluation["reliability"].items()
+        name: [rename_keys(each, migrate_format._BIN) for each in bins]
+        for name, bins in evaluation["reliability"].items()
     }
     del evaluation["format"]
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     manifest = read(folder / "manifest.json")
     manifest["format"] = 1
-    manifest["training"] = reverted(manifest["training"], migrate_format._TRAINING)
+    manifest["training"] = rename_keys(manifest["training"], migrate_format._TRAINING)
     manifest["files"]["evaluation.json"] = hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
     log = models / MODEL / "aliases.log.jsonl"
-    lines = [reverted(json.loads(line), migrate_format._ALIAS_CHANGE) for line in log.read_text().splitlines()]
+    lines = [rename_keys(json.loads(line), migrate_format._ALIAS_CHANGE) for line in log.read_text().splitlines()]
     log.write_text("".join(json.dumps({k: v for k, v in each.items() if k != "format"}) + "\n" for each in lines))
 
 
@@ -52,7 +55,7 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def reverted(new: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def rename_keys(new: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     back = {value: key for key, value in names.items()}
     return {back.get(key, key): value for key, value in new.items()}
 

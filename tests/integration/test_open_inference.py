@@ -41,7 +41,7 @@ from tests.factories.onnx_graphs import WIDTH, scoring_graph
 from tests.fixtures.server import RunningServer, serving
 
 MODEL = "scoring"
-ODD = 7
+INVALID = 7
 Seen = dict[str, Any]
 
 
@@ -157,7 +157,7 @@ def test_a_response_is_what_the_graph_gives(seen: Seen, expected: Matrix) -> Non
 
 def test_a_stream_answers_in_order_and_continues_after_an_error(seen: Seen, expected: Matrix) -> None:
     for number, (name, answer) in enumerate(seen["streamed"]):
-        if number == ODD:
+        if number == INVALID:
             assert (name, "inputs[0].name" in answer) == ("error", True)
         else:
             assert name == str(number)

@@ -32,7 +32,7 @@ HEADER = (
 ROOKIE = "aaaa,701,,,,Núñez,Ángel,Ángel Luis,,2001,2,3,2020,2024,,"
 ROOKIE_LATER = "aaaa,701.0,nunea001,nunezan01,24001,Núñez,Ángel,Ángel Luis,,2001,2,3,2020,2025,2025,2025"
 VETERAN = "bbbb,702,boyd001,boydma01,14107,Boyd,Matt,Matthew Robert,,1991,2,2,2013,2024,2015,2024"
-NOBODY = "cccc,-1,x,y,-1,Ghost,A,A,,,,,,,,"
+NO_PLAYER = "cccc,-1,x,y,-1,Ghost,A,A,,,,,,,,"
 NAMES = "key_person,name_last,name_first,altname_last,altname_first\nbbbb,Boyd,Matt,Boyd,Matthew R.\n"
 FANTASY = (
     "IDPLAYER,PLAYERNAME,BIRTHDATE,FIRSTNAME,LASTNAME,IDFANGRAPHS,MLBID,CBSID,BREFID,CBSNAME,BATS,THROWS\n"
@@ -63,9 +63,9 @@ async def ids(connection: AsyncConnection) -> set[tuple[str, str, int, str]]:
 
 
 async def test_ids_that_arrive_later_are_filled_in(connection: AsyncConnection) -> None:
-    await load_registers(connection, tables(chadwick(ROOKIE, VETERAN, NOBODY)))
+    await load_registers(connection, tables(chadwick(ROOKIE, VETERAN, NO_PLAYER)))
     assert ("bbref", "nunezan01", 701, "chadwick") not in await ids(connection)
-    taken = await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NOBODY)))
+    taken = await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NO_PLAYER)))
     assert taken == {"chadwick": RegisterCounts(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
     assert ("bbref", "nunezan01", 701, "chadwick") in await ids(connection)
     assert (await read_index(connection)).players[701].major_league == (2025, 2025)
@@ -82,10 +82,10 @@ async def test_the_same_register_twice_changes_nothing(connection: AsyncConnecti
 
 async def test_a_conflicting_id_keeps_the_stored_one_and_is_reported(connection: AsyncConnection) -> None:
     await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN), FANTASY))
-    told = {
+    found = {
         (each.player_id, each.field, each.stored_value, each.source_value) for each in await list_conflicts(connection)
     }
-    assert told == {
+    assert found == {
         (701, "born", "2001-2-3", "2001-2-4"),
         (702, "cbs", "111 is of 701", "111"),
         (702, "fangraphs", "14107", "99999"),
@@ -112,15 +112,15 @@ async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncCon
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"a,b\n1,2\n", "not a known player register"),
         (b"PK\x03\x04broken", "broken or truncated archive"),
         (b"<html>Sign in</html>", "HTML page"),
     ],
 )
-def test_a_file_that_is_no_register_is_refused(content: bytes, told: str) -> None:
-    with pytest.raises(SourceRefusedError, match=told):
+def test_a_file_that_is_no_register_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(SourceRefusedError, match=message):
         group_by_kind(read_tables(content, "register"))
 
 
@@ -148,7 +148,7 @@ async def test_a_player_missing_from_the_register_is_kept_and_filled_in_later(co
 
 async def test_simulated_players_are_not_resolved(connection: AsyncConnection) -> None:
     await connection.execute(
-        text("INSERT INTO players (player_id, name, simulated) VALUES (-5, 'Simulated, Man', true)")
+        text("INSERT INTO players (player_id, name, simulated) VALUES (-5, 'Simulated, Player', true)")
     )
     assert await list_unresolved(connection) == []
     assert len(await read_index(connection)) == 0
@@ -156,18 +156,16 @@ async def test_simulated_players_are_not_resolved(connection: AsyncConnection) -
 
 async def test_an_override_holds_until_revoked_and_both_are_kept(connection: AsyncConnection) -> None:
     await load_registers(connection, tables(chadwick(ROOKIE, VETERAN)))
-    decision = Override(
-        created_by="me", reason="the club site says so", player_id=702, system="bbref", value="boydma99"
-    )
+    decision = Override(created_by="me", reason="as on the club site", player_id=702, system="bbref", value="boydma99")
     await record_override(connection, decision)
     found = (await read_index(connection)).by_id("bbref", "boydma99")
     assert found is not None
     assert found.player_id == 702
-    await record_override(connection, Override(**{**vars(decision), "is_active": False, "reason": "he does not"}))
+    await record_override(connection, Override(**{**vars(decision), "is_active": False, "reason": "it was wrong"}))
     assert (await read_index(connection)).by_id("bbref", "boydma99") is None
     assert [(each.is_active, each.reason) for each in await list_overrides(connection)] == [
-        (False, "he does not"),
-        (True, "the club site says so"),
+        (False, "it was wrong"),
+        (True, "as on the club site"),
     ]
     with pytest.raises(NotFoundError):
         await record_override(connection, Override(**{**vars(decision), "player_id": 1}))
@@ -194,9 +192,9 @@ def test_the_players_commands_import_search_and_override(store_home: Path, tmp_p
     decided = players(store_home, "override", "702", "Old Matt", "--reason", "nickname in our feeds")
     assert decided.returncode == 0, decided.stderr
     assert players(store_home, "resolve", "old matt").stdout.startswith("found by override: 702")
-    told = players(store_home, "unresolved").stdout
-    assert "conflicts: 4" in told
-    assert "nickname" in told
+    output = players(store_home, "unresolved").stdout
+    assert "conflicts: 4" in output
+    assert "nickname" in output
 
 
 @pytest.fixture
@@ -210,7 +208,7 @@ def register_over_http() -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -47,7 +47,7 @@ SERVING, CANDIDATE = 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A candidate beside the version in production, and whether it may take its place."""
+    """A candidate, the version in production, and whether promotion passes."""
 
     name: str
     gate: bool
@@ -86,7 +86,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture
 def models(case: Case, small_repository: Path, tmp_path: Path) -> Path:
-    """Version 1 and a candidate, version 2; production is version 1, or nothing."""
+    """Return a repository of version 1 and a candidate, version 2; production is version 1 or unset."""
     models = tmp_path / "models"
     if case.model == GRAPH:
         for _ in (SERVING, CANDIDATE):
@@ -125,7 +125,7 @@ def decision(*, force: bool) -> AliasDecision:
 
 
 def call_service(models: Path, rpc: str, request: Any) -> bool:
-    """Call a handler of `ModelService`; False: it is refused with FAILED_PRECONDITION."""
+    """Call a handler of `ModelService`; return False if refused with FAILED_PRECONDITION."""
     manager: Any = SimpleNamespace(repository=SimpleNamespace(folder=models))
     call: Any = SimpleNamespace(peer="a test", identity=None)
     code = code_pb2.OK

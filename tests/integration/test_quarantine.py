@@ -29,7 +29,7 @@ from tests.factories.pitches import as_csv, sample_cells
 CELLS = sample_cells(date(2022, 6, 1), days=1)
 ROWS = CELLS.height
 FIRST_ROW = pl.int_range(pl.len()) == 0
-ODD = CELLS.with_columns(balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"))
+INVALID = CELLS.with_columns(balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"))
 DAY = IngestUnit(source="savant", name="2022-06-01", day=date(2022, 6, 1))
 RULE = NewCorrectionRule(
     created_by="a person", reason="the count was misread", cells={"balls": "4"}, replacement={"balls": "3"}
@@ -41,7 +41,7 @@ async def rows_of(database: Database, which: QuarantineFilter | None = None) -> 
         return await find_rows(connection, which or QuarantineFilter(closed=True))
 
 
-async def ruled(database: Database, rule: NewCorrectionRule = RULE) -> int:
+async def store_rule(database: Database, rule: NewCorrectionRule = RULE) -> int:
     async with database.engine.begin() as connection:
         return await add_rule(connection, rule)
 
@@ -54,18 +54,18 @@ async def stored(database: Database) -> list[tuple[int, int]]:
 
 async def test_a_row_is_quarantined_once_as_received_with_its_reason(database: Database) -> None:
     for _ in range(2):
-        assert (await load_unit(database.engine, DAY, ODD)).quarantined == 1
+        assert (await load_unit(database.engine, DAY, INVALID)).quarantined == 1
     (row,) = await rows_of(database)
     assert (row.code, row.reason, row.outcome) == ("out_of_range", "balls: not from 0 to 3", None)
-    assert row.cells == ODD.row(0, named=True)
+    assert row.cells == INVALID.row(0, named=True)
     async with database.engine.connect() as connection:
         assert await count_open(connection) == {"out_of_range": 1}
 
 
 async def test_a_retry_stores_what_a_rule_corrects_and_reports_it(database: Database) -> None:
-    await load_unit(database.engine, DAY, ODD)
+    await load_unit(database.engine, DAY, INVALID)
     assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, quarantined=1)
-    number = await ruled(database)
+    number = await store_rule(database)
     assert await retry_quarantined(database.engine, QuarantineFilter(code="missing")) == LoadCounts()
     assert await retry_quarantined(database.engine, QuarantineFilter(code="out_of_range")) == LoadCounts(
         rows_in=1, stored=1
@@ -80,19 +80,19 @@ async def test_a_retry_stores_what_a_rule_corrects_and_reports_it(database: Data
 
 
 async def test_a_rule_applies_to_later_rows_until_revoked(database: Database) -> None:
-    number = await ruled(database)
-    assert await load_unit(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, stored=ROWS)
-    assert await load_unit(database.engine, DAY, ODD) == LoadCounts(rows_in=ROWS, unchanged=ROWS)
+    number = await store_rule(database)
+    assert await load_unit(database.engine, DAY, INVALID) == LoadCounts(rows_in=ROWS, stored=ROWS)
+    assert await load_unit(database.engine, DAY, INVALID) == LoadCounts(rows_in=ROWS, unchanged=ROWS)
     (row,) = await rows_of(database)
     assert (row.outcome, row.rule, row.reason) == ("stored", number, "balls: not from 0 to 3")
     async with database.engine.begin() as connection:
         await revoke_rule(connection, number)
-    assert (await load_unit(database.engine, DAY, ODD)).quarantined == 1
+    assert (await load_unit(database.engine, DAY, INVALID)).quarantined == 1
     assert [each.outcome for each in await rows_of(database)] == [None]
 
 
 async def test_a_rule_is_never_lost(database: Database) -> None:
-    number = await ruled(database)
+    number = await store_rule(database)
     async with database.engine.begin() as connection:
         await revoke_rule(connection, number)
         assert await active_rules(connection) == []
@@ -103,16 +103,16 @@ async def test_a_rule_is_never_lost(database: Database) -> None:
 
 
 async def test_a_day_ingested_again_without_a_row_supersedes_it(database: Database) -> None:
-    await load_unit(database.engine, DAY, ODD)
-    await load_unit(database.engine, IngestUnit(source="file", name="another"), ODD)
+    await load_unit(database.engine, DAY, INVALID)
+    await load_unit(database.engine, IngestUnit(source="file", name="another"), INVALID)
     assert await load_unit(database.engine, DAY, CELLS) == LoadCounts(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
     assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": "superseded", "file": None}
-    await load_unit(database.engine, DAY, ODD)
+    await load_unit(database.engine, DAY, INVALID)
     assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": None, "file": None}
 
 
 async def test_a_row_that_is_valid_now_is_stored_unchanged(database: Database) -> None:
-    await load_unit(database.engine, DAY, ODD)
+    await load_unit(database.engine, DAY, INVALID)
     async with database.engine.begin() as connection:
         await connection.execute(text("""UPDATE quarantine SET cells = cells || '{"balls": "3"}'"""))
     assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, stored=1)
@@ -132,9 +132,9 @@ async def test_rows_of_many_units_with_different_columns_are_retried_together(da
     other = sample_cells(date(2022, 6, 2), days=1, seed=1).with_columns(
         balls=pl.when(FIRST_ROW).then(pl.lit("4")).otherwise("balls"), code=pl.lit("x"), never_seen=pl.lit("y")
     )
-    await load_unit(database.engine, DAY, ODD)
+    await load_unit(database.engine, DAY, INVALID)
     await load_unit(database.engine, IngestUnit(source="file", name="b.csv"), other)
-    await ruled(database)
+    await store_rule(database)
     assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=2, stored=2)
     async with database.engine.connect() as connection:
         extra = await connection.execute(text("SELECT DISTINCT extra ->> 'never_seen', extra ->> 'code' FROM pitches"))
@@ -142,8 +142,8 @@ async def test_rows_of_many_units_with_different_columns_are_retried_together(da
 
 
 async def test_a_row_that_contradicts_what_is_stored_changes_nothing(database: Database) -> None:
-    await load_unit(database.engine, DAY, ODD)
-    await ruled(
+    await load_unit(database.engine, DAY, INVALID)
+    await store_rule(
         database,
         NewCorrectionRule(
             created_by="x",
@@ -158,12 +158,12 @@ async def test_a_row_that_contradicts_what_is_stored_changes_nothing(database: D
 
 
 async def test_unknown_columns_are_logged_once(database: Database) -> None:
-    odd = CELLS.with_columns(spin_axis_2=pl.lit("1"), zone_2=pl.lit("2"))
+    invalid = CELLS.with_columns(spin_axis_2=pl.lit("1"), zone_2=pl.lit("2"))
     with capture_logs() as logs:
         for unit in (DAY, IngestUnit(source="file", name="again"), DAY):
-            await load_unit(database.engine, unit, odd)
-    told = [each for each in logs if "columns" in each]
-    assert [(each["columns"], each["unit"]) for each in told] == [(["spin_axis_2", "zone_2"], DAY.name)]
+            await load_unit(database.engine, unit, invalid)
+    events = [each for each in logs if "columns" in each]
+    assert [(each["columns"], each["unit"]) for each in events] == [(["spin_axis_2", "zone_2"], DAY.name)]
     async with database.engine.connect() as connection:
         seen = await unknown_columns(connection)
     assert [(each.name, each.source, each.unit) for each in seen] == [
@@ -180,8 +180,8 @@ def quarantine(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 def test_the_quarantine_commands_list_show_correct_and_retry(
     tmp_path: Path, store_home: Path, database: Database
 ) -> None:
-    (tmp_path / "odd.csv").write_bytes(as_csv(ODD))
-    quarantine(store_home, "files", str(tmp_path / "odd.csv"))
+    (tmp_path / "invalid.csv").write_bytes(as_csv(INVALID))
+    quarantine(store_home, "files", str(tmp_path / "invalid.csv"))
     assert database.described
     listed = quarantine(store_home, "quarantine", "list", "--code", "out_of_range").stdout
     assert "quarantined: 1" in listed
@@ -189,8 +189,8 @@ def test_the_quarantine_commands_list_show_correct_and_retry(
     shown = quarantine(store_home, "quarantine", "show", number).stdout
     assert "out_of_range: balls: not from 0 to 3" in shown
     assert "\n> balls: 4\n" in shown
-    asked = ("--where", "balls=4", "--where", "pitch_number=1", "--set", "balls=3", "--reason", "misread")
-    assert quarantine(store_home, "quarantine", "rules", "add", *asked).stdout.startswith("rule ")
+    rule_options = ("--where", "balls=4", "--where", "pitch_number=1", "--set", "balls=3", "--reason", "misread")
+    assert quarantine(store_home, "quarantine", "rules", "add", *rule_options).stdout.startswith("rule ")
     done = quarantine(store_home, "quarantine", "retry")
     assert done.stdout.splitlines()[-1] == "1 rows in: 1 stored, 0 unchanged, 0 quarantined"
     assert "quarantined: 0" in quarantine(store_home, "quarantine", "list").stdout

@@ -1,4 +1,4 @@
-"""Aliases moved by rpc: through the gate, on record, and never onto what does not hold."""
+"""Alias changes by rpc: gated, logged, and never to an unverified version."""
 
 import shutil
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ def test_alias_changes_are_paged_with_the_latest_first(stub: Any) -> None:
         if not token:
             break
     assert paged == list(whole)
-    code, _ = refused(stub.ListAliasChanges, ListAliasChangesRequest(model=MODEL, page_token="x"))  # noqa: S106  a place in a list
+    code, _ = refused(stub.ListAliasChanges, ListAliasChangesRequest(model=MODEL, page_token="x"))  # noqa: S106  a page token, no secret
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 

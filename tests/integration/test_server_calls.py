@@ -1,4 +1,4 @@
-"""Predictions over the wire: each is what the run_bare_graph ONNX graph gives, by every rpc."""
+"""Predictions over the wire: every rpc returns what the bare ONNX graph gives."""
 
 import math
 from collections.abc import Iterator

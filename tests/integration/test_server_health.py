@@ -1,4 +1,4 @@
-"""`grpc.health.v1` over the wire: asked by stock clients, and by grpc_health_probe or as it asks."""
+"""`grpc.health.v1` over the wire, with stock clients and grpc_health_probe."""
 
 import asyncio
 import gc
@@ -26,41 +26,41 @@ from tests.fixtures.server import RunningServer
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
-NOBODY_THERE: Final = "127.0.0.1:1"
+UNUSED_ADDRESS: Final = "127.0.0.1:1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """A health service that is served, and what it is told."""
+class ServedHealth:
+    """A served health service and its registry."""
 
     health: HealthRegistry
     target: str
 
 
 @pytest.fixture
-async def told() -> AsyncIterator[Told]:
+async def served() -> AsyncIterator[ServedHealth]:
     health, server = HealthRegistry(), grpc.aio.server()
     methods = methods_of(HEALTH, HealthService(health), CallMetrics(CollectorRegistry()))
     server.add_generic_rpc_handlers(generic_handlers(methods, compression_threshold=0))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield Told(health=health, target=f"127.0.0.1:{port}")
+    yield ServedHealth(health=health, target=f"127.0.0.1:{port}")
     health.end_watches()
     await server.stop(1)
 
 
 def health(channel: Any) -> Any:
-    return HealthStub(channel)  # its stubs are untyped
+    return HealthStub(channel)  # untyped stubs
 
 
-async def settled(what: Any, expected: Any) -> None:
+async def wait_value(what: Any, expected: Any) -> None:
     async with asyncio.timeout(10):
         while what() != expected:
             gc.collect()
             await asyncio.sleep(0.01)
 
 
-def listed(channel: Any) -> Any:
+def list_statuses(channel: Any) -> Any:
     return channel.unary_unary(
         "/grpc.health.v1.Health/List",
         request_serializer=HealthListRequest.SerializeToString,
@@ -68,76 +68,76 @@ def listed(channel: Any) -> Any:
     )
 
 
-async def test_list_reports_every_name(told: Told) -> None:
-    told.health.update({"": True, "models/ball": False})
-    async with grpc.aio.insecure_channel(told.target) as channel:
-        answer = await listed(channel)(HealthListRequest())
+async def test_list_reports_every_name(served: ServedHealth) -> None:
+    served.health.update({"": True, "models/ball": False})
+    async with grpc.aio.insecure_channel(served.target) as channel:
+        answer = await list_statuses(channel)(HealthListRequest())
     assert {name: each.status for name, each in answer.statuses.items()} == {"": SERVING, "models/ball": NOT_SERVING}
 
 
-async def test_a_watch_of_an_unknown_name_reports_service_unknown_until_it_exists(told: Told) -> None:
-    async with grpc.aio.insecure_channel(told.target) as channel:
+async def test_a_watch_of_an_unknown_name_reports_service_unknown_until_it_exists(served: ServedHealth) -> None:
+    async with grpc.aio.insecure_channel(served.target) as channel:
         call: Any = health(channel).Watch(HealthCheckRequest(service="models/ball"))
         assert (await call.read()).status == UNKNOWN
-        told.health.update({"models/ball": False})
+        served.health.update({"models/ball": False})
         assert (await call.read()).status == NOT_SERVING
-        told.health.update({"models/ball": True})
+        served.health.update({"models/ball": True})
         assert (await call.read()).status == SERVING
-        told.health.enter_graceful_shutdown()
+        served.health.enter_graceful_shutdown()
         assert (await call.read()).status == NOT_SERVING
-        told.health.end_watches()
+        served.health.end_watches()
         assert await call.read() is grpc.aio.EOF
 
 
-async def test_a_check_of_an_unknown_name_is_not_found_and_lists_the_known_ones(told: Told) -> None:
-    told.health.update({"": True, "models/ball": True})
-    async with grpc.aio.insecure_channel(told.target) as channel:
+async def test_a_check_of_an_unknown_name_is_not_found_and_lists_the_known_ones(served: ServedHealth) -> None:
+    served.health.update({"": True, "models/ball": True})
+    async with grpc.aio.insecure_channel(served.target) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await health(channel).Check(HealthCheckRequest(service="models/bull"))
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     assert "models/ball" in str(refused.value.details())
-    status, info, resource = rpc_status.from_call(refused.value), ErrorInfo(), ResourceInfo()  # type: ignore[arg-type]  # the stubs know the sync error alone
+    status, info, resource = rpc_status.from_call(refused.value), ErrorInfo(), ResourceInfo()  # type: ignore[arg-type]  # the stubs declare only the sync error
     assert status is not None
     assert status.details[0].Unpack(info)
     assert status.details[1].Unpack(resource)
     assert (info.reason, resource.resource_name) == ("SERVICE_NOT_FOUND", "models/bull")
 
 
-async def test_a_thousand_watches_come_and_go_and_leave_nothing_behind(told: Told) -> None:
-    told.health.update({"": True})
+async def test_a_thousand_watches_come_and_go_and_leave_nothing_behind(served: ServedHealth) -> None:
+    served.health.update({"": True})
     before = len(asyncio.all_tasks())
-    async with grpc.aio.insecure_channel(told.target) as channel:
+    async with grpc.aio.insecure_channel(served.target) as channel:
         calls: list[Any] = [health(channel).Watch(HealthCheckRequest()) for _ in range(1000)]
         for call in calls:
             assert (await call.read()).status == SERVING
-        assert told.health.watchers == 1000
-        told.health.update({"": False})
+        assert served.health.watchers == 1000
+        served.health.update({"": False})
         for call in calls[::2]:
             assert (await call.read()).status == NOT_SERVING
         for call in calls:
             call.cancel()
         del calls, call
-        await settled(lambda: told.health.watchers, 0)
+        await wait_value(lambda: served.health.watchers, 0)
         assert (await health(channel).Check(HealthCheckRequest())).status == NOT_SERVING
-    await settled(lambda: len(asyncio.all_tasks()) <= before, expected=True)
+    await wait_value(lambda: len(asyncio.all_tasks()) <= before, expected=True)
 
 
 def test_reflection_describes_list_as_well(running_server: RunningServer) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
         pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        service = pool.FindServiceByName("grpc.health.v1.Health")  # type: ignore[no-untyped-call]  # the stubs give it no types
+        service = pool.FindServiceByName("grpc.health.v1.Health")  # type: ignore[no-untyped-call]  # untyped stubs
     assert [method.name for method in service.methods] == ["Check", "Watch", "List"]
 
 
 def test_versions_and_aliases_have_their_own_names(running_server: RunningServer) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
-        statuses = listed(channel)(HealthListRequest(), timeout=10).statuses
+        statuses = list_statuses(channel)(HealthListRequest(), timeout=10).statuses
     assert {statuses[f"models/batted_ball{each}"].status for each in ("", "@production", "/1")} == {SERVING}
     assert statuses["ondeck.v1.PlayerService"].status == NOT_SERVING
 
 
 def probe(target: str, service: str, *, seconds: float = 5) -> int:
-    """Ask as grpc_health_probe asks, and end with the code that it documents; 1, for wrong flags, asks nothing."""
+    """Return the documented exit code of grpc_health_probe; 1 means wrong flags and sends nothing."""
     with grpc.insecure_channel(target) as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=seconds)
@@ -167,7 +167,7 @@ def test_a_probe_ends_with_its_documented_code(running_server: RunningServer, se
 
 
 def test_a_probe_without_a_server_ends_with_its_documented_code() -> None:
-    assert probe(NOBODY_THERE, "", seconds=0.5) == 2
+    assert probe(UNUSED_ADDRESS, "", seconds=0.5) == 2
 
 
 @pytest.mark.parametrize(("service", "code"), [*PROBED, (None, 2), ("no such flag", 1)])
@@ -177,6 +177,6 @@ def test_grpc_health_probe_itself_ends_with_these_codes(
     program = shutil.which("grpc_health_probe")
     if program is None:
         pytest.skip("grpc_health_probe is not installed; its requests are reproduced above")
-    target = NOBODY_THERE if service is None else running_server.target
+    target = UNUSED_ADDRESS if service is None else running_server.target
     words = ["-no-such-flag"] if code == 1 else [f"-addr={target}", f"-service={service or ''}", "-connect-timeout=2s"]
     assert subprocess.run([program, *words], timeout=30, check=False).returncode == code

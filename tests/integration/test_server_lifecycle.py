@@ -31,7 +31,7 @@ BALL = PredictRequest(model=ModelSpec(name="batted_ball"), batted_ball=BattedBal
 
 
 def check(channel: grpc.Channel, service: str) -> int:
-    """Ask as grpc_health_probe does: the method by its path, the service by its name."""
+    """Call Health.Check by path, as grpc_health_probe does."""
     call: grpc.UnaryUnaryMultiCallable[HealthCheckRequest, HealthCheckResponse] = channel.unary_unary(
         "/grpc.health.v1.Health/Check",
         request_serializer=HealthCheckRequest.SerializeToString,
@@ -51,14 +51,14 @@ def watch(channel: grpc.Channel, service: str) -> Iterator[HealthCheckResponse]:
 
 def page(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  a page of our own on the loopback
+        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  the page of a local server
             return response.status, response.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()
 
 
 @pytest.fixture
-def copied(small_repository: Path, tmp_path: Path) -> Path:
+def copy_models(small_repository: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_repository, tmp_path / "models"))
 
 
@@ -87,20 +87,20 @@ def test_the_admin_pages_report_liveness_readiness_and_metrics(running_server: R
     assert 'ondeck_predicted_rows_total{model="batted_ball",version="1"}' in measures
 
 
-def flip(path: Path) -> None:
+def flip_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
 
 
-def edit(path: Path, key: str, value: object) -> None:
+def edit_manifest(path: Path, key: str, value: object) -> None:
     claims = json.loads(path.read_text())
     claims[key] = value
     path.write_text(json.dumps(claims))
 
 
 def forge_golden(folder: Path, forge: Callable[[list[float]], list[float]]) -> None:
-    """Change a golden answer and sign it anew, as if the features or the graph had changed their minds."""
+    """Change a golden output and its checksum, as if features or graph had changed."""
     golden = json.loads((folder / "golden.json").read_text())
     golden["probabilities"][0] = forge(golden["probabilities"][0])
     (folder / "golden.json").write_text(json.dumps(golden))
@@ -110,24 +110,24 @@ def forge_golden(folder: Path, forge: Callable[[list[float]], list[float]]) -> N
 
 
 SABOTAGE: dict[str, Callable[[Path], None]] = {
-    "model.onnx is not the file that was published": lambda folder: flip(folder / "model.onnx"),
-    "card.md is not the file that was published": lambda folder: flip(folder / "card.md"),
+    "model.onnx is not the file that was published": lambda folder: flip_byte(folder / "model.onnx"),
+    "card.md is not the file that was published": lambda folder: flip_byte(folder / "card.md"),
     "model.onnx is missing": lambda folder: (folder / "model.onnx").unlink(),
     "manifest.json is missing": lambda folder: (folder / "manifest.json").unlink(),
-    "manifest.json: outcomes": lambda folder: edit(folder / "manifest.json", "outcomes", None),
-    "made for other features (fingerprint)": lambda folder: edit(
+    "manifest.json: outcomes": lambda folder: edit_manifest(folder / "manifest.json", "outcomes", None),
+    "made for other features (fingerprint)": lambda folder: edit_manifest(
         folder / "manifest.json", "feature_fingerprint", "0" * 64
     ),
-    "its manifest is of batted_ball version 2": lambda folder: edit(folder / "manifest.json", "version", 2),
+    "its manifest is of batted_ball version 2": lambda folder: edit_manifest(folder / "manifest.json", "version", 2),
     "golden rows differ": lambda folder: forge_golden(folder, lambda answer: answer[::-1]),
     "golden rows cannot be run": lambda folder: forge_golden(folder, lambda answer: answer[1:]),
 }
 
 
 @pytest.mark.parametrize("reason", SABOTAGE)
-def test_a_version_that_fails_verification_is_refused_and_the_rest_serves(copied: Path, reason: str) -> None:
-    SABOTAGE[reason](copied / "batted_ball" / "1")
-    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+def test_a_version_that_fails_verification_is_refused_and_the_rest_serves(copy_models: Path, reason: str) -> None:
+    SABOTAGE[reason](copy_models / "batted_ball" / "1")
+    with serving(copy_models) as server, grpc.insecure_channel(server.target) as channel:
         assert check(channel, "models/batted_ball") == NOT_SERVING
         assert check(channel, "") == NOT_SERVING
         assert check(channel, "models/called_strike") == SERVING
@@ -142,17 +142,17 @@ def test_a_version_that_fails_verification_is_refused_and_the_rest_serves(copied
         assert PredictionServiceStub(channel).Predict(pitch).prediction.outcomes
 
 
-def test_a_partly_written_version_is_ignored(copied: Path) -> None:
-    shutil.copytree(copied / "batted_ball" / "1", copied / "batted_ball" / ".publishing-x")
-    (copied / "batted_ball" / "notes").mkdir()
-    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+def test_a_partly_written_version_is_ignored(copy_models: Path) -> None:
+    shutil.copytree(copy_models / "batted_ball" / "1", copy_models / "batted_ball" / ".publishing-x")
+    (copy_models / "batted_ball" / "notes").mkdir()
+    with serving(copy_models) as server, grpc.insecure_channel(server.target) as channel:
         assert len(ModelServiceStub(channel).ListModels(ListModelsRequest()).models) == len(TASKS)
         assert check(channel, "") == SERVING
 
 
-def test_a_version_without_alias_or_policy_is_listed_and_not_loaded(copied: Path) -> None:
-    (copied / "batted_ball" / ALIASES_FILE).unlink()
-    with serving(copied, "--version-policy", "aliases") as server, grpc.insecure_channel(server.target) as channel:
+def test_a_version_without_alias_or_policy_is_listed_and_not_loaded(copy_models: Path) -> None:
+    (copy_models / "batted_ball" / ALIASES_FILE).unlink()
+    with serving(copy_models, "--version-policy", "aliases") as server, grpc.insecure_channel(server.target) as channel:
         present, *_ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
         assert present.state == ModelState.MODEL_STATE_PRESENT
         request = PredictRequest(model=ModelSpec(name="batted_ball", version=1), batted_ball=BALL.batted_ball)
@@ -198,7 +198,7 @@ def test_a_repository_that_is_no_folder_is_refused_by_name(tmp_path: Path, there
     ],
 )
 def test_an_address_of_another_machine_is_refused_with_a_reason(
-    copied: Path, words: tuple[str, ...], complaint: str
+    copy_models: Path, words: tuple[str, ...], complaint: str
 ) -> None:
     command = [
         sys.executable,
@@ -206,7 +206,7 @@ def test_an_address_of_another_machine_is_refused_with_a_reason(
         "ondeck_cli",
         "serve",
         "--model-repository",
-        str(copied),
+        str(copy_models),
         "--port",
         "0",
         "--admin-port",
@@ -216,15 +216,15 @@ def test_an_address_of_another_machine_is_refused_with_a_reason(
     assert (done.returncode != 0, complaint in done.stderr, "Traceback" in done.stderr) == (True, True, False)
 
 
-def test_a_server_listens_on_ipv6(copied: Path) -> None:
-    with serving(copied, "--host", "::1") as server, grpc.insecure_channel(server.target) as channel:
+def test_a_server_listens_on_ipv6(copy_models: Path) -> None:
+    with serving(copy_models, "--host", "::1") as server, grpc.insecure_channel(server.target) as channel:
         assert server.target.startswith("[::1]:")
         assert check(channel, "") == SERVING
         assert page(f"{server.admin}/readyz")[0] == 200
 
 
-def test_during_the_shutdown_delay_new_calls_see_not_serving(copied: Path) -> None:
-    with serving(copied, shutdown_delay_seconds=2) as server:
+def test_during_the_shutdown_delay_new_calls_see_not_serving(copy_models: Path) -> None:
+    with serving(copy_models, shutdown_delay_seconds=2) as server:
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.7)
         with grpc.insecure_channel(server.target) as channel:  # a new connection, as a probe makes one
@@ -233,19 +233,19 @@ def test_during_the_shutdown_delay_new_calls_see_not_serving(copied: Path) -> No
         assert server.process.wait(timeout=30) == 0
 
 
-def test_on_sigterm_the_server_finishes_open_calls_and_exits(copied: Path) -> None:
-    with serving(copied) as server, grpc.insecure_channel(server.target) as channel:
+def test_on_sigterm_the_server_finishes_open_calls_and_exits(copy_models: Path) -> None:
+    with serving(copy_models) as server, grpc.insecure_channel(server.target) as channel:
         statuses = watch(channel, "")
         assert next(statuses).status == SERVING
         hold = threading.Event()
 
-        def asked() -> Iterator[StreamPredictRequest]:
+        def requests() -> Iterator[StreamPredictRequest]:
             pitch = Pitch(plate_x=0, plate_z=2)
             yield StreamPredictRequest(id="before", model=ModelSpec(name="called_strike"), pitch=pitch)
             hold.wait(10)
             yield StreamPredictRequest(id="while", model=ModelSpec(name="called_strike"), pitch=pitch)
 
-        stream = PredictionServiceStub(channel).StreamPredict(asked())
+        stream = PredictionServiceStub(channel).StreamPredict(requests())
         assert next(stream).answers[0].id == "before"
         server.process.send_signal(signal.SIGTERM)
         assert next(statuses).status == NOT_SERVING

@@ -29,7 +29,7 @@ NAMESAKES = [
     f"n{number},{number},,,,Twin,Tom,Tom {middle},,1990,{number % 12 + 1},1,2015,2026,2018,2026"
     for number, middle in ((801, "Adam"), (802, "Bert"))
 ]
-MANY = [f"m{number},{number},,,,Crowd,Man{number},,,,,,2020,2026,," for number in range(900, 950)]
+MANY = [f"m{number},{number},,,,Crowd,Player{number},,,,,,2020,2026,," for number in range(900, 950)]
 SERVICE = "ondeck.v1.PlayerService"
 
 
@@ -49,33 +49,33 @@ async def stub(database: Database, store_home: Path, small_repository: Path) -> 
             pass
         yield PlayerServiceStub(channel)
         with Client(server.target) as client:
-            ask_through(client)
+            resolve_with_client(client)
         async with AsyncClient(server.target) as client:
             assert [each.found.player.player_id for each in await client.resolve(["Boyd, Matthew"])] == [702]
             assert (await client.player(702)).player.name == "Matt Boyd"
 
 
-def ask_through(client: Client) -> None:
+def resolve_with_client(client: Client) -> None:
     twin = PlayerName(name="Tom Twin", season=2020)
     answers = client.resolve(("Matthew Boyd", PlayerId(system="bbref", id="nunezan01"), twin))
     assert [answer.WhichOneof("outcome") for answer in answers] == ["found", "found", "ambiguous"]
     assert client.player(702).player.name == "Matt Boyd"
 
 
-def named(name: str, **more: Any) -> PlayerQuery:
+def name_query(name: str, **more: Any) -> PlayerQuery:
     return PlayerQuery(name=PlayerName(name=name, **more))
 
 
 async def test_players_are_resolved_described_and_searched(stub: Any) -> None:
-    questions = [
+    queries = [
         PlayerQuery(id=PlayerId(system="bbref", id="nunezan01")),
-        named("Boyd, Matthew"),
-        named("Tom Twin"),
-        named("Tom Twin", born="1990-10-01"),
-        named("Tom A. Twin", season=2020, role=Role.ROLE_PITCHER),
-        named("Babe Ruth"),
+        name_query("Boyd, Matthew"),
+        name_query("Tom Twin"),
+        name_query("Tom Twin", born="1990-10-01"),
+        name_query("Tom A. Twin", season=2020, role=Role.ROLE_PITCHER),
+        name_query("Babe Ruth"),
     ]
-    answers = stub.ResolvePlayers(ResolvePlayersRequest(queries=questions)).resolutions
+    answers = stub.ResolvePlayers(ResolvePlayersRequest(queries=queries)).resolutions
     outcomes = [answer.WhichOneof("outcome") for answer in answers]
     assert outcomes == ["found", "found", "ambiguous", "found", "found", "missing"]
     assert [answers[at].found.player.player_id for at in (0, 1, 3, 4)] == [701, 702, 801, 801]
@@ -83,14 +83,14 @@ async def test_players_are_resolved_described_and_searched(stub: Any) -> None:
     assert [each.player_id for each in answers[2].ambiguous.candidates] == [801, 802]
     assert answers[5].missing.next_try.endswith("+00:00")
 
-    told = stub.GetPlayer(GetPlayerRequest(player_id=702))
-    assert (told.player.name, told.player.birth_year) == ("Matt Boyd", 1991)
-    assert (told.player.major_league.first, told.player.major_league.last) == (2015, 2024)
-    assert {(each.system, each.id) for each in told.ids} >= {("bbref", "boydma01"), ("fangraphs", "14107")}
-    assert list(told.player.spellings) == ["Matthew R. Boyd"]
+    response = stub.GetPlayer(GetPlayerRequest(player_id=702))
+    assert (response.player.name, response.player.birth_year) == ("Matt Boyd", 1991)
+    assert (response.player.major_league.first, response.player.major_league.last) == (2015, 2024)
+    assert {(each.system, each.id) for each in response.ids} >= {("bbref", "boydma01"), ("fangraphs", "14107")}
+    assert list(response.player.spellings) == ["Matthew R. Boyd"]
 
     assert stub.SearchPlayers(SearchPlayersRequest(text="angel nunes")).players[0].player_id == 701
-    refuse(stub)
+    check_refusals(stub)
     page_through(stub)
 
 
@@ -107,12 +107,12 @@ def page_through(stub: Any) -> None:
     assert set(range(900, 950)) <= set(seen)
 
 
-def refuse(stub: Any) -> None:
+def check_refusals(stub: Any) -> None:
     cases: list[tuple[Callable[[], object], str, str, list[str]]] = [
         (lambda: stub.GetPlayer(GetPlayerRequest(player_id=5)), "NOT_FOUND", "PLAYER_NOT_FOUND", []),
         (lambda: stub.SearchPlayers(SearchPlayersRequest()), "INVALID_ARGUMENT", "INVALID_FIELD", ["text"]),
         (
-            lambda: stub.SearchPlayers(SearchPlayersRequest(text="x", page_size=101, page_token="-1")),  # noqa: S106  a place in a list
+            lambda: stub.SearchPlayers(SearchPlayersRequest(text="x", page_size=101, page_token="-1")),  # noqa: S106  a page token, no secret
             "INVALID_ARGUMENT",
             "INVALID_FIELD",
             ["page_size", "page_token"],
@@ -122,9 +122,9 @@ def refuse(stub: Any) -> None:
                 ResolvePlayersRequest(
                     queries=[
                         PlayerQuery(),
-                        named("x", born="01/02/1990", season=3),
+                        name_query("x", born="01/02/1990", season=3),
                         PlayerQuery(id=PlayerId(system="bbref")),
-                        named(""),
+                        name_query(""),
                     ]
                 )
             ),
@@ -139,7 +139,7 @@ def refuse(stub: Any) -> None:
             ],
         ),
         (
-            lambda: stub.ResolvePlayers(ResolvePlayersRequest(queries=[named("x")] * 10_001)),
+            lambda: stub.ResolvePlayers(ResolvePlayersRequest(queries=[name_query("x")] * 10_001)),
             "INVALID_ARGUMENT",
             "INVALID_FIELD",
             ["queries"],

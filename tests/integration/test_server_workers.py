@@ -1,4 +1,4 @@
-"""Several processes behind one port, seen from outside: real programs, real signals."""
+"""Several workers behind one port: real processes, real signals."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.fixtures.server import RunningServer, serving
 from tests.integration.test_server_lifecycle import BALL, NOT_SERVING, SERVING, check, page, watch
 
 PATIENCE = 90
-APART = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own for every channel
+APART = (("grpc.use_local_subchannel_pool", 1),)  # a separate connection for every channel
 PREDICT_LABELS = 'grpc_method="Predict",grpc_service="ondeck.v1.PredictionService",grpc_type="unary"'
 
 
@@ -32,27 +32,27 @@ def workers(server: RunningServer) -> list[psutil.Process]:
     return [each for each in psutil.Process(server.process.pid).children() if each.status() != psutil.STATUS_ZOMBIE]
 
 
-def eventually(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def calls_counted(server: RunningServer) -> float:
+def count_calls(server: RunningServer) -> float:
     _, measures = page(f"{server.admin}/metrics")
     found = re.search(rf'^grpc_server_handled_total{{grpc_code="OK",{PREDICT_LABELS}}} (\S+)$', measures, re.MULTILINE)
     return float(found[1]) if found else 0
 
 
 def channelz(server: RunningServer) -> dict[int, dict[str, Any]]:
-    """What channelz sees, by the pid of each worker."""
+    """Return the channelz snapshot of each worker, by pid."""
     _, text = page(f"{server.admin}/channelz")
     return {worker["pid"]: worker["server"][0] for worker in json.loads(text)["workers"] if worker.get("server")}
 
 
-def predict_apart(server: RunningServer, times: int = 1) -> None:
-    """Ask, each time over a connection of its own."""
+def predict_on_new_connections(server: RunningServer, times: int = 1) -> None:
+    """Predict `times` times, each over a new connection."""
     for _ in range(times):
         with grpc.insecure_channel(server.target, options=APART) as channel:
             assert PredictionServiceStub(channel).Predict(BALL, timeout=10).prediction.outcomes
@@ -67,12 +67,12 @@ def pair(root: Path) -> Iterator[RunningServer]:
 
 
 def test_every_worker_answers_and_metrics_cover_all_workers(pair: RunningServer) -> None:
-    before = calls_counted(pair)
-    predict_apart(pair, 40)
+    before = count_calls(pair)
+    predict_on_new_connections(pair, 40)
     answered = {pid: int(seen["data"].get("callsStarted", 0)) for pid, seen in channelz(pair).items()}
     assert set(answered) == {worker.pid for worker in workers(pair)}
     assert all(answered.values())
-    assert calls_counted(pair) == before + 40
+    assert count_calls(pair) == before + 40
 
 
 def test_channelz_names_the_connections_of_each_worker(pair: RunningServer) -> None:
@@ -91,24 +91,24 @@ def test_the_supervisor_loads_neither_grpcio_nor_onnxruntime(pair: RunningServer
 
 
 def test_a_killed_worker_is_replaced_and_its_counters_are_kept(pair: RunningServer) -> None:
-    predict_apart(pair, 5)
-    before, counted = workers(pair), calls_counted(pair)
+    predict_on_new_connections(pair, 5)
+    before, counted = workers(pair), count_calls(pair)
     before[0].kill()
-    eventually(lambda: not before[0].is_running() or before[0].status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not before[0].is_running() or before[0].status() == psutil.STATUS_ZOMBIE)
     while len(channelz(pair)) < 2:
         assert page(f"{pair.admin}/readyz") == (200, "ready\n")
         with grpc.insecure_channel(pair.target, options=APART) as channel:
             assert check(channel, "") == SERVING
-        assert calls_counted(pair) >= counted
-        predict_apart(pair)
+        assert count_calls(pair) >= counted
+        predict_on_new_connections(pair)
         counted += 1
-        assert calls_counted(pair) == counted
+        assert count_calls(pair) == counted
         time.sleep(0.1)
     assert len({worker.pid for worker in workers(pair)} - {worker.pid for worker in before}) == 1
 
 
 class Load:
-    """Callers that retry, from their own threads; `lost` are the errors that got through to them."""
+    """Clients that retry, in threads; `lost` has the errors they received."""
 
     def __init__(self, target: str, callers: int) -> None:
         self._target = target
@@ -148,26 +148,26 @@ def test_a_reload_under_load_replaces_every_worker_and_loses_no_call(pair: Runni
     before = {worker.pid for worker in workers(pair)}
     load = Load(pair.target, callers=6)
     with load.running(), grpc.insecure_channel(pair.target, options=APART) as channel:
-        said: list[int] = []
-        threading.Thread(target=lambda: _collect(channel, said), daemon=True).start()
+        statuses: list[int] = []
+        threading.Thread(target=lambda: _collect(channel, statuses), daemon=True).start()
         assert reload("--pid", str(pair.process.pid)).returncode == 0
-        eventually(lambda: len(now := {each.pid for each in workers(pair)}) == 2 and not now & before)
+        wait_until(lambda: len(now := {each.pid for each in workers(pair)}) == 2 and not now & before)
         assert page(f"{pair.admin}/readyz") == (200, "ready\n")
     assert load.lost == []
     assert load.answered > 50
-    assert set(said) == {SERVING}
+    assert set(statuses) == {SERVING}
 
 
-def _collect(channel: grpc.Channel, said: list[int]) -> None:
-    """Note what a Watch says until the worker that it is connected to lets go of it."""
+def _collect(channel: grpc.Channel, statuses: list[int]) -> None:
+    """Collect the statuses of a Watch until its worker closes it."""
     with suppress(grpc.RpcError):
-        said.extend(each.status for each in watch(channel, ""))
+        statuses.extend(each.status for each in watch(channel, ""))
 
 
 def test_a_worker_on_sigterm_finishes_its_calls_and_is_replaced(pair: RunningServer) -> None:
     before = workers(pair)
     before[0].terminate()
-    eventually(lambda: set(channelz(pair)) == {each.pid for each in workers(pair)} and len(channelz(pair)) == 2)
+    wait_until(lambda: set(channelz(pair)) == {each.pid for each in workers(pair)} and len(channelz(pair)) == 2)
     assert before[1].is_running()
 
 
@@ -187,7 +187,7 @@ def test_on_sigterm_every_worker_reports_not_serving_and_no_file_is_left(
     assert [path.name for path in (tmp_path / "home").iterdir()] == [f"serve-{own_pair.target.split(':')[1]}.pid"]
     own_pair.process.send_signal(signal.SIGTERM)
     assert {next(each).status for each in watches} == {NOT_SERVING}
-    predict_apart(own_pair, 4)
+    predict_on_new_connections(own_pair, 4)
     assert page(f"{own_pair.admin}/readyz") == (503, "draining\n")
     for channel in channels:
         channel.close()
@@ -199,8 +199,8 @@ def test_workers_of_a_killed_supervisor_exit_and_free_the_port(own_pair: Running
     assert reload("--home", str(tmp_path / "home"), "--pid", str(os.getpid())).returncode == 1
     orphans = workers(own_pair)
     own_pair.process.kill()
-    gone, alive = psutil.wait_procs(orphans, timeout=30)
-    assert (len(gone), alive) == (2, [])
+    exited, alive = psutil.wait_procs(orphans, timeout=30)
+    assert (len(exited), alive) == (2, [])
     refused = reload("--home", str(tmp_path / "home"))
     assert (refused.returncode, "no server is running" in refused.stderr) == (1, True)
 
@@ -226,7 +226,7 @@ def test_workers_that_always_die_at_start_stop_the_server_with_their_exit_code(r
 
 def test_grpcio_knows_the_experiments_that_workers_switch_off() -> None:
     start = "import asyncio, grpc\nasync def main(): grpc.aio.server()\nasyncio.run(main())"
-    told = {
+    stderr = {
         name: subprocess.run(
             [sys.executable, "-c", start],
             env={**os.environ, "GRPC_EXPERIMENTS": name},
@@ -237,4 +237,4 @@ def test_grpcio_knows_the_experiments_that_workers_switch_off() -> None:
         ).stderr
         for name in (EXPERIMENTS["GRPC_EXPERIMENTS"], "-no_such")
     }
-    assert ["Unknown experiment" in each for each in told.values()] == [False, True]
+    assert ["Unknown experiment" in each for each in stderr.values()] == [False, True]

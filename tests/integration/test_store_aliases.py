@@ -1,4 +1,4 @@
-"""Aliases move one at a time, are never half moved, and the audit tells what happened, whatever dies meanwhile."""
+"""Alias changes are serialized and atomic, and the log is complete, even if a process is killed."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ BY_ADA: Final = AliasDecision(actor="Ada", reason="better in June", at=NOW)
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """Versions 1 to 4, the first of them in production."""
+    """Return a repository of versions 1 to 4, with version 1 in production."""
     publish_stub_versions(tmp_path, 1, 2, 3, 4)
     move_alias(tmp_path, MODEL, PRODUCTION, 1, BY_ADA)
     return tmp_path
@@ -39,12 +39,12 @@ def child(code: str, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def said(process: "subprocess.Popen[str]") -> str:
+def read_line(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
-def go(process: "subprocess.Popen[str]") -> None:
+def release(process: "subprocess.Popen[str]") -> None:
     assert process.stdin is not None
     process.stdin.write("go\n")
     process.stdin.flush()
@@ -60,11 +60,11 @@ def path_of_production(models: Path) -> list[int | None]:
 
 def test_an_alias_change_is_in_the_aliases_and_the_alias_log(models: Path) -> None:
     new_york = timezone(timedelta(hours=-4))
-    decision = AliasDecision(actor="Bea", reason="asked for", at=NOW.astimezone(new_york), forced=True)
+    decision = AliasDecision(actor="Bea", reason="requested", at=NOW.astimezone(new_york), forced=True)
     move_alias(models, MODEL, PRODUCTION, 2, decision)
     assert json.loads((models / MODEL / ALIASES_FILE).read_text()) == {"aliases": {"production": 2}}
     last = json.loads((models / MODEL / ALIAS_LOG_FILE).read_text().splitlines()[-1])
-    assert (last["moved_at"], last["actor"], last["reason"]) == ("2024-07-01T12:00:00Z", "Bea", "asked for")
+    assert (last["moved_at"], last["actor"], last["reason"]) == ("2024-07-01T12:00:00Z", "Bea", "requested")
     assert (last["from_version"], last["to_version"], last["forced"], last["rollback"]) == (1, 2, True, False)
     assert not (models / MODEL / PENDING_FILE).exists()
 
@@ -81,7 +81,7 @@ def test_an_alias_change_to_the_same_version_changes_and_logs_nothing(models: Pa
 
 
 @pytest.mark.parametrize(
-    ("model", "alias", "version", "told"),
+    ("model", "alias", "version", "message"),
     [
         (MODEL, PRODUCTION, 9, "no version 'batted_ball/9'; there are: 1, 2, 3, 4"),
         (MODEL, "Best!", 2, "invalid alias 'Best!': use lower-case"),
@@ -90,11 +90,11 @@ def test_an_alias_change_to_the_same_version_changes_and_logs_nothing(models: Pa
     ],
 )
 def test_an_invalid_target_is_refused_with_a_reason(
-    models: Path, model: str, alias: str, version: int, told: str
+    models: Path, model: str, alias: str, version: int, message: str
 ) -> None:
     with pytest.raises((NotFoundError, AliasChangeError)) as refused:
         move_alias(models, model, alias, version, BY_ADA)
-    assert str(refused.value).startswith(told)
+    assert str(refused.value).startswith(message)
     assert aliases(models, MODEL) == {"production": 1}
 
 
@@ -173,7 +173,7 @@ def test_a_kill_at_any_moment_leaves_aliases_and_log_consistent(models: Path) ->
 @pytest.mark.parametrize("written", [0.0, 0.3, 1.0])
 def test_a_truncated_log_line_is_reported_and_completed(models: Path, written: float) -> None:
     move = AliasChange(
-        moved_at=NOW, actor="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, reason="asked for"
+        moved_at=NOW, actor="Bea", model=MODEL, alias=PRODUCTION, from_version=1, to_version=2, reason="requested"
     )
     write_pending(models, move)
     (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 2}}')
@@ -189,7 +189,7 @@ def test_a_truncated_log_line_is_reported_and_completed(models: Path, written: f
 
 def test_an_unreadable_log_line_is_reported_and_blocks_no_change(models: Path) -> None:
     with (models / MODEL / ALIAS_LOG_FILE).open("ab") as audit:
-        audit.write(b"by hand")
+        audit.write(b"edited")
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     assert aliases(models, MODEL) == {"production": 2}
     with pytest.raises(ArtifactRefusedError, match=r"aliases\.log\.jsonl, line 2 is no alias change"):
@@ -211,12 +211,12 @@ for _ in range(10):
 
 def test_concurrent_changes_are_both_applied_and_logged(models: Path) -> None:
     movers = [child(TWENTY_MOVES, str(models), *pair) for pair in (("1", "2"), ("3", "4"))]
-    assert [said(mover) for mover in movers] == ["ready", "ready"]
+    assert [read_line(mover) for mover in movers] == ["ready", "ready"]
     for mover in movers:
-        go(mover)
+        release(mover)
     assert [mover.wait(timeout=120) for mover in movers] == [0, 0]
     versions = path_of_production(models)[2:]
-    assert len(versions) >= 39  # the very first may find production where it is to go
+    assert len(versions) >= 39  # the first change may find production at its target
     assert [versions.count(version) for version in (3, 4, 2)] == [10, 10, 10]
 
 
@@ -246,20 +246,20 @@ publish_stub_versions(Path(sys.argv[1]), 5)
 """
 
 
-def unfinished(models: Path) -> list[Path]:
+def temporary_folders(models: Path) -> list[Path]:
     return list((models / MODEL).glob(".publishing-*"))
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "manifest.json"])
 def test_a_killed_publisher_leaves_no_version_and_the_next_one_cleans_up(models: Path, file: str) -> None:
     publisher = child(PUBLISHES_AND_PAUSES, str(models), file)
-    assert said(publisher) == "half way"
+    assert read_line(publisher) == "half way"
     with pytest.raises(RepositoryLockedError), exclusive_lock(models / MODEL, timeout=0.1):
-        pass  # one that is alive is left alone
-    assert len(unfinished(models)) == 1
+        pass  # the folder of a live process is kept
+    assert len(temporary_folders(models)) == 1
     publisher.kill()
     publisher.wait(timeout=30)
     assert [line.versions for line in read_repository(models)] == [(1, 2, 3, 4)]
     publish_stub_versions(models, 5)
-    assert unfinished(models) == []
+    assert temporary_folders(models) == []
     assert [line.versions for line in read_repository(models)] == [(1, 2, 3, 4, 5)]

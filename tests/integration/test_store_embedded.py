@@ -42,7 +42,7 @@ def holder(home: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def let_go(process: "subprocess.Popen[str]") -> None:
+def release(process: "subprocess.Popen[str]") -> None:
     process.communicate("\n", timeout=60)
     assert process.returncode == 0
 
@@ -60,9 +60,9 @@ async def test_a_home_has_its_own_server_which_stops_with_its_last_user(tmp_path
 
 def test_programs_share_a_server_and_the_last_one_stops_it(tmp_path: Path) -> None:
     first, second = holder(tmp_path), holder(tmp_path)
-    let_go(first)
+    release(first)
     assert cluster_in(tmp_path).is_running()
-    let_go(second)
+    release(second)
     assert not cluster_in(tmp_path).is_running()
 
 
@@ -81,7 +81,7 @@ async def test_a_killed_server_is_recovered_by_the_next_user(tmp_path: Path) -> 
     os.kill(postmaster, signal.SIGKILL)
     user.kill()
     user.wait()
-    assert wait_until(SECONDS, lambda: not psutil.pid_exists(postmaster))  # the system takes its time on a busy machine
+    assert wait_until(SECONDS, lambda: not psutil.pid_exists(postmaster))  # process exit is slow on a busy machine
     assert await answer(tmp_path) == 42
 
 

@@ -79,7 +79,7 @@ async def test_the_same_rows_again_change_nothing(connection: AsyncConnection, r
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("plate_x", 1.25), ("plate_x", None), ("des", 'He said "no", twice;\nthen\\N'), ("player_name", "Peña Jr., José")],
+    [("plate_x", 1.25), ("plate_x", None), ("des", 'Quoted "no", twice;\nthen\\N'), ("player_name", "Peña Jr., José")],
 )
 async def test_only_a_changed_row_is_stored_again(
     connection: AsyncConnection, rows: pl.DataFrame, name: str, value: object
@@ -180,7 +180,7 @@ async def revisions(connection: AsyncConnection) -> list[dict[str, object]]:
     return [row.former for row in found]
 
 
-async def moment(connection: AsyncConnection) -> datetime:
+async def transaction_time(connection: AsyncConnection) -> datetime:
     now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return now
 
@@ -199,7 +199,7 @@ async def test_a_changed_row_keeps_its_history_and_any_earlier_state_can_be_read
             await upsert_pitches(connection, state, simulated=False)
         async with database.engine.connect() as connection:
             states.append(state.select(NAMES).sort("at_bat_number", "pitch_number"))
-            moments.append(await moment(connection))
+            moments.append(await transaction_time(connection))
     async with database.engine.connect() as connection:
         assert await revisions(connection) == [{"release_speed": 1}, {"release_speed": 2}]
         game_pk = int(game["game_pk"][0])
@@ -236,17 +236,17 @@ async def test_an_export_without_pitcher_names_removes_no_name(connection: Async
 
 
 async def test_an_export_without_a_column_keeps_its_stored_values(database: Database, rows: pl.DataFrame) -> None:
-    told, absent = rows.with_columns(pl.lit(71.5, dtype=pl.Float32).alias("bat_speed")), ("bat_speed", EXTRA)
+    known, absent = rows.with_columns(pl.lit(71.5, dtype=pl.Float32).alias("bat_speed")), ("bat_speed", EXTRA)
     older = rows.with_columns(pl.lit(None, dtype=pl.Float32).alias("bat_speed"), pl.lit("older").alias("des"))
-    taken = [(told, ()), (older, absent), (older, absent), (older, ())]
+    taken = [(known, ()), (older, absent), (older, absent), (older, ())]
     speeds, changed, then = [], [], []
-    for state, not_told in taken:
+    for state, columns in taken:
         async with database.engine.begin() as connection:
-            upserted = await upsert_pitches(connection, state, simulated=False, absent=not_told)
+            upserted = await upsert_pitches(connection, state, simulated=False, absent=columns)
             changed.append(upserted.stored)
         async with database.engine.connect() as connection:
             speeds.append((await read_all(connection))["bat_speed"].count())
-            then.append(await moment(connection))
+            then.append(await transaction_time(connection))
     assert (changed, speeds) == ([rows.height, rows.height, 0, rows.height], [rows.height, rows.height, rows.height, 0])
     async with database.engine.connect() as connection:
         before = await read_pitches_as_of(connection, int(rows["game_pk"][0]), then[1])

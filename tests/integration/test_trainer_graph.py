@@ -1,4 +1,4 @@
-"""The graph beside scikit-learn: it is the same model, and where it is not, nothing is published."""
+"""Parity of the ONNX graph with scikit-learn; a graph that differs is not published."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def dataset(sample_season: pl.DataFrame) -> Dataset:
 
 @pytest.fixture(scope="module")
 def ensemble(dataset: Dataset) -> Ensemble:
-    """Every kind of member with a voice, which made-up rows would not earn them."""
+    """Return an ensemble in which each kind of member has a weight."""
     rows = add_masked_rows(dataset, SEED)
     members = fit_members(rows, SMALL, ParallelFit(), print)
     even = dict.fromkeys(members, 1 / len(members))
@@ -85,8 +85,8 @@ def test_the_graph_has_one_input_two_outputs_and_no_dead_node(graph: ModelProto)
     assert used <= made | {constant.name for constant in graph.graph.initializer} | {"features", ""}
 
 
-def sabotaged(graph: ModelProto) -> ModelProto:
-    """The same graph, its calibration off by so little that no figure would show it."""
+def with_wrong_calibration(graph: ModelProto) -> ModelProto:
+    """Return the graph with a calibration so slightly wrong that no metric shows it."""
     other = ModelProto()
     other.CopyFrom(graph)
     bias = next(constant for constant in other.graph.initializer if constant.name == "calibration/bias")
@@ -99,13 +99,13 @@ def test_a_graph_that_differs_is_refused_with_its_worst_row(
     ensemble: Ensemble, graph: ModelProto, dataset: Dataset
 ) -> None:
     with pytest.raises(ParityError, match=r"differs from the model by \d\.\d+e-04 .*; worst of [\d,]+ rows: \("):
-        check_parity(ensemble, sabotaged(graph), dataset, seed=1, min_rows=1000)
+        check_parity(ensemble, with_wrong_calibration(graph), dataset, seed=1, min_rows=1000)
 
 
 def test_a_graph_that_differs_is_not_published(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "export", lambda *words: sabotaged(export(*words)))
+    monkeypatch.setattr(publish, "export", lambda *words: with_wrong_calibration(export(*words)))
     with pytest.raises(ParityError):
         train(dataset, small_plan(tmp_path), print)
     assert repository.versions(tmp_path, TASK.name) == []

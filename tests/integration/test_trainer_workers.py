@@ -1,4 +1,4 @@
-"""Fitting elsewhere: by processes of this machine, and by the workers of a Dask cluster."""
+"""Parallel fits: in local processes and on a Dask cluster."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.fixtures.models import SMALL
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    with LocalCluster(  # type: ignore[no-untyped-call]  # it ships no types
+    with LocalCluster(  # type: ignore[no-untyped-call]  # untyped library
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
     ) as started:
         yield started.scheduler_address
@@ -25,14 +25,14 @@ def cluster() -> Iterator[str]:
 
 def test_members_fitted_on_a_cluster_equal_local_ones(cluster: str, sample_season: pl.DataFrame) -> None:
     rows = dataset_of(TASKS["whiff"], sample_season)
-    told: list[str] = []
-    there = fit_members(rows, SMALL, ParallelFit(dask=cluster), told.append)
+    messages: list[str] = []
+    on_cluster = fit_members(rows, SMALL, ParallelFit(dask=cluster), messages.append)
     with threadpool_limits(1):
-        here = fit_members(rows, SMALL, ParallelFit(), told.append)
-    assert told == ["fitted boosting", "fitted network"] * 2
-    for name, member in here.items():
+        local = fit_members(rows, SMALL, ParallelFit(), messages.append)
+    assert messages == ["fitted boosting", "fitted network"] * 2
+    for name, member in local.items():
         np.testing.assert_allclose(
-            there[name].log_probabilities(rows.features), member.log_probabilities(rows.features), atol=1e-5
+            on_cluster[name].log_probabilities(rows.features), member.log_probabilities(rows.features), atol=1e-5
         )
 
 
