@@ -56,7 +56,9 @@ async def check_loaded(engine: AsyncEngine, table: pl.DataFrame) -> None:
     assert found == [first.stored, first.quarantined, 0]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(changes=st.lists(st.lists(CELL, max_size=3), max_size=6), one_game=st.booleans())
 async def test_any_cells_are_stored_or_quarantined_and_found_again(
     database: Database, changes: list[list[tuple[str, str]]], *, one_game: bool

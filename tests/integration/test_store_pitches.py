@@ -93,7 +93,9 @@ async def test_only_a_changed_row_is_stored_again(
     assert (await read_all(connection))[name].to_list().count(value) == changed[name].to_list().count(value)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     real=st.floats(width=32, allow_nan=False, allow_infinity=False),
     double=st.floats(allow_nan=False, allow_infinity=False),

@@ -92,7 +92,7 @@ class ServerCall(ABC):
         self._task = asyncio.get_running_loop().create_task(self.run())
 
     async def run(self) -> None:
-        """Answer the call and end it with a status; raises nothing but CancelledError."""
+        """Answer the call and end it with a status; raises nothing but asyncio.CancelledError."""
         try:
             self._check_deadline()
             await self._answer()

@@ -31,13 +31,13 @@ def _handler(method: Method, compression_threshold: int) -> Any:  # noqa: ANN401
     """Connect a method; all read their requests here: grpcio never answers a unary call without a message."""
 
     async def unary(_: AsyncIterator[bytes], context: Context) -> Message | None:
-        call = UnaryCall(method, context, compression_threshold)
+        call = GrpcioUnaryCall(method, context, compression_threshold)
         await call.run()
         await call.abort_if_failed()
         return call.response
 
     async def stream(requests: AsyncIterator[bytes], context: Context) -> None:
-        call = StreamCall(method, context, compression_threshold, requests)
+        call = GrpcioStreamCall(method, context, compression_threshold, requests)
         await call.run()
         await call.abort_if_failed()
 
@@ -113,7 +113,7 @@ class GrpcioCall(ServerCall):
             self._close(self._cancel_code())
 
 
-class UnaryCall(GrpcioCall):
+class GrpcioUnaryCall(GrpcioCall):
     """A call with one request and one response, which grpcio sends."""
 
     response: Message | None = None
@@ -123,7 +123,7 @@ class UnaryCall(GrpcioCall):
         self.response = response
 
 
-class StreamCall(GrpcioCall):
+class GrpcioStreamCall(GrpcioCall):
     """A call with a stream of requests or responses.
 
     The handler is no asynchronous generator towards grpcio: if a call is cancelled while a response is being written,
