@@ -33,12 +33,12 @@ class DatabaseFailedError(OndeckError):
     """PostgreSQL was lost or rejected a statement; the text ends with its reason."""
 
 
-FAILED: Final = (SQLAlchemyError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError)
-LOST: Final = (
+DRIVER_ERRORS: Final = (SQLAlchemyError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError)
+DATABASE_ERRORS: Final = (
     DatabaseUnreachableError,
     DatabaseFailedError,
     EmbeddedPostgresError,
-    *FAILED,
+    *DRIVER_ERRORS,
 )  # what a lost connection may raise
 
 

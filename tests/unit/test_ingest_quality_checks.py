@@ -37,7 +37,7 @@ def end(
         (end(4, "Top", 0, None, None, None), False),
     ],
 )
-def test_a_game_is_over_when_the_rules_say_so(game_end: GameEnd, over: bool) -> None:  # noqa: FBT001  a table
+def test_a_game_is_complete_by_the_rules(game_end: GameEnd, over: bool) -> None:  # noqa: FBT001  a table
     assert is_complete(game_end) is over
 
 

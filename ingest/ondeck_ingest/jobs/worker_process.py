@@ -21,7 +21,7 @@ from ondeck_ingest.register.chadwick import create_refresher
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_runtime.signals import stop_event
-from ondeck_store.database import LOST, Database
+from ondeck_store.database import DATABASE_ERRORS, Database
 from ondeck_store.ingest.ledger import days_done
 
 REOPEN_SECONDS: Final = 2.0
@@ -36,7 +36,7 @@ async def work(settings: IngestSettings) -> None:
             async with migrated(settings) as database:
                 was_reached = True
                 await _worker(settings, database, source).run(stop)
-        except (*LOST, FailingListenerError) as lost:
+        except (*DATABASE_ERRORS, FailingListenerError) as lost:
             if not was_reached:
                 raise
             log.warning("database_lost", reason=describe_error(lost), next_try_in=f"{REOPEN_SECONDS:g} s")

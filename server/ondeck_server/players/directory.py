@@ -14,7 +14,7 @@ from ondeck_core.errors import OndeckError, PlayersNotLoadedError
 from ondeck_core.players.index import PlayerIndex, PlayerSearch
 from ondeck_core.players.resolver import Resolver
 from ondeck_server.settings import ServerSettings
-from ondeck_store.database import LOST, open_database
+from ondeck_store.database import DATABASE_ERRORS, open_database
 from ondeck_store.embedded.sharing import has_database
 from ondeck_store.migrations import migrate
 from ondeck_store.players.index_loader import fingerprint, read_index
@@ -81,7 +81,7 @@ class PlayerDirectory:
         while True:
             try:
                 snapshot = await asyncio.to_thread(asyncio.run, self._read())
-            except (OndeckError, *LOST) as failed:
+            except (OndeckError, *DATABASE_ERRORS) as failed:
                 log.warning(
                     "players_failed",
                     detail="players cannot be read",

@@ -7,7 +7,7 @@ from ondeck_ingest.jobs.scheduler import DayStatus, due_days, next_season_day, s
 
 
 @pytest.mark.parametrize(
-    ("now", "lookback", "wanted"),
+    ("now", "lookback", "expected"),
     [
         ("2024-05-03T12:59+00:00", 1, ["2024-05-01"]),  # 08:59 in New York: May 2 is not over yet
         ("2024-05-03T13:00+00:00", 1, ["2024-05-02"]),
@@ -17,8 +17,8 @@ from ondeck_ingest.jobs.scheduler import DayStatus, due_days, next_season_day, s
         ("2024-12-24T20:00+00:00", 7, []),
     ],
 )
-def test_the_last_finished_days_in_season_are_due(now: str, lookback: int, wanted: list[str]) -> None:
-    assert season_days(datetime.fromisoformat(now), lookback) == [date.fromisoformat(day) for day in wanted]
+def test_the_last_finished_days_in_season_are_due(now: str, lookback: int, expected: list[str]) -> None:
+    assert season_days(datetime.fromisoformat(now), lookback) == [date.fromisoformat(day) for day in expected]
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
