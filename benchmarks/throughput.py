@@ -1,26 +1,24 @@
 """The running server beside bare ONNX Runtime: throughput and latency of unary, batch and stream calls."""
 
 import json
-import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
 from google.protobuf.message import Message
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from benchmarks import messages
 from benchmarks.graphs import rows_per_second
 from benchmarks.production import MODELS, ROOT, production_folder
 from benchmarks.samples import sample
 from benchmarks.scale import Scale
+from ondeck_cli.up.stack import parse_ready
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import TASKS, Task
@@ -95,33 +93,29 @@ def measure(task_name: str, scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
 
 @contextmanager
 def running_server(models: Path) -> Iterator[str]:
-    """Run `ondeck serve` for as long as the block; yields its address."""
-    port, admin = _free_port(), _free_port()
-    command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(models), "--port", str(port)]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [*command, "--admin-port", str(admin)], cwd=ROOT, stdout=log, stderr=log, env=os.environ
-        )
+    """Run `ondeck serve` for the block; yields its address."""
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(models)]
+    command += ["--port", "0", "--admin-port", "0", "--ready-format", "json"]
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
-            target = f"127.0.0.1:{port}"
-            _wait_until_serving(target)
-            yield target
+            yield _read_address(process)
         finally:
             process.terminate()
-            process.wait(timeout=30)
 
 
-def _wait_until_serving(target: str) -> None:
-    with grpc.insecure_channel(target) as channel:
-        grpc.channel_ready_future(channel).result(timeout=START_SECONDS)
-        check: grpc.UnaryUnaryMultiCallable[HealthCheckRequest, HealthCheckResponse] = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=HealthCheckRequest.SerializeToString,
-            response_deserializer=HealthCheckResponse.FromString,
-        )
-        response = check(HealthCheckRequest(), timeout=START_SECONDS)
-    if response.status != HealthCheckResponse.SERVING:
-        sys.exit(f"the server at {target} is not serving")
+def _read_address(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None  # noqa: S101  opened as a pipe
+    watchdog = threading.Timer(START_SECONDS, process.kill)
+    watchdog.start()
+    line = process.stdout.readline()
+    watchdog.cancel()
+    ready = parse_ready(line)
+    if ready is None or ready.not_ready:
+        sys.exit(f"the server does not serve every model: {line}")
+    return ready.address
 
 
 def _write_requests(task: Task, instances: Matrix, folder: Path) -> dict[Mode, Path]:
@@ -143,10 +137,3 @@ def _generate_load(target: str, mode: Mode, requests: Path, seconds: float) -> d
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

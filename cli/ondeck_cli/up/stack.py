@@ -34,10 +34,14 @@ class StackStartError(OndeckError):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadyServer:
-    """The event that `ondeck serve --ready-format json` prints: host:port of gRPC, URL of the admin pages."""
+    """The event that `ondeck serve --ready-format json` prints: host:port of gRPC, URL of the admin pages.
+
+    `not_ready` states why the server is not ready, if it is not; `message` is the event as text.
+    """
 
     address: str
     admin: str
+    not_ready: list[str]
     message: str
 
 
@@ -142,9 +146,10 @@ def parse_ready(line: str) -> ReadyServer | None:
         event = json.loads(line)
     except ValueError:
         return None
-    if event.get("event") != "server_ready" or not {"address", "admin", "message"} <= event.keys():
+    names = ("address", "admin", "not_ready", "message")
+    if event.get("event") != "server_ready" or not set(names) <= event.keys():
         return None
-    return ReadyServer(address=event["address"], admin=event["admin"], message=event["message"])
+    return ReadyServer(**{name: event[name] for name in names})
 
 
 async def wait_ready(admin: str) -> None:
