@@ -1,4 +1,4 @@
-"""The marks, on real September 2024: judged by fits that never saw it, and by the very server that answers."""
+"""The quality thresholds on real September 2024, of fits that have not seen it, and of the server that serves them."""
 
 from collections.abc import Callable
 
@@ -21,36 +21,36 @@ FITTED = ("batted_ball", "called_strike")  # the other two take as long again; w
 
 
 def test_hit_probabilities_beat_mlb_xba(real_fit: Callable[[str], RealFit]) -> None:
-    judged = real_fit("batted_ball").evaluation
-    assert str(judged.evaluation_window) == "2024-09-01 to 2024-09-30"
-    assert judged.hit_log_loss is not None
-    assert judged.hit_log_loss <= 0.325
-    assert judged.hit_accuracy is not None
-    assert judged.hit_accuracy >= 0.857
-    assert judged.hit_ece is not None
-    assert judged.hit_ece <= 0.008
-    assert judged.log_loss is not None
-    assert judged.log_loss <= 0.424
-    assert judged.baselines["xba"].hit_log_loss == pytest.approx(0.400, abs=0.002)
+    evaluation = real_fit("batted_ball").evaluation
+    assert str(evaluation.evaluation_window) == "2024-09-01 to 2024-09-30"
+    assert evaluation.hit_log_loss is not None
+    assert evaluation.hit_log_loss <= 0.325
+    assert evaluation.hit_accuracy is not None
+    assert evaluation.hit_accuracy >= 0.857
+    assert evaluation.hit_ece is not None
+    assert evaluation.hit_ece <= 0.008
+    assert evaluation.log_loss is not None
+    assert evaluation.log_loss <= 0.424
+    assert evaluation.baselines["xba"].hit_log_loss == pytest.approx(0.400, abs=0.002)
 
 
 def test_expected_woba_error_is_12_percent_below_mlb(
     real_fit: Callable[[str], RealFit],
 ) -> None:
-    judged = real_fit("batted_ball").evaluation
-    published = judged.baselines["xwoba"].xwoba_rmse
-    assert judged.xwoba_rmse is not None
+    evaluation = real_fit("batted_ball").evaluation
+    published = evaluation.baselines["xwoba"].xwoba_rmse
+    assert evaluation.xwoba_rmse is not None
     assert published is not None
-    assert judged.xwoba_rmse <= 0.88 * published
+    assert evaluation.xwoba_rmse <= 0.88 * published
 
 
 def test_called_strikes_reach_their_thresholds(real_fit: Callable[[str], RealFit]) -> None:
-    judged = real_fit("called_strike").evaluation
-    assert str(judged.evaluation_window) == "2024-09-01 to 2024-09-30"
-    assert judged.log_loss is not None
-    assert judged.log_loss <= 0.137
-    assert judged.accuracy is not None
-    assert judged.accuracy >= 0.94
+    evaluation = real_fit("called_strike").evaluation
+    assert str(evaluation.evaluation_window) == "2024-09-01 to 2024-09-30"
+    assert evaluation.log_loss is not None
+    assert evaluation.log_loss <= 0.137
+    assert evaluation.accuracy is not None
+    assert evaluation.accuracy >= 0.94
 
 
 @pytest.mark.parametrize("task", FITTED)

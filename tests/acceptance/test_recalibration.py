@@ -1,7 +1,7 @@
 """A last layer fitted to two weeks does better on the days that follow: shown on real months."""
 
 import time
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +24,7 @@ TASK = TASKS["called_strike"]
 SPRING: Recipe = {
     "boosting": BoostingSpec(n_iterations=120, max_leaves=31, learning_rate=0.1, feature_fraction=0.3, seed=1)
 }
+TWO_WEEKS = timedelta(days=14)
 PAIRS = [
     (date(2024, 6, 17), date(2024, 6, 30), date(2024, 7, 31)),
     (date(2024, 7, 19), date(2024, 8, 1), date(2024, 8, 31)),
@@ -38,7 +39,7 @@ def season(real_season: pl.DataFrame) -> Dataset:
 
 @pytest.fixture(scope="module")
 def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PublishedModel:
-    """A version that learned from March to May alone."""
+    """A version that was trained on March to May."""
     plan = TrainingPlan(models=tmp_path_factory.mktemp("spring"), seed=1, recipe=SPRING)
     days = split(season.rows["game_date"].to_list(), date(2024, 6, 1))
     trained = fit_recipe(season, days.fit, days.calibrate, plan, print)
@@ -59,10 +60,13 @@ def test_recalibration_on_two_weeks_improves_later_days_within_seconds(
     before, after, gained = [], [], []
     for first, last, until in PAIRS:
         begin = time.process_time()
-        made = recalibrate(of_spring, season.between(Window(first_day=first, last_day=last)), models)
+        recent = Window(first_day=first, last_day=last + TWO_WEEKS)  # the later half evaluates
+        made = recalibrate(of_spring, season.between(recent), models)
         assert time.process_time() - begin <= 20
         newer = open_version(models, TASK, made.manifest.version)
-        rows = season.rows.filter(season.rows["game_date"].is_between(last, until, closed="right"))
+        calibrated_until = made.manifest.training.calibration_window.last_day
+        assert abs(calibrated_until - last) <= timedelta(days=2)
+        rows = season.rows.filter(season.rows["game_date"].is_between(calibrated_until, until, closed="right"))
         found = compare(newer, of_spring, rows)
         gained.append(found.log_loss)
         before.append(found.second.ece or 0.0)

@@ -1,4 +1,4 @@
-"""The models that the project ships, asked as a stranger would, and held to what they claim."""
+"""The shipped models: predictions through a server, and the metrics and checks that their files state."""
 
 import hashlib
 import json

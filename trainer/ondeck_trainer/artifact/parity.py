@@ -1,4 +1,4 @@
-"""Parity of graph and scikit-learn: on real rows before publication, on golden rows wherever the graph is loaded."""
+"""Parity of graph and scikit-learn: on real rows before publication, on golden rows each time the graph is loaded."""
 
 from typing import Final
 
