@@ -1,4 +1,4 @@
-"""The rows of the error table, what is promised of each, and how a cell of it is written."""
+"""The rows of the error table, the expected status of each, and the types of its cells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,106 +11,104 @@ Status: TypeAlias = grpc.StatusCode
 
 
 class Row(Enum):
-    """What happened: the rows of the table."""
+    """Causes of errors."""
 
-    UNREADABLE = "the bytes are no request"
-    FIELD = "a field is missing, not finite, out of range, of the wrong instance type"
-    MISSING = "no such model, version, alias, player, service"
-    AMBIGUOUS = "name fits several players"
-    STATE = "what is there does not allow it"
-    NOT_LOADED = "known, but not loaded"
-    QUEUE = "queue full"
-    RATE = "rate full"
-    LATE = "cannot finish in the caller's time"
-    WHO = "who are you"
-    NOT_YOURS = "not yours"
-    FAULT = "anything else"
+    UNREADABLE = "the bytes are not a valid request"
+    FIELD = "a field is missing, not finite, out of range or of the wrong instance type"
+    MISSING = "the model, version, alias, player or service does not exist"
+    AMBIGUOUS = "a name matches several players"
+    STATE = "the state does not permit the call"
+    NOT_LOADED = "the version exists but is not loaded"
+    QUEUE = "the queue is full"
+    RATE = "the rate limit is exceeded"
+    LATE = "the deadline cannot be met"
+    UNAUTHENTICATED = "the caller has no identity"
+    PERMISSION = "the caller is no operator"
+    FAULT = "any other error"
 
 
 @dataclass(frozen=True)
-class Promise:
-    """The status of a row, and the details beside ErrorInfo."""
+class ExpectedStatus:
+    """Status code of a row and the details beside ErrorInfo."""
 
     code: Status
     details: tuple[str, ...] = ()
 
 
-PROMISES: Final[Mapping[Row, Promise]] = {
-    Row.UNREADABLE: Promise(Status.INVALID_ARGUMENT),
-    Row.FIELD: Promise(Status.INVALID_ARGUMENT, ("BadRequest",)),
-    Row.MISSING: Promise(Status.NOT_FOUND, ("ResourceInfo",)),
-    Row.AMBIGUOUS: Promise(Status.FAILED_PRECONDITION),
-    Row.STATE: Promise(Status.FAILED_PRECONDITION),
-    Row.NOT_LOADED: Promise(Status.UNAVAILABLE, ("RetryInfo",)),
-    Row.QUEUE: Promise(Status.RESOURCE_EXHAUSTED, ("RetryInfo",)),
-    Row.RATE: Promise(Status.RESOURCE_EXHAUSTED, ("RetryInfo", "QuotaFailure")),
-    Row.LATE: Promise(Status.DEADLINE_EXCEEDED),
-    Row.WHO: Promise(Status.UNAUTHENTICATED),
-    Row.NOT_YOURS: Promise(Status.PERMISSION_DENIED),
-    Row.FAULT: Promise(Status.INTERNAL),
+EXPECTED: Final[Mapping[Row, ExpectedStatus]] = {
+    Row.UNREADABLE: ExpectedStatus(Status.INVALID_ARGUMENT),
+    Row.FIELD: ExpectedStatus(Status.INVALID_ARGUMENT, ("BadRequest",)),
+    Row.MISSING: ExpectedStatus(Status.NOT_FOUND, ("ResourceInfo",)),
+    Row.AMBIGUOUS: ExpectedStatus(Status.FAILED_PRECONDITION),
+    Row.STATE: ExpectedStatus(Status.FAILED_PRECONDITION),
+    Row.NOT_LOADED: ExpectedStatus(Status.UNAVAILABLE, ("RetryInfo",)),
+    Row.QUEUE: ExpectedStatus(Status.RESOURCE_EXHAUSTED, ("RetryInfo",)),
+    Row.RATE: ExpectedStatus(Status.RESOURCE_EXHAUSTED, ("RetryInfo", "QuotaFailure")),
+    Row.LATE: ExpectedStatus(Status.DEADLINE_EXCEEDED),
+    Row.UNAUTHENTICATED: ExpectedStatus(Status.UNAUTHENTICATED),
+    Row.PERMISSION: ExpectedStatus(Status.PERMISSION_DENIED),
+    Row.FAULT: ExpectedStatus(Status.INTERNAL),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provoked:
-    """A call that ends so: the request, the server that is asked, the reason, and what the message says to do.
+class ErrorCase:
+    """A call that fails: its request, the server, and the expected reason and part of the message.
 
-    `fields`: the violations in order. `seconds`: the caller's time. `crowd`: many ask at once. `again`: asked so often.
-    `text_alone`: why nothing but the message reaches the caller.
+    `fields`: the violations in order. `seconds`: timeout of the call. `load`: concurrent calls. `attempts`: calls until
+    one fails. `message_only`: why the caller receives nothing but the message.
     """
 
     request: Any = field(default_factory=dict)
     server: str = "broken"
     reason: str
-    says: str
+    message: str
     fields: tuple[str, ...] = ()
     seconds: float = 30
-    crowd: "Crowd | None" = None
-    again: int = 1
-    text_alone: str = ""
+    load: "ConcurrentLoad | None" = None
+    attempts: int = 1
+    message_only: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crowd:
-    """What others ask meanwhile."""
+class ConcurrentLoad:
+    """Calls of other clients at the same time."""
 
     rpc: str
     request: Any
 
 
-Cell: TypeAlias = Provoked | str
+Cell: TypeAlias = ErrorCase | str
 GARBAGE: Final = b"\xff\xff\xff"
 
-NOBODY_ASKS: Final = "no model is asked"
-NO_ROWS: Final = "no row waits for a run"
-FROM_MEMORY: Final = "answers with what is in memory"
-ANYONE: Final = "anyone may"
+NO_MODEL: Final = "uses no model"
+NO_ROWS: Final = "queues no rows"
+FROM_MEMORY: Final = "responds from memory"
+NO_AUTHORIZATION: Final = "every caller is permitted"
 NO_FIELDS: Final = "its request has no fields"
-AS_AN_ANSWER: Final = "a name that fits several is an answer of ResolvePlayers, and no other rpc takes names"
-NOTHING_NAMED: Final = "names nothing that could be missing"
-NO_DEMANDS: Final = "asks nothing of what is there"
-ANY_STATE: Final = "tells of a model in any state"
-ON_DISK: Final = "needs no loaded model: works on what is on the disk"
-GRPCS_OWN: Final = "grpcio's own service: it tells errors as answers, and touches nothing of ours"
+IS_A_RESPONSE: Final = "an ambiguous name is a response of ResolvePlayers; no other rpc takes names of players"
+NO_NAMES: Final = "its request names nothing that could be missing"
+NO_PRECONDITIONS: Final = "has no preconditions"
+ANY_STATE: Final = "describes a model in any state"
+ON_DISK: Final = "reads the repository on disk and needs no loaded model"
+REFLECTION_ERRORS: Final = "the service of grpcio-reflection, which reports errors as responses"
 
-NOWHERE: Final[dict[Row, Cell]] = dict.fromkeys(Row, GRPCS_OWN)
-UNREADABLE: Final = Provoked(request=GARBAGE, reason="INVALID_FIELD", says="the request is not a valid ")
-LATE: Final = Provoked(reason="", says="", seconds=-1)  # the caller's own library says it before anything is sent
-LATE_STREAM: Final = Provoked(
-    request=None, reason="DEADLINE_EXCEEDED", says="", seconds=0.3
-)  # where the server says it
-TELLING: Final[dict[Row, Cell]] = {
+NOT_APPLICABLE: Final[dict[Row, Cell]] = dict.fromkeys(Row, REFLECTION_ERRORS)
+UNREADABLE: Final = ErrorCase(request=GARBAGE, reason="INVALID_FIELD", message="the request is not a valid ")
+LATE: Final = ErrorCase(reason="", message="", seconds=-1)  # the client library fails the call before it is sent
+LATE_STREAM: Final = ErrorCase(request=None, reason="DEADLINE_EXCEEDED", message="", seconds=0.3)  # the server fails it
+READS: Final[dict[Row, Cell]] = {
     Row.UNREADABLE: UNREADABLE,
     Row.FIELD: NO_FIELDS,
-    Row.MISSING: NOTHING_NAMED,
-    Row.AMBIGUOUS: AS_AN_ANSWER,
-    Row.STATE: NO_DEMANDS,
-    Row.NOT_LOADED: NOBODY_ASKS,
+    Row.MISSING: NO_NAMES,
+    Row.AMBIGUOUS: IS_A_RESPONSE,
+    Row.STATE: NO_PRECONDITIONS,
+    Row.NOT_LOADED: NO_MODEL,
     Row.QUEUE: NO_ROWS,
     Row.RATE: NO_ROWS,
     Row.LATE: LATE,
-    Row.WHO: ANYONE,
-    Row.NOT_YOURS: ANYONE,
+    Row.UNAUTHENTICATED: NO_AUTHORIZATION,
+    Row.PERMISSION: NO_AUTHORIZATION,
     Row.FAULT: FROM_MEMORY,
 }
-MOVING: Final[dict[Row, Cell]] = {**TELLING, Row.NOT_LOADED: ON_DISK}
+CHANGES: Final[dict[Row, Cell]] = {**READS, Row.NOT_LOADED: ON_DISK}

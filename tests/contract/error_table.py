@@ -1,6 +1,6 @@
-"""Every rpc through every row of the error table: how each is provoked, or why it cannot occur there.
+"""The error table: for every rpc and row a call that fails in this way, or why none can.
 
-A request is written as JSON is; `bytes` are sent as they are. What is promised of a row stands in `PROMISES`.
+Requests are in the JSON form of their messages; `bytes` are sent unchanged. `EXPECTED` has the status of each row.
 """
 
 from typing import Any, Final
@@ -9,18 +9,18 @@ from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.error_rows import (
     ANY_STATE,
-    ANYONE,
-    AS_AN_ANSWER,
+    CHANGES,
+    IS_A_RESPONSE,
     LATE,
     LATE_STREAM,
-    MOVING,
-    NO_DEMANDS,
-    NOWHERE,
-    TELLING,
+    NO_AUTHORIZATION,
+    NO_PRECONDITIONS,
+    NOT_APPLICABLE,
+    READS,
     UNREADABLE,
     Cell,
-    Crowd,
-    Provoked,
+    ConcurrentLoad,
+    ErrorCase,
     Row,
 )
 from tests.contract.open_inference_errors import OPEN_INFERENCE
@@ -31,160 +31,171 @@ FATAL: Final = {"launch_speed": FATAL_SPEED, "launch_angle": 20}
 
 
 def balls(rows: int) -> dict[str, list[float]]:
-    """Ask about the same ball so often."""
+    """Return columns with the same ball in every row."""
     return {"launch_speed": [100.0] * rows, "launch_angle": [20.0] * rows}
 
 
 BALLS: Final = balls(MAX_BATCH_ROWS)
-CROWD: Final = Crowd(
+LOAD: Final = ConcurrentLoad(
     rpc="ondeck.v1.PredictionService/BatchPredict",
     request={"model": {"name": MODEL, "alias": "slow"}, "batted_balls": BALLS},
 )
 
 
-def asked(
-    server: str = "broken", *, name: str = MODEL, again: int = 1, crowd: "Crowd | None" = None, **rest: Any
-) -> Provoked:
-    """Ask a model about a ball."""
-    told = {word: rest.pop(word) for word in ("reason", "says", "fields") if word in rest}
-    choice = {word: rest.pop(word) for word in ("version", "alias") if word in rest}
+def case_of(
+    server: str = "broken", *, name: str = MODEL, attempts: int = 1, load: "ConcurrentLoad | None" = None, **rest: Any
+) -> ErrorCase:
+    """Return a call that predicts with a model."""
+    expected = {key: rest.pop(key) for key in ("reason", "message", "fields") if key in rest}
+    choice = {key: rest.pop(key) for key in ("version", "alias") if key in rest}
     request: dict[str, Any] = {"model": {"name": name, **choice}, **rest}
-    return Provoked(request=request, server=server, again=again, crowd=crowd, **told)
+    return ErrorCase(request=request, server=server, attempts=attempts, load=load, **expected)
 
 
-def predicting(field_: str, good: Any, fatal: Any, wild: tuple[Any, str]) -> dict[Row, Cell]:
-    """Say how an rpc that asks a model ends; `field_` is what it takes the instance in."""
+def prediction_rows(field_: str, good: Any, fatal: Any, invalid: tuple[Any, str]) -> dict[Row, Cell]:
+    """Return the rows of an rpc that predicts; `field_` is the request field of the instance."""
     return {
         Row.UNREADABLE: UNREADABLE,
-        Row.FIELD: asked(reason="INVALID_FIELD", says="must be", fields=(wild[1],), **{field_: wild[0]}),
-        Row.MISSING: asked(reason="MODEL_NOT_FOUND", says="there are: ", name="home_runs", **{field_: good}),
-        Row.AMBIGUOUS: AS_AN_ANSWER,
-        Row.STATE: NO_DEMANDS,
-        Row.NOT_LOADED: asked(reason="MODEL_NOT_LOADED", says="not loaded: ", version=BROKEN, **{field_: good}),
-        Row.QUEUE: asked("crowded", alias="slow", reason="QUEUE_FULL", says="try again", crowd=CROWD, **{field_: good}),
-        Row.RATE: asked("strict", reason="RATE_EXCEEDED", says="try again in ", again=20, **{field_: good}),
+        Row.FIELD: case_of(reason="INVALID_FIELD", message="must be", fields=(invalid[1],), **{field_: invalid[0]}),
+        Row.MISSING: case_of(reason="MODEL_NOT_FOUND", message="there are: ", name="home_runs", **{field_: good}),
+        Row.AMBIGUOUS: IS_A_RESPONSE,
+        Row.STATE: NO_PRECONDITIONS,
+        Row.NOT_LOADED: case_of(reason="MODEL_NOT_LOADED", message="not loaded: ", version=BROKEN, **{field_: good}),
+        Row.QUEUE: case_of(
+            "small_queue", alias="slow", reason="QUEUE_FULL", message="try again", load=LOAD, **{field_: good}
+        ),
+        Row.RATE: case_of("limited", reason="RATE_EXCEEDED", message="try again in ", attempts=20, **{field_: good}),
         Row.LATE: LATE,
-        Row.WHO: ANYONE,
-        Row.NOT_YOURS: ANYONE,
-        Row.FAULT: asked(reason="INTERNAL", says=INTERNAL_TEXT, alias="fragile", **{field_: fatal}),
+        Row.UNAUTHENTICATED: NO_AUTHORIZATION,
+        Row.PERMISSION: NO_AUTHORIZATION,
+        Row.FAULT: case_of(reason="INTERNAL", message=INTERNAL_TEXT, alias="fragile", **{field_: fatal}),
     }
 
 
-MORE_THAN_CAN_BE_DONE: Final = Provoked(
+TOO_MANY_ROWS: Final = ErrorCase(
     request={"model": {"name": MODEL, "alias": "slow"}, "batted_balls": balls(90_000)},
     reason="DEADLINE_EXCEEDED",
-    says=" ms are left",
+    message=" ms are left",
     seconds=2,
 )
-ONE: Final = predicting("batted_ball", BALL, FATAL, ({**BALL, "launch_speed": 999}, "batted_ball.launch_speed"))
-PEOPLE: Final[dict[Row, Cell]] = {
-    **TELLING,
-    Row.NOT_LOADED: Provoked(reason="PLAYERS_NOT_LOADED", says="the server's log says", request={"text": "Boyd"}),
+ONE: Final = prediction_rows("batted_ball", BALL, FATAL, ({**BALL, "launch_speed": 999}, "batted_ball.launch_speed"))
+PLAYERS: Final[dict[Row, Cell]] = {
+    **READS,
+    Row.NOT_LOADED: ErrorCase(reason="PLAYERS_NOT_LOADED", message="the server's log has", request={"text": "Boyd"}),
 }
 REASON: Final = {"reason": "a test"}
-UNREADABLE_ALIASES: Final = "torn"  # a model whose aliases.json was torn while the server ran
+UNREADABLE_ALIASES: Final = "torn"  # a model whose aliases.json becomes invalid while the server runs
 
 
-def moving(request: dict[str, Any], **rest: Any) -> Provoked:
-    """Move an alias of a model."""
-    return Provoked(request={"model": MODEL, **REASON, **request}, **rest)
+def change_case(request: dict[str, Any], **rest: Any) -> ErrorCase:
+    """Return a call that changes an alias."""
+    return ErrorCase(request={"model": MODEL, **REASON, **request}, **rest)
 
 
 TABLE: Final[dict[str, dict[Row, Cell]]] = {
     "ondeck.v1.PredictionService/Predict": ONE,
-    "ondeck.v1.PredictionService/BatchPredict": predicting(
+    "ondeck.v1.PredictionService/BatchPredict": prediction_rows(
         "batted_balls",
         BALLS,
         {"launch_speed": [FATAL_SPEED], "launch_angle": [20]},
         ({"launch_speed": [100, 999], "launch_angle": [20, 20]}, "batted_balls.launch_speed[1]"),
     )
-    | {Row.LATE: MORE_THAN_CAN_BE_DONE},
+    | {Row.LATE: TOO_MANY_ROWS},
     "ondeck.v1.PredictionService/StreamPredict": {**ONE, Row.LATE: LATE_STREAM},
     "ondeck.v1.PredictionService/Explain": ONE,
-    "ondeck.v1.ModelService/ListModels": TELLING,
+    "ondeck.v1.ModelService/ListModels": READS,
     "ondeck.v1.ModelService/GetModel": {
-        **TELLING,
-        Row.FIELD: Provoked(reason="INVALID_FIELD", says="is required", fields=("model.name",)),
-        Row.MISSING: asked(reason="VERSION_NOT_FOUND", says="there are: ", version=99),
+        **READS,
+        Row.FIELD: ErrorCase(reason="INVALID_FIELD", message="is required", fields=("model.name",)),
+        Row.MISSING: case_of(reason="VERSION_NOT_FOUND", message="there are: ", version=99),
         Row.NOT_LOADED: ANY_STATE,
     },
     "ondeck.v1.ModelService/MoveAlias": {
-        **MOVING,
-        Row.FIELD: Provoked(
+        **CHANGES,
+        Row.FIELD: ErrorCase(
             request={"alias": "Kandidat!"},
             reason="INVALID_FIELD",
-            says="is required",
+            message="is required",
             fields=("model", "alias", "version", "reason"),
         ),
-        Row.MISSING: moving({"version": 99}, reason="VERSION_NOT_FOUND", says="there are: 1, 2"),
-        Row.STATE: moving({"version": NO_BETTER}, reason="PROMOTION_GATE_FAILED", says="override the gate"),
-        Row.WHO: moving(
-            {"version": 1}, server="strict", reason="CALLER_UNAUTHENTICATED", says="connect with the client"
+        Row.MISSING: change_case({"version": 99}, reason="VERSION_NOT_FOUND", message="there are: 1, 2"),
+        Row.STATE: change_case({"version": NO_BETTER}, reason="PROMOTION_GATE_FAILED", message="override the gate"),
+        Row.UNAUTHENTICATED: change_case(
+            {"version": 1}, server="limited", reason="CALLER_UNAUTHENTICATED", message="connect with the client"
         ),
-        Row.NOT_YOURS: moving({"version": 1}, server="secured", reason="NOT_OPERATOR", says="ONDECK_OPERATORS"),
-        Row.FAULT: moving(
-            {"model": UNREADABLE_ALIASES, "version": 1, "alias": "other"}, reason="INTERNAL", says=INTERNAL_TEXT
+        Row.PERMISSION: change_case({"version": 1}, server="tls", reason="NOT_OPERATOR", message="ONDECK_OPERATORS"),
+        Row.FAULT: change_case(
+            {"model": UNREADABLE_ALIASES, "version": 1, "alias": "other"}, reason="INTERNAL", message=INTERNAL_TEXT
         ),
     },
     "ondeck.v1.ModelService/RollbackModel": {
-        **MOVING,
-        Row.FIELD: Provoked(request={"model": MODEL}, reason="INVALID_FIELD", says="is required", fields=("reason",)),
-        Row.MISSING: moving({"alias": "champion"}, reason="ALIAS_NOT_FOUND", says="there are: "),
-        Row.STATE: moving({"alias": "candidate"}, reason="NO_PREVIOUS_VERSION", says="no version is on record"),
-        Row.WHO: moving({}, server="strict", reason="CALLER_UNAUTHENTICATED", says="connect with the client"),
-        Row.NOT_YOURS: moving({}, server="secured", reason="NOT_OPERATOR", says="ONDECK_OPERATORS"),
-        Row.FAULT: moving({"model": UNREADABLE_ALIASES}, reason="INTERNAL", says=INTERNAL_TEXT),
+        **CHANGES,
+        Row.FIELD: ErrorCase(
+            request={"model": MODEL}, reason="INVALID_FIELD", message="is required", fields=("reason",)
+        ),
+        Row.MISSING: change_case({"alias": "champion"}, reason="ALIAS_NOT_FOUND", message="there are: "),
+        Row.STATE: change_case({"alias": "candidate"}, reason="NO_PREVIOUS_VERSION", message="no version is on record"),
+        Row.UNAUTHENTICATED: change_case(
+            {}, server="limited", reason="CALLER_UNAUTHENTICATED", message="connect with the client"
+        ),
+        Row.PERMISSION: change_case({}, server="tls", reason="NOT_OPERATOR", message="ONDECK_OPERATORS"),
+        Row.FAULT: change_case({"model": UNREADABLE_ALIASES}, reason="INTERNAL", message=INTERNAL_TEXT),
     },
     "ondeck.v1.ModelService/ListAliasChanges": {
-        **MOVING,
-        Row.FIELD: Provoked(
-            request={"model": MODEL, "page_size": 1001}, reason="INVALID_FIELD", says="must be", fields=("page_size",)
+        **CHANGES,
+        Row.FIELD: ErrorCase(
+            request={"model": MODEL, "page_size": 1001},
+            reason="INVALID_FIELD",
+            message="must be",
+            fields=("page_size",),
         ),
-        Row.MISSING: Provoked(request={"model": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
-        Row.FAULT: Provoked(request={"model": UNREADABLE_ALIASES}, reason="INTERNAL", says=INTERNAL_TEXT),
+        Row.MISSING: ErrorCase(request={"model": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+        Row.FAULT: ErrorCase(request={"model": UNREADABLE_ALIASES}, reason="INTERNAL", message=INTERNAL_TEXT),
     },
     "ondeck.v1.PlayerService/ResolvePlayers": {
-        **PEOPLE,
-        Row.FIELD: Provoked(
+        **PLAYERS,
+        Row.FIELD: ErrorCase(
             request={"queries": [{}, {"name": {"season": 1700}}]},
             reason="INVALID_FIELD",
-            says="must be from 1871",
+            message="must be from 1871",
             fields=("queries[0]", "queries[1].name.name", "queries[1].name.season"),
         ),
-        Row.MISSING: "nobody who fits is an answer",
-        Row.AMBIGUOUS: "several who fit are an answer",
-        Row.NOT_LOADED: Provoked(reason="PLAYERS_NOT_LOADED", says="the server's log says"),
+        Row.MISSING: "no match is a response",
+        Row.AMBIGUOUS: "several matches are a response",
+        Row.NOT_LOADED: ErrorCase(reason="PLAYERS_NOT_LOADED", message="the server's log has"),
     },
     "ondeck.v1.PlayerService/GetPlayer": {
-        **PEOPLE,
-        Row.FIELD: "any number is a player's or nobody's",
-        Row.MISSING: Provoked(
-            request={"player_id": 4}, server="crowded", reason="PLAYER_NOT_FOUND", says="no player '4'"
+        **PLAYERS,
+        Row.FIELD: "any number is an id, known or not",
+        Row.MISSING: ErrorCase(
+            request={"player_id": 4}, server="small_queue", reason="PLAYER_NOT_FOUND", message="no player '4'"
         ),
-        Row.NOT_LOADED: Provoked(request={"player_id": 4}, reason="PLAYERS_NOT_LOADED", says="the server's log says"),
+        Row.NOT_LOADED: ErrorCase(
+            request={"player_id": 4}, reason="PLAYERS_NOT_LOADED", message="the server's log has"
+        ),
     },
     "ondeck.v1.PlayerService/SearchPlayers": {
-        **PEOPLE,
-        Row.FIELD: Provoked(
+        **PLAYERS,
+        Row.FIELD: ErrorCase(
             request={"page_size": 101, "page_token": "x"},
             reason="INVALID_FIELD",
-            says="must be",
+            message="must be",
             fields=("text", "page_size", "page_token"),
         ),
-        Row.MISSING: "nobody who fits is an answer",
+        Row.MISSING: "no match is a response",
     },
     **OPEN_INFERENCE,
     "grpc.health.v1.Health/Check": {
-        **TELLING,
-        Row.FIELD: "any text is a name or none",
-        Row.MISSING: Provoked(request={"service": "models/x"}, reason="SERVICE_NOT_FOUND", says="there are: "),
+        **READS,
+        Row.FIELD: "any text is a name, known or not",
+        Row.MISSING: ErrorCase(request={"service": "models/x"}, reason="SERVICE_NOT_FOUND", message="there are: "),
     },
     "grpc.health.v1.Health/Watch": {
-        **TELLING,
-        Row.FIELD: "any text is a name or none",
-        Row.MISSING: "a name that there is not is told as SERVICE_UNKNOWN: there may be one later",
-        Row.LATE: Provoked(reason="DEADLINE_EXCEEDED", says="", seconds=0.3),
+        **READS,
+        Row.FIELD: "any text is a name, known or not",
+        Row.MISSING: "an unknown name is SERVICE_UNKNOWN: it may become known later",
+        Row.LATE: ErrorCase(reason="DEADLINE_EXCEEDED", message="", seconds=0.3),
     },
-    "grpc.health.v1.Health/List": TELLING,
-    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": NOWHERE,
+    "grpc.health.v1.Health/List": READS,
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": NOT_APPLICABLE,
 }

@@ -1,4 +1,4 @@
-"""The rpcs of the Open Inference Protocol through every row of the error table."""
+"""The error table of the Open Inference Protocol."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -11,139 +11,141 @@ from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.error_rows import (
     ANY_STATE,
-    ANYONE,
-    AS_AN_ANSWER,
-    MOVING,
-    NO_DEMANDS,
-    TELLING,
+    CHANGES,
+    IS_A_RESPONSE,
+    NO_AUTHORIZATION,
+    NO_PRECONDITIONS,
+    READS,
     UNREADABLE,
     Cell,
-    Crowd,
-    Provoked,
+    ConcurrentLoad,
+    ErrorCase,
     Row,
 )
 from tests.factories.broken_models import BROKEN, BROKEN_MODEL, FATAL_SPEED, MODEL
 
 FEATURES: Final = len(TASKS[MODEL].features.names)
-IN_MESSAGE: Final = "ModelStreamInferResponse has an error_message, and no field for a status or its details"
+MESSAGE_ONLY: Final = "ModelStreamInferResponse has an error_message and no field for a status or details"
 
 
 def tensor(rows: int, first_feature: float = 100) -> dict[str, Any]:
-    """Write rows of the model's features as raw bytes."""
+    """Return a request with rows of features as raw bytes."""
     features = np.full((rows, FEATURES), np.nan, dtype="<f4")
     features[:, 0] = first_feature
     header = {"name": "features", "datatype": "FP32", "shape": [rows, FEATURES]}
     return {"inputs": [header], "raw_input_contents": [b64encode(features.tobytes()).decode()]}
 
 
-def inferred(*, version: str = "", rows: int = 1, **rest: Any) -> Provoked:
-    """Ask a model about rows of features, unless `request` says otherwise."""
+def inference_case(*, version: str = "", rows: int = 1, **rest: Any) -> ErrorCase:
+    """Return a call of ModelInfer; `request` overrides its fields."""
     request = {"model_name": MODEL, "model_version": version, **tensor(rows), **rest.pop("request", {})}
-    return Provoked(request=request, **rest)
+    return ErrorCase(request=request, **rest)
 
 
-INFERRING: Final[dict[Row, Cell]] = {
+INFERENCE: Final[dict[Row, Cell]] = {
     Row.UNREADABLE: UNREADABLE,
-    Row.FIELD: inferred(
+    Row.FIELD: inference_case(
         request={"inputs": [{"name": "balls", "datatype": "FP32", "shape": [1, 1]}]},
         reason="INVALID_FIELD",
-        says="must be",
+        message="must be",
         fields=("inputs[0].name", "inputs[0].shape"),
     ),
-    Row.MISSING: inferred(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
-    Row.AMBIGUOUS: AS_AN_ANSWER,
-    Row.STATE: NO_DEMANDS,
-    Row.NOT_LOADED: inferred(version=str(BROKEN), reason="MODEL_NOT_LOADED", says="not loaded: "),
-    Row.QUEUE: inferred(
-        server="crowded",
+    Row.MISSING: inference_case(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+    Row.AMBIGUOUS: IS_A_RESPONSE,
+    Row.STATE: NO_PRECONDITIONS,
+    Row.NOT_LOADED: inference_case(version=str(BROKEN), reason="MODEL_NOT_LOADED", message="not loaded: "),
+    Row.QUEUE: inference_case(
+        server="small_queue",
         version="slow",
         reason="QUEUE_FULL",
-        says="try again",
-        crowd=Crowd(
+        message="try again",
+        load=ConcurrentLoad(
             rpc="inference.GRPCInferenceService/ModelInfer",
             request={"model_name": MODEL, "model_version": "slow", **tensor(MAX_BATCH_ROWS)},
         ),
     ),
-    Row.RATE: inferred(server="strict", reason="RATE_EXCEEDED", says="try again in ", again=20),
-    Row.LATE: inferred(
+    Row.RATE: inference_case(server="limited", reason="RATE_EXCEEDED", message="try again in ", attempts=20),
+    Row.LATE: inference_case(
         rows=MAX_BATCH_ROWS,
         request={"parameters": {"timeout": {"int64_param": "1"}}},  # microseconds
         reason="DEADLINE_EXCEEDED",
-        says=" ms are left",
+        message=" ms are left",
     ),
-    Row.WHO: ANYONE,
-    Row.NOT_YOURS: ANYONE,
-    Row.FAULT: inferred(version="fragile", request=tensor(1, FATAL_SPEED), reason="INTERNAL", says=INTERNAL_TEXT),
-}
-INFERRING_IN_A_STREAM: Final[dict[Row, Cell]] = {
-    row: replace(cell, text_alone=IN_MESSAGE) if isinstance(cell, Provoked) and row is not Row.UNREADABLE else cell
-    for row, cell in INFERRING.items()
-}
-
-
-DESCRIBING: Final[dict[Row, Cell]] = {
-    **TELLING,
-    Row.FIELD: Provoked(reason="INVALID_FIELD", says="is required", fields=("name",)),
-    Row.MISSING: Provoked(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
-    Row.NOT_LOADED: Provoked(
-        request={"name": MODEL, "version": str(BROKEN)}, reason="MODEL_NOT_LOADED", says="not loaded: "
+    Row.UNAUTHENTICATED: NO_AUTHORIZATION,
+    Row.PERMISSION: NO_AUTHORIZATION,
+    Row.FAULT: inference_case(
+        version="fragile", request=tensor(1, FATAL_SPEED), reason="INTERNAL", message=INTERNAL_TEXT
     ),
 }
+STREAM_INFERENCE: Final[dict[Row, Cell]] = {
+    row: replace(cell, message_only=MESSAGE_ONLY) if isinstance(cell, ErrorCase) and row is not Row.UNREADABLE else cell
+    for row, cell in INFERENCE.items()
+}
 
 
-def loading(not_loaded: Cell) -> dict[Row, Cell]:
-    """Say how an rpc ends that has a model loaded or unloaded."""
-    one = {"model_name": MODEL}
+DESCRIPTIONS: Final[dict[Row, Cell]] = {
+    **READS,
+    Row.FIELD: ErrorCase(reason="INVALID_FIELD", message="is required", fields=("name",)),
+    Row.MISSING: ErrorCase(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+    Row.NOT_LOADED: ErrorCase(
+        request={"name": MODEL, "version": str(BROKEN)}, reason="MODEL_NOT_LOADED", message="not loaded: "
+    ),
+}
+
+
+def load_rows(not_loaded: Cell) -> dict[Row, Cell]:
+    """Return the rows of an rpc that loads or unloads a model."""
+    request = {"model_name": MODEL}
     return {
-        **MOVING,
-        Row.FIELD: Provoked(
-            request={"repository_name": "other"}, reason="INVALID_FIELD", says="must be", fields=("repository_name",)
+        **CHANGES,
+        Row.FIELD: ErrorCase(
+            request={"repository_name": "other"}, reason="INVALID_FIELD", message="must be", fields=("repository_name",)
         ),
-        Row.MISSING: Provoked(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
+        Row.MISSING: ErrorCase(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
         Row.NOT_LOADED: not_loaded,
-        Row.WHO: Provoked(
-            request=one, server="strict", reason="CALLER_UNAUTHENTICATED", says="connect with the client"
+        Row.UNAUTHENTICATED: ErrorCase(
+            request=request, server="limited", reason="CALLER_UNAUTHENTICATED", message="connect with the client"
         ),
-        Row.NOT_YOURS: Provoked(request=one, server="secured", reason="NOT_OPERATOR", says="ONDECK_OPERATORS"),
-        Row.FAULT: "whatever is wrong with a version is why it is not loaded",
+        Row.PERMISSION: ErrorCase(request=request, server="tls", reason="NOT_OPERATOR", message="ONDECK_OPERATORS"),
+        Row.FAULT: "any error of a version is the reason why it is not loaded",
     }
 
 
 OPEN_INFERENCE: Final = {
     f"inference.GRPCInferenceService/{rpc}": cells
     for rpc, cells in {
-        "ServerLive": TELLING,
-        "ServerReady": TELLING,
-        "ServerMetadata": TELLING,
+        "ServerLive": READS,
+        "ServerReady": READS,
+        "ServerMetadata": READS,
         "ModelReady": {
-            **TELLING,
-            Row.FIELD: "any text is a model that is ready, or one that is not",
-            Row.MISSING: "a model that there is not is not ready: that is the answer",
-            Row.NOT_LOADED: "a version that is not loaded is not ready: that is the answer",
+            **READS,
+            Row.FIELD: "any text is a name, known or not",
+            Row.MISSING: "an unknown model is not ready, which is a response",
+            Row.NOT_LOADED: "a version that is not loaded is not ready, which is a response",
         },
-        "ModelMetadata": DESCRIBING,
-        "ModelConfig": DESCRIBING,
-        "ModelInfer": INFERRING,
-        "ModelStreamInfer": INFERRING_IN_A_STREAM,
+        "ModelMetadata": DESCRIPTIONS,
+        "ModelConfig": DESCRIPTIONS,
+        "ModelInfer": INFERENCE,
+        "ModelStreamInfer": STREAM_INFERENCE,
         "ModelStatistics": {
-            **TELLING,
-            Row.FIELD: "no name means all, and any text is a name or none",
-            Row.MISSING: Provoked(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", says="there are: "),
+            **READS,
+            Row.FIELD: "an empty name selects all, and any text is a name, known or not",
+            Row.MISSING: ErrorCase(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
             Row.NOT_LOADED: ANY_STATE,
         },
         "RepositoryIndex": {
-            **TELLING,
-            Row.FIELD: Provoked(
+            **READS,
+            Row.FIELD: ErrorCase(
                 request={"repository_name": "other"},
                 reason="INVALID_FIELD",
-                says="must be",
+                message="must be",
                 fields=("repository_name",),
             ),
             Row.NOT_LOADED: ANY_STATE,
         },
-        "RepositoryModelLoad": loading(
-            Provoked(request={"model_name": BROKEN_MODEL}, reason="MODEL_NOT_LOADED", says="not loaded: ")
+        "RepositoryModelLoad": load_rows(
+            ErrorCase(request={"model_name": BROKEN_MODEL}, reason="MODEL_NOT_LOADED", message="not loaded: ")
         ),
-        "RepositoryModelUnload": loading("what is not loaded is as it is asked to be"),
+        "RepositoryModelUnload": load_rows("a model that is not loaded needs no unload"),
     }.items()
 }
