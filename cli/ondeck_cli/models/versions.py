@@ -29,7 +29,7 @@ def import_(name: str, graph: Path, outputs: tuple[str, ...], alias: str | None,
 
     It is served through the Open Inference Protocol only. It must take one float32 tensor of shape [rows, n], and its
     outputs for a row must not depend on other rows. Its golden rows are generated and record its present outputs: they
-    prove that it computes the same wherever it is loaded, not that its outputs are right.
+    prove that every server computes the same outputs, not that these are right.
     """
     repository = repository_of(flags)
     manifest = publish_graph(repository, canonical(name), graph.read_bytes(), outputs)

@@ -244,7 +244,7 @@ class PlayerFound(_message.Message):
     PLAYER_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """rule is the rule that matched, for display: `bbref id`, `spelling, season`, `decided by hand` ..."""
+    """rule is the rule that matched, for display: `bbref id`, `spelling, season`, `override` ..."""
     @_builtins.property
     def player(self) -> Global___Player:
         """player is always set."""
