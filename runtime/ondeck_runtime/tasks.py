@@ -1,6 +1,8 @@
 """Helpers for asyncio tasks."""
 
 import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 
@@ -13,3 +15,17 @@ async def wait_first(*awaited: "asyncio.Event | asyncio.Task[Any]") -> None:
     finally:
         for wait in waits:
             wait.cancel()
+
+
+@asynccontextmanager
+async def background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run coroutines as tasks within the block; at its end cancel them and wait until they have stopped."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task

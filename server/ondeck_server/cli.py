@@ -16,7 +16,7 @@ from ondeck_server.ipc.messages import LogConfig
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.main import StartedServer
 from ondeck_server.supervisor.main import serve as run_server
-from ondeck_server.supervisor.pidfile import ServerProcess, is_server, running_servers
+from ondeck_server.supervisor.pidfile import is_server, running_servers
 
 
 class NothingToReloadError(OndeckError):
@@ -69,12 +69,9 @@ def _find_server(home: Path) -> int:
             f"no server is running with the home folder {home} (set ONDECK_HOME or --home, or use --pid)"
         )
     if len(servers) > 1:
-        raise NothingToReloadError(f"several servers are running; select one: {', '.join(map(_pid_option, servers))}")
+        options = [f"--pid {server.pid} (port {server.port})" for server in servers]
+        raise NothingToReloadError(f"several servers are running; select one: {', '.join(options)}")
     return servers[0].pid
-
-
-def _pid_option(server: ServerProcess) -> str:
-    return f"--pid {server.pid} (port {server.port})"
 
 
 def _logging(log_level: str = "info", log_format: str | None = None) -> LogConfig:

@@ -10,7 +10,7 @@ import pytest
 
 from ondeck_runtime.backoff import backoff_seconds
 from ondeck_runtime.signals import STOP_SIGNALS, stop_event
-from ondeck_runtime.tasks import wait_first
+from ondeck_runtime.tasks import background, wait_first
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,22 @@ async def test_wait_first_returns_with_the_first_event_or_task_and_cancels_no_ta
     never.set()
     await wait_first(task, asyncio.Event())
     assert task.result()
+
+
+async def test_background_work_is_cancelled_and_awaited_at_the_end_of_the_block() -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        try:
+            steps.append("started")
+            await asyncio.Event().wait()
+        finally:
+            steps.append("stopped")
+
+    async with background(work()):
+        await asyncio.sleep(0)
+        assert steps == ["started"]
+    assert steps == ["started", "stopped"]
 
 
 def test_settings_and_registry_load_without_a_database_library() -> None:

@@ -1,8 +1,6 @@
 """Metrics of versions and of the resources of a process; labels come from the repository, never from callers."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from typing import Final
 from weakref import WeakSet
 
@@ -67,18 +65,8 @@ class ResourceMetrics:
         """Count the open sessions, including unloaded ones that are not garbage-collected yet."""
         return len(self._sessions)
 
-    @asynccontextmanager
-    async def measure_periodically(self) -> AsyncIterator[None]:
-        """Sample the gauges periodically within the block."""
-        sampling = asyncio.create_task(self._sample())
-        try:
-            yield
-        finally:
-            sampling.cancel()
-            with suppress(asyncio.CancelledError):
-                await sampling
-
-    async def _sample(self) -> None:
+    async def sample_periodically(self) -> None:
+        """Set the gauges periodically, until cancelled."""
         while True:
             self._leases.set(self.leases)
             self._open.set(self.sessions)

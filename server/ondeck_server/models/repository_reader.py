@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_registry.repository import ModelEntry, read_any_manifest, read_evaluation, read_repository
+from ondeck_runtime.tasks import background
 from ondeck_server.models.reconciler import Key, Stamp
 
 _DEBOUNCE_MS: Final = 200
@@ -86,20 +87,10 @@ async def watch_repository(
     folder: Path, refresh: Callable[[], Awaitable[None]], poll_seconds: float
 ) -> AsyncIterator[None]:
     """Await `refresh` at once, after each change in the folder and every `poll_seconds`, within the block."""
-    tasks = [
-        asyncio.create_task(_refresh_on_events(folder, refresh)),
-        asyncio.create_task(_refresh_periodically(refresh, poll_seconds)),
-    ]
-    try:
+    async with background(_refresh_on_events(folder, refresh), _refresh_periodically(refresh, poll_seconds)):
         await asyncio.sleep(0)  # the first step of the task sets the watches; the refresh below finds earlier changes
         await _refresh(refresh)
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 async def _refresh_on_events(folder: Path, refresh: Callable[[], Awaitable[None]]) -> None:

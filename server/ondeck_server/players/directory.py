@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ import structlog
 from ondeck_core.errors import OndeckError, PlayersNotLoadedError
 from ondeck_core.players.index import PlayerIndex, PlayerSearch
 from ondeck_core.players.resolver import Resolver
+from ondeck_runtime.tasks import background
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import DATABASE_ERRORS, open_database
 from ondeck_store.embedded.sharing import has_database
@@ -69,13 +70,8 @@ class PlayerDirectory:
             log.info("players_missing", detail="no database yet; ondeck ingest and ondeck players create one")
             yield
             return
-        task = asyncio.create_task(self._refresh())
-        try:
+        async with background(self._refresh()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _refresh(self) -> None:
         while True:

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import OndeckError
 from ondeck_runtime.logging import configure_logging
-from ondeck_runtime.tasks import wait_first
+from ondeck_runtime.tasks import background, wait_first
 from ondeck_server.composition import Components, accept_calls, open_models, worker_status
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.ipc.channel import Channel, open_channel
@@ -75,13 +75,8 @@ class WorkerMain:
             ArtifactRefusedError: the repository as a whole cannot be read.
         """
         self._handle_signals()
-        reading = asyncio.create_task(self._read_commands())
-        try:
+        async with background(self._read_commands()):
             await self._serve()
-        finally:
-            reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
 
     async def _serve(self) -> None:
         for model, loaded in self._start.load_requests.items():
@@ -98,12 +93,9 @@ class WorkerMain:
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.refresh_periodically())
-            await stack.enter_async_context(self._models.resources.measure_periodically())
-            await stack.enter_async_context(
-                watch_repository(
-                    self._models.repository.folder, self._models.refresh, self._settings.repository_poll_seconds
-                )
-            )
+            await stack.enter_async_context(background(self._models.resources.sample_periodically()))
+            folder, poll_seconds = self._settings.model_repository, self._settings.repository_poll_seconds
+            await stack.enter_async_context(watch_repository(folder, self._models.refresh, poll_seconds))
             _freeze_gc()
             self._is_ready = True
             self._send_status()
