@@ -1,4 +1,4 @@
-"""Every benchmark runs in its quick form; the figures are not checked here."""
+"""Every benchmark runs in its quick form; the results are not checked here."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The client, installed as another team would: in an environment of its own, with nothing else of ours."""
+"""The client package, installed alone in a new environment."""
 
 import subprocess
 import sys

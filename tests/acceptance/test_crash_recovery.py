@@ -1,4 +1,4 @@
-"""Workers and the database, killed again and again: in the end everything is there, once, as if nothing had been."""
+"""Workers and the database are killed repeatedly; in the end every row is stored once."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ PATIENCE = 240
 
 @dataclass(kw_only=True)
 class WorkerGroup:
-    """Three workers on one embedded database, and whoever kills them."""
+    """Three workers on one embedded database, and methods to kill them."""
 
     home: Path
     savant_url: str
@@ -90,7 +90,7 @@ def run_workers(home: Path, savant_url: str) -> Iterator[WorkerGroup]:
             worker.wait(timeout=60)
 
 
-async def undisturbed(home: Path, savant: FakeSavant) -> dict[str, str]:
+async def ingest_without_kills(home: Path, savant: FakeSavant) -> dict[str, str]:
     async with open_database(StoreSettings(home=home)) as database:
         await migrate(database.engine)
         ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=home)
@@ -112,8 +112,8 @@ async def days_left(home: Path) -> int:
         return backlog.queued + backlog.running
 
 
-async def until_known(home: Path) -> int:
-    """Count the days that are left once the database can be asked again."""
+async def wait_days_left(home: Path) -> int:
+    """Return the number of unfinished days once the database answers again."""
     while True:
         try:
             return await days_left(home)
@@ -124,23 +124,23 @@ async def until_known(home: Path) -> int:
 async def test_kills_at_random_moments_leave_the_same_final_state(tmp_path: Path, savant: FakeSavant) -> None:
     savant.replies = {day: Reply(body=as_csv(sample_cells(day, 1, seed=n))) for n, day in enumerate(DAYS)}
     savant.register = Reply(body=archive_of(chadwick_of(VETERAN)))
-    home, dice = tmp_path / "killed" / "home", random.Random(20240328)  # noqa: S311  dice, not secrets
+    home, rng = tmp_path / "killed" / "home", random.Random(20240328)  # noqa: S311  random times, no secret
     home.mkdir(parents=True)
-    expected = await undisturbed(tmp_path / "undisturbed", savant)
+    expected = await ingest_without_kills(tmp_path / "without_kills", savant)
     savant.requested_days.clear()
     savant.replies = {day: replace(reply, delay=0.5) for day, reply in savant.replies.items()}
     with run_workers(home, savant.url) as group:
         assert group.command("backfill", str(DAYS[0]), str(DAYS[-1])).wait(timeout=PATIENCE) == 0
         for _ in range(WORKERS):
             group.start()
-        while not savant.requested_days:  # noqa: ASYNC110  what is waited for happens elsewhere
+        while not savant.requested_days:  # noqa: ASYNC110  the condition is in another process
             await asyncio.sleep(0.05)
         for _ in range(KILLS):
-            await asyncio.sleep(dice.uniform(0.1, 2.0))
-            group.kill_the_database() if dice.random() < 0.3 else group.kill_a_worker(dice.randrange(WORKERS))
-        left_at_the_last_kill = await until_known(home)
+            await asyncio.sleep(rng.uniform(0.1, 2.0))
+            group.kill_the_database() if rng.random() < 0.3 else group.kill_a_worker(rng.randrange(WORKERS))
+        left_at_the_last_kill = await wait_days_left(home)
         deadline = time.monotonic() + PATIENCE
-        while await until_known(home):
+        while await wait_days_left(home):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.5)
     async with open_database(StoreSettings(home=home)) as database:
@@ -148,4 +148,4 @@ async def test_kills_at_random_moments_leave_the_same_final_state(tmp_path: Path
             entries = await days_of(connection, "savant", DAYS[0], DAYS[-1])
         assert await digest_of(database) == expected
     assert [entry.state for entry in entries] == ["done"] * len(DAYS)
-    assert 0 < left_at_the_last_kill < len(DAYS)  # work went on meanwhile, and was not over
+    assert 0 < left_at_the_last_kill < len(DAYS)  # the work continued and was not finished

@@ -84,14 +84,14 @@ def find_command(words: tuple[str, ...]) -> tuple[click.Command, list[str]]:
     """
     command: click.Command = ondeck
     context = click.Context(ondeck, info_name="ondeck")
-    rest = list(words)
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        found = command.get_command(context, rest[0])
+    remaining = list(words)
+    while isinstance(command, click.Group) and remaining and not remaining[0].startswith("-"):
+        found = command.get_command(context, remaining[0])
         if found is None:
-            raise LookupError(f"no command {rest[0]!r} in {context.command_path}")
-        command, context = found, click.Context(found, info_name=rest[0], parent=context)
-        rest = rest[1:]
-    return command, rest
+            raise LookupError(f"no command {remaining[0]!r} in {context.command_path}")
+        command, context = found, click.Context(found, info_name=remaining[0], parent=context)
+        remaining = remaining[1:]
+    return command, remaining
 
 
 def unknown_options(command: click.Command, words: list[str]) -> list[str]:
@@ -105,12 +105,12 @@ def problem_with(shown: ShownCommand) -> str | None:
     """Return what is wrong with a command line of `ondeck`, if anything."""
     words = tuple(word for word in shown.words[1:] if not PLACEHOLDER.fullmatch(word))
     try:
-        command, rest = find_command(words)
+        command, remaining = find_command(words)
     except LookupError as missing:
         return str(missing)
-    if unknown := unknown_options(command, rest):
+    if unknown := unknown_options(command, remaining):
         return f"{command.name} has no {', '.join(unknown)}"
-    if isinstance(command, click.Group) and not shown.is_inline and not rest:
+    if isinstance(command, click.Group) and not shown.is_inline and not remaining:
         return f"{command.name} is a group"
     return None
 

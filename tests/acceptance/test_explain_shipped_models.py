@@ -1,4 +1,4 @@
-"""Explanations by the shipped models: how long one takes, and how near the sample of orders comes."""
+"""Explanations by the shipped models: duration, and accuracy of the sampled permutations."""
 
 import time
 from dataclasses import replace
@@ -21,7 +21,7 @@ NEGLIGIBLE = 5e-4
 def test_explaining_one_instance_takes_at_most_60_ms_of_one_core(root: Path, name: str) -> None:
     version, instances = load_explainable(root / "onnx_models", name, 60)
     explain_each(version, instances[:3])
-    measured = explain_each(version, instances, clock=time.process_time)  # of this process, whatever else runs here
+    measured = explain_each(version, instances, clock=time.process_time)  # CPU time of this process
     assert np.percentile(measured.millis, 95) <= LONGEST_MS
 
 
@@ -31,14 +31,14 @@ def test_many_more_orders_agree_within_the_standard_errors(root: Path, name: str
     assert version.background is not None
     misses = []
     for row in instances:
-        question = ExplanationQuery(
+        query = ExplanationQuery(
             instance=mask_unknown_codes(version.task.instance, row[np.newaxis]),
             background=version.background,
             groups=group_fields(version.task.instance),
             features=version.task.features.compute,
         )
-        usual = plan(question, row_budget(len(version.task.outcomes)))
-        same_base = replace(question, background=question.background[np.unique(usual.estimator.starts)])
+        usual = plan(query, row_budget(len(version.task.outcomes)))
+        same_base = replace(query, background=query.background[np.unique(usual.estimator.starts)])
         thorough = plan(same_base, FAR_MORE_ROWS)
         found, nearer = (each.explain(version.predict_proba(each.rows)) for each in (usual, thorough))
         np.testing.assert_allclose(found.contributions.sum(axis=0), found.probabilities - found.base_rates, atol=1e-9)

@@ -1,4 +1,4 @@
-"""The queries that are asked again and again, explained at the size of a real season: none reads a whole table."""
+"""Query plans of the frequent queries on a real season: none scans a whole table."""
 
 from collections.abc import AsyncIterator
 from datetime import date
@@ -19,10 +19,10 @@ from tests.fixtures.store import truncate_tables
 
 pytestmark = pytest.mark.realdata
 
-MAN, GAME, DAY = 543037, 746165, "DATE '2024-06-26'"
+PLAYER_ID, GAME, DAY = 543037, 746165, "DATE '2024-06-26'"
 QUERIES = {
-    "a pitcher's pitches": player_query(Role.PITCHER, 2024, 2024, NAMES).replace("$1", str(MAN)),
-    "a batter's pitches": player_query(Role.BATTER, 2024, 2024, NAMES).replace("$1", str(MAN)),
+    "a pitcher's pitches": player_query(Role.PITCHER, 2024, 2024, NAMES).replace("$1", str(PLAYER_ID)),
+    "a batter's pitches": player_query(Role.BATTER, 2024, 2024, NAMES).replace("$1", str(PLAYER_ID)),
     "a game in order": game_query(2024, NAMES).replace("$1", str(GAME)),
     "a day": day_query(2024, NAMES).replace("$1", DAY),
 }
@@ -48,8 +48,8 @@ async def connection(season: Database) -> AsyncIterator[AsyncConnection]:
 
 @pytest.mark.parametrize("query", QUERIES)
 async def test_a_hot_query_reads_by_index_only(connection: AsyncConnection, query: str) -> None:
-    asked = QUERIES[query].replace("$2", "DATE '2024-05-01'").replace("$3", "DATE '2024-06-30'")
-    plan = [row[0] for row in await connection.execute(text(f"EXPLAIN (ANALYZE, COSTS OFF) {asked}"))]
+    statement = QUERIES[query].replace("$2", "DATE '2024-05-01'").replace("$3", "DATE '2024-06-30'")
+    plan = [row[0] for row in await connection.execute(text(f"EXPLAIN (ANALYZE, COSTS OFF) {statement}"))]
     assert "Seq Scan" not in "\n".join(plan), "\n".join(plan)
     assert any("Index" in line for line in plan)
 

@@ -40,8 +40,8 @@ def test_probabilities_are_from_0_to_1_and_sum_to_1(version: LoadedVersion, inst
 
 
 def test_a_batch_equals_its_rows_one_by_one(version: LoadedVersion, instances: Matrix) -> None:
-    alone = np.vstack([version.predict_proba(instances[row : row + 1]) for row in range(100)])
-    np.testing.assert_allclose(version.predict_proba(instances)[:100], alone, atol=1e-6)
+    single = np.vstack([version.predict_proba(instances[row : row + 1]) for row in range(100)])
+    np.testing.assert_allclose(version.predict_proba(instances)[:100], single, atol=1e-6)
 
 
 def test_the_order_of_the_columns_is_irrelevant(version: LoadedVersion, instances: Matrix) -> None:
@@ -65,7 +65,7 @@ def test_a_row_with_only_required_fields_gets_finite_probabilities(version: Load
 
 
 def test_no_feature_uses_an_outcome_column(version: LoadedVersion) -> None:
-    made_of = set(columns_of(version.task.instance)) - {"hc_x", "hc_y"}  # of which the direction alone is used
+    made_of = set(columns_of(version.task.instance)) - {"hc_x", "hc_y"}  # which give only the direction
     if version.task.instance is PITCH:
         assert not {name for name in made_of if name.startswith(("launch_", "hc_"))}
     assert made_of & AFTER_THE_EVENT == set()

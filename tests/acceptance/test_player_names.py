@@ -1,4 +1,4 @@
-"""Who is meant by real names, against the ids that stand beside them: right nearly always, wrong never."""
+"""Resolution of real names compared with their ids: nearly always right, never wrong."""
 
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -22,25 +22,25 @@ from tests.fixtures.store import truncate_tables
 
 pytestmark = pytest.mark.realdata
 
-REGISTERED = date(2026, 7, 1)  # the day of the register at hand
+REGISTERED = date(2026, 7, 1)  # the date of the register
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many were right, and which were wrong."""
+    """Number of queries, number of right answers, and the wrong ones."""
 
-    asked: int
+    total: int
     right: int
     wrong: list[tuple[NameQuery, int]]
 
     @property
     def share(self) -> float:
-        return self.right / self.asked
+        return self.right / self.total
 
 
 @pytest.fixture(scope="module")
 def savant(real_data: Path) -> pl.DataFrame:
-    """One pitch of each pitcher for and against each team, in 2024, spring and autumn among them."""
+    """Return one pitch per pitcher and team of 2024, spring training and postseason included."""
     months = (parse_cells(pl.read_parquet(path)).rows for path in sorted((real_data / "statcast").glob("*.parquet")))
     return pl.concat(
         rows.unique(["pitcher", "home_team", "away_team", "inning_topbot"], keep="first", maintain_order=True)
@@ -50,7 +50,7 @@ def savant(real_data: Path) -> pl.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """Everyone who is known, and what the registers disagree on."""
+    """The player index and the conflicts of the registers."""
 
     resolver: Resolver
     conflicts: list[RegisterConflict]
@@ -65,11 +65,11 @@ async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path
         await load_registers(
             connection, group_by_kind(table for name, content in files for table in read_tables(content, name))
         )
-        index, told = await read_index(connection), await list_conflicts(connection)
+        index, conflict_rows = await read_index(connection), await list_conflicts(connection)
         await connection.rollback()
     return Known(
         resolver=Resolver(index=index, today=REGISTERED, next_try=datetime.now(UTC)),
-        conflicts=told,
+        conflicts=conflict_rows,
     )
 
 
@@ -78,14 +78,12 @@ def resolver(known: Known) -> Resolver:
     return known.resolver
 
 
-def tally(resolver: Resolver, asked: Iterable[tuple[NameQuery, int]]) -> Tally:
-    questions = list(asked)
-    answers = [(question, truth, resolver.by_name(question)) for question, truth in questions]
-    found = [
-        (question, truth, answer.player.player_id) for question, truth, answer in answers if isinstance(answer, Found)
-    ]
-    wrong = [(question, truth) for question, truth, player_id in found if player_id != truth]
-    return Tally(asked=len(questions), right=len(found) - len(wrong), wrong=wrong)
+def tally(resolver: Resolver, cases: Iterable[tuple[NameQuery, int]]) -> Tally:
+    queries = list(cases)
+    answers = [(query, truth, resolver.by_name(query)) for query, truth in queries]
+    found = [(query, truth, answer.player.player_id) for query, truth, answer in answers if isinstance(answer, Found)]
+    wrong = [(query, truth) for query, truth, player_id in found if player_id != truth]
+    return Tally(total=len(queries), right=len(found) - len(wrong), wrong=wrong)
 
 
 def pitchers(savant: pl.DataFrame) -> list[tuple[str, int, str]]:
@@ -95,8 +93,8 @@ def pitchers(savant: pl.DataFrame) -> list[tuple[str, int, str]]:
 
 
 async def test_savant_names_with_team_and_season_resolve(resolver: Resolver, savant: pl.DataFrame) -> None:
-    questions = [(NameQuery(name=name, team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
-    found = tally(resolver, questions)
+    queries = [(NameQuery(name=name, team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
+    found = tally(resolver, queries)
     assert found.wrong == []
     assert found.share >= 0.995
     as_pitchers = [
@@ -122,7 +120,7 @@ def without_accents(name: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
 
 
-# What tools and lists do to "Last, First", and the share that is found all the same, with team and season.
+# How tools and lists damage "Last, First", and the share that still resolves with team and season.
 DAMAGES: dict[str, tuple[Callable[[str], str], float]] = {
     "First Last": (first_last, 0.99),
     "decomposed": (lambda name: unicodedata.normalize("NFD", name), 0.99),
@@ -132,26 +130,26 @@ DAMAGES: dict[str, tuple[Callable[[str], str], float]] = {
     "escaped bytes": (lambda name: repr(name.encode())[2:-1], 0.99),
     "escaped code points": (lambda name: name.encode("ascii", "backslashreplace").decode(), 0.99),
     "entities": (lambda name: name.encode("ascii", "xmlcharrefreplace").decode(), 0.99),
-    "per cent": (quote, 0.99),
+    "percent-encoded": (quote, 0.99),
     "letters lost to ?": (lambda name: name.encode("ascii", "replace").decode(), 0.98),
     "letters dropped": (lambda name: name.encode("ascii", "ignore").decode(), 0.98),
     "upper case": (str.upper, 0.99),
     "no-break spaces": (lambda name: first_last(name).replace(" ", "\xa0"), 0.99),
-    "position behind": (lambda name: f"{first_last(name)} (P)", 0.99),
-    "team behind": (lambda name: f"{first_last(name)} LAD", 0.98),
-    "handedness behind": (lambda name: f"{first_last(name)}*", 0.99),
-    "number before": (lambda name: f"17. {first_last(name)}", 0.98),
-    "id behind": (lambda name: f"{first_last(name)}\\troutmi01", 0.99),
+    "position appended": (lambda name: f"{first_last(name)} (P)", 0.99),
+    "team appended": (lambda name: f"{first_last(name)} LAD", 0.98),
+    "handedness appended": (lambda name: f"{first_last(name)}*", 0.99),
+    "number prepended": (lambda name: f"17. {first_last(name)}", 0.98),
+    "id appended": (lambda name: f"{first_last(name)}\\troutmi01", 0.99),
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", DAMAGES)
 async def test_damaged_names_resolve_correctly_or_not_at_all(
-    resolver: Resolver, savant: pl.DataFrame, damage: str
+    resolver: Resolver, savant: pl.DataFrame, kind: str
 ) -> None:
-    harm, share = DAMAGES[damage]
-    questions = [(NameQuery(name=harm(name), team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
-    found = tally(resolver, questions)
+    damage, share = DAMAGES[kind]
+    queries = [(NameQuery(name=damage(name), team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
+    found = tally(resolver, queries)
     assert found.wrong == []
     assert found.share >= share
 
@@ -159,14 +157,14 @@ async def test_damaged_names_resolve_correctly_or_not_at_all(
 async def test_initials_for_first_names_resolve_correctly_or_not_at_all(
     resolver: Resolver, savant: pl.DataFrame
 ) -> None:
-    questions = {
+    queries = {
         (
             NameQuery(name=f"{first_last(name)[0]}. {name.split(',')[0]}", team=team, season=2024, role=Role.PITCHER),
             truth,
         )
         for name, truth, team in pitchers(savant)
     }
-    found = tally(resolver, questions)
+    found = tally(resolver, queries)
     assert found.wrong == []
     assert found.share >= 0.8
 
@@ -181,12 +179,12 @@ async def test_team_synonyms_and_unstored_seasons_resolve(resolver: Resolver, sa
         "TB": "TBR",
         "WSH": "Washington Nationals",
     }
-    for season, share in ((2024, 0.995), (2025, 0.93)):  # some of 2024 were done by 2025
-        questions = [
+    for season, share in ((2024, 0.995), (2025, 0.93)):  # some players of 2024 had retired by 2025
+        queries = [
             (NameQuery(name=name, team=codes.get(team, team), season=season), truth)
             for name, truth, team in pitchers(savant)
         ]
-        found = tally(resolver, questions)
+        found = tally(resolver, queries)
         assert found.wrong == []
         assert found.share >= share
 
@@ -196,11 +194,11 @@ async def test_names_of_another_source_resolve_with_and_without_season(
     resolver: Resolver, real_data: Path, year: int
 ) -> None:
     plays = pl.read_parquet(real_data / "statsapi_plays" / f"plays_{year}.parquet")
-    men = pl.concat(
+    players = pl.concat(
         plays.select(pl.col(role).alias("name"), pl.col(f"{role}_id").cast(pl.Int64).alias("id"))
         for role in ("batter", "pitcher")
     )
-    named = men.drop_nulls().unique().rows()
+    named = players.drop_nulls().unique().rows()
     for season in (None, year):
         found = tally(resolver, [(NameQuery(name=name, season=season), truth) for name, truth in named])
         assert found.wrong == []
@@ -220,7 +218,7 @@ async def test_every_spelling_of_the_fantasy_map_resolves(resolver: Resolver, re
         .unique()
     )
     found = tally(resolver, [(NameQuery(name=name, born=day), truth) for name, truth, day in rows.iter_rows()])
-    assert found.wrong == []  # though the map gives two men the dates of birth of their namesakes
+    assert found.wrong == []  # although the map gives two players the birth dates of their namesakes
     assert found.share >= 0.99
 
 

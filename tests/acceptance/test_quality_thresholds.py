@@ -17,7 +17,7 @@ from tests.fixtures.server import serving
 pytestmark = pytest.mark.realdata
 
 
-FITTED = ("batted_ball", "called_strike")  # the other two take as long again; what was recorded of them is read
+FITTED = ("batted_ball", "called_strike")  # the other two take as long; their recorded evaluations are read
 
 
 def test_hit_probabilities_beat_mlb_xba(real_fit: Callable[[str], RealFit]) -> None:

@@ -1,4 +1,4 @@
-"""What the README shows is run, and what it says comes out is what comes out."""
+"""Every example of the README runs and prints what the README shows."""
 
 import os
 import re
@@ -21,19 +21,19 @@ from tests.fixtures.server import RunningServer, serving
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
 SHOWN_PORT = "127.0.0.1:50051"
-FRONT_DOOR = ".venv/bin/ondeck"
-MISSING = 3  # no register is at hand here
+ONDECK = ".venv/bin/ondeck"
+MISSING = 3  # without a register
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A fenced block: its language, what it holds, and the text that is said to come out."""
+    """A fenced block: its language, its content, and the output shown after it."""
 
     page: str
     line: int
     language: str
     content: str
-    told: str | None
+    output: str | None
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -43,9 +43,9 @@ def examples() -> Iterator[Example]:
     for page in PAGES:
         fences = [token for token in MarkdownIt().parse(page.read_text()) if token.type == "fence"]
         for token, following in zip(fences, [*fences[1:], None], strict=False):
-            told = following.content if following is not None and following.info == "text" else None
+            output = following.content if following is not None and following.info == "text" else None
             line = (token.map or [0])[0] + 1
-            yield Example(page=page.name, line=line, language=token.info, content=token.content, told=told)
+            yield Example(page=page.name, line=line, language=token.info, content=token.content, output=output)
 
 
 def shown(language: str) -> list[Example]:
@@ -89,7 +89,7 @@ def commands(content: str) -> list[tuple[str, str]]:
 
 def run(command: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     words = shlex.split(command)
-    assert words[0] == FRONT_DOOR, command
+    assert words[0] == ONDECK, command
     words[:1] = [sys.executable, "-m", "ondeck_cli"]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
@@ -111,7 +111,7 @@ def test_a_program_prints_what_is_shown(example: Example, tmp_path: Path, server
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert example.told is None or done.stdout == example.told
+    assert example.output is None or done.stdout == example.output
 
 
 PROBES = [each for each in shown("sh") if each.content.split()[0] in {"grpcurl", "grpc_health_probe"}]
@@ -144,5 +144,5 @@ def test_every_relative_link_in_the_readme_resolves(page: Path) -> None:
 def test_the_readme_starts_with_one_command_one_request_and_its_response() -> None:
     first, second = list(examples())[:2]
     assert first.content == "make run\n"
-    assert second.content.startswith(f"$ {FRONT_DOOR} predict ")
+    assert second.content.startswith(f"$ {ONDECK} predict ")
     assert len(commands(second.content)) == 1

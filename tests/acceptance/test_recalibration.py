@@ -1,4 +1,4 @@
-"""A last layer fitted to two weeks does better on the days that follow: shown on real months."""
+"""Recalibration on two weeks of real rows improves the following days."""
 
 import time
 from datetime import date, timedelta
@@ -38,7 +38,7 @@ def season(real_season: pl.DataFrame) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PublishedModel:
+def spring_version(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PublishedModel:
     """A version that was trained on March to May."""
     plan = TrainingPlan(models=tmp_path_factory.mktemp("spring"), seed=1, recipe=SPRING)
     days = split(season.rows["game_date"].to_list(), date(2024, 6, 1))
@@ -54,20 +54,20 @@ def of_spring(season: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Publ
 
 
 def test_recalibration_on_two_weeks_improves_later_days_within_seconds(
-    season: Dataset, of_spring: PublishedModel
+    season: Dataset, spring_version: PublishedModel
 ) -> None:
-    models: Path = of_spring.folder.parent.parent
+    models: Path = spring_version.folder.parent.parent
     before, after, gained = [], [], []
     for first, last, until in PAIRS:
         begin = time.process_time()
         recent = Window(first_day=first, last_day=last + TWO_WEEKS)  # the later half evaluates
-        made = recalibrate(of_spring, season.between(recent), models)
+        made = recalibrate(spring_version, season.between(recent), models)
         assert time.process_time() - begin <= 20
         newer = open_version(models, TASK, made.manifest.version)
         calibrated_until = made.manifest.training.calibration_window.last_day
         assert abs(calibrated_until - last) <= timedelta(days=2)
         rows = season.rows.filter(season.rows["game_date"].is_between(calibrated_until, until, closed="right"))
-        found = compare(newer, of_spring, rows)
+        found = compare(newer, spring_version, rows)
         gained.append(found.log_loss)
         before.append(found.second.ece or 0.0)
         after.append(found.first.ece or 0.0)

@@ -55,7 +55,7 @@ def test_a_hard_high_ball_to_center_is_probably_a_home_run(client: Client, stand
 ZONES = [{}, {"sz_top": 3.4, "sz_bot": 1.6}, {"sz_top": 3.4, "sz_bot": 1.6, "release_speed": 95, "balls": 3}]
 
 
-@pytest.mark.parametrize("known", ZONES, ids=["place alone", "zone", "zone, speed and count"])
+@pytest.mark.parametrize("known", ZONES, ids=["location only", "zone", "zone, speed and count"])
 @pytest.mark.parametrize(("plate_x", "low", "high"), [(0, 0.97, 1), (3, 0, 0.01), (-3, 0, 0.01)])
 def test_the_middle_is_a_strike_and_three_feet_outside_is_a_ball(
     client: Client, known: dict[str, float], plate_x: float, low: float, high: float

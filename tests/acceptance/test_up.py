@@ -1,4 +1,4 @@
-"""`ondeck up`, as a stranger starts it: a real process, watched through what it prints, ended by its own pid."""
+"""`ondeck up` as a real process, observed through its output."""
 
 import os
 import queue
@@ -48,7 +48,7 @@ class Up:
         raise AssertionError(f"it ended without {pattern!r}:\n" + "\n".join(self.lines))
 
     def wait_for_each(self, *patterns: str) -> list[re.Match[str]]:
-        """Wait until every pattern was printed, in whatever order: two programs print side by side."""
+        """Wait until every pattern was printed, in any order: two programs print concurrently."""
         first = len(self.lines)
         self.wait_for("|".join(f"(?:{pattern})" for pattern in patterns))
         while missing := [pattern for pattern in patterns if self._find(pattern, first) is None]:
@@ -115,7 +115,7 @@ async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Pat
         rows = await read_simulated(connection, game_pk=game_pk_of(day, 0))
         assert await simulated_games(connection, day) == 1
     assert rows.height == stored
-    with up(home, models, "--simulate", "--seconds", "1", *ANY_PORT) as again:  # another game, not the same once more
+    with up(home, models, "--simulate", "--seconds", "1", *ANY_PORT) as again:  # another game
         again.wait_for_each(INGESTED, r"\[simulated\] inning \d+: \d+ pitches stored")
         assert again.end() == 0
 
@@ -136,12 +136,12 @@ def today_of(running: Up) -> date:
 def test_an_unreachable_savant_is_reported_and_retried_while_the_server_serves(tmp_path: Path, models: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        patience = {"ONDECK_SAVANT_ATTEMPTS": "1", "ONDECK_LOOKBACK_DAYS": "366"}  # a year has a season
-        with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL=nobody, **patience) as running:
+        unreachable = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        settings = {"ONDECK_SAVANT_ATTEMPTS": "1", "ONDECK_LOOKBACK_DAYS": "366"}  # a year includes a season
+        with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL=unreachable, **settings) as running:
             target = running.wait_for(r"serving .* on (\S+);")[1]
             for _ in range(2):
-                running.wait_for(rf"\[ingest\].* job_failed .* next_try=.* reason='{nobody} cannot be reached'")
+                running.wait_for(rf"\[ingest\].* job_failed .* next_try=.* reason='{unreachable} cannot be reached'")
             with Client(target) as client:
                 assert client.predict("batted_ball", BattedBall(launch_speed=100, launch_angle=20)).outcomes
             assert running.end() == 0

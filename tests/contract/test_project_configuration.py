@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-Workshop = dict[str, Any]
+Project = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def workshop(root: Path) -> Workshop:
+def project(root: Path) -> Project:
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 
@@ -23,15 +23,15 @@ def import_packages(manifest: Path) -> list[str]:
     return [Path(folder).name for folder in wheel["packages"]]
 
 
-def test_the_import_rule_knows_every_package_that_ships(root: Path, workshop: Workshop) -> None:
+def test_the_import_rule_knows_every_package_that_ships(root: Path, project: Project) -> None:
     shipped = {package for manifest in manifests(root) for package in import_packages(manifest)}
-    assert set(workshop["tool"]["importlinter"]["root_packages"]) == shipped
+    assert set(project["tool"]["importlinter"]["root_packages"]) == shipped
 
 
-def test_the_layers_of_each_package_are_exhaustive(workshop: Workshop) -> None:
-    contracts = workshop["tool"]["importlinter"]["contracts"]
+def test_the_layers_of_each_package_are_exhaustive(project: Project) -> None:
+    contracts = project["tool"]["importlinter"]["contracts"]
     ruled = {name for contract in contracts if contract.get("exhaustive") for name in contract["containers"]}
-    assert ruled == set(workshop["tool"]["importlinter"]["root_packages"]) - {"inference", "ondeck"}
+    assert ruled == set(project["tool"]["importlinter"]["root_packages"]) - {"inference", "ondeck"}
 
 
 def test_make_without_a_target_lists_every_target(root: Path) -> None:
@@ -49,27 +49,27 @@ def test_constraints_are_exact_versions_without_urls(root: Path) -> None:
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_]+", line)] == []
 
 
-def test_every_dependency_is_pinned(root: Path, workshop: Workshop) -> None:
+def test_every_dependency_is_pinned(root: Path, project: Project) -> None:
     pins = {
         re.split("==", line)[0].lower().replace("_", "-")
         for line in (root / "constraints.txt").read_text().splitlines()
         if "==" in line
     }
-    wanted = [*workshop["dependency-groups"]["dev"]]
+    requirements = [*project["dependency-groups"]["dev"]]
     for manifest in manifests(root):
-        wanted += tomllib.loads(manifest.read_text())["project"]["dependencies"]
-    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in wanted}
+        requirements += tomllib.loads(manifest.read_text())["project"]["dependencies"]
+    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in requirements}
     assert {name for name in names if not name.startswith("ondeck-")} - pins == set()
 
 
 def test_every_ignored_lint_has_a_reason_beside_it(root: Path) -> None:
     section = (root / "pyproject.toml").read_text().split("[tool.ruff.lint]")[1].split("[tool.ruff.lint.pydocstyle]")[0]
-    bare = [line for line in section.splitlines() if re.match(r'\s+"[A-Z]+\d*"', line) and "#" not in line]
-    assert bare == []
+    unexplained = [line for line in section.splitlines() if re.match(r'\s+"[A-Z]+\d*"', line) and "#" not in line]
+    assert unexplained == []
 
 
 def test_every_noqa_in_the_code_has_a_reason_beside_it(root: Path) -> None:
-    bare = [
+    unexplained = [
         f"{path.relative_to(root)}:{number}"
         for manifest in manifests(root)
         for path in manifest.parent.rglob("*.py")
@@ -77,4 +77,4 @@ def test_every_noqa_in_the_code_has_a_reason_beside_it(root: Path) -> None:
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if re.search(r"#\s*(noqa(: [A-Z0-9, ]+)?|type: ignore(\[[^\]]+\])?)\s*$", line)
     ]
-    assert bare == []
+    assert unexplained == []

@@ -186,7 +186,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize(
-    ("rows", "names"), NAMED, ids=["pitchers'", "one pitcher's batters'", "batters'", "cannot be told", "none"]
+    ("rows", "names"), NAMED, ids=["pitchers'", "one pitcher's batters'", "batters'", "undecidable", "none"]
 )
 def test_player_name_is_used_only_for_the_pitcher(
     rows: list[tuple[str | None, int, int]], names: list[str | None]
@@ -205,8 +205,8 @@ def test_a_player_name_that_starts_the_descriptions_is_the_batters(name: str) ->
     rows = [{"batter": str(11 + number), "pitch_number": str(1 + number), "player_name": name} for number in range(4)]
     table = cells(*rows)
     assert parse_cells(table).rows["player_name"].null_count() == 0
-    told = table.with_columns(des=pl.lit("José Peña walks."))
-    assert parse_cells(told).rows["player_name"].null_count() == 4
+    with_descriptions = table.with_columns(des=pl.lit("José Peña walks."))
+    assert parse_cells(with_descriptions).rows["player_name"].null_count() == 4
 
 
 def test_a_column_under_both_names_is_read_under_the_current_one() -> None:
