@@ -192,7 +192,7 @@ class GraphManifest(FrozenSchema):
 class GraphGolden(FrozenSchema):
     """Synthetic rows with the graph's own outputs at import, flattened to one row each.
 
-    They verify that the graph computes the same outputs wherever it is loaded, not that the outputs are correct.
+    They verify that the graph computes the same outputs on every machine, not that the outputs are correct.
     """
 
     answers: Literal["the graph's own"] = "the graph's own"

@@ -29,14 +29,13 @@ EXCEPTIONS: Final = {
     "CONTRIBUTING.md": "judge told",
     "README.md": "him his judge judged man tell tells",
     "benchmarks": "nobody tells",
-    "core": "he him his judge judged judgement man men mended mends nobody odd somebody tell tells told whoever",
     "docs": "everybody farewell he him himself his judge judged judgement man men mend mended nobody odd somebody"
     " strangers tell tells told whoever wish",
     "onnx_models": "judge judged men",
     "pyproject.toml": "tells",
     "registry": "judged nobody tell tells told whoever",
     "server": "anybody farewell he heard hears him his house nobody pen somebody tell tells told whoever wishes",
-    "store": "he his man men mended nobody tell tells told whoever",
+    "store": "nobody",  # the system account
     "tests": "anybody farewell he heard hears him his house judge judged man men mended mends nobody odd somebody"
     " stranger taker tell telling tells told whoever",
     "tools": "judged",
