@@ -14,7 +14,7 @@ from ondeck_core.manifest import INPUT, MODEL_FILE, OUTPUT
 from ondeck_core.tasks import TASKS, Task
 from ondeck_registry.onnx_session import OnnxSession
 from ondeck_registry.repository import read_manifest
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 
 ROWS: Final = 20_000
 WARM_UP_RUNS: Final = 50
@@ -44,7 +44,7 @@ def rows_per_second(graph: Path, features: Matrix, batch: int, seconds: float) -
 def _line(task: Task, scale: Scale) -> tuple[str, ...]:
     folder, version = production_folder(MODELS, task.name), production_version(MODELS, task.name)
     graph, manifest = folder / MODEL_FILE, read_manifest(folder, task.name, version)
-    features = task.features.compute(random_instances(task.instance, ROWS, seed=6))
+    features = task.features.compute(draw_instances(task.instance, ROWS, seed=6))
     session = OnnxSession(graph.read_bytes(), manifest.inputs, manifest.outputs)
     timed = (f"{_median_us(session, features, size, runs):.1f}" for size, runs in scale.graph_runs.items())
     return (task.name, *timed, f"{graph.stat().st_size / 1e6:.1f}")

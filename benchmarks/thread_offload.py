@@ -14,7 +14,7 @@ from benchmarks.scale import Scale
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
 from ondeck_server.models.servable import LoadedVersion
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 
 TASK: Final = "batted_ball"
 SIZES: Final = (1, 8, 32, 64, 128, 256)
@@ -29,7 +29,7 @@ def measure(scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
 
 
 async def _lines(version: LoadedVersion, runs: int) -> list[tuple[str, ...]]:
-    rows = random_instances(TASKS[TASK].instance, ROWS, seed=6)
+    rows = draw_instances(TASKS[TASK].instance, ROWS, seed=6)
     with ThreadPoolExecutor(1) as thread:
         return [await _line(version, rows, size, thread, runs) for size in SIZES]
 

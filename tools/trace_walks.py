@@ -41,7 +41,7 @@ from ondeck_server.health.status import HealthRegistry
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
-from ondeck_trainer.data.dataset import dataset_of
+from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.pipeline import train
 from tests.contract.source_tree import PRODUCT_ROOTS
 from tests.factories.pitches import as_csv, sample_cells, sample_rows
@@ -175,7 +175,7 @@ def trace_train(folder: Path) -> list[str]:
     """Trace a training run: split, fit, evaluate, pass the gate, export, publish."""
     rows = sample_rows(date(2022, 6, 1), days=92, games=1)
     with threadpool_limits(1), trace_calls() as trace:
-        train(dataset_of(TASKS[TASK], rows), small_plan(folder / "trained"), lambda _: None)
+        train(build_dataset(TASKS[TASK], rows), small_plan(folder / "trained"), lambda _: None)
     return trace.files
 
 

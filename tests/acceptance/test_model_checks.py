@@ -12,7 +12,7 @@ from ondeck_core.statcast.schema import NAMES
 from ondeck_core.tasks import TASKS
 from ondeck_registry.repository import aliases
 from ondeck_server.models.servable import LoadedVersion, load
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 
 ROWS = 500
 AFTER_THE_EVENT = {
@@ -30,7 +30,7 @@ def version(request: pytest.FixtureRequest, root: Path) -> LoadedVersion:
 
 @pytest.fixture
 def instances(version: LoadedVersion) -> Matrix:
-    return random_instances(version.task.instance, ROWS, seed=8)
+    return draw_instances(version.task.instance, ROWS, seed=8)
 
 
 def test_probabilities_are_from_0_to_1_and_sum_to_1(version: LoadedVersion, instances: Matrix) -> None:

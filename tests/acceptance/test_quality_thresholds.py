@@ -10,7 +10,7 @@ from ondeck_client import Client
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS, Task
 from ondeck_trainer.artifact.published_model import open_version
-from ondeck_trainer.evaluation.compare import evaluate_version, unseen
+from ondeck_trainer.evaluation.compare import evaluate_version, exclude_training_days
 from tests.fixtures.models import RealFit
 from tests.fixtures.server import serving
 
@@ -61,7 +61,7 @@ def test_no_row_of_the_evaluation_month_was_fitted_on(real_fit: Callable[[str], 
     served = open_version(fit.models, TASKS[task])
     rows = fit.dataset.rows
     again = evaluate_version(
-        served, unseen(rows.filter(rows["game_date"] <= fit.days.evaluate.last_day), served.manifest)
+        served, exclude_training_days(rows.filter(rows["game_date"] <= fit.days.evaluate.last_day), served.manifest)
     )
     assert (again.evaluation_window, again.rows) == (fit.evaluation.evaluation_window, fit.evaluation.rows)
     assert again.log_loss == pytest.approx(fit.evaluation.log_loss, abs=1e-9)

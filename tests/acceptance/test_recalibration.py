@@ -11,7 +11,7 @@ from ondeck_core.manifest import Window
 from ondeck_core.tasks import TASKS
 from ondeck_trainer.artifact.publish import PublishableModel, publish_ensemble
 from ondeck_trainer.artifact.published_model import PublishedModel, open_version
-from ondeck_trainer.data.dataset import Dataset, dataset_of
+from ondeck_trainer.data.dataset import Dataset, build_dataset
 from ondeck_trainer.data.time_splits import split
 from ondeck_trainer.evaluation.compare import compare
 from ondeck_trainer.model.learners import BoostingSpec, Recipe
@@ -34,7 +34,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def season(real_season: pl.DataFrame) -> Dataset:
-    return dataset_of(TASK, real_season)
+    return build_dataset(TASK, real_season)
 
 
 @pytest.fixture(scope="module")

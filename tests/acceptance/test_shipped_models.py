@@ -15,7 +15,7 @@ from ondeck_core.manifest import PRODUCTION, Manifest, Parity
 from ondeck_core.tasks import TASKS
 from ondeck_registry import repository
 from ondeck_trainer.artifact.model_card import render_card
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 from tests.fixtures.models import RealFit
 from tests.fixtures.server import serving
 
@@ -70,7 +70,7 @@ def test_the_middle_is_a_strike_and_three_feet_outside_is_a_ball(
 @pytest.mark.parametrize("model", SHIPPED)
 def test_every_valid_instance_gets_probabilities(client: Client, model: str) -> None:
     task = TASKS[model]
-    answer = client.batch_predict(model, columns(task.instance, random_instances(task.instance, 20_000, seed=3)))
+    answer = client.batch_predict(model, columns(task.instance, draw_instances(task.instance, 20_000, seed=3)))
     probabilities = np.array(answer.probabilities).reshape(-1, len(task.outcomes))
     assert len(probabilities) == 20_000
     assert (probabilities >= 0).all()

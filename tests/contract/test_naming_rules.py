@@ -31,7 +31,6 @@ EXCEPTIONS: Final = {
     "benchmarks": "nobody tells",
     "docs": "everybody farewell he him himself his judge judged judgement man men mend mended nobody odd somebody"
     " strangers tell tells told whoever wish",
-    "onnx_models": "judge judged men",
     "pyproject.toml": "tells",
     "registry": "judged nobody tell tells told whoever",
     "server": "anybody farewell he heard hears him his house nobody pen somebody tell tells told whoever wishes",
@@ -39,7 +38,6 @@ EXCEPTIONS: Final = {
     "tests": "anybody farewell he heard hears him his house judge judged man men mended mends nobody odd somebody"
     " stranger taker tell telling tells told whoever",
     "tools": "judged",
-    "trainer": "judge judged judgement men tell tells told",
 }
 WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 MIGRATIONS: Final = (ROOT / "store/ondeck_store/migrations/versions").glob("*.py")  # applied SQL never changes

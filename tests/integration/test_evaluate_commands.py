@@ -22,8 +22,8 @@ from ondeck_registry.promotion import GateFailedError
 from ondeck_registry.repository import aliases, read_evaluation
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.cli.evaluate import evaluate, recalibrate
-from ondeck_trainer.data.dataset import dataset_of
-from ondeck_trainer.data.source import NoStoredRowsError, rows_of_files
+from ondeck_trainer.data.dataset import build_dataset
+from ondeck_trainer.data.source import NoStoredRowsError, read_statcast_files
 from ondeck_trainer.evaluation.compare import NoUnseenDaysError
 from ondeck_trainer.recalibrate import OverlappingDaysError, TooFewRowsError
 from tests.factories.pitches import as_csv, sample_cells
@@ -76,7 +76,7 @@ def test_a_version_is_evaluated_on_files_with_every_figure_at_the_top(
 
 def test_the_metrics_are_those_of_the_served_graph_on_those_rows(models: Path, later_days: Path) -> None:
     report = json.loads(run(evaluate, "whiff", later_days, "--model-repository", models, "--json").stdout)
-    rows = dataset_of(TASKS["whiff"], rows_of_files([later_days], TASKS["whiff"]))
+    rows = build_dataset(TASKS["whiff"], read_statcast_files([later_days], TASKS["whiff"]))
     labels, given = rows.labels, open_version(models, TASKS["whiff"]).graph.probabilities(rows.features)
     assert report["rows"] == len(labels)
     assert report["log_loss"] == pytest.approx(-np.log(given[np.arange(len(labels)), labels]).mean(), rel=1e-6)
@@ -162,7 +162,7 @@ def test_a_recalibrated_version_has_its_own_evaluation_and_passes_the_gate(model
         "2022-09-01 to 2022-09-07",
         "2022-09-08 to 2022-09-14",
     )
-    rows = dataset_of(TASKS["called_strike"], rows_of_files([later_days], TASKS["called_strike"]))
+    rows = build_dataset(TASKS["called_strike"], read_statcast_files([later_days], TASKS["called_strike"]))
     evaluated = rows.between(evaluation.evaluation_window)
     assert version.manifest.training.data_fingerprint == rows.between(evaluation.calibration_window).fingerprint
     for number, log_loss in ((3, evaluation.log_loss), (2, evaluation.baselines["version_2"].log_loss)):

@@ -22,7 +22,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import Background
 from ondeck_core.tasks import TASKS, Task
 from ondeck_server.models.servable import load
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 from tests.fixtures.explain import UNEXPLAINED, add_background, sample_background
 from tests.fixtures.server import RunningServer
 
@@ -52,7 +52,7 @@ def by_field(response: ExplainResponse) -> dict[str, float]:
 def test_contributions_add_up_from_the_base_rate_to_the_probability(
     predictions: PredictionServiceStub, task: Task
 ) -> None:
-    for row in random_instances(task.instance, 12, seed=5):
+    for row in draw_instances(task.instance, 12, seed=5):
         for outcome in ("", *task.outcomes):
             response = predictions.Explain(explain_request(task, row, outcome=outcome))
             added = sum(each.contribution for each in response.contributions)
@@ -66,7 +66,7 @@ def test_the_probability_is_that_of_predict_and_the_base_rate_that_of_the_backgr
     version = load(explaining_repository / task.name / "1", task.name, 1)
     assert version.background is not None
     base_rates = version.predict_proba(version.background).astype(np.float64).mean(axis=0)
-    for row in random_instances(task.instance, 6, seed=6):
+    for row in draw_instances(task.instance, 6, seed=6):
         request = PredictRequest(model=ModelSpec(name=task.name), **{task.instance.path: message(task.instance, row)})
         predicted = predictions.Predict(request).prediction
         response = predictions.Explain(explain_request(task, row))
@@ -83,7 +83,7 @@ def test_the_probability_is_that_of_predict_and_the_base_rate_that_of_the_backgr
 def test_fields_are_ordered_by_contribution_with_proto_names_and_values(
     predictions: PredictionServiceStub, task: Task
 ) -> None:
-    row = random_instances(task.instance, 1, seed=7)[0]
+    row = draw_instances(task.instance, 1, seed=7)[0]
     response = predictions.Explain(explain_request(task, row))
     sizes = [abs(each.contribution) for each in response.contributions]
     assert sizes == sorted(sizes, reverse=True)
@@ -97,7 +97,7 @@ def test_fields_are_ordered_by_contribution_with_proto_names_and_values(
 def test_many_fields_are_explained_with_their_standard_errors(
     predictions: PredictionServiceStub,
 ) -> None:
-    row = random_instances(TASKS["called_strike"].instance, 1, seed=8)[0]
+    row = draw_instances(TASKS["called_strike"].instance, 1, seed=8)[0]
     many = predictions.Explain(explain_request(TASKS["called_strike"], row))
     assert not many.exact
     assert any(each.standard_error for each in many.contributions)
@@ -123,7 +123,7 @@ def test_the_spray_direction_is_one_field_in_either_form(predictions: Prediction
 
 
 def test_concurrent_requests_do_not_change_an_explanation(predictions: PredictionServiceStub) -> None:
-    row = random_instances(TASKS["called_strike"].instance, 1, seed=9)[0]
+    row = draw_instances(TASKS["called_strike"].instance, 1, seed=9)[0]
     request = explain_request(TASKS["called_strike"], row)
     single = predictions.Explain(request)
     with ThreadPoolExecutor(8) as pool:

@@ -19,7 +19,7 @@ from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 from tests.factories.model_managers import open_model_manager
 from tests.factories.sibling_versions import copy_without_graph, publish_sibling, shifted
 
@@ -64,7 +64,7 @@ async def test_a_new_version_is_loaded_and_an_alias_change_followed(folder: Path
         await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
         assert loaded_version(models) == 2
         await until(models, lambda: models.versions[OLD].state is VersionState.PRESENT)
-        instances = random_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
+        instances = draw_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
         old = await open_model_manager(folder, "all")
         before = old.task_lease(ModelRef(model=MODEL, version=1)).version.predict_proba(instances)
         after = old.task_lease(ModelRef(model=MODEL, version=2)).version.predict_proba(instances)
@@ -141,7 +141,7 @@ async def test_unloading_waits_for_the_last_lease(folder: Path) -> None:
     await models.refresh()
     await asyncio.sleep(0.05)
     assert models.versions[OLD].state is VersionState.UNLOADING
-    assert held.version.predict_proba(random_instances(held.version.task.instance, 1, seed=3)).shape[0] == 1
+    assert held.version.predict_proba(draw_instances(held.version.task.instance, 1, seed=3)).shape[0] == 1
     session = weakref.ref(held.version.session)
     with pytest.raises(ModelNotLoadedError, match="unloading"):
         models.task_lease(ModelRef(model=MODEL, version=1))

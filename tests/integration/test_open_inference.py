@@ -35,7 +35,7 @@ from ondeck_core.tasks import TASKS
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.repository import aliases
 from ondeck_server.models.servable import load, load_any
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 from tests.conftest import ROOT
 from tests.factories.onnx_graphs import WIDTH, scoring_graph
 from tests.fixtures.server import RunningServer, serving
@@ -234,7 +234,7 @@ def test_a_request_with_typed_contents_gets_typed_contents(service: GRPCInferenc
 def test_a_model_of_a_task_takes_its_features_nan_where_absent(
     service: GRPCInferenceServiceStub, models: Path, task: Any
 ) -> None:
-    instances = random_instances(task.instance, 20, seed=2)
+    instances = draw_instances(task.instance, 20, seed=2)
     features = task.features.compute(instances)
     assert np.isnan(features).any()
     answer = service.ModelInfer(typed(features, task.name, "features"))

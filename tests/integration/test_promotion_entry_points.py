@@ -35,7 +35,7 @@ from ondeck_trainer import pipeline
 from ondeck_trainer import recalibrate as recalibration
 from ondeck_trainer.artifact.publish import publish_ensemble
 from ondeck_trainer.artifact.published_model import open_version
-from ondeck_trainer.data.dataset import Dataset, dataset_of
+from ondeck_trainer.data.dataset import Dataset, build_dataset
 from tests.factories import onnx_graphs
 from tests.factories.pitches import sample_rows
 from tests.fixtures.models import small_plan
@@ -203,12 +203,12 @@ def take_candidate(models: Path) -> Evaluation:
 
 @cache
 def training_rows() -> Dataset:
-    return dataset_of(TASKS[TASK], sample_rows(date(2022, 6, 1), days=92, games=1))
+    return build_dataset(TASKS[TASK], sample_rows(date(2022, 6, 1), days=92, games=1))
 
 
 @cache
 def recent_rows() -> Dataset:
-    return dataset_of(TASKS[TASK], sample_rows(date(2022, 9, 1), days=14, games=6, seed=5))
+    return build_dataset(TASKS[TASK], sample_rows(date(2022, 9, 1), days=14, games=6, seed=5))
 
 
 def refusal(done: Any) -> bool:

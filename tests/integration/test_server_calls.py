@@ -30,7 +30,7 @@ from ondeck_client import correlation_id_of
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MANIFEST_FILE, Manifest
 from ondeck_core.tasks import TASKS, Task
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 
 NAN = float("nan")
 BALL = BattedBall(launch_speed=100, launch_angle=20)
@@ -58,7 +58,7 @@ def predict_request(task: Task, row: Matrix) -> PredictRequest:
 def test_a_prediction_is_what_the_bare_graph_gives(
     predictions: PredictionServiceStub, small_repository: Path, task: Task
 ) -> None:
-    rows = random_instances(task.instance, 40, seed=1)
+    rows = draw_instances(task.instance, 40, seed=1)
     expected = run_bare_graph(small_repository, task, rows)
     for row, probabilities in zip(rows, expected, strict=True):
         prediction = predictions.Predict(predict_request(task, row)).prediction
@@ -70,7 +70,7 @@ def test_a_prediction_is_what_the_bare_graph_gives(
 def test_a_batch_is_what_the_bare_graph_gives_row_by_row(
     predictions: PredictionServiceStub, small_repository: Path, task: Task
 ) -> None:
-    rows = random_instances(task.instance, 5000, seed=2)
+    rows = draw_instances(task.instance, 5000, seed=2)
     response = predictions.BatchPredict(batch_request(task, rows))
     assert tuple(response.outcomes) == task.outcomes
     given = np.array(response.probabilities).reshape(len(rows), len(task.outcomes))
@@ -78,7 +78,7 @@ def test_a_batch_is_what_the_bare_graph_gives_row_by_row(
 
 
 def test_derived_stats_follow_from_the_probabilities(predictions: PredictionServiceStub) -> None:
-    row = random_instances(TASKS["batted_ball"].instance, 1, seed=3)
+    row = draw_instances(TASKS["batted_ball"].instance, 1, seed=3)
     prediction = predictions.Predict(predict_request(TASKS["batted_ball"], row[0])).prediction
     out, single, double, triple, homer = (each.probability for each in prediction.outcomes)
     stats = prediction.batted_ball

@@ -19,9 +19,9 @@ from ondeck_registry import repository
 from ondeck_registry.alias_log import history
 from ondeck_trainer.artifact import publish
 from ondeck_trainer.artifact.onnx_export import export
-from ondeck_trainer.artifact.parity import ParityError, check_parity, golden_rows
+from ondeck_trainer.artifact.parity import ParityError, check_parity, compute_golden_rows
 from ondeck_trainer.artifact.published_model import ModelGraph
-from ondeck_trainer.data.dataset import Dataset, add_masked_rows, dataset_of
+from ondeck_trainer.data.dataset import Dataset, add_masked_rows, build_dataset
 from ondeck_trainer.model.ensemble import Ensemble, ParallelFit, fit_calibration, fit_members, pool
 from ondeck_trainer.pipeline import PromotionGateError, train
 from tests.fixtures.models import SEED, SMALL, small_plan
@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def dataset(sample_season: pl.DataFrame) -> Dataset:
-    return dataset_of(TASK, sample_season)
+    return build_dataset(TASK, sample_season)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_published_version_verifies(small_repository: Path) -> None:
 
 
 def test_golden_rows_are_valid_and_some_have_absent_values(ensemble: Ensemble) -> None:
-    golden = golden_rows(ensemble, TASK)
+    golden = compute_golden_rows(ensemble, TASK)
     rows: Matrix = np.array([[np.nan if v is None else v for v in row] for row in golden.instances], dtype=np.float32)
     half = len(rows) // 2
     given = [name not in {"hc_x", "hc_y"} for name in golden.fields]

@@ -10,7 +10,7 @@ from distributed import LocalCluster
 from threadpoolctl import threadpool_limits
 
 from ondeck_core.tasks import TASKS
-from ondeck_trainer.data.dataset import dataset_of
+from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.model.ensemble import ClusterUnreachableError, ParallelFit, fit_members
 from tests.fixtures.models import SMALL
 
@@ -24,7 +24,7 @@ def cluster() -> Iterator[str]:
 
 
 def test_members_fitted_on_a_cluster_equal_local_ones(cluster: str, sample_season: pl.DataFrame) -> None:
-    rows = dataset_of(TASKS["whiff"], sample_season)
+    rows = build_dataset(TASKS["whiff"], sample_season)
     messages: list[str] = []
     on_cluster = fit_members(rows, SMALL, ParallelFit(dask=cluster), messages.append)
     with threadpool_limits(1):

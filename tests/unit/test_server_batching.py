@@ -12,7 +12,7 @@ from ondeck_core.instances import Matrix
 from ondeck_server.batching.batcher import INLINE_SECONDS, MAX_BATCH_ROWS, Batcher, LatencyModel, TimedRun
 from ondeck_server.batching.queue import DeadlineUnmeetableError, Outputs, Priority, QueueFullError
 from ondeck_server.models.servable import LoadedVersion, load
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 from tests.factories.model_managers import batching_config
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
@@ -270,7 +270,7 @@ def version(small_repository: Path) -> LoadedVersion:
 
 async def test_a_real_version_gives_the_same_output_batched_and_single(version: LoadedVersion) -> None:
     batcher = Batcher(version.predict, batching_config(), latency=version.latency)
-    instances = random_instances(version.task.instance, 600, 5)
+    instances = draw_instances(version.task.instance, 600, 5)
     small = [batcher.submit(instances[at : at + 1]) for at in range(20)]
     large = await batcher.infer(instances)
     single = version.predict(instances)

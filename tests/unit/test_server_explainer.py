@@ -13,7 +13,7 @@ from ondeck_server.inference.explainer import explain
 from ondeck_server.inference.predictor import PredictionInput, Predictor
 from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.servable import TaskLease
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 from tests.factories.model_managers import open_model_manager
 
 
@@ -29,7 +29,7 @@ def lease(predictor: Predictor) -> TaskLease:
 
 @pytest.fixture
 def instance() -> Matrix:
-    return random_instances(TASKS["called_strike"].instance, 2, seed=1)[:1]
+    return draw_instances(TASKS["called_strike"].instance, 2, seed=1)[:1]
 
 
 def with_background(lease: TaskLease, background: Matrix) -> TaskLease:

@@ -4,7 +4,7 @@ from scipy.special import softmax
 
 from ondeck_core.instances import BATTED_BALL, PITCH, InstanceType
 from ondeck_core.scoring import log_loss
-from ondeck_trainer.artifact.parity import random_instances
+from ondeck_trainer.artifact.parity import draw_instances
 from ondeck_trainer.data.dataset import mask_optional_fields
 from ondeck_trainer.model.ensemble import Probabilities, fit_calibration, fit_weights, pool
 
@@ -62,7 +62,7 @@ def test_the_gradients_of_weights_and_calibration_are_correct() -> None:
 
 @pytest.mark.parametrize("instance", [BATTED_BALL, PITCH], ids=lambda each: each.message)
 def test_gaps_spare_required_fields_and_keep_hit_coordinates_together(instance: InstanceType) -> None:
-    rows = random_instances(instance, 1000, seed=1)
+    rows = draw_instances(instance, 1000, seed=1)
     blanked = mask_optional_fields(instance, rows, np.full(1000, 0.5), seed=2)
     for index, field in enumerate(instance.fields):
         if field.required:

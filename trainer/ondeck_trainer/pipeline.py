@@ -20,7 +20,7 @@ from ondeck_trainer.artifact.published_model import ModelGraph, open_version
 from ondeck_trainer.data.dataset import Dataset, add_masked_rows
 from ondeck_trainer.data.time_splits import TimeSplit, split
 from ondeck_trainer.evaluation.evaluate import EvaluationContext, compute_metrics, evaluate, measure_ablation
-from ondeck_trainer.model.ensemble import Ensemble, ParallelFit, combine, fit_members, fit_prediction_sets
+from ondeck_trainer.model.ensemble import Ensemble, ParallelFit, fit_ensemble, fit_members, fit_prediction_sets
 from ondeck_trainer.model.learners import Recipe
 from ondeck_trainer.model.recipes import RECIPES
 
@@ -95,7 +95,7 @@ def fit_recipe(
     fit, calibrate = dataset.between(fit_days), dataset.between(calibration_days)
     recipe = plan.recipe or RECIPES[dataset.task.name]
     members = fit_members(add_masked_rows(fit, plan.seed), recipe, plan.workers, report)
-    ensemble = combine(members, calibrate)
+    ensemble = fit_ensemble(members, calibrate)
     return TrainedEnsemble(
         ensemble=ensemble,
         training=Training(

@@ -26,9 +26,9 @@ from ondeck_core.manifest import (
 from ondeck_registry.publication import next_version, publish
 from ondeck_registry.repository import read_json
 from ondeck_trainer.artifact.model_card import render_report
-from ondeck_trainer.artifact.onnx_export import WEIGHTS, recalibrated
+from ondeck_trainer.artifact.onnx_export import WEIGHTS, replace_calibration
 from ondeck_trainer.artifact.parity import require_parity
-from ondeck_trainer.artifact.publish import as_json, signing
+from ondeck_trainer.artifact.publish import make_signer, to_json
 from ondeck_trainer.artifact.published_model import ModelGraph, PublishedModel, open_version
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.evaluation.compare import evaluate_graph, training_days
@@ -93,7 +93,7 @@ def recalibrate(base: PublishedModel, recent: Dataset, models: Path) -> Recalibr
     weights = _weights(model)
     calibration = fit_calibration(_pooled(base.graph, weights, calibrate.features), calibrate.labels)
     expected = _CalibratedPool(members=base.graph, weights=weights, calibration=calibration)
-    content = recalibrated(model, calibration).SerializeToString()
+    content = replace_calibration(model, calibration).SerializeToString()
     graph = ModelGraph(content)
     parity = require_parity(expected.predict(recent.features), graph.probabilities(recent.features), recent.features)
     unsigned = _manifest(base, calibrate, expected, next_version(models, base.task.name))
@@ -103,11 +103,11 @@ def recalibrate(base: PublishedModel, recent: Dataset, models: Path) -> Recalibr
     files = {name: (base.folder / name).read_bytes() for name in base.manifest.files} | {
         MODEL_FILE: content,
         GOLDEN_FILE: _golden(base, expected).model_dump_json().encode(),
-        EVALUATION_FILE: as_json(evaluation),
-        PARITY_FILE: as_json(parity),
+        EVALUATION_FILE: to_json(evaluation),
+        PARITY_FILE: to_json(parity),
         **render_report(base.task, unsigned, evaluation, parity),
     }
-    folder, manifest = publish(models, files, signing(unsigned))
+    folder, manifest = publish(models, files, make_signer(unsigned))
     return RecalibratedVersion(folder=folder, manifest=manifest, calibration=calibration, evaluation=evaluation)
 
 

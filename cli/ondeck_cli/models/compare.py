@@ -12,8 +12,8 @@ from ondeck_core.evaluation import Interval
 from ondeck_core.tasks import task_named
 from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.published_model import open_version
-from ondeck_trainer.data.source import rows_of_files, stored_rows
-from ondeck_trainer.evaluation.compare import VersionComparison, compare, unseen
+from ondeck_trainer.data.source import read_statcast_files, read_stored_rows
+from ondeck_trainer.evaluation.compare import VersionComparison, compare, exclude_training_days
 from ondeck_trainer.settings import TrainerSettings
 
 
@@ -34,8 +34,10 @@ def compare_(
     repository, settings = repository_of(flags), read_settings(TrainerSettings)
     task = task_named(find_model(repository, model).model)
     one, other = open_version(repository, task, first), open_version(repository, task, second)
-    rows = rows_of_files(paths, task) if paths else asyncio.run(stored_rows(settings, task))
-    comparison = compare(one, other, unseen(rows, one.manifest, other.manifest, include_fitted=include_fitted))
+    rows = read_statcast_files(paths, task) if paths else asyncio.run(read_stored_rows(settings, task))
+    comparison = compare(
+        one, other, exclude_training_days(rows, one.manifest, other.manifest, include_fitted=include_fitted)
+    )
     Console(width=100, highlight=False).print(_table(model, first, second, comparison))
     click.echo(conclude(first, comparison))
 

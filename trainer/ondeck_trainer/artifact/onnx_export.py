@@ -67,7 +67,7 @@ def export(ensemble: Ensemble, features: int, outcomes: int) -> ModelProto:
     return model
 
 
-def recalibrated(model: ModelProto, calibration: Calibration) -> ModelProto:
+def replace_calibration(model: ModelProto, calibration: Calibration) -> ModelProto:
     """Return a copy of a graph with another calibration."""
     other = ModelProto()
     other.CopyFrom(model)

@@ -80,9 +80,9 @@ def require_parity(expected: Probabilities, actual: Probabilities, features: Mat
     return found
 
 
-def golden_rows(ensemble: Ensemble, task: Task) -> Golden:
+def compute_golden_rows(ensemble: Ensemble, task: Task) -> Golden:
     """Draw random instances, some with missing fields, and compute their probabilities with scikit-learn."""
-    instances = random_instances(task.instance, GOLDEN_ROWS, _GOLDEN_SEED)
+    instances = draw_instances(task.instance, GOLDEN_ROWS, _GOLDEN_SEED)
     probabilities = ensemble.predict(task.features.compute(instances))
     return Golden(
         tolerance=TOLERANCE,
@@ -92,7 +92,7 @@ def golden_rows(ensemble: Ensemble, task: Task) -> Golden:
     )
 
 
-def random_instances(instance: InstanceType, rows: int, seed: int) -> Matrix:
+def draw_instances(instance: InstanceType, rows: int, seed: int) -> Matrix:
     """Draw valid instances from typical ranges, not from real pitches; the second half has missing optional fields."""
     draw = np.random.default_rng(seed)
     columns = {}

@@ -34,7 +34,7 @@ from ondeck_registry.publication import Sign, next_version, publish, replace_fil
 from ondeck_registry.repository import read_evaluation, read_files, read_json, read_manifest, read_repository
 from ondeck_trainer.artifact.model_card import render_report
 from ondeck_trainer.artifact.onnx_export import IR_VERSION, OPSET, export
-from ondeck_trainer.artifact.parity import check_parity, golden_rows
+from ondeck_trainer.artifact.parity import check_parity, compute_golden_rows
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.model.ensemble import Ensemble, Probabilities
 
@@ -84,14 +84,14 @@ def publish_ensemble(fitted: PublishableModel, *, rows: Dataset, models: Path, p
     )
     files = {
         MODEL_FILE: graph.SerializeToString(),
-        GOLDEN_FILE: golden_rows(ensemble, task).model_dump_json().encode(),
+        GOLDEN_FILE: compute_golden_rows(ensemble, task).model_dump_json().encode(),
         BACKGROUND_FILE: background.model_dump_json().encode(),
         PROFILE_FILE: compute_profile(task.instance, instances).model_dump_json().encode(),
-        EVALUATION_FILE: as_json(evaluation),
-        PARITY_FILE: as_json(parity),
+        EVALUATION_FILE: to_json(evaluation),
+        PARITY_FILE: to_json(parity),
         **render_report(task, unsigned, evaluation, parity),
     }
-    folder, manifest = publish(models, files, signing(unsigned))
+    folder, manifest = publish(models, files, make_signer(unsigned))
     return PublishedVersion(folder=folder, manifest=manifest, evaluation=evaluation, parity=parity)
 
 
@@ -118,7 +118,7 @@ def update_reports(models: Path) -> list[str]:
     return updated
 
 
-def signing(unsigned: Manifest) -> Sign:
+def make_signer(unsigned: Manifest) -> Sign:
     """Return a function that adds the digests of the files to a manifest."""
 
     def sign(digests: Mapping[str, str]) -> Manifest:
@@ -127,7 +127,7 @@ def signing(unsigned: Manifest) -> Sign:
     return sign
 
 
-def as_json(document: BaseModel) -> bytes:
+def to_json(document: BaseModel) -> bytes:
     """Serialize a metadata file as indented JSON without null fields."""
     return (document.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
 

@@ -14,12 +14,12 @@ from ondeck_registry import promotion
 from ondeck_registry.repository import aliases
 from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.model_card import plot_reliability, render_drift, render_metrics
-from ondeck_trainer.artifact.publish import as_json
+from ondeck_trainer.artifact.publish import to_json
 from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.cli.render import print_evaluation
-from ondeck_trainer.data.dataset import dataset_of
-from ondeck_trainer.data.source import rows_of_files, stored_rows
-from ondeck_trainer.evaluation.compare import evaluate_version, unseen
+from ondeck_trainer.data.dataset import build_dataset
+from ondeck_trainer.data.source import read_statcast_files, read_stored_rows
+from ondeck_trainer.evaluation.compare import evaluate_version, exclude_training_days
 from ondeck_trainer.recalibrate import recalibrate as recalibrate_version
 from ondeck_trainer.settings import TrainerSettings
 
@@ -67,12 +67,12 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
     model = open_version(settings.model_repository, chosen, version)
     rows = _between(_rows(settings, chosen, paths), since, until)
-    rows = unseen(rows, model.manifest, include_fitted=include_fitted)
+    rows = exclude_training_days(rows, model.manifest, include_fitted=include_fitted)
     evaluation = evaluate_version(model, rows, production=_production(settings.model_repository, model))
     folder = out or _report_folder(settings.home, evaluation)
     _write(folder, evaluation)
     if as_data:
-        click.echo(as_json(evaluation).decode(), nl=False)
+        click.echo(to_json(evaluation).decode(), nl=False)
     else:
         print_evaluation(evaluation)
         click.echo(f"written to {folder}")
@@ -102,7 +102,7 @@ def recalibrate(
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
     base = open_version(settings.model_repository, chosen, version)
-    recent = dataset_of(chosen, _between(_rows(settings, chosen, paths), since, until))
+    recent = build_dataset(chosen, _between(_rows(settings, chosen, paths), since, until))
     done = recalibrate_version(base, recent, settings.model_repository)
     parameters = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
     click.echo(f"calibrated on {done.manifest.training.calibration_window}: scale and bias {parameters}")
@@ -113,7 +113,7 @@ def recalibrate(
 
 
 def _rows(settings: TrainerSettings, task: Task, paths: tuple[Path, ...]) -> pl.DataFrame:
-    return rows_of_files(paths, task) if paths else asyncio.run(stored_rows(settings, task))
+    return read_statcast_files(paths, task) if paths else asyncio.run(read_stored_rows(settings, task))
 
 
 def _between(rows: pl.DataFrame, since: datetime | None, until: datetime | None) -> pl.DataFrame:
@@ -135,6 +135,6 @@ def _report_folder(home: Path, evaluation: Evaluation) -> Path:
 def _write(folder: Path, evaluation: Evaluation) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{evaluation.task} {evaluation.version}, evaluated on {evaluation.evaluation_window}"
-    (folder / EVALUATION_FILE).write_bytes(as_json(evaluation))
+    (folder / EVALUATION_FILE).write_bytes(to_json(evaluation))
     (folder / RELIABILITY_FILE).write_bytes(plot_reliability(evaluation.reliability, title))
     (folder / CARD_FILE).write_text(f"# {title}\n\n{render_metrics(evaluation)}{render_drift(evaluation)}")

@@ -9,15 +9,15 @@ WIDTH = 100
 DRIFT_FIELDS = 5
 
 
-def console() -> Console:
+def make_console() -> Console:
     """Return a console of fixed width, so that the output does not depend on the terminal."""
     return Console(width=WIDTH, highlight=False)
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print the metrics beside the baselines, the coverage of prediction sets, and the fields with the most drift."""
-    out = console()
-    out.print(score_table(evaluation))
+    out = make_console()
+    out.print(build_score_table(evaluation))
     for sets in evaluation.prediction_sets:
         coverage = f"prediction sets of {sets.nominal:.0%} contained the outcome in {sets.empirical:.1%} of the rows"
         out.print(f"{coverage}, with {sets.mean_size:.2f} outcomes each")
@@ -28,7 +28,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
         out.print("the rows include training days: the metrics are too good")
 
 
-def score_table(evaluation: Evaluation) -> Table:
+def build_score_table(evaluation: Evaluation) -> Table:
     """Build the table of metrics, one line for each question and predictor."""
     rows = f"{evaluation.rows:,} rows of {evaluation.games:,} games"
     title = f"{evaluation.task}, evaluated on {evaluation.evaluation_window}: {rows}"

@@ -10,9 +10,9 @@ from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import task_named
 from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.publish import PublishedVersion
-from ondeck_trainer.cli.render import console, score_table
-from ondeck_trainer.data.dataset import Dataset, dataset_of
-from ondeck_trainer.data.source import stored_rows
+from ondeck_trainer.cli.render import build_score_table, make_console
+from ondeck_trainer.data.dataset import Dataset, build_dataset
+from ondeck_trainer.data.source import read_stored_rows
 from ondeck_trainer.model.ensemble import ParallelFit
 from ondeck_trainer.pipeline import TrainingPlan
 from ondeck_trainer.pipeline import train as run
@@ -61,7 +61,7 @@ def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object
         workers=ParallelFit(jobs=settings.training_workers, dask=settings.dask_scheduler),
     )
     click.echo(f"{chosen.name}: reading rows", err=True)
-    dataset = dataset_of(chosen, asyncio.run(stored_rows(settings, chosen)))
+    dataset = build_dataset(chosen, asyncio.run(read_stored_rows(settings, chosen)))
     click.echo(
         f"{chosen.name}: {len(dataset):,} rows, {dataset.left_out:,} left out (required fields missing)", err=True
     )
@@ -70,8 +70,8 @@ def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object
 
 def _print_summary(published: PublishedVersion, dataset: Dataset) -> None:
     evaluation, manifest = published.evaluation, published.manifest
-    out = console()
-    out.print(score_table(evaluation))
+    out = make_console()
+    out.print(build_score_table(evaluation))
     size = (published.folder / MODEL_FILE).stat().st_size / 1e6
     out.print(f"serving fit: {manifest.training.fit_window}, calibrated on {manifest.training.calibration_window}")
     out.print(

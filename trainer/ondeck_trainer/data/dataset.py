@@ -64,7 +64,7 @@ class Dataset:
         )
 
 
-def columns_of(task: Task) -> tuple[str, ...]:
+def list_columns(task: Task) -> tuple[str, ...]:
     """List the Statcast columns that training and evaluation of a task read."""
     names = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.baselines.values(), *SLICED_BY}
     if task.value_column is not None:
@@ -72,7 +72,7 @@ def columns_of(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(names), *instance_columns(task.instance)]))
 
 
-def dataset_of(task: Task, rows: pl.DataFrame) -> Dataset:
+def build_dataset(task: Task, rows: pl.DataFrame) -> Dataset:
     """Build the dataset of a task from Statcast rows; rows that are no valid request are left out."""
     population = rows.filter(task.population)
     instances = build_instances(population, task.instance)

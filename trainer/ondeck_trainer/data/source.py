@@ -15,7 +15,7 @@ from ondeck_store.ingest.statcast_files import exports_in
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches.queries import read_day_range, read_pitches
 from ondeck_store.settings import StoreSettings
-from ondeck_trainer.data.dataset import columns_of
+from ondeck_trainer.data.dataset import list_columns
 
 REGULAR_SEASON: Final = "R"
 _ROW_ORDER: Final = ("game_date", "game_pk", "at_bat_number", "pitch_number")
@@ -25,7 +25,7 @@ class NoStoredRowsError(OndeckError):
     """There are no regular-season rows to train on or to evaluate."""
 
 
-async def stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
+async def read_stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
     """Read the columns of a task from all stored regular-season rows, simulated ones excluded.
 
     Raises:
@@ -41,10 +41,10 @@ async def stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
                     "ondeck ingest files PATH..., or ondeck ingest days FROM TO"
                 )
             first, last = span
-            return await read_pitches(connection, first_day=first, last_day=last, columns=columns_of(task))
+            return await read_pitches(connection, first_day=first, last_day=last, columns=list_columns(task))
 
 
-def rows_of_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
+def read_statcast_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
     """Read the columns of a task from the regular-season rows of Statcast exports, in the order of play.
 
     Needs no database. If several files have the same pitch, the row of the first file is kept.
@@ -57,7 +57,7 @@ def rows_of_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
     rows = pl.concat(parts).unique(list(_ROW_ORDER[1:]), keep="first", maintain_order=True).sort(_ROW_ORDER)
     if rows.is_empty():
         raise NoStoredRowsError("the files have no row of a regular season (game_type R)")
-    return rows.select(columns_of(task))
+    return rows.select(list_columns(task))
 
 
 def _read_regular_season(path: Path, task: Task) -> pl.DataFrame:
@@ -67,5 +67,5 @@ def _read_regular_season(path: Path, task: Task) -> pl.DataFrame:
         raise SourceRefusedError(f"{path} cannot be read ({error.strerror})") from error
     except SourceRefusedError as error:
         raise SourceRefusedError(f"{path}: {error}") from error
-    columns = dict.fromkeys([*_ROW_ORDER, *columns_of(task)])
+    columns = dict.fromkeys([*_ROW_ORDER, *list_columns(task)])
     return rows.filter(pl.col("game_type") == REGULAR_SEASON).select(list(columns))

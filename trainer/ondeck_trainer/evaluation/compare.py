@@ -13,7 +13,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_core.evaluation import Evaluation, Interval, Metrics
 from ondeck_core.manifest import PRODUCTION, Manifest, Window
 from ondeck_trainer.artifact.published_model import PublishedModel
-from ondeck_trainer.data.dataset import Dataset, dataset_of
+from ondeck_trainer.data.dataset import Dataset, build_dataset
 from ondeck_trainer.evaluation.bootstrap import GameBootstrap, interval
 from ondeck_trainer.evaluation.evaluate import EvaluationContext, compute_metrics, evaluate
 from ondeck_trainer.model.ensemble import Probabilities
@@ -38,7 +38,7 @@ class VersionComparison:
     second: Evaluation
 
 
-def unseen(rows: pl.DataFrame, *versions: Manifest, include_fitted: bool = False) -> pl.DataFrame:
+def exclude_training_days(rows: pl.DataFrame, *versions: Manifest, include_fitted: bool = False) -> pl.DataFrame:
     """Return the rows of days that no version was fitted or calibrated on; all rows with `include_fitted`.
 
     Raises:
@@ -59,7 +59,7 @@ def evaluate_version(
     model: PublishedModel, rows: pl.DataFrame, *, production: PublishedModel | None = None
 ) -> Evaluation:
     """Evaluate a version on Statcast rows, with the version in production as a baseline if that is another one."""
-    dataset = dataset_of(model.task, rows)
+    dataset = build_dataset(model.task, rows)
     baselines = {}
     if production is not None:
         baselines[PRODUCTION] = compute_metrics(production.graph.probabilities(dataset.features), dataset)
@@ -87,7 +87,7 @@ def evaluate_graph(
 
 def compare(first: PublishedModel, second: PublishedModel, rows: pl.DataFrame) -> VersionComparison:
     """Evaluate two versions on the same rows and their difference, with intervals that resample games."""
-    dataset = dataset_of(first.task, rows)
+    dataset = build_dataset(first.task, rows)
     games = GameBootstrap(dataset.rows["game_pk"].to_numpy().astype(np.int64))
     ours, theirs = (each.graph.probabilities(dataset.features) for each in (first, second))
     difference = scoring.losses(ours, dataset.labels) - scoring.losses(theirs, dataset.labels)

@@ -18,7 +18,7 @@ from ondeck_core.instances import PITCH
 from ondeck_core.manifest import PredictionSets, Window
 from ondeck_trainer.data.dataset import Dataset, Labels
 from ondeck_trainer.evaluation.bootstrap import GameBootstrap
-from ondeck_trainer.model.ensemble import Ensemble, Probabilities, combine
+from ondeck_trainer.model.ensemble import Ensemble, Probabilities, fit_ensemble
 
 BATTED_BALL: Final = "batted_ball"
 CALLED_STRIKE: Final = "called_strike"
@@ -61,7 +61,7 @@ def evaluate(probabilities: Probabilities, rows: Dataset, context: EvaluationCon
         games=games.count,
         is_serving_fit=context.is_serving_fit,
         has_training_days=context.has_training_days,
-        baselines={CONSTANT: compute_metrics(constant, rows), **public_baselines(rows), **context.baselines},
+        baselines={CONSTANT: compute_metrics(constant, rows), **compute_public_baselines(rows), **context.baselines},
         intervals=_intervals(probabilities, rows, games),
         prediction_sets=tuple(_coverage(probabilities, rows, sets) for sets in context.prediction_sets),
         slices=_slices(probabilities, rows),
@@ -84,7 +84,7 @@ def compute_metrics(probabilities: Probabilities, rows: Dataset) -> Metrics:
     return Metrics(**found)
 
 
-def public_baselines(rows: Dataset) -> dict[str, Metrics]:
+def compute_public_baselines(rows: Dataset) -> dict[str, Metrics]:
     """Compute the metrics of MLB's xBA and xwOBA or of the rule-book zone, on the rows that have them."""
     if rows.task.name == BATTED_BALL:
         return _expected_stats(rows)
@@ -216,7 +216,7 @@ def measure_ablation(ensemble: Ensemble, calibrate: Dataset, evaluated: Dataset)
     """Measure the log loss of each member alone, and the increase when weights and calibration are refit without it."""
 
     def loss_with(*names: str) -> float:
-        refit = combine({name: ensemble.members[name] for name in names}, calibrate)
+        refit = fit_ensemble({name: ensemble.members[name] for name in names}, calibrate)
         return scoring.log_loss(refit.predict(evaluated.features), evaluated.labels)
 
     complete = scoring.log_loss(ensemble.predict(evaluated.features), evaluated.labels)

@@ -121,7 +121,7 @@ def fit_members(
     return dict(zip(recipe, fitted, strict=True))
 
 
-def combine(members: Mapping[str, FittedLearner], calibrate: Dataset) -> Ensemble:
+def fit_ensemble(members: Mapping[str, FittedLearner], calibrate: Dataset) -> Ensemble:
     """Fit weights and calibration on days after those of the members; members of small weight are dropped."""
     logs = {name: _clipped(member, calibrate.features) for name, member in members.items()}
     weights = fit_weights(logs, calibrate.labels)
