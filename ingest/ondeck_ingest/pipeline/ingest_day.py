@@ -56,7 +56,7 @@ class Ingestor:
             ArchiveWriteError: the response cannot be archived.
             CircuitOpenError: the circuit breaker of the source is open; not recorded as a failure.
         """
-        if request.day is None or self.source.simulated:
+        if request.day is None or self.source.is_simulated:
             return await self._load(request, await self._fetch(request))
         try:
             return await self._ingest_day(request, request.day)
@@ -77,19 +77,19 @@ class Ingestor:
         return FetchedUnit(unit=request.name) if fetched is None else fetched
 
     def _decode(self, raw: RawResponse) -> FetchedUnit:
-        if self.source.remote and raw.content:
+        if self.source.is_remote and raw.content:
             archive.put(self.home, self.source.name, raw.unit, raw.content, raw.fetched_at)
-        if self.source.remote and not raw.content.strip():
+        if self.source.is_remote and not raw.content.strip():
             return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at)
         cells = decode_cells(raw.content)
-        if self.source.remote:
+        if self.source.is_remote:
             reject_capped(cells)
         return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, cells=[cells])
 
     async def _load(self, request: SourceRequest, fetched: FetchedUnit) -> LoadCounts:
         source = self.source
         unit = IngestUnit(
-            source=source.name, name=fetched.unit, day=request.day, sha256=fetched.sha256, simulated=source.simulated
+            source=source.name, name=fetched.unit, day=request.day, sha256=fetched.sha256, simulated=source.is_simulated
         )
         return await load_unit(self.engine, unit, fetched.pop_cells())
 

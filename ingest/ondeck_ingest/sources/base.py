@@ -50,11 +50,11 @@ class Source(Protocol):
         """The name of the source in the ledger."""
 
     @property
-    def remote(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether the bytes come over a network and are archived."""
 
     @property
-    def simulated(self) -> bool:
+    def is_simulated(self) -> bool:
         """Whether the rows come from the simulator."""
 
     def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:

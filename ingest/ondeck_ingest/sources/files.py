@@ -20,8 +20,8 @@ class FileSource:
     """Reads files; the name of a request is a path, the unit is the file name and the start of its digest."""
 
     name: ClassVar[str] = "file"
-    remote: ClassVar[bool] = False
-    simulated: ClassVar[bool] = False
+    is_remote: ClassVar[bool] = False
+    is_simulated: ClassVar[bool] = False
 
     def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Read the file and pass its bytes to `read`.
@@ -45,8 +45,8 @@ class ReplaySource:
 
     home: Path
     name: str
-    remote: ClassVar[bool] = False
-    simulated: ClassVar[bool] = False
+    is_remote: ClassVar[bool] = False
+    is_simulated: ClassVar[bool] = False
 
     def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Pass the newest archived response to `read`; if `read` refuses it, the one before, and so on.

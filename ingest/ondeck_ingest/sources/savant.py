@@ -25,8 +25,8 @@ class SavantSource:
     """Fetches days from Savant; `timeout` (per request) and `longest_pause` (between attempts) are in seconds."""
 
     name: ClassVar[str] = NAME
-    remote: ClassVar[bool] = True
-    simulated: ClassVar[bool] = False
+    is_remote: ClassVar[bool] = True
+    is_simulated: ClassVar[bool] = False
 
     url: str
     timeout: float

@@ -189,8 +189,8 @@ class SimulatedSource:
 
     game: int = 0
     name: ClassVar[str] = "simulator"
-    remote: ClassVar[bool] = False
-    simulated: ClassVar[bool] = True
+    is_remote: ClassVar[bool] = False
+    is_simulated: ClassVar[bool] = True
 
     def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Pass the CSV of a half inning to `read`.
