@@ -60,7 +60,7 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelM
     batching = BatchingConfig(
         max_queued_rows=settings.max_queued_rows,
         max_queue_delay_seconds=settings.max_queue_delay_ms / 1000,
-        long_runs=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
+        executor=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
     )
     return ModelManager(settings.model_repository, parse_policy(settings.version_policy), batching, registry)
 

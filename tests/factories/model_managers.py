@@ -14,7 +14,7 @@ def batching_config(max_queued_rows: int = 10**6, max_queue_delay_seconds: float
     return BatchingConfig(
         max_queued_rows=max_queued_rows,
         max_queue_delay_seconds=max_queue_delay_seconds,
-        long_runs=ThreadPoolExecutor(max_workers=1),
+        executor=ThreadPoolExecutor(max_workers=1),
     )
 
 

@@ -68,9 +68,9 @@ async def test_a_lease_ends_with_response_refusal_and_cancellation(
     await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)
-    tally = models.stats[MODEL, 1]
-    assert (open_leases(models), tally.succeeded + tally.failed) == (0, 3)
-    assert tally.rows == tally.succeeded
+    stats = models.stats[MODEL, 1]
+    assert (open_leases(models), stats.success_count + stats.fail_count) == (0, 3)
+    assert stats.inference_count == stats.success_count
 
 
 async def test_a_cancelled_stream_ends_at_once_and_holds_no_lease(

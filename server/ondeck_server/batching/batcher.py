@@ -36,33 +36,32 @@ Run: TypeAlias = Callable[[Matrix], Outputs]
 
 @dataclass(frozen=True, kw_only=True)
 class BatchingConfig:
-    """Batching of every version; `max_queue_delay_seconds` is how long rows may wait for a larger batch."""
+    """Batching of every version; a row may wait `max_queue_delay_seconds`, and `executor` runs long batches."""
 
     max_queued_rows: int
     max_queue_delay_seconds: float
-    long_runs: Executor
+    executor: Executor
 
 
 @dataclass(slots=True)
 class InferenceStats:
-    """Counters of one version since its process started.
+    """Counters of one version since its process started, with the meaning of Triton's statistics.
 
-    `ran` calls with `rows` rows were answered by `runs` runs. Durations are sums over calls, in nanoseconds; `last` is
-    the time of the last response, in milliseconds since 1970.
+    Durations are sums over calls, from `queue_ns` on over `batched_calls`. `last_inference_ms` is since 1970.
     """
 
-    last: int = 0
-    rows: int = 0
-    runs: int = 0
-    ran: int = 0
-    queue: int = 0
-    compute_input: int = 0
-    compute_infer: int = 0
-    compute_output: int = 0
-    succeeded: int = 0
-    success: int = 0
-    failed: int = 0
-    fail: int = 0
+    last_inference_ms: int = 0
+    inference_count: int = 0  # rows
+    execution_count: int = 0  # runs
+    success_count: int = 0
+    success_ns: int = 0
+    fail_count: int = 0
+    fail_ns: int = 0
+    batched_calls: int = 0
+    queue_ns: int = 0
+    compute_input_ns: int = 0
+    compute_infer_ns: int = 0
+    compute_output_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +222,7 @@ class Batcher:
             self._finish(batch, self._attempt(rows))
         else:
             self._long_run_ends_at = begin + self._latency.seconds(len(rows))
-            self._long_run = loop.run_in_executor(self._config.long_runs, self._attempt, rows)
+            self._long_run = loop.run_in_executor(self._config.executor, self._attempt, rows)
             self._long_run.add_done_callback(lambda done: self._on_long_run_done(batch, done, loop))
 
     def _attempt(self, rows: Matrix) -> tuple[Outputs | Exception, float]:
@@ -257,13 +256,13 @@ class Batcher:
                     each.result.set_result(ran if len(batch) == 1 else [part[at:end] for part in ran])
             at = end
         self._latency.update(TimedRun(rows=at, seconds=seconds))
-        self._stats.compute_infer += int(len(batch) * seconds * _NANOSECONDS)
-        self._stats.compute_output += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)
+        self._stats.compute_infer_ns += int(len(batch) * seconds * _NANOSECONDS)
+        self._stats.compute_output_ns += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)
 
     def _count(self, batch: list[PendingRequest], rows: int, begin: float) -> None:
         stats, calls = self._stats, len(batch)
-        stats.rows += rows
-        stats.runs += 1
-        stats.ran += calls
-        stats.queue += int((calls * begin - sum([each.queued_at for each in batch])) * _NANOSECONDS)
-        stats.compute_input += int(calls * (self._clock() - begin) * _NANOSECONDS)
+        stats.inference_count += rows
+        stats.execution_count += 1
+        stats.batched_calls += calls
+        stats.queue_ns += int((calls * begin - sum([each.queued_at for each in batch])) * _NANOSECONDS)
+        stats.compute_input_ns += int(calls * (self._clock() - begin) * _NANOSECONDS)

@@ -39,9 +39,9 @@ class _Running:
         servable = self.lease.servable
         response = self.encoder.encode(self.request, servable.loaded, outputs, self.indices)
         stats = servable.stats
-        stats.succeeded += 1
-        stats.success += _now() - self.started_at
-        stats.last = time.time_ns() // 1_000_000
+        stats.success_count += 1
+        stats.success_ns += _now() - self.started_at
+        stats.last_inference_ms = time.time_ns() // 1_000_000
         return response
 
     async def result(self) -> ModelStreamInferResponse:
@@ -131,5 +131,5 @@ class TensorInference:
 
 def _count_failure(lease: Lease, started_at: int) -> None:
     stats = lease.servable.stats
-    stats.failed += 1
-    stats.fail += _now() - started_at
+    stats.fail_count += 1
+    stats.fail_ns += _now() - started_at

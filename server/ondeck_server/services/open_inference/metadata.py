@@ -135,21 +135,21 @@ def statistics(version: VersionInfo, stats: InferenceStats) -> ModelStatistics:
     """Return the counters of a version."""
 
     def of_runs(nanoseconds: int) -> StatisticDuration:
-        return StatisticDuration(count=stats.ran, ns=nanoseconds)
+        return StatisticDuration(count=stats.batched_calls, ns=nanoseconds)
 
     return ModelStatistics(
         name=version.model,
         version=str(version.number),
-        last_inference=stats.last,
-        inference_count=stats.rows,
-        execution_count=stats.runs,
+        last_inference=stats.last_inference_ms,
+        inference_count=stats.inference_count,
+        execution_count=stats.execution_count,
         inference_stats=InferStatistics(
-            success=StatisticDuration(count=stats.succeeded, ns=stats.success),
-            fail=StatisticDuration(count=stats.failed, ns=stats.fail),
-            queue=of_runs(stats.queue),
-            compute_input=of_runs(stats.compute_input),
-            compute_infer=of_runs(stats.compute_infer),
-            compute_output=of_runs(stats.compute_output),
+            success=StatisticDuration(count=stats.success_count, ns=stats.success_ns),
+            fail=StatisticDuration(count=stats.fail_count, ns=stats.fail_ns),
+            queue=of_runs(stats.queue_ns),
+            compute_input=of_runs(stats.compute_input_ns),
+            compute_infer=of_runs(stats.compute_infer_ns),
+            compute_output=of_runs(stats.compute_output_ns),
             cache_hit=StatisticDuration(),
             cache_miss=StatisticDuration(),
         ),
