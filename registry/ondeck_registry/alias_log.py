@@ -1,6 +1,6 @@
 """The log of every alias change: append-only, and complete even after a crash.
 
-A change is written in three steps: a file with the pending change is put beside `aliases.json`, `aliases.json` is
+A change is written in three steps: a file with the pending change is written next to `aliases.json`, `aliases.json` is
 replaced, the change is appended to the log and the pending file removed. A pending file that is found later belongs to
 an interrupted change: it took place if `aliases.json` shows it. Its line is then appended or completed, and readers
 include it even before that.
@@ -139,5 +139,5 @@ def _parse(line: bytes, where: str) -> AliasChange:
     try:
         return AliasChange.model_validate_json(line)
     except ValidationError as invalid:
-        text = f"{where} is no alias change: {invalid.errors()[0]['msg']}"
+        text = f"{where} is not an alias change: {invalid.errors()[0]['msg']}"
         raise ArtifactRefusedError(f"{text}; a log of an older format is migrated by: ondeck models migrate") from None

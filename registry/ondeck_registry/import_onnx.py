@@ -90,7 +90,7 @@ def _outputs(opened: ort.InferenceSession, input_tensor: Tensor, selected: Seque
     for name, *outputs in zip(names, *trials, strict=True):
         shapes = [output.shape for output in outputs]
         if any(shape[:1] != (rows,) or shape[1:] != shapes[0][1:] for shape, rows in zip(shapes, _TRIALS, strict=True)):
-            raise UnservableGraphError(f"output {name} is of shapes {shapes} for {_TRIALS} rows: rows must come first")
+            raise UnservableGraphError(f"output {name} has shapes {shapes} for {_TRIALS} rows: rows must come first")
     return tuple(
         Tensor(name=name, datatype=DATATYPES[nodes[name].type], shape=(-1, *output.shape[1:]))
         for name, output in zip(names, trials[0], strict=True)

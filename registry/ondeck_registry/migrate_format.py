@@ -76,9 +76,7 @@ def _migrate_version(folder: Path) -> bool:
     evaluation = {"format": EVALUATION_FORMAT} if published is None else json.loads(published)
     if manifest.get("format", 1) == MANIFEST_FORMAT and "format" in evaluation:
         return False
-    if (
-        published is not None and "format" not in evaluation
-    ):  # an evaluation that was changed after it was published is not signed again
+    if published is not None and "format" not in evaluation:  # one that was edited after publication is not signed
         atomic_files.replace(original, published)
         content = (json.dumps(migrate_evaluation(evaluation), indent=1) + "\n").encode()
         atomic_files.replace(folder / EVALUATION_FILE, content)

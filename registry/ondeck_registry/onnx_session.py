@@ -74,7 +74,7 @@ def _check_tensors(actual: Sequence[ort.NodeArg], stated: Sequence[Tensor], *, i
         if node is None or DATATYPES.get(node.type) != tensor.datatype or not _is_compatible(node.shape, tensor.shape):
             raise ArtifactRefusedError(f"the graph should have {_format(stated)}, has {_format_nodes(actual)}")
     if is_complete and len(actual) != len(stated):
-        raise ArtifactRefusedError(f"the graph should take {_format(stated)} alone, takes {_format_nodes(actual)}")
+        raise ArtifactRefusedError(f"the graph should take only {_format(stated)}, takes {_format_nodes(actual)}")
 
 
 def _is_compatible(declared: Sequence[object], stated: Sequence[int]) -> bool:

@@ -31,7 +31,7 @@ class ProductionVersion:
 
 
 def promote(models: Path, model: str, alias: str, version: int, decision: AliasDecision) -> AliasChange | None:
-    """Point an alias to a version; None: it already points there. A forced decision overrides the gate alone.
+    """Point an alias to a version; None: it already points there. A forced decision overrides only the gate.
 
     Raises:
         NotFoundError: there is no such model or version.

@@ -55,7 +55,7 @@ def read_repository(models: Path) -> list[ModelEntry]:
         ArtifactRefusedError: there is no such folder, or an aliases.json cannot be read.
     """
     if not models.is_dir():
-        what = "is no folder" if models.exists() else "does not exist"
+        what = "is not a folder" if models.exists() else "does not exist"
         raise ArtifactRefusedError(
             f"the model repository {models.resolve()} {what}; set ONDECK_MODEL_REPOSITORY or --model-repository"
         )
@@ -96,7 +96,7 @@ def read_manifest(folder: Path, model: str, version: int) -> Manifest:
     """
     manifest = read_any_manifest(folder, model, version)
     if isinstance(manifest, GraphManifest):
-        raise ArtifactRefusedError("it is a graph without a task, served through the Open Inference Protocol alone")
+        raise ArtifactRefusedError("it is an imported graph; only the Open Inference Protocol serves it")
     return manifest
 
 

@@ -112,5 +112,5 @@ def test_a_typed_request_to_an_imported_graph_is_refused(tmp_path: Path) -> None
     publish_graph(tmp_path, "scores", scoring_graph())
     folder = tmp_path / "scores" / "1"
     assert read_any_manifest(folder, "scores", 1).model == "scores"
-    with pytest.raises(ArtifactRefusedError, match="Open Inference Protocol alone"):
+    with pytest.raises(ArtifactRefusedError, match="only the Open Inference Protocol serves it"):
         read_manifest(folder, "scores", 1)

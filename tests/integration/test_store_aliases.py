@@ -192,7 +192,7 @@ def test_an_unreadable_log_line_is_reported_and_blocks_no_change(models: Path) -
         audit.write(b"edited")
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     assert aliases(models, MODEL) == {"production": 2}
-    with pytest.raises(ArtifactRefusedError, match=r"aliases\.log\.jsonl, line 2 is no alias change"):
+    with pytest.raises(ArtifactRefusedError, match=r"aliases\.log\.jsonl, line 2 is not an alias change"):
         history(models, MODEL)
 
 

@@ -176,7 +176,7 @@ def test_a_worker_joins_once_ready_and_removes_nothing_from_the_state() -> None:
 
 def test_a_missing_version_is_logged_once_and_no_workers_means_not_ready() -> None:
     assert unready_reasons([report(missing=("x", "y")), report(missing=("y", "z"))]) == ["x", "y", "z"]
-    assert unready_reasons([]) == ["no worker takes calls"]
+    assert unready_reasons([]) == ["no worker accepts calls"]
 
 
 @pytest.mark.parametrize(

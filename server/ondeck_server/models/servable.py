@@ -68,7 +68,7 @@ def load(folder: Path, model: str, version: int) -> LoadedVersion:
     loaded = load_any(folder, model, version)
     if isinstance(loaded, LoadedVersion):
         return loaded
-    raise ArtifactRefusedError("it is a graph without a task, served through the Open Inference Protocol alone")
+    raise ArtifactRefusedError("it is an imported graph; only the Open Inference Protocol serves it")
 
 
 def load_any(folder: Path, model: str, version: int) -> LoadedGraph:

@@ -122,7 +122,7 @@ def can_join(status: WorkerStatus, serving: Mapping[str, bool]) -> bool:
 def unready_reasons(statuses: Sequence[WorkerStatus]) -> list[str]:
     """List the reasons why the whole server is not ready, each once."""
     if not statuses:
-        return ["no worker takes calls"]
+        return ["no worker accepts calls"]
     return list(dict.fromkeys(reason for status in statuses for reason in status.missing))
 
 

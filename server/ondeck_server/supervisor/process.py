@@ -70,7 +70,7 @@ class WorkerProcess:
         try:
             return {"pid": self.pid, **await asyncio.wait_for(response, CHANNELZ_TIMEOUT_SECONDS)}
         except TimeoutError:
-            return {"pid": self.pid, "error": f"no answer within {CHANNELZ_TIMEOUT_SECONDS:g} s"}
+            return {"pid": self.pid, "error": f"no response within {CHANNELZ_TIMEOUT_SECONDS:g} s"}
         finally:
             del self._channelz_requests[number]
 
