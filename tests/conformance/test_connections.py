@@ -156,7 +156,7 @@ async def test_a_call_that_arrives_during_shutdown_gets_the_drain_time(
     transport: Literal["grpcio", "nghttp2"],
 ) -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
-    carrier = create_transport([(service, SlowService())], ServerSettings(transport=transport), CollectorRegistry())
+    server = create_transport([(service, SlowService())], ServerSettings(transport=transport), CollectorRegistry())
     connect, stopping = threading.Event(), threading.Event()
 
     def ask(target: str) -> PredictResponse:
@@ -166,9 +166,9 @@ async def test_a_call_that_arrives_during_shutdown_gets_the_drain_time(
             stopping.wait(SECONDS)
             return PredictionServiceStub(channel).Predict(BALL, timeout=SECONDS)
 
-    call = asyncio.create_task(asyncio.to_thread(ask, f"127.0.0.1:{await carrier.listen(0)}"))
+    call = asyncio.create_task(asyncio.to_thread(ask, f"127.0.0.1:{await server.listen(0)}"))
     await asyncio.to_thread(connect.wait, SECONDS)
     stopping.set()
     time.sleep(0.5)  # noqa: ASYNC251  so that the call has come, and nothing has read it yet
-    await carrier.stop(SECONDS)
+    await server.stop(SECONDS)
     assert await call == PredictResponse()

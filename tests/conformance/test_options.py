@@ -26,12 +26,12 @@ CHECK = "/grpc.health.v1.Health/Check"
 @asynccontextmanager
 async def serve_health(settings: ServerSettings) -> AsyncIterator[str]:
     """Run a server with only an empty health service."""
-    carrier = create_transport([(HEALTH, HealthService(HealthRegistry()))], settings, CollectorRegistry())
-    port = await carrier.listen(0)
+    server = create_transport([(HEALTH, HealthService(HealthRegistry()))], settings, CollectorRegistry())
+    port = await server.listen(0)
     try:
         yield f"127.0.0.1:{port}"
     finally:
-        await carrier.stop(0)
+        await server.stop(0)
 
 
 async def test_a_stream_has_the_configured_window_without_probing(transport: Transport) -> None:

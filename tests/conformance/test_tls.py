@@ -139,8 +139,8 @@ async def test_a_handler_sees_the_identity_of_its_caller(
         transport=transport,
     )
     service = MODEL_SERVICE.services_by_name["ModelService"]
-    carrier = create_transport([(service, WhoAmI())], settings, CollectorRegistry())
-    port = await carrier.listen(0)
+    server = create_transport([(service, WhoAmI())], settings, CollectorRegistry())
+    port = await server.listen(0)
     try:
         client_pair = authority.sign(*names, common_name=common_name) if names else None
         async with grpc.aio.secure_channel(f"127.0.0.1:{port}", authority.credentials(client_pair)) as channel:
@@ -148,7 +148,7 @@ async def test_a_handler_sees_the_identity_of_its_caller(
                 await ModelServiceStub(channel).GetModel(GetModelRequest(), timeout=SECONDS)
         assert identity in str(failed.value.details())
     finally:
-        await carrier.stop(0)
+        await server.stop(0)
 
 
 async def test_comments_among_the_certificates_may_be_in_any_language(
@@ -159,17 +159,17 @@ async def test_comments_among_the_certificates_may_be_in_any_language(
     settings = ServerSettings(
         tls_certificate=own.certificate, tls_key=own.key, tls_client_ca=authorities, transport=transport
     )
-    carrier = create_transport(
+    server = create_transport(
         [(MODEL_SERVICE.services_by_name["ModelService"], WhoAmI())], settings, CollectorRegistry()
     )
-    port = await carrier.listen(0)
+    port = await server.listen(0)
     try:
         client_pair = authority.credentials(authority.sign("scout.example"))
         async with grpc.aio.secure_channel(f"127.0.0.1:{port}", client_pair) as channel:
             with pytest.raises(grpc.aio.AioRpcError, match=r"scout\.example"):
                 await ModelServiceStub(channel).GetModel(GetModelRequest(), timeout=SECONDS)
     finally:
-        await carrier.stop(0)
+        await server.stop(0)
 
 
 def read_certificate(target: str, authority: Authority) -> bytes:
