@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ondeck_core.errors import OndeckError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER, EmbeddedPostgresError
-from ondeck_store.embedded.sharing import shared_server
+from ondeck_store.embedded.shared_server import shared_server
 from ondeck_store.settings import StoreSettings, parse_url
 
 CONNECT_SECONDS: Final = 10

@@ -16,7 +16,7 @@ from ondeck_core.players.resolver import Resolver
 from ondeck_runtime.tasks import background
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import DATABASE_ERRORS, open_database
-from ondeck_store.embedded.sharing import has_database
+from ondeck_store.embedded.shared_server import has_database
 from ondeck_store.migrations import migrate
 from ondeck_store.players.index_loader import fingerprint, read_index
 
