@@ -60,9 +60,9 @@ async def test_background_work_is_cancelled_and_awaited_at_the_end_of_the_block(
     assert steps == ["started", "stopped"]
 
 
-def test_settings_and_registry_load_without_a_database_library() -> None:
+def test_settings_registry_and_server_load_without_a_database_library() -> None:
     code = (
-        "import sys, ondeck_server.settings, ondeck_trainer.settings, ondeck_registry.promotion\n"
+        "import sys, ondeck_server.worker.main, ondeck_trainer.settings, ondeck_registry.promotion\n"
         "sys.exit('sqlalchemy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

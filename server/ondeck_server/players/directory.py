@@ -10,15 +10,12 @@ from typing import Final
 
 import structlog
 
-from ondeck_core.errors import OndeckError, PlayersNotLoadedError
+from ondeck_core.errors import PlayersNotLoadedError
 from ondeck_core.players.index import PlayerIndex, PlayerSearch
 from ondeck_core.players.resolver import Resolver
 from ondeck_runtime.tasks import background
 from ondeck_server.settings import ServerSettings
-from ondeck_store.database import DATABASE_ERRORS, open_database
 from ondeck_store.embedded.shared_server import has_database
-from ondeck_store.migrations import migrate
-from ondeck_store.players.index_loader import fingerprint, read_index
 
 NEXT_TRY: Final = timedelta(days=1)
 
@@ -74,15 +71,15 @@ class PlayerDirectory:
             yield
 
     async def _refresh(self) -> None:
+        # Imported here, since a server without a database needs no SQLAlchemy.
+        from ondeck_server.players.reader import PlayersUnreadableError, read_players  # noqa: PLC0415  see above
+
         while True:
+            known = self._snapshot.fingerprint if self._snapshot else ""
             try:
-                snapshot = await asyncio.to_thread(asyncio.run, self._read())
-            except (OndeckError, *DATABASE_ERRORS) as failed:
-                log.warning(
-                    "players_failed",
-                    detail="players cannot be read",
-                    reason=next(iter(str(failed).splitlines()), type(failed).__name__),
-                )
+                snapshot = await asyncio.to_thread(asyncio.run, read_players(self._settings, known))
+            except PlayersUnreadableError as failed:
+                log.warning("players_failed", detail="players cannot be read", reason=str(failed))
             else:
                 await self._replace(snapshot)
             await asyncio.sleep(self._settings.players_refresh_seconds)
@@ -94,14 +91,3 @@ class PlayerDirectory:
         log.info("players_loaded", players=len(snapshot.index))
         if is_first:
             await self._changed()
-
-    async def _read(self) -> Snapshot | None:
-        """Read the players; None: they have not changed."""
-        async with open_database(self._settings) as database:
-            await migrate(database.engine)
-            async with database.engine.connect() as connection:
-                current = await fingerprint(connection)
-                if self._snapshot is not None and self._snapshot.fingerprint == current:
-                    return None
-                index = await read_index(connection)
-        return Snapshot(index=index, search=PlayerSearch(index), fingerprint=current)
