@@ -52,7 +52,7 @@ class NotFoundError(OndeckError):
     def __init__(self, kind: str, name: str, known: Sequence[str] | None = None) -> None:
         self.kind = kind
         self.name = name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}..."
-        choices = "" if known is None else f"; there are: {_join_names(known)}"
+        choices = "" if known is None else f"; available: {_join_names(known)}"
         super().__init__(f"no {kind.replace('_', ' ')} {self.name!r}{choices}")
 
 

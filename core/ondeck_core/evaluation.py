@@ -117,7 +117,7 @@ class Evaluation(Metrics):
 
 
 class Score(FrozenSchema):
-    """Metrics of one predictor for one target."""
+    """Metrics of one predictor for one question: `outcomes` or `hit`."""
 
     question: str
     predictor: str
@@ -168,7 +168,7 @@ def skill(evaluation: Evaluation) -> float:
     return 1 - model / constant
 
 
-def compare(candidate: Evaluation, serving: Evaluation | None, *, serving_version: int | None = None) -> Verdict:
+def check_gate(candidate: Evaluation, serving: Evaluation | None, *, serving_version: int | None = None) -> Verdict:
     """Decide whether a candidate may replace the version in production.
 
     The first version must beat the constant. A later one must beat the constant and the version in production: a lower
@@ -178,11 +178,11 @@ def compare(candidate: Evaluation, serving: Evaluation | None, *, serving_versio
     ours = _metrics(candidate)
     if ours is None:
         return Verdict(passed=False, reason="it has no log loss or no ECE on record")
-    gained = skill(candidate)
-    if not gained > 0:
-        return Verdict(passed=False, reason=f"no better than a constant (skill {gained:.4f})")
+    candidate_skill = skill(candidate)
+    if not candidate_skill > 0:
+        return Verdict(passed=False, reason=f"no better than a constant (skill {candidate_skill:.4f})")
     if serving is None:
-        return Verdict(passed=True, reason=f"nothing serves yet, and skill {gained:.4f} is above a constant's 0")
+        return Verdict(passed=True, reason=f"no version is in production yet; skill {candidate_skill:.4f} is above 0")
     if serving_version is not None and version_baseline(serving_version) in candidate.baselines:
         theirs = _metrics(candidate.baselines[version_baseline(serving_version)])
     elif not (difference := _difference(candidate, serving)):
@@ -191,17 +191,17 @@ def compare(candidate: Evaluation, serving: Evaluation | None, *, serving_versio
         how = "compare both on the same later days with: ondeck models compare"
         return Verdict(passed=False, reason=f"{difference}, so their metrics cannot be compared; {how}")
     if theirs is None:
-        return Verdict(passed=False, reason="what serves has no log loss or no ECE on record")
+        return Verdict(passed=False, reason="the production version has no log loss or no ECE on record")
     return compare_metrics(ours, theirs)
 
 
 def compare_metrics(candidate: GateMetrics, serving: GateMetrics) -> Verdict:
     """Decide on metrics of the same rows: a lower log loss, and an ECE that is not higher."""
-    less = candidate.log_loss < serving.log_loss
-    calibrated = candidate.ece <= serving.ece
-    loss = f"log loss {candidate.log_loss:.4f} is {'' if less else 'not '}below the {serving.log_loss:.4f}"
-    ece = f"ECE {candidate.ece:.4f} is {'not ' if calibrated else ''}above the {serving.ece:.4f}"
-    return Verdict(passed=less and calibrated, reason=f"{loss}, and {ece} of what serves")
+    is_lower = candidate.log_loss < serving.log_loss
+    is_calibrated = candidate.ece <= serving.ece
+    loss = f"log loss {candidate.log_loss:.4f} is {'' if is_lower else 'not '}below the {serving.log_loss:.4f}"
+    ece = f"ECE {candidate.ece:.4f} is {'not ' if is_calibrated else ''}above the {serving.ece:.4f}"
+    return Verdict(passed=is_lower and is_calibrated, reason=f"{loss}, and {ece} of the production version")
 
 
 def needs_baseline(candidate: Evaluation, serving: Evaluation) -> bool:
@@ -217,7 +217,7 @@ def _metrics(found: Metrics) -> GateMetrics | None:
 
 def _difference(candidate: Evaluation, serving: Evaluation) -> str:
     if candidate.evaluation_window != serving.evaluation_window:
-        return f"it was evaluated on {candidate.evaluation_window}, what serves on {serving.evaluation_window}"
+        return f"it was evaluated on {candidate.evaluation_window}, production on {serving.evaluation_window}"
     if candidate.rows != serving.rows:
-        return f"it was evaluated on {candidate.rows:,} rows, what serves on {serving.rows:,}"
+        return f"it was evaluated on {candidate.rows:,} rows, production on {serving.rows:,}"
     return ""

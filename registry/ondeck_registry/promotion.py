@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError, OndeckError
-from ondeck_core.evaluation import Evaluation, Verdict, compare
+from ondeck_core.evaluation import Evaluation, Verdict, check_gate
 from ondeck_core.manifest import PRODUCTION, GraphManifest
 from ondeck_registry import alias_log, repository
 from ondeck_registry.alias_log import AliasChange
@@ -86,10 +86,10 @@ def gate_evaluation(models: Path, model: str, candidate: Evaluation) -> Verdict:
     except ArtifactRefusedError as refused:
         return Verdict(passed=False, reason=f"the version in production cannot be read: {refused}")
     if serving is None:
-        return compare(candidate, None)
+        return check_gate(candidate, None)
     if serving.evaluation is None:
         return Verdict(passed=False, reason="the version in production is a graph without an evaluation")
-    return compare(candidate, serving.evaluation, serving_version=serving.version)
+    return check_gate(candidate, serving.evaluation, serving_version=serving.version)
 
 
 def production_version(models: Path, model: str) -> ProductionVersion | None:

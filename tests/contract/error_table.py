@@ -57,7 +57,7 @@ def prediction_rows(field_: str, good: Any, fatal: Any, invalid: tuple[Any, str]
     return {
         Row.UNREADABLE: UNREADABLE,
         Row.FIELD: case_of(reason="INVALID_FIELD", message="must be", fields=(invalid[1],), **{field_: invalid[0]}),
-        Row.MISSING: case_of(reason="MODEL_NOT_FOUND", message="there are: ", name="home_runs", **{field_: good}),
+        Row.MISSING: case_of(reason="MODEL_NOT_FOUND", message="available: ", name="home_runs", **{field_: good}),
         Row.AMBIGUOUS: IS_A_RESPONSE,
         Row.STATE: NO_PRECONDITIONS,
         Row.NOT_LOADED: case_of(reason="MODEL_NOT_LOADED", message="not loaded: ", version=BROKEN, **{field_: good}),
@@ -107,7 +107,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
     "ondeck.v1.ModelService/GetModel": {
         **READS,
         Row.FIELD: ErrorCase(reason="INVALID_FIELD", message="is required", fields=("model.name",)),
-        Row.MISSING: case_of(reason="VERSION_NOT_FOUND", message="there are: ", version=99),
+        Row.MISSING: case_of(reason="VERSION_NOT_FOUND", message="available: ", version=99),
         Row.NOT_LOADED: ANY_STATE,
     },
     "ondeck.v1.ModelService/MoveAlias": {
@@ -118,7 +118,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
             message="is required",
             fields=("model", "alias", "version", "reason"),
         ),
-        Row.MISSING: change_case({"version": 99}, reason="VERSION_NOT_FOUND", message="there are: 1, 2"),
+        Row.MISSING: change_case({"version": 99}, reason="VERSION_NOT_FOUND", message="available: 1, 2"),
         Row.STATE: change_case({"version": NO_BETTER}, reason="PROMOTION_GATE_FAILED", message="override the gate"),
         Row.UNAUTHENTICATED: change_case(
             {"version": 1}, server="limited", reason="CALLER_UNAUTHENTICATED", message="connect with the client"
@@ -133,7 +133,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         Row.FIELD: ErrorCase(
             request={"model": MODEL}, reason="INVALID_FIELD", message="is required", fields=("reason",)
         ),
-        Row.MISSING: change_case({"alias": "champion"}, reason="ALIAS_NOT_FOUND", message="there are: "),
+        Row.MISSING: change_case({"alias": "champion"}, reason="ALIAS_NOT_FOUND", message="available: "),
         Row.STATE: change_case({"alias": "candidate"}, reason="NO_PREVIOUS_VERSION", message="no version is on record"),
         Row.UNAUTHENTICATED: change_case(
             {}, server="limited", reason="CALLER_UNAUTHENTICATED", message="connect with the client"
@@ -149,7 +149,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
             message="must be",
             fields=("page_size",),
         ),
-        Row.MISSING: ErrorCase(request={"model": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+        Row.MISSING: ErrorCase(request={"model": "home_runs"}, reason="MODEL_NOT_FOUND", message="available: "),
         Row.FAULT: ErrorCase(request={"model": UNREADABLE_ALIASES}, reason="INTERNAL", message=INTERNAL_TEXT),
     },
     "ondeck.v1.PlayerService/ResolvePlayers": {
@@ -188,7 +188,7 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
     "grpc.health.v1.Health/Check": {
         **READS,
         Row.FIELD: "any text is a name, known or not",
-        Row.MISSING: ErrorCase(request={"service": "models/x"}, reason="SERVICE_NOT_FOUND", message="there are: "),
+        Row.MISSING: ErrorCase(request={"service": "models/x"}, reason="SERVICE_NOT_FOUND", message="available: "),
     },
     "grpc.health.v1.Health/Watch": {
         **READS,

@@ -50,7 +50,7 @@ INFERENCE: Final[dict[Row, Cell]] = {
         message="must be",
         fields=("inputs[0].name", "inputs[0].shape"),
     ),
-    Row.MISSING: inference_case(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+    Row.MISSING: inference_case(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", message="available: "),
     Row.AMBIGUOUS: IS_A_RESPONSE,
     Row.STATE: NO_PRECONDITIONS,
     Row.NOT_LOADED: inference_case(version=str(BROKEN), reason="MODEL_NOT_LOADED", message="not loaded: "),
@@ -86,7 +86,7 @@ STREAM_INFERENCE: Final[dict[Row, Cell]] = {
 DESCRIPTIONS: Final[dict[Row, Cell]] = {
     **READS,
     Row.FIELD: ErrorCase(reason="INVALID_FIELD", message="is required", fields=("name",)),
-    Row.MISSING: ErrorCase(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+    Row.MISSING: ErrorCase(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", message="available: "),
     Row.NOT_LOADED: ErrorCase(
         request={"name": MODEL, "version": str(BROKEN)}, reason="MODEL_NOT_LOADED", message="not loaded: "
     ),
@@ -101,7 +101,7 @@ def load_rows(not_loaded: Cell) -> dict[Row, Cell]:
         Row.FIELD: ErrorCase(
             request={"repository_name": "other"}, reason="INVALID_FIELD", message="must be", fields=("repository_name",)
         ),
-        Row.MISSING: ErrorCase(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+        Row.MISSING: ErrorCase(request={"model_name": "home_runs"}, reason="MODEL_NOT_FOUND", message="available: "),
         Row.NOT_LOADED: not_loaded,
         Row.UNAUTHENTICATED: ErrorCase(
             request=request, server="limited", reason="CALLER_UNAUTHENTICATED", message="connect with the client"
@@ -130,7 +130,7 @@ OPEN_INFERENCE: Final = {
         "ModelStatistics": {
             **READS,
             Row.FIELD: "an empty name selects all, and any text is a name, known or not",
-            Row.MISSING: ErrorCase(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", message="there are: "),
+            Row.MISSING: ErrorCase(request={"name": "home_runs"}, reason="MODEL_NOT_FOUND", message="available: "),
             Row.NOT_LOADED: ANY_STATE,
         },
         "RepositoryIndex": {

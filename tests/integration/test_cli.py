@@ -68,7 +68,7 @@ def test_predict_prints_the_whole_response_as_json(running_server: RunningServer
         (("batted-ball", *BALL, "--alias", "candidate"), 1, "candidate"),
         (("batted-ball", *BALL, "--alias", "production", "--version", "1"), 2, "not by both"),
         (("batted-ball", *BALL, "--stand", "X"), 2, "--stand"),
-        (("home-runs",), 2, "there are: batted_ball, called_strike"),
+        (("home-runs",), 2, "available: batted_ball, called_strike"),
     ],
 )
 def test_an_invalid_option_is_reported_by_its_name(

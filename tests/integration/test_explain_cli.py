@@ -76,7 +76,7 @@ def test_explain_prints_the_whole_response_as_json(explaining_server: RunningSer
         (("batted-ball", *BALL, "--outcome", "walk"), 1, "error: --outcome must be one of out, single"),
         (("batted-ball", *BALL, "--alias", UNEXPLAINED), 1, "was published without a background"),
         (("called-strike", "--plate-x", "0"), 1, "error: --plate-z is required"),
-        (("home-runs",), 2, "there are: batted_ball"),
+        (("home-runs",), 2, "available: batted_ball"),
     ],
 )
 def test_an_impossible_explanation_is_reported_with_its_reason(

@@ -126,7 +126,7 @@ def test_a_worse_version_is_promoted_only_with_force_and_reason(repository: Path
     refused = models_command(repository, "promote", MODEL, "3")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: batted_ball 3 is not promoted: log loss ")
-    assert refused.stderr.endswith("of what serves; force and a reason override the gate\n")
+    assert refused.stderr.endswith("of the production version; force and a reason override the gate\n")
     assert models_command(repository, "promote", MODEL, "3", "--force").returncode == 2
     assert production(repository) == 1
     forced = models_command(repository, "promote", MODEL, "3", "--force", "--reason", "to see it in August")
@@ -168,22 +168,22 @@ def test_force_does_not_promote_a_version_that_fails_verification(repository: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("promote", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
+        (("promote", MODEL, "9"), "error: no version 'batted_ball/9'; available: 1, 2, 3\n"),
         (
             ("promote", "home-runs", "1"),
-            "error: no model 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n",
+            "error: no model 'home-runs'; available: batted_ball, called_strike, pitch_outcome, whiff\n",
         ),
         (("promote", MODEL, "2", "--alias", "best!"), "error: invalid alias 'best!': use lower-case"),
         (("rollback", MODEL), "error: batted_ball: no version is on record as production before version 1\n"),
         (
             ("rollback", MODEL, "--alias", "candidate"),
-            "error: no alias 'batted_ball@candidate'; there are: production\n",
+            "error: no alias 'batted_ball@candidate'; available: production\n",
         ),
         (
             ("history", "home-runs"),
-            "error: no model 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n",
+            "error: no model 'home-runs'; available: batted_ball, called_strike, pitch_outcome, whiff\n",
         ),
-        (("verify", MODEL, "9"), "error: no version 'batted_ball/9'; there are: 1, 2, 3\n"),
+        (("verify", MODEL, "9"), "error: no version 'batted_ball/9'; available: 1, 2, 3\n"),
     ],
 )
 def test_a_missing_version_is_reported_with_the_existing_ones(

@@ -203,7 +203,7 @@ def test_the_quarantine_commands_list_show_correct_and_retry(
     [
         (("show", "77"), "no quarantined row '77'"),
         (("rules", "add", "--where", "balls", "--set", "balls=3", "--reason", "x"), "'balls' is not COLUMN=TEXT"),
-        (("rules", "revoke", "77"), "no rule '77'; there are: none"),
+        (("rules", "revoke", "77"), "no rule '77'; available: none"),
         (("show", "9" * 20), "is not in the range"),
         (("retry", "9" * 20), "is not in the range"),
         (("list", "--limit", "9" * 20), "is not in the range"),

@@ -83,7 +83,7 @@ def test_an_alias_change_to_the_same_version_changes_and_logs_nothing(models: Pa
 @pytest.mark.parametrize(
     ("model", "alias", "version", "message"),
     [
-        (MODEL, PRODUCTION, 9, "no version 'batted_ball/9'; there are: 1, 2, 3, 4"),
+        (MODEL, PRODUCTION, 9, "no version 'batted_ball/9'; available: 1, 2, 3, 4"),
         (MODEL, "Best!", 2, "invalid alias 'Best!': use lower-case"),
         ("home_runs", PRODUCTION, 1, "no model 'home_runs'"),
         ("../batted_ball", PRODUCTION, 1, "no model '../batted_ball'"),
@@ -132,7 +132,7 @@ def test_a_rollback_to_a_deleted_version_is_refused(models: Path) -> None:
 
 
 def test_a_rollback_of_an_unknown_alias_is_refused(models: Path) -> None:
-    with pytest.raises(NotFoundError, match="no alias 'batted_ball@candidate'; there are: production"):
+    with pytest.raises(NotFoundError, match="no alias 'batted_ball@candidate'; available: production"):
         rollback(models, MODEL, "candidate", BY_ADA)
 
 

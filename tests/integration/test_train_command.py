@@ -39,4 +39,4 @@ async def test_too_few_days_are_reported_with_the_stored_ones(
 def test_an_unknown_task_is_refused_with_the_valid_ones() -> None:
     done = train("home-runs")
     assert done.returncode == 1
-    assert done.stderr == "error: no task 'home-runs'; there are: batted_ball, called_strike, pitch_outcome, whiff\n"
+    assert done.stderr == "error: no task 'home-runs'; available: batted_ball, called_strike, pitch_outcome, whiff\n"

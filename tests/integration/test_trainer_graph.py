@@ -132,7 +132,7 @@ def test_a_version_no_better_than_production_is_published_only_with_force(datase
     earlier, later = history(tmp_path, TASK.name)
     assert (earlier.from_version, later.from_version) == (None, 1)
     assert (earlier.forced, later.forced) == (False, True)
-    assert earlier.reason.startswith("trained; nothing serves yet")
+    assert earlier.reason.startswith("trained; no version is in production yet")
     assert later.reason.startswith("trained; forced, although log loss ")
     assert second.evaluation == first.evaluation
     assert second.manifest.digest == first.manifest.digest

@@ -1,6 +1,6 @@
 import pytest
 
-from ondeck_core.evaluation import Evaluation, Metrics, compare, skill, version_baseline
+from ondeck_core.evaluation import Evaluation, Metrics, check_gate, skill, version_baseline
 from tests.factories.evaluations import JULY
 from tests.factories.evaluations import sample_evaluation as evaluation
 
@@ -19,12 +19,12 @@ from tests.factories.evaluations import sample_evaluation as evaluation
     ],
 )
 def test_only_a_higher_skill_passes(candidate: Evaluation, serving: Evaluation | None, *, passed: bool) -> None:
-    assert compare(candidate, serving).passed is passed
+    assert check_gate(candidate, serving).passed is passed
 
 
 def test_the_verdict_names_the_skill() -> None:
-    assert compare(evaluation(0.61), evaluation(0.7)).reason == "no better than a constant (skill -0.0167)"
-    assert compare(evaluation(0.3), None).reason == "nothing serves yet, and skill 0.5000 is above a constant's 0"
+    assert check_gate(evaluation(0.61), evaluation(0.7)).reason == "no better than a constant (skill -0.0167)"
+    assert check_gate(evaluation(0.3), None).reason == "no version is in production yet; skill 0.5000 is above 0"
 
 
 @pytest.mark.parametrize(("log_loss", "passed"), [(0.29, True), (0.31, False)])
@@ -32,8 +32,8 @@ def test_baselines_are_compared_if_windows_differ(*, log_loss: float, passed: bo
     candidate = evaluation(log_loss, evaluation_window=JULY)
     baseline = {version_baseline(4): Metrics(log_loss=0.30, ece=0.004)}
     candidate = candidate.model_copy(update={"baselines": candidate.baselines | baseline})
-    assert compare(candidate, evaluation(0.1), serving_version=4).passed is passed
-    assert not compare(candidate, evaluation(0.9), serving_version=3).passed
+    assert check_gate(candidate, evaluation(0.1), serving_version=4).passed is passed
+    assert not check_gate(candidate, evaluation(0.9), serving_version=3).passed
 
 
 def test_an_evaluation_without_log_loss_has_no_skill() -> None:

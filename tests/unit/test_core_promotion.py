@@ -1,6 +1,6 @@
 import pytest
 
-from ondeck_core.evaluation import Evaluation, Metrics, compare
+from ondeck_core.evaluation import Evaluation, Metrics, check_gate
 from tests.factories.evaluations import JULY, JUNE
 from tests.factories.evaluations import sample_evaluation as evaluation
 
@@ -29,7 +29,7 @@ ADVICE = "compare both on the same later days with: ondeck models compare"
 def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
     candidate: Evaluation, serving: Evaluation | None, *, passed: bool
 ) -> None:
-    assert compare(candidate, serving).passed is passed
+    assert check_gate(candidate, serving).passed is passed
 
 
 @pytest.mark.parametrize(
@@ -38,29 +38,29 @@ def test_only_a_better_log_loss_and_no_worse_calibration_on_the_same_rows_pass(
         (
             evaluation(0.29, 0.005),
             evaluation(0.30),
-            "log loss 0.2900 is below the 0.3000, and ECE 0.0050 is above the 0.0040 of what serves",
+            "log loss 0.2900 is below the 0.3000, and ECE 0.0050 is above the 0.0040 of the production version",
         ),
         (
             evaluation(0.31),
             evaluation(0.30),
-            "log loss 0.3100 is not below the 0.3000, and ECE 0.0040 is not above the 0.0040 of what serves",
+            "log loss 0.3100 is not below the 0.3000, and ECE 0.0040 is not above the 0.0040 of the production version",
         ),
         (
             evaluation(0.29, evaluation_window=JULY),
             evaluation(0.30),
-            f"it was evaluated on {JULY}, what serves on {JUNE}, so their metrics cannot be compared; {ADVICE}",
+            f"it was evaluated on {JULY}, production on {JUNE}, so their metrics cannot be compared; {ADVICE}",
         ),
         (
             evaluation(0.29, rows=1001),
             evaluation(0.30),
-            f"it was evaluated on 1,001 rows, what serves on 1,000, so their metrics cannot be compared; {ADVICE}",
+            f"it was evaluated on 1,001 rows, production on 1,000, so their metrics cannot be compared; {ADVICE}",
         ),
         (evaluation(None), evaluation(0.30), "it has no log loss or no ECE on record"),
-        (evaluation(0.29), evaluation(None), "what serves has no log loss or no ECE on record"),
+        (evaluation(0.29), evaluation(None), "the production version has no log loss or no ECE on record"),
     ],
 )
 def test_the_verdict_gives_its_reason_and_advice(candidate: Evaluation, serving: Evaluation, reason: str) -> None:
-    assert compare(candidate, serving).reason == reason
+    assert check_gate(candidate, serving).reason == reason
 
 
 @pytest.mark.parametrize(("log_loss", "passed"), [(0.31, True), (0.28, False)])
@@ -68,5 +68,5 @@ def test_a_baseline_on_the_same_rows_precedes_the_metrics_on_record(log_loss: fl
     candidate, serving = evaluation(0.29), evaluation(0.30)
     baselines = {**candidate.baselines, "version_3": Metrics(log_loss=log_loss, ece=0.004)}
     candidate = candidate.model_copy(update={"baselines": baselines})
-    assert compare(candidate, serving, serving_version=3).passed is passed
-    assert compare(candidate, serving, serving_version=2).passed is True
+    assert check_gate(candidate, serving, serving_version=3).passed is passed
+    assert check_gate(candidate, serving, serving_version=2).passed is True

@@ -18,7 +18,7 @@ def test_a_task_is_found_by_any_spelling(spelling: str) -> None:
 
 
 def test_an_unknown_task_is_refused_with_the_valid_ones() -> None:
-    with pytest.raises(NotFoundError, match="no task 'home_run'; there are: batted_ball, called_strike"):
+    with pytest.raises(NotFoundError, match="no task 'home_run'; available: batted_ball, called_strike"):
         task_named("home_run")
 
 

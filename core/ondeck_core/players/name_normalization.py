@@ -23,6 +23,12 @@ _ESCAPED_CODE: Final = re.compile(r"\\+u([0-9a-fA-F]{4})")
 _TRAILING_ID: Final = re.compile(r"\\[a-z'.]{2,8}\d{2}\s*$")  # in exports of Baseball-Reference
 _BRACKETED: Final = re.compile(r"[(\[{]([^)\]}]*)[)\]}]")
 _ONLY_SUFFIX: Final = re.compile(r"\s*(?:jr|sr|ii|iii|iv)\.?\s*", re.IGNORECASE)
+SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "v"})
+_UNAMBIGUOUS_SUFFIXES: Final = SUFFIXES - {"v"}
+_SUFFIX_WORDS: Final = {"junior": "jr", "senior": "sr", "2nd": "ii", "3rd": "iii"}
+_APOSTROPHES: Final = re.compile(f"['\u2018\u2019\u02bc`{REPLACEMENTS}]")
+_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
+_MIN_WORDS: Final = 2
 
 
 def clean_text(text: str) -> str:
@@ -58,14 +64,6 @@ def _decode_bytes(found: re.Match[str]) -> str:
 
 def _keep_suffix(found: re.Match[str]) -> str:
     return f" {found[1]} " if _ONLY_SUFFIX.fullmatch(found[1]) else " "
-
-
-SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "v"})
-_UNAMBIGUOUS_SUFFIXES: Final = SUFFIXES - {"v"}
-_SUFFIX_WORDS: Final = {"junior": "jr", "senior": "sr", "2nd": "ii", "3rd": "iii"}
-_APOSTROPHES: Final = re.compile(f"['\u2018\u2019\u02bc`{REPLACEMENTS}]")
-_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
-_MIN_WORDS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

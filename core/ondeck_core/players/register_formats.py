@@ -29,6 +29,7 @@ ALIASES: Final = {
     "first_season": pl.Int32,
     "last_season": pl.Int32,
 }
+MISASSIGNED: Final = "misassigned"
 CHADWICK, CHADWICK_NAMES, FANTASY = "chadwick", "chadwick names", "smart fantasy baseball"
 
 _REQUIRED_COLUMNS: Final = {
@@ -183,9 +184,6 @@ def _select(cells: pl.DataFrame, schema: Mapping[str, type[pl.DataType]], rename
 
 def _empty(schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     return pl.DataFrame(schema=dict(schema))
-
-
-MISASSIGNED = "misassigned"
 
 
 def mark_misassigned(aliases: pl.DataFrame, names: Mapping[int, str]) -> pl.DataFrame:

@@ -1,1 +1,1 @@
-"""A PostgreSQL of the project's own, started and stopped by the programs that use it."""
+"""Embedded PostgreSQL: one cluster in the home folder, which the programs start, share and stop."""

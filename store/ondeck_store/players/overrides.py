@@ -16,7 +16,7 @@ NAME: Final = "name"
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """A spelling (`system` is "name") or an id of a system that means this player; `is_active` False revokes it."""
+    """Assignment of a spelling (`system` is "name") or of an id to a player; `is_active` False revokes it."""
 
     created_by: str
     reason: str
@@ -34,16 +34,16 @@ class RecordedOverride(Override):
     created_at: datetime
 
 
-async def record_override(connection: AsyncConnection, decision: Override) -> None:
+async def record_override(connection: AsyncConnection, override: Override) -> None:
     """Append an override.
 
     Raises:
         NotFoundError: the player does not exist.
     """
-    known = await connection.execute(select(players.c.player_id).where(players.c.player_id == decision.player_id))
+    known = await connection.execute(select(players.c.player_id).where(players.c.player_id == override.player_id))
     if known.first() is None:
-        raise NotFoundError("player", str(decision.player_id))
-    await connection.execute(insert(player_overrides).values(asdict(decision)))
+        raise NotFoundError("player", str(override.player_id))
+    await connection.execute(insert(player_overrides).values(asdict(override)))
 
 
 async def list_overrides(connection: AsyncConnection) -> list[RecordedOverride]:
