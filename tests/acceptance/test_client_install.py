@@ -11,8 +11,8 @@ from tests.fixtures.server import RunningServer
 
 pytestmark = pytest.mark.network
 
-BROUGHT = {"ondeck-api", "ondeck-client", "grpcio", "protobuf", "googleapis-common-protos", "typing-extensions"}
-ASK = """
+DEPENDENCIES = {"ondeck-api", "ondeck-client", "grpcio", "protobuf", "googleapis-common-protos", "typing-extensions"}
+EXAMPLE = """
 import sys
 from ondeck_client import BattedBall, Client
 with Client(sys.argv[1]) as ondeck:
@@ -40,24 +40,24 @@ def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_client_installs_grpc_and_protobuf_only(python: Path) -> None:
-    listed = subprocess.run(
+    installed = subprocess.run(
         [python, "-m", "pip", "list", "--format", "freeze"], capture_output=True, text=True, check=True
     )
-    names = {line.split("==")[0].lower().replace("_", "-") for line in listed.stdout.split()}
-    assert names - {"pip", "setuptools"} == BROUGHT
+    names = {line.split("==")[0].lower().replace("_", "-") for line in installed.stdout.split()}
+    assert names - {"pip", "setuptools"} == DEPENDENCIES
 
 
 def test_the_installed_client_gets_predictions(python: Path, running_server: RunningServer, tmp_path: Path) -> None:
-    script = tmp_path / "ask.py"
-    script.write_text(ASK)
+    script = tmp_path / "example.py"
+    script.write_text(EXAMPLE)
     command = [str(python), str(script), running_server.target]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "batted_ball\n"), done.stderr
 
 
-def test_a_type_checker_accepts_the_client_and_reports_wrong_uses(python: Path, tmp_path: Path) -> None:
-    script = tmp_path / "ask.py"
-    script.write_text(ASK)
+def test_the_types_of_the_client_pass_a_type_checker(python: Path, tmp_path: Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(EXAMPLE)
     command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), str(script)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
     assert done.returncode == 0, done.stdout

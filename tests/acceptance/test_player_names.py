@@ -26,7 +26,7 @@ REGISTERED = date(2026, 7, 1)  # the date of the register
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class QueryResults:
     """Number of queries, number of right answers, and the wrong ones."""
 
     total: int
@@ -49,7 +49,7 @@ def savant(real_data: Path) -> pl.DataFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class KnownPlayers:
     """The player index and the conflicts of the registers."""
 
     resolver: Resolver
@@ -57,7 +57,7 @@ class Known:
 
 
 @pytest.fixture(scope="module")
-async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path) -> Known:
+async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path) -> KnownPlayers:
     files = read_files([real_data / "ids"])
     async with opened_database.engine.connect() as connection:
         await truncate_tables(connection)
@@ -67,23 +67,23 @@ async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path
         )
         index, conflict_rows = await read_index(connection), await list_conflicts(connection)
         await connection.rollback()
-    return Known(
+    return KnownPlayers(
         resolver=Resolver(index=index, today=REGISTERED, next_try=datetime.now(UTC)),
         conflicts=conflict_rows,
     )
 
 
 @pytest.fixture
-def resolver(known: Known) -> Resolver:
+def resolver(known: KnownPlayers) -> Resolver:
     return known.resolver
 
 
-def tally(resolver: Resolver, cases: Iterable[tuple[NameQuery, int]]) -> Tally:
+def resolve_all(resolver: Resolver, cases: Iterable[tuple[NameQuery, int]]) -> QueryResults:
     queries = list(cases)
     answers = [(query, truth, resolver.by_name(query)) for query, truth in queries]
     found = [(query, truth, answer.player.player_id) for query, truth, answer in answers if isinstance(answer, Found)]
     wrong = [(query, truth) for query, truth, player_id in found if player_id != truth]
-    return Tally(total=len(queries), right=len(found) - len(wrong), wrong=wrong)
+    return QueryResults(total=len(queries), right=len(found) - len(wrong), wrong=wrong)
 
 
 def pitchers(savant: pl.DataFrame) -> list[tuple[str, int, str]]:
@@ -94,18 +94,18 @@ def pitchers(savant: pl.DataFrame) -> list[tuple[str, int, str]]:
 
 async def test_savant_names_with_team_and_season_resolve(resolver: Resolver, savant: pl.DataFrame) -> None:
     queries = [(NameQuery(name=name, team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
-    found = tally(resolver, queries)
+    found = resolve_all(resolver, queries)
     assert found.wrong == []
     assert found.share >= 0.995
     as_pitchers = [
         (NameQuery(name=name, team=team, season=2024, role=Role.PITCHER), truth)
         for name, truth, team in pitchers(savant)
     ]
-    assert tally(resolver, as_pitchers).share >= found.share
+    assert resolve_all(resolver, as_pitchers).share >= found.share
 
 
 async def test_savant_names_without_context_resolve(resolver: Resolver, savant: pl.DataFrame) -> None:
-    found = tally(resolver, {(NameQuery(name=name), truth) for name, truth, _ in pitchers(savant)})
+    found = resolve_all(resolver, {(NameQuery(name=name), truth) for name, truth, _ in pitchers(savant)})
     assert found.wrong == []
     assert found.share >= 0.95
 
@@ -149,7 +149,7 @@ async def test_damaged_names_resolve_correctly_or_not_at_all(
 ) -> None:
     damage, share = DAMAGES[kind]
     queries = [(NameQuery(name=damage(name), team=team, season=2024), truth) for name, truth, team in pitchers(savant)]
-    found = tally(resolver, queries)
+    found = resolve_all(resolver, queries)
     assert found.wrong == []
     assert found.share >= share
 
@@ -164,7 +164,7 @@ async def test_initials_for_first_names_resolve_correctly_or_not_at_all(
         )
         for name, truth, team in pitchers(savant)
     }
-    found = tally(resolver, queries)
+    found = resolve_all(resolver, queries)
     assert found.wrong == []
     assert found.share >= 0.8
 
@@ -184,7 +184,7 @@ async def test_team_synonyms_and_unstored_seasons_resolve(resolver: Resolver, sa
             (NameQuery(name=name, team=codes.get(team, team), season=season), truth)
             for name, truth, team in pitchers(savant)
         ]
-        found = tally(resolver, queries)
+        found = resolve_all(resolver, queries)
         assert found.wrong == []
         assert found.share >= share
 
@@ -200,7 +200,7 @@ async def test_names_of_another_source_resolve_with_and_without_season(
     )
     named = players.drop_nulls().unique().rows()
     for season in (None, year):
-        found = tally(resolver, [(NameQuery(name=name, season=season), truth) for name, truth in named])
+        found = resolve_all(resolver, [(NameQuery(name=name, season=season), truth) for name, truth in named])
         assert found.wrong == []
         assert found.share >= (0.94 if season is None else 0.95)
 
@@ -217,12 +217,12 @@ async def test_every_spelling_of_the_fantasy_map_resolves(resolver: Resolver, re
         .select("name", "MLBID", "BIRTHDATE")
         .unique()
     )
-    found = tally(resolver, [(NameQuery(name=name, born=day), truth) for name, truth, day in rows.iter_rows()])
+    found = resolve_all(resolver, [(NameQuery(name=name, born=day), truth) for name, truth, day in rows.iter_rows()])
     assert found.wrong == []  # although the map gives two players the birth dates of their namesakes
     assert found.share >= 0.99
 
 
-async def test_known_conflicts_of_map_and_register_remain(known: Known) -> None:
+async def test_known_conflicts_of_map_and_register_remain(known: KnownPlayers) -> None:
     assert len(known.resolver.index) == 91_085
     counted = {
         what: len({each.player_id for each in known.conflicts if each.field == what})

@@ -111,7 +111,7 @@ async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Pat
     assert not [each.pid for each in started if psutil.pid_exists(each.pid)]
     async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
         assert await read_day_range(connection) is None
-        day = today_of(running)
+        day = find_today(running)
         rows = await read_simulated(connection, game_pk=game_pk_of(day, 0))
         assert await simulated_games(connection, day) == 1
     assert rows.height == stored
@@ -129,7 +129,7 @@ def test_no_command_line_shows_a_password(tmp_path: Path, models: Path) -> None:
         assert child.environment == {"ONDECK_DATABASE_URL": url}
 
 
-def today_of(running: Up) -> date:
+def find_today(running: Up) -> date:
     return date.fromisoformat(next(found[1] for line in running.lines if (found := re.search(r"day=(\S+)", line))))
 
 

@@ -68,7 +68,7 @@ def test_a_stream_outlives_the_age_of_its_connection(short_lived_server: Running
 
 
 async def test_no_call_is_lost_while_connections_come_and_go(short_lived_server: RunningServer) -> None:
-    async def ask(predictions: PredictionServiceStub, until: float) -> int:
+    async def predict_repeatedly(predictions: PredictionServiceStub, until: float) -> int:
         count = 0
         while asyncio.get_running_loop().time() < until:
             found: object = await predictions.Predict(BALL, timeout=SECONDS)  # type: ignore[misc]  # of an async stub
@@ -79,7 +79,7 @@ async def test_no_call_is_lost_while_connections_come_and_go(short_lived_server:
 
     until = asyncio.get_running_loop().time() + 4 * AGE
     async with grpc.aio.insecure_channel(short_lived_server.target) as channel:
-        counts = await asyncio.gather(*(ask(PredictionServiceStub(channel), until) for _ in range(4)))
+        counts = await asyncio.gather(*(predict_repeatedly(PredictionServiceStub(channel), until) for _ in range(4)))
     assert min(counts) > 1
 
 
@@ -157,17 +157,17 @@ async def test_a_call_that_arrives_during_shutdown_gets_the_drain_time(
 ) -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
     server = create_transport([(service, SlowService())], ServerSettings(transport=transport), CollectorRegistry())
-    connect, stopping = threading.Event(), threading.Event()
+    connected, stopping = threading.Event(), threading.Event()
 
-    def ask(target: str) -> PredictResponse:
+    def predict_once(target: str) -> PredictResponse:
         with open_channel(target) as channel:
             grpc.channel_ready_future(channel).result(SECONDS)
-            connect.set()
+            connected.set()
             stopping.wait(SECONDS)
             return PredictionServiceStub(channel).Predict(BALL, timeout=SECONDS)
 
-    call = asyncio.create_task(asyncio.to_thread(ask, f"127.0.0.1:{await server.listen(0)}"))
-    await asyncio.to_thread(connect.wait, SECONDS)
+    call = asyncio.create_task(asyncio.to_thread(predict_once, f"127.0.0.1:{await server.listen(0)}"))
+    await asyncio.to_thread(connected.wait, SECONDS)
     stopping.set()
     time.sleep(0.5)  # noqa: ASYNC251  so that the call has come, and nothing has read it yet
     await server.stop(SECONDS)

@@ -27,26 +27,28 @@ from tests.fixtures.tls import Authority, Pair
 
 
 @pytest.fixture(scope="module")
-def own(authority: Authority) -> Pair:
+def server_pair(authority: Authority) -> Pair:
     return authority.sign("127.0.0.1", "localhost")
 
 
 @pytest.fixture(scope="module")
-def tls_server(small_repository: Path, transport: str, own: Pair) -> Iterator[RunningServer]:
-    with serving(small_repository, transport=transport, tls_certificate=own.certificate, tls_key=own.key) as server:
+def tls_server(small_repository: Path, transport: str, server_pair: Pair) -> Iterator[RunningServer]:
+    with serving(
+        small_repository, transport=transport, tls_certificate=server_pair.certificate, tls_key=server_pair.key
+    ) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def mutual_tls_server(
-    small_repository: Path, transport: str, own: Pair, authority: Authority
+    small_repository: Path, transport: str, server_pair: Pair, authority: Authority
 ) -> Iterator[RunningServer]:
     """Run a server that requires client certificates."""
     with serving(
         small_repository,
         transport=transport,
-        tls_certificate=own.certificate,
-        tls_key=own.key,
+        tls_certificate=server_pair.certificate,
+        tls_key=server_pair.key,
         tls_client_ca=authority.file,
     ) as server:
         yield server
@@ -106,7 +108,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
         assert refusal_code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
-class WhoAmI:
+class IdentityService:
     """Handlers of every rpc of a service; each returns the caller's identity in a NOT_FOUND error."""
 
     def __getattr__(self, _: str) -> object:
@@ -126,20 +128,20 @@ class WhoAmI:
 )
 async def test_a_handler_sees_the_identity_of_its_caller(
     authority: Authority,
-    own: Pair,
+    server_pair: Pair,
     transport: Literal["grpcio", "nghttp2"],
     names: tuple[str, ...],
     common_name: str | None,
     identity: str,
 ) -> None:
     settings = ServerSettings(
-        tls_certificate=own.certificate,
-        tls_key=own.key,
+        tls_certificate=server_pair.certificate,
+        tls_key=server_pair.key,
         tls_client_ca=authority.file if names else None,
         transport=transport,
     )
     service = MODEL_SERVICE.services_by_name["ModelService"]
-    server = create_transport([(service, WhoAmI())], settings, CollectorRegistry())
+    server = create_transport([(service, IdentityService())], settings, CollectorRegistry())
     port = await server.listen(0)
     try:
         client_pair = authority.sign(*names, common_name=common_name) if names else None
@@ -152,15 +154,15 @@ async def test_a_handler_sees_the_identity_of_its_caller(
 
 
 async def test_comments_among_the_certificates_may_be_in_any_language(
-    authority: Authority, own: Pair, transport: Literal["grpcio", "nghttp2"], tmp_path: Path
+    authority: Authority, server_pair: Pair, transport: Literal["grpcio", "nghttp2"], tmp_path: Path
 ) -> None:
     authorities = tmp_path / "authorities.pem"
     authorities.write_bytes("# Főtanúsítvány\n".encode() + authority.file.read_bytes())
     settings = ServerSettings(
-        tls_certificate=own.certificate, tls_key=own.key, tls_client_ca=authorities, transport=transport
+        tls_certificate=server_pair.certificate, tls_key=server_pair.key, tls_client_ca=authorities, transport=transport
     )
     server = create_transport(
-        [(MODEL_SERVICE.services_by_name["ModelService"], WhoAmI())], settings, CollectorRegistry()
+        [(MODEL_SERVICE.services_by_name["ModelService"], IdentityService())], settings, CollectorRegistry()
     )
     port = await server.listen(0)
     try:
@@ -226,17 +228,21 @@ def test_the_command_line_and_the_client_support_mutual_tls(
     assert "answered by batted_ball" in done.stdout
 
 
-def test_a_key_without_its_certificate_is_refused_with_a_reason(authority: Authority, own: Pair) -> None:
-    server = ServerAddress(target=None, ca=authority.file, certificate=None, key=own.key)
+def test_a_key_without_its_certificate_is_refused_with_a_reason(authority: Authority, server_pair: Pair) -> None:
+    server = ServerAddress(target=None, ca=authority.file, certificate=None, key=server_pair.key)
     with pytest.raises(ServerCallError, match="a certificate needs its key, and a key its certificate"):
         credentials_for(server)
 
 
 def test_a_server_with_unusable_certificates_does_not_start_and_gives_the_reason(
-    small_repository: Path, own: Pair
+    small_repository: Path, server_pair: Pair
 ) -> None:
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(small_repository), "--port", "0"]
-    environment = {**os.environ, "ONDECK_TLS_CERTIFICATE": str(own.certificate), "ONDECK_TLS_KEY": "/nowhere/key.pem"}
+    environment = {
+        **os.environ,
+        "ONDECK_TLS_CERTIFICATE": str(server_pair.certificate),
+        "ONDECK_TLS_KEY": "/nowhere/key.pem",
+    }
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 1
     assert "ONDECK_TLS_KEY=/nowhere/key.pem: cannot be read" in done.stderr

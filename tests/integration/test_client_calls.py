@@ -139,12 +139,12 @@ def test_an_error_of_the_instance_iterator_is_raised_after_earlier_answers(clien
 def test_closing_a_stream_early_ends_its_call_at_the_server(client: Client, running_server: RunningServer) -> None:
     left = threading.Event()
 
-    def until_left() -> Iterator[tuple[str, BattedBall]]:
+    def instances_until_closed() -> Iterator[tuple[str, BattedBall]]:
         yield "first", BALL
         left.wait(60)
 
     before = cancelled_streams(running_server)
-    answers = client.stream("batted_ball", until_left())
+    answers = client.stream("batted_ball", instances_until_closed())
     assert next(answers).id == "first"
     answers.close()
     for _ in range(100):

@@ -53,13 +53,13 @@ def test_on_asyncio_each_instance_is_answered_once_in_order(
 ) -> None:
     @MANY
     @BREAKS
-    def holds(endings: list[Ending], count: int, most: int) -> None:
+    def check(endings: list[Ending], count: int, most: int) -> None:
         source = InstanceSource(count=count)
         with serve(StreamServer(endings=list(endings))) as target:
             assert asyncio.run(ask(target, source, StreamRetryPolicy(unanswered=most))) == ids(count)
         assert source.read_count == count
 
-    holds()
+    check()
 
 
 def test_only_unanswered_instances_are_sent_again() -> None:
@@ -179,14 +179,16 @@ async def test_the_source_is_read_only_up_to_the_limit_on_asyncio() -> None:
 def test_the_timeout_of_a_stream_covers_all_its_calls(unanswered: int) -> None:
     left = threading.Event()
 
-    def then_nothing() -> Iterator[tuple[str, BattedBall]]:
+    def instances_then_wait() -> Iterator[tuple[str, BattedBall]]:
         yield from (("0", BALL),) * (1 + unanswered)
         left.wait(30)
 
     started = time.monotonic()
     server = StreamServer(endings=[Ending(answers=1), *[Ending(answers=0, unanswered=1)] * 99])
     with serve(server) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as late:
-        list(client.stream("batted_ball", then_nothing(), timeout=1, retry_policy=StreamRetryPolicy(breaks=10**6)))
+        list(
+            client.stream("batted_ball", instances_then_wait(), timeout=1, retry_policy=StreamRetryPolicy(breaks=10**6))
+        )
     left.set()
     assert code_of(late.value) in {grpc.StatusCode.DEADLINE_EXCEEDED, UNAVAILABLE}
     assert 0.5 < time.monotonic() - started < 5

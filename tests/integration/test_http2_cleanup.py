@@ -34,7 +34,7 @@ async def serve_health() -> AsyncIterator[str]:
         await server.stop(0)
 
 
-def there(kind: type) -> int:
+def count_objects(kind: type) -> int:
     return sum(isinstance(each, kind) for each in gc.get_objects())
 
 
@@ -63,9 +63,9 @@ async def test_calls_and_connections_are_freed_without_the_garbage_collector() -
         async with serve_health() as target:
             await connect_and_disconnect(target)
             for _ in range(100):
-                if not there(Http2Connection) and not there(ServerStream):
+                if not count_objects(Http2Connection) and not count_objects(ServerStream):
                     break
                 await asyncio.sleep(0.05)
-            assert (there(Http2Connection), there(ServerStream)) == (0, 0)
+            assert (count_objects(Http2Connection), count_objects(ServerStream)) == (0, 0)
     finally:
         gc.enable()

@@ -64,10 +64,10 @@ class LargeResponse:
     """Handlers of every rpc of a service with a large response."""
 
     def __getattr__(self, _: str) -> object:
-        async def talk(_: CallContext, __: Message) -> Message:
+        async def respond(_: CallContext, __: Message) -> Message:
             return LONG
 
-        return talk
+        return respond
 
 
 async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() -> None:

@@ -80,7 +80,7 @@ async def running_workers(*workers: IngestWorker) -> AsyncIterator[None]:
         await asyncio.gather(*running)
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+async def wait_until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
         while not await holds():  # noqa: ASYNC110  the condition is in the database
             await asyncio.sleep(0.05)
@@ -123,7 +123,7 @@ async def test_workers_share_a_backlog_and_request_each_day_once(
     assert await enqueue_days(database, DAYS) == 0
     assert [entry.state for entry in await entries(database)] == ["requested"] * len(DAYS)
     async with running_workers(make_worker(), make_worker()):
-        await until(lambda: is_done(database))
+        await wait_until(lambda: is_done(database))
     assert sorted(savant.requested_days) == DAYS
     assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
 
@@ -133,9 +133,9 @@ async def test_the_worker_follows_the_schedule_and_survives_an_outage(
 ) -> None:
     savant.otherwise = Reply(status=503)
     async with running_workers(make_worker(now=NOW, attempts=1000)):
-        await until(lambda: _has_failed(database, DAYS[:2]))
+        await wait_until(lambda: _has_failed(database, DAYS[:2]))
         savant.replies = {day: reply_of_day(day) for day in DAYS[:2]}
-        await until(lambda: is_done(database))
+        await wait_until(lambda: is_done(database))
     assert set(savant.requested_days) == set(DAYS[:2])
     assert [entry.state for entry in await entries(database)] == ["done", "done"]
 
@@ -152,7 +152,7 @@ async def test_players_known_by_id_only_are_looked_up_and_filled_in(
     savant.replies = {day: reply_of_day(day) for day in DAYS[:2]}
     savant.register = Reply(body=archive_of(chadwick(f"eeee,{batter},,,,Rookie,Ray,Ray,,2000,1,1,2024,2024,,")))
     async with running_workers(make_worker(now=NOW, poll=0.2)):
-        await until(lambda: _is_known(database, batter))
+        await wait_until(lambda: _is_known(database, batter))
     async with database.engine.connect() as connection:
         waiting = {player.player_id: player.next_try for player in await list_unresolved(connection)}
     assert waiting[pitcher] is not None
@@ -169,7 +169,7 @@ async def test_an_unreachable_register_is_tried_once_a_day_and_days_continue(
 ) -> None:
     savant.replies = {day: reply_of_day(day) for day in DAYS[:2]}
     async with running_workers(make_worker(now=NOW, attempts=2, poll=0.2)):
-        await until(lambda: _is_dead(database))
+        await wait_until(lambda: _is_dead(database))
         await asyncio.sleep(0.5)
     (lost,) = await dead(database)
     assert (lost.source, lost.attempts, "answered with status 503" in lost.reason) == ("chadwick", 2, True)
@@ -202,7 +202,7 @@ async def test_a_day_that_fails_too_often_is_dead_and_can_be_retried(
     worker = make_worker(attempts=3)
     with capture_logs() as logs:
         async with running_workers(worker):
-            await until(lambda: _is_dead(database))
+            await wait_until(lambda: _is_dead(database))
     assert savant.requested_days == [FIRST] * 3
     (lost,) = await dead(database)
     assert (lost.day, lost.attempts, "it is an HTML page" in lost.reason) == (FIRST, 3, True)
@@ -211,7 +211,7 @@ async def test_a_day_that_fails_too_often_is_dead_and_can_be_retried(
     async with database.engine.begin() as connection:
         assert await requeue_dead(connection, "savant") == {FIRST}
     async with running_workers(make_worker()):
-        await until(lambda: is_done(database))
+        await wait_until(lambda: is_done(database))
     assert (await dead(database), (await entries(database))[0].state) == ([], "done")
 
 
@@ -227,12 +227,12 @@ async def test_days_wait_without_losing_attempts_while_the_circuit_is_open(
     worker = make_worker(attempts=4, failures=3, reset_seconds=1.5)
     with capture_logs() as logs:
         async with running_workers(worker):
-            await until(lambda: is_circuit_open(database))
+            await wait_until(lambda: is_circuit_open(database))
             request_count = len(savant.requested_days)
             await asyncio.sleep(0.5)
             assert len(savant.requested_days) == request_count == 3
             savant.replies = {day: reply_of_day(day) for day in DAYS}
-            await until(lambda: is_done(database))
+            await wait_until(lambda: is_done(database))
     assert [each["event"] for each in logs if "source" in each] == ["circuit_opened", "circuit_closed"]
     assert [entry.state for entry in await entries(database)] == ["done"] * len(DAYS)
     async with database.engine.connect() as connection:
@@ -251,7 +251,7 @@ async def test_a_stopping_worker_returns_unfinished_jobs(
     savant.replies[FIRST] = Reply(delay=0.9)
     await enqueue_days(database, [FIRST])
     async with running_workers(make_worker()):
-        await until(lambda: has_requests(savant))
+        await wait_until(lambda: has_requests(savant))
     left = await backlog(database)
     assert (left.queued, left.running) == (1, 0)
 
@@ -273,7 +273,7 @@ async def test_the_job_of_a_silent_worker_is_taken_over(
             )
         )
     async with running_workers(make_worker()):
-        await until(lambda: is_done(database))
+        await wait_until(lambda: is_done(database))
     assert savant.requested_days == [FIRST]
 
 

@@ -40,7 +40,7 @@ def promote(folder: Path, number: int, alias: str = PRODUCTION) -> None:
     move_alias(folder, MODEL, alias, number, AliasDecision(actor="a test", reason="to see", at=datetime.now(UTC)))
 
 
-async def until(models: ModelManager, holds: Callable[[], bool]) -> None:
+async def wait_until(models: ModelManager, holds: Callable[[], bool]) -> None:
     changed = asyncio.Event()
     models.subscribe(changed.set)
     async with asyncio.timeout(20):
@@ -58,12 +58,12 @@ async def test_a_new_version_is_loaded_and_an_alias_change_followed(folder: Path
     models = await open_model_manager(folder)
     async with watch_repository(models.repository.folder, models.refresh, poll_seconds=60):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
-        await until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
+        await wait_until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
         assert loaded_version(models) == 1
         promote(folder, 2)
-        await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
+        await wait_until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
         assert loaded_version(models) == 2
-        await until(models, lambda: models.versions[OLD].state is VersionState.PRESENT)
+        await wait_until(models, lambda: models.versions[OLD].state is VersionState.PRESENT)
         instances = draw_instances(models.task_lease(NOW).version.task.instance, 50, seed=3)
         old = await open_model_manager(folder, "all")
         before = old.task_lease(ModelRef(model=MODEL, version=1)).version.predict_proba(instances)
@@ -80,7 +80,7 @@ async def test_polling_finds_changes_without_file_events(folder: Path, monkeypat
     async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.05):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         promote(folder, 2)
-        await until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
+        await wait_until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
 
 
 async def test_an_invalid_version_is_refused_with_its_reason_while_the_old_one_serves(folder: Path) -> None:

@@ -29,7 +29,7 @@ def repository(small_repository: Path, tmp_path: Path) -> Path:
 def to_format_1(models: Path) -> None:
     """Write a version and its alias log with the keys of format 1."""
     folder = models / MODEL / "1"
-    evaluation = rename_keys(read(folder / "evaluation.json"), migrate_format._EVALUATION)
+    evaluation = rename_keys(read_json(folder / "evaluation.json"), migrate_format._EVALUATION)
     evaluation["prediction_sets"] = [
         rename_keys(each, migrate_format._COVERAGE) for each in evaluation["prediction_sets"]
     ]
@@ -40,7 +40,7 @@ def to_format_1(models: Path) -> None:
     }
     del evaluation["format"]
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    manifest = read(folder / "manifest.json")
+    manifest = read_json(folder / "manifest.json")
     manifest["format"] = 1
     manifest["training"] = rename_keys(manifest["training"], migrate_format._TRAINING)
     manifest["files"]["evaluation.json"] = hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest()
@@ -50,7 +50,7 @@ def to_format_1(models: Path) -> None:
     log.write_text("".join(json.dumps({k: v for k, v in each.items() if k != "format"}) + "\n" for each in lines))
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_bytes())
     return content
 
@@ -70,13 +70,13 @@ def test_format_1_is_refused_with_the_command_that_migrates_it(repository: Path)
 
 def test_migration_keeps_graphs_and_values_and_can_be_repeated(repository: Path) -> None:
     folder = repository / MODEL / "1"
-    before = {name: read(folder / name) for name in ("evaluation.json", "manifest.json")}
+    before = {name: read_json(folder / name) for name in ("evaluation.json", "manifest.json")}
     graph, changes = (folder / "model.onnx").read_bytes(), history(repository, MODEL)
     to_format_1(repository)
     done = CliRunner().invoke(migrate, ["--model-repository", str(repository)])
     assert done.output.splitlines() == [f"migrated {MODEL} 1", f"migrated {MODEL} aliases.log.jsonl"]
-    assert read(folder / "evaluation.json") == before["evaluation.json"]
-    after = read(folder / "manifest.json")
+    assert read_json(folder / "evaluation.json") == before["evaluation.json"]
+    after = read_json(folder / "manifest.json")
     assert {**after, "files": None} == {**before["manifest.json"], "files": None}
     assert ((folder / "model.onnx").read_bytes(), history(repository, MODEL)) == (graph, changes)
     verify(folder, MODEL, 1)
@@ -94,7 +94,7 @@ def test_a_manually_edited_evaluation_is_not_signed_again(repository: Path) -> N
 
 def test_a_migration_that_was_interrupted_is_completed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = repository / MODEL / "1"
-    before = read(folder / "evaluation.json")
+    before = read_json(folder / "evaluation.json")
     to_format_1(repository)
     replace = atomic_files.replace
 
@@ -108,14 +108,14 @@ def test_a_migration_that_was_interrupted_is_completed(repository: Path, monkeyp
         migrate_format.migrate_repository(repository)
     monkeypatch.undo()
     migrate_format.migrate_repository(repository)
-    assert read(folder / "evaluation.json") == before
+    assert read_json(folder / "evaluation.json") == before
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
     verify(folder, MODEL, 1)
 
 
 def test_an_evaluation_in_the_new_format_under_an_old_manifest_is_not_signed(repository: Path) -> None:
     path = repository / MODEL / "1" / "evaluation.json"
-    changed = {**read(path), "log_loss": 0.01}
+    changed = {**read_json(path), "log_loss": 0.01}
     to_format_1(repository)
     path.write_text(json.dumps(changed))
     CliRunner().invoke(migrate, ["--model-repository", str(repository)])
@@ -126,20 +126,20 @@ def test_an_evaluation_in_the_new_format_under_an_old_manifest_is_not_signed(rep
 def resign(folder: Path, name: str, content: str) -> None:
     """Write a file of a version and its digest in the manifest."""
     (folder / name).write_text(content)
-    manifest = read(folder / "manifest.json")
+    manifest = read_json(folder / "manifest.json")
     manifest["files"][name] = hashlib.sha256(content.encode()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_an_evaluation_without_a_format_number_is_refused_until_it_is_migrated(repository: Path) -> None:
     folder = repository / MODEL / "1"
-    before = read(folder / "evaluation.json")
+    before = read_json(folder / "evaluation.json")
     resign(folder, "evaluation.json", json.dumps({key: value for key, value in before.items() if key != "format"}))
     with pytest.raises(ArtifactRefusedError, match=r"evaluation\.json has format 1.*ondeck models migrate"):
         verify(folder, MODEL, 1)
     done = CliRunner().invoke(migrate, ["--model-repository", str(repository)])
     assert done.output == f"migrated {MODEL} 1\n"
-    assert read(folder / "evaluation.json") == before
+    assert read_json(folder / "evaluation.json") == before
     verify(folder, MODEL, 1)
 
 

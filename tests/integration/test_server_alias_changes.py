@@ -35,7 +35,7 @@ def stub(models: Path) -> Iterator[Any]:
         yield ModelServiceStub(channel)
 
 
-def move(version: int, **more: Any) -> MoveAliasRequest:
+def move_request(version: int, **more: Any) -> MoveAliasRequest:
     return MoveAliasRequest(**{"model": MODEL, "version": version, "reason": "a test", **more})
 
 
@@ -59,19 +59,19 @@ def test_a_desired_version_that_is_refused_is_reported(stub: Any) -> None:
 
 
 def test_an_alias_change_is_applied_once_and_logged_with_actor_and_reason(stub: Any, models: Path) -> None:
-    made = stub.MoveAlias(move(UNNAMED, alias="spare")).change
+    made = stub.MoveAlias(move_request(UNNAMED, alias="spare")).change
     assert (made.model, made.alias, made.to_version, made.HasField("from_version")) == (MODEL, "spare", UNNAMED, False)
     assert (made.actor, made.reason) == ("ipv4:127.0.0.1", "a test; no gate for spare")
-    assert not stub.MoveAlias(move(UNNAMED, alias="spare")).HasField("change")
+    assert not stub.MoveAlias(move_request(UNNAMED, alias="spare")).HasField("change")
     assert aliases(models, MODEL)["spare"] == UNNAMED
     assert stub.ListAliasChanges(ListAliasChangesRequest(model=MODEL, alias="spare")).changes == [made]
 
 
 def test_production_needs_a_better_evaluation_or_force_and_can_be_rolled_back(stub: Any, models: Path) -> None:
-    code, info = refused(stub.MoveAlias, move(NO_BETTER))
+    code, info = refused(stub.MoveAlias, move_request(NO_BETTER))
     assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PROMOTION_GATE_FAILED")
     assert aliases(models, MODEL)["production"] == GOOD
-    forced = stub.MoveAlias(move(NO_BETTER, force=True)).change
+    forced = stub.MoveAlias(move_request(NO_BETTER, force=True)).change
     assert (forced.forced, forced.from_version, forced.to_version) == (True, GOOD, NO_BETTER)
     assert forced.reason.startswith("a test; forced, although log loss")
     back = stub.RollbackModel(RollbackModelRequest(model="Batted-Ball", reason="worse")).change
@@ -80,7 +80,7 @@ def test_production_needs_a_better_evaluation_or_force_and_can_be_rolled_back(st
 
 
 def test_force_does_not_set_an_alias_to_an_unverified_version(stub: Any, models: Path) -> None:
-    code, info = refused(stub.MoveAlias, move(BROKEN, force=True))
+    code, info = refused(stub.MoveAlias, move_request(BROKEN, force=True))
     assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERIFICATION_FAILED")
     assert dict(info.metadata) == {"model": MODEL, "version": str(BROKEN)}
     assert aliases(models, MODEL)["production"] == GOOD

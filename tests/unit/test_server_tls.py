@@ -29,17 +29,17 @@ def settings(pair: Pair, client_ca: Path | None = None) -> ServerSettings:
 
 
 @pytest.mark.parametrize(
-    ("given", "lacking"),
+    ("given", "missing"),
     [
         ({"tls_certificate"}, "unset: ONDECK_TLS_KEY"),
         ({"tls_key"}, "unset: ONDECK_TLS_CERTIFICATE"),
         ({"tls_client_ca"}, "unset: ONDECK_TLS_CERTIFICATE and ONDECK_TLS_KEY"),
     ],
 )
-def test_a_certificate_without_its_key_is_refused_by_name(given: set[str], lacking: str) -> None:
-    words: dict[str, Any] = {name: Path("x.pem") for name in given}
-    with pytest.raises(InvalidCertificatesError, match=lacking):
-        certificate_files(ServerSettings(**words))
+def test_an_incomplete_tls_configuration_is_refused_by_name(given: set[str], missing: str) -> None:
+    fields: dict[str, Any] = {name: Path("x.pem") for name in given}
+    with pytest.raises(InvalidCertificatesError, match=missing):
+        certificate_files(ServerSettings(**fields))
 
 
 def test_without_certificates_tls_is_off() -> None:
