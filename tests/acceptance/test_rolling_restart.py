@@ -1,3 +1,5 @@
+"""A rolling restart with alias changes under load."""
+
 import warnings
 from pathlib import Path
 

@@ -32,7 +32,7 @@ CANCELLED = "CANCELLED"
 MANY = 200
 AT_ONCE = 20
 STALLED = 3
-MORE_THAN_THE_WINDOWS_HOLD = 100_000  # messages of a stream; how many are buffered depends on the speed of both ends
+MORE_THAN_THE_WINDOWS = 100_000  # messages of a stream; how many are buffered depends on the speed of both ends
 Stream: TypeAlias = grpc.aio.StreamStreamCall[StreamPredictRequest, StreamPredictResponse]
 
 
@@ -95,7 +95,7 @@ async def test_a_stalled_stream_that_disconnects_is_counted_promptly(
     calls = [predictions.StreamPredict() for _ in range(STALLED)]
 
     async def write_until_stalled(call: Stream) -> None:
-        for number in range(MORE_THAN_THE_WINDOWS_HOLD):
+        for number in range(MORE_THAN_THE_WINDOWS):
             await asyncio.wait_for(call.write(stream_request(number)), 0.3)
 
     for call in calls:

@@ -52,10 +52,8 @@ def test_a_server_without_compression_accepts_compressed_requests(running_server
 def test_an_unknown_encoding_fails_its_call_and_keeps_the_connection(running_server: RunningServer) -> None:
     with open_http2(running_server.target) as http2:
         answer = http2.call(frame_message(b"?", compressed=True), PREDICT, ("grpc-encoding", "snappy"))
-        assert answer.status in {
-            UNIMPLEMENTED,
-            INTERNAL,
-        }  # the specification requires the first; grpcio 1.81 sends the second
+        # The specification requires UNIMPLEMENTED; grpcio 1.81 sends INTERNAL.
+        assert answer.status in {UNIMPLEMENTED, INTERNAL}
         assert http2.call(frame_message(BALL.SerializeToString())).status == 0
 
 

@@ -169,6 +169,6 @@ async def test_a_call_that_arrives_during_shutdown_gets_the_drain_time(
     call = asyncio.create_task(asyncio.to_thread(predict_once, f"127.0.0.1:{await server.listen(0)}"))
     await asyncio.to_thread(connected.wait, SECONDS)
     stopping.set()
-    time.sleep(0.5)  # noqa: ASYNC251  so that the call has come, and nothing has read it yet
+    time.sleep(0.5)  # noqa: ASYNC251  the call has arrived and is unread
     await server.stop(SECONDS)
     assert await call == PredictResponse()

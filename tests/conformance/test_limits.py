@@ -97,9 +97,8 @@ def test_a_client_that_exceeds_the_stream_limit_gets_refused_stream(strict_serve
         http2.http.remote_settings.acknowledge()
         open_calls = [http2.start_call(STREAM_PREDICT) for _ in range(MAX_CONCURRENT_STREAMS)]
         refused = http2.read_response(http2.start_call(STREAM_PREDICT))
-        assert (
-            refused.reset == REFUSED_STREAM or http2.goaway == PROTOCOL_ERROR
-        )  # the client knew the limit and exceeded it
+        # The client knew the limit and exceeded it.
+        assert refused.reset == REFUSED_STREAM or http2.goaway == PROTOCOL_ERROR
         for stream in open_calls if http2.goaway is None else ():
             http2.http.end_stream(stream)
             http2.flush()

@@ -41,7 +41,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes, length: int | None
 
 
 def random_bytes(seed: int, length: int) -> bytes:
-    return random.Random(seed).randbytes(length)  # noqa: S311  noise, no secret
+    return random.Random(seed).randbytes(length)  # noqa: S311  test data, no secret
 
 
 RAW_INPUTS: dict[str, list[bytes]] = {

@@ -1,3 +1,5 @@
+"""Errors that docstrings name exist."""
+
 import ast
 import builtins
 import re

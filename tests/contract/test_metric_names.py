@@ -1,3 +1,5 @@
+"""Metrics that the documents name are exported."""
+
 import re
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Import contracts, Makefile, constraints and ignored lints follow the project's rules."""
+
 import re
 import subprocess
 import tomllib

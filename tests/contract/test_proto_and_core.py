@@ -1,3 +1,5 @@
+"""The protobuf contract and ondeck_core declare the same fields, codes and ranges."""
+
 import re
 from enum import IntEnum
 from pathlib import Path

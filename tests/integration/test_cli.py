@@ -1,3 +1,5 @@
+"""`ondeck predict` and the help texts, as processes with a running server."""
+
 import json
 import os
 import socket

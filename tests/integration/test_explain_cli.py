@@ -1,3 +1,5 @@
+"""`ondeck explain`: its chart, its JSON and its errors."""
+
 import json
 import re
 from collections.abc import Iterator

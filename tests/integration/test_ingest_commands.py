@@ -1,3 +1,5 @@
+"""`ondeck ingest`: files, replays, simulations and real months."""
+
 import os
 import signal
 import subprocess

@@ -1,3 +1,5 @@
+"""Ingest of a single day from Savant: stored, empty, unchanged or refused."""
+
 from datetime import date
 from pathlib import Path
 

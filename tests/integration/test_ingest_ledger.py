@@ -1,3 +1,5 @@
+"""The ledger: states, attempts, revisions and quality warnings of ingest units."""
+
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Sources of Statcast rows: retries, circuit breaker, archive and replay."""
+
 import gzip
 import json
 import time

@@ -1,3 +1,5 @@
+"""`ondeck ingest status`: counts, open problems and the exit code."""
+
 import json
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""The ingest worker: schedule, shared queue, dead jobs and recovery."""
+
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable

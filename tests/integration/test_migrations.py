@@ -1,3 +1,5 @@
+"""Database migrations: order, locks, and use during reads and writes."""
+
 import asyncio
 import importlib.util
 import subprocess

@@ -1,3 +1,5 @@
+"""The model manager: loads, refusals, aliases, leases and unloads of versions."""
+
 import asyncio
 import gc
 import shutil

@@ -1,3 +1,5 @@
+"""`ondeck models import`: any ONNX graph becomes a version."""
+
 import hashlib
 import json
 import subprocess

@@ -1,3 +1,5 @@
+"""The Open Inference Protocol with the stock tritonclient."""
+
 import json
 import os
 import shutil

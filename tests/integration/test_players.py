@@ -1,3 +1,5 @@
+"""Players in the database: register merges, overrides and resolution."""
+
 import io
 import os
 import subprocess

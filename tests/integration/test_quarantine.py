@@ -1,3 +1,5 @@
+"""Quarantined rows and correction rules."""
+
 import subprocess
 import sys
 from datetime import date

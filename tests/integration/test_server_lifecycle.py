@@ -1,3 +1,5 @@
+"""Start, readiness, verification of versions, and shutdown of a server."""
+
 import hashlib
 import json
 import shutil

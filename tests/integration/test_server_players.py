@@ -1,3 +1,5 @@
+"""ondeck.v1.PlayerService over the wire."""
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""The embedded PostgreSQL: shared between programs, recovered after kills."""
+
 import asyncio
 import os
 import signal

@@ -1,3 +1,5 @@
+"""Pitches in the database: writes, revisions and reads."""
+
 from datetime import date, datetime, timedelta
 
 import polars as pl

@@ -1,3 +1,5 @@
+"""`ondeck train`: errors of an empty store and of unknown tasks."""
+
 import subprocess
 import sys
 from pathlib import Path

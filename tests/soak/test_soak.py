@@ -1,3 +1,5 @@
+"""The soak in its quick form."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""Correction rules applied to Statcast rows."""
+
 import polars as pl
 import pytest
 

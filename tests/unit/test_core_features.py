@@ -1,3 +1,5 @@
+"""Feature sets: batches, absent values, fingerprints."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

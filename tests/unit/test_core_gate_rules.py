@@ -1,3 +1,5 @@
+"""The promotion gate: skill against a constant."""
+
 import pytest
 
 from ondeck_core.evaluation import Evaluation, Metrics, check_gate, skill, version_baseline

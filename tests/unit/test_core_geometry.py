@@ -1,3 +1,5 @@
+"""Spray angle and distance to the edge of the strike zone."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Validation of instances and its messages."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Player names: normalization and resolution."""
+
 import dataclasses
 from datetime import UTC, date, datetime
 

@@ -1,3 +1,5 @@
+"""The promotion gate: log loss and calibration on the same rows."""
+
 import pytest
 
 from ondeck_core.evaluation import Evaluation, Metrics, check_gate

@@ -1,3 +1,5 @@
+"""Decoding of Statcast exports: containers, defects and row limits."""
+
 import gzip
 import io
 import random

@@ -1,3 +1,5 @@
+"""Parsing of Statcast rows: types, rejections and unknown columns."""
+
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path

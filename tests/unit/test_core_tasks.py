@@ -1,3 +1,5 @@
+"""Tasks: names, populations and derived statistics."""
+
 from pathlib import Path
 
 import numpy as np

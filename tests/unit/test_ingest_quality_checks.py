@@ -1,3 +1,5 @@
+"""Quality checks of ingested days: truncated games and unusual row counts."""
+
 from datetime import date, timedelta
 
 import pytest

@@ -1,3 +1,5 @@
+"""Due days of the scheduler: season, backoff and corrections."""
+
 from datetime import UTC, date, datetime, timedelta
 
 import pytest

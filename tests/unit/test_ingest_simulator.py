@@ -1,3 +1,5 @@
+"""The pitch simulator follows the rules of baseball and of the schema."""
+
 from datetime import date
 
 import polars as pl

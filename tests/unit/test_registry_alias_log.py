@@ -1,3 +1,5 @@
+"""The alias log: its lines and rollback targets."""
+
 from datetime import UTC, datetime
 
 import pytest

@@ -1,3 +1,5 @@
+"""Publication of versions: atomic, immutable, numbered."""
+
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The batcher: order, deadlines, priorities and a full queue, on a simulated clock."""
+
 import asyncio
 import threading
 from collections.abc import Sequence

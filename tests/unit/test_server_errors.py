@@ -1,3 +1,5 @@
+"""Mapping of errors to gRPC statuses and details."""
+
 import grpc
 import pytest
 from google.protobuf.message import Message

@@ -1,3 +1,5 @@
+"""Explanations in the server: fairness and exactness."""
+
 import asyncio
 from dataclasses import replace
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Health statuses of names, workers and watches."""
+
 import asyncio
 from contextlib import aclosing
 from typing import Any

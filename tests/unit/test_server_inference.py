@@ -1,3 +1,5 @@
+"""Tensor inference: leases, streams and output order."""
+
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from itertools import count

@@ -1,3 +1,5 @@
+"""The rate limiter and the list of operators."""
+
 from dataclasses import dataclass
 
 import pytest

@@ -1,3 +1,5 @@
+"""The supervisor: worker pool, rolling restart, metrics, pid file and listener."""
+
 import os
 import socket
 from collections.abc import Sequence

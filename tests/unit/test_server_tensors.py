@@ -1,3 +1,5 @@
+"""Tensors of the Open Inference Protocol: inputs, outputs and parameters."""
+
 from typing import Any
 
 import numpy as np

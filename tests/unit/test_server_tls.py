@@ -1,3 +1,5 @@
+"""TLS files: validation and renewal."""
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

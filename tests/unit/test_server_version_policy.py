@@ -1,3 +1,5 @@
+"""Version policy and reconciliation of desired with loaded versions."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

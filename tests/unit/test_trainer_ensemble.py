@@ -1,3 +1,5 @@
+"""Pooling, weights and calibration of an ensemble."""
+
 import numpy as np
 import pytest
 from scipy.special import softmax

@@ -1,3 +1,5 @@
+"""Evaluation metrics compared with scikit-learn."""
+
 import numpy as np
 import pytest
 from hypothesis import given

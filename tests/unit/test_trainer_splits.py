@@ -1,3 +1,5 @@
+"""Splits by time: fit, calibrate, evaluate."""
+
 from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import chain
