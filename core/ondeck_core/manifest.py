@@ -50,9 +50,10 @@ class Window(FrozenSchema):
 
 
 class Training(FrozenSchema):
-    """Training data of the served graph; `data_fingerprint` is a digest of the fit and calibration rows.
+    """Training data of the served graph.
 
-    `outcome_shares` are the outcome frequencies of the fit rows: the constant baseline of an evaluation.
+    `data_fingerprint`: a digest of the fit and calibration rows; after a recalibration, of the calibration rows alone.
+    `outcome_shares`: the outcome frequencies of the fit rows, the constant baseline of an evaluation.
     """
 
     fit_window: Window
