@@ -26,9 +26,9 @@ from google.protobuf.message import Message
 from rich.console import Console
 
 from benchmarks import messages
-from benchmarks.production import MODELS, ROOT
+from benchmarks.input_rows import sample
+from benchmarks.production_versions import MODELS, ROOT
 from benchmarks.report import environment, table
-from benchmarks.samples import sample
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.tasks import TASKS
 from ondeck_registry.import_onnx import publish_graph

@@ -14,8 +14,8 @@ import polars as pl
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.samples import MONTH
-from benchmarks.scale import Scale
+from benchmarks.input_rows import MONTH
+from benchmarks.workload_sizes import Scale
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_ingest.pipeline.load import IngestUnit, load_unit
 from ondeck_ingest.sources.simulator import simulated_day

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 
-from benchmarks.samples import REAL
-from benchmarks.scale import Scale
+from benchmarks.input_rows import REAL
+from benchmarks.workload_sizes import Scale
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.models import IdQuery, NameQuery, Player
 from ondeck_core.players.register_formats import read_register

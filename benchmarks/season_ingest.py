@@ -16,8 +16,8 @@ import polars as pl
 import psutil
 
 from benchmarks.ingest import BARE, bare_rate
-from benchmarks.samples import REAL
-from benchmarks.scale import Scale
+from benchmarks.input_rows import REAL
+from benchmarks.workload_sizes import Scale
 from ondeck_ingest.sources.simulator import simulated_day
 from ondeck_store.database import open_database
 from ondeck_store.settings import StoreSettings

@@ -15,7 +15,7 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks.production import MODELS
+from benchmarks.production_versions import MODELS
 from benchmarks.report import environment, table
 from tests.fixtures.server import RunningServer, serving
 from tests.soak.reloads import copy_with_siblings

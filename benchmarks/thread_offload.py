@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import uvloop
 
-from benchmarks.production import MODELS, load_production
-from benchmarks.scale import Scale
+from benchmarks.production_versions import MODELS, load_production
+from benchmarks.workload_sizes import Scale
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
 from ondeck_server.models.servable import LoadedVersion

@@ -14,10 +14,10 @@ from pathlib import Path
 from google.protobuf.message import Message
 
 from benchmarks import messages
-from benchmarks.graphs import rows_per_second
-from benchmarks.production import MODELS, ROOT, production_folder
-from benchmarks.samples import sample
-from benchmarks.scale import Scale
+from benchmarks.graph_latency import rows_per_second
+from benchmarks.input_rows import sample
+from benchmarks.production_versions import MODELS, ROOT, production_folder
+from benchmarks.workload_sizes import Scale
 from ondeck_cli.up.stack import parse_ready
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE

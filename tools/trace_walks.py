@@ -28,9 +28,9 @@ import grpc
 from prometheus_client import CollectorRegistry
 from threadpoolctl import threadpool_limits
 
+from benchmarks.input_rows import generate_instances
 from benchmarks.messages import unary
-from benchmarks.production import MODELS, ROOT
-from benchmarks.samples import generate_instances
+from benchmarks.production_versions import MODELS, ROOT
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.database import migrated

@@ -11,7 +11,7 @@ from ondeck.v1.instances_pb2 import BattedBallColumns
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, BatchPredictResponse, PredictResponse
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tests.conformance.http2_client import Response, frame_message, open_http2
-from tests.conformance.resources import rss_mib
+from tests.conformance.server_measurements import rss_mib
 from tests.conformance.stock_client import BALL, BATCH_PREDICT, PREDICT, SECONDS, SPEC
 from tests.fixtures.server import RunningServer
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from tests.conformance.http2_client import GRPC, connect, frame_message, open_http2
-from tests.conformance.resources import count_handled, rss_mib
+from tests.conformance.server_measurements import count_handled, rss_mib
 from tests.conformance.stock_client import (
     BALL,
     OWN_CONNECTION,

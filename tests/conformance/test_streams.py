@@ -11,7 +11,7 @@ import pytest
 
 from ondeck.v1.prediction_service_pb2 import StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.conformance.resources import rss_mib
+from tests.conformance.server_measurements import rss_mib
 from tests.conformance.stock_client import (
     OWN_CONNECTION,
     SECONDS,

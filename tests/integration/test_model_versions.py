@@ -15,10 +15,10 @@ from ondeck_core.errors import ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_server.composition import worker_status
-from ondeck_server.models.catalog import CHANGED, ModelRef
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.repository_reader import watch_repository
+from ondeck_server.models.version_resolution import CHANGED, ModelRef
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
 from ondeck_trainer.artifact.parity import draw_instances

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import messages
-from benchmarks.samples import generate_instances
+from benchmarks.input_rows import generate_instances
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest, StreamPredictRequest

@@ -13,8 +13,8 @@ from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
 from ondeck_server.inference.explainer import explain
 from ondeck_server.inference.predictor import PredictionInput, Predictor
-from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.servable import TaskLease
+from ondeck_server.models.version_resolution import ModelRef
 from ondeck_trainer.artifact.parity import draw_instances
 from tests.factories.model_managers import open_model_manager
 

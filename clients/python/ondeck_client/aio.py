@@ -20,7 +20,13 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.aio_streaming import AsyncStream, AsyncStreamCall
-from ondeck_client.channel import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES, CallDefaults, ChannelOptions, channel_options
+from ondeck_client.channel_options import (
+    DEFAULT_TIMEOUT,
+    MAX_MESSAGE_BYTES,
+    CallDefaults,
+    ChannelOptions,
+    channel_options,
+)
 from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
 from ondeck_client.stream_retry import StreamRetryPolicy, new_session
 

@@ -11,7 +11,7 @@ from typing import Final
 import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
-from ondeck_client.channel import MAX_ATTEMPTS
+from ondeck_client.channel_options import MAX_ATTEMPTS
 from ondeck_client.errors import is_transient, retry_delay_of
 
 _FIRST_PAUSE: Final = 0.1

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import decode_cells, reject_capped
+from ondeck_ingest.pipeline.day_checks import update_checks
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
-from ondeck_ingest.pipeline.quality_checks import update_checks
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.base import RawResponse, Source, SourceRequest, SourceUnreachableError
 from ondeck_store.ingest.ledger import LedgerEntry, days_of, record

@@ -11,9 +11,9 @@ from ondeck_core.derived_stats import batted_ball_stats, called_strike_stats, co
 from ondeck_core.instances import Matrix, validate
 from ondeck_core.tasks import Task
 from ondeck_server.batching.queue import Outputs
-from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.servable import TaskLease
+from ondeck_server.models.version_resolution import ModelRef
 
 
 @dataclass(frozen=True, kw_only=True)

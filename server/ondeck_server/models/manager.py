@@ -11,8 +11,7 @@ from prometheus_client import CollectorRegistry
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import PRODUCTION
 from ondeck_server.batching.batcher import BatchingConfig, InferenceStats
-from ondeck_server.models import catalog
-from ondeck_server.models.catalog import ModelRef, ResolvedVersion, VersionInfo
+from ondeck_server.models import version_resolution
 from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics
 from ondeck_server.models.reconciler import (
     Action,
@@ -38,6 +37,7 @@ from ondeck_server.models.servable import (
     release_and_trim,
     trim_heap,
 )
+from ondeck_server.models.version_resolution import ModelRef, ResolvedVersion, VersionInfo
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class ModelManager:
             NotFoundError: there is no such model, version or alias.
             ModelNotLoadedError: the version exists and is not loaded.
         """
-        resolved = catalog.resolve(ref, self.repository.entries, self.applied_aliases)
+        resolved = version_resolution.resolve(ref, self.repository.entries, self.applied_aliases)
         servable = self._servables.get(resolved.key)
         if servable is None:
             raise self._not_loaded(resolved)
@@ -96,7 +96,7 @@ class ModelManager:
         Raises:
             NotFoundError: there is no such model, version or alias.
         """
-        resolved = catalog.resolve(ref, self.repository.entries, self.applied_aliases)
+        resolved = version_resolution.resolve(ref, self.repository.entries, self.applied_aliases)
         self._check_exists(resolved.key)
         return self._describe(resolved.key)
 
@@ -228,7 +228,7 @@ class ModelManager:
         found, servable = self.repository.versions.get(key), self._servables.get(key)
         if found is None and servable is not None:  # its folder was removed after it was loaded
             found = RepositoryVersion(stamp=(), manifest=servable.loaded.manifest)
-        return catalog.describe(
+        return version_resolution.describe(
             key,
             found,
             status,

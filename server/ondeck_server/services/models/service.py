@@ -26,9 +26,9 @@ from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import GraphManifest, Manifest, Window
 from ondeck_core.tasks import TASKS
 from ondeck_registry import promotion
-from ondeck_server.models.catalog import VersionInfo
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
+from ondeck_server.models.version_resolution import VersionInfo
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.authorization import OperatorList
 from ondeck_server.services.models import alias_changes

@@ -7,9 +7,9 @@ from ondeck_core.errors import MAX_NAME_LENGTH, InvalidInstanceError, NotFoundEr
 from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.repository import ModelEntry
-from ondeck_server.models.catalog import ModelRef
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
+from ondeck_server.models.version_resolution import ModelRef
 
 _CACHE_SIZE: Final = 1024  # names and versions as callers write them
 

@@ -30,10 +30,10 @@ from inference.grpc_service_pb2 import (
 from ondeck_core.errors import InvalidInstanceError, NotFoundError
 from ondeck_core.identifiers import canonical
 from ondeck_server.batching.batcher import InferenceStats
-from ondeck_server.models.catalog import VersionInfo
 from ondeck_server.models.load_control import LoadControl
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
+from ondeck_server.models.version_resolution import VersionInfo
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.authorization import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter

@@ -15,7 +15,7 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck_core.errors import InvalidInstanceError, Violation, WrongInstanceError
 from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix, violations
 from ondeck_core.tasks import Task
-from ondeck_server.models.catalog import ModelRef
+from ondeck_server.models.version_resolution import ModelRef
 
 _BY_PATH: Final = {instance.path: instance for instance in INSTANCE_TYPES}
 _BY_COLUMNS_PATH: Final = {instance.columns_path: instance for instance in INSTANCE_TYPES}

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.production import MODELS, production_folder, production_version
-from benchmarks.scale import Scale
+from benchmarks.production_versions import MODELS, production_folder, production_version
+from benchmarks.workload_sizes import Scale
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import INPUT, MODEL_FILE, OUTPUT
 from ondeck_core.tasks import TASKS, Task

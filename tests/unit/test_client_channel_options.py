@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
-from ondeck_client.channel import RETRYABLE, channel_options, service_config
+from ondeck_client.channel_options import RETRYABLE, channel_options, service_config
 from tests.conftest import ROOT
 
 SERVICES = {

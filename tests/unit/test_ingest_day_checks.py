@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from ondeck_ingest.pipeline.quality_checks import check_game_ends, check_row_count, is_complete
+from ondeck_ingest.pipeline.day_checks import check_game_ends, check_row_count, is_complete
 from ondeck_store.ingest.ledger import GameEnd
 
 DAY = date(2024, 6, 12)
