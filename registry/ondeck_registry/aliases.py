@@ -132,7 +132,7 @@ def move_alias(models: Path, model: str, alias: str, version: int, decision: Ali
         return locked.move(alias, version, decision)
 
 
-def rollback(models: Path, model: str, alias: str, decision: AliasDecision) -> AliasChange:
+def roll_back_alias(models: Path, model: str, alias: str, decision: AliasDecision) -> AliasChange:
     """Point an alias to the version that it pointed to before; see `LockedAliases.roll_back`."""
     with lock_aliases(models, model) as locked:
         return locked.roll_back(alias, decision)

@@ -15,7 +15,7 @@ import pytest
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError
 from ondeck_core.manifest import ALIASES_FILE
 from ondeck_registry.alias_log import ALIAS_LOG_FILE, PENDING_FILE, AliasChange, encode_line, history, write_pending
-from ondeck_registry.aliases import AliasChangeError, AliasDecision, lock_aliases, move_alias, rollback
+from ondeck_registry.aliases import AliasChangeError, AliasDecision, lock_aliases, move_alias, roll_back_alias
 from ondeck_registry.atomic_files import RepositoryLockedError, exclusive_lock
 from ondeck_registry.repository import aliases, read_repository
 from tests.conftest import ROOT
@@ -109,17 +109,17 @@ def test_an_alias_change_needs_an_actor_a_reason_and_an_aware_time(who: str, why
 def test_each_rollback_goes_back_one_step_and_is_logged(models: Path) -> None:
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     move_alias(models, MODEL, PRODUCTION, 4, BY_ADA)
-    assert rollback(models, MODEL, PRODUCTION, BY_ADA).to_version == 2
-    assert rollback(models, MODEL, PRODUCTION, BY_ADA).to_version == 1
+    assert roll_back_alias(models, MODEL, PRODUCTION, BY_ADA).to_version == 2
+    assert roll_back_alias(models, MODEL, PRODUCTION, BY_ADA).to_version == 1
     assert path_of_production(models) == [None, 1, 2, 4, 2, 1]
     assert [each.rollback for each in history(models, MODEL)] == [False, False, False, True, True]
     with pytest.raises(AliasChangeError, match="no version is on record as production before version 1"):
-        rollback(models, MODEL, PRODUCTION, BY_ADA)
+        roll_back_alias(models, MODEL, PRODUCTION, BY_ADA)
 
 
 def test_a_rollback_keeps_a_manually_edited_alias(models: Path) -> None:
     (models / MODEL / ALIASES_FILE).write_text('{"aliases": {"production": 3}}')
-    assert rollback(models, MODEL, PRODUCTION, BY_ADA).from_version == 3
+    assert roll_back_alias(models, MODEL, PRODUCTION, BY_ADA).from_version == 3
     assert aliases(models, MODEL) == {"production": 1}
 
 
@@ -127,13 +127,13 @@ def test_a_rollback_to_a_deleted_version_is_refused(models: Path) -> None:
     move_alias(models, MODEL, PRODUCTION, 2, BY_ADA)
     shutil.rmtree(models / MODEL / "1")
     with pytest.raises(AliasChangeError, match="version 1, which was production before version 2, no longer exists"):
-        rollback(models, MODEL, PRODUCTION, BY_ADA)
+        roll_back_alias(models, MODEL, PRODUCTION, BY_ADA)
     assert aliases(models, MODEL) == {"production": 2}
 
 
 def test_a_rollback_of_an_unknown_alias_is_refused(models: Path) -> None:
     with pytest.raises(NotFoundError, match="no alias 'batted_ball@candidate'; available: production"):
-        rollback(models, MODEL, "candidate", BY_ADA)
+        roll_back_alias(models, MODEL, "candidate", BY_ADA)
 
 
 KILLED: Final = """
