@@ -67,7 +67,7 @@ def test_a_stream_outlives_the_age_of_its_connection(short_lived_server: Running
         assert call.code() is grpc.StatusCode.OK
 
 
-async def test_no_call_is_lost_while_connections_come_and_go(short_lived_server: RunningServer) -> None:
+async def test_no_call_is_lost_while_connections_are_replaced(short_lived_server: RunningServer) -> None:
     async def predict_repeatedly(predictions: PredictionServiceStub, until: float) -> int:
         count = 0
         while asyncio.get_running_loop().time() < until:

@@ -103,7 +103,7 @@ async def test_a_check_of_an_unknown_name_is_not_found_and_lists_the_known_ones(
     assert (info.reason, resource.resource_name) == ("SERVICE_NOT_FOUND", "models/bull")
 
 
-async def test_a_thousand_watches_come_and_go_and_leave_nothing_behind(served: ServedHealth) -> None:
+async def test_a_thousand_watches_leave_nothing_behind(served: ServedHealth) -> None:
     served.health.update({"": True})
     before = len(asyncio.all_tasks())
     async with grpc.aio.insecure_channel(served.target) as channel:

@@ -258,9 +258,7 @@ def test_on_sigterm_the_server_finishes_open_calls_and_exits(copy_models: Path) 
         assert server.process.returncode == 0
 
 
-def test_a_taken_port_is_named_with_the_setting_that_chooses_another(
-    running_server: RunningServer, small_repository: Path
-) -> None:
+def test_an_occupied_port_is_reported_with_its_setting(running_server: RunningServer, small_repository: Path) -> None:
     port = running_server.target.rpartition(":")[2]
     command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(small_repository), "--port", port]
     done = subprocess.run([*command, "--admin-port", "0"], capture_output=True, text=True, timeout=60, check=False)
