@@ -9,7 +9,7 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import explanations, ingest, players, season_ingest, thread_offload, throughput
+from benchmarks import explanations, graph_latency, ingest, players, season_ingest, thread_offload, throughput
 from benchmarks.report import environment, table
 from benchmarks.workload_sizes import FULL, QUICK
 
