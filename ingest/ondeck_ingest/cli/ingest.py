@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,15 @@ from ondeck_core.statcast.row_checks import FIRST_SEASON, LAST_SEASON
 from ondeck_ingest.cli.common import database_options
 from ondeck_ingest.cli.quarantine import quarantine
 from ondeck_ingest.cli.status import read_status, render_status, to_json
-from ondeck_ingest.database import run_in_transaction
-from ondeck_ingest.jobs import worker_process
+from ondeck_ingest.database import migrated, run_in_transaction
+from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue, requeue_dead
+from ondeck_ingest.jobs.scheduler import is_in_season
+from ondeck_ingest.jobs.worker import run_worker
 from ondeck_ingest.pipeline import runs
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME
 from ondeck_runtime.settings import read_settings
+from ondeck_store.ingest.ledger import days_done
 
 _A_DAY: Final = timedelta(days=1)
 
@@ -79,7 +83,7 @@ def replay(days: tuple[datetime, ...], **flags: object) -> None:
 def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
     """Ingest due and queued days until SIGTERM; any number of workers share the queue."""
     settings = read_settings(IngestSettings, **flags)
-    asyncio.run(runs.simulate(settings, seconds) if simulate else worker_process.work(settings))
+    asyncio.run(runs.simulate(settings, seconds) if simulate else run_worker(settings))
 
 
 @ingest.command()
@@ -90,7 +94,7 @@ def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
 def backfill(first: datetime, last: datetime, *, refetch: bool, **flags: object) -> None:
     """Enqueue the days from FIRST to LAST for the workers; sends no request itself."""
     settings = read_settings(IngestSettings, **flags)
-    asyncio.run(worker_process.backfill(settings, _days_between(first, last), refetch=refetch))
+    asyncio.run(_backfill(settings, _days_between(first, last), refetch=refetch))
 
 
 @ingest.command()
@@ -98,7 +102,7 @@ def backfill(first: datetime, last: datetime, *, refetch: bool, **flags: object)
 @database_options
 def retry(days: tuple[datetime, ...], **flags: object) -> None:
     """Enqueue days whose job is dead (default: all of them) again."""
-    asyncio.run(worker_process.retry(read_settings(IngestSettings, **flags), [day.date() for day in days]))
+    asyncio.run(_requeue(read_settings(IngestSettings, **flags), [day.date() for day in days]))
 
 
 @ingest.command()
@@ -114,6 +118,20 @@ def status(*, as_json: bool, **flags: object) -> None:
 
 
 ingest.add_command(quarantine)
+
+
+async def _backfill(settings: IngestSettings, days: Sequence[date], *, refetch: bool) -> None:
+    in_season = {day for day in days if is_in_season(day)}
+    async with migrated(settings) as database, database.engine.begin() as connection:
+        ingested = in_season & await days_done(connection, NAME, days[0], days[-1])
+        added = await enqueue(connection, NAME, in_season if refetch else in_season - ingested, BACKFILL_PRIORITY)
+    click.echo(f"{len(in_season)} days in season, {len(ingested)} already ingested: {added} enqueued")
+
+
+async def _requeue(settings: IngestSettings, days: Sequence[date]) -> None:
+    async with migrated(settings) as database, database.engine.begin() as connection:
+        requeued = await requeue_dead(connection, None, days or None)
+    click.echo(f"{len(requeued)} days enqueued again")
 
 
 def _days_between(first: datetime, last: datetime) -> list[date]:

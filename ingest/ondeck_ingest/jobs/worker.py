@@ -7,24 +7,35 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
+import click
+import structlog
 from pgqueuer import QueueManager
+from pgqueuer.errors import FailingListenerError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_ingest.jobs.handler import JobHandler, pause_after
+from ondeck_ingest.database import migrated
+from ondeck_ingest.jobs.handler import JobHandler, describe_error, pause_after
 from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, queries_on
 from ondeck_ingest.jobs.scheduler import Scheduler
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.load import LoadCounts
-from ondeck_ingest.register.chadwick import RegisterRefresher
+from ondeck_ingest.pipeline.runs import create_savant_source
+from ondeck_ingest.register.chadwick import RegisterRefresher, create_refresher
+from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.base import CircuitOpenError, of_day
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker, CircuitState
+from ondeck_ingest.sources.savant import NAME, SavantSource
+from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
-from ondeck_store.database import driver_of
+from ondeck_store.database import DATABASE_ERRORS, Database, driver_of
 from ondeck_store.ingest.ledger import SourceState, record_source
 
 CONCURRENT_JOBS: Final = 2  # one fetches while the other loads
 MAX_DEQUEUE_WAIT: Final = timedelta(seconds=5)  # the queue notifies of new jobs, not of retried ones
+REOPEN_SECONDS: Final = 2.0
 _SHORT_PAUSE: Final = 0.05
+
+log = structlog.get_logger()
 
 
 @dataclass(kw_only=True)
@@ -106,3 +117,38 @@ class IngestWorker:
         async with self.engine.begin() as connection:
             state = SourceState(source=current.source, state=current.state, until=current.until, reason=current.reason)
             await record_source(connection, state)
+
+
+async def run_worker(settings: IngestSettings) -> None:
+    """Run the worker until SIGTERM; a database that is lost later is opened again until that succeeds."""
+    stop, source, was_reached = stop_event(), create_savant_source(settings), False
+    while not stop.is_set():
+        try:
+            async with migrated(settings) as database:
+                was_reached = True
+                await _create_worker(settings, database, source).run(stop)
+        except (*DATABASE_ERRORS, FailingListenerError) as lost:
+            if not was_reached:
+                raise
+            log.warning("database_lost", reason=describe_error(lost), next_try_in=f"{REOPEN_SECONDS:g} s")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), REOPEN_SECONDS)
+    click.echo("ingest worker stopped", err=True)
+
+
+def _create_worker(settings: IngestSettings, database: Database, source: SavantSource) -> IngestWorker:
+    return IngestWorker(
+        engine=database.engine,
+        ingestor=Ingestor(engine=database.engine, source=source, home=settings.home),
+        breaker=source.breaker,
+        refresher=create_refresher(settings, database.engine),
+        scheduler=Scheduler(
+            engine=database.engine,
+            source=NAME,
+            lookback_days=settings.lookback_days,
+            refetch_days=settings.refetch_days,
+        ),
+        attempts=settings.job_attempts,
+        heartbeat_timeout=timedelta(seconds=settings.heartbeat_timeout_seconds),
+        poll_seconds=settings.schedule_interval_seconds,
+    )
