@@ -33,7 +33,7 @@ from ondeck_server.transports.http2.wire_format import (
     text_metadata,
 )
 
-LONGEST = 1000
+MAX_MESSAGE = 1000
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def decode_pieces(messages: MessageDecoder, data: bytes, cuts: Iterable[int]) ->
 def test_messages_survive_any_split_of_their_bytes(sent: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(encode(message) for message in sent)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=10))
-    messages = MessageDecoder(LONGEST)
+    messages = MessageDecoder(MAX_MESSAGE)
     assert decode_pieces(messages, stream, cuts) == sent
     assert messages.is_empty
 
@@ -124,7 +124,7 @@ def test_messages_survive_any_split_of_their_bytes(sent: list[bytes], data: st.D
 def test_compressed_messages_are_decompressed(sent: list[bytes], encoding: bytes) -> None:
     pack = gzip.compress if encoding == b"gzip" else zlib.compress
     stream = b"".join(struct.pack(">BI", 1, len(pack(each))) + pack(each) for each in sent)
-    assert MessageDecoder(LONGEST, encoding).feed(stream) == sent
+    assert MessageDecoder(MAX_MESSAGE, encoding).feed(stream) == sent
 
 
 @given(st.binary(max_size=400))
@@ -132,19 +132,19 @@ def test_any_bytes_are_messages_or_are_refused(noise: bytes) -> None:
     found: list[bytes] = []
     code = code_pb2.INTERNAL
     try:
-        found = MessageDecoder(LONGEST, b"gzip").feed(noise)
+        found = MessageDecoder(MAX_MESSAGE, b"gzip").feed(noise)
     except ProtocolError as refused:
         code = refused.code
     assert code in {code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED}
-    assert all(len(each) <= LONGEST for each in found)
+    assert all(len(each) <= MAX_MESSAGE for each in found)
 
 
 @pytest.mark.parametrize(
     ("encoding", "sent", "code"),
     [
-        (b"identity", struct.pack(">BI", 0, LONGEST + 1), code_pb2.RESOURCE_EXHAUSTED),
-        (b"identity", encode(bytes(LONGEST + 1)), code_pb2.RESOURCE_EXHAUSTED),
-        (b"gzip", b"\1" + encode(gzip.compress(bytes(LONGEST + 1)))[1:], code_pb2.RESOURCE_EXHAUSTED),
+        (b"identity", struct.pack(">BI", 0, MAX_MESSAGE + 1), code_pb2.RESOURCE_EXHAUSTED),
+        (b"identity", encode(bytes(MAX_MESSAGE + 1)), code_pb2.RESOURCE_EXHAUSTED),
+        (b"gzip", b"\1" + encode(gzip.compress(bytes(MAX_MESSAGE + 1)))[1:], code_pb2.RESOURCE_EXHAUSTED),
         (b"gzip", b"\1" + encode(gzip.compress(b"yes")[:-9])[1:], code_pb2.INTERNAL),
         (b"gzip", b"\1" + encode(gzip.compress(b"yes") + gzip.compress(b"no"))[1:], code_pb2.INTERNAL),
         (b"gzip", b"\1" + encode(b"no")[1:], code_pb2.INTERNAL),
@@ -155,12 +155,12 @@ def test_any_bytes_are_messages_or_are_refused(noise: bytes) -> None:
 )
 def test_a_too_long_or_wrongly_framed_message_is_refused(encoding: bytes, sent: bytes, code: int) -> None:
     with pytest.raises(ProtocolError) as refused:
-        MessageDecoder(LONGEST, encoding).feed(sent)
+        MessageDecoder(MAX_MESSAGE, encoding).feed(sent)
     assert refused.value.code == code
 
 
 def test_an_empty_message_is_empty_compressed_or_not() -> None:
-    assert MessageDecoder(LONGEST, b"gzip").feed(b"\1\0\0\0\0" + encode(b"")) == [b"", b""]
+    assert MessageDecoder(MAX_MESSAGE, b"gzip").feed(b"\1\0\0\0\0" + encode(b"")) == [b"", b""]
 
 
 def test_a_response_is_compressed_from_the_threshold_on() -> None:
@@ -172,20 +172,20 @@ def test_a_response_is_compressed_from_the_threshold_on() -> None:
 
 
 def test_a_stream_window_grows_only_as_requests_are_read() -> None:
-    let: list[int] = []
+    granted: list[int] = []
 
     async def read() -> list[bytes]:
-        requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, let.append)
+        requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, granted.append)
         requests.put([b"12345"], 10)
-        assert let == [10]
+        assert granted == [10]
         requests.put([b"678901234567890"], 20)
-        assert let == [10]
+        assert granted == [10]
         requests.put([], 3)
-        assert let == [10]
+        assert granted == [10]
         first = await anext(requests)
-        assert let == [10]
+        assert granted == [10]
         second = await anext(requests)
-        assert let == [10, 23]
+        assert granted == [10, 23]
         requests.end()
         return [first, second, *[each async for each in requests]]
 
@@ -193,11 +193,11 @@ def test_a_stream_window_grows_only_as_requests_are_read() -> None:
 
 
 def test_empty_requests_consume_window() -> None:
-    let: list[int] = []
-    requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, let.append)
+    granted: list[int] = []
+    requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, granted.append)
     for _ in range(10):
         requests.put([b""], 5)
-    assert sum(let) < 20
+    assert sum(granted) < 20
 
 
 class OpenWriter:
@@ -224,9 +224,9 @@ class OpenWriter:
     async def wait_writable(self, stream: int) -> None: ...
 
 
-LIMITS = StreamLimits(max_message=LONGEST, window=20, compression_threshold=None)
-TOO_LONG = struct.pack(">BI", 0, LONGEST + 1)
-UNREAD = encode(bytes(LONGEST))
+LIMITS = StreamLimits(max_message=MAX_MESSAGE, window=20, compression_threshold=None)
+TOO_LONG = struct.pack(">BI", 0, MAX_MESSAGE + 1)
+UNREAD = encode(bytes(MAX_MESSAGE))
 CHECK = next(methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())))
 
 
