@@ -7,7 +7,7 @@ import pytest
 
 from ondeck_core.instances import PITCH, Matrix
 from ondeck_core.manifest import PRODUCTION
-from ondeck_core.statcast.instances import columns_of
+from ondeck_core.statcast.instances import statcast_columns
 from ondeck_core.statcast.schema import NAMES
 from ondeck_core.tasks import TASKS
 from ondeck_registry.repository import aliases
@@ -65,7 +65,7 @@ def test_a_row_with_only_required_fields_gets_finite_probabilities(version: Load
 
 
 def test_no_feature_uses_an_outcome_column(version: LoadedVersion) -> None:
-    made_of = set(columns_of(version.task.instance)) - {"hc_x", "hc_y"}  # which give only the direction
+    made_of = set(statcast_columns(version.task.instance)) - {"hc_x", "hc_y"}  # which give only the direction
     if version.task.instance is PITCH:
         assert not {name for name in made_of if name.startswith(("launch_", "hc_"))}
     assert made_of & AFTER_THE_EVENT == set()

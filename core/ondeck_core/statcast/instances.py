@@ -21,7 +21,7 @@ _NOT_IN_STATCAST: Final = frozenset({"spray_angle", _PARK})
 _PARK_FROM: Final = ("home_team", "game_year")
 
 
-def columns_of(instance: InstanceType) -> tuple[str, ...]:
+def statcast_columns(instance: InstanceType) -> tuple[str, ...]:
     """Return the Statcast columns that `build_instances` reads for an instance type."""
     own = [name for name in instance.names if name not in _NOT_IN_STATCAST]
     return (*own, *(_PARK_FROM if _PARK in instance.names else ()))

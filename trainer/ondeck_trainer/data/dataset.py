@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import Window
-from ondeck_core.statcast.instances import build_instances
-from ondeck_core.statcast.instances import columns_of as instance_columns
+from ondeck_core.statcast.instances import build_instances, statcast_columns
 from ondeck_core.tasks import Task
 
 Labels = NDArray[np.int64]
@@ -69,7 +68,7 @@ def list_columns(task: Task) -> tuple[str, ...]:
     names = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.baselines.values(), *SLICED_BY}
     if task.value_column is not None:
         names.add(task.value_column)
-    return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(names), *instance_columns(task.instance)]))
+    return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(names), *statcast_columns(task.instance)]))
 
 
 def build_dataset(task: Task, rows: pl.DataFrame) -> Dataset:
