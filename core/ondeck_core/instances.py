@@ -172,20 +172,20 @@ def valid_mask(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
     return ok
 
 
-def validate(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> None:
+def validate(instance: InstanceType, matrix: Matrix, *, path: str, name_rows: bool) -> None:
     """Check every row of a matrix of shape (n, fields); see `violations` for the parameters.
 
     Raises:
         InvalidInstanceError: a row is invalid.
     """
     if not valid_mask(instance, matrix).all():
-        raise InvalidInstanceError(violations(instance, matrix, path=path, rows_named=rows_named))
+        raise InvalidInstanceError(violations(instance, matrix, path=path, name_rows=name_rows))
 
 
-def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named: bool) -> list[Violation]:
+def violations(instance: InstanceType, matrix: Matrix, *, path: str, name_rows: bool) -> list[Violation]:
     """List the violations in a matrix of shape (n, fields).
 
-    `path` is the request field that contains the instances. With `rows_named` a violation names its row; of many rows
+    `path` is the request field that contains the instances. With `name_rows` a violation names its row; of many rows
     with the same violation only the first few are named and the rest are counted.
     """
     faults = [
@@ -199,24 +199,24 @@ def violations(instance: InstanceType, matrix: Matrix, *, path: str, rows_named:
     return [
         violation
         for name, rows, describe in faults
-        for violation in report(f"{path}.{name}", rows, describe, rows_named=rows_named)
+        for violation in report(f"{path}.{name}", rows, describe, name_rows=name_rows)
     ]
 
 
 def _report_rows(
-    field: str, rows: NDArray[np.intp], describe: Callable[[int], str], *, rows_named: bool
+    field: str, rows: NDArray[np.intp], describe: Callable[[int], str], *, name_rows: bool
 ) -> Iterator[Violation]:
     for row in rows[:MAX_REPORTED_ROWS].tolist():
-        yield Violation(f"{field}[{row}]" if rows_named else field, describe(row))
+        yield Violation(f"{field}[{row}]" if name_rows else field, describe(row))
     if len(rows) > MAX_REPORTED_ROWS:
         yield Violation(field, f"is invalid in another {len(rows) - MAX_REPORTED_ROWS} rows")
 
 
 def _report_once(
-    field: str, rows: NDArray[np.intp], describe: Callable[[int], str], *, rows_named: bool
+    field: str, rows: NDArray[np.intp], describe: Callable[[int], str], *, name_rows: bool
 ) -> Iterator[Violation]:
     if len(rows):
-        others = f" (and {len(rows) - 1} rows more)" if rows_named and len(rows) > 1 else ""
+        others = f" (and {len(rows) - 1} rows more)" if name_rows and len(rows) > 1 else ""
         yield Violation(field, describe(int(rows[0])) + others)
 
 
@@ -247,7 +247,7 @@ def _contradictions(instance: InstanceType, matrix: Matrix) -> Sequence[tuple[st
         x, y, angle = (~np.isnan(matrix[:, instance.index(n)]) for n in ("hc_x", "hc_y", "spray_angle"))
         return [
             ("spray_angle", angle & (x | y), "give the direction once: spray_angle, or hc_x and hc_y"),
-            ("hc_y", x & ~y, "is required beside hc_x"),
-            ("hc_x", y & ~x, "is required beside hc_y"),
+            ("hc_y", x & ~y, "is required together with hc_x"),
+            ("hc_x", y & ~x, "is required together with hc_y"),
         ]
     return []

@@ -31,7 +31,7 @@ def row(instance: InstanceType, **values: float) -> np.ndarray:
 )
 def test_a_valid_instance_is_accepted(instance: InstanceType, values: dict[str, float]) -> None:
     matrix = row(instance, **values)
-    validate(instance, matrix, path=instance.path, rows_named=False)
+    validate(instance, matrix, path=instance.path, name_rows=False)
     assert valid_mask(instance, matrix).tolist() == [True]
 
 
@@ -44,7 +44,7 @@ def test_a_valid_instance_is_accepted(instance: InstanceType, values: dict[str, 
         (PITCH, STRIKE | {"balls": 4}, {"pitch.balls": "must be a whole number from 0 to 3, got 4"}),
         (PITCH, STRIKE | {"balls": 1.5}, {"pitch.balls": "must be a whole number from 0 to 3, got 1.5"}),
         (PITCH, STRIKE | {"sz_top": 1.5, "sz_bot": 3.5}, {"pitch.sz_top": "must be above sz_bot"}),
-        (BATTED_BALL, HOMER | {"hc_x": 125.0}, {"batted_ball.hc_y": "is required beside hc_x"}),
+        (BATTED_BALL, HOMER | {"hc_x": 125.0}, {"batted_ball.hc_y": "is required together with hc_x"}),
         (
             BATTED_BALL,
             HOMER | {"hc_x": 125.0, "hc_y": 50.0, "spray_angle": 0.0},
@@ -65,7 +65,7 @@ def test_a_refusal_names_each_field_and_its_valid_range(
 ) -> None:
     matrix = row(instance, **values)
     with pytest.raises(InvalidInstanceError) as refused:
-        validate(instance, matrix, path=instance.path, rows_named=False)
+        validate(instance, matrix, path=instance.path, name_rows=False)
     assert {violation.field: violation.description for violation in refused.value.violations} == expected
     assert valid_mask(instance, matrix).tolist() == [False]
 
@@ -77,7 +77,7 @@ def test_a_refusal_names_each_field_and_its_valid_range(
 def test_exactly_the_invalid_rows_have_violations(instance: InstanceType, data: st.DataObject) -> None:
     cell = st.sampled_from([np.nan, 0.0, 1.0, 2.0, 2.5, 4.0, -1.0, 1e30, np.inf, -np.inf]).map(np.float32)
     matrix = data.draw(arrays(np.float32, (3, len(instance.fields)), elements=cell, fill=st.just(np.float32(1.0))))
-    refused = [bool(violations(instance, matrix[i : i + 1], path="row", rows_named=False)) for i in range(len(matrix))]
+    refused = [bool(violations(instance, matrix[i : i + 1], path="row", name_rows=False)) for i in range(len(matrix))]
     assert valid_mask(instance, matrix).tolist() == [not each for each in refused]
 
 
@@ -85,7 +85,7 @@ def test_a_refusal_of_many_rows_names_the_row() -> None:
     columns = {"plate_x": np.array([0.0, 30.0, 0.0]), "plate_z": np.array([2.0, 2.0, np.nan])}
     matrix = PITCH.matrix(columns, 3)
     with pytest.raises(InvalidInstanceError) as refused:
-        validate(PITCH, matrix, path="pitches", rows_named=True)
+        validate(PITCH, matrix, path="pitches", name_rows=True)
     assert [violation.field for violation in refused.value.violations] == ["pitches.plate_x[1]", "pitches.plate_z[2]"]
     assert valid_mask(PITCH, matrix).tolist() == [True, False, False]
 
@@ -93,7 +93,7 @@ def test_a_refusal_of_many_rows_names_the_row() -> None:
 def test_a_repeated_violation_names_the_first_rows_and_counts_the_rest() -> None:
     matrix = PITCH.matrix({"plate_x": np.full(40, 99.0), "plate_z": np.full(40, 2.0)}, 40)
     with pytest.raises(InvalidInstanceError) as refused:
-        validate(PITCH, matrix, path="pitches", rows_named=True)
+        validate(PITCH, matrix, path="pitches", name_rows=True)
     assert [violation.field for violation in refused.value.violations] == [
         *(f"pitches.plate_x[{row}]" for row in range(3)),
         "pitches.plate_x",

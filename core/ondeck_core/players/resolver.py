@@ -177,7 +177,7 @@ def _is_active(player: Player, season: int) -> bool:
 
 
 def _strip_annotations(name: NormalizedName) -> NormalizedName:
-    """Remove team, position and number beside a name, but keep at least a first and a last name."""
+    """Remove the team, position and number that accompany a name; keep at least a first and a last name."""
     words = list(name.words)
     while len(words) > _MIN_WORDS and words[-1] in _ANNOTATIONS:
         words.pop()

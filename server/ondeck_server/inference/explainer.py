@@ -83,7 +83,7 @@ def _build_query(version: LoadedVersion, instance: Matrix) -> ExplanationQuery:
 
 
 def _check(task: Task, instance: Matrix, outcome: str) -> None:
-    found = violations(task.instance, instance, path=task.instance.path, rows_named=False)
+    found = violations(task.instance, instance, path=task.instance.path, name_rows=False)
     if outcome and outcome not in task.outcomes:
         known = ", ".join(task.outcomes)
         found.append(Violation("outcome", f"must be one of {known}, or empty, got {outcome[:MAX_NAME_LENGTH]!r}"))

@@ -20,12 +20,12 @@ from ondeck_server.models.version_resolution import ModelRef
 class PredictionInput:
     """Instances of shape (n, fields), and the seconds until the deadline of the call, None: no deadline.
 
-    `path` and `rows_named` determine how an error names a field.
+    `path` and `name_rows` determine how an error names a field.
     """
 
     instances: Matrix
     path: str
-    rows_named: bool = False
+    name_rows: bool = False
     within: float | None = None
 
 
@@ -110,7 +110,7 @@ class Predictor:
 
 
 def _check(lease: TaskLease, inputs: PredictionInput) -> None:
-    validate(lease.version.task.instance, inputs.instances, path=inputs.path, rows_named=inputs.rows_named)
+    validate(lease.version.task.instance, inputs.instances, path=inputs.path, name_rows=inputs.name_rows)
 
 
 def _derived_stats(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:

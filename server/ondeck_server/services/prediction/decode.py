@@ -49,7 +49,7 @@ def decode_instance(request: PredictRequest | StreamPredictRequest | ExplainRequ
     instance = np.array([values], dtype=np.float32)
     if not_finite:
         named = {each.field for each in not_finite}
-        others = violations(task.instance, instance, path=task.instance.path, rows_named=False)
+        others = violations(task.instance, instance, path=task.instance.path, name_rows=False)
         raise InvalidInstanceError([*not_finite, *(each for each in others if each.field not in named)])
     return instance
 

@@ -44,7 +44,7 @@ class PredictionService:
             instances = decode.decode_columns(request, task, encode.max_rows(task, self._max_message_bytes))
             self._rate_limiter.consume(call, len(instances))
             inputs = PredictionInput(
-                instances=instances, path=task.instance.columns_path, rows_named=True, within=call.time_left()
+                instances=instances, path=task.instance.columns_path, name_rows=True, within=call.time_left()
             )
             return encode.batch(await self._predictor.predict(lease, inputs))
 
