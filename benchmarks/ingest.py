@@ -19,7 +19,7 @@ from benchmarks.workload_sizes import Scale
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_ingest.pipeline.load import IngestUnit, load_unit
 from ondeck_ingest.sources.simulator import simulated_day
-from ondeck_store.database import driver_of, open_database
+from ondeck_store.database import asyncpg_connection, open_database
 from ondeck_store.migrations import migrate
 from ondeck_store.settings import StoreSettings
 
@@ -109,14 +109,14 @@ async def _ingest(engine: AsyncEngine, content: bytes) -> int:
 async def _binary_rows(engine: AsyncEngine) -> bytes:
     buffer = io.BytesIO()
     async with engine.connect() as connection:
-        driver = await driver_of(connection)
+        driver = await asyncpg_connection(connection)
         await driver.copy_from_query("SELECT * FROM pitches", output=buffer, format="binary")
     return buffer.getvalue()
 
 
 async def _copy(engine: AsyncEngine, typed: bytes) -> int:
     async with engine.begin() as connection:
-        driver = await driver_of(connection)
+        driver = await asyncpg_connection(connection)
         status = await driver.copy_to_table("bare", source=io.BytesIO(typed), format="binary")
     return int(status.split()[-1])
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_store.database import DRIVER_ERRORS, Database, DatabaseFailedError, open_database, reason_of
+from ondeck_store.database import DRIVER_ERRORS, Database, DatabaseFailedError, error_text, open_database
 from ondeck_store.migrations import migrate
 from ondeck_store.settings import StoreSettings
 
@@ -28,7 +28,7 @@ async def migrated(settings: StoreSettings) -> AsyncIterator[Database]:
             raise
         except DRIVER_ERRORS as failed:
             raise DatabaseFailedError(
-                f"{database.described} failed: {reason_of(failed)}\nWhat was printed as ingested is stored, the rest "
+                f"{database.described} failed: {error_text(failed)}\nWhat was printed as ingested is stored, the rest "
                 "is unchanged; run the same command again to ingest it."
             ) from failed
 

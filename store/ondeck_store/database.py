@@ -108,10 +108,10 @@ async def _reach(engine: AsyncEngine, described: str, advice: str = _ADVICE) -> 
         async with engine.connect():
             return
     except (OSError, DBAPIError, ValueError) as refused:
-        raise DatabaseUnreachableError(f"cannot reach {described}: {reason_of(refused)}. {advice}") from refused
+        raise DatabaseUnreachableError(f"cannot reach {described}: {error_text(refused)}. {advice}") from refused
 
 
-def reason_of(failed: BaseException) -> str:
+def error_text(failed: BaseException) -> str:
     """Return the error text of PostgreSQL or its driver, without the statement."""
     return str(failed.orig if isinstance(failed, DBAPIError) else failed) or type(failed).__name__
 
@@ -135,7 +135,7 @@ async def _measure_statements(engine: AsyncEngine) -> None:
 
 async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
     """COPY rows into a table, columns by name; the transaction must be open."""
-    driver = await driver_of(connection)
+    driver = await asyncpg_connection(connection)
     await driver.copy_to_table(table, source=_slices(rows), columns=rows.columns, format="csv")
 
 
@@ -153,7 +153,7 @@ async def copy_out(
     schema: Mapping[str, pl.DataType],
 ) -> pl.DataFrame:
     """COPY the rows of a query into a frame; its columns are those of `schema`, in order."""
-    driver = await driver_of(connection)
+    driver = await asyncpg_connection(connection)
     buffer = io.BytesIO()
     await driver.copy_from_query(query, *arguments, output=buffer, format="csv")
     buffer.seek(0)
@@ -162,7 +162,7 @@ async def copy_out(
     return pl.read_csv(buffer, has_header=False, schema=schema)
 
 
-async def driver_of(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+async def asyncpg_connection(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
     """Return the asyncpg connection; its transaction begins with the first statement that SQLAlchemy executes."""
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection

@@ -18,7 +18,7 @@ import psutil
 from ondeck_ingest.jobs.queue import summarize_queue
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.register.chadwick import ChadwickSource, RegisterRefresher
-from ondeck_ingest.sources.base import of_day
+from ondeck_ingest.sources.base import day_request
 from ondeck_store.database import Database, DatabaseUnreachableError, open_database
 from ondeck_store.embedded.cluster import EmbeddedPostgresError
 from ondeck_store.ingest.ledger import days_of
@@ -95,7 +95,7 @@ async def ingest_without_kills(home: Path, savant: FakeSavant) -> dict[str, str]
         await migrate(database.engine)
         ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=home)
         for day in DAYS:
-            await ingestor.ingest(of_day(day))
+            await ingestor.ingest(day_request(day))
         chadwick = ChadwickSource(url=f"{savant.url}/register", timeout=5)
         await RegisterRefresher(engine=database.engine, chadwick=chadwick, home=home).refresh()
         return await digest_of(database)

@@ -19,7 +19,7 @@ import pytest
 
 from ondeck_cli.up.stack import Stack
 from ondeck_client import BattedBall, Client
-from ondeck_ingest.sources.simulator import game_pk_of
+from ondeck_ingest.sources.simulator import simulated_game_pk
 from ondeck_server.settings import ServerSettings
 from ondeck_store.database import open_database
 from ondeck_store.pitches.queries import read_day_range, read_simulated, simulated_games
@@ -112,7 +112,7 @@ async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Pat
     async with open_database(StoreSettings(home=home)) as database, database.engine.connect() as connection:
         assert await read_day_range(connection) is None
         day = find_today(running)
-        rows = await read_simulated(connection, game_pk=game_pk_of(day, 0))
+        rows = await read_simulated(connection, game_pk=simulated_game_pk(day, 0))
         assert await simulated_games(connection, day) == 1
     assert rows.height == stored
     with up(home, models, "--simulate", "--seconds", "1", *ANY_PORT) as again:  # another game

@@ -11,7 +11,7 @@ from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.archive import ArchiveWriteError
-from ondeck_ingest.sources.base import SourceUnreachableError, of_day
+from ondeck_ingest.sources.base import SourceUnreachableError, day_request
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import RecordedEntry, latest_entries
 from tests.factories.pitches import as_csv, sample_cells
@@ -43,7 +43,7 @@ async def test_a_day_is_stored_and_its_response_archived(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
     entry = await ledger(database)
     assert (entry.state, entry.day, entry.rows_in, entry.games) == ("done", DAY, CELLS.height, 1)
     kept = ingestor.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"
@@ -52,8 +52,8 @@ async def test_a_day_is_stored_and_its_response_archived(
 
 async def test_a_day_ingested_again_changes_nothing(ingestor: Ingestor, savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    await ingestor.ingest(of_day(DAY))
-    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
+    await ingestor.ingest(day_request(DAY))
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, unchanged=CELLS.height)
 
 
 @pytest.mark.parametrize("body", [HEADER, b"", b"\n"], ids=["header only", "empty", "blank line"])
@@ -61,12 +61,12 @@ async def test_a_day_without_games_is_recorded_as_empty(
     ingestor: Ingestor, savant: FakeSavant, database: Database, body: bytes
 ) -> None:
     savant.replies[DAY] = Reply(body=body)
-    assert await ingestor.ingest(of_day(DAY)) == LoadCounts()
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts()
     assert (await ledger(database)).state == "empty"
 
 
 async def test_a_day_out_of_season_is_not_requested(ingestor: Ingestor, savant: FakeSavant, database: Database) -> None:
-    assert await ingestor.ingest(of_day(date(2024, 1, 5))) == LoadCounts()
+    assert await ingestor.ingest(day_request(date(2024, 1, 5))) == LoadCounts()
     assert savant.requested_days == []
     assert (await ledger(database)).state == "empty"
 
@@ -85,7 +85,7 @@ async def test_an_invalid_response_is_refused_and_nothing_is_stored(
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceRefusedError, match=reason):
-        await ingestor.ingest(of_day(DAY))
+        await ingestor.ingest(day_request(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
     assert reason in str(entry.last_error)
@@ -99,7 +99,7 @@ async def test_a_day_that_cannot_be_archived_is_refused_with_advice(
     with pytest.raises(
         ArchiveWriteError, match=r"cannot archive .* in .* \(Not a directory\).* make the folder writable, or set"
     ):
-        await ingestor.ingest(of_day(DAY))
+        await ingestor.ingest(day_request(DAY))
     entry = await ledger(database)
     assert (entry.state, await rows_stored(database)) == ("failed", 0)
 
@@ -119,5 +119,5 @@ async def test_a_failed_request_is_a_recorded_state(
 ) -> None:
     savant.replies[DAY] = reply
     with pytest.raises(SourceUnreachableError, match=reason):
-        await ingestor.ingest(of_day(DAY))
+        await ingestor.ingest(day_request(DAY))
     assert ((await ledger(database)).state, await rows_stored(database)) == ("failed", 0)

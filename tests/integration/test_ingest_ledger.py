@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest.pipeline.ingest_day import Ingestor
-from ondeck_ingest.sources.base import of_day
+from ondeck_ingest.sources.base import day_request
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, RecordedEntry, days_of, record, request_days
 from tests.factories.pitches import as_csv, sample_cells
@@ -38,7 +38,7 @@ async def entry_of(database: Database, day: date = DAY) -> RecordedEntry:
 
 async def take(ingestor: Ingestor, savant: FakeSavant, body: bytes, day: date = DAY) -> None:
     savant.replies[day] = Reply(body=body)
-    await ingestor.ingest(of_day(day))
+    await ingestor.ingest(day_request(day))
 
 
 async def test_a_requested_day_is_recorded_before_the_first_attempt(connection: AsyncConnection) -> None:

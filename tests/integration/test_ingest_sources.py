@@ -27,12 +27,12 @@ from ondeck_ingest.sources.base import (
     Source,
     SourceRequest,
     SourceUnreachableError,
-    of_day,
+    day_request,
 )
 from ondeck_ingest.sources.files import FileSource, ReplaySource
 from ondeck_ingest.sources.pybaseball_session import RecordingSession
 from ondeck_ingest.sources.savant import SavantSource, patched_statcast
-from ondeck_ingest.sources.simulator import SimulatedSource, halves_of
+from ondeck_ingest.sources.simulator import SimulatedSource, play_half_innings
 from ondeck_store.database import Database
 from tests.factories.pitches import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
@@ -55,11 +55,11 @@ def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path:
     path = tmp_path / "day.csv"
     path.write_bytes(BODY)
     archive.put(tmp_path, "savant", DAY.isoformat(), BODY)
-    half = halves_of(DAY)[0]
+    half = play_half_innings(DAY)[0]
     requests: list[tuple[Source, SourceRequest, bytes]] = [
-        (make_savant_source(savant.url), of_day(DAY), BODY),
+        (make_savant_source(savant.url), day_request(DAY), BODY),
         (FileSource(), SourceRequest(name=str(path)), BODY),
-        (ReplaySource(home=tmp_path, name="savant"), of_day(DAY), BODY),
+        (ReplaySource(home=tmp_path, name="savant"), day_request(DAY), BODY),
         (SimulatedSource(), half.request, half.content),
     ]
     for source, request, expected in requests:
@@ -74,7 +74,7 @@ def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path:
 def test_a_request_is_retried_before_the_day_fails(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(status=500)
     with pytest.raises(SourceUnreachableError):
-        make_savant_source(savant.url, attempts=3).fetch(of_day(DAY), rows_of)
+        make_savant_source(savant.url, attempts=3).fetch(day_request(DAY), rows_of)
     assert savant.requested_days == [DAY] * 3
 
 
@@ -85,14 +85,14 @@ def test_a_refused_response_is_requested_again(savant: FakeSavant) -> None:
         savant.replies[DAY] = Reply(body=BODY)
         return rows_of(raw)
 
-    assert make_savant_source(savant.url, attempts=2).fetch(of_day(DAY), fail_then_parse) == CELLS.height
+    assert make_savant_source(savant.url, attempts=2).fetch(day_request(DAY), fail_then_parse) == CELLS.height
 
 
 def test_an_endless_response_times_out(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY, trickle=0.05)
     begin = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
-        make_savant_source(savant.url).fetch(of_day(DAY), rows_of)
+        make_savant_source(savant.url).fetch(day_request(DAY), rows_of)
     assert time.monotonic() - begin < 4
 
 
@@ -111,7 +111,7 @@ def test_an_endless_response_without_chunks_times_out(savant: FakeSavant, raw: b
     savant.otherwise = Reply(raw=raw, trickle=0.1)
     began = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
-        make_savant_source(savant.url).fetch(of_day(DAY), lambda raw: raw)
+        make_savant_source(savant.url).fetch(day_request(DAY), lambda raw: raw)
     assert time.monotonic() - began < 4
 
 
@@ -121,12 +121,12 @@ def test_repeated_failures_open_the_breaker_and_log_once(savant: FakeSavant) -> 
     with capture_logs() as logs:
         for _ in range(3):
             with pytest.raises(SourceUnreachableError, match="403"):
-                source.fetch(of_day(DAY), rows_of)
+                source.fetch(day_request(DAY), rows_of)
         for _ in range(20):
             with pytest.raises(
                 CircuitOpenError, match=r"the circuit of savant is open for another 60 s: .* status 403"
             ):
-                source.fetch(of_day(DAY), rows_of)
+                source.fetch(day_request(DAY), rows_of)
     assert len(savant.requested_days) == 3
     assert [(each["event"], each["log_level"]) for each in logs] == [("circuit_opened", "warning")]
     assert (source.breaker.state.state, 50 < source.breaker.seconds_left() <= 60) == ("open", True)
@@ -136,7 +136,7 @@ def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> N
     source = make_savant_source(savant.url, failures=2, attempts=5)
     savant.replies[DAY] = Reply(body=HTML)
     with pytest.raises(CircuitOpenError, match="it is an HTML page"):
-        source.fetch(of_day(DAY), rows_of)
+        source.fetch(day_request(DAY), rows_of)
     assert len(savant.requested_days) == 2
 
 
@@ -146,15 +146,15 @@ def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: 
     with capture_logs() as logs:
         for _ in range(2):
             with pytest.raises(SourceUnreachableError):
-                source.fetch(of_day(DAY), rows_of)
+                source.fetch(day_request(DAY), rows_of)
         time.sleep(0.35)
         with pytest.raises(SourceUnreachableError):  # one failure opens it again
-            source.fetch(of_day(DAY), rows_of)
+            source.fetch(day_request(DAY), rows_of)
         with pytest.raises(CircuitOpenError):
-            source.fetch(of_day(DAY), rows_of)
+            source.fetch(day_request(DAY), rows_of)
         savant.replies[DAY] = Reply(body=BODY)
         time.sleep(0.35)
-        assert source.fetch(of_day(DAY), rows_of) == CELLS.height
+        assert source.fetch(day_request(DAY), rows_of) == CELLS.height
     assert [each["event"] for each in logs] == ["circuit_opened", "circuit_closed"]
     assert source.breaker.state.state == "closed"
 
@@ -169,7 +169,7 @@ async def test_responses_are_archived_with_their_time_even_if_unreadable(
     for body in (BODY, HTML, BODY):
         savant.replies[DAY] = Reply(body=body)
         try:
-            await ingestor.ingest(of_day(DAY))
+            await ingestor.ingest(day_request(DAY))
         except SourceRefusedError:
             assert body == HTML
     kept = archive.list_versions(tmp_path, "savant", DAY.isoformat())
@@ -193,16 +193,16 @@ async def test_a_day_is_replayed_from_the_archive_without_network(database: Data
     for number, body in enumerate((BODY, HTML)):
         archive.put(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
     with pytest.raises(SourceUnreachableError, match="no response for savant 2024-06-04"):
-        await ingestor.ingest(of_day(date(2024, 6, 4)))
+        await ingestor.ingest(day_request(date(2024, 6, 4)))
 
 
 async def test_an_empty_response_does_not_clear_a_day_in_a_replay(database: Database, tmp_path: Path) -> None:
     for number, body in enumerate((BODY, BODY.partition(b"\n")[0] + b"\n")):
         archive.put(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await ingestor.ingest(of_day(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
 
 
 @pytest.mark.parametrize(
@@ -218,9 +218,9 @@ def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
     last.path.write_bytes(damaged)
     source = ReplaySource(home=tmp_path, name="savant")
     with pytest.raises(SourceRefusedError, match=complaint):
-        source.fetch(of_day(DAY), rows_of)
+        source.fetch(day_request(DAY), rows_of)
     archive.put(tmp_path, "savant", DAY.isoformat(), BODY, datetime(2024, 6, 4, tzinfo=UTC))
-    assert source.fetch(of_day(DAY), rows_of) == CELLS.height
+    assert source.fetch(day_request(DAY), rows_of) == CELLS.height
 
 
 async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database
     with pytest.raises(
         SourceRefusedError, match=f"has {ROW_CAPS[0]} rows, the count at which Savant truncates a response"
     ):
-        await ingestor.ingest(of_day(DAY))
+        await ingestor.ingest(day_request(DAY))
 
 
 # pybaseball and this project parse the same response equally.
@@ -291,7 +291,7 @@ def test_the_cache_of_pybaseball_stays_off(savant: FakeSavant, tmp_path: Path) -
     try:
         for body in (BODY, BODY.replace(b"made", b"sent")):
             savant.replies[DAY] = Reply(body=body)
-            read = make_savant_source(savant.url).fetch(of_day(DAY), lambda raw: raw)
+            read = make_savant_source(savant.url).fetch(day_request(DAY), lambda raw: raw)
             assert read is not None
             assert read.content == body
         assert (pybaseball.cache.config.enabled, list(tmp_path.iterdir())) == (True, [])

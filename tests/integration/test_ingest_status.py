@@ -14,7 +14,7 @@ from ondeck_ingest.cli.status import IngestStatus, read_status, render_status
 from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.runs import play_game
-from ondeck_ingest.sources.base import SourceUnreachableError, of_day
+from ondeck_ingest.sources.base import SourceUnreachableError, day_request
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import SourceState, record_source
 from tests.factories.pitches import as_csv, sample_cells
@@ -65,9 +65,9 @@ async def test_everything_that_needs_attention_has_its_line(
         later[0]: Reply(status=403),
     }
     ingestor = Ingestor(engine=database.engine, source=make_savant_source(savant.url), home=tmp_path)
-    await ingestor.ingest(of_day(DAY))
+    await ingestor.ingest(day_request(DAY))
     with pytest.raises(SourceUnreachableError):
-        await ingestor.ingest(of_day(later[0]))
+        await ingestor.ingest(day_request(later[0]))
     async with database.engine.begin() as connection:
         await enqueue(connection, "savant", later[1:], BACKFILL_PRIORITY)
         await connection.execute(

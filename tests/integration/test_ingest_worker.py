@@ -15,9 +15,9 @@ from ondeck_ingest.jobs.queue import (
     BACKFILL_PRIORITY,
     DeadJob,
     QueueSummary,
+    create_queries,
     dead_jobs,
     enqueue,
-    queries_on,
     requeue_dead,
     summarize_queue,
 )
@@ -25,7 +25,7 @@ from ondeck_ingest.jobs.scheduler import Scheduler
 from ondeck_ingest.jobs.worker import IngestWorker
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.register.chadwick import ChadwickSource, RegisterRefresher
-from ondeck_store.database import Database, driver_of
+from ondeck_store.database import Database, asyncpg_connection
 from ondeck_store.ingest.ledger import RecordedEntry, days_of, source_states
 from ondeck_store.players.unresolved import list_unresolved
 from tests.factories.pitches import as_csv, sample_cells
@@ -281,7 +281,7 @@ async def test_the_job_of_a_silent_worker_is_taken_over(
 
 async def test_the_queue_tables_match_the_installed_pgqueuer(database: Database) -> None:
     async with database.engine.connect() as connection:
-        plan = await queries_on(await driver_of(connection)).plan_upgrade()
+        plan = await create_queries(await asyncpg_connection(connection)).plan_upgrade()
         expected = (
             await connection.execute(text("SELECT prosrc FROM pg_proc WHERE proname = 'ingest_fn_pgqueuer_changed'"))
         ).scalar_one()

@@ -15,7 +15,7 @@ from ondeck_client import AsyncClient, Pitch
 from ondeck_core.instances import PITCH
 from ondeck_core.statcast.instances import build_instances
 from ondeck_core.tasks import CALLED_STRIKE_TASK
-from ondeck_ingest.sources.simulator import game_pk_of
+from ondeck_ingest.sources.simulator import simulated_game_pk
 from ondeck_store.pitches.queries import read_simulated, simulated_games
 
 POLL_SECONDS: Final = 1.0
@@ -25,7 +25,7 @@ async def next_simulated_game(engine: AsyncEngine) -> int:
     """Return the game_pk of the game that the next simulation of today stores."""
     day = datetime.now(UTC).date()
     async with engine.connect() as connection:
-        return game_pk_of(day, await simulated_games(connection, day))
+        return simulated_game_pk(day, await simulated_games(connection, day))
 
 
 async def follow_game(engine: AsyncEngine, target: str, game_pk: int, report: Callable[[str], None]) -> None:

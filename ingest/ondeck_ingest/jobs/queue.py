@@ -16,7 +16,7 @@ from pgqueuer.types import Channel, JobId
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_store.database import driver_of
+from ondeck_store.database import asyncpg_connection
 from ondeck_store.ingest.ledger import request_days
 
 CHANNEL: Final = Channel("ingest_ch_pgqueuer")
@@ -79,7 +79,7 @@ class DeadJob:
     reason: str
 
 
-def queries_on(connection: "asyncpg.Connection[Any]") -> Queries:
+def create_queries(connection: "asyncpg.Connection[Any]") -> Queries:
     """Return the queries of the queue on a connection."""
     return Queries(
         AsyncpgDriver(connection),
@@ -113,7 +113,7 @@ async def _add(connection: AsyncConnection, source: str, days: Mapping[str, date
     """Enqueue days under unique names; returns how many were not in the queue."""
     if not days:
         return 0
-    ids = await queries_on(await driver_of(connection)).enqueue(
+    ids = await create_queries(await asyncpg_connection(connection)).enqueue(
         [source] * len(days),
         [str(day).encode() for day in days.values()],
         [priority] * len(days),
@@ -133,7 +133,7 @@ async def requeue_dead(
         for each in await dead_jobs(connection)
         if source in {None, each.source} and (only is None or each.day in only)
     ]
-    await queries_on(await driver_of(connection)).requeue_jobs([JobId(each.id) for each in chosen])
+    await create_queries(await asyncpg_connection(connection)).requeue_jobs([JobId(each.id) for each in chosen])
     return {each.day for each in chosen}
 
 

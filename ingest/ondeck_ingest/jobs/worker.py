@@ -15,19 +15,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_ingest.database import migrated
 from ondeck_ingest.jobs.handler import JobHandler, describe_error, pause_after
-from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, queries_on
+from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, create_queries
 from ondeck_ingest.jobs.scheduler import Scheduler
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.pipeline.runs import create_savant_source
 from ondeck_ingest.register.chadwick import RegisterRefresher, create_refresher
 from ondeck_ingest.settings import IngestSettings
-from ondeck_ingest.sources.base import CircuitOpenError, of_day
+from ondeck_ingest.sources.base import CircuitOpenError, day_request
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker, CircuitState
 from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
-from ondeck_store.database import DATABASE_ERRORS, Database, driver_of
+from ondeck_store.database import DATABASE_ERRORS, Database, asyncpg_connection
 from ondeck_store.ingest.ledger import SourceState, record_source
 
 CONCURRENT_JOBS: Final = 2  # one fetches while the other loads
@@ -70,7 +70,7 @@ class IngestWorker:
     async def _run_jobs(self) -> None:
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            manager = QueueManager(queries_on(await driver_of(connection)), CHANNEL)
+            manager = QueueManager(create_queries(await asyncpg_connection(connection)), CHANNEL)
             manager.shutdown = self._stopping
             manager.entrypoint(self.ingestor.source.name, on_failure="hold")(self._handler("day", self._ingest).handle)
             manager.entrypoint(REGISTER, on_failure="hold")(self._handler("register", self._refresh).handle)
@@ -99,7 +99,7 @@ class IngestWorker:
             if (left := self.breaker.seconds_left()) > 0:
                 await asyncio.sleep(left + _SHORT_PAUSE)
             try:
-                return await self.ingestor.ingest(of_day(day))
+                return await self.ingestor.ingest(day_request(day))
             except CircuitOpenError:
                 await asyncio.sleep(_SHORT_PAUSE)
             finally:

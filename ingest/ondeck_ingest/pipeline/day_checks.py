@@ -29,12 +29,12 @@ async def update_checks(engine: AsyncEngine, source: str, day: date, fetched_at:
         await lock_checks(connection)
         entries = await days_of(connection, source, day - 2 * NEIGHBOR_SPAN, day + 2 * NEIGHBOR_SPAN)
         changes = changed_row_counts(day, entries)
-        of_day = {
+        day_changes = {
             **changes.get(str(day), {}),
             "game_warning": check_games(day, entries, await game_ends(connection, day)),
             "fetched_at": fetched_at,
         }
-        await update_entries(connection, source, {**changes, str(day): of_day})
+        await update_entries(connection, source, {**changes, str(day): day_changes})
 
 
 def check_games(day: date, entries: Sequence[RecordedEntry], ends: Sequence[GameEnd]) -> str | None:

@@ -19,11 +19,11 @@ from ondeck_ingest.pipeline.ingest_day import INGEST_ERRORS, Ingestor
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.base import CircuitOpenError, Source, SourceRequest, of_day, readable
+from ondeck_ingest.sources.base import CircuitOpenError, Source, SourceRequest, day_request, readable
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker
 from ondeck_ingest.sources.files import FileSource, ReplaySource
 from ondeck_ingest.sources.savant import NAME, SavantSource
-from ondeck_ingest.sources.simulator import SimulatedSource, halves_of
+from ondeck_ingest.sources.simulator import SimulatedSource, play_half_innings
 from ondeck_runtime.signals import on_stop_signal
 from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
@@ -47,13 +47,13 @@ async def ingest_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
 
 async def ingest_days(settings: IngestSettings, days: Sequence[date]) -> None:
     """Ingest days from Savant."""
-    await _run(settings, create_savant_source(settings), [of_day(day) for day in days])
+    await _run(settings, create_savant_source(settings), [day_request(day) for day in days])
 
 
 async def replay_days(settings: IngestSettings, days: Sequence[date]) -> None:
     """Ingest days from the archived responses of Savant; no days means all archived ones."""
     chosen = days or [day for unit in archive.list_units(settings.home, NAME) for day in _parse_day(unit)]
-    await _run(settings, ReplaySource(home=settings.home, name=NAME), [of_day(day) for day in chosen])
+    await _run(settings, ReplaySource(home=settings.home, name=NAME), [day_request(day) for day in chosen])
 
 
 async def simulate(settings: IngestSettings, seconds: float) -> None:
@@ -78,7 +78,7 @@ async def play_game(engine: AsyncEngine, day: date, seconds: float) -> LoadCount
     async with engine.connect() as connection:
         game = await simulated_games(connection, day)
     ingestor = Ingestor(engine=engine, source=SimulatedSource(game=game), home=Path())
-    halves = halves_of(day, game)
+    halves = play_half_innings(day, game)
     total = LoadCounts()
     for half in halves:
         counts = await ingestor.ingest(half.request)

@@ -69,7 +69,7 @@ class Source(Protocol):
         """
 
 
-def of_day(day: date) -> SourceRequest:
+def day_request(day: date) -> SourceRequest:
     """Make the request for a game day."""
     return SourceRequest(name=day.isoformat(), day=day)
 

@@ -49,7 +49,7 @@ def simulated_game(day: date, number: int, seed: int = 0) -> Iterator[pl.DataFra
     yield from _Game(day=day, number=number, dice=random.Random(f"{day}/{number}/{seed}")).halves()  # noqa: S311  dice, not secrets
 
 
-def game_pk_of(day: date, number: int) -> int:
+def simulated_game_pk(day: date, number: int) -> int:
     """Return the negative id under which a simulated game of a day is stored."""
     return -(day.toordinal() * GAMES_PER_DAY + number)
 
@@ -140,7 +140,7 @@ class _Game:
     def _situation(self, inning: int, batting: int, batter: int, outs: int, bases: list[int]) -> Cells:
         pitcher = self._player_id(1 - batting, 9)
         return {
-            "game_pk": str(-game_pk_of(self.day, self.number)),
+            "game_pk": str(-simulated_game_pk(self.day, self.number)),
             "game_date": self.day.isoformat(),
             "game_year": str(self.day.year),
             "game_type": GAME_TYPE,
@@ -198,7 +198,7 @@ class SimulatedSource:
         Raises:
             SourceUnreachableError: the game has no such half inning.
         """
-        for half in halves_of(request.day, self.game) if request.day else ():
+        for half in play_half_innings(request.day, self.game) if request.day else ():
             if half.request == request:
                 return read(RawResponse(unit=request.name, content=half.content, fetched_at=datetime.now(UTC)))
         raise SourceUnreachableError(f"no simulated half inning is called {request.name}")
@@ -214,7 +214,7 @@ class HalfInning:
 
 
 @lru_cache(maxsize=1)
-def halves_of(day: date, game: int = 0) -> tuple[HalfInning, ...]:
+def play_half_innings(day: date, game: int = 0) -> tuple[HalfInning, ...]:
     """Simulate a game and return its half innings."""
     return tuple(_half_inning(day, game, number, cells) for number, cells in enumerate(simulated_game(day, game), 1))
 
