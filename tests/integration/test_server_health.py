@@ -54,7 +54,7 @@ def health(channel: Any) -> Any:
 
 
 async def wait_value(what: Any, expected: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while what() != expected:
             gc.collect()
             await asyncio.sleep(0.01)
