@@ -72,7 +72,8 @@ class ServerSettings(StoreSettings):
         default=0,
         ge=0,
         le=86400,
-        description="seconds without a call after which a connection is closed, even if a call begins then; 0: never",
+        description="seconds without a call after which a connection is closed (with grpcio even if a call begins at "
+        "that moment); 0: never",
     )
     compression: Literal["none", "gzip"] = Field(
         default="none",

@@ -46,8 +46,10 @@ class ReadyServer:
 
 
 @click.command()
-@click.option("--simulate", is_flag=True, help="Ingest one simulated, labelled game day; needs no network.")
-@click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Duration of that day.")
+@click.option("--simulate", is_flag=True, help="Ingest one simulated game instead of real days, without the network.")
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Duration of the simulated game."
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
 @click.option("--database-url", help="PostgreSQL server instead of the embedded one (ONDECK_DATABASE_URL).")
 @click.option("--model-repository", type=click.Path(path_type=Path), help="Model repository (ONDECK_MODEL_REPOSITORY).")

@@ -73,12 +73,12 @@ def resolve(name_or_id: str, system: str | None, **query: Any) -> None:  # noqa:
 @players.command()
 @click.argument("player_id", type=int)
 @click.argument("value")
-@click.option("--system", default=NAME, show_default=True, help="What VALUE is: a name, or an id of this system.")
+@click.option("--system", default=NAME, show_default=True, help="Type of VALUE: name, or the system of the id.")
 @click.option("--reason", required=True, help="Recorded with the override.")
 @click.option("--revoke", is_flag=True, help="Revoke an earlier override.")
 @database_options
 def override(player_id: int, value: str, *, system: str, reason: str, revoke: bool, **flags: object) -> None:
-    """Record that VALUE means PLAYER_ID, against the registers; stored with user, time and reason."""
+    """Map VALUE to PLAYER_ID, overriding the registers; stored with user, time and reason."""
     decision = Override(
         created_by=getpass.getuser(),
         reason=reason,

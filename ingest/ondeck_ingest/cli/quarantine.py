@@ -107,9 +107,14 @@ def rules() -> None:
 
 @rules.command("add")
 @click.option(
-    "--where", "cells", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that a row must have."
+    "--where",
+    "cells",
+    type=CellParam(),
+    multiple=True,
+    required=True,
+    help="Condition COLUMN=TEXT; a row must meet every one.",
 )
-@click.option("--set", "replacement", type=CellParam(), multiple=True, required=True, help="COLUMN=TEXT that it gets.")
+@click.option("--set", "replacement", type=CellParam(), multiple=True, required=True, help="New value, as COLUMN=TEXT.")
 @click.option("--reason", required=True, help="Recorded with the rule.")
 @database_options
 def add_(

@@ -18,7 +18,7 @@ Stamp: TypeAlias = tuple[tuple[str, int, int], ...]  # of each file its name, si
 Aliases: TypeAlias = Mapping[str, Mapping[str, int]]  # by model and alias
 
 POLICY_FORMAT: Final = (
-    "latest:N, all, aliases (no others) or numbers as 3+4, for one model as MODEL=…, separated by commas"
+    "latest:N, all, aliases (no others) or numbers such as 3+4; MODEL=… for one model; separated by commas"
 )
 _ENTRY: Final = re.compile(r"(?:(?P<model>[a-z][a-z0-9_]{0,63})=)?(?P<rule>latest:\d{1,4}|all|aliases|\d+(?:\+\d+)*)")
 _ALL: Final = 10**9
