@@ -50,7 +50,7 @@ def ingest() -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @database_options
 def files(paths: tuple[Path, ...], **flags: object) -> None:
-    """Ingest Savant exports (CSV, gzipped CSV, parquet); a folder means the exports in it.
+    """Ingest Savant exports (CSV, gzipped CSV, parquet); of a folder, all exports in it.
 
     Each file is ingested in one transaction. Ingesting a file again changes nothing.
     """

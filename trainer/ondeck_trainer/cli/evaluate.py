@@ -41,7 +41,9 @@ _DATABASE = click.option("--database-url", help="URL of a PostgreSQL database (O
 @_VERSION
 @click.option("--since", type=_DAY, help="First day of the evaluation.")
 @click.option("--until", type=_DAY, help="Last day of the evaluation.")
-@click.option("--include-fitted", is_flag=True, help="Include training days; the report marks the metrics as too good.")
+@click.option(
+    "--include-fitted", is_flag=True, help="Include training days; the report marks the metrics as optimistic."
+)
 @click.option("--json", "as_data", is_flag=True, help="Print the evaluation as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report; default: under ONDECK_HOME.")
 @_MODELS
