@@ -38,11 +38,11 @@ check: setup ## check formats, lints, types, import contracts, the protobuf cont
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.json
 	$(BIN)/python tools/generate.py --check
-	$(BIN)/python tools/document_tables.py --check
+	$(BIN)/python tools/fill_document_tables.py --check
 
 gen: setup ## regenerate the stubs in proto/gen, the client for threads, and the tables in README.md and docs/
 	$(BIN)/python tools/generate.py
-	$(BIN)/python tools/document_tables.py
+	$(BIN)/python tools/fill_document_tables.py
 
 train: setup ## fit, evaluate and publish every model from the stored rows
 	$(BIN)/ondeck train batted_ball

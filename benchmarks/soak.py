@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmarks.production_versions import MODELS
 from benchmarks.report import environment, table
 from tests.fixtures.server import RunningServer, serving
-from tests.soak.reloads import copy_with_siblings
+from tests.soak.reloader import copy_with_siblings
 from tests.soak.rolling_restart import (
     DRAIN_SECONDS,
     MAX_CONNECTION_AGE_SECONDS,

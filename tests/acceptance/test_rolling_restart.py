@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 from tests.fixtures.server import serving
-from tests.soak.reloads import copy_with_siblings
+from tests.soak.reloader import copy_with_siblings
 from tests.soak.rolling_restart import DRAIN_SECONDS, MAX_CONNECTION_AGE_SECONDS, restart_workers
 
 RATE, FLIPS = 100, 10  # `make soak` runs the long form

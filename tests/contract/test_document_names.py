@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.source_tree import product_files
-from tools.document_tables import LOG_SETTINGS, PROGRAMS, ROOT, documents
+from tools.fill_document_tables import LOG_SETTINGS, PROGRAMS, ROOT, documents
 
 CODE = re.compile(r"`([^`\n]+)`")
 MODULE = re.compile(r"(?:ondeck_[a-z]+|benchmarks|tools)(?:\.\w+)*")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.document_tables import MARKED, TABLES, documents, fill, outdated
+from tools.fill_document_tables import MARKED, TABLES, documents, fill, outdated
 
 
 def test_every_table_is_up_to_date() -> None:

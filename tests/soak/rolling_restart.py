@@ -9,7 +9,7 @@ from typing import Any, Final
 import psutil
 
 from tests.fixtures.server import START_SECONDS, RunningServer
-from tests.soak.reloads import open_reloader
+from tests.soak.reloader import open_reloader
 from tests.soak.subprocesses import run_clients
 
 TIMEOUT_SECONDS: Final = 300
@@ -31,7 +31,7 @@ def restart_workers(server: RunningServer, models: Path, *, rate: float, flips: 
     before, result = worker_pids(server), RollingRestartResult()
     begin = time.monotonic()
     with (
-        run_clients("tests.soak.steady_load", server.target, models, rate) as clients,
+        run_clients("tests.soak.steady_clients", server.target, models, rate) as clients,
         open_reloader(models, server.target) as reloader,
     ):
         clients.expect_line("started", START_SECONDS)

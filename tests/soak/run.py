@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from tests.fixtures.server import START_SECONDS, RunningServer
-from tests.soak.reloads import open_reloader
+from tests.soak.reloader import open_reloader
 from tests.soak.resources import ServerResources, count_loads, sample_memory, wait_stable_resources
 from tests.soak.subprocesses import run_clients
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.server import serving
-from tests.soak.reloads import copy_with_siblings
+from tests.soak.reloader import copy_with_siblings
 from tests.soak.run import SoakPlan, soak
 
 SHORT = SoakPlan(reloads=12, cancels=1500, seconds=60)  # `make soak` runs the long form and checks memory

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_cli.models.common import find_model, repository_of, repository_option
-from ondeck_core.identifiers import canonical
+from ondeck_core.canonical_names import canonical
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry import alias_log, promotion
 from ondeck_registry.alias_log import AliasChange, login_name

@@ -7,8 +7,8 @@ import click
 
 from ondeck_cli.models.aliases import new_decision
 from ondeck_cli.models.common import check_version, dangling_aliases, find_model, repository_of, repository_option
+from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_core.identifiers import canonical
 from ondeck_core.manifest import PRODUCTION, Tensor
 from ondeck_registry import promotion
 from ondeck_registry.import_onnx import publish_graph

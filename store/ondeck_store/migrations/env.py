@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from ondeck_store.tables.pitches import metadata
+from ondeck_store.tables.statcast import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

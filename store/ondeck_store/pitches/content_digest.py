@@ -6,8 +6,8 @@ from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_store.tables.ingest import quarantine
-from ondeck_store.tables.pitches import games, pitches, players
 from ondeck_store.tables.players import player_aliases, player_ids
+from ondeck_store.tables.statcast import games, pitches, players
 
 _EXCLUDED_COLUMNS: Final = {
     "players": {"next_try", "updated_at"},

@@ -8,8 +8,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError
-from ondeck_store.tables.pitches import players
 from ondeck_store.tables.players import player_overrides
+from ondeck_store.tables.statcast import players
 
 NAME: Final = "name"
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ondeck_store.tables.pitches import metadata, simulated_label
+from ondeck_store.tables.statcast import metadata, simulated_label
 
 ingest_ledger = Table(
     "ingest_ledger",

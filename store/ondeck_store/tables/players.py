@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from ondeck_store.tables.pitches import metadata
+from ondeck_store.tables.statcast import metadata
 
 NAME: Final = "name"
 

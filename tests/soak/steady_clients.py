@@ -1,6 +1,6 @@
 """Clients that call at a constant rate, in a process of their own, and check every response.
 
-    python -m tests.soak.steady_load TARGET MODELS RATE
+    python -m tests.soak.steady_clients TARGET MODELS RATE
 
 RATE calls a second use the Python client, a fifth as many use a channel without retries, and one stream of the client
 runs beside them. Prints `started`, calls until standard input ends, and prints the counts as JSON.

@@ -1,6 +1,6 @@
 """Fill the generated tables of README.md and docs/ from code and artifacts; with --check, only compare.
 
-    python tools/document_tables.py [--check]
+    python tools/fill_document_tables.py [--check]
 
 A table lies between `<!-- NAME: … -->` and `<!-- end -->`, in any number of documents.
 """
@@ -18,9 +18,9 @@ import click
 from pydantic.fields import FieldInfo
 
 from ondeck_cli.main import ondeck
+from ondeck_core.canonical_names import canonical
 from ondeck_core.evaluation import Evaluation, Score
 from ondeck_core.evaluation import scores as evaluation_scores
-from ondeck_core.identifiers import canonical
 from ondeck_core.instances import INSTANCE_TYPES, Field
 from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, PRODUCTION
 from ondeck_core.tasks import TASKS
