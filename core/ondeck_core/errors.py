@@ -7,6 +7,7 @@ from typing import Final
 MAX_SHOWN_VIOLATIONS: Final = 5  # the message counts the rest
 MAX_LISTED_NAMES: Final = 20  # the message counts the rest
 MAX_NAME_LENGTH: Final = 80
+MAX_TEXT_LENGTH: Final = 500
 
 
 class OndeckError(Exception):
@@ -86,6 +87,14 @@ class ArtifactRefusedError(OndeckError):
 
 class SourceRefusedError(OndeckError):
     """A file or response is not a complete Statcast export; none of its rows are stored."""
+
+
+def printable(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
+    """Return a text of any origin for logs and responses: one line, printable characters, limited length."""
+    shown = text[:max_length] + ("..." if len(text) > max_length else "")
+    if shown.isprintable():
+        return shown
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
 
 
 def _join_names(names: Sequence[str]) -> str:

@@ -28,9 +28,13 @@ INPUT: Final = "features"
 OUTPUT: Final = "probabilities"
 MEMBERS: Final = "members"
 FP32: Final = "FP32"
+MAX_VERSION: Final = 2**32 - 1  # the API has 32 bits for a version
+MAX_FILES: Final = 64  # that a manifest may name
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+VersionNumber = Annotated[int, Field(ge=1, le=MAX_VERSION)]
+Files = Annotated[dict[str, Digest], Field(max_length=MAX_FILES)]
 
 
 class FrozenSchema(BaseModel):
@@ -131,7 +135,7 @@ class Manifest(FrozenSchema):
 
     format: Literal[2] = MANIFEST_FORMAT
     model: Name
-    version: int = Field(ge=1)
+    version: VersionNumber
     task: Name
     feature_set: str
     feature_fingerprint: Digest
@@ -145,7 +149,7 @@ class Manifest(FrozenSchema):
     opset: int
     ir_version: int
     created: datetime
-    files: dict[str, Digest]
+    files: Files
 
     @cached_property
     def digest(self) -> str:
@@ -177,12 +181,12 @@ class GraphManifest(FrozenSchema):
     format: Literal[2] = MANIFEST_FORMAT
     kind: Literal["graph"] = "graph"
     model: Name
-    version: int = Field(ge=1)
+    version: VersionNumber
     inputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=1)]
     outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
     libraries: dict[str, str]
     created: datetime
-    files: dict[str, Digest]
+    files: Files
 
     @cached_property
     def digest(self) -> str:
@@ -205,4 +209,4 @@ class GraphGolden(FrozenSchema):
 class Aliases(FrozenSchema):
     """Aliases of one model, each with its version."""
 
-    aliases: dict[Name, int]
+    aliases: dict[Name, VersionNumber]

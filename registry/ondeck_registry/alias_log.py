@@ -16,13 +16,15 @@ from uuid import uuid4
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_core.manifest import Name
+from ondeck_core.manifest import Name, VersionNumber
 from ondeck_registry import atomic_files
+from ondeck_registry.file_reader import MIB, MissingFileError, read_file
 from ondeck_registry.repository import aliases
 
 ALIAS_LOG_FORMAT: Final = 2
 ALIAS_LOG_FILE: Final = "aliases.log.jsonl"
 PENDING_FILE: Final = ".aliases.move.json"
+MAX_LOG_BYTES: Final = 256 * MIB
 
 
 class AliasChange(BaseModel):
@@ -40,8 +42,8 @@ class AliasChange(BaseModel):
     actor: str
     model: Name
     alias: Name
-    from_version: int | None
-    to_version: int
+    from_version: VersionNumber | None
+    to_version: VersionNumber
     reason: str
     forced: bool = False
     rollback: bool = False
@@ -130,8 +132,8 @@ def _read_applied_pending(models: Path, model: str) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
+        return read_file(path, MAX_LOG_BYTES)
+    except MissingFileError:
         return b""
 
 

@@ -12,6 +12,7 @@ from ondeck_core.errors import NotFoundError, OndeckError
 from ondeck_core.manifest import ALIASES_FILE, Aliases
 from ondeck_registry import alias_log, atomic_files
 from ondeck_registry.alias_log import AliasChange
+from ondeck_registry.atomic_files import RepositoryLockedError
 from ondeck_registry.repository import aliases, versions
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -99,10 +100,15 @@ class LockedAliases:
             forced=decision.forced,
             rollback=rollback,
         )
-        alias_log.write_pending(self._models, change)
         content = Aliases(aliases={**known, alias: version}).model_dump_json(indent=2) + "\n"
-        atomic_files.replace(self._models / self._model / ALIASES_FILE, content.encode())
-        alias_log.complete_pending(self._models, self._model)
+        try:
+            alias_log.write_pending(self._models, change)
+            atomic_files.replace(self._models / self._model / ALIASES_FILE, content.encode())
+            alias_log.complete_pending(self._models, self._model)
+        except OSError as failed:
+            raise RepositoryLockedError(
+                f"the aliases of {self._model} cannot be written: {failed.strerror}"
+            ) from failed
         return change
 
 

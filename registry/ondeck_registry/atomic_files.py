@@ -5,7 +5,7 @@ After each call the files are complete on disk, even if the process crashes or t
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from ondeck_core.errors import OndeckError
 
 LOCK_FILE: Final = ".lock"
 LOCK_TIMEOUT_SECONDS: Final = 60.0
+_LOCK_MODE: Final = 0o600  # anyone who can open the file can hold the lock
 
 
 class RepositoryLockedError(OndeckError):
@@ -22,8 +23,8 @@ class RepositoryLockedError(OndeckError):
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file that has no reader yet, and sync it."""
-    with path.open("wb") as out:
+    """Write a new file, and sync it."""
+    with path.open("xb") as out:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())
@@ -32,6 +33,7 @@ def write(path: Path, content: bytes) -> None:
 def replace(path: Path, content: bytes) -> None:
     """Replace a file atomically: a reader gets the old content or the new one."""
     fresh = path.with_name(f".{path.name.removeprefix('.')}.new")
+    fresh.unlink(missing_ok=True)  # left by a writer that died
     write(fresh, content)
     fresh.replace(path)
     sync(path.parent)
@@ -70,7 +72,7 @@ def exclusive_lock(folder: Path, timeout: float = LOCK_TIMEOUT_SECONDS) -> Itera
     Raises:
         RepositoryLockedError: another process holds it for longer than `timeout` seconds, or the folder is read-only.
     """
-    lock = FileLock(folder / LOCK_FILE, timeout=timeout, fallback_to_soft=False)
+    lock = FileLock(folder / LOCK_FILE, timeout=timeout, mode=_LOCK_MODE, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
@@ -80,6 +82,8 @@ def exclusive_lock(folder: Path, timeout: float = LOCK_TIMEOUT_SECONDS) -> Itera
     except OSError as refused:
         raise RepositoryLockedError(f"{folder} cannot be written: {refused.strerror}") from refused
     try:
+        with suppress(OSError):  # of another owner, or gone
+            (folder / LOCK_FILE).chmod(_LOCK_MODE)  # made by an earlier release
         yield
     finally:
         lock.release()

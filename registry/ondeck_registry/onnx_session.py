@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, Tensor
+from ondeck_registry.external_data import check_self_contained
 
 _ERRORS_ONLY: Final = 3
 DATATYPES: Final = {
@@ -55,11 +56,13 @@ def open_graph(graph: bytes) -> ort.InferenceSession:
     """Open a graph on one thread.
 
     Raises:
-        ArtifactRefusedError: ONNX Runtime cannot load it.
+        ArtifactRefusedError: ONNX Runtime cannot load it, or it would read other files.
     """
+    check_self_contained(graph)
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the only format that is checked
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as broken:

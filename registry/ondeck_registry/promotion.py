@@ -118,7 +118,7 @@ def alias_changes(models: Path, model: str) -> tuple[AliasChange, ...]:
 
 
 def _require_model(models: Path, model: str) -> None:
-    known = [each.name for each in sorted(models.iterdir()) if repository.versions(models, each.name)]
+    known = [entry.model for entry in repository.read_repository(models) if entry.versions]
     if model not in known:
         raise NotFoundError("model", model, known)
 

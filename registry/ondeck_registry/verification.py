@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ondeck_core.errors import ArtifactRefusedError, OndeckError
+from ondeck_core.errors import ArtifactRefusedError, OndeckError, printable
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.explain.field_groups import mask_unknown_codes, order_by_similarity
 from ondeck_core.features.feature_set import FeatureSet
@@ -76,7 +76,7 @@ def require_verified(models: Path, model: str, version: int) -> None:
     try:
         verify(models / model / str(version), model, version)
     except ArtifactRefusedError as refused:
-        raise VerificationFailedError(model, version, str(refused)) from refused
+        raise VerificationFailedError(model, version, printable(str(refused))) from refused
 
 
 def verify(folder: Path, model: str, version: int) -> VerifiedGraph | VerifiedVersion:

@@ -99,7 +99,8 @@ def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: 
         serving=statuses(health),
         missing=_missing(models),
         loaded=tuple(f"{each.model} {each.number}" for each in versions if each.state is VersionState.LOADED),
-        refused={f"{each.model} {each.number}": each.reason for each in versions if each.state is VersionState.REFUSED},
+        refused=models.faults()
+        | {f"{each.model} {each.number}": each.reason for each in versions if each.state is VersionState.REFUSED},
         desired=health.desired,
         applied=health.applied,
     )

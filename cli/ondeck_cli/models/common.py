@@ -46,6 +46,11 @@ def check_version(model: ModelEntry, version: int) -> None:
         raise NotFoundError("version", f"{model.model}/{version}", [str(known) for known in model.versions])
 
 
+def model_faults(model: ModelEntry) -> list[str]:
+    """Return a message for each part of a model that is set aside."""
+    return [f"{model.model}: {fault}" for fault in model.faults]
+
+
 def dangling_aliases(model: ModelEntry) -> list[str]:
     """Return a message for each alias that points to a missing version."""
     return [

@@ -6,7 +6,14 @@ from pathlib import Path
 import click
 
 from ondeck_cli.models.aliases import new_decision
-from ondeck_cli.models.common import check_version, dangling_aliases, find_model, repository_of, repository_option
+from ondeck_cli.models.common import (
+    check_version,
+    dangling_aliases,
+    find_model,
+    model_faults,
+    repository_of,
+    repository_option,
+)
 from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.manifest import PRODUCTION, Tensor
@@ -53,7 +60,9 @@ def verify(model: str | None, version: int | None, **flags: object) -> int:
     models = read_repository(repository) if model is None else [find_model(repository, model)]
     if version is not None:
         check_version(models[0], version)
-    problems = [problem for each in models for problem in dangling_aliases(each) if version is None]
+    problems = [
+        problem for each in models for problem in (*model_faults(each), *dangling_aliases(each)) if version is None
+    ]
     selected = [(each, number) for each in models for number in each.versions if version in (None, number)]
     if not selected:
         problems.append(f"there is no version in {repository}")

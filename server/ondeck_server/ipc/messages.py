@@ -69,9 +69,10 @@ class WorkerStatus(_Message):
     """From a worker, after each change of its state.
 
     `serving` maps each health name to whether this worker serves it; `missing` lists why it is not ready. `loaded` are
-    the loaded versions as `model number`, `refused` those that failed verification, with the reason. `desired` and
-    `applied` map the aliases of each model to versions, as the repository has them and as this worker serves them. A
-    worker is `ready` once it has loaded everything that it needs before it accepts calls.
+    the loaded versions as `model number`, `refused` those that failed verification, with the reason, and the models of
+    which a part is set aside. `desired` and `applied` map the aliases of each model to versions, as the repository has
+    them and as this worker serves them. A worker is `ready` once it has loaded everything that it needs before it
+    accepts calls.
     """
 
     kind: Literal["status"] = "status"

@@ -1,15 +1,18 @@
 """The model manager: applies the reconciler's actions off the serving path, and hands out leases on loaded versions."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError
+from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError, printable
 from ondeck_core.manifest import PRODUCTION
+from ondeck_registry.file_reader import UnreadableFileError
+from ondeck_registry.repository import ModelEntry
 from ondeck_server.batching.batcher import BatchingConfig, InferenceStats
 from ondeck_server.models import version_resolution
 from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics
@@ -64,6 +67,7 @@ class ModelManager:
         self._executor = ThreadPoolExecutor(
             1, thread_name_prefix="versions"
         )  # one thread, so that loads reuse its heap
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="repository")  # never waits for calls that hold a lock
 
     def lease(self, ref: ModelRef) -> Lease:
         """Lease the version of a reference; errors as `servable`."""
@@ -111,6 +115,11 @@ class ModelManager:
         applied = {model for model, aliases in self.applied_aliases.items() if PRODUCTION in aliases}
         return {model: model in applied for model in sorted(desired | applied)}
 
+    def faults(self) -> dict[str, str]:
+        """Map each model of which a part is set aside to the reasons."""
+        entries = sorted(self.repository.entries.items())
+        return {model: "; ".join(entry.faults) for model, entry in entries if entry.faults}
+
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` after every change."""
         self._subscribers.append(callback)
@@ -118,7 +127,10 @@ class ModelManager:
     async def refresh(self) -> None:
         """Read the repository and start the loads that it requires; raises as `RepositoryReader.read`."""
         async with self._refreshing:  # one at a time: an older read must not overwrite a newer one
-            self.repository.entries, self.repository.versions = await asyncio.to_thread(self.repository.read)
+            entries, versions = await asyncio.get_running_loop().run_in_executor(self._reader, self.repository.read)
+            self._log_faults(entries)
+            self.repository.entries, self.repository.versions = entries, versions
+        self._lift_retried()
         self._reconcile()
         self._notify()
 
@@ -143,6 +155,14 @@ class ModelManager:
             self._apply(action)
         self._prune()
 
+    def _lift_retried(self) -> None:
+        """Lift refusals of which the operating system was the reason, unless it still is."""
+        for key, status in list(self._statuses.items()):
+            found = self.repository.versions.get(key)
+            is_due = status.is_retried and status.state is VersionState.REFUSED
+            if is_due and (found is None or found.unreadable != status.reason):
+                self._statuses[key] = replace(status, state=VersionState.PRESENT)
+
     def _prune(self) -> None:
         """Drop the state of versions that are neither in the repository nor loaded."""
         current = {*self.repository.versions, *self._servables}
@@ -160,7 +180,8 @@ class ModelManager:
                 del self.applied_aliases[model][alias]
                 log.info("alias_cleared", detail="alias was removed", model=model, alias=alias)
             case LoadVersion(key=key):
-                self._set_status(key, VersionState.LOADING)
+                before = self._statuses.get(key)
+                self._set_status(key, VersionState.LOADING, before.reason if before else "")
                 self._spawn(self._load(key, self.repository.versions[key]))
             case UnloadVersion(key=key):
                 self._set_status(key, VersionState.UNLOADING)
@@ -182,18 +203,8 @@ class ModelManager:
         loop = asyncio.get_running_loop()
         try:
             version = await loop.run_in_executor(self._executor, _load, self.repository.folder_of(key), found)
-        except Exception as error:
-            is_known = isinstance(error, ArtifactRefusedError)
-            reason = str(error) if is_known else f"cannot be loaded: {type(error).__name__}: {error}"
-            log.warning(
-                "version_rejected",
-                detail="version failed verification",
-                model=model,
-                version=number,
-                reason=reason,
-                exc_info=not is_known,
-            )
-            self._set_status(key, VersionState.REFUSED, reason, found.stamp)
+        except Exception as error:  # noqa: BLE001  one bad version affects no other
+            self._refuse(key, found, error)
         else:
             servable = Servable(version, self._batching, self.stats.setdefault(key, InferenceStats()))
             self.resources.track(servable)
@@ -207,6 +218,21 @@ class ModelManager:
             )
             self._set_status(key, VersionState.LOADED, stamp=found.stamp)
 
+    def _refuse(self, key: Key, found: RepositoryVersion, error: Exception) -> None:
+        is_known = isinstance(error, ArtifactRefusedError)
+        reason = printable(str(error) if is_known else f"cannot be loaded: {type(error).__name__}: {error}")
+        is_retried = found.is_retried or isinstance(error, UnreadableFileError)
+        if self._statuses[key].reason != reason:  # it was not refused for the same reason before
+            log.warning(
+                "version_rejected",
+                detail="version failed verification",
+                model=key[0],
+                version=key[1],
+                reason=reason,
+                exc_info=not is_known,
+            )
+        self._set_status(key, VersionState.REFUSED, reason, found.stamp, is_retried=is_retried)
+
     async def _unload(self, key: Key, servable: Servable) -> None:
         await servable.wait_released()
         last: list[object] = [servable]
@@ -215,9 +241,19 @@ class ModelManager:
         log.info("version_unloaded", detail="version released its memory", model=key[0], version=key[1])
         self._set_status(key, VersionState.PRESENT)
 
-    def _set_status(self, key: Key, state: VersionState, reason: str = "", stamp: Stamp = ()) -> None:
-        self._statuses[key] = VersionStatus(state=state, stamp=stamp, reason=reason)
+    def _set_status(
+        self, key: Key, state: VersionState, reason: str = "", stamp: Stamp = (), *, is_retried: bool = False
+    ) -> None:
+        self._statuses[key] = VersionStatus(state=state, stamp=stamp, reason=reason, is_retried=is_retried)
         self._metrics.record(key, state)
+
+    def _log_faults(self, entries: Mapping[str, ModelEntry]) -> None:
+        """Log each fault of a model once, as long as it lasts."""
+        for model, entry in entries.items():
+            before = self.repository.entries.get(model)
+            for fault in entry.faults:
+                if before is None or fault not in before.faults:
+                    log.warning("model_rejected", detail="a part of a model is set aside", model=model, reason=fault)
 
     def _notify(self) -> None:
         for callback in self._subscribers:

@@ -111,11 +111,15 @@ class VersionState(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class VersionStatus:
-    """The state of a version, the stamp of its files then, and why it was refused; new files lift a refusal."""
+    """The state of a version, the stamp of its files then, and why it was refused; new files lift a refusal.
+
+    With `is_retried` the next read of the repository lifts it, too.
+    """
 
     state: VersionState
     stamp: Stamp = ()
     reason: str = ""
+    is_retried: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 from watchfiles import awatch
 
-from ondeck_core.errors import ArtifactRefusedError
+from ondeck_core.errors import ArtifactRefusedError, printable
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import GraphManifest, Manifest
+from ondeck_registry.file_reader import UnreadableFileError, list_folder
 from ondeck_registry.repository import ModelEntry, read_any_manifest, read_evaluation, read_repository
 from ondeck_runtime.tasks import background
 from ondeck_server.models.reconciler import Key, Stamp
@@ -24,12 +25,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class RepositoryVersion:
-    """A published version; `unreadable` is the reason why it has no manifest or no evaluation."""
+    """A published version; `unreadable` is the reason why it has no manifest or no evaluation.
+
+    With `is_retried` the operating system was the reason, so that a later read may succeed with the same stamp.
+    """
 
     stamp: Stamp
     manifest: Manifest | GraphManifest | None = None
     evaluation: Evaluation | None = None
     unreadable: str = ""
+    is_retried: bool = False
 
 
 class RepositoryReader:
@@ -43,10 +48,12 @@ class RepositoryReader:
     def read(self) -> tuple[Mapping[str, ModelEntry], Mapping[Key, RepositoryVersion]]:
         """Read the repository; blocks, and leaves `entries` and `versions` unchanged.
 
+        A model whose aliases or folder cannot be read keeps those of the last read.
+
         Raises:
             ArtifactRefusedError: the repository cannot be read as a whole.
         """
-        entries = {entry.model: entry for entry in read_repository(self.folder)}
+        entries = {entry.model: self._keep_known(entry) for entry in read_repository(self.folder)}
         versions = {
             (entry.model, number): self._read_version(entry.model, number)
             for entry in entries.values()
@@ -59,27 +66,41 @@ class RepositoryReader:
         model, number = key
         return self.folder / model / str(number)
 
+    def _keep_known(self, entry: ModelEntry) -> ModelEntry:
+        before = self.entries.get(entry.model)
+        if before is None or entry.has_known_aliases:
+            return entry
+        return replace(entry, aliases=before.aliases, versions=entry.versions or before.versions)
+
     def _read_version(self, model: str, number: int) -> RepositoryVersion:
         folder = self.folder_of((model, number))
         stamp = stamp_of(folder)
         before = self.versions.get((model, number))
-        if before is not None and before.stamp == stamp:
+        if before is not None and before.stamp == stamp and not before.is_retried:
             return before
         try:
             manifest = read_any_manifest(folder, model, number)
             evaluation = read_evaluation(folder) if isinstance(manifest, Manifest) else None
             return RepositoryVersion(stamp=stamp, manifest=manifest, evaluation=evaluation)
         except ArtifactRefusedError as refused:
-            return RepositoryVersion(stamp=stamp, unreadable=str(refused))
+            is_retried = isinstance(refused, UnreadableFileError)
+            return RepositoryVersion(stamp=stamp, unreadable=printable(str(refused)), is_retried=is_retried)
 
 
 def stamp_of(folder: Path) -> Stamp:
-    """Return a value that differs after any change of a version's files; empty if the folder does not exist."""
+    """Return a value that differs after any change of a version's files; empty if the folder cannot be read."""
     try:
-        found = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    except FileNotFoundError:
+        return tuple(_stamp_of_file(folder / name) for name in list_folder(folder))
+    except ArtifactRefusedError:
         return ()
-    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)
+
+
+def _stamp_of_file(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError as failed:  # a loop of symbolic links, for example
+        return path.name, -1, failed.errno or 0
+    return path.name, status.st_size, status.st_mtime_ns
 
 
 @asynccontextmanager
@@ -111,5 +132,5 @@ async def _refresh_periodically(refresh: Callable[[], Awaitable[None]], seconds:
 async def _refresh(refresh: Callable[[], Awaitable[None]]) -> None:
     try:
         await refresh()
-    except (ArtifactRefusedError, OSError) as failed:
-        log.warning("repository_unreadable", detail="repository cannot be read", reason=str(failed))
+    except Exception as failed:  # noqa: BLE001  no content of the repository may stop the server
+        log.warning("repository_unreadable", detail="repository cannot be read", reason=printable(str(failed)))

@@ -1,7 +1,10 @@
 """The handlers of `ondeck.v1.ModelService`."""
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 from ondeck.v1.model_service_pb2 import (
     DayWindow,
@@ -36,6 +39,10 @@ from ondeck_server.services.prediction import decode
 
 _STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state in VersionState}
 
+_MAX_WRITERS: Final = 8
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class ModelService:
     """One method for each rpc."""
@@ -44,10 +51,16 @@ class ModelService:
         self._models = models
         self._repository = models.repository.folder
         self._operators = operators
+        self._writers = ThreadPoolExecutor(_MAX_WRITERS, thread_name_prefix="alias-changes")
 
     async def list_models(self, _: CallContext, __: ListModelsRequest) -> ListModelsResponse:
-        """Return every version of every model."""
-        return ListModelsResponse(models=[model_message(each) for each in self._models.versions.values()])
+        """Return every version of every model; a model of which a part is set aside has one more entry, version 0."""
+        messages = [model_message(each) for each in self._models.versions.values()]
+        messages += [
+            Model(name=model, state=ModelState.MODEL_STATE_REFUSED, state_reason=reason)
+            for model, reason in self._models.faults().items()
+        ]
+        return ListModelsResponse(models=sorted(messages, key=lambda each: (each.name, each.version)))
 
     async def get_model(self, _: CallContext, request: GetModelRequest) -> GetModelResponse:
         """Return one version."""
@@ -59,7 +72,7 @@ class ModelService:
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason, forced=request.force)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
-        change = await asyncio.to_thread(promotion.promote, self._repository, name, alias, request.version, decision)
+        change = await self._write(promotion.promote, self._repository, name, alias, request.version, decision)
         return MoveAliasResponse(change=None if change is None else alias_changes.alias_change_message(change))
 
     async def rollback_model(self, call: CallContext, request: RollbackModelRequest) -> RollbackModelResponse:
@@ -68,7 +81,7 @@ class ModelService:
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
-        change = await asyncio.to_thread(promotion.roll_back, self._repository, name, alias, decision)
+        change = await self._write(promotion.roll_back, self._repository, name, alias, decision)
         return RollbackModelResponse(change=alias_changes.alias_change_message(change))
 
     async def list_alias_changes(self, _: CallContext, request: ListAliasChangesRequest) -> ListAliasChangesResponse:
@@ -76,6 +89,10 @@ class ModelService:
         alias_changes.check(request)
         changes = await asyncio.to_thread(promotion.alias_changes, self._repository, canonical(request.model))
         return alias_changes.page(changes, request)
+
+    async def _write(self, change: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+        """Run an alias change on a thread of its own pool: it may wait for a lock, and readers never do."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, partial(change, *arguments, **more))
 
 
 def model_message(version: VersionInfo) -> Model:
@@ -88,10 +105,13 @@ def model_message(version: VersionInfo) -> Model:
         state=_STATES[version.state],
         state_reason=version.reason,
     )
-    if version.manifest is not None:
-        message.MergeFrom(_manifest_fields(version.manifest))
-    if version.evaluation is not None:
-        message.evaluation.CopyFrom(_evaluation(version.evaluation))
+    try:
+        if version.manifest is not None:
+            message.MergeFrom(_manifest_fields(version.manifest))
+        if version.evaluation is not None:
+            message.evaluation.CopyFrom(_evaluation(version.evaluation))
+    except ValueError as invalid:  # a number beyond the field of the message
+        message.state_reason = message.state_reason or f"its manifest does not fit into the response: {invalid}"
     return message
 
 

@@ -102,6 +102,11 @@ def index_entry(version: VersionInfo) -> RepositoryIndexResponse.ModelIndex:
     )
 
 
+def fault_entry(model: str, reason: str) -> RepositoryIndexResponse.ModelIndex:
+    """Return a model of which a part is set aside; the entry has no version."""
+    return RepositoryIndexResponse.ModelIndex(name=model, state="UNAVAILABLE", reason=reason)
+
+
 def check_repository(name: str) -> None:
     """Check that a request names no other repository.
 

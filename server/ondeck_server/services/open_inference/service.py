@@ -40,6 +40,7 @@ from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.inference import TensorInference
 from ondeck_server.services.open_inference.metadata import (
     check_repository,
+    fault_entry,
     index_entry,
     model_config,
     model_metadata,
@@ -122,9 +123,12 @@ class OpenInferenceService:
         check_repository(request.repository_name)
         return RepositoryIndexResponse(
             models=[
-                index_entry(version)
-                for _, version in sorted(self._models.versions.items())
-                if version.state is VersionState.LOADED or not request.ready
+                *(
+                    index_entry(version)
+                    for _, version in sorted(self._models.versions.items())
+                    if version.state is VersionState.LOADED or not request.ready
+                ),
+                *(fault_entry(*fault) for fault in self._models.faults().items() if not request.ready),
             ]
         )
 
