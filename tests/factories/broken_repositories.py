@@ -1,12 +1,15 @@
 """Ways to break one model of a repository on disk; every other model of the repository stays as it is."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
+
+import onnx
 
 from ondeck_core.manifest import ALIASES_FILE, GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE
 
@@ -43,6 +46,20 @@ def _enlarge(path: Path) -> None:
 def _edit_manifest(folder: Path, **changes: object) -> None:
     path = folder / MANIFEST_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _keep_weights_elsewhere(folder: Path) -> None:
+    """Move the first tensor of the graph to a file of the same folder, and sign the graph."""
+    model = onnx.load_model(folder / MODEL_FILE)
+    tensor = model.graph.initializer[0]
+    (folder / "weights.bin").write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=str(folder / "weights.bin"))
+    content = model.SerializeToString()
+    (folder / MODEL_FILE).write_bytes(content)
+    files = json.loads((folder / MANIFEST_FILE).read_text())["files"]
+    _edit_manifest(folder, files=files | {MODEL_FILE: hashlib.sha256(content).hexdigest()})
 
 
 def _loop_folder(path: Path) -> None:
@@ -82,6 +99,7 @@ VERSION_FAULTS: Final[Mapping[str, Break]] = {
     "graph_loop": lambda model: _replace_with_loop(model / "1" / MODEL_FILE),
     "graph_pipe": lambda model: _replace_with_pipe(model / "1" / MODEL_FILE),
     "graph_device": lambda model: _replace_with_device(model / "1" / MODEL_FILE),
+    "graph_external": lambda model: _keep_weights_elsewhere(model / "1"),
     "golden_large": lambda model: _enlarge(model / "1" / GOLDEN_FILE),
     "version_loop": lambda model: _loop_folder(model / "1"),
 }

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,10 +17,12 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelReadyRequest, RepositoryIndexRequest
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
-from ondeck.v1.model_service_pb2 import ListModelsRequest, ModelState
+from ondeck.v1.model_service_pb2 import ListAliasChangesRequest, ListModelsRequest, ModelState, MoveAliasRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck_core.manifest import ALIASES_FILE, MANIFEST_FILE
+from ondeck_registry.alias_log import PENDING_FILE
 from ondeck_registry.aliases import AliasDecision, move_alias
+from ondeck_registry.atomic_files import LOCK_FILE, exclusive_lock
 from ondeck_registry.import_onnx import publish_graph
 from tests.factories.broken_repositories import (
     ALIAS_FAULTS,
@@ -170,3 +173,33 @@ def test_aliases_are_followed_again_once_they_can_be_read(models: Path) -> None:
         wait_until(lambda: infer(channel, GOOD) == "2")
         assert (GOOD, 0) not in listed(channel)
         assert GRPCInferenceServiceStub(channel).ModelReady(ModelReadyRequest(name=GOOD), timeout=10).ready
+
+
+def test_waiting_for_a_lock_holds_up_no_reader(live: tuple[Path, RunningServer, grpc.Channel]) -> None:
+    models, _, channel = live
+    stub = ModelServiceStub(channel)
+    request = MoveAliasRequest(model="leased", alias="spare", version=1, reason="a test")
+    with exclusive_lock(models / "leased"):
+        assert stat.S_IMODE((models / "leased" / LOCK_FILE).stat().st_mode) == 0o600
+        waiting = [stub.MoveAlias.future(request, timeout=60) for _ in range(40)]
+        time.sleep(0.5)
+        before = int(infer(channel, GOOD))
+        publish(models, GOOD)
+        wait_until(lambda: infer(channel, GOOD) == str(before + 1))
+        assert len(stub.ListAliasChanges(ListAliasChangesRequest(model="leased"), timeout=5).changes) == 1
+        assert not any(each.done() for each in waiting)
+    assert sum(each.result().HasField("change") for each in waiting) == 1
+
+
+def test_a_change_that_cannot_be_written_is_unavailable(live: tuple[Path, RunningServer, grpc.Channel]) -> None:
+    models, _, channel = live
+    pending = models / "leased" / f"{PENDING_FILE}.new"
+    pending.mkdir()
+    request = MoveAliasRequest(model="leased", alias="other", version=1, reason="a test")
+    with pytest.raises(grpc.RpcError) as raised:
+        ModelServiceStub(channel).MoveAlias(request, timeout=10)
+    error: Any = raised.value
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    pending.rmdir()
+    os.mkfifo(pending)  # as left by another program; a write would wait for a reader
+    assert ModelServiceStub(channel).MoveAlias(request, timeout=10).HasField("change")
