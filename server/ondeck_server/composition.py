@@ -17,6 +17,7 @@ from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
 from ondeck_server.inference.predictor import Predictor
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.models.load_control import BroadcastLoad, LoadControl
+from ondeck_server.models.load_trial import LoadLimits, LoadTrial
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState, parse_policy
 from ondeck_server.players.directory import PlayerDirectory
@@ -62,7 +63,14 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelM
         max_queue_delay_seconds=settings.max_queue_delay_ms / 1000,
         executor=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
     )
-    return ModelManager(settings.model_repository, parse_policy(settings.version_policy), batching, registry)
+    limits = LoadLimits(cpu_seconds=settings.load_cpu_seconds, memory_mib=settings.load_memory_mib)
+    return ModelManager(
+        settings.model_repository,
+        parse_policy(settings.version_policy),
+        batching,
+        registry,
+        trial=LoadTrial(limits) if settings.load_cpu_seconds else None,
+    )
 
 
 @asynccontextmanager

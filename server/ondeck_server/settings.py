@@ -104,6 +104,16 @@ class ServerSettings(StoreSettings):
     repository_poll_seconds: float = Field(
         default=10, gt=0, le=86400, description="seconds between polls of the model repository"
     )
+    load_cpu_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        description="CPU seconds that a version may take to load and warm up in a child process, before a worker "
+        "loads it; 0: no child process",
+    )
+    load_memory_mib: int = Field(
+        default=4096, ge=64, le=1 << 20, description="memory that a version may take to load in a child process, in MiB"
+    )
 
     @field_validator("version_policy")
     @classmethod

@@ -56,7 +56,11 @@ def _keep_weights_elsewhere(folder: Path) -> None:
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=str(folder / "weights.bin"))
-    content = model.SerializeToString()
+    replace_graph(folder, model.SerializeToString())
+
+
+def replace_graph(folder: Path, content: bytes) -> None:
+    """Replace the graph of a version, and sign it."""
     (folder / MODEL_FILE).write_bytes(content)
     files = json.loads((folder / MANIFEST_FILE).read_text())["files"]
     _edit_manifest(folder, files=files | {MODEL_FILE: hashlib.sha256(content).hexdigest()})

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, checker, helper, load_model_from_string, numpy_helper
 
 WIDTH: Final = 4
 OPSET: Final = 18
@@ -63,5 +63,50 @@ def _graph(nodes: list[NodeProto], outputs: dict[str, tuple[int, Shape]], takes:
     )
     model: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def endless_graph() -> bytes:
+    """Return the scoring graph behind a loop that never ends."""
+    values = [
+        helper.make_tensor_value_info("iteration", TensorProto.INT64, []),
+        helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("value", TensorProto.FLOAT, ["rows", WIDTH]),
+    ]
+    results = [
+        helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("next", TensorProto.FLOAT, ["rows", WIDTH]),
+    ]
+    body_nodes = [
+        helper.make_node("Identity", ["go_on"], ["still"]),
+        helper.make_node("Abs", ["value"], ["next"]),
+    ]
+    body = helper.make_graph(body_nodes, "body", values, results)
+    model = load_model_from_string(scoring_graph())
+    times = helper.make_tensor("times", TensorProto.INT64, [], [2**62])
+    always = helper.make_tensor("always", TensorProto.BOOL, [], [True])
+    model.graph.initializer.extend([times, always])
+    return _before_scores(model, [helper.make_node("Loop", ["times", "always", "x"], ["looped"], body=body)], "looped")
+
+
+def bulky_graph(elements: int) -> bytes:
+    """Return the scoring graph behind a tensor of so many zeros."""
+    model = load_model_from_string(scoring_graph())
+    model.graph.initializer.append(helper.make_tensor("elements", TensorProto.INT64, [1], [elements]))
+    nodes = [
+        helper.make_node("ConstantOfShape", ["elements"], ["zeros"]),
+        helper.make_node("ReduceMax", ["zeros"], ["zero"], keepdims=0),
+        helper.make_node("Add", ["x", "zero"], ["same"]),
+    ]
+    return _before_scores(model, nodes, "same")
+
+
+def _before_scores(model: ModelProto, nodes: list[NodeProto], result: str) -> bytes:
+    """Insert nodes before the first one, which takes their result in place of x."""
+    model.graph.node[0].input[0] = result
+    kept = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *kept])
     content: bytes = model.SerializeToString()
     return content

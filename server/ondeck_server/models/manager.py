@@ -15,6 +15,7 @@ from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.repository import ModelEntry
 from ondeck_server.batching.batcher import BatchingConfig, InferenceStats
 from ondeck_server.models import version_resolution
+from ondeck_server.models.load_trial import LoadTrial
 from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics
 from ondeck_server.models.reconciler import (
     Action,
@@ -49,7 +50,12 @@ class ModelManager:
     """Loads and unloads the versions of a model repository in one process, and applies its aliases."""
 
     def __init__(
-        self, folder: Path, policy: VersionPolicy, batching: BatchingConfig, registry: CollectorRegistry
+        self,
+        folder: Path,
+        policy: VersionPolicy,
+        batching: BatchingConfig,
+        registry: CollectorRegistry,
+        trial: LoadTrial | None = None,
     ) -> None:
         self.repository = RepositoryReader(folder)
         self.applied_aliases: dict[str, dict[str, int]] = {}
@@ -58,6 +64,7 @@ class ModelManager:
         self.resources = ResourceMetrics(registry)
         self._policy = policy
         self._batching = batching
+        self._trial = trial
         self._metrics = VersionMetrics(registry)
         self._statuses: dict[Key, VersionStatus] = {}
         self._servables: dict[Key, Servable] = {}
@@ -197,12 +204,15 @@ class ModelManager:
         if not task.cancelled():
             self._reconcile()
             self._notify()
+        if self._trial is not None and not self._tasks:
+            self._executor.submit(self._trial.close)
 
     async def _load(self, key: Key, found: RepositoryVersion) -> None:
         model, number = key
         loop = asyncio.get_running_loop()
         try:
-            version = await loop.run_in_executor(self._executor, _load, self.repository.folder_of(key), found)
+            folder = self.repository.folder_of(key)
+            version = await loop.run_in_executor(self._executor, _load, folder, found, self._trial)
         except Exception as error:  # noqa: BLE001  one bad version affects no other
             self._refuse(key, found, error)
         else:
@@ -293,10 +303,12 @@ class ModelManager:
         return ModelNotLoadedError(version.model, version.number, reason)
 
 
-def _load(folder: Path, found: RepositoryVersion) -> LoadedGraph:
+def _load(folder: Path, found: RepositoryVersion, trial: LoadTrial | None) -> LoadedGraph:
     try:
         if found.manifest is None:
             raise ArtifactRefusedError(found.unreadable)
+        if trial is not None:
+            trial.run(folder, found.manifest)
         return load_manifest(folder, found.manifest)
     finally:
         trim_heap()
