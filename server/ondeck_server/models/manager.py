@@ -188,7 +188,7 @@ class ModelManager:
                 log.info("alias_cleared", detail="alias was removed", model=model, alias=alias)
             case LoadVersion(key=key):
                 before = self._statuses.get(key)
-                self._set_status(key, VersionState.LOADING, before.reason if before else "")
+                self._set_status(key, VersionState.LOADING, before.reason if before and before.is_retried else "")
                 self._spawn(self._load(key, self.repository.versions[key]))
             case UnloadVersion(key=key):
                 self._set_status(key, VersionState.UNLOADING)

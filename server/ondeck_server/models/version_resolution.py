@@ -77,7 +77,8 @@ def describe(
     """Describe a version; `found` is None if its folder was removed."""
     model, number = key
     is_unreadable = status.state is VersionState.PRESENT and found is not None and bool(found.unreadable)
-    state = VersionState.REFUSED if is_unreadable else status.state
+    is_tried_again = status.state is VersionState.LOADING and bool(status.reason)
+    state = VersionState.REFUSED if is_unreadable or is_tried_again else status.state
     reason = status.reason
     if state is VersionState.LOADED and (found is None or found.stamp != status.stamp):
         reason = CHANGED
