@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondeck_core.features.geometry import BALL_RADIUS_FT, PLATE_HALF_WIDTH_FT, edge_distance, spray_angle
+from ondeck_core.features.batted_ball import spray_angle
+from ondeck_core.features.strike_zone import BALL_RADIUS_FT, PLATE_HALF_WIDTH_FT, edge_distance
 
 
 def column(*values: float) -> np.ndarray:

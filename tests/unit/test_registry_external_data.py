@@ -9,9 +9,8 @@ import pytest
 from onnx import AttributeProto, GraphProto, ModelProto, SparseTensorProto, TensorProto, helper, load_model_from_string
 
 from ondeck_core.errors import ArtifactRefusedError
-from ondeck_registry.external_data import check_self_contained
 from ondeck_registry.import_onnx import publish_graph
-from ondeck_registry.onnx_session import open_graph
+from ondeck_registry.onnx_session import check_self_contained, open_graph
 from tests.conftest import ROOT
 from tests.factories.onnx_graphs import scoring_graph
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondeck_core.explain.shapley import Values
-from ondeck_core.features.geometry import spray_angle
+from ondeck_core.features.batted_ball import spray_angle
 from ondeck_core.instances import InstanceType, Matrix
 
 DIRECTION: Final = "spray_angle"
