@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
@@ -62,7 +63,7 @@ class ConnectionLifecycle:
         self._received_at = self._active_at = self._loop.time()
         self._pinged_at: float | None = None
         self._client_pinged_at, self._ping_strikes = -inf, 0
-        self._is_going_away = self._has_sent_goaway = False
+        self._is_going_away = self._has_sent_goaway = self._is_ending = False
         self._interval = min(config.ping_after, config.ping_timeout, config.max_idle or inf) / 2
         self._timers = {"check": self._loop.call_later(self._interval, self._check)}
         if config.max_age:
@@ -84,8 +85,10 @@ class ConnectionLifecycle:
         now = self._loop.time()
         self._ping_strikes += now - self._client_pinged_at < self._config.min_ping_interval
         self._client_pinged_at = now
-        if self._ping_strikes > _MAX_PING_STRIKES:
-            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=_TOO_MANY_PINGS)
+        if self._ping_strikes > _MAX_PING_STRIKES and not self._is_ending:
+            self._is_ending = True
+            with suppress(ngh2.NGH2Error):  # the session has ended
+                self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=_TOO_MANY_PINGS)
             self._loop.call_soon(self._connection.close)
 
     def on_ping_acknowledged(self, opaque_data: bytes) -> None:
@@ -102,8 +105,9 @@ class ConnectionLifecycle:
         if self._is_going_away:
             return
         self._is_going_away = True
-        self._http.send_shutdown_notice()
-        self._http.ping(_GOAWAY_PING)
+        with suppress(ngh2.NGH2Error):  # the session has ended
+            self._http.send_shutdown_notice()
+            self._http.ping(_GOAWAY_PING)
         self._connection.flush_soon()
         self._schedule("goaway", _GOAWAY_PING_SECONDS, self._send_final_goaway)
         if self._config.max_age_grace:
@@ -118,7 +122,8 @@ class ConnectionLifecycle:
     def _send_final_goaway(self) -> None:
         if not self._has_sent_goaway:
             self._has_sent_goaway = True
-            self._http.send_goaway(ngh2.ErrorCode.NO_ERROR)
+            with suppress(ngh2.NGH2Error):  # as above
+                self._http.send_goaway(ngh2.ErrorCode.NO_ERROR)
             self._connection.flush_soon()
 
     def _check(self) -> None:
@@ -129,7 +134,8 @@ class ConnectionLifecycle:
             self._connection.abort()
             return
         if self._pinged_at is None and now - self._received_at >= config.ping_after:
-            self._http.ping()
+            with suppress(ngh2.NGH2Error):  # as above
+                self._http.ping()
             self._pinged_at = now
             self._connection.flush_soon()
         is_idle = config.max_idle and now - self._active_at >= config.max_idle
