@@ -161,6 +161,28 @@ def test_header_fields_repeated_by_reference_take_little_memory(own_server: Runn
     assert sum(peak_memory(each.pid) for each in workers) - before < 100 * MEBIBYTE
 
 
+FLOODS = {
+    "pings": b"\0\0\x08\6\0\0\0\0\0" + bytes(8),
+    "settings": b"\0\0\0\4\0\0\0\0\0",
+    "windows": b"\0\0\4\x08\0\0\0\0\0\0\0\0\1",
+    "resets": b"\0\0\4\3\0\0\0\0\1\0\0\0\x08",
+    "pings, settings and windows": b"\0\0\0\4\0\0\0\0\0" + b"\0\0\4\x08\0\0\0\0\0\0\0\0\1" * 3,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_control_frames_gets_one_goaway(own_server: RunningServer, log: Path, flood: str) -> None:
+    before = rejections(log)
+    with connect(own_server.target) as raw:
+        raw.sendall(PREFACE)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                raw.sendall(FLOODS[flood] * 1000)
+        assert len(goaway_codes(read_all(raw))) == 1
+    assert is_serving(own_server.target)
+    assert rejections(log) <= before + 1
+
+
 def peak_memory(process: int) -> int:
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))

@@ -1,4 +1,4 @@
-"""Requests of a stream are released whatever ends the stream."""
+"""A stream that ends early, for any reason, releases its started requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

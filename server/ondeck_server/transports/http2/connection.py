@@ -182,13 +182,18 @@ class Http2Connection(asyncio.Protocol):
         self._process_events()
         return not self._is_closing
 
+    def reject(self, reason: str) -> None:
+        """Log the reason, write what is ready, with GOAWAY, and end the connection."""
+        log_rejection(self.peer, reason)
+        self._writer.write()
+        self._await_client_close()
+
     def _reject(self, data: bytes, error: ngh2.NGH2Error) -> None:
         """End a connection on which nghttp2 has failed, and so neither reads nor writes."""
         is_flood = isinstance(error, ngh2.DenialOfServiceError)
         code = ngh2.ErrorCode.ENHANCE_YOUR_CALM if is_flood else ngh2.ErrorCode.PROTOCOL_ERROR
-        log_rejection(self.peer, str(error))
         self._transport.write(goaway(code) if self._has_received else reject_first(data, code))
-        self._await_client_close()
+        self.reject(str(error))
 
     def _set_close_timer(self, seconds: float, callback: Callable[[], None]) -> None:
         if self._close_timer is not None:
@@ -233,6 +238,8 @@ class Http2Connection(asyncio.Protocol):
                 self.lifecycle.on_ping_acknowledged(event.opaque_data)
             case ngh2.TrailersReceived():
                 self._on_trailers(event)
+            case ngh2.WindowUpdated() | ngh2.SettingsReceived() | ngh2.StreamReset() | ngh2.PriorityUpdateReceived():
+                self.lifecycle.on_control_frame()
 
     def _on_headers(self, event: ngh2.RequestReceived) -> None:
         if self._is_closing:
