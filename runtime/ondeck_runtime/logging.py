@@ -2,12 +2,23 @@
 
 import logging
 import sys
-from typing import Final
+import traceback
+from typing import Final, TextIO
 
 import structlog
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("text", "json")
+
+
+class _Quoted:
+    """A text that the console renderer writes as a literal."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return repr(self._text)
 
 
 def configure_logging(level: str, form: str) -> None:
@@ -26,5 +37,23 @@ def configure_logging(level: str, form: str) -> None:
 
 def _renderers(form: str) -> list[structlog.typing.Processor]:
     if form == "text":
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_exception)
+        return [_quote_unprintable, console]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _quote_unprintable(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Escape control characters: values come from callers and folders, and must forge no line and no colour."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = _Quoted(value)
+    return event
+
+
+def _write_exception(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback, indented and escaped, as no part of it may look like a line of the log."""
+    for line in "".join(traceback.format_exception(*error)).split("\n"):
+        escaped = line if line.isprintable() else repr(line)[1:-1]
+        stream.write(f"\n    {escaped}" if line else "")

@@ -120,6 +120,12 @@ def check_refusals(stub: Any) -> None:
             ["page_size", "page_token"],
         ),
         (
+            lambda: stub.SearchPlayers(SearchPlayersRequest(text="x", page_token="9" * 5000)),
+            "INVALID_ARGUMENT",
+            "INVALID_FIELD",
+            ["page_token"],
+        ),
+        (
             lambda: stub.ResolvePlayers(
                 ResolvePlayersRequest(
                     queries=[

@@ -215,6 +215,9 @@ class OpenWriter:
 
     def send_trailers(self, stream: int, fields: list[Field]) -> None: ...
 
+    def reset_unsent(self, _: int) -> bool:
+        return False
+
     def grant_window(self, _: int, size: int) -> None:
         self.granted += size
 

@@ -43,12 +43,11 @@ async def process_in_order(
                 yield responses
         await reader
     finally:
+        # A second cancellation may interrupt any await here: release first, and again what the reader still starts.
+        _cancel_all(queue, pending)
+        reader.add_done_callback(lambda _: _cancel_all(queue, pending))
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
-        _drain(queue, pending)
-        for each in pending:
-            if each is not None:
-                each.cancel()
 
 
 async def _read(requests: AsyncIterator[R], start: Callable[[R], PendingResult[Any]], queue: _Queue) -> None:
@@ -71,3 +70,11 @@ async def _read(requests: AsyncIterator[R], start: Callable[[R], PendingResult[A
 def _drain(queue: _Queue, pending: deque[PendingResult[Any] | None]) -> None:
     while not queue.empty():
         pending.append(queue.get_nowait())
+
+
+def _cancel_all(queue: _Queue, pending: deque[PendingResult[Any] | None]) -> None:
+    _drain(queue, pending)
+    while pending:
+        each = pending.popleft()
+        if each is not None:
+            each.cancel()

@@ -1,6 +1,7 @@
 """The handlers of `ondeck.v1.PlayerService`."""
 
 import asyncio
+import re
 from typing import Final
 
 from ondeck.v1.player_service_pb2 import (
@@ -22,6 +23,7 @@ MAX_QUERIES: Final = 10_000
 QUERIES_PER_TURN: Final = 200  # of the event loop; other calls run in between
 MAX_PAGE_SIZE: Final = 100
 DEFAULT_PAGE_SIZE: Final = 20
+_PAGE_TOKEN: Final = re.compile(r"[0-9]{1,9}")  # a number of players to skip
 
 
 class PlayerService:
@@ -70,7 +72,7 @@ def _page(request: SearchPlayersRequest) -> tuple[int, int]:
         violations.append(Violation("text", f"is required: at most {MAX_LENGTH} characters"))
     if request.page_size > MAX_PAGE_SIZE:
         violations.append(Violation("page_size", f"must be from 1 to {MAX_PAGE_SIZE}, got {request.page_size}"))
-    if request.page_token and not request.page_token.isdecimal():
+    if request.page_token and not _PAGE_TOKEN.fullmatch(request.page_token):
         violations.append(Violation("page_token", "must be the next_page_token of the previous page"))
     if violations:
         raise InvalidInstanceError(violations)

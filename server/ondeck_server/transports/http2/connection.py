@@ -10,6 +10,13 @@ from google.rpc import code_pb2
 from ondeck_server.rpc.method import Method
 from ondeck_server.security.identity import Peer
 from ondeck_server.transports.http2.keepalive import ConnectionLifecycle, KeepaliveConfig
+from ondeck_server.transports.http2.rejection import (
+    UnnegotiatedConnection,
+    goaway,
+    log_rejection,
+    negotiated,
+    reject_first,
+)
 from ondeck_server.transports.http2.stream import ClientStream, ServerStream, StreamLimits, UnaryRequestStream
 from ondeck_server.transports.http2.wire_format import (
     CONTENT_TYPE,
@@ -25,7 +32,8 @@ from ondeck_server.transports.http2.wire_format import (
 from ondeck_server.transports.http2.writer import FrameWriter
 
 MAX_METADATA_BYTES: Final = 16_384  # the limit of gRPC's C core
-_MAX_HEADER_BYTES: Final = 1 << 20  # nghttp2 ends the connection beyond it
+_MAX_HEADER_BYTES: Final = 1 << 16  # decoded; beyond it the connection ends
+_MAX_PART_BYTES: Final = 1 << 14  # received bytes whose events exist at once: a byte may stand for a whole header field
 _MAX_FRAME_BYTES: Final = 1 << 16
 _CONNECTION_WINDOW: Final = (1 << 31) - 1  # unlimited: each stream has its own window
 _CLOSE_SECONDS: Final = 2.0  # for the client to read the last bytes and close
@@ -68,7 +76,7 @@ class Http2Connection(asyncio.Protocol):
             ),
         )
         self._streams: dict[int, ServerStream] = {}
-        self._is_closing = False
+        self._is_closing = self._is_lost = self._has_received = False
         self._close_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -82,10 +90,13 @@ class Http2Connection(asyncio.Protocol):
         return bool(self._streams) or self._transport.get_write_buffer_size() > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the settings."""
+        """Prepare the settings, which leave in response to the first bytes: these may be of another protocol."""
         self._transport = cast("asyncio.Transport", transport)
         self.peer = self._peer_of(transport)
         host = self._host
+        if not negotiated(transport):
+            self._transport.set_protocol(UnnegotiatedConnection(self._transport, self.peer))
+            return
         self._http.initiate_connection(
             {
                 ngh2.Setting.MAX_CONCURRENT_STREAMS: host.max_concurrent_streams,
@@ -100,20 +111,15 @@ class Http2Connection(asyncio.Protocol):
             self._http, self._transport, self.peer, self.lifecycle.on_data_sent, self._process_events
         )
         host.opened(self)
-        self._writer.flush_soon()
 
     def data_received(self, data: bytes) -> None:
         """Process received bytes."""
         if self._is_closing:
             return
         self.lifecycle.on_received()
-        try:
-            self._http.receive_data(data)
-        except ngh2.NGH2Error:  # invalid HTTP/2, or a limit is exceeded; close() sends the GOAWAY if it can
-            self._process_events()
-            self.close()
-            return
-        self._process_events()
+        for at in range(0, len(data), _MAX_PART_BYTES):
+            if not self._receive(data[at : at + _MAX_PART_BYTES]):
+                return
         self._writer.flush_soon()
 
     def pause_writing(self) -> None:
@@ -127,6 +133,7 @@ class Http2Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """Cancel all calls and drop every reference back to here, so that nothing waits for the garbage collector."""
         self._stop()
+        self._is_lost = True
         self._host.closed(self)
         if self._close_timer is not None:
             self._close_timer.cancel()
@@ -137,10 +144,12 @@ class Http2Connection(asyncio.Protocol):
         self._writer.flush_soon()
 
     def close(self) -> None:
-        """Cancel all calls, write what is ready and end the connection."""
+        """Write what is ready, cancel the other calls and end the connection."""
+        if self._is_lost:
+            return
         if not self._is_closing:
-            self._cancel_calls()
             self._writer.write()
+            self._cancel_calls()
         self._close_within(_CLOSE_SECONDS)
 
     def abort(self) -> None:
@@ -162,6 +171,30 @@ class Http2Connection(asyncio.Protocol):
         self._transport.close()
         self._set_close_timer(seconds, self._transport.abort)
 
+    def _receive(self, data: bytes) -> bool:
+        """Process received bytes and return whether the connection stays open."""
+        try:
+            self._http.receive_data(data)
+        except ngh2.NGH2Error as error:  # invalid HTTP/2, or a limit is exceeded
+            self._reject(data, error)
+            return False
+        self._has_received = True
+        self._process_events()
+        return not self._is_closing
+
+    def reject(self, reason: str) -> None:
+        """Log the reason, write what is ready, with GOAWAY, and end the connection."""
+        log_rejection(self.peer, reason)
+        self._writer.write()
+        self._await_client_close()
+
+    def _reject(self, data: bytes, error: ngh2.NGH2Error) -> None:
+        """End a connection on which nghttp2 has failed, and so neither reads nor writes."""
+        is_flood = isinstance(error, ngh2.DenialOfServiceError)
+        code = ngh2.ErrorCode.ENHANCE_YOUR_CALM if is_flood else ngh2.ErrorCode.PROTOCOL_ERROR
+        self._transport.write(goaway(code) if self._has_received else reject_first(data, code))
+        self.reject(str(error))
+
     def _set_close_timer(self, seconds: float, callback: Callable[[], None]) -> None:
         if self._close_timer is not None:
             self._close_timer.cancel()
@@ -175,14 +208,21 @@ class Http2Connection(asyncio.Protocol):
 
     def _cancel_calls(self) -> None:
         for stream in list(self._streams.values()):
-            stream.cancel()
+            stream.end(ngh2.ErrorCode.CANCEL)
         self._streams.clear()
 
     def _process_events(self) -> None:
         for event in self._http.events():
             self._process(event)
-        if not self._is_closing and not self._http.want_read and not self._http.want_write:  # after the final GOAWAY
+        if not self._is_closing and self._has_session_ended():
             self._await_client_close()
+
+    def _has_session_ended(self) -> bool:
+        """Return whether the final GOAWAY has left and no call is open."""
+        try:
+            return not self._http.want_read and not self._http.want_write
+        except ngh2.ConnectionStateError:  # the session has failed; `data_received` ends it
+            return False
 
     def _process(self, event: ngh2.Event) -> None:
         match event:
@@ -198,8 +238,12 @@ class Http2Connection(asyncio.Protocol):
                 self.lifecycle.on_ping_acknowledged(event.opaque_data)
             case ngh2.TrailersReceived():
                 self._on_trailers(event)
+            case ngh2.WindowUpdated() | ngh2.SettingsReceived() | ngh2.StreamReset() | ngh2.PriorityUpdateReceived():
+                self.lifecycle.on_control_frame()
 
     def _on_headers(self, event: ngh2.RequestReceived) -> None:
+        if self._is_closing:
+            return
         headers, stream_id = parse_headers(event.headers), event.stream_id
         method = self._host.methods.get(headers.path)
         refusal = _refusal(headers, method)
@@ -233,7 +277,7 @@ class Http2Connection(asyncio.Protocol):
         stream = self._streams.pop(event.stream_id, None)
         self._writer.forget(event.stream_id)
         if stream is not None:
-            stream.cancel()
+            stream.end(event.error_code)
 
 
 def _refusal(headers: RequestHeaders, method: Method | None) -> list[Field] | None:
@@ -245,6 +289,8 @@ def _refusal(headers: RequestHeaders, method: Method | None) -> list[Field] | No
     if header_list_size(headers.fields) > MAX_METADATA_BYTES:
         text = f"the metadata of the call exceed {MAX_METADATA_BYTES} bytes"
         return [*RESPONSE_HEADERS, *status_trailers(code_pb2.RESOURCE_EXHAUSTED, text, ())]
+    if not headers.is_timeout_valid:
+        return [*RESPONSE_HEADERS, *status_trailers(code_pb2.INTERNAL, "the grpc-timeout is malformed", ())]
     if method is None:
         return [*RESPONSE_HEADERS, *status_trailers(code_pb2.UNIMPLEMENTED, "the method does not exist", ())]
     return None

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
@@ -12,6 +13,8 @@ import ngh2
 _GOAWAY_PING: Final = b"goaway\0\0"  # opaque data, eight bytes
 _GOAWAY_PING_SECONDS: Final = 5.0  # until the second GOAWAY is sent without an acknowledgement
 _MAX_PING_STRIKES: Final = 2  # pings sooner than the minimum interval that are tolerated
+_MAX_CONTROL_FRAMES: Final = 10_000  # without response data, between two checks
+_TOO_MANY_CONTROL_FRAMES: Final = b"too_many_control_frames"
 _TOO_MANY_PINGS: Final = b"too_many_pings"  # debug data that gRPC clients know
 _MIN_CONNECTION_WINDOW: Final = 1 << 28  # bytes; a stream reset within a frame loses window that never comes back
 _AGE_JITTER: Final = 0.1  # connections that were opened together do not all end together
@@ -44,8 +47,8 @@ class ManagedConnection(Protocol):
     def flush_soon(self) -> None:
         """Write frames that are ready."""
 
-    def close(self) -> None:
-        """Write what is ready and end the connection."""
+    def reject(self, reason: str) -> None:
+        """Write what is ready, log the reason and end the connection."""
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -61,8 +64,8 @@ class ConnectionLifecycle:
         self._loop = asyncio.get_running_loop()
         self._received_at = self._active_at = self._loop.time()
         self._pinged_at: float | None = None
-        self._client_pinged_at, self._ping_strikes = -inf, 0
-        self._is_going_away = self._has_sent_goaway = False
+        self._client_pinged_at, self._ping_strikes, self._control_frames = -inf, 0, 0
+        self._is_going_away = self._has_sent_goaway = self._is_ending = False
         self._interval = min(config.ping_after, config.ping_timeout, config.max_idle or inf) / 2
         self._timers = {"check": self._loop.call_later(self._interval, self._check)}
         if config.max_age:
@@ -76,7 +79,7 @@ class ConnectionLifecycle:
 
     def on_data_sent(self) -> None:
         """Record that response data left; the client may ping again."""
-        self._client_pinged_at, self._ping_strikes = -inf, 0
+        self._client_pinged_at, self._ping_strikes, self._control_frames = -inf, 0, 0
         self._active_at = self._loop.time()
 
     def on_ping(self) -> None:
@@ -85,8 +88,15 @@ class ConnectionLifecycle:
         self._ping_strikes += now - self._client_pinged_at < self._config.min_ping_interval
         self._client_pinged_at = now
         if self._ping_strikes > _MAX_PING_STRIKES:
-            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=_TOO_MANY_PINGS)
-            self._loop.call_soon(self._connection.close)
+            self._end_flood(_TOO_MANY_PINGS)
+        else:
+            self.on_control_frame()
+
+    def on_control_frame(self) -> None:
+        """Count a frame that belongs to no request; too many without response data between them end the connection."""
+        self._control_frames += 1
+        if self._control_frames > _MAX_CONTROL_FRAMES:
+            self._end_flood(_TOO_MANY_CONTROL_FRAMES)
 
     def on_ping_acknowledged(self, opaque_data: bytes) -> None:
         """Complete the graceful shutdown when the client has acknowledged its ping."""
@@ -102,8 +112,9 @@ class ConnectionLifecycle:
         if self._is_going_away:
             return
         self._is_going_away = True
-        self._http.send_shutdown_notice()
-        self._http.ping(_GOAWAY_PING)
+        with suppress(ngh2.NGH2Error):  # the session has ended
+            self._http.send_shutdown_notice()
+            self._http.ping(_GOAWAY_PING)
         self._connection.flush_soon()
         self._schedule("goaway", _GOAWAY_PING_SECONDS, self._send_final_goaway)
         if self._config.max_age_grace:
@@ -115,21 +126,32 @@ class ConnectionLifecycle:
         for timer in self._timers.values():
             timer.cancel()
 
+    def _end_flood(self, reason: bytes) -> None:
+        if self._is_ending:
+            return
+        self._is_ending = True
+        with suppress(ngh2.NGH2Error):  # the session has ended
+            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=reason)
+        self._connection.reject(reason.decode())
+
     def _send_final_goaway(self) -> None:
         if not self._has_sent_goaway:
             self._has_sent_goaway = True
-            self._http.send_goaway(ngh2.ErrorCode.NO_ERROR)
+            with suppress(ngh2.NGH2Error):  # as above
+                self._http.send_goaway(ngh2.ErrorCode.NO_ERROR)
             self._connection.flush_soon()
 
     def _check(self) -> None:
         now, config = self._loop.time(), self._config
+        self._control_frames = 0
         if self._connection.calls:
             self._active_at = now
         if self._pinged_at is not None and now - self._pinged_at >= config.ping_timeout:
             self._connection.abort()
             return
         if self._pinged_at is None and now - self._received_at >= config.ping_after:
-            self._http.ping()
+            with suppress(ngh2.NGH2Error):  # as above
+                self._http.ping()
             self._pinged_at = now
             self._connection.flush_soon()
         is_idle = config.max_idle and now - self._active_at >= config.max_idle

@@ -12,6 +12,7 @@ from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, address_of, bind_all, bind_one
 from ondeck_server.transports.http2.connection import Http2Connection
 from ondeck_server.transports.http2.keepalive import KeepaliveConfig
+from ondeck_server.transports.http2.rejection import ALPN_PROTOCOL
 from ondeck_server.transports.http2.stream import StreamLimits
 
 _KIBIBYTE: Final = 1 << 10
@@ -19,7 +20,6 @@ _MEBIBYTE: Final = 1 << 20
 _BACKLOG: Final = 1024  # connections that the kernel queues
 _POLL_SECONDS: Final = 0.02
 _IDLE_SECONDS: Final = 1.0  # stop() waits no longer for connections without calls
-_ALPN_PROTOCOLS: Final = ("h2",)
 
 
 class Http2Server:
@@ -44,7 +44,7 @@ class Http2Server:
             InvalidCertificatesError: a certificate file is missing or invalid.
         """
         files, host = certificate_files(self._settings), self._settings.host
-        context = None if files is None else create_ssl_context(CertificateReloader(files), _ALPN_PROTOCOLS)
+        context = None if files is None else create_ssl_context(CertificateReloader(files), (ALPN_PROTOCOL,))
         loop = asyncio.get_running_loop()
         try:
             for bound in bind_all(host, port, _bind_shared):

@@ -42,6 +42,9 @@ class StreamWriter(Protocol):
     def send_trailers(self, stream: int, fields: list[Field]) -> None:
         """Send the trailers, which end the stream."""
 
+    def reset_unsent(self, stream: int) -> bool:
+        """Reset a stream if response bytes wait for the caller to read; return whether they did."""
+
     def grant_window(self, stream: int, size: int) -> None:
         """Enlarge the caller's flow control window."""
 
@@ -75,6 +78,7 @@ class ServerStream(ServerCall):
         self._compression_threshold = limits.compression_threshold if b"gzip" in headers.accepts else None
         self._decoder = MessageDecoder(limits.max_message, headers.encoding)
         self._has_sent_headers = False
+        self._code: int = code_pb2.OK
         self._loop = asyncio.get_running_loop()
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -129,10 +133,25 @@ class ServerStream(ServerCall):
         else:
             self._writer.send_headers(self._stream, [*RESPONSE_HEADERS, *fields], end=True)
 
-    def _close(self, code: int) -> None:
+    def expire(self) -> None:
+        """End the call because its deadline has passed, and drop what the caller has not read of its response."""
+        super().expire()
+        if self._writer.reset_unsent(self._stream):
+            self._code = code_pb2.DEADLINE_EXCEEDED
+
+    def end(self, error_code: int) -> None:
+        """Count the call, now that its stream is closed; `error_code`: NO_ERROR if all of the response has left."""
         if self._timer is not None:
             self._timer.cancel()
-        super()._close(code)
+        self.cancel()
+        if error_code and self._code == code_pb2.OK:
+            self._code = self._cancel_code()
+        super()._close(self._code)
+
+    def _close(self, code: int) -> None:
+        """Keep the status: the deadline holds and the call counts until its response has left."""
+        self.is_over = True
+        self._code = code
 
 
 class UnaryRequestStream(ServerStream):

@@ -47,6 +47,7 @@ class RequestHeaders:
     method: bytes = b""
     content_type: bytes = b""
     timeout: float | None = None
+    is_timeout_valid: bool = True
     encoding: bytes = b"identity"
     accepts: bytes = b""
     correlation: bytes = b""
@@ -54,7 +55,7 @@ class RequestHeaders:
 
 
 def parse_headers(fields: Sequence[Field]) -> RequestHeaders:
-    """Parse request headers; an invalid timeout is ignored."""
+    """Parse request headers."""
     headers = RequestHeaders(fields=fields)
     for name, value in fields:
         if name == b":path":
@@ -65,6 +66,7 @@ def parse_headers(fields: Sequence[Field]) -> RequestHeaders:
             headers.content_type = value
         elif name == b"grpc-timeout":
             headers.timeout = parse_timeout(value)
+            headers.is_timeout_valid = headers.timeout is not None
         elif name == b"grpc-encoding":
             headers.encoding = value
         elif name == b"grpc-accept-encoding":

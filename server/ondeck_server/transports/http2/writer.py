@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import ngh2
@@ -43,7 +44,7 @@ class FrameWriter:
         self._on_data_sent()
         try:
             self._http.send_response(stream, fields, end_stream=end)
-        except ngh2.StreamUnavailableError:  # the client has reset the stream; its event is about to be processed
+        except ngh2.NGH2Error:  # the stream or the session has ended; its event is about to be processed
             return
         self._after_send(stream, end=end)
 
@@ -51,7 +52,7 @@ class FrameWriter:
         """Send bytes as the flow control window permits."""
         try:
             self._http.send_data(stream, data)
-        except ngh2.StreamUnavailableError:  # as above
+        except ngh2.NGH2Error:  # as above
             return
         self._after_send(stream, end=False)
 
@@ -59,9 +60,20 @@ class FrameWriter:
         """Send the trailers, which end the stream."""
         try:
             self._http.send_trailers(stream, fields)
-        except ngh2.StreamUnavailableError:  # as above
+        except ngh2.NGH2Error:  # as above
             return
         self._after_send(stream, end=True)
+
+    def reset_unsent(self, stream: int) -> bool:
+        """Send RST_STREAM(CANCEL) if response data wait for the client to read, and return whether they did."""
+        if not self._is_paused:
+            self.write()
+        if self._transport is None or not self._http.queued_body_size(stream):
+            return False
+        with suppress(ngh2.NGH2Error):  # as above
+            self._http.reset_stream(stream, ngh2.ErrorCode.CANCEL)
+        self.flush_soon()
+        return True
 
     def grant_window(self, stream: int, size: int) -> None:
         """Enlarge the client's flow control window."""
@@ -69,7 +81,7 @@ class FrameWriter:
             return
         try:
             self._http.acknowledge_received_data(size, stream)
-        except (ngh2.StreamUnavailableError, ngh2.ConnectionStateError):  # as above, or the connection is ending
+        except ngh2.NGH2Error:  # as above
             return
         self.flush_soon()
 
@@ -144,7 +156,8 @@ class FrameWriter:
         complete = [stream for stream in self._to_reset if not self._http.queued_body_size(stream)]
         for stream in complete:
             self._to_reset.discard(stream)
-            self._http.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
+            with suppress(ngh2.NGH2Error):  # as above
+                self._http.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
         if complete:
             self.write()
 

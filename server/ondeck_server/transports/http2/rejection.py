@@ -1,0 +1,68 @@
+"""Connections that end before they carry calls: one answer in the client's protocol, one log line."""
+
+import asyncio
+import struct
+from typing import Final
+
+import ngh2
+import structlog
+
+from ondeck_server.security.identity import Peer
+
+ALPN_PROTOCOL: Final = "h2"
+_SETTINGS: Final = b"\0\0\0\4\0\0\0\0\0"  # an empty frame: the first one that a server sends
+_GOAWAY: Final = struct.Struct(">HBBBIII")  # length (upper and lower bits), type, flags, stream, last stream, code
+_GOAWAY_TYPE: Final = 7
+_LAST_STREAM: Final = (1 << 31) - 1  # any stream may have been processed
+_WAIT_SECONDS: Final = 5.0  # for the first bytes of a client that has not negotiated HTTP/2, and for it to close
+_HTTP1_METHODS: Final = tuple(
+    f"{method} ".encode() for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+)
+_HTTP1_BODY: Final = b"This port serves gRPC, which requires HTTP/2.\n"
+_HTTP1_RESPONSE: Final = (
+    b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_HTTP1_BODY), _HTTP1_BODY)
+)
+
+log = structlog.get_logger()
+
+
+def goaway(code: int) -> bytes:
+    """Return a GOAWAY frame; for connections on which nghttp2 no longer writes."""
+    return _GOAWAY.pack(0, 8, _GOAWAY_TYPE, 0, 0, _LAST_STREAM, code)
+
+
+def reject_first(received: bytes, code: int) -> bytes:
+    """Return the answer to a connection whose first bytes are not accepted: 505 to HTTP/1, else GOAWAY."""
+    return _HTTP1_RESPONSE if received.startswith(_HTTP1_METHODS) else _SETTINGS + goaway(code)
+
+
+def log_rejection(peer: Peer, reason: str) -> None:
+    """Log that the server ends a connection because of what its client sent."""
+    log.warning("connection_rejected", peer=peer.address, reason=reason)
+
+
+def negotiated(transport: asyncio.BaseTransport) -> bool:
+    """Return whether TLS has negotiated HTTP/2; without TLS the first bytes of the client show the protocol."""
+    tls = transport.get_extra_info("ssl_object")
+    return tls is None or tls.selected_alpn_protocol() == ALPN_PROTOCOL
+
+
+class UnnegotiatedConnection(asyncio.Protocol):
+    """A TLS connection whose client has not negotiated HTTP/2 by ALPN: answers its first bytes and closes."""
+
+    def __init__(self, transport: asyncio.Transport, peer: Peer) -> None:
+        self._transport = transport
+        self._is_answered = False
+        self._timer = asyncio.get_running_loop().call_later(_WAIT_SECONDS, transport.abort)
+        log_rejection(peer, f"the TLS client did not negotiate {ALPN_PROTOCOL} by ALPN")
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the first bytes and ignore the others: to close at once would discard the answer."""
+        if not self._is_answered:
+            self._is_answered = True
+            self._transport.write(reject_first(data, ngh2.ErrorCode.INADEQUATE_SECURITY))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Stop the timer."""
+        self._timer.cancel()
