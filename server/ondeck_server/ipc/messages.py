@@ -18,12 +18,15 @@ class LogConfig(_Message):
 
 
 class StartWorker(_Message):
-    """To a worker, first message: its settings, the reserved port, the folder of its metrics and the load requests."""
+    """To a worker, first message: its settings, the reserved port, the folder of its metrics and the load requests.
+
+    The folder is empty if there is none.
+    """
 
     kind: Literal["start"] = "start"
     settings: Mapping[str, JsonValue]
     port: int
-    metrics_folder: str
+    metrics_folder: str = ""
     logging: LogConfig
     load_requests: Mapping[str, bool]
 

@@ -22,7 +22,8 @@ from ondeck_server.ipc.messages import (
 )
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor import policy
-from ondeck_server.supervisor.metrics import FOLDER_VARIABLE, MetricsFolder
+from ondeck_server.supervisor.descriptors import DescriptorReserve
+from ondeck_server.supervisor.metrics import MetricsFolder
 from ondeck_server.supervisor.policy import Phase, aggregate_serving, unready_reasons
 from ondeck_server.supervisor.process import WorkerProcess, start_process
 
@@ -37,13 +38,19 @@ class WorkerPool:
     """The workers; each gets `start` as its first message, `on_complete` is called once, when all accept calls."""
 
     def __init__(
-        self, start: StartWorker, settings: ServerSettings, metrics: MetricsFolder, on_complete: Callable[[], None]
+        self,
+        start: StartWorker,
+        settings: ServerSettings,
+        metrics: MetricsFolder,
+        reserve: DescriptorReserve,
+        on_complete: Callable[[], None],
     ) -> None:
         self._start = start
         self._desired = settings.workers
         self._grace = settings.drain_seconds
         self._disconnect_timeout = settings.disconnect_timeout
         self._metrics = metrics
+        self._reserve = reserve
         self._on_complete = on_complete
         self._workers: dict[int, WorkerProcess] = {}
         self._receivers: set[asyncio.Task[None]] = set()
@@ -146,8 +153,16 @@ class WorkerPool:
                 self._workers[number].kill()
 
     async def _start_one(self) -> None:
-        process, channel = await start_process({FOLDER_VARIABLE: str(self._metrics.folder)})
         now = asyncio.get_running_loop().time()
+        if now < self._start_at:  # another start failed in the same turn
+            return
+        folder = self._metrics.folder()
+        try:
+            with self._reserve.released():
+                process, channel = await start_process(folder)
+        except Exception as failed:  # noqa: BLE001  a start that fails for any reason is tried again later
+            self._on_start_failed(str(failed) or type(failed).__name__)
+            return
         self._number += 1
         worker = WorkerProcess(
             number=self._number,
@@ -158,11 +173,23 @@ class WorkerPool:
             since=now,
         )
         self._workers[worker.number] = worker
-        worker.send(self._start.model_copy(update={"load_requests": dict(self._load_requests)}))
+        changes = {"load_requests": dict(self._load_requests), "metrics_folder": str(folder) if folder else ""}
+        worker.send(self._start.model_copy(update=changes))
         receiver = asyncio.create_task(self._receive(worker))
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)
         log.info("worker_started", worker=worker.pid)
+
+    def _on_start_failed(self, reason: str) -> None:
+        delay = self._back_off(lifetime=0)
+        log.warning("worker_start_failed", reason=reason, next_start_in_seconds=delay)
+
+    def _back_off(self, lifetime: float) -> float:
+        """Count a failure of a worker that lived so many seconds; return the delay until the next start."""
+        self._failures = policy.failures_after(self._failures, lifetime)
+        delay = policy.restart_delay(self._failures)
+        self._start_at = asyncio.get_running_loop().time() + delay
+        return delay
 
     def _listen(self, worker: WorkerProcess) -> None:
         worker.enter(Phase.ACTIVATING)
@@ -224,6 +251,7 @@ class WorkerPool:
     def _on_exit(self, worker: WorkerProcess, code: int) -> None:
         del self._workers[worker.number]
         self._metrics.forget(worker.pid)
+        self._reserve.fill()
         if worker.phase is Phase.RETIRING:
             log.info("worker_retired", worker=worker.pid, exit_code=code)
         elif not self._ending:
@@ -231,10 +259,7 @@ class WorkerPool:
         self._broadcast_state()
 
     def _on_death(self, worker: WorkerProcess, code: int) -> None:
-        now = asyncio.get_running_loop().time()
-        self._failures = policy.failures_after(self._failures, now - worker.started_at)
-        delay = policy.restart_delay(self._failures)
-        self._start_at = now + delay
+        delay = self._back_off(asyncio.get_running_loop().time() - worker.started_at)
         if not self._was_complete and (worker.failure or self._failures >= policy.MAX_START_FAILURES):
             self._failure = CannotServeError(worker.failure or _unknown_reason(code))
             return

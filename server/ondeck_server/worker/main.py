@@ -38,10 +38,12 @@ from ondeck_server.ipc.messages import (
     StartWorker,
     WorkerFailed,
 )
+from ondeck_server.ipc.metrics_file import allocate_metrics_files
 from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.transport import Transport
 from ondeck_server.settings import ServerSettings
+from ondeck_server.sockets import raise_descriptor_limit
 
 FAILED: Final = 1
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
@@ -135,7 +137,8 @@ class WorkerMain:
         log.error("supervisor_lost", detail="the supervisor exited; the worker stops")
         self._health.enter_graceful_shutdown()
         # The supervisor would have removed the folder; files that are open stay usable.
-        shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
+        if self._start.metrics_folder:
+            shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
 
     async def _handle(self, message: FromSupervisor) -> None:
         match message:
@@ -214,6 +217,8 @@ async def _work(channel: Channel[FromSupervisor]) -> int:
 
 def main() -> None:
     """Run a worker at the end of the socket pair with the file descriptor of the command line."""
+    raise_descriptor_limit()
+    allocate_metrics_files()
     code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1]))))
     sys.stderr.flush()
     os._exit(code)  # freeing all memory first takes seconds

@@ -1,0 +1,193 @@
+"""Faults of the machine: failed forks, exhausted descriptors, full or missing folders, hung workers."""
+
+import errno
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+
+from tests.fixtures.server import RunningServer, serving
+from tests.integration.test_server_lifecycle import SERVING, check, page
+from tests.integration.test_server_workers import predict_on_new_connections, wait_until, workers
+
+# Starting a process fails in the supervisor with the error number in a file, while there is one.
+FAILING_FORK = """
+import pathlib, subprocess, sys
+if "serve" in sys.orig_argv:
+    genuine, number = subprocess._fork_exec, pathlib.Path(__file__).with_name("errno")
+    def fork_exec(*words):
+        if number.exists():
+            raise OSError(int(number.read_text()), "injected")
+        return genuine(*words)
+    subprocess._fork_exec = fork_exec
+"""
+
+
+def pids(server: RunningServer) -> set[int]:
+    return {each.pid for each in workers(server)}
+
+
+def has_logged(log: Path, event: str, count: int = 1) -> bool:
+    lines = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}"))
+    return bool(sum(line["event"] == event for line in lines) >= count)
+
+
+def is_full(server: RunningServer, without: set[int]) -> Callable[[], bool]:
+    """Return a function that returns whether two workers run, none of them of `without`, and the pool is complete."""
+    return lambda: (
+        len(now := pids(server)) == 2 and not now & without and page(f"{server.admin}/readyz") == (200, "ready\n")
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.ENFILE])
+def test_a_failed_fork_ends_nothing_and_is_retried(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAILING_FORK)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    log = tmp_path / "log"
+    with serving(small_repository, "--workers", "2", log=log) as server:
+        dead, healthy = workers(server)
+        (tmp_path / "errno").write_text(str(int(number)))
+        dead.kill()
+        wait_until(lambda: has_logged(log, "worker_start_failed", 3))
+        assert pids(server) == {healthy.pid}
+        assert server.process.poll() is None
+        predict_on_new_connections(server, 3)
+        (tmp_path / "errno").unlink()
+        wait_until(is_full(server, {dead.pid}))
+        assert healthy.pid in pids(server)
+
+
+def test_a_fork_that_fails_at_start_is_retried(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAILING_FORK)
+    (tmp_path / "errno").write_text(str(errno.EAGAIN))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    repair = subprocess.Popen(["sh", "-c", 'sleep 6; rm "$0"', str(tmp_path / "errno")])
+    try:
+        with serving(small_repository, "--workers", "2", log=tmp_path / "log") as server:
+            assert has_logged(tmp_path / "log", "worker_start_failed", 2)
+            predict_on_new_connections(server)
+    finally:
+        repair.wait(timeout=30)
+
+
+def test_without_free_descriptors_a_worker_is_replaced_and_metrics_are_read(small_repository: Path) -> None:
+    with serving(small_repository, "--workers", "2") as server:
+        supervisor = psutil.Process(server.process.pid)
+        page(f"{server.admin}/readyz")
+        highest = max(int(name.name) for name in Path(f"/proc/{supervisor.pid}/fd").iterdir())
+        supervisor.rlimit(resource.RLIMIT_NOFILE, (highest + 2, supervisor.rlimit(resource.RLIMIT_NOFILE)[1]))
+        dead, healthy = workers(server)
+        dead.kill()
+        wait_until(is_full(server, {dead.pid}))
+        assert healthy.pid in pids(server)
+        predict_on_new_connections(server, 3)
+        assert "ondeck_version_loaded" in page(f"{server.admin}/metrics")[1]
+
+
+def test_a_worker_survives_exhausted_descriptors(small_repository: Path) -> None:
+    with serving(small_repository, "--workers", "1") as server:
+        (worker,) = workers(server)
+        predict_on_new_connections(server)
+        used = len(list(Path(f"/proc/{worker.pid}/fd").iterdir()))
+        worker.rlimit(resource.RLIMIT_NOFILE, (used + 8, worker.rlimit(resource.RLIMIT_NOFILE)[1]))
+        with grpc.insecure_channel(server.target) as kept:
+            assert check(kept, "") == SERVING
+            channels = [
+                grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(20)
+            ]
+            for channel in channels:
+                grpc.channel_ready_future(channel)
+            time.sleep(3)
+            assert check(kept, "") == SERVING
+            for channel in channels:
+                channel.close()
+        wait_until(lambda: len(list(Path(f"/proc/{worker.pid}/fd").iterdir())) <= used + 2)
+        predict_on_new_connections(server, 3)
+        assert pids(server) == {worker.pid}
+
+
+@contextmanager
+def small_disk(folder: Path, kibibytes: int) -> Iterator[Path]:
+    """Mount a file system in memory of this size within the block."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "none", str(folder)]
+    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as opened, suppress(OSError):
+        while True:
+            opened.write(b"\0" * 512)
+
+
+@pytest.mark.parametrize("kibibytes", [4, 80, 200, 400])
+def test_a_full_temporary_folder_ends_no_worker(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kibibytes: int
+) -> None:
+    with small_disk(tmp_path / "disk", kibibytes) as disk:
+        monkeypatch.setenv("TMPDIR", str(disk))
+        with serving(small_repository, "--workers", "2", "--home", str(disk / "home")) as server:
+            started = pids(server)
+            fill(disk)
+            predict_on_new_connections(server, 10)
+            assert page(f"{server.admin}/metrics")[0] == 200
+            assert pids(server) == started
+            dead = workers(server)[0]
+            dead.kill()
+            wait_until(is_full(server, {dead.pid}))
+            predict_on_new_connections(server, 10)
+            assert page(f"{server.admin}/metrics")[0] == 200
+            assert len(pids(server) & started) == 1
+
+
+def test_a_missing_temporary_folder_ends_nothing(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving(small_repository, "--workers", "2") as server:
+        (folder,) = tmp_path.glob("ondeck-metrics-*")
+        shutil.rmtree(folder)
+        assert page(f"{server.admin}/metrics")[0] == 200
+        dead = workers(server)[0]
+        dead.kill()
+        wait_until(is_full(server, {dead.pid}))
+        predict_on_new_connections(server, 10)
+        assert "ondeck_version_loaded" in page(f"{server.admin}/metrics")[1]
+
+
+def test_a_missing_interpreter_is_retried_until_it_is_back(small_repository: Path, tmp_path: Path) -> None:
+    environment = Path(sys.prefix)
+    (tmp_path / "bin").mkdir()
+    interpreter = tmp_path / "bin" / "python"
+    interpreter.symlink_to(Path(sys.executable).resolve())
+    (tmp_path / "lib").symlink_to(environment / "lib")
+    shutil.copy(environment / "pyvenv.cfg", tmp_path)
+    log = tmp_path / "log"
+    with serving(small_repository, "--workers", "2", log=log, python=str(interpreter)) as server:
+        interpreter.rename(tmp_path / "elsewhere")
+        dead, healthy = workers(server)
+        dead.kill()
+        wait_until(lambda: has_logged(log, "worker_start_failed", 2))
+        assert pids(server) == {healthy.pid}
+        predict_on_new_connections(server)
+        (tmp_path / "elsewhere").rename(interpreter)
+        wait_until(is_full(server, {dead.pid}))
