@@ -16,9 +16,10 @@ Page = Callable[[web.Request], Awaitable[web.Response]]
 
 @dataclass(frozen=True, kw_only=True)
 class AdminPages:
-    """The content of the pages: reasons why the server is not ready, metrics, and channelz data."""
+    """The content of the pages: reasons why the server is not ready or degraded, metrics, and channelz data."""
 
     unready: Callable[[], list[str]]
+    degraded: Callable[[], list[str]]
     metrics: Callable[[], bytes]
     channelz: Callable[[], Awaitable[dict[str, Any]]]
 
@@ -58,9 +59,8 @@ async def _livez(_: web.Request) -> web.Response:
 def _readyz(pages: AdminPages) -> Page:
     async def readyz(_: web.Request) -> web.Response:
         reasons = pages.unready()
-        return web.Response(
-            text="".join(f"{reason}\n" for reason in reasons) or "ready\n", status=503 if reasons else 200
-        )
+        lines = [*(reasons or ["ready"]), *pages.degraded()]
+        return web.Response(text="".join(f"{line}\n" for line in lines), status=503 if reasons else 200)
 
     return readyz
 

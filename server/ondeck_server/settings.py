@@ -30,6 +30,12 @@ class ServerSettings(StoreSettings):
         le=1024,
         description="worker processes that serve calls; unset: one per CPU core",
     )
+    heartbeat_timeout_seconds: float = Field(
+        default=5,
+        ge=1,
+        le=3600,
+        description="seconds without a heartbeat after which a worker counts as hung, and is killed and replaced",
+    )
     shutdown_delay_seconds: float = Field(
         default=1,
         ge=0,

@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -191,3 +193,88 @@ def test_a_missing_interpreter_is_retried_until_it_is_back(small_repository: Pat
         predict_on_new_connections(server)
         (tmp_path / "elsewhere").rename(interpreter)
         wait_until(is_full(server, {dead.pid}))
+
+
+# SIGUSR1 blocks the event loop of a worker.
+ENDLESS_LOOP = """
+import signal, sys
+if "ondeck_server.worker.main" in sys.orig_argv:
+    def hang(*_):
+        while True:
+            pass
+    signal.signal(signal.SIGUSR1, hang)
+"""
+
+
+def serves_all_workers(server: RunningServer) -> bool:
+    with grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        return check(channel, "workers") == SERVING
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGUSR1])
+def test_a_hung_worker_is_reported_killed_and_replaced(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS_LOOP)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    log = tmp_path / "log"
+    with serving(small_repository, "--workers", "2", log=log, heartbeat_timeout_seconds=4) as server:
+        assert serves_all_workers(server)
+        hung, healthy = workers(server)
+        hung.send_signal(number)
+        started = time.monotonic()
+        wait_until(lambda: f"worker {hung.pid} has sent no heartbeat for" in page(f"{server.admin}/readyz")[1])
+        assert time.monotonic() - started < 3
+        assert page(f"{server.admin}/readyz")[0] == 200
+        assert 'ondeck_workers{state="silent"} 1.0' in page(f"{server.admin}/metrics")[1]
+        wait_until(lambda: not hung.is_running())
+        assert time.monotonic() - started < 8
+        assert not serves_all_workers(server)
+        wait_until(is_full(server, {hung.pid}))
+        assert healthy.pid in pids(server)
+        wait_until(lambda: serves_all_workers(server))
+        assert 'ondeck_worker_exits_total{reason="killed"} 1.0' in page(f"{server.admin}/metrics")[1]
+    assert has_logged(log, "worker_killed")
+
+
+def test_a_lone_hung_worker_makes_the_server_unready(small_repository: Path) -> None:
+    with serving(small_repository, "--workers", "1") as server:
+        (hung,) = workers(server)
+        hung.suspend()
+        wait_until(lambda: page(f"{server.admin}/readyz")[0] == 503)
+        assert page(f"{server.admin}/readyz")[1].startswith("no worker accepts calls\n")
+        wait_until(lambda: page(f"{server.admin}/readyz") == (200, "ready\n"))
+        assert pids(server) != {hung.pid}
+
+
+def test_a_server_that_was_suspended_keeps_its_workers(small_repository: Path) -> None:
+    with serving(small_repository, "--workers", "2", heartbeat_timeout_seconds=2) as server:
+        everything = [psutil.Process(server.process.pid), *workers(server)]
+        before = pids(server)
+        for suspended in (everything[:1], everything):
+            for each in suspended:
+                each.suspend()
+            time.sleep(4)
+            for each in suspended:
+                each.resume()
+            predict_on_new_connections(server, 3)
+            time.sleep(1)
+            assert pids(server) == before
+
+
+def test_workers_that_keep_dying_are_reported_as_a_crash_loop(small_repository: Path) -> None:
+    with serving(small_repository, "--workers", "2") as server:
+        survivor = workers(server)[0]
+
+        def is_reported() -> bool:
+            for each in workers(server):
+                if each.pid != survivor.pid:
+                    each.kill()
+            status, text = page(f"{server.admin}/readyz")
+            assert status == 200
+            return "1 of 2 workers accept calls\nworkers failed" in text
+
+        wait_until(is_reported)
+        assert re.search(r'ondeck_worker_exits_total\{reason="died"\} [3-9]', page(f"{server.admin}/metrics")[1])
+        wait_until(lambda: page(f"{server.admin}/readyz") == (200, "ready\n"))
+        assert survivor.pid in pids(server)

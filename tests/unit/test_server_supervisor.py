@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from ondeck_server.supervisor.policy import (
     aggregate_serving,
     can_join,
     failures_after,
+    is_silent,
     next_actions,
     next_deadline,
     restart_delay,
@@ -140,6 +142,16 @@ def test_a_worker_that_exceeds_its_time_limit_is_killed(phase: Phase, seconds: f
     assert next_actions(standing, NOW + seconds - 1) == ()
     assert next_deadline(standing, NOW + seconds - 1) == pytest.approx(1)
     assert next_actions(standing, NOW + seconds) == (Kill(0, f"still {phase.value} after {seconds:.0f} s"),)
+
+
+@pytest.mark.parametrize(("phase", "timeouts"), [(LISTENING, 1), (RETIRING, 1), (ACTIVATING, 1), (STARTING, 6)])
+def test_a_worker_without_heartbeats_is_silent_and_then_killed(phase: Phase, timeouts: int) -> None:
+    worker = WorkerSnapshot(number=0, generation=0, phase=phase, since=NOW, heartbeat_at=NOW)
+    standing = replace(pool(desired=1, start_at=NOW * 2), members=(worker,), heartbeat_timeout=2)
+    assert is_silent(standing, worker, NOW + 0.7) is (timeouts == 1)
+    assert next_deadline(standing, NOW) == pytest.approx(0.6 if timeouts == 1 else 2 * timeouts)
+    assert next_actions(standing, NOW + 2 * timeouts - 0.1) == ()
+    assert next_actions(standing, NOW + 2 * timeouts) == (Kill(0, f"no heartbeat for {2 * timeouts} s"),)
 
 
 def test_without_a_pending_timeout_the_pool_sleeps_until_an_event() -> None:

@@ -88,6 +88,12 @@ class WorkerStatus(_Message):
     applied: Mapping[str, Mapping[str, int]] = {}
 
 
+class Heartbeat(_Message):
+    """From a worker, several times within the heartbeat timeout: its event loop runs."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+
+
 class WorkerFailed(_Message):
     """From a worker that cannot start: a readable reason; the worker exits after that."""
 
@@ -112,7 +118,7 @@ class ChannelzResponse(_Message):
 
 
 FromSupervisor = StartWorker | StartListening | ServerState | StartDraining | RetireWorker | ChannelzRequest
-FromWorker = WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse
+FromWorker = Heartbeat | WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse
 
 TO_WORKER: Final[TypeAdapter[FromSupervisor]] = TypeAdapter(Annotated[FromSupervisor, Field(discriminator="kind")])
 TO_SUPERVISOR: Final[TypeAdapter[FromWorker]] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])

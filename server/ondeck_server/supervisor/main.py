@@ -61,7 +61,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
             load_requests={},
         )
         pool = WorkerPool(start, settings, metrics, reserve, complete.set)
-        pages = AdminPages(unready=pool.unready, metrics=metrics.page, channelz=pool.channelz)
+        pages = AdminPages(unready=pool.unready, degraded=pool.degraded, metrics=metrics.page, channelz=pool.channelz)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
         stack.push_async_callback(pool.kill)
         stack.enter_context(pid_file(settings.home, port))

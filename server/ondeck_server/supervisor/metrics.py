@@ -5,7 +5,7 @@ Metrics are never a reason to stop: without a folder, or with a full disk, some 
 
 import shutil
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,12 +13,14 @@ from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ondeck_server.ipc.metrics_file import AllocatedMetricsFile
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 
+EXIT_REASONS: Final = ("retired", "died", "killed")
 _EXITED: Final = "exited"
 _SUMMED: Final = ("counter", "histogram", "summary")
 _UNREADABLE: Final = (OSError, RuntimeError, ValueError, struct.error)  # of a file that is missing, or cut off
@@ -93,6 +95,31 @@ class MetricsFolder:
         with suppress(OSError):
             return sorted(self._folder.glob(pattern)) if self._folder else []
         return []
+
+
+class PoolMetrics:
+    """Metrics of the workers themselves; plain numbers of the supervisor, which need no file."""
+
+    def __init__(self, desired: int, states: Callable[[], Mapping[str, int]]) -> None:
+        self._desired = desired
+        self._states = states
+        self.exits = dict.fromkeys(EXIT_REASONS, 0)
+        self.start_failures = 0
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics of this moment."""
+        workers = GaugeMetricFamily("ondeck_workers", "Workers by state.", labels=["state"])
+        for state, count in self._states().items():
+            workers.add_metric([state], count)
+        exits = CounterMetricFamily("ondeck_worker_exits", "Workers that exited, by reason.", labels=["reason"])
+        for reason, count in self.exits.items():
+            exits.add_metric([reason], count)
+        yield workers
+        yield exits
+        yield GaugeMetricFamily("ondeck_workers_desired", "Workers that should accept calls.", self._desired)
+        yield CounterMetricFamily(
+            "ondeck_worker_start_failures", "Workers that could not be started.", self.start_failures
+        )
 
 
 def _sums(files: Iterable[Path]) -> Iterable[Metric]:

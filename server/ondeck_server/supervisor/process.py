@@ -25,7 +25,10 @@ CHANNELZ_TIMEOUT_SECONDS: Final = 5.0
 
 @dataclass(kw_only=True)
 class WorkerProcess:
-    """A worker process; `phase` began at `since` and the process at `started_at` (seconds of the event loop)."""
+    """A worker process; `phase` began at `since` and the process at `started_at` (seconds of the event loop).
+
+    `heartbeat_at` is the time of its last message, None before the first.
+    """
 
     number: int
     generation: int
@@ -35,6 +38,8 @@ class WorkerProcess:
     since: float
     phase: Phase = Phase.STARTING
     status: WorkerStatus | None = None
+    heartbeat_at: float | None = None
+    was_killed: bool = False
     failure: str = ""
     _channelz_requests: dict[int, "asyncio.Future[Mapping[str, Any]]"] = field(default_factory=dict, repr=False)
     _numbers: Iterator[int] = field(default_factory=count, repr=False)
@@ -44,6 +49,13 @@ class WorkerProcess:
         """The process id."""
         return self.process.pid
 
+    @property
+    def exit_reason(self) -> str:
+        """Why the process exited: retired, died or killed."""
+        if self.was_killed:
+            return "killed"
+        return "retired" if self.phase is Phase.RETIRING else "died"
+
     def enter(self, phase: Phase) -> None:
         """Enter a phase now."""
         self.phase, self.since = phase, asyncio.get_running_loop().time()
@@ -52,7 +64,13 @@ class WorkerProcess:
         """Return the snapshot for the policy; `serving` is what the whole server serves."""
         is_ready = self.phase is Phase.STARTING and self.status is not None and can_join(self.status, serving)
         phase = Phase.READY if is_ready else self.phase
-        return WorkerSnapshot(number=self.number, generation=self.generation, phase=phase, since=self.since)
+        return WorkerSnapshot(
+            number=self.number,
+            generation=self.generation,
+            phase=phase,
+            since=self.since,
+            heartbeat_at=self.heartbeat_at,
+        )
 
     def send(self, *messages: FromSupervisor) -> None:
         """Send messages without waiting."""

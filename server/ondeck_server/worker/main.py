@@ -30,6 +30,7 @@ from ondeck_server.ipc.messages import (
     ChannelzRequest,
     ChannelzResponse,
     FromSupervisor,
+    Heartbeat,
     LoadRequest,
     RetireWorker,
     ServerState,
@@ -48,6 +49,7 @@ from ondeck_server.sockets import raise_descriptor_limit
 FAILED: Final = 1
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
 _POLL_SECONDS: Final = 0.1
+_HEARTBEATS_PER_TIMEOUT: Final = 10
 
 log = structlog.get_logger()
 
@@ -77,7 +79,7 @@ class WorkerMain:
             ArtifactRefusedError: the repository as a whole cannot be read.
         """
         self._handle_signals()
-        async with background(self._read_commands()):
+        async with background(self._read_commands(), self._send_heartbeats()):
             await self._serve()
 
     async def _serve(self) -> None:
@@ -139,6 +141,12 @@ class WorkerMain:
         # The supervisor would have removed the folder; files that are open stay usable.
         if self._start.metrics_folder:
             shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
+
+    async def _send_heartbeats(self) -> None:
+        interval = self._settings.heartbeat_timeout_seconds / _HEARTBEATS_PER_TIMEOUT
+        while True:
+            self._channel.send(Heartbeat())
+            await asyncio.sleep(interval)
 
     async def _handle(self, message: FromSupervisor) -> None:
         match message:
