@@ -13,7 +13,7 @@ import structlog
 
 from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
-from ondeck_server.admin import AdminPages, admin_pages
+from ondeck_server.admin import AdminLimits, AdminPages, admin_pages
 from ondeck_server.ipc.messages import LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
@@ -62,7 +62,8 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         )
         pool = WorkerPool(start, settings, metrics, reserve, complete.set)
         pages = AdminPages(unready=pool.unready, degraded=pool.degraded, metrics=metrics.page, channelz=pool.channelz)
-        admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
+        limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
+        admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
         stack.push_async_callback(pool.kill)
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
