@@ -278,3 +278,23 @@ def test_workers_that_keep_dying_are_reported_as_a_crash_loop(small_repository: 
         assert re.search(r'ondeck_worker_exits_total\{reason="died"\} [3-9]', page(f"{server.admin}/metrics")[1])
         wait_until(lambda: page(f"{server.admin}/readyz") == (200, "ready\n"))
         assert survivor.pid in pids(server)
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(small_repository: Path) -> None:
+    with serving(small_repository, "--workers", "2", log=Path("/dev/full")) as server:
+        dead, healthy = workers(server)
+        dead.kill()
+        wait_until(is_full(server, {dead.pid}))
+        predict_on_new_connections(server, 3)
+        assert healthy.pid in pids(server)
+
+
+def test_a_closed_log_ends_nothing(small_repository: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    with serving(small_repository, "--workers", "2", log=tmp_path / "log") as server:
+        os.close(reader)
+        dead = workers(server)[0]
+        dead.kill()
+        wait_until(is_full(server, {dead.pid}))
+        predict_on_new_connections(server, 3)

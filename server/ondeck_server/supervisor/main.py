@@ -70,7 +70,10 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         running = asyncio.create_task(pool.run())
         await wait_first(stop, complete, running)
         if complete.is_set():
-            on_start(_started(settings, port, admin_port, pool))
+            try:
+                on_start(_started(settings, port, admin_port, pool))
+            except OSError as failed:  # of standard output
+                log.warning("ready_line_failed", reason=failed.strerror)
         await wait_first(stop, running)
         pool.stop()
         await running

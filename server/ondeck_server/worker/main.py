@@ -228,7 +228,8 @@ def main() -> None:
     raise_descriptor_limit()
     allocate_metrics_files()
     code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1]))))
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)  # freeing all memory first takes seconds
 
 
