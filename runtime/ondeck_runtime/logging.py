@@ -3,7 +3,8 @@
 import logging
 import sys
 import traceback
-from typing import Final, TextIO
+from contextlib import suppress
+from typing import Final, TextIO, cast
 
 import structlog
 
@@ -31,7 +32,7 @@ def configure_logging(level: str, form: str) -> None:
             *_renderers(form),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _TolerantStream(sys.stderr))),
     )
 
 
@@ -57,3 +58,18 @@ def _write_exception(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
     for line in "".join(traceback.format_exception(*error)).split("\n"):
         escaped = line if line.isprintable() else repr(line)[1:-1]
         stream.write(f"\n    {escaped}" if line else "")
+
+
+class _TolerantStream:
+    """Drops what cannot be written, since the disk is full or the reader is gone: a log ends no program."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()

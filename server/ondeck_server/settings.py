@@ -21,6 +21,12 @@ class ServerSettings(StoreSettings):
     host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="address to listen on; 0.0.0.0: all addresses")
     port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0: any free port")
     admin_port: int = Field(default=8080, ge=0, le=65535, description="HTTP port of the admin pages; 0: any free port")
+    admin_max_connections: int = Field(
+        default=64, ge=2, le=10_000, description="connections to the admin port; one more closes the oldest"
+    )
+    admin_timeout_seconds: float = Field(
+        default=15, ge=1, le=3600, description="seconds that a connection to the admin port may last, one request each"
+    )
     transport: Literal["grpcio", "nghttp2"] = Field(
         default="nghttp2", description="HTTP/2 implementation of the server: nghttp2, or the slower reference grpcio"
     )
@@ -29,6 +35,12 @@ class ServerSettings(StoreSettings):
         ge=1,
         le=1024,
         description="worker processes that serve calls; unset: one per CPU core",
+    )
+    heartbeat_timeout_seconds: float = Field(
+        default=5,
+        ge=1,
+        le=3600,
+        description="seconds without a heartbeat after which a worker counts as hung, and is killed and replaced",
     )
     shutdown_delay_seconds: float = Field(
         default=1,

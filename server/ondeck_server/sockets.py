@@ -1,6 +1,7 @@
-"""Listening sockets: resolve a host, bind its addresses to one port, reserve a port for several processes."""
+"""Listening sockets: resolve a host, bind its addresses to one port, reserve a port, raise the limit of open files."""
 
 import errno
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -100,3 +101,12 @@ def reserve_port(host: str, port: int) -> Iterator[int]:
         except OSError as failed:
             raise CannotListenError(address_of(host, port), _PORT_SETTING) from failed
         yield reserved
+
+
+def raise_descriptor_limit() -> None:
+    """Raise the soft limit of open files to the hard limit; processes started later inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return  # the soft limit stays

@@ -96,7 +96,8 @@ def test_a_killed_worker_is_replaced_and_its_counters_are_kept(pair: RunningServ
     before[0].kill()
     wait_until(lambda: not before[0].is_running() or before[0].status() == psutil.STATUS_ZOMBIE)
     while len(channelz(pair)) < 2:
-        assert page(f"{pair.admin}/readyz") == (200, "ready\n")
+        status, text = page(f"{pair.admin}/readyz")
+        assert (status, text.splitlines()[0]) == (200, "ready")
         with grpc.insecure_channel(pair.target, options=APART) as channel:
             assert check(channel, "") == SERVING
         assert count_calls(pair) >= counted

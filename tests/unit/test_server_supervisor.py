@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ondeck_runtime.cpu_quota import cgroup_folders, parse_cfs_quota, parse_cpu_
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, reserve_port
+from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import ServerProcess, pid_file, running_servers
 from ondeck_server.supervisor.policy import (
@@ -29,6 +31,7 @@ from ondeck_server.supervisor.policy import (
     aggregate_serving,
     can_join,
     failures_after,
+    is_silent,
     next_actions,
     next_deadline,
     restart_delay,
@@ -141,6 +144,16 @@ def test_a_worker_that_exceeds_its_time_limit_is_killed(phase: Phase, seconds: f
     assert next_actions(standing, NOW + seconds) == (Kill(0, f"still {phase.value} after {seconds:.0f} s"),)
 
 
+@pytest.mark.parametrize(("phase", "timeouts"), [(LISTENING, 1), (RETIRING, 1), (ACTIVATING, 1), (STARTING, 6)])
+def test_a_worker_without_heartbeats_is_silent_and_then_killed(phase: Phase, timeouts: int) -> None:
+    worker = WorkerSnapshot(number=0, generation=0, phase=phase, since=NOW, heartbeat_at=NOW)
+    standing = replace(pool(desired=1, start_at=NOW * 2), members=(worker,), heartbeat_timeout=2)
+    assert is_silent(standing, worker, NOW + 0.7) is (timeouts == 1)
+    assert next_deadline(standing, NOW) == pytest.approx(0.6 if timeouts == 1 else 2 * timeouts)
+    assert next_actions(standing, NOW + 2 * timeouts - 0.1) == ()
+    assert next_actions(standing, NOW + 2 * timeouts) == (Kill(0, f"no heartbeat for {2 * timeouts} s"),)
+
+
 def test_without_a_pending_timeout_the_pool_sleeps_until_an_event() -> None:
     assert next_deadline(pool((LISTENING, 0), (LISTENING, 0)), NOW) is None
     assert next_deadline(pool((LISTENING, 0), start_at=NOW + 3), NOW) == pytest.approx(3)
@@ -210,20 +223,22 @@ def write_counter(folder: Path, name: str, value: float) -> None:
 
 
 def test_counters_of_a_dead_worker_stay_and_its_gauges_vanish() -> None:
-    with metrics_folder() as kept:
+    with metrics_folder(DescriptorReserve()) as kept:
+        folder = kept.folder()
+        assert folder is not None
         for pid, value in ((7, 3.0), (17, 4.0), (8, 5.0)):
-            write_counter(kept.folder, f"counter_{pid}.db", value)
-            write_counter(kept.folder, f"gauge_livesum_{pid}.db", value)
+            write_counter(folder, f"counter_{pid}.db", value)
+            write_counter(folder, f"gauge_livesum_{pid}.db", value)
         kept.forget(7)
         kept.forget(17)
         lines = kept.page().decode().splitlines()
-        assert {path.name for path in kept.folder.iterdir()} == {
+        assert {path.name for path in folder.iterdir()} == {
             "counter_8.db",
             "counter_exited.db",
             "gauge_livesum_8.db",
         }
     assert ("seen_total 12.0" in lines, "depth 5.0" in lines) == (True, True)
-    assert not kept.folder.exists()
+    assert not folder.exists()
 
 
 def test_a_running_server_is_found_by_its_pid_file_and_a_stale_one_ignored(tmp_path: Path) -> None:

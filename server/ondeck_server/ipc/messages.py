@@ -18,12 +18,15 @@ class LogConfig(_Message):
 
 
 class StartWorker(_Message):
-    """To a worker, first message: its settings, the reserved port, the folder of its metrics and the load requests."""
+    """To a worker, first message: its settings, the reserved port, the folder of its metrics and the load requests.
+
+    The folder is empty if there is none.
+    """
 
     kind: Literal["start"] = "start"
     settings: Mapping[str, JsonValue]
     port: int
-    metrics_folder: str
+    metrics_folder: str = ""
     logging: LogConfig
     load_requests: Mapping[str, bool]
 
@@ -86,6 +89,12 @@ class WorkerStatus(_Message):
     applied: Mapping[str, Mapping[str, int]] = {}
 
 
+class Heartbeat(_Message):
+    """From a worker, several times within the heartbeat timeout: its event loop runs."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+
+
 class WorkerFailed(_Message):
     """From a worker that cannot start: a readable reason; the worker exits after that."""
 
@@ -110,7 +119,7 @@ class ChannelzResponse(_Message):
 
 
 FromSupervisor = StartWorker | StartListening | ServerState | StartDraining | RetireWorker | ChannelzRequest
-FromWorker = WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse
+FromWorker = Heartbeat | WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse
 
 TO_WORKER: Final[TypeAdapter[FromSupervisor]] = TypeAdapter(Annotated[FromSupervisor, Field(discriminator="kind")])
 TO_SUPERVISOR: Final[TypeAdapter[FromWorker]] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])

@@ -13,14 +13,16 @@ import structlog
 
 from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
-from ondeck_server.admin import AdminPages, admin_pages
+from ondeck_server.admin import AdminLimits, AdminPages, admin_pages
 from ondeck_server.ipc.messages import LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
-from ondeck_server.sockets import address_of, reserve_port
+from ondeck_server.sockets import address_of, raise_descriptor_limit, reserve_port
+from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.pool import WorkerPool
+from ondeck_server.supervisor.process import watch_children_by_descriptor
 
 log = structlog.get_logger()
 
@@ -45,27 +47,33 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
     """
     check_certificates(settings)
     stop = stop_event()
+    raise_descriptor_limit()
+    watch_children_by_descriptor()
+    reserve = DescriptorReserve()
     async with AsyncExitStack() as stack:
         port = stack.enter_context(reserve_port(settings.host, settings.port))
-        metrics = stack.enter_context(metrics_folder())
+        metrics = stack.enter_context(metrics_folder(reserve))
         complete = asyncio.Event()
         start = StartWorker(
             settings=settings.model_dump(mode="json"),
             port=port,
-            metrics_folder=str(metrics.folder),
             logging=logging,
             load_requests={},
         )
-        pool = WorkerPool(start, settings, metrics, complete.set)
-        pages = AdminPages(unready=pool.unready, metrics=metrics.page, channelz=pool.channelz)
-        admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages))
+        pool = WorkerPool(start, settings, metrics, reserve, complete.set)
+        pages = AdminPages(unready=pool.unready, degraded=pool.degraded, metrics=metrics.page, channelz=pool.channelz)
+        limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
+        admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
         stack.push_async_callback(pool.kill)
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
         running = asyncio.create_task(pool.run())
         await wait_first(stop, complete, running)
         if complete.is_set():
-            on_start(_started(settings, port, admin_port, pool))
+            try:
+                on_start(_started(settings, port, admin_port, pool))
+            except OSError as failed:  # of standard output
+                log.warning("ready_line_failed", reason=failed.strerror)
         await wait_first(stop, running)
         pool.stop()
         await running

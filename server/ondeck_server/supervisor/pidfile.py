@@ -3,9 +3,10 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -24,24 +25,33 @@ class ServerProcess:
 def pid_file(home: Path, port: int) -> Iterator[None]:
     """Hold a locked PID file of this server within the block; logs a warning if it cannot be written."""
     path = _path(home, port)
+    opened = _write(path)
+    if opened is None:
+        yield
+        return
+    with opened:
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _write(path: Path) -> BinaryIO | None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a+")
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            opened = stack.enter_context(path.open("ab", buffering=0))
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            opened.truncate(0)
+            opened.write(f"{os.getpid()}\n".encode())
+            stack.pop_all()
+            return opened
     except OSError as failed:
         log.warning(
             "pidfile_failed", detail="ondeck reload needs --pid for this server", path=str(path), reason=failed.strerror
         )
-        yield
-        return
-    with opened:
-        opened.truncate(0)
-        opened.write(f"{os.getpid()}\n")
-        opened.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        return None
 
 
 def running_servers(home: Path) -> list[ServerProcess]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Final, TypeAlias
 
 from ondeck_runtime.backoff import backoff_seconds
@@ -13,6 +14,9 @@ KILL_AFTER: Final = 5.0  # seconds between the end of a worker's grace period an
 STABLE_SECONDS: Final = 30.0  # a worker that ran so long did not fail because of how it starts
 FIRST_RESTART_DELAY: Final = 0.5
 LONGEST_RESTART_DELAY: Final = 30.0
+SILENT_PART: Final = 0.3  # of the heartbeat timeout: a worker silent for so long counts as not accepting calls
+STARTING_TIMEOUTS: Final = 6  # heartbeat timeouts that a starting worker gets: loading may block its event loop
+CRASH_LOOP_FAILURES: Final = 3  # failures in a row that are a crash loop
 MAX_START_FAILURES: Final = 3  # failed workers before the server has ever accepted calls; then it exits
 
 
@@ -28,12 +32,16 @@ class Phase(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSnapshot:
-    """A worker: its number, the generation it was started for, its phase and when that began (seconds)."""
+    """A worker: its number, the generation it was started for, its phase and when that began (seconds).
+
+    `heartbeat_at` is the time of its last heartbeat; None: its heartbeats are not monitored.
+    """
 
     number: int
     generation: int
     phase: Phase
     since: float
+    heartbeat_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +53,7 @@ class PoolState:
     generation: int
     start_at: float
     grace: float
+    heartbeat_timeout: float = inf
 
     def in_phase(self, *phases: Phase) -> list[WorkerSnapshot]:
         """List the workers in these phases, the oldest first."""
@@ -93,9 +102,14 @@ def next_actions(pool: PoolState, now: float) -> tuple[Action, ...]:
 
 def next_deadline(pool: PoolState, now: float) -> float | None:
     """Return in how many seconds the next actions may change without any event; None: never."""
-    moments = [_overdue_at(pool, member) for member in pool.members]
-    later = [moment for moment in (*moments, pool.start_at) if moment is not None and moment > now]
+    moments = [moment for member in pool.members for moment in (_overdue_at(pool, member), _silent_at(pool, member))]
+    later = [moment for moment in (*moments, pool.start_at) if now < moment < inf]
     return min(later) - now if later else None
+
+
+def is_silent(pool: PoolState, member: WorkerSnapshot, now: float) -> bool:
+    """Return whether the heartbeats of a worker that may accept calls are late."""
+    return now >= _silent_at(pool, member)
 
 
 def failures_after(failures: int, lifetime: float) -> int:
@@ -143,17 +157,36 @@ def _resize(pool: PoolState, now: float) -> tuple[Action, ...]:
 
 def _kill(pool: PoolState, now: float) -> tuple[Action, ...]:
     return tuple(
-        Kill(member.number, f"still {member.phase.value} after {now - member.since:.0f} s")
+        Kill(
+            member.number,
+            f"no heartbeat for {now - member.heartbeat_at:.0f} s"
+            if member.heartbeat_at is not None and _hung_at(pool, member) <= now
+            else f"still {member.phase.value} after {now - member.since:.0f} s",
+        )
         for member in pool.members
-        if (moment := _overdue_at(pool, member)) is not None and moment <= now
+        if _overdue_at(pool, member) <= now
     )
 
 
-def _overdue_at(pool: PoolState, member: WorkerSnapshot) -> float | None:
+def _overdue_at(pool: PoolState, member: WorkerSnapshot) -> float:
     match member.phase:
         case Phase.STARTING | Phase.ACTIVATING:
-            return member.since + START_TIMEOUT
+            limit = member.since + START_TIMEOUT
         case Phase.RETIRING:
-            return member.since + pool.grace + KILL_AFTER
+            limit = member.since + pool.grace + KILL_AFTER
         case _:
-            return None
+            limit = inf
+    return min(limit, _hung_at(pool, member))
+
+
+def _hung_at(pool: PoolState, member: WorkerSnapshot) -> float:
+    if member.heartbeat_at is None:
+        return inf
+    timeouts = STARTING_TIMEOUTS if member.phase in {Phase.STARTING, Phase.READY} else 1
+    return member.heartbeat_at + timeouts * pool.heartbeat_timeout
+
+
+def _silent_at(pool: PoolState, member: WorkerSnapshot) -> float:
+    if member.heartbeat_at is None or member.phase in {Phase.STARTING, Phase.READY}:
+        return inf
+    return member.heartbeat_at + SILENT_PART * pool.heartbeat_timeout

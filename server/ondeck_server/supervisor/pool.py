@@ -1,9 +1,11 @@
 """The pool of workers: starts, replaces and stops them, and sends them the state of the whole server."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from math import inf
+from typing import Any, Final
 
 import structlog
 
@@ -11,6 +13,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_server.ipc.messages import (
     ChannelzResponse,
     FromWorker,
+    Heartbeat,
     LoadRequest,
     RetireWorker,
     ServerState,
@@ -22,9 +25,13 @@ from ondeck_server.ipc.messages import (
 )
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor import policy
-from ondeck_server.supervisor.metrics import FOLDER_VARIABLE, MetricsFolder
+from ondeck_server.supervisor.descriptors import DescriptorReserve
+from ondeck_server.supervisor.metrics import MetricsFolder, PoolMetrics
 from ondeck_server.supervisor.policy import Phase, aggregate_serving, unready_reasons
 from ondeck_server.supervisor.process import WorkerProcess, start_process
+
+WORKERS_HEALTH: Final = "workers"  # health name: SERVING if every worker accepts calls
+_SUSPENDED_SECONDS: Final = 0.25  # by which a wake-up is late if this process was suspended
 
 log = structlog.get_logger()
 
@@ -37,21 +44,31 @@ class WorkerPool:
     """The workers; each gets `start` as its first message, `on_complete` is called once, when all accept calls."""
 
     def __init__(
-        self, start: StartWorker, settings: ServerSettings, metrics: MetricsFolder, on_complete: Callable[[], None]
+        self,
+        start: StartWorker,
+        settings: ServerSettings,
+        metrics: MetricsFolder,
+        reserve: DescriptorReserve,
+        on_complete: Callable[[], None],
     ) -> None:
         self._start = start
         self._desired = settings.workers
         self._grace = settings.drain_seconds
         self._disconnect_timeout = settings.disconnect_timeout
         self._metrics = metrics
+        self._reserve = reserve
         self._on_complete = on_complete
+        self._heartbeat_timeout = settings.heartbeat_timeout_seconds
+        self._pool_metrics = PoolMetrics(self._desired, self._count_states)
+        metrics.registry.register(self._pool_metrics)
         self._workers: dict[int, WorkerProcess] = {}
         self._receivers: set[asyncio.Task[None]] = set()
         self._load_requests: dict[str, bool] = {}
         self._number = self._generation = self._failures = 0
         self._start_at = 0.0
         self._changed = asyncio.Event()
-        self._was_complete = self._ending = self._draining = False
+        self._was_complete = self._ending = self._draining = self._is_degraded = False
+        self._last_failure = ""
         self._failure: CannotServeError | None = None
 
     @property
@@ -61,7 +78,25 @@ class WorkerPool:
 
     def unready(self) -> list[str]:
         """List the reasons why the whole server is not ready."""
-        return [*(["draining"] if self._draining else []), *unready_reasons(self.statuses)]
+        silent = self._silent()
+        responsive = [each for each in self._in(Phase.LISTENING) if each not in silent]
+        statuses = [each.status for each in responsive if each.status is not None]
+        return [*(["draining"] if self._draining else []), *unready_reasons(statuses)]
+
+    def degraded(self) -> list[str]:
+        """List which workers are missing or hung, and why; the rest may still serve."""
+        if self._ending:
+            return []
+        now, silent = asyncio.get_running_loop().time(), self._silent()
+        accepting = [each for each in self._in(Phase.LISTENING) if each not in silent]
+        reasons = [
+            f"worker {each.pid} has sent no heartbeat for {now - (each.heartbeat_at or now):.0f} s" for each in silent
+        ]
+        if len(accepting) < self._desired:
+            reasons.append(f"{len(accepting)} of {self._desired} workers accept calls")
+            if self._failures >= policy.CRASH_LOOP_FAILURES:
+                reasons.append(f"workers failed {self._failures} times in a row, the last: {self._last_failure}")
+        return reasons
 
     async def channelz(self) -> dict[str, Any]:
         """Return the channelz data of each worker that accepts or still finishes calls."""
@@ -86,10 +121,30 @@ class WorkerPool:
             self._changed.clear()
             for action in policy.next_actions(self._state(), clock()):
                 await self._act(action)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), policy.next_deadline(self._state(), clock()))
+            self._report_degradation()
+            await self._wait_for_change(policy.next_deadline(self._state(), clock()))
             if self._failure is not None:
                 raise self._failure
+
+    async def _wait_for_change(self, seconds: float | None) -> None:
+        """Wait for an event, at most so long; if this process itself was suspended, no worker counts as silent."""
+        clock = asyncio.get_running_loop().time
+        end = inf if seconds is None else clock() + seconds
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        if clock() > end + _SUSPENDED_SECONDS:
+            for worker in self._workers.values():
+                worker.heartbeat_at = clock() if worker.heartbeat_at is not None else None
+
+    def _report_degradation(self) -> None:
+        reasons = self.degraded()
+        if self._was_complete and bool(reasons) is not self._is_degraded:
+            self._is_degraded = bool(reasons)
+            if reasons:
+                log.warning("pool_degraded", reasons=reasons)
+            else:
+                log.info("pool_recovered", detail="every worker accepts calls")
+            self._broadcast_state()
 
     def stop(self) -> None:
         """Let `run` return; from then on no worker is replaced."""
@@ -114,14 +169,26 @@ class WorkerPool:
         """Kill every worker."""
         for worker in self._workers.values():
             worker.kill()
-        await self._wait_exited(None)
+        await self._wait_exited(policy.KILL_AFTER)
 
-    async def _wait_exited(self, seconds: float | None) -> None:
+    async def _wait_exited(self, seconds: float) -> None:
         if self._receivers:
             await asyncio.wait(self._receivers, timeout=seconds)
 
     def _in(self, *phases: Phase) -> list[WorkerProcess]:
         return [worker for worker in self._workers.values() if worker.phase in phases]
+
+    def _silent(self) -> list[WorkerProcess]:
+        state, now = self._state(), asyncio.get_running_loop().time()
+        numbers = [each.number for each in state.members if policy.is_silent(state, each, now)]
+        return [self._workers[number] for number in numbers]
+
+    def _count_states(self) -> dict[str, int]:
+        silent = self._silent()
+        counts = {phase.value: 0 for phase in Phase if phase is not Phase.READY}
+        for worker in self._workers.values():
+            counts[worker.phase.value] += worker not in silent
+        return {**counts, "silent": len(silent)}
 
     def _state(self) -> policy.PoolState:
         serving = aggregate_serving(self.statuses)
@@ -131,6 +198,7 @@ class WorkerPool:
             generation=self._generation,
             start_at=self._start_at,
             grace=self._disconnect_timeout + self._grace,
+            heartbeat_timeout=self._heartbeat_timeout,
         )
 
     async def _act(self, action: policy.Action) -> None:
@@ -142,12 +210,29 @@ class WorkerPool:
             case policy.Retire(number=number):
                 self._retire(self._workers[number], immediate=False)
             case policy.Kill(number=number, reason=reason):
-                log.warning("worker_killed", worker=self._workers[number].pid, reason=reason)
-                self._workers[number].kill()
+                self._kill_worker(self._workers[number], reason)
+
+    def _kill_worker(self, worker: WorkerProcess, reason: str) -> None:
+        """Kill a worker, and count it as dead at once: its process may take long to exit."""
+        log.warning("worker_killed", worker=worker.pid, reason=reason)
+        worker.kill()
+        if worker.phase is not Phase.RETIRING:
+            self._on_death(worker, -signal.SIGKILL, reason)
+        worker.enter(Phase.RETIRING)
+        worker.was_killed, worker.heartbeat_at = True, None
+        self._broadcast_state()
 
     async def _start_one(self) -> None:
-        process, channel = await start_process({FOLDER_VARIABLE: str(self._metrics.folder)})
         now = asyncio.get_running_loop().time()
+        if now < self._start_at:  # another start failed in the same turn
+            return
+        folder = self._metrics.folder()
+        try:
+            with self._reserve.released():
+                process, channel = await start_process(folder)
+        except Exception as failed:  # noqa: BLE001  a start that fails for any reason is tried again later
+            self._on_start_failed(str(failed) or type(failed).__name__)
+            return
         self._number += 1
         worker = WorkerProcess(
             number=self._number,
@@ -158,11 +243,25 @@ class WorkerPool:
             since=now,
         )
         self._workers[worker.number] = worker
-        worker.send(self._start.model_copy(update={"load_requests": dict(self._load_requests)}))
+        changes = {"load_requests": dict(self._load_requests), "metrics_folder": str(folder) if folder else ""}
+        worker.send(self._start.model_copy(update=changes))
         receiver = asyncio.create_task(self._receive(worker))
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)
         log.info("worker_started", worker=worker.pid)
+
+    def _on_start_failed(self, reason: str) -> None:
+        self._pool_metrics.start_failures += 1
+        self._last_failure = reason
+        delay = self._back_off(lifetime=0)
+        log.warning("worker_start_failed", reason=reason, next_start_in_seconds=delay)
+
+    def _back_off(self, lifetime: float) -> float:
+        """Count a failure of a worker that lived so many seconds; return the delay until the next start."""
+        self._failures = policy.failures_after(self._failures, lifetime)
+        delay = policy.restart_delay(self._failures)
+        self._start_at = asyncio.get_running_loop().time() + delay
+        return delay
 
     def _listen(self, worker: WorkerProcess) -> None:
         worker.enter(Phase.ACTIVATING)
@@ -182,8 +281,10 @@ class WorkerPool:
     async def _receive(self, worker: WorkerProcess) -> None:
         try:
             async for message in worker.channel.receive():
+                worker.heartbeat_at = None if worker.was_killed else asyncio.get_running_loop().time()
                 self._handle(worker, message)
-                self._changed.set()
+                if self._is_degraded or not isinstance(message, Heartbeat):
+                    self._changed.set()
         finally:
             await worker.channel.close()
             self._on_exit(worker, await worker.process.wait())
@@ -219,28 +320,27 @@ class WorkerPool:
             worker.send(state)
 
     def _server_state(self, serving: Mapping[str, bool]) -> ServerState:
+        serving = {**serving, WORKERS_HEALTH: not self.degraded()}
         return ServerState(serving=serving, load_requests=dict(self._load_requests))
 
     def _on_exit(self, worker: WorkerProcess, code: int) -> None:
         del self._workers[worker.number]
         self._metrics.forget(worker.pid)
+        self._reserve.fill()
         if worker.phase is Phase.RETIRING:
-            log.info("worker_retired", worker=worker.pid, exit_code=code)
+            log.info("worker_retired", worker=worker.pid, exit_code=code, was_killed=worker.was_killed)
         elif not self._ending:
-            self._on_death(worker, code)
+            self._on_death(worker, code, worker.failure)
+        self._pool_metrics.exits[worker.exit_reason] += 1
         self._broadcast_state()
 
-    def _on_death(self, worker: WorkerProcess, code: int) -> None:
-        now = asyncio.get_running_loop().time()
-        self._failures = policy.failures_after(self._failures, now - worker.started_at)
-        delay = policy.restart_delay(self._failures)
-        self._start_at = now + delay
+    def _on_death(self, worker: WorkerProcess, code: int, reason: str) -> None:
+        self._last_failure = reason or f"exit code {code}"
+        delay = self._back_off(asyncio.get_running_loop().time() - worker.started_at)
         if not self._was_complete and (worker.failure or self._failures >= policy.MAX_START_FAILURES):
             self._failure = CannotServeError(worker.failure or _unknown_reason(code))
             return
-        log.warning(
-            "worker_died", worker=worker.pid, exit_code=code, reason=worker.failure, next_start_in_seconds=delay
-        )
+        log.warning("worker_died", worker=worker.pid, exit_code=code, reason=reason, next_start_in_seconds=delay)
 
 
 def _unknown_reason(code: int) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any, Final
 
 from ondeck_server.ipc.channel import Channel, open_channel
 from ondeck_server.ipc.messages import TO_SUPERVISOR, ChannelzRequest, FromSupervisor, FromWorker, WorkerStatus
+from ondeck_server.ipc.metrics_file import FOLDER_VARIABLE
 from ondeck_server.supervisor.policy import Phase, WorkerSnapshot, can_join
 
 # grpcio's own event engine answers a single caller a fifth slower than its older pollers.
@@ -23,7 +25,10 @@ CHANNELZ_TIMEOUT_SECONDS: Final = 5.0
 
 @dataclass(kw_only=True)
 class WorkerProcess:
-    """A worker process; `phase` began at `since` and the process at `started_at` (seconds of the event loop)."""
+    """A worker process; `phase` began at `since` and the process at `started_at` (seconds of the event loop).
+
+    `heartbeat_at` is the time of its last message, None before the first.
+    """
 
     number: int
     generation: int
@@ -33,6 +38,8 @@ class WorkerProcess:
     since: float
     phase: Phase = Phase.STARTING
     status: WorkerStatus | None = None
+    heartbeat_at: float | None = None
+    was_killed: bool = False
     failure: str = ""
     _channelz_requests: dict[int, "asyncio.Future[Mapping[str, Any]]"] = field(default_factory=dict, repr=False)
     _numbers: Iterator[int] = field(default_factory=count, repr=False)
@@ -42,6 +49,13 @@ class WorkerProcess:
         """The process id."""
         return self.process.pid
 
+    @property
+    def exit_reason(self) -> str:
+        """Why the process exited: retired, died or killed."""
+        if self.was_killed:
+            return "killed"
+        return "retired" if self.phase is Phase.RETIRING else "died"
+
     def enter(self, phase: Phase) -> None:
         """Enter a phase now."""
         self.phase, self.since = phase, asyncio.get_running_loop().time()
@@ -50,7 +64,13 @@ class WorkerProcess:
         """Return the snapshot for the policy; `serving` is what the whole server serves."""
         is_ready = self.phase is Phase.STARTING and self.status is not None and can_join(self.status, serving)
         phase = Phase.READY if is_ready else self.phase
-        return WorkerSnapshot(number=self.number, generation=self.generation, phase=phase, since=self.since)
+        return WorkerSnapshot(
+            number=self.number,
+            generation=self.generation,
+            phase=phase,
+            since=self.since,
+            heartbeat_at=self.heartbeat_at,
+        )
 
     def send(self, *messages: FromSupervisor) -> None:
         """Send messages without waiting."""
@@ -81,19 +101,37 @@ class WorkerProcess:
             response.set_result(channelz)
 
 
-async def start_process(environment: Mapping[str, str]) -> tuple[asyncio.subprocess.Process, Channel[FromWorker]]:
-    """Start a worker process with extra environment variables; it waits for its first message."""
+async def start_process(metrics_folder: Path | None) -> tuple[asyncio.subprocess.Process, Channel[FromWorker]]:
+    """Start a worker process that writes its metrics to a folder, if there is one; it waits for its first message.
+
+    Raises:
+        OSError: the process cannot be started, or a descriptor is missing.
+    """
+    environment = {**EXPERIMENTS, **MEMORY, **os.environ}
+    environment.pop(FOLDER_VARIABLE, None)
+    if metrics_folder is not None:
+        environment[FOLDER_VARIABLE] = str(metrics_folder)
     supervisor_end, worker_end = socket.socketpair()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "ondeck_server.worker.main", str(worker_end.fileno())),
-            stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=[worker_end.fileno()],
-            env={**EXPERIMENTS, **MEMORY, **os.environ, **environment},
-        )
+        with worker_end:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "ondeck_server.worker.main", str(worker_end.fileno())),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=[worker_end.fileno()],
+                env=environment,
+            )
         return process, await open_channel(supervisor_end, TO_SUPERVISOR)
-    except OSError:
-        supervisor_end.close()
+    except BaseException:
+        supervisor_end.close()  # a worker that was started exits when this end is closed
         raise
-    finally:
-        worker_end.close()
+
+
+def watch_children_by_descriptor() -> None:
+    """Let asyncio watch child processes by descriptor; its default needs a new thread for each, which may fail."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return  # the kernel has no such descriptors
+    watcher = asyncio.PidfdChildWatcher()
+    watcher.attach_loop(asyncio.get_running_loop())
+    asyncio.set_child_watcher(watcher)

@@ -30,6 +30,7 @@ from ondeck_server.ipc.messages import (
     ChannelzRequest,
     ChannelzResponse,
     FromSupervisor,
+    Heartbeat,
     LoadRequest,
     RetireWorker,
     ServerState,
@@ -38,14 +39,17 @@ from ondeck_server.ipc.messages import (
     StartWorker,
     WorkerFailed,
 )
+from ondeck_server.ipc.metrics_file import allocate_metrics_files
 from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.transport import Transport
 from ondeck_server.settings import ServerSettings
+from ondeck_server.sockets import raise_descriptor_limit
 
 FAILED: Final = 1
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
 _POLL_SECONDS: Final = 0.1
+_HEARTBEATS_PER_TIMEOUT: Final = 10
 
 log = structlog.get_logger()
 
@@ -75,7 +79,7 @@ class WorkerMain:
             ArtifactRefusedError: the repository as a whole cannot be read.
         """
         self._handle_signals()
-        async with background(self._read_commands()):
+        async with background(self._read_commands(), self._send_heartbeats()):
             await self._serve()
 
     async def _serve(self) -> None:
@@ -135,7 +139,14 @@ class WorkerMain:
         log.error("supervisor_lost", detail="the supervisor exited; the worker stops")
         self._health.enter_graceful_shutdown()
         # The supervisor would have removed the folder; files that are open stay usable.
-        shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
+        if self._start.metrics_folder:
+            shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
+
+    async def _send_heartbeats(self) -> None:
+        interval = self._settings.heartbeat_timeout_seconds / _HEARTBEATS_PER_TIMEOUT
+        while True:
+            self._channel.send(Heartbeat())
+            await asyncio.sleep(interval)
 
     async def _handle(self, message: FromSupervisor) -> None:
         match message:
@@ -214,8 +225,11 @@ async def _work(channel: Channel[FromSupervisor]) -> int:
 
 def main() -> None:
     """Run a worker at the end of the socket pair with the file descriptor of the command line."""
+    raise_descriptor_limit()
+    allocate_metrics_files()
     code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1]))))
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)  # freeing all memory first takes seconds
 
 
