@@ -116,7 +116,7 @@ def _serve_siblings(workers: int, **settings: float) -> Iterator[tuple[RunningSe
     with tempfile.TemporaryDirectory() as folder:
         models = copy_with_siblings(Path(folder) / "models", MODELS)
         options = ("--version-policy", "aliases", "--workers", str(workers))
-        with serving(models, *options, log=Path(folder) / "log", **settings) as server:
+        with serving(models, *options, log=Path(folder) / "log", **settings) as server:  # type: ignore[arg-type]  # no setting is called python
             yield server, models
 
 
