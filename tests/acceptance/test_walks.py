@@ -4,10 +4,9 @@ from functools import cache
 
 import pytest
 
-from tools.trace_walks import DOCUMENT, WALKS, files_shown, trace_walk
+from tools.trace_walks import DOCUMENT, WALKS, files_shown, fill, trace_walk
 
-MAX_FILES = {"predict": 37, "load": 29, "ingest-day": 30, "train": 56}
-GOAL = {"predict": 24, "load": 18, "ingest-day": 22, "train": 32}  # MAX_FILES only ever moves towards these
+MAX_FILES = {"predict": 24, "load": 18, "ingest-day": 22, "train": 32}
 
 traced = cache(trace_walk)
 
@@ -15,12 +14,14 @@ traced = cache(trace_walk)
 @pytest.mark.parametrize("name", WALKS)
 def test_a_call_path_passes_few_files(name: str) -> None:
     files = traced(name)
-    assert GOAL[name] <= MAX_FILES[name]
     assert 5 < len(files) <= MAX_FILES[name], files
 
 
 @pytest.mark.parametrize("name", WALKS)
 def test_the_architecture_lists_each_call_path_as_traced(name: str) -> None:
-    if not DOCUMENT.exists():
-        pytest.skip("docs/architecture.md is not written yet")
     assert files_shown(DOCUMENT.read_text(), name) == traced(name)
+
+
+def test_the_architecture_describes_each_file_as_its_docstring_does() -> None:
+    text = DOCUMENT.read_text()
+    assert fill(text, {name: files_shown(text, name) for name in WALKS}) == text

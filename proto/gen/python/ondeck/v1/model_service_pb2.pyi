@@ -409,7 +409,9 @@ class Model(_message.Message):
     name: _builtins.str
     """name is the name of the model."""
     version: _builtins.int
-    """version is the number of the version."""
+    """version is the number of the version; 0: the entry is about the model as a whole, and state_reason says what is
+    wrong with it.
+    """
     digest: _builtins.str
     """digest is the SHA-256 of the ONNX graph, in lower-case hexadecimal digits."""
     state: Global___ModelState.ValueType
