@@ -36,7 +36,7 @@ class ServerSettings(StoreSettings):
         le=1024,
         description="worker processes that serve calls; unset: one per CPU core",
     )
-    heartbeat_timeout_seconds: float = Field(
+    worker_timeout_seconds: float = Field(
         default=5,
         ge=1,
         le=3600,

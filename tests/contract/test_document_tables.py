@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.fill_document_tables import MARKED, TABLES, documents, fill, outdated
+from tools.fill_document_tables import MARKED, PROGRAMS, TABLES, documents, fill, outdated
 
 
 def test_every_table_is_up_to_date() -> None:
@@ -23,3 +23,9 @@ def test_a_table_is_filled_between_its_markers_and_the_rest_stays() -> None:
 def test_a_marker_without_a_table_is_an_error() -> None:
     with pytest.raises(KeyError, match="no_such_table"):
         fill("<!-- no_such_table: generated -->\n<!-- end -->\n")
+
+
+def test_a_setting_of_two_programs_has_one_meaning() -> None:
+    fields = [(name, field) for kind in PROGRAMS.values() for name, field in kind.model_fields.items()]
+    meanings = {(name, field.description, repr(field.default)) for name, field in fields}
+    assert sorted(name for name, _, _ in meanings) == sorted({name for name, _ in fields})

@@ -218,7 +218,7 @@ def test_a_hung_worker_is_reported_killed_and_replaced(
     (tmp_path / "sitecustomize.py").write_text(ENDLESS_LOOP)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     log = tmp_path / "log"
-    with serving(small_repository, "--workers", "2", log=log, heartbeat_timeout_seconds=4) as server:
+    with serving(small_repository, "--workers", "2", log=log, worker_timeout_seconds=4) as server:
         assert serves_all_workers(server)
         hung, healthy = workers(server)
         hung.send_signal(number)
@@ -248,7 +248,7 @@ def test_a_lone_hung_worker_makes_the_server_unready(small_repository: Path) -> 
 
 
 def test_a_server_that_was_suspended_keeps_its_workers(small_repository: Path) -> None:
-    with serving(small_repository, "--workers", "2", heartbeat_timeout_seconds=2) as server:
+    with serving(small_repository, "--workers", "2", worker_timeout_seconds=2) as server:
         everything = [psutil.Process(server.process.pid), *workers(server)]
         before = pids(server)
         for suspended in (everything[:1], everything):

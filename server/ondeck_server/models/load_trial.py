@@ -25,6 +25,7 @@ from ondeck_server.models.servable import load_manifest, trim_heap
 
 _WALL_FACTOR: Final = 6  # a busy machine gives a process a part of a core
 _SPARE_SECONDS: Final = 5  # the child ends itself this long after the worker should have ended it
+_NICENESS: Final = 10  # calls go first
 _MEMORY_USE: Final = Path("/proc/self/statm")
 _MEMORY_FIELD: Final = 5  # pages of data and stack
 
@@ -94,7 +95,9 @@ class LoadTrial:
             raise ArtifactRefusedError(f"its load takes longer than {self._limits.wall_seconds} seconds")
         reply = child.stdout.readline()
         if not reply.endswith(b"\n"):
-            raise ArtifactRefusedError(self._describe_end(self._kill()))
+            code = self._kill()
+            is_retried = code > 0 or code == -signal.SIGKILL  # it could not start, or the system was out of memory
+            raise (UnreadableFileError if is_retried else ArtifactRefusedError)(self._describe_end(code))
         return reply
 
     def _kill(self) -> int:
@@ -145,17 +148,23 @@ def _load(request: _Request) -> _Reply:
 def _limit(limits: LoadLimits) -> None:
     """Set the limits of the next load; each is counted from the present use."""
     cpu = math.ceil(time.process_time()) + limits.cpu_seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    _set_limit(resource.RLIMIT_CPU, cpu)
     if _MEMORY_USE.exists():  # Linux only
         used = int(_MEMORY_USE.read_text().split()[_MEMORY_FIELD]) * resource.getpagesize()
-        most = used + (limits.memory_mib << 20)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        _set_limit(resource.RLIMIT_DATA, used + (limits.memory_mib << 20))
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + _SPARE_SECONDS)
+
+
+def _set_limit(kind: int, value: int) -> None:
+    """Set a soft limit, not above the hard one."""
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def main() -> None:
     """Load one version for each line of the input."""
     limits = LoadLimits.model_validate_json(sys.argv[1])
+    os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     replies = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no reply

@@ -58,7 +58,7 @@ class WorkerPool:
         self._metrics = metrics
         self._reserve = reserve
         self._on_complete = on_complete
-        self._heartbeat_timeout = settings.heartbeat_timeout_seconds
+        self._heartbeat_timeout = settings.worker_timeout_seconds
         self._pool_metrics = PoolMetrics(self._desired, self._count_states)
         metrics.registry.register(self._pool_metrics)
         self._workers: dict[int, WorkerProcess] = {}
@@ -119,10 +119,11 @@ class WorkerPool:
         clock = asyncio.get_running_loop().time
         while not self._ending:
             self._changed.clear()
-            for action in policy.next_actions(self._state(), clock()):
+            now = clock()  # one moment for both: a deadline between two moments would be lost
+            for action in policy.next_actions(self._state(), now):
                 await self._act(action)
             self._report_degradation()
-            await self._wait_for_change(policy.next_deadline(self._state(), clock()))
+            await self._wait_for_change(policy.next_deadline(self._state(), now))
             if self._failure is not None:
                 raise self._failure
 

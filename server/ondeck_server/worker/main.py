@@ -143,7 +143,7 @@ class WorkerMain:
             shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
 
     async def _send_heartbeats(self) -> None:
-        interval = self._settings.heartbeat_timeout_seconds / _HEARTBEATS_PER_TIMEOUT
+        interval = self._settings.worker_timeout_seconds / _HEARTBEATS_PER_TIMEOUT
         while True:
             self._channel.send(Heartbeat())
             await asyncio.sleep(interval)

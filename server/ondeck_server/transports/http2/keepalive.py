@@ -13,6 +13,7 @@ import ngh2
 _GOAWAY_PING: Final = b"goaway\0\0"  # opaque data, eight bytes
 _GOAWAY_PING_SECONDS: Final = 5.0  # until the second GOAWAY is sent without an acknowledgement
 _MAX_PING_STRIKES: Final = 2  # pings sooner than the minimum interval that are tolerated
+_LONGEST_INTERVAL: Final = 10.0  # seconds between two checks
 _MAX_CONTROL_FRAMES: Final = 10_000  # without response data, between two checks
 _TOO_MANY_CONTROL_FRAMES: Final = b"too_many_control_frames"
 _TOO_MANY_PINGS: Final = b"too_many_pings"  # debug data that gRPC clients know
@@ -66,7 +67,9 @@ class ConnectionLifecycle:
         self._pinged_at: float | None = None
         self._client_pinged_at, self._ping_strikes, self._control_frames = -inf, 0, 0
         self._is_going_away = self._has_sent_goaway = self._is_ending = False
-        self._interval = min(config.ping_after, config.ping_timeout, config.max_idle or inf) / 2
+        self._interval = min(
+            config.ping_after / 2, config.ping_timeout / 2, (config.max_idle or inf) / 2, _LONGEST_INTERVAL
+        )
         self._timers = {"check": self._loop.call_later(self._interval, self._check)}
         if config.max_age:
             jitter = random.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)  # noqa: S311  not a secret
@@ -155,8 +158,9 @@ class ConnectionLifecycle:
             self._pinged_at = now
             self._connection.flush_soon()
         is_idle = config.max_idle and now - self._active_at >= config.max_idle
-        if is_idle or self._http.local_window_size < _MIN_CONNECTION_WINDOW:
-            self.begin_goaway()
+        with suppress(ngh2.NGH2Error):  # as above
+            if is_idle or self._http.local_window_size < _MIN_CONNECTION_WINDOW:
+                self.begin_goaway()
         self._schedule("check", self._interval, self._check)
 
     def _schedule(self, name: str, seconds: float, callback: Callable[[], None]) -> None:
