@@ -14,6 +14,7 @@ from tests.conformance.http2_client import frame_message, open_http2
 from tests.conformance.server_measurements import count_handled
 from tests.conformance.stock_client import (
     BALL,
+    BATCH_PREDICT,
     PREDICT,
     SECONDS,
     SPEC,
@@ -39,7 +40,8 @@ def test_a_call_whose_deadline_has_passed_at_start_gets_deadline_exceeded(
     running_server: RunningServer, timeout: str
 ) -> None:
     with open_http2(running_server.target) as http2:
-        answer = http2.call(frame_message(BALL.SerializeToString()), PREDICT, ("grpc-timeout", timeout))
+        request = frame_message(columns(5000).SerializeToString())  # grpcio rounds up to 1 ms: more work than that
+        answer = http2.call(request, BATCH_PREDICT, ("grpc-timeout", timeout))
         assert answer.status == EXCEEDED.value[0] or answer.reset is not None
         assert http2.call(frame_message(BALL.SerializeToString())).status == 0
 
