@@ -9,8 +9,8 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import explanations, graph_latency, ingest, players, season_ingest, thread_offload, throughput
-from benchmarks.report import environment, table
+from benchmarks import explanation_latency, graph_latency, ingest, players, season_ingest, thread_offload, throughput
+from benchmarks.terminal_tables import environment, table
 from benchmarks.workload_sizes import FULL, QUICK
 
 TASKS_MEASURED = ("batted_ball", "called_strike")
@@ -26,7 +26,7 @@ def main() -> None:
     for task in TASKS_MEASURED:
         title, rows = throughput.measure(task, scale)
         console.print(table(title, throughput.COLUMNS, rows))
-    for benchmark in (graph_latency, thread_offload, explanations, ingest, season_ingest, players):
+    for benchmark in (graph_latency, thread_offload, explanation_latency, ingest, season_ingest, players):
         title, rows = benchmark.measure(scale)
         console.print(table(title, benchmark.COLUMNS, rows))
 

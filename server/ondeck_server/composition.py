@@ -23,7 +23,7 @@ from ondeck_server.models.reconciler import VersionState, parse_policy
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.method import CallMetrics, methods_of
 from ondeck_server.rpc.transport import Services, Transport
-from ondeck_server.security.authorization import OperatorList
+from ondeck_server.security.operators import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.health import HEALTH, HealthService
 from ondeck_server.services.models.service import ModelService

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.explanations import explain_each, load_explainable
+from benchmarks.explanation_latency import explain_each, load_explainable
 from ondeck_core.explain.field_groups import group_fields, mask_unknown_codes
 from ondeck_core.explain.plan import ExplanationQuery, plan, row_budget
 from ondeck_core.tasks import TASKS

@@ -10,7 +10,7 @@ from ondeck_client import Client
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS, Task
 from ondeck_trainer.artifact.published_model import open_version
-from ondeck_trainer.evaluation.compare import evaluate_version, exclude_training_days
+from ondeck_trainer.evaluation.published_versions import evaluate_version, exclude_training_days
 from tests.fixtures.models import RealFit
 from tests.fixtures.server import serving
 

@@ -26,8 +26,8 @@ from ondeck_core.manifest import ALIASES_FILE
 from ondeck_registry.alias_log import ALIAS_LOG_FILE
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_store.database import Database
-from tests.contract.error_rows import EXPECTED, ConcurrentLoad, ErrorCase, Row
-from tests.contract.error_table import TABLE, UNREADABLE_ALIASES
+from tests.contract.error_cases import TABLE, UNREADABLE_ALIASES
+from tests.contract.error_table_rows import EXPECTED, ConcurrentLoad, ErrorCase, Row
 from tests.factories.broken_models import MODEL, add_broken_model, add_broken_versions, add_slow_version, edit_manifest
 from tests.fixtures.server import RunningServer, serving
 from tests.fixtures.tls import Authority
@@ -133,8 +133,8 @@ def test_every_reason_of_the_contract_is_provoked_or_named_here() -> None:
     elsewhere = {
         "WRONG_INSTANCE": "a kind of INVALID_FIELD: tests/integration/test_server_refusals.py",
         "NOT_EXPLAINABLE": "tests/integration/test_explain_calls.py",
-        "VERIFICATION_FAILED": "tests/integration/test_server_alias_changes.py",
-        "REPOSITORY_LOCKED": "tests/integration/test_server_alias_changes.py",
+        "VERIFICATION_FAILED": "tests/integration/test_move_alias_calls.py",
+        "REPOSITORY_LOCKED": "tests/integration/test_move_alias_calls.py",
     }
     known = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]}
     provoked = {cell.reason for _, _, cell in CASES} - {""}

@@ -24,7 +24,7 @@ from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.cli.evaluate import evaluate, recalibrate
 from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.data.source import NoStoredRowsError, read_statcast_files
-from ondeck_trainer.evaluation.compare import NoUnseenDaysError
+from ondeck_trainer.evaluation.published_versions import NoUnseenDaysError
 from ondeck_trainer.recalibrate import OverlappingDaysError, TooFewRowsError
 from tests.factories.pitches import as_csv, sample_cells
 from tests.factories.sibling_versions import publish_sibling

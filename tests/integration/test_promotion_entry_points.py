@@ -29,7 +29,7 @@ from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.repository import aliases, read_evaluation
 from ondeck_server.rpc.errors import error_status
-from ondeck_server.security.authorization import OperatorList
+from ondeck_server.security.operators import OperatorList
 from ondeck_server.services.models.service import ModelService
 from ondeck_trainer import pipeline
 from ondeck_trainer import recalibrate as recalibration

@@ -28,7 +28,7 @@ from ondeck_store.pitches.queries import (
 )
 from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
 from ondeck_store.tables.ingest import quarantine
-from ondeck_store.tables.players import player_aliases
+from ondeck_store.tables.player_identity import player_aliases
 from ondeck_store.tables.statcast import metadata
 from tests.factories.pitches import sample_rows
 

@@ -24,8 +24,8 @@ from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from ondeck.v1.prediction_service_pb2 import Prediction, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from tests.soak.client_processes import print_line
 from tests.soak.expected import ExpectedResults
-from tests.soak.subprocesses import print_line
 
 SERVED: Final = "batted_ball"  # the model that always has a serving version
 UNLOADED: Final = "whiff"  # the model that is unloaded from time to time

@@ -9,8 +9,8 @@ from typing import Any, Final
 import psutil
 
 from tests.fixtures.server import START_SECONDS, RunningServer
+from tests.soak.client_processes import run_clients
 from tests.soak.reloader import open_reloader
-from tests.soak.subprocesses import run_clients
 
 TIMEOUT_SECONDS: Final = 300
 MAX_CONNECTION_AGE_SECONDS: Final = 2  # a retiring worker waits for its connections to close

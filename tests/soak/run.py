@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import Any, Final
 
 from tests.fixtures.server import START_SECONDS, RunningServer
+from tests.soak.client_processes import run_clients
 from tests.soak.reloader import open_reloader
 from tests.soak.resources import ServerResources, count_loads, sample_memory, wait_stable_resources
-from tests.soak.subprocesses import run_clients
 
 CLIENT_MODULE: Final = "tests.soak.cancelling_clients"
 CLIENTS: Final = 24

@@ -24,8 +24,8 @@ from ondeck.v1.prediction_service_pb2 import Prediction
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import AsyncClient, BattedBall
 from tests.soak.cancelling_clients import SERVED
+from tests.soak.client_processes import print_line
 from tests.soak.expected import ExpectedResults
-from tests.soak.subprocesses import print_line
 
 CONNECTIONS: Final = 4
 PLAIN_EVERY: Final = 5

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck_server.security import rate_limit
-from ondeck_server.security.authorization import CallerUnauthenticatedError, NotOperatorError, OperatorList
 from ondeck_server.security.identity import caller_id
+from ondeck_server.security.operators import CallerUnauthenticatedError, NotOperatorError, OperatorList
 from ondeck_server.security.rate_limit import MAX_CALLERS, GcraLimiter, RateExceededError
 
 

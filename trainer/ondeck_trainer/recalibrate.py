@@ -31,8 +31,8 @@ from ondeck_trainer.artifact.parity import require_parity
 from ondeck_trainer.artifact.publish import make_signer, to_json
 from ondeck_trainer.artifact.published_model import ModelGraph, PublishedModel, open_version
 from ondeck_trainer.data.dataset import Dataset
-from ondeck_trainer.evaluation.compare import evaluate_graph, training_days
 from ondeck_trainer.evaluation.evaluate import compute_metrics
+from ondeck_trainer.evaluation.published_versions import evaluate_graph, training_days
 from ondeck_trainer.model.ensemble import (
     MIN_LOG,
     Calibration,

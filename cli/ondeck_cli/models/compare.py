@@ -13,7 +13,7 @@ from ondeck_core.tasks import task_named
 from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.data.source import read_statcast_files, read_stored_rows
-from ondeck_trainer.evaluation.compare import VersionComparison, compare, exclude_training_days
+from ondeck_trainer.evaluation.published_versions import VersionComparison, compare, exclude_training_days
 from ondeck_trainer.settings import TrainerSettings
 
 

@@ -11,8 +11,8 @@ import aiohttp
 import click
 
 from ondeck_cli.remote import TargetSettings, format_target
-from ondeck_cli.up.demo_client import follow_game, next_simulated_game
 from ondeck_cli.up.process import ManagedProcess
+from ondeck_cli.up.simulated_game_client import follow_game, next_simulated_game
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import PREFIX, read_settings

@@ -30,7 +30,7 @@ from ondeck_registry.promotion import GateFailedError
 from ondeck_registry.verification import VerificationFailedError
 from ondeck_server.batching.queue import DeadlineUnmeetableError, QueueFullError
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.security.authorization import CallerUnauthenticatedError, NotOperatorError
+from ondeck_server.security.operators import CallerUnauthenticatedError, NotOperatorError
 from ondeck_server.security.rate_limit import RateExceededError
 
 DOMAIN: Final = "ondeck"

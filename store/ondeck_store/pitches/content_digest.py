@@ -6,7 +6,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_store.tables.ingest import quarantine
-from ondeck_store.tables.players import player_aliases, player_ids
+from ondeck_store.tables.player_identity import player_aliases, player_ids
 from ondeck_store.tables.statcast import games, pitches, players
 
 _EXCLUDED_COLUMNS: Final = {

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError
-from ondeck_store.tables.players import player_overrides
+from ondeck_store.tables.player_identity import player_overrides
 from ondeck_store.tables.statcast import players
 
 NAME: Final = "name"

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_store.tables.players import player_conflicts, player_ids
+from ondeck_store.tables.player_identity import player_conflicts, player_ids
 from ondeck_store.tables.statcast import players
 
 _UNRESOLVED: Final = (players.c.state == "unresolved") & ~players.c.simulated

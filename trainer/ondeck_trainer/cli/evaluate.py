@@ -19,7 +19,7 @@ from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.cli.render import print_evaluation
 from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.data.source import read_statcast_files, read_stored_rows
-from ondeck_trainer.evaluation.compare import evaluate_version, exclude_training_days
+from ondeck_trainer.evaluation.published_versions import evaluate_version, exclude_training_days
 from ondeck_trainer.recalibrate import recalibrate as recalibrate_version
 from ondeck_trainer.settings import TrainerSettings
 

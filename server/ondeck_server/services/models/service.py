@@ -33,7 +33,7 @@ from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.version_resolution import VersionInfo
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.security.authorization import OperatorList
+from ondeck_server.security.operators import OperatorList
 from ondeck_server.services.models import alias_changes
 from ondeck_server.services.prediction import decode
 

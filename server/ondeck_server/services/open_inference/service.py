@@ -35,7 +35,7 @@ from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.version_resolution import VersionInfo
 from ondeck_server.rpc.context import CallContext
-from ondeck_server.security.authorization import OperatorList
+from ondeck_server.security.operators import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.inference import TensorInference
 from ondeck_server.services.open_inference.metadata import (
