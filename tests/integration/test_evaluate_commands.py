@@ -125,18 +125,13 @@ def test_an_impossible_evaluation_is_refused_with_a_reason(models: Path, later_d
     assert "profile.json is not the file that was published" in str(edited)
 
 
+def recalibrate_on_later_days(models: Path, later_days: Path) -> Result:
+    days = ("--since", "2022-09-01", "--until", "2022-09-10")
+    return run(recalibrate, "called_strike", later_days, *days, "--model-repository", models)
+
+
 def test_recalibration_publishes_a_version_with_a_new_last_layer_only(models: Path, later_days: Path) -> None:
-    done = run(
-        recalibrate,
-        "called_strike",
-        later_days,
-        "--since",
-        "2022-09-01",
-        "--until",
-        "2022-09-10",
-        "--model-repository",
-        models,
-    )
+    done = recalibrate_on_later_days(models, later_days)
     assert done.exit_code == 0, done.exception
     assert "no alias points to it yet" in done.stdout
     before, after = (open_version(models, TASKS["called_strike"], number) for number in (1, 2))
@@ -208,17 +203,7 @@ def test_recalibration_excludes_days_of_the_fit_window(models: Path, tmp_path: P
 
 
 def test_two_versions_are_compared_on_days_that_neither_was_fitted_on(models: Path, later_days: Path) -> None:
-    run(
-        recalibrate,
-        "called_strike",
-        later_days,
-        "--since",
-        "2022-09-01",
-        "--until",
-        "2022-09-10",
-        "--model-repository",
-        models,
-    )
+    recalibrate_on_later_days(models, later_days)
     done = run(compare_, "called-strike", "2", "1", later_days, "--model-repository", models)
     assert done.exit_code == 0, done.exception
     assert "evaluated on 2022-09-06 to 2022-09-14" in done.stdout

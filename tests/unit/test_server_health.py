@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from ondeck_server.health.status import HealthRegistry, ServerHealth, merge_statuses, statuses
+from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
+from ondeck_server.ipc.messages import WorkerStatus
+from ondeck_server.supervisor.policy import aggregate_serving
 
 SERVICES = ("ondeck.v1.PredictionService", "inference.GRPCInferenceService")
 
@@ -79,10 +81,15 @@ def test_a_newer_version_that_fails_keeps_the_status_serving() -> None:
     )
 
 
+def status(serving: dict[str, bool]) -> WorkerStatus:
+    return WorkerStatus(ready=True, listening=True, serving=serving, missing=(), loaded=())
+
+
 def test_a_name_serves_if_all_workers_report_serving() -> None:
     here = {"": True, "models/ball": True, "models/ball/2": True}
-    assert merge_statuses(here, None) == here
-    assert merge_statuses(here, {"": True, "models/ball": False, "models/strike": True}) == {
+    other = {"": True, "models/ball": False, "models/strike": True}
+    assert aggregate_serving([status(here)]) == here
+    assert aggregate_serving([status(here), status(other)]) == {
         "": True,
         "models/ball": False,
         "models/ball/2": False,

@@ -50,13 +50,6 @@ def statuses(health: ServerHealth) -> dict[str, bool]:
     }
 
 
-def merge_statuses(process: Mapping[str, bool], server: Mapping[str, bool] | None) -> dict[str, bool]:
-    """Merge the statuses of this process and of the whole server, None: there is no other; a name serves if both do."""
-    if server is None:
-        return dict(process)
-    return {name: process.get(name, False) and server.get(name, False) for name in {**process, **server}}
-
-
 def _models(health: ServerHealth) -> list[str]:
     return sorted({model for model, _ in health.loaded} | set(health.desired) | set(health.applied))
 
