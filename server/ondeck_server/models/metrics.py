@@ -1,4 +1,4 @@
-"""Metrics of versions and of the resources of a process; labels come from the repository, never from callers."""
+"""Prometheus metrics of model versions: loads, leases, open sessions and tasks; labels come from the repository."""
 
 import asyncio
 from typing import Final
