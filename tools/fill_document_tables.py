@@ -18,11 +18,11 @@ import click
 from pydantic.fields import FieldInfo
 
 from ondeck_cli.main import ondeck
-from ondeck_core.canonical_names import canonical
 from ondeck_core.evaluation import Evaluation, Score
 from ondeck_core.evaluation import scores as evaluation_scores
 from ondeck_core.instances import INSTANCE_TYPES, Field
 from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, PRODUCTION
+from ondeck_core.model_name_normalization import canonical
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import PREFIX

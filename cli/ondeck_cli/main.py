@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import click
 
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import OndeckError
+from ondeck_core.model_name_normalization import canonical
 from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging
 from ondeck_runtime.settings import InvalidSettingsError
 

@@ -11,9 +11,9 @@ from google.protobuf.message import Message
 
 from ondeck_cli.remote import connect, server_of, server_options
 from ondeck_client import BattedBall, Client, Pitch
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import NotFoundError
 from ondeck_core.instances import Field, InstanceType
+from ondeck_core.model_name_normalization import canonical
 from ondeck_core.tasks import TASKS, Task, task_named
 
 Instance = BattedBall | Pitch

@@ -7,12 +7,12 @@ from typing import Final
 
 import polars as pl
 
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import NotFoundError
 from ondeck_core.features.batted_ball import BATTED_BALL_FEATURES
 from ondeck_core.features.feature_set import FeatureSet
 from ondeck_core.features.pitch import PITCH_FEATURES
 from ondeck_core.instances import InstanceType
+from ondeck_core.model_name_normalization import canonical
 
 HITS: Final = ("single", "double", "triple", "home_run")
 _TAKES: Final = ("ball", "blocked_ball", "called_strike")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
-from tests.contract.error_table_rows import (
+from tests.contract.expected_error_statuses import (
     ANY_STATE,
     CHANGES,
     IS_A_RESPONSE,

@@ -9,7 +9,7 @@ import numpy as np
 from ondeck_core.tasks import TASKS
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
-from tests.contract.error_table_rows import (
+from tests.contract.expected_error_statuses import (
     ANY_STATE,
     CHANGES,
     IS_A_RESPONSE,

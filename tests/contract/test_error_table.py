@@ -27,7 +27,7 @@ from ondeck_registry.alias_log import ALIAS_LOG_FILE
 from ondeck_server.batching.batcher import MAX_BATCH_ROWS
 from ondeck_store.database import Database
 from tests.contract.error_cases import TABLE, UNREADABLE_ALIASES
-from tests.contract.error_table_rows import EXPECTED, ConcurrentLoad, ErrorCase, Row
+from tests.contract.expected_error_statuses import EXPECTED, ConcurrentLoad, ErrorCase, Row
 from tests.factories.broken_models import MODEL, add_broken_model, add_broken_versions, add_slow_version, edit_manifest
 from tests.fixtures.server import RunningServer, serving
 from tests.fixtures.tls import Authority

@@ -81,7 +81,7 @@ def service(channel: grpc.Channel) -> GRPCInferenceServiceStub:
 @pytest.fixture(scope="module")
 def seen(server: RunningServer) -> Seen:
     """Return what the stock tritonclient received, in a process without this project's stubs."""
-    program = ROOT / "tests" / "integration" / "open_inference_client.py"
+    program = ROOT / "tests" / "integration" / "tritonclient_program.py"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-P", str(program), server.target]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

@@ -8,9 +8,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ondeck_cli.models.common import find_model, repository_of, repository_option
-from ondeck_core.canonical_names import canonical
+from ondeck_cli.models.repository_lookup import find_model, repository_of, repository_option
 from ondeck_core.manifest import PRODUCTION
+from ondeck_core.model_name_normalization import canonical
 from ondeck_registry import alias_log, promotion
 from ondeck_registry.alias_log import AliasChange, login_name
 from ondeck_registry.aliases import AliasDecision

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ondeck_cli.models.common import find_model, repository_of, repository_option
+from ondeck_cli.models.repository_lookup import find_model, repository_of, repository_option
 from ondeck_core.evaluation import Interval
 from ondeck_core.tasks import task_named
 from ondeck_runtime.settings import read_settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ondeck_cli.models.aliases import new_decision
-from ondeck_cli.models.common import (
+from ondeck_cli.models.repository_lookup import (
     check_version,
     dangling_aliases,
     find_model,
@@ -14,9 +14,9 @@ from ondeck_cli.models.common import (
     repository_of,
     repository_option,
 )
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.manifest import PRODUCTION, Tensor
+from ondeck_core.model_name_normalization import canonical
 from ondeck_registry import promotion
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.migrate_format import migrate_repository

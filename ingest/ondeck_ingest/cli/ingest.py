@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from ondeck_core.statcast.row_checks import FIRST_SEASON, LAST_SEASON
-from ondeck_ingest.cli.common import database_options
+from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.quarantine import quarantine
 from ondeck_ingest.cli.status import read_status, render_status, to_json
 from ondeck_ingest.database import migrated, run_in_transaction

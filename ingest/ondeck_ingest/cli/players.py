@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.models import IdQuery, NameQuery, Player, Role
 from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
-from ondeck_ingest.cli.common import database_options, make_table
+from ondeck_ingest.cli.database_options import database_options
+from ondeck_ingest.cli.tables import make_table
 from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.register.chadwick import create_refresher
 from ondeck_ingest.register.load import LOOKUP_INTERVAL, group_by_kind, load_registers, read_files, read_tables

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.statcast.schema import KEY, NAMES
-from ondeck_ingest.cli.common import database_options, make_table
+from ondeck_ingest.cli.database_options import database_options
+from ondeck_ingest.cli.tables import make_table
 from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.pipeline.quarantine_retry import retry_quarantined

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_ingest.cli.common import format_value
+from ondeck_ingest.cli.tables import format_value
 from ondeck_ingest.jobs.queue import DeadJob, QueueSummary, dead_jobs, summarize_queue
 from ondeck_store.ingest.ledger import (
     RecordedEntry,

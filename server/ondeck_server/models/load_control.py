@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import ModelNotLoadedError, NotFoundError
+from ondeck_core.model_name_normalization import canonical
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 

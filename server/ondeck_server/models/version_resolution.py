@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import NotFoundError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import PRODUCTION, GraphManifest, Manifest
+from ondeck_core.model_name_normalization import canonical
 from ondeck_registry.repository import ModelEntry
 from ondeck_server.models.reconciler import Aliases, Key, VersionState, VersionStatus
 from ondeck_server.models.repository_reader import RepositoryVersion

@@ -11,9 +11,9 @@ from ondeck.v1.model_service_pb2 import (
     MoveAliasRequest,
     RollbackModelRequest,
 )
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.manifest import PRODUCTION
+from ondeck_core.model_name_normalization import canonical
 from ondeck_registry.alias_log import AliasChange
 from ondeck_registry.aliases import AliasDecision, is_alias
 from ondeck_server.rpc.context import CallContext

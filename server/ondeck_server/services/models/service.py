@@ -24,9 +24,9 @@ from ondeck.v1.model_service_pb2 import (
     RollbackModelRequest,
     RollbackModelResponse,
 )
-from ondeck_core.canonical_names import canonical
 from ondeck_core.evaluation import Evaluation, Score, scores
 from ondeck_core.manifest import GraphManifest, Manifest, Window
+from ondeck_core.model_name_normalization import canonical
 from ondeck_core.tasks import TASKS
 from ondeck_registry import promotion
 from ondeck_server.models.manager import ModelManager

@@ -3,9 +3,9 @@
 from functools import lru_cache
 from typing import Final
 
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import MAX_NAME_LENGTH, InvalidInstanceError, NotFoundError, Violation
 from ondeck_core.manifest import PRODUCTION
+from ondeck_core.model_name_normalization import canonical
 from ondeck_registry.repository import ModelEntry
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: inputs, outputs and parameters."""
+"""Decoding of Open Inference requests: input tensors, requested outputs and scheduling parameters."""
 
 from typing import Any
 

@@ -1,19 +1,9 @@
-"""What the commands share: the database options, and tables for the terminal."""
+"""Tables for the terminal."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-import click
 from rich.table import Table
-
-
-def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options --home and --database-url to a command."""
-    home = click.option("--home", type=click.Path(path_type=Path), help="Home folder (ONDECK_HOME).")
-    url = click.option("--database-url", help="URL of a PostgreSQL server (ONDECK_DATABASE_URL).")
-    return home(url(command))
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> Table:

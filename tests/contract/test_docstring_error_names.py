@@ -1,4 +1,4 @@
-"""Errors that docstrings name exist."""
+"""Every error class that a docstring names exists."""
 
 import ast
 import builtins

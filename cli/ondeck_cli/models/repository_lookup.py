@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ondeck_core.canonical_names import canonical
 from ondeck_core.errors import NotFoundError
+from ondeck_core.model_name_normalization import canonical
 from ondeck_registry.repository import ModelEntry, read_repository
 from ondeck_runtime.settings import read_settings
 from ondeck_server.settings import ServerSettings
