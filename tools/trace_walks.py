@@ -34,7 +34,7 @@ from benchmarks.production_versions import MODELS, ROOT
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.database import migrated
-from ondeck_ingest.pipeline.runs import ingest_days
+from ondeck_ingest.pipeline.foreground_ingest import ingest_days
 from ondeck_ingest.settings import IngestSettings
 from ondeck_server.composition import Components, accept_calls, open_models
 from ondeck_server.health.status import HealthRegistry

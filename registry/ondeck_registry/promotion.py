@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError, OndeckError
-from ondeck_core.evaluation import Evaluation, Verdict, check_gate
+from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import PRODUCTION, GraphManifest
+from ondeck_core.promotion_gate import Verdict, check_gate
 from ondeck_registry import alias_log, repository
 from ondeck_registry.alias_log import AliasChange
 from ondeck_registry.aliases import AliasDecision, lock_aliases

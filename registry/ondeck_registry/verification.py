@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ondeck_core.derived_stats import ensemble_spread
 from ondeck_core.errors import ArtifactRefusedError, OndeckError, printable
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.explain.field_groups import mask_unknown_codes, order_by_similarity
@@ -28,7 +29,6 @@ from ondeck_core.manifest import (
     GraphManifest,
     Manifest,
 )
-from ondeck_core.prediction_statistics import ensemble_spread
 from ondeck_core.tasks import TASKS, Task
 from ondeck_registry.onnx_session import OnnxSession
 from ondeck_registry.repository import parse_evaluation, parse_json, read_any_manifest, read_files

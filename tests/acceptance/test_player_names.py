@@ -17,7 +17,7 @@ from ondeck_ingest.register.load import group_by_kind, load_registers, read_file
 from ondeck_store.database import Database
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
-from ondeck_store.players.unresolved import RegisterConflict, list_conflicts
+from ondeck_store.players.register_gaps import RegisterConflict, list_conflicts
 from tests.fixtures.store import truncate_tables
 
 pytestmark = pytest.mark.realdata

@@ -131,7 +131,7 @@ def test_every_rpc_that_is_served_has_every_row(servers: Servers) -> None:
 
 def test_every_reason_of_the_contract_is_provoked_or_named_here() -> None:
     elsewhere = {
-        "WRONG_INSTANCE": "a kind of INVALID_FIELD: tests/integration/test_server_refusals.py",
+        "WRONG_INSTANCE": "a kind of INVALID_FIELD: tests/integration/test_server_invalid_requests.py",
         "NOT_EXPLAINABLE": "tests/integration/test_explain_calls.py",
         "VERIFICATION_FAILED": "tests/integration/test_move_alias_calls.py",
         "REPOSITORY_LOCKED": "tests/integration/test_move_alias_calls.py",

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from ondeck_ingest.pipeline.runs import play_game
+from ondeck_ingest.pipeline.foreground_ingest import play_game
 from ondeck_ingest.sources.archive import put
 from ondeck_store.database import Database
 from ondeck_store.pitches.queries import read_pitches

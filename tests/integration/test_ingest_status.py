@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from ondeck_ingest.cli.status import IngestStatus, read_status, render_status
 from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue
+from ondeck_ingest.pipeline.foreground_ingest import play_game
 from ondeck_ingest.pipeline.ingest_day import Ingestor
-from ondeck_ingest.pipeline.runs import play_game
 from ondeck_ingest.sources.base import SourceUnreachableError, day_request
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import SourceState, record_source

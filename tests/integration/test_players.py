@@ -23,8 +23,8 @@ from ondeck_ingest.register.load import group_by_kind, load_registers, read_file
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import Override, list_overrides, record_override
+from ondeck_store.players.register_gaps import list_conflicts, list_unresolved, postpone_retries
 from ondeck_store.players.register_merge import RegisterCounts
-from ondeck_store.players.unresolved import list_conflicts, list_unresolved, postpone_retries
 from tests.factories.pitches import sample_rows
 
 HEADER = (

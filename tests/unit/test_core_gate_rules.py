@@ -2,7 +2,8 @@
 
 import pytest
 
-from ondeck_core.evaluation import Evaluation, Metrics, check_gate, skill, version_baseline
+from ondeck_core.evaluation import Evaluation, Metrics, version_baseline
+from ondeck_core.promotion_gate import check_gate, skill
 from tests.factories.evaluations import JULY
 from tests.factories.evaluations import sample_evaluation as evaluation
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck_core.features.batted_ball import spray_angle
-from ondeck_core.features.strike_zone import BALL_RADIUS_FT, PLATE_HALF_WIDTH_FT, edge_distance
+from ondeck_core.features.strike_zone_distances import BALL_RADIUS_FT, PLATE_HALF_WIDTH_FT, edge_distance
 
 
 def column(*values: float) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ondeck_core.evaluation import Evaluation, Metrics, check_gate
+from ondeck_core.evaluation import Evaluation, Metrics
+from ondeck_core.promotion_gate import check_gate
 from tests.factories.evaluations import JULY, JUNE
 from tests.factories.evaluations import sample_evaluation as evaluation
 

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ondeck_core.derived_stats import batted_ball_stats, called_strike_stats
 from ondeck_core.errors import NotFoundError
 from ondeck_core.instances import PITCH, valid_mask
-from ondeck_core.prediction_statistics import batted_ball_stats, called_strike_stats
 from ondeck_core.statcast.instances import build_instances
 from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.tasks import TASKS, task_named

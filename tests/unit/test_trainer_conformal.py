@@ -5,7 +5,7 @@ import pytest
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from ondeck_core.prediction_statistics import confidence, ensemble_spread, prediction_sets
+from ondeck_core.derived_stats import confidence, ensemble_spread, prediction_sets
 from ondeck_trainer.data.dataset import Labels
 from ondeck_trainer.model.ensemble import COVERAGES, Probabilities, conformal_thresholds
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
-from ondeck_core.evaluation import Evaluation, needs_baseline, version_baseline
+from ondeck_core.evaluation import Evaluation, version_baseline
 from ondeck_core.manifest import PRODUCTION, PredictionSets, Training, Window
+from ondeck_core.promotion_gate import needs_baseline
 from ondeck_registry import promotion
 from ondeck_registry.alias_log import login_name
 from ondeck_registry.aliases import AliasDecision

@@ -17,7 +17,7 @@ from ondeck_core.features.feature_set import (
     pitch_kinds,
     side_sign,
 )
-from ondeck_core.features.strike_zone import beyond_zone, signed_edge_distance
+from ondeck_core.features.strike_zone_distances import beyond_zone, signed_edge_distance
 from ondeck_core.instances import PITCH
 
 MEASURED_AT_FT: Final = 50.0  # distance from the back tip of the plate at which vx0, vy0 and vz0 are measured

@@ -7,10 +7,10 @@ from datetime import date, datetime
 from functools import partial
 from typing import Final
 
-from ondeck_core.players.candidate_filter import PLAUSIBLE_SEASONS, CandidateFilter
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.models import IdQuery, NameQuery, Player
 from ondeck_core.players.name_normalization import NormalizedName, normalize
+from ondeck_core.players.same_name_filter import PLAUSIBLE_SEASONS, SameNameFilter
 from ondeck_core.players.teams import ABBREVIATIONS
 
 SEASON_TOLERANCE: Final = 1  # a register may list a player a season early or late
@@ -82,22 +82,22 @@ class Resolver:
         if (player := self.index.by_override(name)) is not None and self._is_consistent(player, name, query):
             return Found(player=player, rule=OVERRIDE_RULE)
         if len(name.words) > 1 and len(name.words[0]) == 1:
-            by_initial = CandidateFilter(
+            by_initial = SameNameFilter(
                 name=name, query=query, this_year=self.today.year, use_other_seasons=False
             ).apply(self.index.by_initial(name))
             if query.of_season is None:
                 return self._prefer_recent(by_initial, "initial")
             return self._decide([each for each in by_initial if _is_active(each, query.of_season)], "initial, season")
-        candidate_filter = CandidateFilter(name=name, query=query, this_year=self.today.year)
-        spelled = candidate_filter.apply(self._find_spelled(name, query.name))
-        find_variants = partial(self._find_variants, candidate_filter, spelled)
+        same_name_filter = SameNameFilter(name=name, query=query, this_year=self.today.year)
+        spelled = same_name_filter.apply(self._find_spelled(name, query.name))
+        find_variants = partial(self._find_variants, same_name_filter, spelled)
         if (season := query.of_season) is not None:
             return self._resolve_in_season(spelled, find_variants, season)
         return self._resolve_undated(spelled, find_variants)
 
     def _is_consistent(self, player: Player, name: NormalizedName, query: NameQuery) -> bool:
         without_team = replace(query, team="", role=None)
-        fits = CandidateFilter(name=name, query=without_team, this_year=self.today.year).apply([player])
+        fits = SameNameFilter(name=name, query=without_team, this_year=self.today.year).apply([player])
         return bool(fits) and (query.of_season is None or _is_active(player, query.of_season))
 
     def _find_spelled(self, name: NormalizedName, text: str) -> list[Player]:
@@ -106,12 +106,12 @@ class Resolver:
             return players
         return [each for each in players if any(normalize(known).words == name.words for known in each.spellings)]
 
-    def _find_variants(self, candidate_filter: CandidateFilter, spelled: Sequence[Player]) -> list[Player]:
+    def _find_variants(self, same_name_filter: SameNameFilter, spelled: Sequence[Player]) -> list[Player]:
         """Find players by nickname or by the spelling of tools that drop accented letters."""
-        name = candidate_filter.name
+        name = same_name_filter.name
         by_nickname = [] if name.lossy else self.index.by_nickname(name)
         by_lossy = [] if spelled else self.index.by_lossy_spelling(name)
-        matching = candidate_filter.apply([*by_nickname, *by_lossy])
+        matching = same_name_filter.apply([*by_nickname, *by_lossy])
         return list({each.player_id: each for each in matching if each not in spelled}.values())
 
     def _resolve_in_season(self, spelled: Sequence[Player], find_variants: FindVariants, season: int) -> Resolution:

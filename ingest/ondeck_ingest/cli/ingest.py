@@ -18,7 +18,7 @@ from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue, requeue_dead
 from ondeck_ingest.jobs.scheduler import is_in_season
 from ondeck_ingest.jobs.worker import run_worker
-from ondeck_ingest.pipeline import runs
+from ondeck_ingest.pipeline import foreground_ingest
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME
 from ondeck_runtime.settings import read_settings
@@ -54,7 +54,7 @@ def files(paths: tuple[Path, ...], **flags: object) -> None:
 
     Each file is ingested in one transaction. Ingesting a file again changes nothing.
     """
-    asyncio.run(runs.ingest_files(read_settings(IngestSettings, **flags), paths))
+    asyncio.run(foreground_ingest.ingest_files(read_settings(IngestSettings, **flags), paths))
 
 
 @ingest.command()
@@ -63,7 +63,10 @@ def files(paths: tuple[Path, ...], **flags: object) -> None:
 @database_options
 def days(first: datetime, last: datetime | None, **flags: object) -> None:
     """Ingest the days from FIRST to LAST (default: only FIRST) from Baseball Savant, through pybaseball."""
-    asyncio.run(runs.ingest_days(read_settings(IngestSettings, **flags), _days_between(first, last or first)))
+    asked = _days_between(first, last or first)
+    asyncio.run(foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), asked))
+        foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), _days_between(first, last or first))
+    )
 
 
 @ingest.command()
@@ -71,7 +74,7 @@ def days(first: datetime, last: datetime | None, **flags: object) -> None:
 @database_options
 def replay(days: tuple[datetime, ...], **flags: object) -> None:
     """Ingest days (default: all) again from their archived responses, without the network."""
-    asyncio.run(runs.replay_days(read_settings(IngestSettings, **flags), [day.date() for day in days]))
+    asyncio.run(foreground_ingest.replay_days(read_settings(IngestSettings, **flags), [day.date() for day in days]))
 
 
 @ingest.command()
@@ -83,7 +86,7 @@ def replay(days: tuple[datetime, ...], **flags: object) -> None:
 def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
     """Ingest due and queued days until SIGTERM; any number of workers share the queue."""
     settings = read_settings(IngestSettings, **flags)
-    asyncio.run(runs.simulate(settings, seconds) if simulate else run_worker(settings))
+    asyncio.run(foreground_ingest.simulate(settings, seconds) if simulate else run_worker(settings))
 
 
 @ingest.command()

@@ -22,8 +22,8 @@ from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import read_settings
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import NAME, Override, list_overrides, record_override
+from ondeck_store.players.register_gaps import list_conflicts, list_unresolved
 from ondeck_store.players.register_merge import RegisterCounts
-from ondeck_store.players.unresolved import list_conflicts, list_unresolved
 
 
 @click.group()

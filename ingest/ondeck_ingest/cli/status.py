@@ -20,7 +20,7 @@ from ondeck_store.ingest.ledger import (
 )
 from ondeck_store.ingest.quarantine import count_open
 from ondeck_store.pitches.queries import SeasonSummary, days_by_state, seasons
-from ondeck_store.players.unresolved import list_conflicts, list_unresolved
+from ondeck_store.players.register_gaps import list_conflicts, list_unresolved
 
 LATEST_UNITS: Final = 5
 MAX_LINES: Final = 10

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ondeck_ingest.jobs.queue import REFETCH_PRIORITY, SCHEDULE_PRIORITY, dead_jobs, enqueue, enqueue_register
 from ondeck_store.ingest.ledger import days_of
-from ondeck_store.players.unresolved import list_unresolved
+from ondeck_store.players.register_gaps import list_unresolved
 
 EASTERN: Final = ZoneInfo("America/New_York")
 DAY_END: Final = timedelta(hours=9)  # a game day ends at nine the next morning, Eastern time

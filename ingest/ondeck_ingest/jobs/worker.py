@@ -17,9 +17,9 @@ from ondeck_ingest.database import migrated
 from ondeck_ingest.jobs.handler import JobHandler, describe_error, pause_after
 from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, create_queries
 from ondeck_ingest.jobs.scheduler import Scheduler
+from ondeck_ingest.pipeline.foreground_ingest import create_savant_source
 from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.pipeline.load import LoadCounts
-from ondeck_ingest.pipeline.runs import create_savant_source
 from ondeck_ingest.register.chadwick import RegisterRefresher, create_refresher
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.base import CircuitOpenError, day_request

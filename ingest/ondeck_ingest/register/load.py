@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.players.register_formats import CHADWICK, CHADWICK_NAMES, FANTASY, kind_of, read_register
 from ondeck_core.statcast.decode import decode_cells
+from ondeck_store.players.register_gaps import postpone_retries, read_chadwick_ids
 from ondeck_store.players.register_merge import RegisterCounts, merge_register
-from ondeck_store.players.unresolved import postpone_retries, read_chadwick_ids
 
 LOOKUP_INTERVAL: Final = timedelta(days=1)
 SUFFIXES: Final = (".csv", ".csv.gz", ".zip")

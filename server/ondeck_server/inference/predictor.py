@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
+from ondeck_core.derived_stats import batted_ball_stats, called_strike_stats, confidence, prediction_sets
 from ondeck_core.instances import Matrix, validate
-from ondeck_core.prediction_statistics import batted_ball_stats, called_strike_stats, confidence, prediction_sets
 from ondeck_core.tasks import Task
 from ondeck_server.batching.queue import Outputs
 from ondeck_server.models.manager import ModelManager

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel
 
-from ondeck_core.drift import compute_profile
 from ondeck_core.errors import ArtifactRefusedError
 from ondeck_core.evaluation import Evaluation
+from ondeck_core.field_drift import compute_profile
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import (
     BACKGROUND_FILE,

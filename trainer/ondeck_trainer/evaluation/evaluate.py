@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from ondeck_core import scoring
+from ondeck_core.derived_stats import batted_ball_stats, prediction_sets
 from ondeck_core.evaluation import CONSTANT, Ablation, Coverage, Evaluation, FieldDrift, Interval, Metrics, Slice
-from ondeck_core.features.strike_zone import edge_distance
+from ondeck_core.features.strike_zone_distances import edge_distance
 from ondeck_core.instances import PITCH
 from ondeck_core.manifest import PredictionSets, Window
-from ondeck_core.prediction_statistics import batted_ball_stats, prediction_sets
 from ondeck_trainer.data.dataset import Dataset, Labels
 from ondeck_trainer.evaluation.bootstrap import GameBootstrap
 from ondeck_trainer.model.ensemble import Ensemble, Probabilities, fit_ensemble

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from ondeck_core import scoring
-from ondeck_core.drift import field_drift
 from ondeck_core.errors import OndeckError
 from ondeck_core.evaluation import Evaluation, Interval, Metrics
+from ondeck_core.field_drift import field_drift
 from ondeck_core.manifest import PRODUCTION, Manifest, Window
 from ondeck_trainer.artifact.published_model import PublishedModel
 from ondeck_trainer.data.dataset import Dataset, build_dataset

@@ -24,7 +24,7 @@ from ondeck.v1.prediction_service_pb2 import (
     PredictionSetColumn,
     StreamError,
 )
-from ondeck_core.prediction_statistics import DERIVED_STATS
+from ondeck_core.derived_stats import DERIVED_STATS
 from ondeck_core.tasks import Task
 from ondeck_server.inference.explainer import Explanation
 from ondeck_server.inference.predictor import PredictionResult

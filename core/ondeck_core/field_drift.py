@@ -1,4 +1,4 @@
-"""Feature drift: the distribution of each field in training rows, and the population stability index of newer rows."""
+"""Drift of fields: the distribution of each field in training, and the population stability index of newer rows."""
 
 from typing import Final
 

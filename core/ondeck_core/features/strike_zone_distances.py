@@ -1,4 +1,4 @@
-"""The strike zone: how far a pitch is from it as it crosses the plate."""
+"""Distances of a pitch from the strike zone as it crosses the plate."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The source tree can be read at speed: files of moderate size, few tiny modules, packages that state their purpose."""
+"""Sizes of modules: files of moderate length, few tiny modules with one importer, packages that state their purpose."""
 
 import ast
 from statistics import median

@@ -1,4 +1,4 @@
-"""Unresolved players, which no register contains yet, and conflicts between sources."""
+"""Gaps of the player registers: players of pitches whom no register contains yet, and conflicts between sources."""
 
 from dataclasses import dataclass
 from datetime import datetime

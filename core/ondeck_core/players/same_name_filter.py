@@ -12,7 +12,7 @@ PLAUSIBLE_SEASONS: Final = 20  # a player stays plausible for this many seasons 
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateFilter:
+class SameNameFilter:
     """The query context. With `use_other_seasons`, team and role of other seasons may decide."""
 
     name: NormalizedName

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ondeck_core.features.strike_zone import edge_distance
+from ondeck_core.features.strike_zone_distances import edge_distance
 from ondeck_core.instances import PITCH, Matrix
 
 Column = NDArray[np.float32]
