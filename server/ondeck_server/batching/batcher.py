@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ondeck_server.batching.queue import (
     RowQueue,
     RowReservation,
 )
+from ondeck_server.batching.sliced_work import SlicedWork
 
 MAX_BATCH_ROWS: Final = 256  # a run of this size takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # calls of more rows are BULK unless the caller sets a priority
@@ -32,15 +33,20 @@ _CORRECTION_MEMORY: Final = 0.9  # weight of earlier runs in the correction of t
 _MAX_CORRECTION: Final = 20.0  # limits the effect of a single run that the machine delayed
 
 Run: TypeAlias = Callable[[Matrix], Outputs]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchingConfig:
-    """Batching of every version; a row may wait `max_queue_delay_seconds`, and `executor` runs long batches."""
+    """Batching of every version; a row may wait `max_queue_delay_seconds`, and `executor` runs long batches.
+
+    `sliced_work` is shared by all versions.
+    """
 
     max_queued_rows: int
     max_queue_delay_seconds: float
     executor: Executor
+    sliced_work: SlicedWork = field(default_factory=SlicedWork)
 
 
 @dataclass(slots=True)
@@ -168,6 +174,10 @@ class Batcher:
     async def infer(self, rows: Matrix, within: float | None = None, priority: Priority | None = None) -> Outputs:
         """Run any number of rows, in batches between which other calls run; raises like `admit`."""
         return await self.start(rows, within, priority_of(len(rows)) if priority is None else priority)
+
+    async def in_slices(self, rows: int, work: Callable[[slice], T]) -> list[T]:
+        """Return what `work` returns for each slice of the rows of a large call; other calls run between slices."""
+        return await self._config.sliced_work.run(rows, work)
 
     async def _infer_in_batches(self, rows: Matrix, priority: Priority, reservation: RowReservation) -> Outputs:
         chunks = []
