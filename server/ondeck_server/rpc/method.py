@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
@@ -11,8 +11,15 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from ondeck_server.rpc.errors import UnreadableRequestError
+from ondeck_server.rpc.errors import ProtocolError, UnreadableRequestError
+from ondeck_server.rpc.field_count import count_fields, field_table, has_repeated_fields
 
+MAX_FIELDS: Final = 1024  # of a request, unless its handler has `allow_fields`
+MAX_PLAIN_BYTES: Final = 1 << 16  # of a request whose type has no repeated fields
+_MIN_COUNTED_BYTES: Final = 512  # fewer bytes are harmless, whatever they contain
+_UNLIMITED: Final = 1 << 32
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 Decode: TypeAlias = Callable[[bytes], Message]
 Encode: TypeAlias = Callable[[Any], bytes]
 
@@ -68,28 +75,52 @@ class Method:
     encode: Encode
     handle: Callable[..., Any]
     metrics: MethodMetrics
+    max_bytes: int  # of a request; the transport may permit less
+
+
+def allow_fields(count: int) -> Callable[[Handler], Handler]:
+    """Let requests of a handler have more fields than `MAX_FIELDS`, those of submessages included."""
+
+    def mark(handler: Handler) -> Handler:
+        handler.max_fields = count  # type: ignore[attr-defined]  # read by `methods_of`
+        return handler
+
+    return mark
 
 
 def methods_of(service: ServiceDescriptor, handlers: object, metrics: CallMetrics) -> Iterator[Method]:
     """Yield the methods of a service; the attribute of `handlers` with the name in snake case handles each."""
     for method in service.methods:
         kind = _TYPES[method.client_streaming, method.server_streaming]
+        handle = getattr(handlers, _snake_case(method.name))
+        max_bytes = _UNLIMITED if has_repeated_fields(method.input_type) else MAX_PLAIN_BYTES
         yield Method(
             name=f"/{service.full_name}/{method.name}",
             client_streaming=method.client_streaming,
             server_streaming=method.server_streaming,
-            decode=_decoder(method),
+            decode=_decoder(method, max_bytes, getattr(handle, "max_fields", MAX_FIELDS)),
             encode=GetMessageClass(method.output_type).SerializeToString,
-            handle=getattr(handlers, _snake_case(method.name)),
+            handle=handle,
             metrics=metrics.of(service.full_name, method.name, kind),
+            max_bytes=max_bytes,
         )
 
 
-def _decoder(method: MethodDescriptor) -> Decode:
-    """Return a decoder of requests; its error names the message type, which grpcio's own would not."""
-    message_class = GetMessageClass(method.input_type)
+def _decoder(method: MethodDescriptor, max_bytes: int, max_fields: int) -> Decode:
+    """Return a decoder of requests; its error names the message type, which grpcio's own would not.
+
+    It runs on the event loop. A thread would not help, since the parser holds the interpreter lock; the limit of fields
+    bounds its time.
+    """
+    message_class, table = GetMessageClass(method.input_type), field_table(method.input_type)
 
     def decode(request: bytes) -> Message:
+        size = len(request)
+        if size > max_bytes:
+            text = f"the request has {size} bytes, more than the limit of {max_bytes} for {method.name}"
+            raise ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
+        if size >= _MIN_COUNTED_BYTES and count_fields(request, table, max_fields) > max_fields:
+            raise UnreadableRequestError(f"the request has more than {max_fields} fields, the limit of {method.name}")
         try:
             return message_class.FromString(request)
         except DecodeError as error:

@@ -17,9 +17,11 @@ from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
 from ondeck_core.players.name_normalization import MAX_LENGTH
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.context import CallContext
+from ondeck_server.rpc.method import allow_fields
 from ondeck_server.services.players import codec
 
 MAX_QUERIES: Final = 10_000
+_MAX_FIELDS: Final = 10 * MAX_QUERIES  # a query has at most eight
 QUERIES_PER_TURN: Final = 200  # of the event loop; other calls run in between
 MAX_PAGE_SIZE: Final = 100
 DEFAULT_PAGE_SIZE: Final = 20
@@ -32,6 +34,7 @@ class PlayerService:
     def __init__(self, players: PlayerDirectory) -> None:
         self._players = players
 
+    @allow_fields(_MAX_FIELDS)
     async def resolve_players(self, _: CallContext, request: ResolvePlayersRequest) -> ResolvePlayersResponse:
         """Resolve queries in their order."""
         if len(request.queries) > MAX_QUERIES:

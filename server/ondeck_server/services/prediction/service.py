@@ -1,6 +1,7 @@
 """The handlers of `ondeck.v1.PredictionService`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
 
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictRequest,
@@ -15,9 +16,13 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck_server.inference.explainer import explain
 from ondeck_server.inference.predictor import PredictionInput, Predictor
 from ondeck_server.rpc.context import CallContext
+from ondeck_server.rpc.field_count import VALUES_PER_FIELD
+from ondeck_server.rpc.method import allow_fields
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.prediction import decode, encode
 from ondeck_server.services.prediction.stream import StreamPredictor
+
+_MAX_CODES: Final = 1 << 23  # values of enumerations in one batch, such as `stand`
 
 
 class PredictionService:
@@ -37,6 +42,7 @@ class PredictionService:
             inputs = PredictionInput(instances=instance, path=task.instance.path, within=call.time_left())
             return PredictResponse(prediction=encode.prediction(await self._predictor.predict(lease, inputs)))
 
+    @allow_fields(_MAX_CODES // VALUES_PER_FIELD)
     async def batch_predict(self, call: CallContext, request: BatchPredictRequest) -> BatchPredictResponse:
         """Predict many instances, all or none."""
         with self._predictor.lease(decode.model_ref(request.model)) as lease:

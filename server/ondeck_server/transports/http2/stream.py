@@ -76,7 +76,7 @@ class ServerStream(ServerCall):
         self._headers = headers
         self._max_message = limits.max_message
         self._compression_threshold = limits.compression_threshold if b"gzip" in headers.accepts else None
-        self._decoder = MessageDecoder(limits.max_message, headers.encoding)
+        self._decoder = MessageDecoder(min(limits.max_message, method.max_bytes), headers.encoding)
         self._has_sent_headers = False
         self._code: int = code_pb2.OK
         self._loop = asyncio.get_running_loop()

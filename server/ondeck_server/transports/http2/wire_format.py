@@ -173,7 +173,7 @@ class MessageDecoder:
         return inflated
 
     def _too_long(self, length: int) -> ProtocolError:
-        text = f"a message has {length} bytes, more than the limit of {self._max_bytes} (ONDECK_MAX_MESSAGE_MIB)"
+        text = f"a message has {length} bytes, more than {self._max_bytes}, the limit of its method or ONDECK_MAX_MESSAGE_MIB"
         return ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
 
 
