@@ -65,8 +65,6 @@ def days(first: datetime, last: datetime | None, **flags: object) -> None:
     """Ingest the days from FIRST to LAST (default: only FIRST) from Baseball Savant, through pybaseball."""
     asked = _days_between(first, last or first)
     asyncio.run(foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), asked))
-        foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), _days_between(first, last or first))
-    )
 
 
 @ingest.command()

@@ -16,7 +16,7 @@ from ondeck_server.rpc.field_count import count_fields, field_table, has_repeate
 
 MAX_FIELDS: Final = 1024  # of a request, unless its handler has `allow_fields`
 MAX_PLAIN_BYTES: Final = 1 << 16  # of a request whose type has no repeated fields
-_MIN_COUNTED_BYTES: Final = 512  # fewer bytes are harmless, whatever they contain
+_MIN_COUNTED_BYTES: Final = 512  # fewer bytes never need much memory
 _UNLIMITED: Final = 1 << 32
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
