@@ -11,6 +11,7 @@ from benchmarks.production_versions import ROOT
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.statcast.instances import build_instances
 from ondeck_core.statcast.parse import parse_cells
+from ondeck_core.task_rows import population
 from ondeck_core.tasks import Task
 
 REAL = Path(os.environ.get("ONDECK_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -28,7 +29,7 @@ class Sample:
 def sample(task: Task, rows: int, *, prefer_real: bool = True) -> Sample:
     """Return `rows` instances of a task in random order, always the same."""
     if prefer_real and MONTH.is_file():
-        month = parse_cells(pl.read_parquet(MONTH)).rows.filter(task.population)
+        month = parse_cells(pl.read_parquet(MONTH)).rows.filter(population(task))
         instances = build_instances(month, task.instance)
         valid = instances[valid_mask(task.instance, instances)]
         return Sample(instances=np.random.default_rng(1).permutation(valid)[:rows], origin="real rows of June 2024")

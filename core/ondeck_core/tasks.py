@@ -1,11 +1,9 @@
-"""Prediction tasks: the feature set, the outcomes, the rows and labels in Statcast, and the public baselines."""
+"""Prediction tasks: the feature set, the outcomes, how Statcast records them, and the public baselines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
-
-import polars as pl
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.features.batted_ball import BATTED_BALL_FEATURES
@@ -15,9 +13,11 @@ from ondeck_core.instances import InstanceType
 from ondeck_core.model_name_normalization import canonical
 
 HITS: Final = ("single", "double", "triple", "home_run")
-_TAKES: Final = ("ball", "blocked_ball", "called_strike")
-_WHIFFS: Final = ("swinging_strike", "swinging_strike_blocked")
-_CONTACT: Final = ("foul", "foul_tip", "hit_into_play")
+_BALL_OR_STRIKE: Final = {"ball": "ball", "blocked_ball": "ball", "called_strike": "called_strike"}
+_CONTACT_OR_WHIFF: Final = {
+    **dict.fromkeys(("foul", "foul_tip", "hit_into_play"), "contact"),
+    **dict.fromkeys(("swinging_strike", "swinging_strike_blocked"), "whiff"),
+}
 _PITCH_OUTCOME_BY_DESCRIPTION: Final = {
     "ball": "ball",
     "blocked_ball": "ball",
@@ -38,16 +38,19 @@ _PITCH_OUTCOME_BY_DESCRIPTION: Final = {
 class Task:
     """One prediction task.
 
-    `population` selects its rows from Statcast rows, `label` computes the index of the observed outcome. `baselines`
-    maps the name of a public estimate to its Statcast column. `value_column` is the Statcast column with the value
-    of an outcome.
+    `outcome_column` is the Statcast column with the observed outcome, `outcome_by_value` maps its values to outcomes.
+    Rows with other values have the outcome `other_outcome`; None: they do not belong to the task. `pitch_result`
+    limits the task to rows with this value of the Statcast column `type`. `baselines` maps the name of a public
+    estimate to its Statcast column. `value_column` is the Statcast column with the value of an outcome.
     """
 
     name: str
     features: FeatureSet
     outcomes: tuple[str, ...]
-    population: pl.Expr
-    label: pl.Expr
+    outcome_column: str
+    outcome_by_value: Mapping[str, str]
+    other_outcome: str | None = None
+    pitch_result: str | None = None
     baselines: Mapping[str, str] = field(default_factory=dict)
     value_column: str | None = None
 
@@ -57,20 +60,14 @@ class Task:
         return self.features.instance
 
 
-def _index_of(outcomes: tuple[str, ...], name: pl.Expr) -> pl.Expr:
-    return name.replace_strict(
-        {outcome: index for index, outcome in enumerate(outcomes)}, default=0, return_dtype=pl.Int64
-    )
-
-
-_BATTED_BALL_OUTCOMES: Final = ("out", *HITS)
-
 BATTED_BALL_TASK: Final = Task(
     name="batted_ball",
     features=BATTED_BALL_FEATURES,
-    outcomes=_BATTED_BALL_OUTCOMES,
-    population=(pl.col("type") == "X") & pl.col("events").is_not_null(),
-    label=_index_of(_BATTED_BALL_OUTCOMES, pl.col("events")),
+    outcomes=("out", *HITS),
+    outcome_column="events",
+    outcome_by_value={hit: hit for hit in HITS},
+    other_outcome="out",
+    pitch_result="X",
     baselines={"xba": "estimated_ba_using_speedangle", "xwoba": "estimated_woba_using_speedangle"},
     value_column="woba_value",
 )
@@ -79,26 +76,24 @@ CALLED_STRIKE_TASK: Final = Task(
     name="called_strike",
     features=PITCH_FEATURES,
     outcomes=("ball", "called_strike"),
-    population=pl.col("description").is_in(_TAKES),
-    label=(pl.col("description") == "called_strike").cast(pl.Int64),
+    outcome_column="description",
+    outcome_by_value=_BALL_OR_STRIKE,
 )
 
 WHIFF_TASK: Final = Task(
     name="whiff",
     features=PITCH_FEATURES,
     outcomes=("contact", "whiff"),
-    population=pl.col("description").is_in((*_WHIFFS, *_CONTACT)),
-    label=pl.col("description").is_in(_WHIFFS).cast(pl.Int64),
+    outcome_column="description",
+    outcome_by_value=_CONTACT_OR_WHIFF,
 )
-
-_PITCH_OUTCOMES: Final = ("ball", "called_strike", "swinging_strike", "foul", "in_play")
 
 PITCH_OUTCOME_TASK: Final = Task(
     name="pitch_outcome",
     features=PITCH_FEATURES,
-    outcomes=_PITCH_OUTCOMES,
-    population=pl.col("description").is_in(tuple(_PITCH_OUTCOME_BY_DESCRIPTION)),
-    label=_index_of(_PITCH_OUTCOMES, pl.col("description").replace_strict(_PITCH_OUTCOME_BY_DESCRIPTION, default=None)),
+    outcomes=("ball", "called_strike", "swinging_strike", "foul", "in_play"),
+    outcome_column="description",
+    outcome_by_value=_PITCH_OUTCOME_BY_DESCRIPTION,
 )
 
 TASKS: Final = {task.name: task for task in (BATTED_BALL_TASK, CALLED_STRIKE_TASK, WHIFF_TASK, PITCH_OUTCOME_TASK)}

@@ -11,6 +11,7 @@ from ondeck_core.errors import NotFoundError
 from ondeck_core.instances import PITCH, valid_mask
 from ondeck_core.statcast.instances import build_instances
 from ondeck_core.statcast.parse import parse_cells
+from ondeck_core.task_rows import label, population
 from ondeck_core.tasks import TASKS, task_named
 
 
@@ -38,15 +39,15 @@ def test_an_unknown_task_is_refused_with_the_valid_ones() -> None:
 )
 def test_a_ball_in_play_is_a_hit_or_an_out(event: str, outcome: str) -> None:
     task = TASKS["batted_ball"]
-    label = pl.DataFrame({"events": [event]}).select(task.label.alias("label"))["label"][0]
-    assert task.outcomes[label] == outcome
+    index = pl.DataFrame({"events": [event]}).select(label(task).alias("label"))["label"][0]
+    assert task.outcomes[index] == outcome
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(("task", "rows"), [("batted_ball", 19_337), ("called_strike", 57_896), ("whiff", 54_430)])
 def test_the_population_is_that_of_the_published_statistics(real_data: Path, task: str, rows: int) -> None:
     month = parse_cells(pl.read_parquet(real_data / "statcast" / "statcast_2024-09.parquet")).rows
-    chosen = month.filter((pl.col("game_type") == "R") & TASKS[task].population)
+    chosen = month.filter((pl.col("game_type") == "R") & population(TASKS[task]))
     instances = build_instances(chosen, TASKS[task].instance)
     assert valid_mask(TASKS[task].instance, instances).sum() == rows
 

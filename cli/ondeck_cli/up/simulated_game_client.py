@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ondeck_client import AsyncClient, Pitch
 from ondeck_core.instances import PITCH
 from ondeck_core.statcast.instances import build_instances
+from ondeck_core.task_rows import population
 from ondeck_core.tasks import CALLED_STRIKE_TASK
 from ondeck_ingest.sources.simulator import simulated_game_pk
 from ondeck_store.pitches.queries import read_simulated, simulated_games
@@ -45,7 +46,7 @@ async def follow_game(engine: AsyncEngine, target: str, game_pk: int, report: Ca
 
 
 async def _summarize(client: AsyncClient, rows: pl.DataFrame) -> str:
-    taken = rows.filter(CALLED_STRIKE_TASK.population)
+    taken = rows.filter(population(CALLED_STRIKE_TASK))
     requests = [(str(number), pitch) for number, pitch in enumerate(_pitches_of(taken))]
     answers = [answer async for answer in client.stream(CALLED_STRIKE_TASK.name, requests)]
     expected = sum(answer.prediction.called_strike.strike_probability for answer in answers)

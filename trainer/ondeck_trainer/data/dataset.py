@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import Window
 from ondeck_core.statcast.instances import build_instances, statcast_columns
+from ondeck_core.task_rows import label, label_columns, population
 from ondeck_core.tasks import Task
 
 Labels = NDArray[np.int64]
@@ -65,7 +66,7 @@ class Dataset:
 
 def list_columns(task: Task) -> tuple[str, ...]:
     """List the Statcast columns that training and evaluation of a task read."""
-    names = {*task.population.meta.root_names(), *task.label.meta.root_names(), *task.baselines.values(), *SLICED_BY}
+    names = {*label_columns(task), *task.baselines.values(), *SLICED_BY}
     if task.value_column is not None:
         names.add(task.value_column)
     return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(names), *statcast_columns(task.instance)]))
@@ -73,16 +74,16 @@ def list_columns(task: Task) -> tuple[str, ...]:
 
 def build_dataset(task: Task, rows: pl.DataFrame) -> Dataset:
     """Build the dataset of a task from Statcast rows; rows that are no valid request are left out."""
-    population = rows.filter(task.population)
-    instances = build_instances(population, task.instance)
+    chosen = rows.filter(population(task))
+    instances = build_instances(chosen, task.instance)
     valid = valid_mask(task.instance, instances)
     kept = instances[valid]
     return Dataset(
         task=task,
-        rows=population.filter(valid),
+        rows=chosen.filter(valid),
         instances=kept,
         features=task.features.compute(kept),
-        labels=population.select(task.label.alias("label"))["label"].to_numpy()[valid],
+        labels=chosen.select(label(task).alias("label"))["label"].to_numpy()[valid],
         left_out=int((~valid).sum()),
     )
 
