@@ -32,7 +32,6 @@ from ondeck_server.services.players.service import PlayerService
 from ondeck_server.services.prediction.service import PredictionService
 from ondeck_server.services.reflection import ReflectionService
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.grpcio.server import GrpcioServer
 from ondeck_server.transports.http2.server import Http2Server
 
 PREDICTION: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
@@ -94,7 +93,11 @@ def create_transport(services: Services, settings: ServerSettings, registry: Col
     """Return the transport that the settings name, with the methods of the services."""
     metrics = CallMetrics(registry)
     methods = [each for service, handlers in services for each in methods_of(service, handlers, metrics)]
-    return Http2Server(methods, settings) if settings.transport == "nghttp2" else GrpcioServer(methods, settings)
+    if settings.transport == "nghttp2":
+        return Http2Server(methods, settings)
+    from ondeck_server.transports.grpcio.server import GrpcioServer  # noqa: PLC0415  grpcio is large, and not the default
+
+    return GrpcioServer(methods, settings)
 
 
 def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: bool) -> WorkerStatus:

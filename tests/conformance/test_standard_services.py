@@ -1,11 +1,16 @@
 """Health checking and reflection, as any gRPC tool uses them."""
 
+from typing import Any
+
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_reflection.v1alpha.reflection_pb2 import ExtensionRequest, ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from tests.conformance.stock_client import PREDICTION, SECONDS
 
@@ -43,3 +48,30 @@ def test_reflection_lists_and_describes_the_services(channel: grpc.Channel) -> N
     assert set(database.get_services()) >= SERVICES
     service = DescriptorPool(database).FindServiceByName(PREDICTION)  # type: ignore[no-untyped-call]
     assert {"Predict", "BatchPredict", "StreamPredict", "Explain"} <= {each.name for each in service.methods}
+
+
+def test_reflection_answers_every_query_in_order(channel: grpc.Channel) -> None:
+    message = "ondeck.v1.PredictRequest"
+    queries = [
+        ServerReflectionRequest(host="here", file_by_filename="ondeck/v1/prediction_service.proto"),
+        ServerReflectionRequest(file_by_filename="absent.proto"),
+        ServerReflectionRequest(file_containing_symbol="ondeck.v1.Absent"),
+        ServerReflectionRequest(
+            file_containing_extension=ExtensionRequest(containing_type=message, extension_number=900)
+        ),
+        ServerReflectionRequest(all_extension_numbers_of_type=message),
+        ServerReflectionRequest(all_extension_numbers_of_type="ondeck.v1.Absent"),
+        ServerReflectionRequest(),
+    ]
+    stub: Any = ServerReflectionStub(channel)
+    responses = list(stub.ServerReflectionInfo(iter(queries), timeout=SECONDS))
+    assert [each.original_request for each in responses] == queries
+    described = [
+        FileDescriptorProto.FromString(each) for each in responses[0].file_descriptor_response.file_descriptor_proto
+    ]
+    files = {each.name: set(each.dependency) for each in described}
+    assert set(files) == {"ondeck/v1/prediction_service.proto"}.union(*files.values())
+    assert len(files) == len(described)
+    codes = [each.error_response.error_code for each in responses]
+    assert codes == [0, 5, 5, 5, 0, 5, 3]
+    assert responses[4].all_extension_numbers_response.base_type_name == message

@@ -91,7 +91,7 @@ NO_NAMES: Final = "its request names nothing that could be missing"
 NO_PRECONDITIONS: Final = "has no preconditions"
 ANY_STATE: Final = "describes a model in any state"
 ON_DISK: Final = "reads the repository on disk and needs no loaded model"
-REFLECTION_ERRORS: Final = "the service of grpcio-reflection, which reports errors as responses"
+REFLECTION_ERRORS: Final = "reports errors as responses, as reflection defines"
 
 NOT_APPLICABLE: Final[dict[Row, Cell]] = dict.fromkeys(Row, REFLECTION_ERRORS)
 UNREADABLE: Final = ErrorCase(request=GARBAGE, reason="INVALID_FIELD", message="the request is not a valid ")
