@@ -27,7 +27,7 @@ from rich.console import Console
 
 from benchmarks import messages
 from benchmarks.input_rows import sample
-from benchmarks.production_versions import MODELS, ROOT
+from benchmarks.production_lookup import MODELS, ROOT
 from benchmarks.terminal_tables import environment, table
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck_core.tasks import TASKS

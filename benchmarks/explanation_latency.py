@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.input_rows import sample
-from benchmarks.production_versions import MODELS, load_production
+from benchmarks.production_lookup import MODELS, load_production
 from benchmarks.workload_sizes import Scale
 from ondeck_core.explain.field_groups import group_fields, mask_unknown_codes
 from ondeck_core.explain.plan import ExplanationPlan, ExplanationQuery, plan, row_budget

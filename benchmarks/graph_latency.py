@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.production_versions import MODELS, production_folder, production_version
+from benchmarks.production_lookup import MODELS, production_folder, production_version
 from benchmarks.workload_sizes import Scale
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import INPUT, MODEL_FILE, OUTPUT

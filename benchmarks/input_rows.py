@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.production_versions import ROOT
+from benchmarks.production_lookup import ROOT
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.statcast.instances import build_instances
 from ondeck_core.statcast.parse import parse_cells

@@ -15,7 +15,7 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks.production_versions import MODELS
+from benchmarks.production_lookup import MODELS
 from benchmarks.terminal_tables import environment, table
 from tests.fixtures.server import RunningServer, serving
 from tests.soak.reloader import copy_with_siblings

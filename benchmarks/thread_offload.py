@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import uvloop
 
-from benchmarks.production_versions import MODELS, load_production
+from benchmarks.production_lookup import MODELS, load_production
 from benchmarks.workload_sizes import Scale
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS

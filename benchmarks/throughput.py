@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from benchmarks import messages
 from benchmarks.graph_latency import rows_per_second
 from benchmarks.input_rows import sample
-from benchmarks.production_versions import MODELS, ROOT, production_folder
+from benchmarks.production_lookup import MODELS, ROOT, production_folder
 from benchmarks.workload_sizes import Scale
 from ondeck_cli.up.stack import parse_ready
 from ondeck_core.instances import Matrix

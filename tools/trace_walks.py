@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.input_rows import generate_instances
 from benchmarks.messages import unary
-from benchmarks.production_versions import MODELS, ROOT
+from benchmarks.production_lookup import MODELS, ROOT
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.database import migrated
@@ -44,7 +44,7 @@ from ondeck_server.settings import ServerSettings
 from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.pipeline import train
 from tests.contract.source_tree import PRODUCT_ROOTS
-from tests.factories.pitches import as_csv, sample_cells, sample_rows
+from tests.factories.statcast_rows import as_csv, sample_cells, sample_rows
 from tests.fixtures.models import small_plan
 from tests.fixtures.ports import find_free_port
 from tests.fixtures.savant import Reply, run_fake_savant

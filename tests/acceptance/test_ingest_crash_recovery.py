@@ -25,7 +25,7 @@ from ondeck_store.ingest.ledger import days_of
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches.content_digest import content_digest
 from ondeck_store.settings import StoreSettings
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 from tests.integration.test_players import VETERAN, archive_of
 from tests.integration.test_players import chadwick as chadwick_of

@@ -15,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.conftest import ROOT
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply
 from tests.fixtures.server import RunningServer, serving
 

@@ -26,8 +26,8 @@ from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.data.source import NoStoredRowsError, read_statcast_files
 from ondeck_trainer.evaluation.published_versions import NoUnseenDaysError
 from ondeck_trainer.recalibrate import OverlappingDaysError, TooFewRowsError
-from tests.factories.pitches import as_csv, sample_cells
 from tests.factories.sibling_versions import publish_sibling
+from tests.factories.statcast_rows import as_csv, sample_cells
 
 FIGURES = ("log_loss", "brier", "ece", "auc", "accuracy", "rows")
 DECISION = AliasDecision(actor="a test", reason="a test", at=datetime(2022, 10, 1, tzinfo=UTC), forced=True)

@@ -15,7 +15,7 @@ from ondeck_ingest.pipeline.foreground_ingest import play_game
 from ondeck_ingest.sources.archive import put
 from ondeck_store.database import Database
 from ondeck_store.pitches.queries import read_pitches
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 
 CELLS = sample_cells(date(2022, 6, 1), days=1)
 

@@ -14,7 +14,7 @@ from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.sources.base import day_request
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, RecordedEntry, days_of, record, request_days
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
 DAY = date(2024, 6, 3)

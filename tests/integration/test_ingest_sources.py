@@ -34,7 +34,7 @@ from ondeck_ingest.sources.pybaseball_session import RecordingSession
 from ondeck_ingest.sources.savant import SavantSource, patched_statcast
 from ondeck_ingest.sources.simulator import SimulatedSource, play_half_innings
 from ondeck_store.database import Database
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 
 DAY = date(2024, 6, 3)

@@ -28,7 +28,7 @@ from ondeck_ingest.register.chadwick import ChadwickSource, RegisterRefresher
 from ondeck_store.database import Database, asyncpg_connection
 from ondeck_store.ingest.ledger import RecordedEntry, days_of, source_states
 from ondeck_store.players.register_gaps import list_unresolved
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 from tests.integration.test_players import archive_of, chadwick
 

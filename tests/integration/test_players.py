@@ -25,7 +25,7 @@ from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import Override, list_overrides, record_override
 from ondeck_store.players.register_gaps import list_conflicts, list_unresolved, postpone_retries
 from ondeck_store.players.register_merge import RegisterCounts
-from tests.factories.pitches import sample_rows
+from tests.factories.statcast_rows import sample_rows
 
 HEADER = (
     "key_person,key_mlbam,key_retro,key_bbref,key_fangraphs,name_last,name_first,name_given,name_suffix,"

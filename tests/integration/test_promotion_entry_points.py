@@ -37,7 +37,7 @@ from ondeck_trainer.artifact.publish import publish_ensemble
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.data.dataset import Dataset, build_dataset
 from tests.factories import onnx_graphs
-from tests.factories.pitches import sample_rows
+from tests.factories.statcast_rows import sample_rows
 from tests.fixtures.models import small_plan
 
 TASK: Final = "batted_ball"

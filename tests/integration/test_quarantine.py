@@ -26,7 +26,7 @@ from ondeck_store.ingest.quarantine import (
     find_rows,
     revoke_rule,
 )
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 
 CELLS = sample_cells(date(2022, 6, 1), days=1)
 ROWS = CELLS.height

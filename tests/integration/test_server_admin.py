@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.fixtures.server import RunningServer, serving
-from tests.integration.test_server_lifecycle import page
+from tests.integration.test_server_start_and_shutdown import page
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
 

@@ -25,7 +25,7 @@ from ondeck_ingest.register.load import group_by_kind, load_registers, read_tabl
 from ondeck_store.database import Database
 from tests.fixtures.server import RunningServer, serving
 from tests.integration.test_players import NAMES, ROOKIE_LATER, VETERAN, chadwick
-from tests.integration.test_server_lifecycle import check, watch
+from tests.integration.test_server_start_and_shutdown import check, watch
 
 NAMESAKES = [
     f"n{number},{number},,,,Twin,Tom,Tom {middle},,1990,{number % 12 + 1},1,2015,2026,2018,2026"

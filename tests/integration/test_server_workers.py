@@ -21,7 +21,7 @@ from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import BattedBall, Client
 from ondeck_server.supervisor.process import EXPERIMENTS
 from tests.fixtures.server import RunningServer, serving
-from tests.integration.test_server_lifecycle import BALL, NOT_SERVING, SERVING, check, page, watch
+from tests.integration.test_server_start_and_shutdown import BALL, NOT_SERVING, SERVING, check, page, watch
 
 PATIENCE = 90
 APART = (("grpc.use_local_subchannel_pool", 1),)  # a separate connection for every channel

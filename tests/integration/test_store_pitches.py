@@ -30,7 +30,7 @@ from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
 from ondeck_store.tables.ingest import quarantine
 from ondeck_store.tables.player_identity import player_aliases
 from ondeck_store.tables.statcast import metadata
-from tests.factories.pitches import sample_rows
+from tests.factories.statcast_rows import sample_rows
 
 DAY = date(2022, 6, 1)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import ROW_CAPS, decode_cells, reject_capped
-from tests.factories.pitches import as_csv, sample_cells
+from tests.factories.statcast_rows import as_csv, sample_cells
 
 DAY = sample_cells(date(2022, 6, 1), days=1)
 CSV = as_csv(DAY)

@@ -12,7 +12,7 @@ import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
 from ondeck_client.channel_options import MAX_ATTEMPTS
-from ondeck_client.errors import is_transient, retry_delay_of
+from ondeck_client.error_details import is_transient, retry_delay_of
 
 _FIRST_PAUSE: Final = 0.1
 _MAX_PAUSE: Final = 2.0

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from tests.fixtures.server import RunningServer, serving
-from tests.integration.test_server_lifecycle import SERVING, check, page
+from tests.integration.test_server_start_and_shutdown import SERVING, check, page
 from tests.integration.test_server_workers import predict_on_new_connections, wait_until, workers
 
 # Starting a process fails in the supervisor with the error number in a file, while there is one.
