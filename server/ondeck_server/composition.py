@@ -94,7 +94,7 @@ def create_transport(services: Services, settings: ServerSettings, registry: Col
     metrics = CallMetrics(registry)
     methods = [each for service, handlers in services for each in methods_of(service, handlers, metrics)]
     if settings.transport == "nghttp2":
-        return Http2Server(methods, settings)
+        return Http2Server(methods, settings, registry)
     from ondeck_server.transports.grpcio.server import GrpcioServer  # noqa: PLC0415  grpcio is large, and not the default
 
     return GrpcioServer(methods, settings)

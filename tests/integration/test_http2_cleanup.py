@@ -25,7 +25,9 @@ OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 @asynccontextmanager
 async def serve_health() -> AsyncIterator[str]:
     server = Http2Server(
-        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        ServerSettings(),
+        CollectorRegistry(),
     )
     port = await server.listen(0)
     try:

@@ -56,7 +56,7 @@ PARTS = {
 @asynccontextmanager
 async def serve_health() -> AsyncIterator[tuple[Http2Server, int]]:
     methods = methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry()))
-    server = Http2Server(methods, ServerSettings())
+    server = Http2Server(methods, ServerSettings(), CollectorRegistry())
     yield server, await server.listen(0)
     await server.stop(0)
 

@@ -50,7 +50,9 @@ async def test_a_connection_in_its_tls_handshake_gets_goaway_at_shutdown(tmp_pat
     own = authority.sign("127.0.0.1")
     settings = ServerSettings(tls_certificate=own.certificate, tls_key=own.key)
     server = Http2Server(
-        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), settings
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        settings,
+        CollectorRegistry(),
     )
     with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
@@ -72,7 +74,9 @@ class LargeResponse:
 
 async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
-    server = Http2Server(methods_of(service, LargeResponse(), CallMetrics(CollectorRegistry())), ServerSettings())
+    server = Http2Server(
+        methods_of(service, LargeResponse(), CallMetrics(CollectorRegistry())), ServerSettings(), CollectorRegistry()
+    )
     target = f"127.0.0.1:{await server.listen(0)}"
     stream_request = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -103,6 +107,7 @@ async def test_a_connection_with_a_leaked_window_gets_goaway_before_it_stalls(
     server = Http2Server(
         methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
         ServerSettings(keepalive_seconds=1),
+        CollectorRegistry(),
     )
     target = f"127.0.0.1:{await server.listen(0)}"
 
@@ -129,7 +134,9 @@ def wait_second_goaway(raw: socket.socket) -> None:
 
 async def test_frames_sent_after_goaway_cause_no_error() -> None:
     server = Http2Server(
-        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())), ServerSettings()
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        ServerSettings(),
+        CollectorRegistry(),
     )
     with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)

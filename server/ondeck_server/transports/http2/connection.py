@@ -1,39 +1,36 @@
 """One connection: nghttp2 turns bytes into events and frames into bytes; events become calls here."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, cast
 
 import ngh2
-from google.rpc import code_pb2
 
 from ondeck_server.rpc.method import Method
 from ondeck_server.security.identity import Peer
 from ondeck_server.transports.http2.keepalive import ConnectionLifecycle, KeepaliveConfig
 from ondeck_server.transports.http2.rejection import (
+    RefusalReason,
+    Refusals,
     UnnegotiatedConnection,
     goaway,
-    log_rejection,
     negotiated,
+    reason_of_first,
     reject_first,
 )
 from ondeck_server.transports.http2.stream import ClientStream, ServerStream, StreamLimits, UnaryRequestStream
 from ondeck_server.transports.http2.wire_format import (
-    CONTENT_TYPE,
-    NOT_GRPC,
-    NOT_POST,
-    RESPONSE_HEADERS,
-    Field,
-    RequestHeaders,
+    MAX_METADATA_BYTES,
     header_list_size,
     parse_headers,
-    status_trailers,
+    refusal_of,
 )
 from ondeck_server.transports.http2.writer import FrameWriter
 
-MAX_METADATA_BYTES: Final = 16_384  # the limit of gRPC's C core
 _MAX_HEADER_BYTES: Final = 1 << 16  # decoded; beyond it the connection ends
 _MAX_PART_BYTES: Final = 1 << 14  # received bytes whose events exist at once: a byte may stand for a whole header field
+_TURN_SECONDS: Final = 0.001  # of work on received bytes; the rest waits until other connections have had their turn
 _MAX_FRAME_BYTES: Final = 1 << 16
 _CONNECTION_WINDOW: Final = (1 << 31) - 1  # unlimited: each stream has its own window
 _CLOSE_SECONDS: Final = 2.0  # for the client to read the last bytes and close
@@ -45,6 +42,7 @@ class ConnectionHost(Protocol):
 
     methods: Mapping[bytes, Method]
     limits: StreamLimits
+    refusals: Refusals
     keepalive: KeepaliveConfig
     max_concurrent_streams: int
 
@@ -76,7 +74,9 @@ class Http2Connection(asyncio.Protocol):
             ),
         )
         self._streams: dict[int, ServerStream] = {}
-        self._is_closing = self._is_lost = self._has_received = False
+        self._is_rejected = self._is_closing = self._is_lost = self._has_received = False
+        self._unprocessed = b""  # reading is paused while it is not empty
+        self._request_bytes = 0  # of the part of received bytes that is processed
         self._close_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -95,7 +95,7 @@ class Http2Connection(asyncio.Protocol):
         self.peer = self._peer_of(transport)
         host = self._host
         if not negotiated(transport):
-            self._transport.set_protocol(UnnegotiatedConnection(self._transport, self.peer))
+            self._transport.set_protocol(UnnegotiatedConnection(self._transport, self.peer, host.refusals))
             return
         self._http.initiate_connection(
             {
@@ -117,10 +117,10 @@ class Http2Connection(asyncio.Protocol):
         if self._is_closing:
             return
         self.lifecycle.on_received()
-        for at in range(0, len(data), _MAX_PART_BYTES):
-            if not self._receive(data[at : at + _MAX_PART_BYTES]):
-                return
-        self._writer.flush_soon()
+        if self._unprocessed:
+            self._unprocessed += data
+        else:
+            self._receive_for_a_turn(data)
 
     def pause_writing(self) -> None:
         """Stop writing: the client reads too slowly."""
@@ -171,6 +171,27 @@ class Http2Connection(asyncio.Protocol):
         self._transport.close()
         self._set_close_timer(seconds, self._transport.abort)
 
+    def _receive_for_a_turn(self, data: bytes) -> None:
+        """Process received bytes until the turn of this connection is over; the rest follows in the next one."""
+        end = time.perf_counter() + _TURN_SECONDS
+        for at in range(0, len(data), _MAX_PART_BYTES):
+            if at and time.perf_counter() > end:
+                self._unprocessed = data[at:]
+                self._transport.pause_reading()
+                self._loop.call_soon(self._receive_rest)
+                break
+            if not self._receive(data[at : at + _MAX_PART_BYTES]):
+                return
+        self._writer.flush_soon()
+
+    def _receive_rest(self) -> None:
+        if self._is_closing:
+            return
+        data, self._unprocessed = self._unprocessed, b""
+        self._receive_for_a_turn(data)
+        if not self._unprocessed and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def _receive(self, data: bytes) -> bool:
         """Process received bytes and return whether the connection stays open."""
         try:
@@ -179,12 +200,19 @@ class Http2Connection(asyncio.Protocol):
             self._reject(data, error)
             return False
         self._has_received = True
+        self._request_bytes = 0
         self._process_events()
+        self.lifecycle.on_overhead(len(data) - self._request_bytes)
         return not self._is_closing
 
-    def reject(self, reason: str) -> None:
-        """Log the reason, write what is ready, with GOAWAY, and end the connection."""
-        log_rejection(self.peer, reason)
+    def count_refusal(self, reason: RefusalReason) -> None:
+        """Count why the connection ends."""
+        self._host.refusals.count(reason)
+
+    def reject(self, reason: RefusalReason, text: str) -> None:
+        """Log and count the reason, write what is ready, with GOAWAY, and end the connection."""
+        self._is_rejected = True
+        self._host.refusals.log_connection(self.peer, reason, text)
         self._writer.write()
         self._await_client_close()
 
@@ -193,7 +221,8 @@ class Http2Connection(asyncio.Protocol):
         is_flood = isinstance(error, ngh2.DenialOfServiceError)
         code = ngh2.ErrorCode.ENHANCE_YOUR_CALM if is_flood else ngh2.ErrorCode.PROTOCOL_ERROR
         self._transport.write(goaway(code) if self._has_received else reject_first(data, code))
-        self.reject(str(error))
+        reason = RefusalReason.FLOOD if is_flood else RefusalReason.PROTOCOL_ERROR
+        self.reject(reason if self._has_received else reason_of_first(data), str(error))
 
     def _set_close_timer(self, seconds: float, callback: Callable[[], None]) -> None:
         if self._close_timer is not None:
@@ -238,19 +267,23 @@ class Http2Connection(asyncio.Protocol):
                 self.lifecycle.on_ping_acknowledged(event.opaque_data)
             case ngh2.TrailersReceived():
                 self._on_trailers(event)
-            case ngh2.WindowUpdated() | ngh2.SettingsReceived() | ngh2.StreamReset() | ngh2.PriorityUpdateReceived():
-                self.lifecycle.on_control_frame()
+            case ngh2.ConnectionClosed() if event.error_code:
+                self._on_connection_closed(event)
 
     def _on_headers(self, event: ngh2.RequestReceived) -> None:
         if self._is_closing:
             return
         headers, stream_id = parse_headers(event.headers), event.stream_id
+        size = header_list_size(headers.fields)
+        self._request_bytes += size
         method = self._host.methods.get(headers.path)
-        refusal = _refusal(headers, method)
+        refusal = refusal_of(headers, size, is_known=method is not None)
         if event.end_stream:
             self._writer.mark_half_closed(stream_id)
         if refusal is not None or method is None:
-            self._writer.send_headers(stream_id, refusal or [], end=True)
+            reason, fields = refusal or (RefusalReason.UNKNOWN_METHOD, [])
+            self.count_refusal(reason)
+            self._writer.send_headers(stream_id, fields, end=True)
             return
         self.calls_started += 1
         kind = ClientStream if method.client_streaming else UnaryRequestStream
@@ -259,6 +292,7 @@ class Http2Connection(asyncio.Protocol):
             stream.receive(b"", end=True)
 
     def _on_data(self, event: ngh2.DataReceived) -> None:
+        self._request_bytes += len(event.data)
         stream = self._streams.get(event.stream_id)
         if event.end_stream:
             self._writer.mark_half_closed(event.stream_id)
@@ -273,24 +307,17 @@ class Http2Connection(asyncio.Protocol):
         if stream is not None:
             stream.receive(b"", end=True)
 
+    def _on_connection_closed(self, event: ngh2.ConnectionClosed) -> None:
+        """Count and log that nghttp2 has ended the connection by GOAWAY, which has been written."""
+        if self._is_closing or self._is_rejected:
+            return
+        is_flood = event.error_code == ngh2.ErrorCode.ENHANCE_YOUR_CALM
+        reason = RefusalReason.FLOOD if is_flood else RefusalReason.PROTOCOL_ERROR
+        text = event.debug_data.decode("ascii", "replace") or f"the connection ended with error {event.error_code}"
+        self._host.refusals.log_connection(self.peer, reason, text)
+
     def _on_stream_closed(self, event: ngh2.StreamClosed) -> None:
         stream = self._streams.pop(event.stream_id, None)
         self._writer.forget(event.stream_id)
         if stream is not None:
             stream.end(event.error_code)
-
-
-def _refusal(headers: RequestHeaders, method: Method | None) -> list[Field] | None:
-    """Return the response to a request that is not a call of a known method; None: it is one."""
-    if headers.method != b"POST":
-        return NOT_POST
-    if not headers.content_type.startswith(CONTENT_TYPE):
-        return NOT_GRPC
-    if header_list_size(headers.fields) > MAX_METADATA_BYTES:
-        text = f"the metadata of the call exceed {MAX_METADATA_BYTES} bytes"
-        return [*RESPONSE_HEADERS, *status_trailers(code_pb2.RESOURCE_EXHAUSTED, text, ())]
-    if not headers.is_timeout_valid:
-        return [*RESPONSE_HEADERS, *status_trailers(code_pb2.INTERNAL, "the grpc-timeout is malformed", ())]
-    if method is None:
-        return [*RESPONSE_HEADERS, *status_trailers(code_pb2.UNIMPLEMENTED, "the method does not exist", ())]
-    return None

@@ -10,13 +10,13 @@ from typing import Final, Protocol
 
 import ngh2
 
+from ondeck_server.transports.http2.rejection import RefusalReason
+
 _GOAWAY_PING: Final = b"goaway\0\0"  # opaque data, eight bytes
 _GOAWAY_PING_SECONDS: Final = 5.0  # until the second GOAWAY is sent without an acknowledgement
 _MAX_PING_STRIKES: Final = 2  # pings sooner than the minimum interval that are tolerated
 _LONGEST_INTERVAL: Final = 10.0  # seconds between two checks
-_MAX_CONTROL_FRAMES: Final = 10_000  # without response data, between two checks
-_TOO_MANY_CONTROL_FRAMES: Final = b"too_many_control_frames"
-_TOO_MANY_PINGS: Final = b"too_many_pings"  # debug data that gRPC clients know
+_MAX_OVERHEAD_BYTES: Final = 1 << 17  # without response data, between two checks; 7,000 to 14,000 empty frames
 _MIN_CONNECTION_WINDOW: Final = 1 << 28  # bytes; a stream reset within a frame loses window that never comes back
 _AGE_JITTER: Final = 0.1  # connections that were opened together do not all end together
 
@@ -48,11 +48,14 @@ class ManagedConnection(Protocol):
     def flush_soon(self) -> None:
         """Write frames that are ready."""
 
-    def reject(self, reason: str) -> None:
-        """Write what is ready, log the reason and end the connection."""
+    def reject(self, reason: RefusalReason, text: str) -> None:
+        """Write what is ready, log and count the reason, and end the connection."""
 
     def abort(self) -> None:
         """End the connection at once."""
+
+    def count_refusal(self, reason: RefusalReason) -> None:
+        """Count why the connection ends."""
 
 
 class ConnectionLifecycle:
@@ -65,7 +68,7 @@ class ConnectionLifecycle:
         self._loop = asyncio.get_running_loop()
         self._received_at = self._active_at = self._loop.time()
         self._pinged_at: float | None = None
-        self._client_pinged_at, self._ping_strikes, self._control_frames = -inf, 0, 0
+        self._client_pinged_at, self._ping_strikes, self._overhead = -inf, 0, 0
         self._is_going_away = self._has_sent_goaway = self._is_ending = False
         self._interval = min(
             config.ping_after / 2, config.ping_timeout / 2, (config.max_idle or inf) / 2, _LONGEST_INTERVAL
@@ -82,7 +85,7 @@ class ConnectionLifecycle:
 
     def on_data_sent(self) -> None:
         """Record that response data left; the client may ping again."""
-        self._client_pinged_at, self._ping_strikes, self._control_frames = -inf, 0, 0
+        self._client_pinged_at, self._ping_strikes, self._overhead = -inf, 0, 0
         self._active_at = self._loop.time()
 
     def on_ping(self) -> None:
@@ -91,15 +94,17 @@ class ConnectionLifecycle:
         self._ping_strikes += now - self._client_pinged_at < self._config.min_ping_interval
         self._client_pinged_at = now
         if self._ping_strikes > _MAX_PING_STRIKES:
-            self._end_flood(_TOO_MANY_PINGS)
-        else:
-            self.on_control_frame()
+            self._end_flood(RefusalReason.TOO_MANY_PINGS)
 
-    def on_control_frame(self) -> None:
-        """Count a frame that belongs to no request; too many without response data between them end the connection."""
-        self._control_frames += 1
-        if self._control_frames > _MAX_CONTROL_FRAMES:
-            self._end_flood(_TOO_MANY_CONTROL_FRAMES)
+    def on_overhead(self, size: int) -> None:
+        """Count received bytes that are not part of a request: frame headers, control frames and unknown frames.
+
+        Too many without response data between them end the connection. `size` is negative when a request is complete
+        whose bytes have been counted.
+        """
+        self._overhead = max(self._overhead + size, 0)
+        if self._overhead > _MAX_OVERHEAD_BYTES:
+            self._end_flood(RefusalReason.TOO_MANY_CONTROL_FRAMES)
 
     def on_ping_acknowledged(self, opaque_data: bytes) -> None:
         """Complete the graceful shutdown when the client has acknowledged its ping."""
@@ -129,13 +134,13 @@ class ConnectionLifecycle:
         for timer in self._timers.values():
             timer.cancel()
 
-    def _end_flood(self, reason: bytes) -> None:
+    def _end_flood(self, reason: RefusalReason) -> None:
         if self._is_ending:
             return
         self._is_ending = True
         with suppress(ngh2.NGH2Error):  # the session has ended
-            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=reason)
-        self._connection.reject(reason.decode())
+            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=reason.encode())
+        self._connection.reject(reason, reason.value)
 
     def _send_final_goaway(self) -> None:
         if not self._has_sent_goaway:
@@ -146,10 +151,11 @@ class ConnectionLifecycle:
 
     def _check(self) -> None:
         now, config = self._loop.time(), self._config
-        self._control_frames = 0
+        self._overhead = 0
         if self._connection.calls:
             self._active_at = now
         if self._pinged_at is not None and now - self._pinged_at >= config.ping_timeout:
+            self._connection.count_refusal(RefusalReason.NO_PING_ACKNOWLEDGEMENT)
             self._connection.abort()
             return
         if self._pinged_at is None and now - self._received_at >= config.ping_after:

@@ -1,11 +1,13 @@
-"""Connections that end before they carry calls: one answer in the client's protocol, one log line."""
+"""What the server refuses of its clients: why, the answer in the client's protocol, one log line, and a counter."""
 
 import asyncio
 import struct
+from enum import StrEnum
 from typing import Final
 
 import ngh2
 import structlog
+from prometheus_client import CollectorRegistry, Counter
 
 from ondeck_server.security.identity import Peer
 
@@ -27,6 +29,42 @@ _HTTP1_RESPONSE: Final = (
 log = structlog.get_logger()
 
 
+class RefusalReason(StrEnum):
+    """Why the server refused a request or ended a connection; the label of the counter."""
+
+    HTTP1 = "http1"
+    NOT_HTTP2 = "not_http2"
+    NO_ALPN = "no_alpn"
+    PROTOCOL_ERROR = "protocol_error"
+    FLOOD = "flood"
+    TOO_MANY_PINGS = "too_many_pings"
+    TOO_MANY_CONTROL_FRAMES = "too_many_control_frames"
+    NO_PING_ACKNOWLEDGEMENT = "no_ping_acknowledgement"
+    NOT_GRPC = "not_grpc"
+    METADATA_TOO_LARGE = "metadata_too_large"
+    MALFORMED_TIMEOUT = "malformed_timeout"
+    UNKNOWN_METHOD = "unknown_method"
+
+
+class Refusals:
+    """Counts refused requests and ended connections by reason, and logs the connections."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter = Counter(
+            "ondeck_http2_refusals", "Requests and connections that were refused.", ("reason",), registry=registry
+        )
+        self._counters = {reason: counter.labels(reason.value) for reason in RefusalReason}
+
+    def count(self, reason: RefusalReason) -> None:
+        """Count a refused request."""
+        self._counters[reason].inc()
+
+    def log_connection(self, peer: Peer, reason: RefusalReason, text: str) -> None:
+        """Log and count that the server ends a connection because of what its client sent."""
+        self.count(reason)
+        log.warning("connection_rejected", peer=peer.address, reason=text)
+
+
 def goaway(code: int) -> bytes:
     """Return a GOAWAY frame; for connections on which nghttp2 no longer writes."""
     return _GOAWAY.pack(0, 8, _GOAWAY_TYPE, 0, 0, _LAST_STREAM, code)
@@ -37,9 +75,9 @@ def reject_first(received: bytes, code: int) -> bytes:
     return _HTTP1_RESPONSE if received.startswith(_HTTP1_METHODS) else _SETTINGS + goaway(code)
 
 
-def log_rejection(peer: Peer, reason: str) -> None:
-    """Log that the server ends a connection because of what its client sent."""
-    log.warning("connection_rejected", peer=peer.address, reason=reason)
+def reason_of_first(received: bytes) -> RefusalReason:
+    """Return why the first bytes of a connection are not accepted."""
+    return RefusalReason.HTTP1 if received.startswith(_HTTP1_METHODS) else RefusalReason.NOT_HTTP2
 
 
 def negotiated(transport: asyncio.BaseTransport) -> bool:
@@ -51,11 +89,12 @@ def negotiated(transport: asyncio.BaseTransport) -> bool:
 class UnnegotiatedConnection(asyncio.Protocol):
     """A TLS connection whose client has not negotiated HTTP/2 by ALPN: answers its first bytes and closes."""
 
-    def __init__(self, transport: asyncio.Transport, peer: Peer) -> None:
+    def __init__(self, transport: asyncio.Transport, peer: Peer, refusals: Refusals) -> None:
         self._transport = transport
         self._is_answered = False
         self._timer = asyncio.get_running_loop().call_later(_WAIT_SECONDS, transport.abort)
-        log_rejection(peer, f"the TLS client did not negotiate {ALPN_PROTOCOL} by ALPN")
+        text = f"the TLS client did not negotiate {ALPN_PROTOCOL} by ALPN"
+        refusals.log_connection(peer, RefusalReason.NO_ALPN, text)
 
     def data_received(self, data: bytes) -> None:
         """Answer the first bytes and ignore the others: to close at once would discard the answer."""

@@ -5,6 +5,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from prometheus_client import CollectorRegistry
+
 from ondeck_server.rpc.method import Method
 from ondeck_server.security.identity import peer_of
 from ondeck_server.security.tls import CertificateReloader, certificate_files, create_ssl_context
@@ -12,7 +14,7 @@ from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, address_of, bind_all, bind_one
 from ondeck_server.transports.http2.connection import Http2Connection
 from ondeck_server.transports.http2.keepalive import KeepaliveConfig
-from ondeck_server.transports.http2.rejection import ALPN_PROTOCOL
+from ondeck_server.transports.http2.rejection import ALPN_PROTOCOL, Refusals
 from ondeck_server.transports.http2.stream import StreamLimits
 
 _KIBIBYTE: Final = 1 << 10
@@ -25,9 +27,10 @@ _IDLE_SECONDS: Final = 1.0  # stop() waits no longer for connections without cal
 class Http2Server:
     """Serves methods on a port that other processes may share."""
 
-    def __init__(self, methods: Iterable[Method], settings: ServerSettings) -> None:
+    def __init__(self, methods: Iterable[Method], settings: ServerSettings, registry: CollectorRegistry) -> None:
         self.methods: Mapping[bytes, Method] = {method.name.encode(): method for method in methods}
         self.limits = _stream_limits(settings)
+        self.refusals = Refusals(registry)
         self.keepalive = _keepalive_config(settings)
         self.max_concurrent_streams = settings.max_concurrent_streams
         self._settings = settings

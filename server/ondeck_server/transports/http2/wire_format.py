@@ -12,6 +12,7 @@ from google.rpc import code_pb2
 
 from ondeck_server.rpc.errors import ProtocolError
 from ondeck_server.rpc.server_call import CORRELATION_HEADER
+from ondeck_server.transports.http2.rejection import RefusalReason
 
 Field: TypeAlias = tuple[bytes, bytes]
 
@@ -25,6 +26,7 @@ GZIP_RESPONSE_HEADERS: Final[list[Field]] = [*RESPONSE_HEADERS, (b"grpc-encoding
 OK_TRAILERS: Final[list[Field]] = [(b"grpc-status", b"0")]
 NOT_GRPC: Final[list[Field]] = [(b":status", b"415"), (b"content-type", b"text/plain")]
 NOT_POST: Final[list[Field]] = [(b":status", b"405"), (b"content-type", b"text/plain"), (b"allow", b"POST")]
+MAX_METADATA_BYTES: Final = 16_384  # the limit of gRPC's C core
 PREFIX_BYTES: Final = 5  # of a message: compressed flag and length
 
 _CORRELATION: Final = CORRELATION_HEADER.encode()
@@ -87,6 +89,26 @@ def parse_timeout(timeout: bytes) -> float | None:
 def header_list_size(fields: Iterable[Field]) -> int:
     """Return the size in bytes that HTTP/2 defines for a header list."""
     return sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in fields)
+
+
+def refusal_of(headers: RequestHeaders, size: int, *, is_known: bool) -> tuple[RefusalReason, list[Field]] | None:
+    """Return why a request is not a call of a known method, and the response; `size` is that of the header list."""
+    if headers.method != b"POST":
+        return RefusalReason.NOT_GRPC, NOT_POST
+    if not headers.content_type.startswith(CONTENT_TYPE):
+        return RefusalReason.NOT_GRPC, NOT_GRPC
+    if size > MAX_METADATA_BYTES:
+        text = f"the metadata of the call exceed {MAX_METADATA_BYTES} bytes"
+        return RefusalReason.METADATA_TOO_LARGE, _status(code_pb2.RESOURCE_EXHAUSTED, text)
+    if not headers.is_timeout_valid:
+        return RefusalReason.MALFORMED_TIMEOUT, _status(code_pb2.INTERNAL, "the grpc-timeout is malformed")
+    if not is_known:
+        return RefusalReason.UNKNOWN_METHOD, _status(code_pb2.UNIMPLEMENTED, "the method does not exist")
+    return None
+
+
+def _status(code: int, text: str) -> list[Field]:
+    return [*RESPONSE_HEADERS, *status_trailers(code, text, ())]
 
 
 def text_metadata(fields: Iterable[Field]) -> Iterator[tuple[str, str]]:
@@ -173,7 +195,8 @@ class MessageDecoder:
         return inflated
 
     def _too_long(self, length: int) -> ProtocolError:
-        text = f"a message has {length} bytes, more than {self._max_bytes}, the limit of its method or ONDECK_MAX_MESSAGE_MIB"
+        limit = f"{self._max_bytes}, the limit of its method or ONDECK_MAX_MESSAGE_MIB"
+        text = f"a message has {length} bytes, more than {limit}"
         return ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
 
 
