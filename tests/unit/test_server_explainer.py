@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
 from ondeck_server.inference.explainer import explain
-from ondeck_server.inference.predictor import PredictionInput, Predictor
+from ondeck_server.inference.predictor import Predictor
 from ondeck_server.models.servable import TaskLease
 from ondeck_server.models.version_resolution import ModelRef
 from ondeck_trainer.artifact.parity import draw_instances
@@ -44,7 +44,7 @@ async def test_predictions_are_answered_during_an_explanation(
 ) -> None:
     explaining = asyncio.create_task(explain(predictor, lease, instance, ""))
     await asyncio.sleep(0)
-    await predictor.predict(lease, PredictionInput(instances=instance, path="pitch"))
+    await predictor.predict(lease, instance, None)
     assert not explaining.done()
     explained = await explaining
     added = sum(each.contribution for each in explained.contributions)

@@ -57,11 +57,11 @@ async def explain(
     query = _build_query(version, instance)
     _check(task, instance, outcome)
     planned = plan(query, row_budget(len(task.outcomes)))
-    outputs = await predictor.run(lease, planned.rows, within)
-    explained = planned.explain(outputs[0])
+    result = await predictor.run(lease, planned.rows, within)
+    explained = planned.explain(result.probabilities)
     index = task.outcomes.index(outcome) if outcome else int(explained.probabilities.argmax())
     return Explanation(
-        prediction=predictor.finish(lease, instance, [part[:1] for part in outputs]),
+        prediction=result.first(),
         outcome=task.outcomes[index],
         base_rate=float(explained.base_rates[index]),
         probability=float(explained.probabilities[index]),

@@ -3,51 +3,31 @@
 import asyncio
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
-from ondeck_core.derived_stats import batted_ball_stats, called_strike_stats, confidence, prediction_sets
-from ondeck_core.instances import Matrix, validate
-from ondeck_core.tasks import Task
+from ondeck_core.errors import InvalidInstanceError, OndeckError
+from ondeck_core.instances import Matrix, valid_mask, validate, violations
 from ondeck_server.batching.queue import Outputs
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.servable import TaskLease
 from ondeck_server.models.version_resolution import ModelRef
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictionInput:
-    """Instances of shape (n, fields), and the seconds until the deadline of the call, None: no deadline.
-
-    `path` and `name_rows` determine how an error names a field.
-    """
-
-    instances: Matrix
-    path: str
-    name_rows: bool = False
-    within: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PredictionResult:
-    """Predictions for n instances: probabilities of shape (n, outcomes), derived statistics by name of shape (n,).
-
-    `sets` has for each coverage a mask of shape (n, outcomes) with the outcomes of each prediction set;
-    `ensemble_spread` and `confidence` are of shape (n,).
-    """
+    """Predictions for n instances: a table of shape (n, columns) with the columns of `lease.version.columns`."""
 
     lease: TaskLease
-    probabilities: Matrix
-    derived_stats: dict[str, Matrix]
-    sets: dict[float, NDArray[np.bool_]]
-    ensemble_spread: Matrix
-    confidence: Matrix
+    table: Matrix
 
     @property
-    def task(self) -> Task:
-        """The task of the version."""
-        return self.lease.version.task
+    def probabilities(self) -> Matrix:
+        """Probabilities of shape (n, outcomes)."""
+        return self.table[:, : self.lease.version.columns.outcomes]
+
+    def first(self) -> "PredictionResult":
+        """Return the prediction for the first instance."""
+        return PredictionResult(lease=self.lease, table=self.table[:1])
 
 
 class Predictor:
@@ -62,60 +42,72 @@ class Predictor:
         """Lease the version of a reference; errors as `ModelManager.task_lease`."""
         return self._models.task_lease(ref)
 
-    async def predict(self, lease: TaskLease, inputs: PredictionInput) -> PredictionResult:
-        """Predict instances.
+    async def predict(self, lease: TaskLease, instance: Matrix, within: float | None) -> PredictionResult:
+        """Predict one instance of shape (1, fields).
 
         Raises:
-            InvalidInstanceError: at least one instance is invalid; none is predicted.
+            InvalidInstanceError: the instance is invalid.
             QueueFullError: too many rows are queued.
-            DeadlineUnmeetableError: the queued rows take longer than the caller's deadline allows.
+            DeadlineUnmeetableError: the queued rows take longer than `within` seconds.
         """
-        _check(lease, inputs)
-        return self.finish(lease, inputs.instances, await lease.batcher.infer(inputs.instances, inputs.within))
+        return self.finish(lease, instance, await self.start(lease, instance, within))
 
-    async def run(self, lease: TaskLease, instances: Matrix, within: float | None) -> Outputs:
-        """Run instances of shape (n, fields) without validation; return the outputs for `finish`.
+    def start(self, lease: TaskLease, instance: Matrix, within: float | None) -> asyncio.Future[Outputs]:
+        """Submit one instance and return the future of its outputs for `finish`; errors as `predict`, raised at once.
+
+        A valid instance is validated with its batch, in `finish`.
+        """
+        try:
+            return lease.batcher.submit(instance, within)
+        except OndeckError:  # an invalid instance is invalid however many rows are queued
+            task = lease.version.task
+            validate(task.instance, instance, path=task.instance.path, name_rows=False)
+            raise
+
+    def finish(self, lease: TaskLease, instance: Matrix, outputs: Outputs) -> PredictionResult:
+        """Return the result of one instance.
+
+        Raises:
+            InvalidInstanceError: the instance is invalid.
+        """
+        (table,) = outputs
+        if not table[0, -1]:
+            kind = lease.version.task.instance
+            raise InvalidInstanceError(violations(kind, instance, path=kind.path, name_rows=False))
+        return self._count(PredictionResult(lease=lease, table=table))
+
+    async def predict_batch(self, lease: TaskLease, instances: Matrix, within: float | None) -> PredictionResult:
+        """Predict instances of shape (n, fields), all or none; errors as `predict`."""
+        await self._validate(lease, instances)
+        (table,) = await lease.batcher.infer(instances, within)
+        return self._count(PredictionResult(lease=lease, table=table))
+
+    async def run(self, lease: TaskLease, instances: Matrix, within: float | None) -> PredictionResult:
+        """Predict instances of shape (n, fields) without validation, and count them as one row.
 
         Raises:
             QueueFullError: too many rows are queued.
             DeadlineUnmeetableError: the queued rows take longer than `within` seconds.
         """
-        return await lease.batcher.infer(instances, within)
+        (table,) = await lease.batcher.infer(instances, within)
+        self._count(PredictionResult(lease=lease, table=table[:1]))
+        return PredictionResult(lease=lease, table=table)
 
-    def start(self, lease: TaskLease, inputs: PredictionInput) -> asyncio.Future[Outputs]:
-        """Submit one instance and return the future of its outputs; errors as `predict`, raised at once."""
-        _check(lease, inputs)
-        return lease.batcher.submit(inputs.instances, inputs.within)
+    async def _validate(self, lease: TaskLease, instances: Matrix) -> None:
+        kind = lease.version.task.instance
 
-    def _counter(self, model: str, version: int) -> Counter:
-        """Return the counter of a version; a lookup by labels costs more than the increment, so it is cached."""
-        found = self._series.get((model, version))
-        if found is None:
-            found = self._series[model, version] = self._rows.labels(model, str(version))
-        return found
+        def are_valid(rows: slice) -> bool:
+            return bool(valid_mask(kind, instances[rows]).all())
 
-    def finish(self, lease: TaskLease, instances: Matrix, outputs: Outputs) -> PredictionResult:
-        """Return the result for the outputs of a run: probabilities and ensemble spread."""
-        probabilities, ensemble_spread = outputs
-        manifest = lease.version.manifest
-        self._counter(manifest.model, manifest.version).inc(len(instances))
-        return PredictionResult(
-            lease=lease,
-            probabilities=probabilities,
-            derived_stats=_derived_stats(lease.version.task, probabilities, instances),
-            sets={each.coverage: prediction_sets(probabilities, each.thresholds) for each in manifest.prediction_sets},
-            ensemble_spread=ensemble_spread,
-            confidence=confidence(probabilities),
-        )
+        if not all(await lease.batcher.in_slices(len(instances), are_valid)):
+            raise InvalidInstanceError(violations(kind, instances, path=kind.columns_path, name_rows=True))
 
-
-def _check(lease: TaskLease, inputs: PredictionInput) -> None:
-    validate(lease.version.task.instance, inputs.instances, path=inputs.path, name_rows=inputs.name_rows)
-
-
-def _derived_stats(task: Task, probabilities: Matrix, instances: Matrix) -> dict[str, Matrix]:
-    if task.name == "batted_ball":
-        return batted_ball_stats(probabilities)
-    if task.name == "called_strike":
-        return called_strike_stats(probabilities, instances)
-    return {}
+    def _count(self, result: PredictionResult) -> PredictionResult:
+        """Count the rows of a result; a lookup by labels costs more than the increment, so the counter is cached."""
+        manifest = result.lease.version.manifest
+        key = (manifest.model, manifest.version)
+        counter = self._series.get(key)
+        if counter is None:
+            counter = self._series[key] = self._rows.labels(manifest.model, str(manifest.version))
+        counter.inc(len(result.table))
+        return result

@@ -11,6 +11,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from ondeck_core.derived_stats import ResultColumns
 from ondeck_core.errors import ArtifactRefusedError, NoTaskError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.instances import Matrix
@@ -41,18 +42,23 @@ class LoadedGraph:
 class LoadedVersion(LoadedGraph):
     """A loaded version of a task; without a background, of shape (rows, fields), it cannot explain.
 
-    `latency` is the warm-up latency from instances to probabilities.
+    `latency` is the warm-up latency from instances to result tables.
     """
 
     manifest: Manifest
     evaluation: Evaluation
     task: Task
+    columns: ResultColumns
     background: Matrix | None = None
     latency: LatencyModel = field(default_factory=LatencyModel)
 
     def predict(self, instances: Matrix) -> tuple[Matrix, Matrix]:
         """Compute probabilities (n, outcomes) and the ensemble spread (n,) of instances of shape (n, fields)."""
         return predict(self.session, self.task, instances)
+
+    def compute_results(self, instances: Matrix) -> tuple[Matrix]:
+        """Compute the result table of instances of shape (n, fields), valid or not."""
+        return (self.columns.compute(instances, *self.predict(instances)),)
 
     def predict_proba(self, instances: Matrix) -> Matrix:
         """Compute probabilities of shape (n, outcomes) of instances of shape (n, fields)."""
@@ -87,13 +93,16 @@ def load_manifest(folder: Path, manifest: Manifest | GraphManifest) -> LoadedGra
     if not isinstance(verified, VerifiedVersion):
         return LoadedGraph(manifest=verified.manifest, session=verified.session, graph_latency=graph_latency)
     session, task = verified.session, verified.task
+    thresholds = [each.thresholds for each in verified.manifest.prediction_sets]
+    columns = ResultColumns(task=task.name, instance=task.instance, outcomes=len(task.outcomes), thresholds=thresholds)
     return LoadedVersion(
         manifest=verified.manifest,
         evaluation=verified.evaluation,
         task=task,
+        columns=columns,
         session=session,
         background=verified.background,
-        latency=_warm_up(lambda rows: predict(session, task, rows), verified.golden_instances),
+        latency=_warm_up(lambda rows: columns.compute(rows, *predict(session, task, rows)), verified.golden_instances),
         graph_latency=graph_latency,
     )
 
@@ -118,7 +127,9 @@ class Servable:
         self.stats = stats
         self.graph = Batcher(loaded.session.infer, batching, stats, loaded.graph_latency)
         self._instances = (
-            Batcher(loaded.predict, batching, stats, loaded.latency) if isinstance(loaded, LoadedVersion) else None
+            Batcher(loaded.compute_results, batching, stats, loaded.latency)
+            if isinstance(loaded, LoadedVersion)
+            else None
         )
         self._leases = 0
         self._idle = asyncio.Event()

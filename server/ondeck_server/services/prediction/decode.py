@@ -1,7 +1,10 @@
 """Requests to values: the instances and the model reference."""
 
 import math
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final
 
 import numpy as np
 
@@ -12,13 +15,17 @@ from ondeck.v1.prediction_service_pb2 import (
     PredictRequest,
     StreamPredictRequest,
 )
-from ondeck_core.errors import InvalidInstanceError, Violation, WrongInstanceError
+from ondeck_core.errors import InvalidInstanceError, OndeckError, Violation, WrongInstanceError
 from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix, violations
 from ondeck_core.tasks import Task
 from ondeck_server.models.version_resolution import ModelRef
 
 _BY_PATH: Final = {instance.path: instance for instance in INSTANCE_TYPES}
 _BY_COLUMNS_PATH: Final = {instance.columns_path: instance for instance in INSTANCE_TYPES}
+_VALUES: Final = {instance.path: attrgetter(*instance.names) for instance in INSTANCE_TYPES}
+_OPTIONAL: Final = {
+    instance.path: tuple("" if field.codes else field.name for field in instance.fields) for instance in INSTANCE_TYPES
+}  # names of the fields that may be absent; a category has a code for that
 _NAN: Final = math.nan
 
 
@@ -37,69 +44,93 @@ def model_ref(spec: ModelSpec) -> ModelRef:
 
 
 def decode_instance(request: PredictRequest | StreamPredictRequest | ExplainRequest, task: Task) -> Matrix:
-    """Return the instance of a request as a matrix of shape (1, fields).
+    """Return the instance of a request as a matrix of shape (1, fields); it may be invalid.
 
     Raises:
         WrongInstanceError: it is of another type than the task takes.
         InvalidInstanceError: there is none, or a field that is set is not finite.
     """
+    kind = task.instance
     path = request.WhichOneof("instance")
-    _check_type(task, path, task.instance.path, _BY_PATH)
-    values, not_finite = _row(getattr(request, task.instance.path), task.instance)
-    instance = np.array([values], dtype=np.float32)
-    if not_finite:
-        named = {each.field for each in not_finite}
-        others = violations(task.instance, instance, path=task.instance.path, name_rows=False)
-        raise InvalidInstanceError([*not_finite, *(each for each in others if each.field not in named)])
+    if path != kind.path:
+        raise _wrong_type(task, path, kind.path, _BY_PATH)
+    message = getattr(request, path)
+    values = _VALUES[path](message)
+    has_field = message.HasField
+    instance = np.array(
+        [
+            [
+                value if value or not name or has_field(name) else _NAN
+                for value, name in zip(values, _OPTIONAL[path], strict=True)
+            ]
+        ],
+        dtype=np.float32,
+    )
+    if not math.isfinite(sum(values)):
+        raise InvalidInstanceError(_non_finite_violations(values, instance, kind))
     return instance
 
 
-def decode_columns(request: BatchPredictRequest, task: Task, max_rows: int) -> Matrix:
-    """Return the columns of a request as a matrix of shape (rows, fields); NaN and empty columns are absent values.
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns of a request that have values, `rows` values each."""
+
+    instance: InstanceType
+    values: Mapping[str, Sequence[float]]
+    rows: int
+
+    def matrix(self, rows: slice) -> Matrix:
+        """Return some rows as a matrix of shape (rows, fields); NaN and columns without values are absent values."""
+        count = rows.stop - rows.start
+        columns = {name: np.fromiter(column[rows], np.float32, count) for name, column in self.values.items()}
+        return self.instance.matrix(columns, count)
+
+
+def decode_columns(request: BatchPredictRequest, task: Task, max_rows: int) -> Columns:
+    """Return the columns of a request.
 
     Raises:
         WrongInstanceError: they are of another type than the task takes.
         InvalidInstanceError: there are none, their lengths differ, or there are more than `max_rows` rows.
     """
-    path = request.WhichOneof("columns")
-    _check_type(task, path, task.instance.columns_path, _BY_COLUMNS_PATH)
-    message = getattr(request, task.instance.columns_path)
-    columns = {name: getattr(message, name) for name in task.instance.names}
-    lengths = {name: len(column) for name, column in columns.items() if len(column)}
-    if not lengths:
-        raise InvalidInstanceError([Violation(task.instance.columns_path, "at least one row is required")])
-    rows = max(lengths.values())
+    path, expected = request.WhichOneof("columns"), task.instance.columns_path
+    if path != expected:
+        raise _wrong_type(task, path, expected, _BY_COLUMNS_PATH)
+    message = getattr(request, path)
+    columns = {name: column for name in task.instance.names if (column := getattr(message, name))}
+    if not columns:
+        raise InvalidInstanceError([Violation(expected, "at least one row is required")])
+    rows = max(map(len, columns.values()))
     uneven = [
-        Violation(f"{task.instance.columns_path}.{name}", f"has {length} values where other columns have {rows}")
-        for name, length in lengths.items()
-        if length != rows
+        Violation(f"{expected}.{name}", f"has {len(column)} values where other columns have {rows}")
+        for name, column in columns.items()
+        if len(column) != rows
     ]
     if uneven:
         raise InvalidInstanceError(uneven)
     if rows > max_rows:
         text = f"has {rows} rows; a response to more than {max_rows} exceeds the maximum message size: send fewer rows"
-        raise InvalidInstanceError([Violation(task.instance.columns_path, text)])
-    return task.instance.matrix({name: np.fromiter(columns[name], np.float32, rows) for name in lengths}, rows)
+        raise InvalidInstanceError([Violation(expected, text)])
+    return Columns(instance=task.instance, values=columns, rows=rows)
 
 
-def _check_type(task: Task, path: str | None, expected: str, known: dict[str, InstanceType]) -> None:
+def _wrong_type(task: Task, path: str | None, expected: str, known: dict[str, InstanceType]) -> OndeckError:
     if path is None:
-        raise InvalidInstanceError([Violation(expected, f"is required: model {task.name!r} takes {expected}")])
-    if path != expected:
-        takes, got = task.instance.message, known[path].message
-        raise WrongInstanceError(path, task.name, takes, got)
+        return InvalidInstanceError([Violation(expected, f"is required: model {task.name!r} takes {expected}")])
+    takes, got = task.instance.message, known[path].message
+    return WrongInstanceError(path, task.name, takes, got)
 
 
-def _row(message: Any, instance: InstanceType) -> tuple[list[float], list[Violation]]:  # noqa: ANN401  fields are read by name
-    values, not_finite = [], []
-    for field in instance.fields:
-        name = field.name
-        if field.codes is None and not message.HasField(name):
-            values.append(_NAN)
-            continue
-        value = getattr(message, name)
-        values.append(value)
-        if not math.isfinite(value):
-            text = f"must be {field.allowed_values}, got {value}; leave the field unset if the value is absent"
-            not_finite.append(Violation(f"{instance.path}.{name}", text))
-    return values, not_finite
+def _non_finite_violations(values: Sequence[float], instance: Matrix, kind: InstanceType) -> list[Violation]:
+    """List the violations of an instance, first those of fields that are set to a value that is not finite."""
+    not_finite = {
+        f"{kind.path}.{field.name}": f"must be {field.allowed_values}, got {value}; "
+        "leave the field unset if the value is absent"
+        for field, value in zip(kind.fields, values, strict=True)
+        if not math.isfinite(value)
+    }
+    others = violations(kind, instance, path=kind.path, name_rows=False)
+    return [
+        *(Violation(field, text) for field, text in not_finite.items()),
+        *(each for each in others if each.field not in not_finite),
+    ]

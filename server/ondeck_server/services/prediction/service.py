@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
+import numpy as np
+
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictRequest,
     BatchPredictResponse,
@@ -14,7 +16,7 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamPredictResponse,
 )
 from ondeck_server.inference.explainer import explain
-from ondeck_server.inference.predictor import PredictionInput, Predictor
+from ondeck_server.inference.predictor import Predictor
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.field_count import VALUES_PER_FIELD
 from ondeck_server.rpc.method import allow_fields
@@ -36,23 +38,25 @@ class PredictionService:
     async def predict(self, call: CallContext, request: PredictRequest) -> PredictResponse:
         """Predict one instance."""
         with self._predictor.lease(decode.model_ref(request.model)) as lease:
-            task = lease.version.task
-            instance = decode.decode_instance(request, task)
+            instance = decode.decode_instance(request, lease.version.task)
             self._rate_limiter.consume(call, 1)
-            inputs = PredictionInput(instances=instance, path=task.instance.path, within=call.time_left())
-            return PredictResponse(prediction=encode.prediction(await self._predictor.predict(lease, inputs)))
+            result = await self._predictor.predict(lease, instance, call.time_left())
+            response = PredictResponse()
+            encode.write_prediction(result, response.prediction)
+            return response
 
     @allow_fields(_MAX_CODES // VALUES_PER_FIELD)
     async def batch_predict(self, call: CallContext, request: BatchPredictRequest) -> BatchPredictResponse:
         """Predict many instances, all or none."""
         with self._predictor.lease(decode.model_ref(request.model)) as lease:
             task = lease.version.task
-            instances = decode.decode_columns(request, task, encode.max_rows(task, self._max_message_bytes))
-            self._rate_limiter.consume(call, len(instances))
-            inputs = PredictionInput(
-                instances=instances, path=task.instance.columns_path, name_rows=True, within=call.time_left()
-            )
-            return encode.batch(await self._predictor.predict(lease, inputs))
+            columns = decode.decode_columns(request, task, encode.max_rows(task, self._max_message_bytes))
+            self._rate_limiter.consume(call, columns.rows)
+            instances = np.concatenate(await lease.batcher.in_slices(columns.rows, columns.matrix))
+            result = await self._predictor.predict_batch(lease, instances, call.time_left())
+            response = encode.batch(result)
+            await lease.batcher.in_slices(columns.rows, lambda rows: encode.append_rows(result, rows, response))
+            return response
 
     def stream_predict(
         self, call: CallContext, requests: AsyncIterator[StreamPredictRequest]

@@ -10,7 +10,7 @@ from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest,
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.instances import Matrix
 from ondeck_server.batching.queue import Outputs
-from ondeck_server.inference.predictor import PredictionInput, Predictor
+from ondeck_server.inference.predictor import Predictor
 from ondeck_server.models.servable import TaskLease
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import map_and_log
@@ -38,7 +38,9 @@ class _Running:
                 result = self.predictor.finish(self.lease, self.instance, await self.outputs)
             except Exception as error:  # noqa: BLE001  the error is the response to this instance
                 return _failure(self.id, error, self.call)
-            return StreamAnswer(id=self.id, prediction=encode.prediction(result))
+            answer = StreamAnswer(id=self.id)
+            encode.write_prediction(result, answer.prediction)
+            return answer
 
     def cancel(self) -> None:
         self.outputs.cancel()
@@ -89,11 +91,9 @@ class StreamPredictor:
             return _Failed(failure=_failure(request.id, error, self._call))
 
     def _start_leased(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
-        task = lease.version.task
-        instance = decode.decode_instance(request, task)
+        instance = decode.decode_instance(request, lease.version.task)
         self._rate_limiter.consume(self._call, len(instance))
-        inputs = PredictionInput(instances=instance, path=task.instance.path, within=self._call.time_left())
-        outputs = self._predictor.start(lease, inputs)
+        outputs = self._predictor.start(lease, instance, self._call.time_left())
         return _Running(
             id=request.id, call=self._call, predictor=self._predictor, lease=lease, instance=instance, outputs=outputs
         )
