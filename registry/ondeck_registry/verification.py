@@ -49,9 +49,10 @@ class VerificationFailedError(OndeckError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VerifiedGraph:
-    """A verified imported graph: manifest, open session and the golden rows, features of shape (rows, width)."""
+    """A verified imported graph: manifest, graph, session and the golden rows, features of shape (rows, width)."""
 
     manifest: Manifest | GraphManifest
+    graph: bytes
     session: OnnxSession
     golden_features: Matrix
 
@@ -88,11 +89,16 @@ def verify(folder: Path, model: str, version: int) -> VerifiedGraph | VerifiedVe
     return verify_manifest(folder, read_any_manifest(folder, model, version))
 
 
-def verify_manifest(folder: Path, manifest: Manifest | GraphManifest) -> VerifiedGraph | VerifiedVersion:
-    """Verify a version whose manifest has been read; errors as `verify`."""
+def verify_manifest(
+    folder: Path, manifest: Manifest | GraphManifest, optimized: bytes | None = None
+) -> VerifiedGraph | VerifiedVersion:
+    """Verify a version whose manifest has been read; errors as `verify`.
+
+    With an `optimized` graph that one must compute the golden rows, and runs in the session.
+    """
     if isinstance(manifest, GraphManifest):
-        return _verify_graph(folder, manifest)
-    return _verify_version(folder, manifest)
+        return _verify_graph(folder, manifest, optimized)
+    return _verify_version(folder, manifest, optimized)
 
 
 def predict(session: OnnxSession, task: Task, instances: Matrix) -> tuple[Matrix, Matrix]:
@@ -107,18 +113,21 @@ def order_background(rows: Matrix, features: FeatureSet) -> Matrix:
     return order_by_similarity(known, features.compute(known))
 
 
-def _verify_graph(folder: Path, manifest: GraphManifest) -> VerifiedGraph:
+def _verify_graph(folder: Path, manifest: GraphManifest, optimized: bytes | None) -> VerifiedGraph:
     files = _read_required(folder, manifest, {MODEL_FILE, GOLDEN_FILE})
-    session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
+    graph = optimized or files[MODEL_FILE]
+    session = OnnxSession(graph, manifest.inputs, manifest.outputs)
     golden = parse_json(GraphGolden, files[GOLDEN_FILE], GOLDEN_FILE)
     check_graph_golden(session, golden)
-    return VerifiedGraph(manifest=manifest, session=session, golden_features=np.array(golden.rows, dtype=np.float32))
+    rows = np.array(golden.rows, dtype=np.float32)
+    return VerifiedGraph(manifest=manifest, graph=graph, session=session, golden_features=rows)
 
 
-def _verify_version(folder: Path, manifest: Manifest) -> VerifiedVersion:
+def _verify_version(folder: Path, manifest: Manifest, optimized: bytes | None) -> VerifiedVersion:
     files = _read_required(folder, manifest, {MODEL_FILE, GOLDEN_FILE, EVALUATION_FILE})
     task = _check_task(manifest)
-    session = OnnxSession(files[MODEL_FILE], manifest.inputs, manifest.outputs)
+    graph = optimized or files[MODEL_FILE]
+    session = OnnxSession(graph, manifest.inputs, manifest.outputs)
     background = _background(files, task)
     evaluation = parse_evaluation(files[EVALUATION_FILE])
     golden = parse_json(Golden, files[GOLDEN_FILE], GOLDEN_FILE)
@@ -126,6 +135,7 @@ def _verify_version(folder: Path, manifest: Manifest) -> VerifiedVersion:
     instances = np.array(golden.instances, dtype=np.float32)
     return VerifiedVersion(
         manifest=manifest,
+        graph=graph,
         session=session,
         golden_features=task.features.compute(instances),
         golden_instances=instances,

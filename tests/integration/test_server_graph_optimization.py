@@ -1,0 +1,95 @@
+"""The server says which rewrites of each version serve; its answers and the files of the version stay the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from inference.grpc_service_pb2 import ModelInferRequest
+from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
+from ondeck_core.instances import Matrix
+from ondeck_core.manifest import MODEL_FILE
+from ondeck_registry.import_onnx import publish_graph
+from ondeck_registry.onnx_session import open_graph
+from ondeck_registry.repository import read_any_manifest
+from ondeck_server.models.load_trial import LoadLimits, LoadTrial
+from ondeck_server.models.servable import load_manifest
+from tests.factories.fitted_graphs import COLUMNS, fitted_graph
+from tests.factories.onnx_graphs import scoring_graph
+from tests.fixtures.server import serving
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    models = tmp_path / "models"
+    publish_graph(models, "vote", fitted_graph("vote"), ["probabilities"])
+    publish_graph(models, "far", fitted_graph("logistic", 3e5), ["probabilities"])
+    publish_graph(models, "plain", scoring_graph())
+    return models
+
+
+@pytest.fixture
+def rows() -> Matrix:
+    random = np.random.default_rng(12)
+    return random.standard_normal((40, COLUMNS)).astype(np.float32)
+
+
+def infer(target: str, model: str, rows: Matrix) -> Matrix:
+    request = ModelInferRequest(model_name=model, raw_input_contents=[rows.tobytes()])
+    request.inputs.add(name="X", datatype="FP32", shape=rows.shape)
+    request.outputs.add(name="probabilities")
+    with grpc.insecure_channel(target) as channel:
+        stub: Any = GRPCInferenceServiceStub(channel)
+        response = stub.ModelInfer(request, timeout=10)
+    return np.frombuffer(response.raw_output_contents[0], dtype=np.float32).reshape(len(rows), -1)
+
+
+def events(log: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Return the log lines of an event by model."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return {line["model"]: line for line in lines if line["event"] == name}
+
+
+def test_the_log_names_the_rewrites_that_serve_and_those_that_do_not(models: Path, rows: Matrix) -> None:
+    log = models.parent / "log"
+    shipped = {name: (models / name / "1" / MODEL_FILE).read_bytes() for name in ("vote", "far", "plain")}
+    with serving(models, log=log) as server:
+        served = {name: infer(server.target, name, rows) for name in ("vote", "far")}
+    loaded, rejected = events(log, "version_loaded"), events(log, "optimization_rejected")
+    assert loaded["vote"]["rewrites"] == "drop_unused,sum_classifiers,fold_scalers"
+    assert {loaded[name]["rewrites"] for name in ("far", "plain")} == {"none"}
+    assert set(rejected) == {"far"}
+    assert rejected["far"]["reason"].startswith("probabilities would differ by ")
+    for name, answer in served.items():
+        expected = open_graph(shipped[name]).run(["probabilities"], {"X": rows})[0]
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-6)
+        assert (models / name / "1" / MODEL_FILE).read_bytes() == shipped[name]
+
+
+def test_a_setting_leaves_all_graphs_as_shipped(models: Path) -> None:
+    log = models.parent / "log"
+    with serving(models, log=log, optimize_graphs=False):
+        pass
+    assert {each["rewrites"] for each in events(log, "version_loaded").values()} == {"none"}
+    assert not events(log, "optimization_rejected")
+
+
+def test_the_worker_runs_the_graph_that_its_trial_returns(models: Path, rows: Matrix) -> None:
+    folder = models / "vote" / "1"
+    manifest = read_any_manifest(folder, "vote", 1)
+    trial = LoadTrial(LoadLimits(cpu_seconds=30, memory_mib=1024), optimizes=True)
+    try:
+        optimizations = [trial.run(folder, manifest) for _ in range(2)]
+    finally:
+        trial.close()
+    assert optimizations[0] == optimizations[1]
+    graph = optimizations[0].graph
+    assert graph is not None
+    loaded = load_manifest(folder, manifest, optimizations[0])
+    assert loaded.optimization.graph is None  # only the session keeps it
+    assert loaded.manifest.digest == manifest.digest
+    expected = open_graph(graph).run(["probabilities"], {"X": rows})[0]
+    assert np.array_equal(loaded.session.infer(rows)[0], expected)
