@@ -68,7 +68,7 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelM
         parse_policy(settings.version_policy),
         batching,
         registry,
-        trial=LoadTrial(limits) if settings.load_cpu_seconds else None,
+        trial=LoadTrial(limits, optimizes=settings.optimize_graphs) if settings.load_cpu_seconds else None,
     )
 
 

@@ -121,10 +121,15 @@ class ServerSettings(StoreSettings):
         ge=0,
         le=3600,
         description="CPU seconds that a version may take to load and warm up in a child process, before a worker "
-        "loads it; 0: no child process",
+        "loads it; 0: no child process, and the shipped graphs serve",
     )
     load_memory_mib: int = Field(
         default=4096, ge=64, le=1 << 20, description="memory that a version may take to load in a child process, in MiB"
+    )
+    optimize_graphs: bool = Field(
+        default=True,
+        description="whether the child process that tries a version also optimizes its graph; the result serves if it "
+        "computes the same outputs as the shipped graph",
     )
 
     @field_validator("version_policy")

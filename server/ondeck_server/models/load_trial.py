@@ -1,7 +1,7 @@
 """Loads and warms up a version in a child process first: no graph ends, hangs or exhausts the worker that serves.
 
-`python -m ondeck_server.models.load_trial LIMITS` reads one request a line and writes one reply a line. It has a limit
-of CPU time and memory for each load, and exits when its input ends.
+`python -m ondeck_server.models.load_trial LIMITS` reads one request a line and writes one reply a line, followed by the
+optimized graph if there is one. It has a limit of CPU time and memory for each load, and exits when its input ends.
 """
 
 import math
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ondeck_core.errors import ArtifactRefusedError, printable
 from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_registry.file_reader import UnreadableFileError
+from ondeck_registry.version_optimizer import SHIPPED, Optimization, optimize_version
 from ondeck_server.models.servable import load_manifest, trim_heap
 
 _WALL_FACTOR: Final = 6  # a busy machine gives a process a part of a core
@@ -47,42 +48,48 @@ class LoadLimits(BaseModel):
 class _Request(BaseModel):
     folder: Path
     manifest: Manifest | GraphManifest
+    is_optimized: bool
 
 
 class _Reply(BaseModel):
     refused: str = ""
     is_retried: bool = Field(default=False, description="the operating system was the reason")
+    rewrites: tuple[str, ...] = ()
+    rejected: str = ""
+    graph_bytes: int = Field(default=0, description="size of the optimized graph, which follows the reply")
 
 
 class LoadTrial:
     """The child process of one worker; it is started for a load and kept until `close`. Not thread-safe."""
 
-    def __init__(self, limits: LoadLimits) -> None:
+    def __init__(self, limits: LoadLimits, *, optimizes: bool = False) -> None:
         self._limits = limits
+        self._optimizes = optimizes
         self._child: subprocess.Popen[bytes] | None = None
 
-    def run(self, folder: Path, manifest: Manifest | GraphManifest) -> None:
-        """Load a version in the child process; blocks.
+    def run(self, folder: Path, manifest: Manifest | GraphManifest) -> Optimization:
+        """Load a version in the child process, and optimize its graph; blocks.
 
         Raises:
             ArtifactRefusedError: the version is refused, or its load exceeded a limit or ended the process.
             UnreadableFileError: the operating system was the reason; a later attempt may succeed.
         """
-        line = _Request(folder=folder.resolve(), manifest=manifest).model_dump_json().encode() + b"\n"
+        request = _Request(folder=folder.resolve(), manifest=manifest, is_optimized=self._optimizes)
         try:
-            reply = _Reply.model_validate_json(self._exchange(line))
+            reply, graph = self._exchange(request.model_dump_json().encode() + b"\n")
         except OSError as failed:
             self._kill()
             raise UnreadableFileError(f"no process to load it can be started: {failed.strerror}") from failed
         if reply.refused:
             raise (UnreadableFileError if reply.is_retried else ArtifactRefusedError)(reply.refused)
+        return Optimization(graph=graph or None, rewrites=reply.rewrites, rejected=reply.rejected)
 
     def close(self) -> None:
         """End the child process."""
         if self._child is not None:
             self._kill()
 
-    def _exchange(self, line: bytes) -> bytes:
+    def _exchange(self, line: bytes) -> tuple[_Reply, bytes]:
         child = self._child = self._child or _start(self._limits)
         assert child.stdin is not None  # noqa: S101  both are pipes
         assert child.stdout is not None  # noqa: S101  as above
@@ -93,12 +100,14 @@ class LoadTrial:
         if not poll.poll(self._limits.wall_seconds * 1000):
             self._kill()
             raise ArtifactRefusedError(f"its load takes longer than {self._limits.wall_seconds} seconds")
-        reply = child.stdout.readline()
-        if not reply.endswith(b"\n"):
+        content = child.stdout.readline()
+        reply = _Reply.model_validate_json(content) if content.endswith(b"\n") else None
+        graph = child.stdout.read(reply.graph_bytes) if reply is not None else b""
+        if reply is None or len(graph) != reply.graph_bytes:
             code = self._kill()
             is_retried = code > 0 or code == -signal.SIGKILL  # it could not start, or the system was out of memory
             raise (UnreadableFileError if is_retried else ArtifactRefusedError)(self._describe_end(code))
-        return reply
+        return reply, graph
 
     def _kill(self) -> int:
         """Kill the child process, if it still runs; return its exit code."""
@@ -133,16 +142,19 @@ def _start(limits: LoadLimits) -> "subprocess.Popen[bytes]":
     )
 
 
-def _load(request: _Request) -> _Reply:
+def _load(request: _Request) -> tuple[_Reply, bytes]:
     try:
-        load_manifest(request.folder, request.manifest)
+        optimization = optimize_version(request.folder, request.manifest) if request.is_optimized else SHIPPED
+        load_manifest(request.folder, request.manifest, optimization)
     except ArtifactRefusedError as refused:
-        return _Reply(refused=printable(str(refused)), is_retried=isinstance(refused, UnreadableFileError))
+        return _Reply(refused=printable(str(refused)), is_retried=isinstance(refused, UnreadableFileError)), b""
     except Exception as error:  # noqa: BLE001  MemoryError, and what ONNX Runtime raises
-        return _Reply(refused=printable(f"cannot be loaded: {type(error).__name__}: {error}"))
+        return _Reply(refused=printable(f"cannot be loaded: {type(error).__name__}: {error}")), b""
     finally:
         trim_heap()
-    return _Reply()
+    graph = optimization.graph or b""
+    reply = _Reply(rewrites=optimization.rewrites, rejected=optimization.rejected, graph_bytes=len(graph))
+    return reply, graph
 
 
 def _limit(limits: LoadLimits) -> None:
@@ -166,14 +178,15 @@ def main() -> None:
     limits = LoadLimits.model_validate_json(sys.argv[1])
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    replies = os.dup(1)
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no reply
     for line in sys.stdin.buffer:
         request = _Request.model_validate_json(line)
         _limit(limits)
-        reply = _load(request)
+        reply, graph = _load(request)
+        replies.write(reply.model_dump_json().encode() + b"\n" + graph)
+        replies.flush()
         signal.setitimer(signal.ITIMER_REAL, 0)
-        os.write(replies, reply.model_dump_json().encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFou
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.repository import ModelEntry
+from ondeck_registry.version_optimizer import SHIPPED
 from ondeck_server.batching.batcher import BatchingConfig, InferenceStats
 from ondeck_server.models import version_resolution
 from ondeck_server.models.load_trial import LoadTrial
@@ -208,7 +209,6 @@ class ModelManager:
             self._executor.submit(self._trial.close)
 
     async def _load(self, key: Key, found: RepositoryVersion) -> None:
-        model, number = key
         loop = asyncio.get_running_loop()
         try:
             folder = self.repository.folder_of(key)
@@ -219,13 +219,7 @@ class ModelManager:
             servable = Servable(version, self._batching, self.stats.setdefault(key, InferenceStats()))
             self.resources.track(servable)
             self._servables[key] = servable
-            log.info(
-                "version_loaded",
-                detail="version is verified and warm",
-                model=model,
-                version=number,
-                digest=version.manifest.digest,
-            )
+            _log_loaded(version)
             self._set_status(key, VersionState.LOADED, stamp=found.stamp)
 
     def _refuse(self, key: Key, found: RepositoryVersion, error: Exception) -> None:
@@ -307,8 +301,27 @@ def _load(folder: Path, found: RepositoryVersion, trial: LoadTrial | None) -> Lo
     try:
         if found.manifest is None:
             raise ArtifactRefusedError(found.unreadable)
-        if trial is not None:
-            trial.run(folder, found.manifest)
-        return load_manifest(folder, found.manifest)
+        optimization = trial.run(folder, found.manifest) if trial is not None else SHIPPED
+        return load_manifest(folder, found.manifest, optimization)
     finally:
         trim_heap()
+
+
+def _log_loaded(loaded: LoadedGraph) -> None:
+    manifest, optimization = loaded.manifest, loaded.optimization
+    if optimization.rejected:
+        log.warning(
+            "optimization_rejected",
+            detail="the shipped graph, or one with fewer rewrites, serves",
+            model=manifest.model,
+            version=manifest.version,
+            reason=optimization.rejected,
+        )
+    log.info(
+        "version_loaded",
+        detail="version is verified and warm",
+        model=manifest.model,
+        version=manifest.version,
+        digest=manifest.digest,
+        rewrites=",".join(optimization.rewrites) or "none",
+    )

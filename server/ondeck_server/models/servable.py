@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -20,6 +20,7 @@ from ondeck_core.tasks import Task
 from ondeck_registry.onnx_session import OnnxSession
 from ondeck_registry.repository import read_any_manifest
 from ondeck_registry.verification import VerifiedVersion, predict, verify_manifest
+from ondeck_registry.version_optimizer import SHIPPED, Optimization
 from ondeck_server.batching.batcher import Batcher, BatchingConfig, InferenceStats, LatencyModel, TimedRun
 
 WARM_UP_ROWS: Final = (1, 8, 64, 256)
@@ -30,11 +31,12 @@ _MALLOC_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc o
 class LoadedGraph:
     """A verified and warmed-up version that maps input tensors to output tensors.
 
-    `graph_latency` is the warm-up latency from features to output tensors.
+    `graph_latency` is the warm-up latency from features to output tensors. `optimization` no longer holds the graph.
     """
 
     manifest: Manifest | GraphManifest
     session: OnnxSession
+    optimization: Optimization = SHIPPED
     graph_latency: LatencyModel = field(default_factory=LatencyModel)
 
 
@@ -82,16 +84,21 @@ def load_any(folder: Path, model: str, version: int) -> LoadedGraph:
     return load_manifest(folder, read_any_manifest(folder, model, version))
 
 
-def load_manifest(folder: Path, manifest: Manifest | GraphManifest) -> LoadedGraph:
+def load_manifest(
+    folder: Path, manifest: Manifest | GraphManifest, optimization: Optimization = SHIPPED
+) -> LoadedGraph:
     """Load the version that a manifest describes; the session that runs is the one that was verified.
 
     Raises:
         ArtifactRefusedError: the version differs from its manifest; the text names the difference.
     """
-    verified = verify_manifest(folder, manifest)
+    verified = verify_manifest(folder, manifest, optimization.graph)
+    applied = replace(optimization, graph=None)
     graph_latency = _warm_up(verified.session.infer, verified.golden_features)
     if not isinstance(verified, VerifiedVersion):
-        return LoadedGraph(manifest=verified.manifest, session=verified.session, graph_latency=graph_latency)
+        return LoadedGraph(
+            manifest=verified.manifest, session=verified.session, optimization=applied, graph_latency=graph_latency
+        )
     session, task = verified.session, verified.task
     thresholds = [each.thresholds for each in verified.manifest.prediction_sets]
     columns = ResultColumns(task=task.name, instance=task.instance, outcomes=len(task.outcomes), thresholds=thresholds)
@@ -101,6 +108,7 @@ def load_manifest(folder: Path, manifest: Manifest | GraphManifest) -> LoadedGra
         task=task,
         columns=columns,
         session=session,
+        optimization=applied,
         background=verified.background,
         latency=_warm_up(lambda rows: columns.compute(rows, *predict(session, task, rows)), verified.golden_instances),
         graph_latency=graph_latency,
