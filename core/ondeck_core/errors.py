@@ -66,6 +66,13 @@ class ModelNotLoadedError(OndeckError):
         super().__init__(f"{model} version {version} is not loaded: {reason}")
 
 
+class RunTimeoutError(OndeckError):
+    """The graph took longer for the rows of a call than a run may take."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the graph takes more than {seconds:g} seconds of CPU time for these rows; the run was ended")
+
+
 class NotExplainableError(OndeckError):
     """The version has no background instances, so its predictions cannot be explained."""
 

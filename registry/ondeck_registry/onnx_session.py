@@ -4,7 +4,13 @@ A graph is opened only if the values of all its tensors are in the graph file. O
 the working directory of the process, or from a memory address, without any checksum.
 """
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 import onnxruntime as ort
@@ -14,11 +20,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 
-from ondeck_core.errors import ArtifactRefusedError, printable
+from ondeck_core.errors import ArtifactRefusedError, RunTimeoutError, printable
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, Tensor
 
 _ERRORS_ONLY: Final = 3
+_FATAL_ONLY: Final = 4  # the exception has the text
+_WATCH_INTERVAL_SECONDS: Final = 0.05
+_CPU_CLOCK_OF: Final = getattr(time, "pthread_getcpuclockid", lambda _: time.CLOCK_MONOTONIC)  # not on macOS
 DATATYPES: Final = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -55,6 +64,69 @@ _ONNX_FIELDS: Final = {
 }
 
 
+_RUN_OPTIONS: ContextVar[ort.RunOptions | None] = ContextVar("run_options", default=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _LimitedRun:
+    """A run in progress; `ends_at` is a CPU time of its thread, that of `clock`."""
+
+    options: ort.RunOptions
+    clock: int
+    ends_at: float
+
+
+class RunLimiter:
+    """Ends runs of graphs that exceed their CPU time, from a thread that starts with the first run.
+
+    ONNX Runtime ends a run between two nodes of a graph or of the body of a loop, not within a node.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[int, _LimitedRun] = {}
+        self._watcher: threading.Thread | None = None
+
+    def call(
+        self, run: Callable[[Matrix], Sequence[NDArray[Any]]], rows: Matrix, seconds: float
+    ) -> Sequence[NDArray[Any]]:
+        """Return what `run` returns, which runs graphs in this thread for at most `seconds` of CPU time.
+
+        Raises:
+            RunTimeoutError: it takes longer.
+        """
+        options, thread = ort.RunOptions(), threading.get_ident()
+        options.log_severity_level = _FATAL_ONLY
+        clock = _CPU_CLOCK_OF(thread)
+        token = _RUN_OPTIONS.set(options)
+        self._runs[thread] = _LimitedRun(options=options, clock=clock, ends_at=time.clock_gettime(clock) + seconds)
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=_watch, args=(weakref.ref(self),), name="run-limiter", daemon=True)
+            self._watcher.start()
+        try:
+            return run(rows)
+        except Exception as error:
+            if options.terminate:
+                raise RunTimeoutError(seconds) from error
+            raise
+        finally:
+            del self._runs[thread]
+            _RUN_OPTIONS.reset(token)
+
+    def end_overdue(self) -> None:
+        """End the runs that have exceeded their time."""
+        for run in list(self._runs.values()):
+            with suppress(OSError):  # its thread has ended
+                if time.clock_gettime(run.clock) > run.ends_at:
+                    run.options.terminate = True
+
+
+def _watch(reference: "weakref.ref[RunLimiter]") -> None:
+    while (limiter := reference()) is not None:
+        limiter.end_overdue()
+        del limiter
+        time.sleep(_WATCH_INTERVAL_SECONDS)
+
+
 class OnnxSession:
     """One ONNX Runtime session on one thread, since other worker processes use the other cores."""
 
@@ -70,7 +142,7 @@ class OnnxSession:
 
     def infer(self, features: Matrix) -> list[NDArray[Any]]:
         """Compute the tensors of `outputs`, n rows each, of features of shape (n, width)."""
-        tensors: list[NDArray[Any]] = self._session.run(self._names, {self._input: features})
+        tensors: list[NDArray[Any]] = self._session.run(self._names, {self._input: features}, _RUN_OPTIONS.get())
         return tensors
 
     def run(self, features: Matrix) -> tuple[Matrix, Matrix]:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from inference import grpc_service_pb2
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
+from ondeck_registry.onnx_session import RunLimiter
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
 from ondeck_server.inference.predictor import Predictor
@@ -59,8 +60,12 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelM
     """Create the model manager; it has not read the repository yet."""
     batching = BatchingConfig(
         max_queued_rows=settings.max_queued_rows,
+        max_queued_bulk_rows=settings.max_queued_bulk_rows,
         max_queue_delay_seconds=settings.max_queue_delay_ms / 1000,
+        max_run_seconds=settings.max_run_seconds,
         executor=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
+        suspect_executor=ThreadPoolExecutor(1, thread_name_prefix="suspect-run"),
+        call_limited=RunLimiter().call,
     )
     limits = LoadLimits(cpu_seconds=settings.load_cpu_seconds, memory_mib=settings.load_memory_mib)
     return ModelManager(

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from ondeck_runtime.cpu_quota import cpu_count
-from ondeck_server.batching.batcher import MAX_BATCH_ROWS
+from ondeck_server.batching.batcher import INTERACTIVE_ROWS, MAX_BATCH_ROWS
 from ondeck_server.models.reconciler import POLICY_FORMAT, parse_policy
 from ondeck_store.settings import StoreSettings
 
@@ -105,7 +105,20 @@ class ServerSettings(StoreSettings):
         default=300, gt=0, le=86400, description="seconds between reads of new players from the database"
     )
     max_queued_rows: int = Field(
-        default=100_000, ge=MAX_BATCH_ROWS, description="rows of one model that may be queued in a worker"
+        default=100_000,
+        ge=INTERACTIVE_ROWS,
+        description="rows of interactive calls to one model that may be queued in a worker",
+    )
+    max_queued_bulk_rows: int = Field(
+        default=1_000_000,
+        ge=MAX_BATCH_ROWS,
+        description="rows of larger calls to one model that may be queued in a worker",
+    )
+    max_run_seconds: float = Field(
+        default=5,
+        ge=0.1,
+        le=3600,
+        description="CPU seconds that a run of a graph may take; a longer run is ended, and its call fails",
     )
     max_queue_delay_ms: float = Field(
         default=0, ge=0, le=1000, description="milliseconds a row may wait for a larger batch; 0: it never waits"

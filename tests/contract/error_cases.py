@@ -5,7 +5,7 @@ Requests are in the JSON form of their messages; `bytes` are sent unchanged. `EX
 
 from typing import Any, Final
 
-from ondeck_server.batching.batcher import MAX_BATCH_ROWS
+from ondeck_server.batching.batcher import INTERACTIVE_ROWS, MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.expected_error_statuses import (
     ANY_STATE,
@@ -35,11 +35,15 @@ def balls(rows: int) -> dict[str, list[float]]:
     return {"launch_speed": [100.0] * rows, "launch_angle": [20.0] * rows}
 
 
+def load(rows: int) -> ConcurrentLoad:
+    """Return calls of so many rows."""
+    request = {"model": {"name": MODEL, "alias": "slow"}, "batted_balls": balls(rows)}
+    return ConcurrentLoad(rpc="ondeck.v1.PredictionService/BatchPredict", request=request)
+
+
 BALLS: Final = balls(MAX_BATCH_ROWS)
-LOAD: Final = ConcurrentLoad(
-    rpc="ondeck.v1.PredictionService/BatchPredict",
-    request={"model": {"name": MODEL, "alias": "slow"}, "batted_balls": BALLS},
-)
+INTERACTIVE_LOAD: Final = load(INTERACTIVE_ROWS)
+BULK_LOAD: Final = load(MAX_BATCH_ROWS)
 
 
 def case_of(
@@ -52,6 +56,11 @@ def case_of(
     return ErrorCase(request=request, server=server, attempts=attempts, load=load, **expected)
 
 
+def queue_case(load: ConcurrentLoad, **rest: Any) -> ErrorCase:
+    """Return a call that finds the queue full."""
+    return case_of("small_queue", alias="slow", reason="QUEUE_FULL", message="try again", load=load, **rest)
+
+
 def prediction_rows(field_: str, good: Any, fatal: Any, invalid: tuple[Any, str]) -> dict[Row, Cell]:
     """Return the rows of an rpc that predicts; `field_` is the request field of the instance."""
     return {
@@ -61,9 +70,7 @@ def prediction_rows(field_: str, good: Any, fatal: Any, invalid: tuple[Any, str]
         Row.AMBIGUOUS: IS_A_RESPONSE,
         Row.STATE: NO_PRECONDITIONS,
         Row.NOT_LOADED: case_of(reason="MODEL_NOT_LOADED", message="not loaded: ", version=BROKEN, **{field_: good}),
-        Row.QUEUE: case_of(
-            "small_queue", alias="slow", reason="QUEUE_FULL", message="try again", load=LOAD, **{field_: good}
-        ),
+        Row.QUEUE: queue_case(INTERACTIVE_LOAD, **{field_: good}),
         Row.RATE: case_of("limited", reason="RATE_EXCEEDED", message="try again in ", attempts=20, **{field_: good}),
         Row.LATE: LATE,
         Row.UNAUTHENTICATED: NO_AUTHORIZATION,
@@ -100,9 +107,9 @@ TABLE: Final[dict[str, dict[Row, Cell]]] = {
         {"launch_speed": [FATAL_SPEED], "launch_angle": [20]},
         ({"launch_speed": [100, 999], "launch_angle": [20, 20]}, "batted_balls.launch_speed[1]"),
     )
-    | {Row.LATE: TOO_MANY_ROWS},
+    | {Row.LATE: TOO_MANY_ROWS, Row.QUEUE: queue_case(BULK_LOAD, batted_balls=BALLS)},
     "ondeck.v1.PredictionService/StreamPredict": {**ONE, Row.LATE: LATE_STREAM},
-    "ondeck.v1.PredictionService/Explain": ONE,
+    "ondeck.v1.PredictionService/Explain": ONE | {Row.QUEUE: queue_case(BULK_LOAD, batted_ball=BALL)},
     "ondeck.v1.ModelService/ListModels": READS,
     "ondeck.v1.ModelService/GetModel": {
         **READS,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from ondeck_core.tasks import TASKS
-from ondeck_server.batching.batcher import MAX_BATCH_ROWS
+from ondeck_server.batching.batcher import INTERACTIVE_ROWS, MAX_BATCH_ROWS
 from ondeck_server.rpc.errors import INTERNAL_TEXT
 from tests.contract.expected_error_statuses import (
     ANY_STATE,
@@ -61,7 +61,7 @@ INFERENCE: Final[dict[Row, Cell]] = {
         message="try again",
         load=ConcurrentLoad(
             rpc="inference.GRPCInferenceService/ModelInfer",
-            request={"model_name": MODEL, "model_version": "slow", **tensor(MAX_BATCH_ROWS)},
+            request={"model_name": MODEL, "model_version": "slow", **tensor(INTERACTIVE_ROWS)},
         ),
     ),
     Row.RATE: inference_case(server="limited", reason="RATE_EXCEEDED", message="try again in ", attempts=20),

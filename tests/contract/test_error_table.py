@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck_core.manifest import ALIASES_FILE
 from ondeck_registry.alias_log import ALIAS_LOG_FILE
-from ondeck_server.batching.batcher import MAX_BATCH_ROWS
+from ondeck_server.batching.batcher import INTERACTIVE_ROWS, MAX_BATCH_ROWS
 from ondeck_store.database import Database
 from tests.contract.error_cases import TABLE, UNREADABLE_ALIASES
 from tests.contract.expected_error_statuses import EXPECTED, ConcurrentLoad, ErrorCase, Row
@@ -37,6 +37,7 @@ CASES: Final = [
 ]
 KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (BadRequest, ResourceInfo, RetryInfo, QuotaFailure)}
 ROUNDS: Final = 10
+QUEUE_LIMITS: Final = {"max_queued_rows": INTERACTIVE_ROWS, "max_queued_bulk_rows": MAX_BATCH_ROWS}
 CALLERS: Final = 8  # one runs, one waits; then the queue is full
 
 
@@ -76,7 +77,7 @@ def servers(
     options: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "broken": ((), {}),
         "limited": ((), {"rate_limit_rows_per_second": "0.5", "operators": "deploy"}),
-        "small_queue": (("--home", str(store_home)), {"max_queued_rows": MAX_BATCH_ROWS}),
+        "small_queue": (("--home", str(store_home)), QUEUE_LIMITS),
         "tls": ((), {**tls, "operators": "deploy"}),
     }
     credentials = {"tls": authority.credentials(authority.sign("scout.example"))}
@@ -133,6 +134,7 @@ def test_every_reason_of_the_contract_is_provoked_or_named_here() -> None:
     elsewhere = {
         "WRONG_INSTANCE": "a kind of INVALID_FIELD: tests/integration/test_server_invalid_requests.py",
         "NOT_EXPLAINABLE": "tests/integration/test_explain_calls.py",
+        "RUN_TIMEOUT": "tests/integration/test_server_run_limit.py",
         "VERIFICATION_FAILED": "tests/integration/test_move_alias_calls.py",
         "REPOSITORY_LOCKED": "tests/integration/test_move_alias_calls.py",
     }

@@ -5,16 +5,27 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from ondeck_registry.onnx_session import RunLimiter
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import parse_policy
 
 
-def batching_config(max_queued_rows: int = 10**6, max_queue_delay_seconds: float = 0) -> BatchingConfig:
+def batching_config(
+    *,
+    max_queued_rows: int = 10**6,
+    max_queued_bulk_rows: int = 10**6,
+    max_queue_delay_seconds: float = 0,
+    max_run_seconds: float = 60,
+) -> BatchingConfig:
     return BatchingConfig(
         max_queued_rows=max_queued_rows,
+        max_queued_bulk_rows=max_queued_bulk_rows,
         max_queue_delay_seconds=max_queue_delay_seconds,
+        max_run_seconds=max_run_seconds,
         executor=ThreadPoolExecutor(max_workers=1),
+        suspect_executor=ThreadPoolExecutor(max_workers=1),
+        call_limited=RunLimiter().call,
     )
 
 

@@ -69,6 +69,22 @@ def _graph(nodes: list[NodeProto], outputs: dict[str, tuple[int, Shape]], takes:
 
 def endless_graph() -> bytes:
     """Return the scoring graph behind a loop that never ends."""
+    model = load_model_from_string(scoring_graph())
+    model.graph.initializer.append(helper.make_tensor("times", TensorProto.INT64, [], [2**62]))
+    return _behind_loop(model, [])
+
+
+def looping_graph() -> bytes:
+    """Return the scoring graph behind a loop of as many iterations as the largest value of all rows."""
+    count = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["times"], to=TensorProto.INT64),
+    ]
+    return _behind_loop(load_model_from_string(scoring_graph()), count)
+
+
+def _behind_loop(model: ModelProto, count: list[NodeProto]) -> bytes:
+    """Insert a loop of `times` iterations, which `count` computes, before the first node."""
     values = [
         helper.make_tensor_value_info("iteration", TensorProto.INT64, []),
         helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
@@ -80,14 +96,13 @@ def endless_graph() -> bytes:
     ]
     body_nodes = [
         helper.make_node("Identity", ["go_on"], ["still"]),
-        helper.make_node("Abs", ["value"], ["next"]),
+        helper.make_node("Neg", ["value"], ["negative"]),
+        helper.make_node("Neg", ["negative"], ["next"]),
     ]
     body = helper.make_graph(body_nodes, "body", values, results)
-    model = load_model_from_string(scoring_graph())
-    times = helper.make_tensor("times", TensorProto.INT64, [], [2**62])
-    always = helper.make_tensor("always", TensorProto.BOOL, [], [True])
-    model.graph.initializer.extend([times, always])
-    return _before_scores(model, [helper.make_node("Loop", ["times", "always", "x"], ["looped"], body=body)], "looped")
+    model.graph.initializer.append(helper.make_tensor("always", TensorProto.BOOL, [], [True]))
+    loop = helper.make_node("Loop", ["times", "always", "x"], ["looped"], body=body)
+    return _before_scores(model, [*count, loop], "looped")
 
 
 def bulky_graph(elements: int) -> bytes:

@@ -187,7 +187,7 @@ async def test_a_full_queue_refuses_at_once_and_runs_nothing() -> None:
     graph = Doubling()
     batcher = Batcher(graph.run, batching_config(max_queued_rows=5))
     first = batcher.submit(numbered(4))
-    with pytest.raises(QueueFullError, match="the queue holds 4 of at most 5 rows"):
+    with pytest.raises(QueueFullError, match="the queue holds 4 of at most 5 interactive rows"):
         batcher.submit(numbered(2))
     await first
     assert graph.runs == [4]
@@ -200,15 +200,17 @@ async def test_a_call_larger_than_the_queue_is_accepted_if_the_queue_is_empty() 
     assert_own(await batcher.infer(numbered(7)), numbered(7))
 
 
-async def test_a_large_call_fills_the_queue_with_all_of_its_rows() -> None:
+async def test_a_large_call_fills_the_allowance_of_bulk_rows_only() -> None:
     graph = Doubling()
-    batcher = Batcher(graph.run, batching_config(max_queued_rows=3 * MAX_BATCH_ROWS))
-    large = asyncio.create_task(batcher.infer(numbered(3 * MAX_BATCH_ROWS)))
+    batcher = Batcher(graph.run, batching_config(max_queued_rows=1, max_queued_bulk_rows=3 * MAX_BATCH_ROWS))
+    large = asyncio.create_task(batcher.infer(numbered(3 * MAX_BATCH_ROWS), None, INTERACTIVE))
     await asyncio.sleep(0)
-    with pytest.raises(QueueFullError):
-        batcher.submit(numbered(1))
-    await large
+    with pytest.raises(QueueFullError, match="the queue holds 768 of at most 768 bulk rows"):
+        batcher.submit(numbered(1), None, BULK)
     assert_own(await batcher.submit(numbered(1)), numbered(1))
+    assert not large.done()
+    await large
+    assert_own(await batcher.submit(numbered(1), None, BULK), numbered(1))
 
 
 async def test_a_small_call_does_not_wait_behind_a_large_one() -> None:

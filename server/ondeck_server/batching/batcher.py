@@ -1,9 +1,11 @@
 """Dynamic batching: requests that arrive during one turn of the event loop share one run of the graph.
 
-A run starts on the next turn of the loop, unless the operator allows a queue delay to collect larger batches.
+A run starts on the next turn of the loop, unless the operator allows a queue delay to collect larger batches. Each turn
+runs interactive rows first, then at most one slice of the rows of bulk calls.
 """
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +15,9 @@ from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
+from ondeck_core.errors import RunTimeoutError
 from ondeck_core.instances import Matrix
+from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.batching.queue import (
     DeadlineUnmeetableError,
     Outputs,
@@ -27,47 +31,35 @@ from ondeck_server.batching.sliced_work import SlicedWork
 MAX_BATCH_ROWS: Final = 256  # a run of this size takes a few milliseconds
 INTERACTIVE_ROWS: Final = 32  # calls of more rows are BULK unless the caller sets a priority
 INLINE_SECONDS: Final = 0.004  # longer runs use a thread; `benchmarks/thread_offload.py` measures the cost
+BULK_RUN_SECONDS: Final = 0.02  # a slice of a bulk call is of at most `MAX_BATCH_ROWS` rows and about this run time
+INLINE_LIMIT_SECONDS: Final = 0.25  # CPU time after which a run on the event loop is ended, to be repeated in a thread
+_SUSPECT_SECONDS: Final = 60.0  # of a graph after a run was ended: its requests run one at a time, in a thread
 _NANOSECONDS: Final = 1e9
 _PRIORITIES: Final = tuple(Priority)
 _CORRECTION_MEMORY: Final = 0.9  # weight of earlier runs in the correction of the latency model
 _MAX_CORRECTION: Final = 20.0  # limits the effect of a single run that the machine delayed
 
 Run: TypeAlias = Callable[[Matrix], Outputs]
+LimitedCall: TypeAlias = Callable[[Run, Matrix, float], Outputs]  # raises RunTimeoutError after so many seconds
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchingConfig:
-    """Batching of every version; a row may wait `max_queue_delay_seconds`, and `executor` runs long batches.
+    """Batching of every version of a worker; a row may wait `max_queue_delay_seconds`.
 
-    `sliced_work` is shared by all versions.
+    `executor` runs long batches, `suspect_executor` those of graphs of which a run was ended: these delay only each
+    other. `call_limited` ends a run after `max_run_seconds` of CPU time.
     """
 
     max_queued_rows: int
+    max_queued_bulk_rows: int
     max_queue_delay_seconds: float
+    max_run_seconds: float
     executor: Executor
+    suspect_executor: Executor
+    call_limited: LimitedCall
     sliced_work: SlicedWork = field(default_factory=SlicedWork)
-
-
-@dataclass(slots=True)
-class InferenceStats:
-    """Counters of one version since its process started, with the meaning of Triton's statistics.
-
-    Durations are sums over calls, from `queue_ns` on over `batched_calls`. `last_inference_ms` is since 1970.
-    """
-
-    last_inference_ms: int = 0
-    inference_count: int = 0  # rows
-    execution_count: int = 0  # runs
-    success_count: int = 0
-    success_ns: int = 0
-    fail_count: int = 0
-    fail_ns: int = 0
-    batched_calls: int = 0
-    queue_ns: int = 0
-    compute_input_ns: int = 0
-    compute_infer_ns: int = 0
-    compute_output_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,25 +109,33 @@ def priority_of(rows: int) -> Priority:
 
 
 class Batcher:
-    """Batches the rows of concurrent calls for one graph, on the event loop of its first use."""
+    """Batches the rows of concurrent calls for one graph, on the event loop of its first use.
 
-    def __init__(
+    `on_timeout` is called when a run of one request alone was ended because of its time.
+    """
+
+    def __init__(  # noqa: PLR0913  all but two have defaults
         self,
         run: Run,
         config: BatchingConfig,
         stats: InferenceStats | None = None,
         latency: LatencyModel | None = None,
+        *,
         clock: Callable[[], float] = time.perf_counter,
+        on_timeout: Callable[[], None] = lambda: None,
     ) -> None:
         self._run = run
         self._config = config
         self._stats = stats or InferenceStats()
         self._latency = latency or LatencyModel()
         self._clock = clock
-        self._queue = RowQueue(config.max_queued_rows)
+        self._on_timeout = on_timeout
+        self._queue = RowQueue((config.max_queued_rows, config.max_queued_bulk_rows))
         self._next: asyncio.Handle | None = None
         self._long_run: asyncio.Future[tuple[Outputs | Exception, float]] | None = None
         self._long_run_ends_at = 0.0
+        self._order = _PRIORITIES
+        self._suspect_until = -math.inf
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
         """Check that `rows` rows fit into the queue and can run `within` seconds (None: no deadline).
@@ -144,7 +144,7 @@ class Batcher:
             QueueFullError: the queue has no capacity for them.
             DeadlineUnmeetableError: the queued rows take longer than `within`.
         """
-        self._queue.check_capacity(rows)
+        self._queue.check_capacity(rows, priority)
         if within is None:
             return
         ahead = self._queue.rows_ahead(priority) + rows
@@ -162,12 +162,15 @@ class Batcher:
         return self._enqueue(rows, priority)
 
     def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Outputs]:
-        """Queue any number of rows and return a future of their outputs; raises like `admit`, at once."""
-        if len(rows) <= MAX_BATCH_ROWS:
+        """Queue any number of rows and return a future of their outputs; raises like `admit`, at once.
+
+        A call of several slices is a bulk call, whatever its priority.
+        """
+        if len(rows) <= max(self._slice_rows(), INTERACTIVE_ROWS):
             return self.submit(rows, within, priority)
-        self.admit(len(rows), within, priority)
+        self.admit(len(rows), within, Priority.BULK)
         reservation = self._queue.reserve(len(rows))
-        parts = asyncio.get_running_loop().create_task(self._infer_in_batches(rows, priority, reservation))
+        parts = asyncio.get_running_loop().create_task(self._infer_in_slices(rows, reservation))
         parts.add_done_callback(lambda _: reservation.release())
         return parts
 
@@ -179,13 +182,19 @@ class Batcher:
         """Return what `work` returns for each slice of the rows of a large call; other calls run between slices."""
         return await self._config.sliced_work.run(rows, work)
 
-    async def _infer_in_batches(self, rows: Matrix, priority: Priority, reservation: RowReservation) -> Outputs:
-        chunks = []
-        for at in range(0, len(rows), MAX_BATCH_ROWS):
-            chunk = rows[at : at + MAX_BATCH_ROWS]
-            reservation.consume(len(chunk))
-            chunks.append(await self._enqueue(chunk, priority))
-        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    async def _infer_in_slices(self, rows: Matrix, reservation: RowReservation) -> Outputs:
+        outputs, start = [], 0
+        while start < len(rows):
+            part = rows[start : start + self._slice_rows()]
+            start += len(part)
+            reservation.consume(len(part))
+            outputs.append(await self._enqueue(part, Priority.BULK))
+        return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+
+    def _slice_rows(self) -> int:
+        """Return how many rows of a bulk call may run at once: an interactive call waits for their run."""
+        fixed = self._latency.seconds(0)
+        return min(max(self._latency.rows_within(max(BULK_RUN_SECONDS, 2 * fixed)), 1), MAX_BATCH_ROWS)
 
     def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Outputs]:
         loop = asyncio.get_running_loop()
@@ -206,17 +215,25 @@ class Batcher:
     def _dispatch(self) -> None:
         self._next = None
         loop = asyncio.get_running_loop()
-        for priority in _PRIORITIES:
-            if batch := self._queue.take(priority, self._capacity(priority)):
-                self._start(batch, loop)
-        if any(self._queue.has_next(each, self._capacity(each)) for each in _PRIORITIES):
+        order, self._order = self._order, _PRIORITIES
+        for priority in order:
+            if batch := self._queue.take(priority, self._capacity(priority), is_alone=self._is_suspect):
+                self._start(batch, priority, loop)
+        if any(0 < self._queue.next_rows(each) <= self._capacity(each) for each in _PRIORITIES):
             self._schedule(loop)
+
+    @property
+    def _is_suspect(self) -> bool:
+        return self._clock() < self._suspect_until
 
     def _capacity(self, priority: Priority) -> int:
         """Return how many rows may run now; during a long run only short interactive ones."""
         if self._long_run is None:
-            return MAX_BATCH_ROWS
-        return 0 if priority is Priority.BULK else self._latency.rows_within(INLINE_SECONDS)
+            is_bulk = priority is Priority.BULK
+            return max(self._slice_rows(), self._queue.next_rows(priority)) if is_bulk else MAX_BATCH_ROWS
+        if priority is Priority.BULK or self._is_suspect:
+            return 0
+        return self._latency.rows_within(INLINE_SECONDS)
 
     def _long_run_seconds_left(self, rows: int, priority: Priority) -> float:
         """Return for how many more seconds the long run in the executor delays `rows` rows."""
@@ -224,38 +241,54 @@ class Batcher:
             return 0.0
         return max(self._long_run_ends_at - self._clock(), 0.0)
 
-    def _start(self, batch: list[PendingRequest], loop: asyncio.AbstractEventLoop) -> None:
-        begin = self._clock()
+    def _start(self, batch: list[PendingRequest], priority: Priority, loop: asyncio.AbstractEventLoop) -> None:
+        begin, limit = self._clock(), self._config.max_run_seconds
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
         self._count(batch, len(rows), begin)
-        if self._long_run is not None or self._latency.seconds(len(rows)) <= INLINE_SECONDS:
-            self._finish(batch, self._attempt(rows))
-        else:
-            self._long_run_ends_at = begin + self._latency.seconds(len(rows))
-            self._long_run = loop.run_in_executor(self._config.executor, self._attempt, rows)
-            self._long_run.add_done_callback(lambda done: self._on_long_run_done(batch, done, loop))
+        is_short = self._long_run is not None or self._latency.seconds(len(rows)) <= INLINE_SECONDS
+        if is_short and not self._is_suspect:
+            outcome = self._attempt(rows, min(INLINE_LIMIT_SECONDS, limit))
+            if isinstance(outcome[0], RunTimeoutError):
+                self._repeat(batch, priority)
+            else:
+                self._finish(batch, outcome)
+            return
+        executor = self._config.suspect_executor if self._is_suspect else self._config.executor
+        self._long_run_ends_at = begin + self._latency.seconds(len(rows))
+        self._long_run = loop.run_in_executor(executor, self._attempt, rows, limit)
+        self._long_run.add_done_callback(lambda done: self._on_long_run_done(batch, priority, done))
+        self._order = _PRIORITIES[::-1] if priority is Priority.INTERACTIVE else _PRIORITIES  # none waits for two
 
-    def _attempt(self, rows: Matrix) -> tuple[Outputs | Exception, float]:
+    def _attempt(self, rows: Matrix, limit: float) -> tuple[Outputs | Exception, float]:
         begin = self._clock()
         try:
-            return self._run(rows), self._clock() - begin
+            return self._config.call_limited(self._run, rows, limit), self._clock() - begin
         except Exception as broken:  # noqa: BLE001  each caller of the batch receives the error
             return broken, self._clock() - begin
 
     def _on_long_run_done(
         self,
         batch: list[PendingRequest],
+        priority: Priority,
         done: "asyncio.Future[tuple[Outputs | Exception, float]]",
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._long_run = None
         if not done.cancelled():
-            self._finish(batch, done.result())
+            outcome = done.result()
+            if isinstance(outcome[0], RunTimeoutError) and len(batch) > 1:
+                self._repeat(batch, priority)
+            else:
+                self._finish(batch, outcome)
         if self._queue.rows and self._next is None:
-            self._schedule(loop)
+            self._schedule(asyncio.get_running_loop())
 
-    def _finish(self, batch: list[PendingRequest], attempt: tuple[Outputs | Exception, float]) -> None:
-        ran, seconds = attempt
+    def _repeat(self, batch: list[PendingRequest], priority: Priority) -> None:
+        """Repeat a run that was ended: each request alone in a thread, so that only one that takes too long fails."""
+        self._suspect_until = self._clock() + _SUSPECT_SECONDS
+        self._queue.put_back(batch, priority)
+
+    def _finish(self, batch: list[PendingRequest], outcome: tuple[Outputs | Exception, float]) -> None:
+        ran, seconds = outcome
         begin, at = self._clock(), 0
         for each in batch:
             end = at + len(each.rows)
@@ -265,6 +298,10 @@ class Batcher:
                 else:
                     each.result.set_result(ran if len(batch) == 1 else [part[at:end] for part in ran])
             at = end
+        if isinstance(ran, RunTimeoutError):
+            self._suspect_until = self._clock() + _SUSPECT_SECONDS
+            self._on_timeout()
+            return
         self._latency.update(TimedRun(rows=at, seconds=seconds))
         self._stats.compute_infer_ns += int(len(batch) * seconds * _NANOSECONDS)
         self._stats.compute_output_ns += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)

@@ -1,4 +1,7 @@
-"""Requests that wait for a run, and which of them the next run takes. Runs nothing itself."""
+"""Requests that wait for a run, and which of them the next run takes. Runs nothing itself.
+
+Each priority has an allowance of rows of its own, so bulk rows never take the capacity of interactive ones.
+"""
 
 import asyncio
 from collections import deque
@@ -45,7 +48,7 @@ class PendingRequest:
 
 
 class RowReservation:
-    """Queue capacity of an admitted call whose rows arrive in parts; its owner releases it."""
+    """Queue capacity of an admitted bulk call whose rows arrive in parts; its owner releases it."""
 
     def __init__(self, queue: "RowQueue", rows: int) -> None:
         self._queue = queue
@@ -62,10 +65,10 @@ class RowReservation:
 
 
 class RowQueue:
-    """At most `limit` queued rows; first come, first served within a priority."""
+    """Queued rows, at most `limits` of each priority; first come, first served within a priority."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limits: Sequence[int]) -> None:
+        self._limits = limits
         self._by_priority: tuple[deque[PendingRequest], ...] = tuple(deque() for _ in Priority)
         self._rows = [0 for _ in Priority]
         self._reserved = 0
@@ -76,7 +79,7 @@ class RowQueue:
         return sum(self._rows) + self._reserved
 
     def reserve(self, rows: int) -> RowReservation:
-        """Reserve capacity for rows that are put into the queue later, in parts."""
+        """Reserve bulk capacity for rows that are put into the queue later, in parts."""
         self._reserved += rows
         return RowReservation(self, rows)
 
@@ -84,14 +87,17 @@ class RowQueue:
         """Count the rows that run before a new request of this priority."""
         return self._rows[Priority.INTERACTIVE] if priority is Priority.INTERACTIVE else self.rows
 
-    def check_capacity(self, rows: int) -> None:
-        """Check that the queue has capacity for these rows; an empty queue accepts a call of any size.
+    def check_capacity(self, rows: int, priority: Priority) -> None:
+        """Check that the queue has capacity for these rows; it accepts a call of any size if it holds none like it.
 
         Raises:
             QueueFullError: it has not.
         """
-        if self.rows and self.rows + rows > self._limit:
-            raise QueueFullError(f"the queue holds {self.rows} of at most {self._limit} rows; try again shortly")
+        held, limit = self._rows[priority], self._limits[priority]
+        held += self._reserved if priority is Priority.BULK else 0
+        if held and held + rows > limit:
+            kind = priority.name.lower()
+            raise QueueFullError(f"the queue holds {held} of at most {limit} {kind} rows; try again shortly")
 
     def release_reserved(self, rows: int) -> None:
         """Release reserved capacity."""
@@ -102,15 +108,23 @@ class RowQueue:
         self._by_priority[priority].append(request)
         self._rows[priority] += len(request.rows)
 
-    def has_next(self, priority: Priority, capacity: int) -> bool:
-        """Return whether the first request of a priority fits into a run of `capacity` rows."""
-        waiting = self._by_priority[priority]
-        return bool(waiting) and len(waiting[0].rows) <= capacity
+    def put_back(self, requests: Sequence[PendingRequest], priority: Priority) -> None:
+        """Put requests that were taken in front of all others, in their order."""
+        self._by_priority[priority].extendleft(reversed(requests))
+        self._rows[priority] += sum(len(each.rows) for each in requests)
 
-    def take(self, priority: Priority, capacity: int) -> list[PendingRequest]:
-        """Remove and return the requests that fit into a run of `capacity` rows; drop cancelled ones."""
+    def next_rows(self, priority: Priority) -> int:
+        """Return the number of rows of the first request of a priority; 0: there is none."""
+        waiting = self._by_priority[priority]
+        return len(waiting[0].rows) if waiting else 0
+
+    def take(self, priority: Priority, capacity: int, *, is_alone: bool = False) -> list[PendingRequest]:
+        """Remove and return the requests that fit into a run of `capacity` rows, at most one with `is_alone`.
+
+        Cancelled requests are dropped.
+        """
         taken: list[PendingRequest] = []
-        while self.has_next(priority, capacity):
+        while 0 < self.next_rows(priority) <= capacity and not (taken and is_alone):
             first = self._by_priority[priority].popleft()
             self._rows[priority] -= len(first.rows)
             if not first.is_cancelled:

@@ -14,7 +14,8 @@ from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.repository import ModelEntry
 from ondeck_registry.version_optimizer import SHIPPED
-from ondeck_server.batching.batcher import BatchingConfig, InferenceStats
+from ondeck_server.batching.batcher import BatchingConfig
+from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.models import version_resolution
 from ondeck_server.models.load_trial import LoadTrial
 from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics
@@ -216,7 +217,12 @@ class ModelManager:
         except Exception as error:  # noqa: BLE001  one bad version affects no other
             self._refuse(key, found, error)
         else:
-            servable = Servable(version, self._batching, self.stats.setdefault(key, InferenceStats()))
+            servable = Servable(
+                version,
+                self._batching,
+                self.stats.setdefault(key, InferenceStats()),
+                on_timeout=lambda: self._on_run_timeout(key),
+            )
             self.resources.track(servable)
             self._servables[key] = servable
             _log_loaded(version)
@@ -236,6 +242,15 @@ class ModelManager:
                 exc_info=not is_known,
             )
         self._set_status(key, VersionState.REFUSED, reason, found.stamp, is_retried=is_retried)
+
+    def _on_run_timeout(self, key: Key) -> None:
+        log.warning(
+            "run_timed_out",
+            detail="a run exceeded ONDECK_MAX_RUN_SECONDS and was ended; its call failed",
+            model=key[0],
+            version=key[1],
+        )
+        self._metrics.record_run_timeout(key)
 
     async def _unload(self, key: Key, servable: Servable) -> None:
         await servable.wait_released()

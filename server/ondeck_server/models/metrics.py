@@ -29,6 +29,17 @@ class VersionMetrics:
             "ondeck_model_loads", "Completed loads of versions.", (*labels, "result"), registry=registry
         )
 
+        self._timeouts = Counter(
+            "ondeck_run_timeouts",
+            "Runs of a graph that were ended after ONDECK_MAX_RUN_SECONDS, so that their calls failed.",
+            labels,
+            registry=registry,
+        )
+
+    def record_run_timeout(self, key: Key) -> None:
+        """Count a run that was ended because of its time."""
+        self._timeouts.labels(key[0], str(key[1])).inc()
+
     def record(self, key: Key, state: VersionState) -> None:
         """Record the new state of a version."""
         labels = (key[0], str(key[1]))

@@ -21,7 +21,8 @@ from ondeck_registry.onnx_session import OnnxSession
 from ondeck_registry.repository import read_any_manifest
 from ondeck_registry.verification import VerifiedVersion, predict, verify_manifest
 from ondeck_registry.version_optimizer import SHIPPED, Optimization
-from ondeck_server.batching.batcher import Batcher, BatchingConfig, InferenceStats, LatencyModel, TimedRun
+from ondeck_server.batching.batcher import Batcher, BatchingConfig, LatencyModel, TimedRun
+from ondeck_server.batching.inference_stats import InferenceStats
 
 WARM_UP_ROWS: Final = (1, 8, 64, 256)
 _MALLOC_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
@@ -128,14 +129,19 @@ def _time_run(run: Callable[[Matrix], object], rows: Matrix) -> TimedRun:
 
 
 class Servable:
-    """A loaded version in service; `graph` batches features, the batcher of `of_task` batches instances."""
+    """A loaded version in service; `graph` batches features, the batcher of `of_task` batches instances.
 
-    def __init__(self, loaded: LoadedGraph, batching: BatchingConfig, stats: InferenceStats) -> None:
+    `on_timeout` is called when a run was ended because of its time.
+    """
+
+    def __init__(
+        self, loaded: LoadedGraph, batching: BatchingConfig, stats: InferenceStats, on_timeout: Callable[[], None]
+    ) -> None:
         self.loaded = loaded
         self.stats = stats
-        self.graph = Batcher(loaded.session.infer, batching, stats, loaded.graph_latency)
+        self.graph = Batcher(loaded.session.infer, batching, stats, loaded.graph_latency, on_timeout=on_timeout)
         self._instances = (
-            Batcher(loaded.compute_results, batching, stats, loaded.latency)
+            Batcher(loaded.compute_results, batching, stats, loaded.latency, on_timeout=on_timeout)
             if isinstance(loaded, LoadedVersion)
             else None
         )

@@ -21,6 +21,7 @@ from ondeck_core.errors import (
     NotFoundError,
     OndeckError,
     PlayersNotLoadedError,
+    RunTimeoutError,
     Violation,
     WrongInstanceError,
 )
@@ -177,6 +178,7 @@ _TABLE: Final[dict[type[Exception], Callable[..., ErrorStatus]]] = {
     NotExplainableError: _of_version(code_pb2.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_NOT_EXPLAINABLE),
     PlayersNotLoadedError: _plain(code_pb2.UNAVAILABLE, ErrorReason.ERROR_REASON_PLAYERS_NOT_LOADED, _RETRY_LATER),
     QueueFullError: _plain(code_pb2.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_QUEUE_FULL, _RETRY_SOON),
+    RunTimeoutError: _plain(code_pb2.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_RUN_TIMEOUT),
     RateExceededError: _rate_exceeded,
     CallerUnauthenticatedError: _plain(code_pb2.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CALLER_UNAUTHENTICATED),
     NotOperatorError: _plain(code_pb2.PERMISSION_DENIED, ErrorReason.ERROR_REASON_NOT_OPERATOR),

@@ -27,7 +27,7 @@ from inference.model_config_pb2 import (
 )
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.manifest import MODEL_FILE, Tensor
-from ondeck_server.batching.batcher import InferenceStats
+from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.models.servable import LoadedGraph
 from ondeck_server.models.version_resolution import VersionInfo
 from ondeck_server.services.open_inference.decode import HIGH_PRIORITY, MAX_ROWS

@@ -29,7 +29,7 @@ from inference.grpc_service_pb2 import (
 )
 from ondeck_core.errors import InvalidInstanceError, NotFoundError
 from ondeck_core.model_name_normalization import canonical
-from ondeck_server.batching.batcher import InferenceStats
+from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.models.load_control import LoadControl
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState

@@ -84,6 +84,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_REPOSITORY_LOCKED: the model's folder cannot be written: another process holds its lock, or the
     server has no write permission. UNAVAILABLE with RetryInfo.
     """
+    ERROR_REASON_RUN_TIMEOUT: _ErrorReason.ValueType  # 21
+    """ERROR_REASON_RUN_TIMEOUT: the graph of the model takes longer for these rows than a run may take
+    (ONDECK_MAX_RUN_SECONDS), so the run was ended. RESOURCE_EXHAUSTED; a retry takes as long.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the machine-readable reason of an error; branch on it. `google.rpc.ErrorInfo.reason` carries it
@@ -151,5 +155,9 @@ ERROR_REASON_NO_PREVIOUS_VERSION: ErrorReason.ValueType  # 19
 ERROR_REASON_REPOSITORY_LOCKED: ErrorReason.ValueType  # 20
 """ERROR_REASON_REPOSITORY_LOCKED: the model's folder cannot be written: another process holds its lock, or the
 server has no write permission. UNAVAILABLE with RetryInfo.
+"""
+ERROR_REASON_RUN_TIMEOUT: ErrorReason.ValueType  # 21
+"""ERROR_REASON_RUN_TIMEOUT: the graph of the model takes longer for these rows than a run may take
+(ONDECK_MAX_RUN_SECONDS), so the run was ended. RESOURCE_EXHAUSTED; a retry takes as long.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
