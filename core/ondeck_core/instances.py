@@ -166,10 +166,10 @@ INSTANCE_TYPES: Final = (PITCH, BATTED_BALL)
 
 def valid_mask(instance: InstanceType, matrix: Matrix) -> NDArray[np.bool_]:
     """Return for each row of a matrix of shape (n, fields) whether it is valid."""
-    ok: NDArray[np.bool_] = ~np.logical_or.reduce(_invalid_cells(instance, matrix), axis=1)
+    invalid: NDArray[np.bool_] = np.logical_or.reduce(_invalid_cells(instance, matrix), axis=1)
     for _, clash, _ in _contradictions(instance, matrix):
-        ok &= ~clash
-    return ok
+        invalid |= clash
+    return ~invalid
 
 
 def validate(instance: InstanceType, matrix: Matrix, *, path: str, name_rows: bool) -> None:
@@ -244,10 +244,11 @@ def _contradictions(instance: InstanceType, matrix: Matrix) -> Sequence[tuple[st
         top, bottom = (matrix[:, instance.index(name)] for name in ("sz_top", "sz_bot"))
         return [("sz_top", top <= bottom, "must be above sz_bot")]
     if instance is BATTED_BALL:
-        x, y, angle = (~np.isnan(matrix[:, instance.index(n)]) for n in ("hc_x", "hc_y", "spray_angle"))
+        has_value = ~np.isnan(matrix)
+        x, y, angle = (has_value[:, instance.index(name)] for name in ("hc_x", "hc_y", "spray_angle"))
         return [
             ("spray_angle", angle & (x | y), "give the direction once: spray_angle, or hc_x and hc_y"),
-            ("hc_y", x & ~y, "is required together with hc_x"),
-            ("hc_x", y & ~x, "is required together with hc_y"),
+            ("hc_y", x > y, "is required together with hc_x"),
+            ("hc_x", y > x, "is required together with hc_y"),
         ]
     return []

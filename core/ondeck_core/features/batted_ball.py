@@ -5,8 +5,8 @@ The distance at which the ball was fielded is not a feature, since the fielders 
 
 import math
 from dataclasses import dataclass
-from functools import cache
-from typing import Final
+from functools import cache, cached_property
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from ondeck_core.features.feature_set import (
     Columns,
     Feature,
     FeatureSet,
+    clip,
     code_or_nan,
+    first_known,
     is_right,
     known_codes,
 )
@@ -32,7 +34,7 @@ _CARRY_GAIN_PER_FOOT: Final = 1.1e-5  # relative gain of distance per foot of al
 def derive(ball: Columns) -> Columns:
     """Compute the features from the fields of `BattedBall`."""
     from_coordinates = spray_angle(ball["hc_x"], ball["hc_y"])
-    spray = np.where(np.isnan(ball["spray_angle"]), from_coordinates, ball["spray_angle"])
+    spray = first_known(ball["spray_angle"], from_coordinates)
     return _contact(ball, spray) | _location(ball, spray) | _defence(ball)
 
 
@@ -43,7 +45,7 @@ def _contact(ball: Columns, spray: Column) -> Columns:
         "launch_angle": ball["launch_angle"],
         "spray_angle": spray,
         "pull_angle": (1 - 2 * bats_right) * spray,
-        "off_centre": np.abs(spray),
+        "off_centre": abs(spray),
         "rise_speed": ball["launch_speed"] * np.sin(angle),
         "ground_speed": ball["launch_speed"] * np.cos(angle),
         "bats_right": bats_right,
@@ -95,7 +97,7 @@ class Grid:
         """All points, both ends included."""
         return np.arange(self.low, self.high + self.step / 2, self.step)
 
-    @property
+    @cached_property
     def cells(self) -> int:
         """Number of intervals between the points."""
         return round((self.high - self.low) / self.step)
@@ -105,9 +107,13 @@ class Grid:
 
         A value beyond an end is clipped to the end.
         """
-        position = (np.minimum(np.maximum(value, self.low), self.high) - self.low) / self.step
-        cell = np.fmin(position, self.cells - 1).astype(np.intp)  # NaN: the last cell, with the position NaN
-        return position - cell, cell
+        position = (clip(value, self.low, self.high) - self.low) / self.step
+        last = self.cells - 1  # also the cell of NaN, with the position NaN
+        if not value.ndim:
+            cell = cast("NDArray[np.intp]", np.intp(min(last, float(position))))
+            return position - cell, cell
+        cells = np.fmin(position, last).astype(np.intp)
+        return position - cells, cells
 
 
 _SPEEDS: Final = Grid(low=0.0, high=130.0, step=2.0)  # mph
