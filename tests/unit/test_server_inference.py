@@ -63,13 +63,13 @@ def request(number: int = 0, model: str = MODEL, width: int = WIDTH) -> ModelInf
 async def test_a_lease_ends_with_response_refusal_and_cancellation(
     models: ModelManager, inference: TensorInference
 ) -> None:
-    await inference.infer(request(), UnlimitedContext())
+    await inference.start(request(), UnlimitedContext())
     with pytest.raises(InvalidInstanceError):
-        await inference.infer(request(width=WIDTH + 1), UnlimitedContext())
-    cancelled = asyncio.create_task(inference.infer(request(), UnlimitedContext()))
-    await asyncio.sleep(0)
+        await inference.start(request(width=WIDTH + 1), UnlimitedContext())
+    cancelled = inference.start(request(), UnlimitedContext())
     cancelled.cancel()
-    await asyncio.gather(cancelled, return_exceptions=True)
+    cancelled.cancel()
+    await asyncio.sleep(0)
     stats = models.stats[MODEL, 1]
     assert (open_leases(models), stats.success_count + stats.fail_count) == (0, 3)
     assert stats.inference_count == stats.success_count
@@ -112,6 +112,6 @@ async def test_an_unreadable_request_ends_the_stream_after_earlier_responses(
 async def test_outputs_come_in_the_requested_order(inference: TensorInference) -> None:
     requested = request()
     requested.outputs.add(name="label")
-    answer = await inference.infer(requested, UnlimitedContext())
+    answer = await inference.start(requested, UnlimitedContext())
     assert [each.name for each in answer.outputs] == ["label"]
     assert np.frombuffer(answer.raw_output_contents[0], np.int64).tolist() == [0]

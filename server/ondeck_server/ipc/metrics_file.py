@@ -62,8 +62,15 @@ class AllocatedMetricsFile(MmapedDict):
 
 
 def allocate_metrics_files() -> None:
-    """Let prometheus_client allocate its files from now on; call it before the first metric is created."""
+    """Let prometheus_client allocate its files from now on; call it before the first metric is created.
+
+    The id of the process is read once: this process does not fork, and a system call for each change is slow.
+    """
     prometheus_client.values.MmapedDict = AllocatedMetricsFile  # type: ignore[assignment,attr-defined]  # a subclass
+    if FOLDER_VARIABLE in os.environ:
+        process_id = os.getpid()
+        values = prometheus_client.values
+        values.ValueClass = values.MultiProcessValue(lambda: process_id)  # type: ignore[no-untyped-call]  # it has no types
 
 
 def _allocate(path: str, size: int) -> None:

@@ -191,6 +191,11 @@ class Lease:
         self._is_held = True
         servable.add_lease()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease has not been released."""
+        return self._is_held
+
     def release(self) -> None:
         """Release the lease; idempotent."""
         if self._is_held:

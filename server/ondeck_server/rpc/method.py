@@ -1,6 +1,10 @@
 """The methods of a service with what a transport needs to serve them: codec, handler and metrics."""
 
+import asyncio
+import inspect
 import time
+from bisect import bisect_left
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
@@ -47,26 +51,44 @@ class CallMetrics:
 
 
 class MethodMetrics:
-    """Metrics of one method. A label look-up costs more than an increment, so each series is looked up once."""
+    """Metrics of one method, written once per turn of the event loop: each value is in a file, and slow to change."""
 
     def __init__(self, labels: tuple[str, str, str], calls: Counter, seconds: Histogram) -> None:
         self._labels = labels
         self._calls = calls
         self._seconds = seconds.labels(*labels)
-        self._by_code: dict[int, Counter] = {}
+        self._by_code: dict[int, Counter] = {}  # a label look-up costs more than an increment
+        self._ended: list[tuple[int, float]] = []
 
     def observe(self, code: int, started_at: float) -> None:
         """Count a call that ends now with a status code and started at `started_at`, by `time.perf_counter`."""
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._ended.append((code, time.perf_counter() - started_at))
+
+    def _write(self) -> None:
+        ended, self._ended = self._ended, []
+        for code, calls in Tally(code for code, _ in ended).items():
+            self._of_code(code).inc(calls)
+        # `Histogram.observe` takes one duration: it would write two values for each call.
+        self._seconds._sum.inc(sum(seconds for _, seconds in ended))  # noqa: SLF001  as above
+        bounds = self._seconds._upper_bounds  # noqa: SLF001  as above
+        for bucket, calls in Tally(bisect_left(bounds, seconds) for _, seconds in ended).items():
+            self._seconds._buckets[bucket].inc(calls)  # noqa: SLF001  as above
+
+    def _of_code(self, code: int) -> Counter:
         counter = self._by_code.get(code)
         if counter is None:
             counter = self._by_code[code] = self._calls.labels(*self._labels, code_pb2.Code.Name(code))
-        counter.inc()
-        self._seconds.observe(time.perf_counter() - started_at)
+        return counter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """One method; `handle` takes a `CallContext` and one request or an iterator of requests."""
+    """One method; `handle` takes a `CallContext` and one request or an iterator of requests.
+
+    `is_coroutine`: it runs in a task; a handler of unary calls that is none returns a `PendingResponse`.
+    """
 
     name: str  # /package.Service/Method
     client_streaming: bool
@@ -74,6 +96,7 @@ class Method:
     decode: Decode
     encode: Encode
     handle: Callable[..., Any]
+    is_coroutine: bool
     metrics: MethodMetrics
     max_bytes: int  # of a request; the transport may permit less
 
@@ -101,6 +124,7 @@ def methods_of(service: ServiceDescriptor, handlers: object, metrics: CallMetric
             decode=_decoder(method, max_bytes, getattr(handle, "max_fields", MAX_FIELDS)),
             encode=GetMessageClass(method.output_type).SerializeToString,
             handle=handle,
+            is_coroutine=kind != "unary" or inspect.iscoroutinefunction(handle),
             metrics=metrics.of(service.full_name, method.name, kind),
             max_bytes=max_bytes,
         )

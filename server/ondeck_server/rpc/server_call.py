@@ -7,10 +7,10 @@ import asyncio
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
@@ -28,6 +28,21 @@ _CALL_NUMBERS: Final = count()
 Trailers: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 
+class PendingResponse(Protocol):
+    """A unary call whose run is queued; its handler returns it without being a coroutine."""
+
+    outputs: "asyncio.Future[Any]"
+
+    def finish(self) -> Message:
+        """Return the response, once the outputs are done, and release what the call holds; raises their error."""
+
+    def cancel(self) -> None:
+        """Cancel the run and release what the call holds."""
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        """Wait for the response."""
+
+
 class ServerCall(ABC):
     """One call; handlers see it as `ondeck_server.rpc.context.CallContext`."""
 
@@ -39,6 +54,7 @@ class ServerCall(ABC):
         self._request: bytes | None = None
         self._requests: AsyncIterator[Message]
         self._task: asyncio.Task[None] | None = None
+        self._pending: PendingResponse | None = None
         self._is_cancelled = False
 
     @property
@@ -88,17 +104,18 @@ class ServerCall(ABC):
         return self._is_cancelled
 
     def start(self) -> None:
-        """Run the call in a task of its own."""
-        self._task = asyncio.get_running_loop().create_task(self.run())
+        """Run the call: in a task of its own, unless its handler returns a `PendingResponse`, which needs none."""
+        if self._method.is_coroutine:
+            self._task = asyncio.get_running_loop().create_task(self.run())
+        else:
+            self._start_pending()
 
     async def run(self) -> None:
         """Answer the call and end it with a status; raises nothing but asyncio.CancelledError."""
         try:
             self._check_deadline()
             await self._answer()
-            if not self.is_over:
-                given = self.given_correlation_id
-                self._end(code_pb2.OK, "", ((CORRELATION_HEADER, given),) if given else ())
+            self._end_ok()
         except Exception as error:  # noqa: BLE001  every error becomes a status here
             self._end_with(error)
         except asyncio.CancelledError:
@@ -106,6 +123,28 @@ class ServerCall(ABC):
             raise
         finally:
             self._task = None  # a cancelled task keeps its frames, which refer to this call: break the cycle
+
+    def _start_pending(self) -> None:
+        try:
+            self._check_deadline()
+            pending = self._method.handle(self, self._decode_request())
+        except Exception as error:  # noqa: BLE001  every error becomes a status here
+            self._end_with(error)
+            return
+        self._pending = pending
+        pending.outputs.add_done_callback(self._on_outputs)
+
+    def _on_outputs(self, _: "asyncio.Future[Any]") -> None:
+        pending, self._pending = self._pending, None
+        if pending is None:  # the call has ended
+            return
+        try:
+            self._send(pending.finish())
+            self._end_ok()
+        except Exception as error:  # noqa: BLE001  as above
+            self._end_with(error)
+        except asyncio.CancelledError:
+            self._on_handler_cancelled()
 
     def fail(self, error: Exception) -> None:
         """End the call with the status of an error and cancel its handler."""
@@ -164,6 +203,14 @@ class ServerCall(ABC):
     def _cancel_handler(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.cancel()
+
+    def _end_ok(self) -> None:
+        if not self.is_over:
+            given = self.given_correlation_id
+            self._end(code_pb2.OK, "", ((CORRELATION_HEADER, given),) if given else ())
 
     def _end_with(self, error: Exception) -> None:
         if self.is_over:

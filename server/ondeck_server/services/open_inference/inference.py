@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from ondeck_server.batching.batcher import priority_of
@@ -23,7 +24,7 @@ _now = time.perf_counter_ns
 
 
 @dataclass(slots=True)
-class _Running:
+class PendingInference:
     """A request whose run has been queued, and the lease on its version until it has a response."""
 
     request: ModelInferRequest
@@ -34,29 +35,45 @@ class _Running:
     started_at: int
     lease: Lease
 
-    def respond(self, outputs: Outputs) -> ModelInferResponse:
-        """Return the response and count it."""
+    def finish(self) -> ModelInferResponse:
+        """Return the response, count it and release the lease; `outputs` are done, and their error is raised."""
         servable = self.lease.servable
-        response = self.encoder.encode(self.request, servable.loaded, outputs, self.indices)
         stats = servable.stats
+        try:
+            response = self.encoder.encode(self.request, servable.loaded, self.outputs.result(), self.indices)
+        except BaseException:
+            _count_failure(self.lease, self.started_at)
+            raise
+        finally:
+            self.lease.release()
         stats.success_count += 1
         stats.success_ns += _now() - self.started_at
         stats.last_inference_ms = time.time_ns() // 1_000_000
         return response
 
+    def __await__(self) -> Generator[Any, Any, ModelInferResponse]:
+        """Wait for the response; a cancellation cancels the run."""
+        try:
+            with suppress(Exception):  # `finish` raises it
+                yield from self.outputs
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return self.finish()
+
     async def result(self) -> ModelStreamInferResponse:
         """Return the response for a stream."""
-        with self.lease:
-            try:
-                return stream_response(self.respond(await self.outputs))
-            except Exception as error:  # noqa: BLE001  the error is the response to this request
-                _count_failure(self.lease, self.started_at)
-                return stream_failure(self.request, map_and_log(error, self.call).message)
+        try:
+            return stream_response(await self)
+        except Exception as error:  # noqa: BLE001  the error is the response to this request
+            return stream_failure(self.request, map_and_log(error, self.call).message)
 
     def cancel(self) -> None:
-        """Cancel the run and release the lease."""
-        self.outputs.cancel()
-        self.lease.release()
+        """Cancel the run, count it as failed and release the lease."""
+        if self.lease.is_held:
+            self.outputs.cancel()
+            _count_failure(self.lease, self.started_at)
+            self.lease.release()
 
 
 @dataclass(slots=True)
@@ -80,17 +97,6 @@ class TensorInference:
         self._rate_limiter = rate_limiter
         self._encoder = ResponseEncoder()
 
-    async def infer(self, request: ModelInferRequest, call: CallContext) -> ModelInferResponse:
-        """Respond to a request."""
-        running = self._start(request, call)
-        try:
-            return running.respond(await running.outputs)
-        except BaseException:
-            _count_failure(running.lease, running.started_at)
-            raise
-        finally:
-            running.lease.release()
-
     async def stream(
         self, requests: AsyncIterator[ModelInferRequest], call: CallContext
     ) -> AsyncGenerator[ModelStreamInferResponse, None]:
@@ -98,7 +104,7 @@ class TensorInference:
 
         def start(request: ModelInferRequest) -> PendingResult[ModelStreamInferResponse]:
             try:
-                return self._start(request, call)
+                return self.start(request, call)
             except Exception as error:  # noqa: BLE001  the error is the response to this request
                 return _Failed(stream_failure(request, map_and_log(error, call).message))
 
@@ -107,7 +113,8 @@ class TensorInference:
                 for response in responses:
                     yield response
 
-    def _start(self, request: ModelInferRequest, call: CallContext) -> _Running:
+    def start(self, request: ModelInferRequest, call: CallContext) -> PendingInference:
+        """Queue the run of a request; raises the error of an invalid one."""
         started_at = _now()
         model_ref = select_version(self._models, request.model_name, request.model_version, "model_name")
         lease = self._models.lease(model_ref)
@@ -126,7 +133,7 @@ class TensorInference:
             _count_failure(lease, started_at)
             lease.release()
             raise
-        return _Running(request, call, self._encoder, indices, outputs, started_at, lease)
+        return PendingInference(request, call, self._encoder, indices, outputs, started_at, lease)
 
 
 def _count_failure(lease: Lease, started_at: int) -> None:

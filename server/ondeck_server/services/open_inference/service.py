@@ -6,7 +6,6 @@ from inference.grpc_service_pb2 import (
     ModelConfigRequest,
     ModelConfigResponse,
     ModelInferRequest,
-    ModelInferResponse,
     ModelMetadataRequest,
     ModelMetadataResponse,
     ModelReadyRequest,
@@ -37,7 +36,7 @@ from ondeck_server.models.version_resolution import VersionInfo
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.security.operators import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter
-from ondeck_server.services.open_inference.inference import TensorInference
+from ondeck_server.services.open_inference.inference import PendingInference, TensorInference
 from ondeck_server.services.open_inference.metadata import (
     check_repository,
     fault_entry,
@@ -99,9 +98,9 @@ class OpenInferenceService:
             config = model_config(lease.servable.loaded, self._loaded(lease.servable.loaded.manifest.model))
             return ModelConfigResponse(config=config)
 
-    async def model_infer(self, call: CallContext, request: ModelInferRequest) -> ModelInferResponse:
+    def model_infer(self, call: CallContext, request: ModelInferRequest) -> PendingInference:
         """Run a model on tensors."""
-        return await self._inference.infer(request, call)
+        return self._inference.start(request, call)
 
     def model_stream_infer(
         self, call: CallContext, requests: AsyncIterator[ModelInferRequest]
