@@ -71,6 +71,13 @@ class ServerSettings(StoreSettings):
         le=7200,
         description="shortest interval between pings of a client; more frequent pings get GOAWAY `too_many_pings`",
     )
+    request_timeout_seconds: float = Field(
+        default=60,
+        ge=0.1,
+        le=3600,
+        description="seconds that a client gets for its TLS handshake, for a frame, and for the request of a call that "
+        "has only one; nghttp2 only, except for the handshake",
+    )
     max_connection_age_seconds: float = Field(
         default=60,
         ge=0,

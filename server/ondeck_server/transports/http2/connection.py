@@ -29,7 +29,9 @@ from ondeck_server.transports.http2.wire_format import (
 from ondeck_server.transports.http2.writer import FrameWriter
 
 _MAX_HEADER_BYTES: Final = 1 << 16  # decoded; beyond it the connection ends
+_MIN_PART_BYTES: Final = 1 << 11
 _MAX_PART_BYTES: Final = 1 << 14  # received bytes whose events exist at once: a byte may stand for a whole header field
+_USUAL_END: Final = frozenset({ngh2.ErrorCode.NO_ERROR, ngh2.ErrorCode.CANCEL})  # of a stream
 _TURN_SECONDS: Final = 0.001  # of work on received bytes; the rest waits until other connections have had their turn
 _MAX_FRAME_BYTES: Final = 1 << 16
 _CONNECTION_WINDOW: Final = (1 << 31) - 1  # unlimited: each stream has its own window
@@ -173,15 +175,16 @@ class Http2Connection(asyncio.Protocol):
 
     def _receive_for_a_turn(self, data: bytes) -> None:
         """Process received bytes until the turn of this connection is over; the rest follows in the next one."""
-        end = time.perf_counter() + _TURN_SECONDS
-        for at in range(0, len(data), _MAX_PART_BYTES):
+        end, at, size = time.perf_counter() + _TURN_SECONDS, 0, _MIN_PART_BYTES
+        while at < len(data):
             if at and time.perf_counter() > end:
                 self._unprocessed = data[at:]
                 self._transport.pause_reading()
                 self._loop.call_soon(self._receive_rest)
                 break
-            if not self._receive(data[at : at + _MAX_PART_BYTES]):
+            if not self._receive(data[at : at + size]):
                 return
+            at, size = at + size, min(2 * size, _MAX_PART_BYTES)
         self._writer.flush_soon()
 
     def _receive_rest(self) -> None:
@@ -209,6 +212,12 @@ class Http2Connection(asyncio.Protocol):
         """Count why the connection ends."""
         self._host.refusals.count(reason)
 
+    def end_slow_requests(self, seconds: float) -> None:
+        """End the calls whose request has not been complete for longer."""
+        for stream in list(self._streams.values()):
+            if stream.end_if_slow(seconds):
+                self.count_refusal(RefusalReason.SLOW_REQUEST)
+
     def reject(self, reason: RefusalReason, text: str) -> None:
         """Log and count the reason, write what is ready, with GOAWAY, and end the connection."""
         self._is_rejected = True
@@ -222,7 +231,7 @@ class Http2Connection(asyncio.Protocol):
         code = ngh2.ErrorCode.ENHANCE_YOUR_CALM if is_flood else ngh2.ErrorCode.PROTOCOL_ERROR
         self._transport.write(goaway(code) if self._has_received else reject_first(data, code))
         reason = RefusalReason.FLOOD if is_flood else RefusalReason.PROTOCOL_ERROR
-        self.reject(reason if self._has_received else reason_of_first(data), str(error))
+        self.reject(reason if self._has_received or is_flood else reason_of_first(data), str(error))
 
     def _set_close_timer(self, seconds: float, callback: Callable[[], None]) -> None:
         if self._close_timer is not None:
@@ -241,7 +250,10 @@ class Http2Connection(asyncio.Protocol):
         self._streams.clear()
 
     def _process_events(self) -> None:
-        for event in self._http.events():
+        events = self._http.events()
+        if events:
+            self.lifecycle.on_frame()
+        for event in events:
             self._process(event)
         if not self._is_closing and self._has_session_ended():
             self._await_client_close()
@@ -261,6 +273,9 @@ class Http2Connection(asyncio.Protocol):
                 self._on_headers(event)
             case ngh2.StreamClosed():
                 self._on_stream_closed(event)
+            case ngh2.StreamReset():
+                self._writer.mark_half_closed(event.stream_id)
+                self.lifecycle.on_reset()
             case ngh2.PingReceived():
                 self.lifecycle.on_ping()
             case ngh2.PingAcknowledged():
@@ -318,6 +333,9 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_stream_closed(self, event: ngh2.StreamClosed) -> None:
         stream = self._streams.pop(event.stream_id, None)
-        self._writer.forget(event.stream_id)
+        if not self._writer.forget(event.stream_id):
+            self.lifecycle.on_early_end(self._host.limits.window)
+        if event.error_code not in _USUAL_END:
+            self.lifecycle.on_reset()
         if stream is not None:
             stream.end(event.error_code)

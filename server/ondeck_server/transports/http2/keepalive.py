@@ -16,7 +16,10 @@ _GOAWAY_PING: Final = b"goaway\0\0"  # opaque data, eight bytes
 _GOAWAY_PING_SECONDS: Final = 5.0  # until the second GOAWAY is sent without an acknowledgement
 _MAX_PING_STRIKES: Final = 2  # pings sooner than the minimum interval that are tolerated
 _LONGEST_INTERVAL: Final = 10.0  # seconds between two checks
-_MAX_OVERHEAD_BYTES: Final = 1 << 17  # without response data, between two checks; 7,000 to 14,000 empty frames
+_FLOOD_SECONDS: Final = 10.0
+_MAX_OVERHEAD_BYTES: Final = 1 << 17  # in that time without response data; 7,000 to 14,000 empty frames
+_MAX_IN_FLIGHT_BYTES: Final = 1 << 24  # of requests whose streams the server has ended
+_MAX_RESETS: Final = 4_000  # of streams, by either side, under the same condition
 _MIN_CONNECTION_WINDOW: Final = 1 << 28  # bytes; a stream reset within a frame loses window that never comes back
 _AGE_JITTER: Final = 0.1  # connections that were opened together do not all end together
 
@@ -31,6 +34,7 @@ class KeepaliveConfig:
     max_age: float
     max_age_grace: float
     max_idle: float
+    request_timeout: float
 
     @property
     def max_silence(self) -> float:
@@ -57,6 +61,9 @@ class ManagedConnection(Protocol):
     def count_refusal(self, reason: RefusalReason) -> None:
         """Count why the connection ends."""
 
+    def end_slow_requests(self, seconds: float) -> None:
+        """End the calls whose request has not been complete for longer."""
+
 
 class ConnectionLifecycle:
     """Applies a `KeepaliveConfig` to one connection."""
@@ -66,12 +73,18 @@ class ConnectionLifecycle:
         self._http = http
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._received_at = self._active_at = self._loop.time()
+        self._received_at = self._active_at = self._counted_since = self._loop.time()
+        self._frame_since: float | None = self._received_at  # when an incomplete frame began, or the preface
         self._pinged_at: float | None = None
-        self._client_pinged_at, self._ping_strikes, self._overhead = -inf, 0, 0
+        self._client_pinged_at, self._ping_strikes, self._overhead, self._resets = -inf, 0, 0, 0
+        self._in_flight = 0
         self._is_going_away = self._has_sent_goaway = self._is_ending = False
         self._interval = min(
-            config.ping_after / 2, config.ping_timeout / 2, (config.max_idle or inf) / 2, _LONGEST_INTERVAL
+            config.ping_after / 2,
+            config.ping_timeout / 2,
+            (config.max_idle or inf) / 2,
+            config.request_timeout / 2,
+            _LONGEST_INTERVAL,
         )
         self._timers = {"check": self._loop.call_later(self._interval, self._check)}
         if config.max_age:
@@ -82,10 +95,16 @@ class ConnectionLifecycle:
         """Record that bytes arrived."""
         self._received_at = self._loop.time()
         self._pinged_at = None
+        if self._frame_since is None:
+            self._frame_since = self._received_at
+
+    def on_frame(self) -> None:
+        """Record that the bytes that arrived completed a frame."""
+        self._frame_since = None
 
     def on_data_sent(self) -> None:
         """Record that response data left; the client may ping again."""
-        self._client_pinged_at, self._ping_strikes, self._overhead = -inf, 0, 0
+        self._client_pinged_at, self._ping_strikes, self._overhead, self._resets = -inf, 0, 0, 0
         self._active_at = self._loop.time()
 
     def on_ping(self) -> None:
@@ -96,6 +115,16 @@ class ConnectionLifecycle:
         if self._ping_strikes > _MAX_PING_STRIKES:
             self._end_flood(RefusalReason.TOO_MANY_PINGS)
 
+    def on_reset(self) -> None:
+        """Count a stream that was reset; too many without response data between them end the connection."""
+        self._resets += 1
+        if self._resets > _MAX_RESETS:
+            self._end_flood(RefusalReason.TOO_MANY_RESETS)
+
+    def on_early_end(self, window: int) -> None:
+        """Allow for the bytes of an incomplete request that are on their way although its stream has ended."""
+        self._in_flight = min(self._in_flight + window, _MAX_IN_FLIGHT_BYTES)
+
     def on_overhead(self, size: int) -> None:
         """Count received bytes that are not part of a request: frame headers, control frames and unknown frames.
 
@@ -103,7 +132,7 @@ class ConnectionLifecycle:
         whose bytes have been counted.
         """
         self._overhead = max(self._overhead + size, 0)
-        if self._overhead > _MAX_OVERHEAD_BYTES:
+        if self._overhead > _MAX_OVERHEAD_BYTES + self._in_flight:
             self._end_flood(RefusalReason.TOO_MANY_CONTROL_FRAMES)
 
     def on_ping_acknowledged(self, opaque_data: bytes) -> None:
@@ -151,9 +180,15 @@ class ConnectionLifecycle:
 
     def _check(self) -> None:
         now, config = self._loop.time(), self._config
-        self._overhead = 0
+        if now - self._counted_since >= _FLOOD_SECONDS:
+            self._overhead, self._in_flight, self._resets, self._counted_since = 0, 0, 0, now
         if self._connection.calls:
             self._active_at = now
+            self._connection.end_slow_requests(config.request_timeout)
+        if self._frame_since is not None and now - self._frame_since >= config.request_timeout:
+            self._connection.count_refusal(RefusalReason.SLOW_REQUEST)
+            self._connection.abort()
+            return
         if self._pinged_at is not None and now - self._pinged_at >= config.ping_timeout:
             self._connection.count_refusal(RefusalReason.NO_PING_ACKNOWLEDGEMENT)
             self._connection.abort()

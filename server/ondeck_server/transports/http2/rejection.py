@@ -39,6 +39,8 @@ class RefusalReason(StrEnum):
     FLOOD = "flood"
     TOO_MANY_PINGS = "too_many_pings"
     TOO_MANY_CONTROL_FRAMES = "too_many_control_frames"
+    TOO_MANY_RESETS = "too_many_resets"
+    SLOW_REQUEST = "slow_request"
     NO_PING_ACKNOWLEDGEMENT = "no_ping_acknowledgement"
     NOT_GRPC = "not_grpc"
     METADATA_TOO_LARGE = "metadata_too_large"

@@ -48,12 +48,17 @@ class Http2Server:
         """
         files, host = certificate_files(self._settings), self._settings.host
         context = None if files is None else create_ssl_context(CertificateReloader(files), (ALPN_PROTOCOL,))
+        handshake = None if files is None else self._settings.request_timeout_seconds
         loop = asyncio.get_running_loop()
         try:
             for bound in bind_all(host, port, _bind_shared):
                 port = int(bound.getsockname()[1])
                 listener = await loop.create_server(
-                    lambda: Http2Connection(self, peer_of), sock=bound, ssl=context, backlog=_BACKLOG
+                    lambda: Http2Connection(self, peer_of),
+                    sock=bound,
+                    ssl=context,
+                    backlog=_BACKLOG,
+                    ssl_handshake_timeout=handshake,
                 )
                 self._listeners.append(listener)
         except OSError as error:
@@ -127,6 +132,7 @@ def _keepalive_config(settings: ServerSettings) -> KeepaliveConfig:
         max_age=settings.max_connection_age_seconds,
         max_age_grace=settings.max_connection_age_grace_seconds,
         max_idle=settings.max_connection_idle_seconds,
+        request_timeout=settings.request_timeout_seconds,
     )
 
 

@@ -1,6 +1,7 @@
 """One call on an HTTP/2 stream: its bytes become requests, its responses become DATA frames."""
 
 import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -90,6 +91,10 @@ class ServerStream(ServerCall):
     def receive(self, data: bytes, *, end: bool) -> None:
         """Process request bytes; `end`: the caller has half-closed the stream."""
 
+    def end_if_slow(self, seconds: float) -> bool:  # noqa: ARG002  a caller may send a stream of requests at leisure
+        """End the call if its request has not been complete for longer, and return whether it was."""
+        return False
+
     @cached_property
     def metadata(self) -> Mapping[str, str]:
         """Text metadata of the request."""
@@ -175,6 +180,14 @@ class UnaryRequestStream(ServerStream):
             if not self._decoder.is_empty:
                 self._request = None  # an incomplete message follows it
             self.start()
+
+    def end_if_slow(self, seconds: float) -> bool:
+        """End the call if its request has not been complete for longer, and return whether it was."""
+        if self.is_over or self._task is not None or time.perf_counter() - self._started_at < seconds:
+            return False
+        text = f"the request was not complete within {seconds:g} s (ONDECK_REQUEST_TIMEOUT_SECONDS)"
+        self.fail(ProtocolError(code_pb2.DEADLINE_EXCEEDED, text))
+        return True
 
 
 class ClientStream(ServerStream):

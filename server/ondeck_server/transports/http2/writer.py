@@ -98,11 +98,13 @@ class FrameWriter:
         """Record that the client has sent END_STREAM."""
         self._half_closed.add(stream)
 
-    def forget(self, stream: int) -> None:
-        """Drop the state of a stream that is closed on both sides."""
+    def forget(self, stream: int) -> bool:
+        """Drop the state of a stream that is closed on both sides, and return whether its client had half-closed it."""
+        is_half_closed = stream in self._half_closed
         self._half_closed.discard(stream)
         self._to_reset.discard(stream)
         self._writable.pop(stream, None)
+        return is_half_closed
 
     def pause(self) -> None:
         """Write nothing until `resume`: the client does not read."""
