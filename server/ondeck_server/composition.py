@@ -14,6 +14,7 @@ from inference import grpc_service_pb2
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_registry.onnx_session import RunLimiter
 from ondeck_server.batching.batcher import BatchingConfig
+from ondeck_server.batching.sliced_work import SlicedWork
 from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
 from ondeck_server.inference.predictor import Predictor
 from ondeck_server.ipc.messages import WorkerStatus
@@ -66,6 +67,7 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelM
         executor=ThreadPoolExecutor(1, thread_name_prefix="long-run"),
         suspect_executor=ThreadPoolExecutor(1, thread_name_prefix="suspect-run"),
         call_limited=RunLimiter().call,
+        sliced_work=SlicedWork(),
     )
     limits = LoadLimits(cpu_seconds=settings.load_cpu_seconds, memory_mib=settings.load_memory_mib)
     return ModelManager(

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from ondeck_registry.onnx_session import RunLimiter
 from ondeck_server.batching.batcher import BatchingConfig
+from ondeck_server.batching.sliced_work import SlicedWork
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import parse_policy
 
@@ -26,6 +27,7 @@ def batching_config(
         executor=ThreadPoolExecutor(max_workers=1),
         suspect_executor=ThreadPoolExecutor(max_workers=1),
         call_limited=RunLimiter().call,
+        sliced_work=SlicedWork(),
     )
 
 

@@ -46,6 +46,15 @@ def test_raw_and_typed_elements_are_the_same_rows_nan_included() -> None:
     assert decode_input(typed(), TAKES).dtype == np.float32
 
 
+@pytest.mark.parametrize("unknown", [b"", b"\xfd\x3fabcd", b"\xfa\x3f\x04abcd"])
+def test_typed_elements_among_unknown_fields_are_read_exactly(unknown: bytes) -> None:
+    rows = np.random.default_rng(5).standard_normal((700, 3)).astype(np.float32)
+    request = typed(rows)
+    content = request.inputs[0].contents.SerializeToString()
+    request.inputs[0].contents.ParseFromString(unknown + content + unknown)
+    np.testing.assert_array_equal(decode_input(request, TAKES), rows)
+
+
 def with_fields(request: ModelInferRequest, **fields: Any) -> ModelInferRequest:
     request.MergeFrom(ModelInferRequest(**fields))
     return request

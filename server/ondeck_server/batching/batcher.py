@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -59,7 +59,7 @@ class BatchingConfig:
     executor: Executor
     suspect_executor: Executor
     call_limited: LimitedCall
-    sliced_work: SlicedWork = field(default_factory=SlicedWork)
+    sliced_work: SlicedWork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ class Batcher:
     def start(self, rows: Matrix, within: float | None, priority: Priority) -> asyncio.Future[Outputs]:
         """Queue any number of rows and return a future of their outputs; raises like `admit`, at once.
 
-        A call of several slices is a bulk call, whatever its priority.
+        A call of several slices is a bulk call at any priority.
         """
         if len(rows) <= max(self._slice_rows(), INTERACTIVE_ROWS):
             return self.submit(rows, within, priority)

@@ -3,13 +3,21 @@
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
+from inference.grpc_service_pb2 import (
+    ModelInferRequest,
+    ModelInferResponse,
+    ModelStreamInferResponse,
+)
 from ondeck_core.manifest import Tensor
 from ondeck_registry.onnx_session import OnnxSession
 from ondeck_server.batching.queue import Outputs
 from ondeck_server.models.servable import LoadedGraph
 
 FINAL: Final = "triton_final_response"
+_AS_IN_MEMORY: Final = {"bool_contents": 1, "fp32_contents": 6, "fp64_contents": 7}  # numbers of these fields
+_MANY_ELEMENTS: Final = 1024  # fewer are faster as a list
+_LENGTH_DELIMITED: Final = 2  # wire type
+_CONTINUES: Final = 0x80  # bit of a byte of a varint: another one follows
 _TYPED: Final = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -46,7 +54,7 @@ class ResponseEncoder:
         if len(outputs[0]) != 1:
             for tensor, output in zip(response.outputs, outputs, strict=True):
                 tensor.shape[0] = len(output)
-        if request.raw_input_contents or not _write_typed(response, outputs):
+        if request.raw_input_contents or not write_typed(response, outputs):
             response.raw_output_contents.extend([output.tobytes() for output in outputs])
         return response
 
@@ -77,10 +85,27 @@ def _response(version: LoadedGraph, tensors: tuple[Tensor, ...] | list[Tensor]) 
     return response
 
 
-def _write_typed(response: ModelInferResponse, outputs: Outputs) -> bool:
+def write_typed(response: ModelInferResponse, outputs: Outputs) -> bool:
     """Write typed elements; False: a tensor has a type without a typed field, so all must be raw."""
     if any(tensor.datatype not in _TYPED for tensor in response.outputs):
         return False
     for tensor, output in zip(response.outputs, outputs, strict=True):
-        getattr(tensor.contents, _TYPED[tensor.datatype]).extend(output.ravel().tolist())
+        field = _TYPED[tensor.datatype]
+        if output.size >= _MANY_ELEMENTS and field in _AS_IN_MEMORY:
+            tensor.contents.MergeFromString(_packed(_AS_IN_MEMORY[field], output.tobytes()))
+        else:
+            getattr(tensor.contents, field).extend(output.ravel().tolist())
     return True
+
+
+def _packed(field: int, content: bytes) -> bytes:
+    """Return a packed field in the wire format: it copies memory, where a list has an object for each element."""
+    return bytes((field << 3 | _LENGTH_DELIMITED,)) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    digits = []
+    while value >= _CONTINUES:
+        digits.append(value % _CONTINUES | _CONTINUES)
+        value //= _CONTINUES
+    return bytes((*digits, value))
