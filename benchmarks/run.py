@@ -1,4 +1,4 @@
-"""`make bench`: the server beside bare ONNX Runtime, graphs, explanations, ingest beside a bare COPY, player look-ups.
+"""`make bench`: the server beside bare ONNX Runtime, graphs, bulk calls, explanations, ingest, player look-ups.
 
     python -m benchmarks.run [--quick]
 
@@ -9,7 +9,16 @@ import argparse
 
 from rich.console import Console
 
-from benchmarks import explanation_latency, graph_latency, ingest, players, season_ingest, thread_offload, throughput
+from benchmarks import (
+    bulk_calls,
+    explanation_latency,
+    graph_latency,
+    ingest,
+    players,
+    season_ingest,
+    thread_offload,
+    throughput,
+)
 from benchmarks.terminal_tables import environment, table
 from benchmarks.workload_sizes import FULL, QUICK
 
@@ -26,7 +35,7 @@ def main() -> None:
     for task in TASKS_MEASURED:
         title, rows = throughput.measure(task, scale)
         console.print(table(title, throughput.COLUMNS, rows))
-    for benchmark in (graph_latency, thread_offload, explanation_latency, ingest, season_ingest, players):
+    for benchmark in (graph_latency, thread_offload, bulk_calls, explanation_latency, ingest, season_ingest, players):
         title, rows = benchmark.measure(scale)
         console.print(table(title, benchmark.COLUMNS, rows))
 

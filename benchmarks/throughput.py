@@ -92,9 +92,9 @@ def measure(task_name: str, scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
 
 
 @contextmanager
-def running_server(models: Path) -> Iterator[str]:
-    """Run `ondeck serve` for the block; yields its address."""
-    command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(models)]
+def running_server(models: Path, *options: str) -> Iterator[str]:
+    """Run `ondeck serve` with these options for the block; yields its address."""
+    command = [sys.executable, "-m", "ondeck_cli", "serve", "--model-repository", str(models), *options]
     command += ["--port", "0", "--admin-port", "0", "--ready-format", "json"]
     with (
         tempfile.TemporaryFile() as log,

@@ -15,6 +15,7 @@ class Scale:
     rows: int
     graph_runs: dict[int, int]  # by the rows of a run
     offload_runs: int
+    bulk_rows: int
     explained: int
     ingest_rounds: int
     ingest_games: int
@@ -32,6 +33,7 @@ FULL: Final = Scale(
     rows=8192,
     graph_runs={1: 3000, 128: 200},
     offload_runs=300,
+    bulk_rows=380_000,
     explained=200,
     ingest_rounds=3,
     ingest_games=150,
@@ -49,6 +51,7 @@ QUICK: Final = Scale(
     rows=2048,
     graph_runs={1: 100, 128: 10},
     offload_runs=20,
+    bulk_rows=20_000,
     explained=3,
     ingest_rounds=1,
     ingest_games=2,

@@ -9,7 +9,16 @@ import pytest
 BENCHMARKS = {
     "run": (
         ["--quick"],
-        ["unary, 32 in flight", "graphs alone", "event loop", "explaining", "bare COPY", "season", "look-ups"],
+        [
+            "unary, 32 in flight",
+            "graphs alone",
+            "event loop",
+            "1 worker, bulk",
+            "explaining",
+            "bare COPY",
+            "season",
+            "look-ups",
+        ],
     ),
     "connections": (
         ["--connections", "8", "--rate", "80", "--seconds", "3", "--workers", "1"],
