@@ -179,7 +179,7 @@ def _cpu_seconds(server: RunningServer) -> float:
 
 
 def _workers(server: RunningServer) -> list[psutil.Process]:
-    return list(psutil.Process(server.process.pid).children())
+    return server.workers()
 
 
 def _cells(kind: str, measured: dict[str, Any], load: LoadPlan) -> tuple[str, ...]:

@@ -19,8 +19,7 @@ from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
 from ondeck_server.inference.predictor import Predictor
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.models.load_control import BroadcastLoad, LoadControl
-from ondeck_server.models.load_trial import LoadLimits, LoadTrial
-from ondeck_server.models.manager import ModelManager
+from ondeck_server.models.manager import LoadTrial, ModelManager
 from ondeck_server.models.reconciler import VersionState, parse_policy
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.method import CallMetrics, methods_of
@@ -57,7 +56,7 @@ class Components:
     broadcast_load: BroadcastLoad
 
 
-def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelManager:
+def open_models(settings: ServerSettings, registry: CollectorRegistry, trial: LoadTrial | None = None) -> ModelManager:
     """Create the model manager; it has not read the repository yet."""
     batching = BatchingConfig(
         max_queued_rows=settings.max_queued_rows,
@@ -69,13 +68,12 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry) -> ModelM
         call_limited=RunLimiter().call,
         sliced_work=SlicedWork(),
     )
-    limits = LoadLimits(cpu_seconds=settings.load_cpu_seconds, memory_mib=settings.load_memory_mib)
     return ModelManager(
         settings.model_repository,
         parse_policy(settings.version_policy),
         batching,
         registry,
-        trial=LoadTrial(limits, optimizes=settings.optimize_graphs) if settings.load_cpu_seconds else None,
+        trial=trial,
     )
 
 

@@ -15,8 +15,11 @@ from ondeck_core.manifest import MODEL_FILE
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.onnx_session import open_graph
 from ondeck_registry.repository import read_any_manifest
-from ondeck_server.models.load_trial import LoadLimits, LoadTrial
+from ondeck_registry.version_optimizer import Optimization
+from ondeck_server.ipc.messages import LoadLimits, TrialRequest
 from ondeck_server.models.servable import load_manifest
+from ondeck_server.supervisor.descriptors import DescriptorReserve
+from ondeck_server.supervisor.load_trials import TrialProcess
 from tests.factories.fitted_graphs import COLUMNS, fitted_graph
 from tests.factories.onnx_graphs import scoring_graph
 from tests.fixtures.server import serving
@@ -77,18 +80,22 @@ def test_a_setting_leaves_all_graphs_as_shipped(models: Path) -> None:
     assert not events(log, "optimization_rejected")
 
 
-def test_the_worker_runs_the_graph_that_its_trial_returns(models: Path, rows: Matrix) -> None:
+async def test_a_version_runs_the_graph_that_its_trial_stores(models: Path, rows: Matrix) -> None:
     folder = models / "vote" / "1"
     manifest = read_any_manifest(folder, "vote", 1)
-    trial = LoadTrial(LoadLimits(cpu_seconds=30, memory_mib=1024), optimizes=True)
-    try:
-        optimizations = [trial.run(folder, manifest) for _ in range(2)]
-    finally:
-        trial.close()
-    assert optimizations[0] == optimizations[1]
-    graph = optimizations[0].graph
-    assert graph is not None
-    loaded = load_manifest(folder, manifest, optimizations[0])
+    request = TrialRequest(
+        key="vote",
+        graph=manifest.digest,
+        folder=str(folder),
+        manifest=manifest.model_dump_json(),
+        optimized_file=str(models.parent / "optimized.onnx"),
+    )
+    process = TrialProcess(LoadLimits(cpu_seconds=30, memory_mib=1024), DescriptorReserve())
+    results = [await process.run(request) for _ in range(2)]
+    await process.end()
+    assert results[0] == results[1]
+    graph = Path(results[0].optimized_file).read_bytes()
+    loaded = load_manifest(folder, manifest, Optimization(graph=graph, rewrites=results[0].rewrites))
     assert loaded.optimization.graph is None  # only the session keeps it
     assert loaded.manifest.digest == manifest.digest
     expected = open_graph(graph).run(["probabilities"], {"X": rows})[0]

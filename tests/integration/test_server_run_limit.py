@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import grpc
 import numpy as np
-import psutil
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
@@ -76,7 +75,7 @@ def test_an_endless_run_is_ended_and_other_models_serve_meanwhile(tmp_path: Path
         serving(models, log=log, max_run_seconds=2, worker_timeout_seconds=2) as server,
         connected(server, GRPCInferenceServiceStub) as stub,
     ):
-        workers = psutil.Process(server.process.pid).children()
+        workers = server.workers()
         endless: Future[Any] = stub.ModelInfer.future(tensor("looping", ENDLESS), timeout=60)
         answered = 0
         while not endless.done():
@@ -89,7 +88,7 @@ def test_an_endless_run_is_ended_and_other_models_serve_meanwhile(tmp_path: Path
         assert status.details[0].Unpack(info)
         assert (status.code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], "RUN_TIMEOUT")
         assert stub.ModelInfer(tensor("looping", 1), timeout=5).model_name == "looping"
-        assert psutil.Process(server.process.pid).children() == workers
+        assert server.workers() == workers
         assert 'ondeck_run_timeouts_total{model="looping",version="1"} 1.0' in _metrics(server)
     text = log.read_text()
     assert text.count("run_timed_out") == 1

@@ -29,7 +29,7 @@ PREDICT_LABELS = 'grpc_method="Predict",grpc_service="ondeck.v1.PredictionServic
 
 
 def workers(server: RunningServer) -> list[psutil.Process]:
-    return [each for each in psutil.Process(server.process.pid).children() if each.status() != psutil.STATUS_ZOMBIE]
+    return server.workers()
 
 
 def wait_until(true: Callable[[], bool]) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psutil
-
 from tests.fixtures.server import RunningServer
 
 _STABLE_SECONDS = 3.0  # longer than the interval between two measurements of the server
@@ -57,7 +55,7 @@ class WorkerMemory:
     """Resident memory of each worker in MiB, sampled continuously: during a reload two versions are open."""
 
     def __init__(self, server: RunningServer) -> None:
-        children = psutil.Process(server.process.pid).children()
+        children = server.workers()
         self._workers = sorted(children, key=lambda each: each.pid)
         self._samples: list[list[float]] = []
 

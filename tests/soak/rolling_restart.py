@@ -49,5 +49,5 @@ def restart_workers(server: RunningServer, models: Path, *, rate: float, flips: 
 
 def worker_pids(server: RunningServer) -> set[int]:
     """Return the process ids of the workers."""
-    found = psutil.Process(server.process.pid).children()
+    found = server.workers()
     return {each.pid for each in found if each.status() != psutil.STATUS_ZOMBIE}

@@ -5,6 +5,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
+_WALL_FACTOR: Final = 6  # a busy machine gives a process a part of a core
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -15,6 +17,18 @@ class LogConfig(_Message):
 
     level: str
     form: str
+
+
+class LoadLimits(_Message):
+    """Limits of one load in the trial process: seconds of CPU time, and MiB of memory beyond those of the process."""
+
+    cpu_seconds: int
+    memory_mib: int
+
+    @property
+    def wall_seconds(self) -> int:
+        """Seconds of elapsed time."""
+        return self.cpu_seconds * _WALL_FACTOR
 
 
 class StartWorker(_Message):
@@ -110,6 +124,37 @@ class LoadRequest(_Message):
     loaded: bool
 
 
+class TrialRequest(_Message):
+    """From a worker to the supervisor, and from it to the trial process: load a version before this worker does.
+
+    `key` identifies the files of the version, `graph` is the SHA-256 of its graph, `manifest` its manifest as JSON.
+    The supervisor adds the path of a file for the optimized graph; empty: it is not optimized.
+    """
+
+    kind: Literal["trial_request"] = "trial_request"
+    key: str
+    graph: str
+    folder: str
+    manifest: str
+    optimized_file: str = ""
+
+
+class TrialResult(_Message):
+    """To a worker, in response to the `TrialRequest` of the same key: why the version is refused; empty: it is not.
+
+    With `is_retried` the operating system was the reason, and a later trial may succeed. `optimized_file` is the file
+    of the optimized graph, if there is one, `rewrites` are its rewrites, and `rejected` is why others were rejected.
+    """
+
+    kind: Literal["trial_result"] = "trial_result"
+    key: str
+    refused: str = ""
+    is_retried: bool = False
+    optimized_file: str = ""
+    rewrites: tuple[str, ...] = ()
+    rejected: str = ""
+
+
 class ChannelzResponse(_Message):
     """From a worker: its channelz data, in response to the `ChannelzRequest` of the same number."""
 
@@ -118,8 +163,10 @@ class ChannelzResponse(_Message):
     channelz: Mapping[str, JsonValue]
 
 
-FromSupervisor = StartWorker | StartListening | ServerState | StartDraining | RetireWorker | ChannelzRequest
-FromWorker = Heartbeat | WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse
+FromSupervisor = (
+    StartWorker | StartListening | ServerState | StartDraining | RetireWorker | ChannelzRequest | TrialResult
+)
+FromWorker = Heartbeat | WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse | TrialRequest
 
 TO_WORKER: Final[TypeAdapter[FromSupervisor]] = TypeAdapter(Annotated[FromSupervisor, Field(discriminator="kind")])
 TO_SUPERVISOR: Final[TypeAdapter[FromWorker]] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])

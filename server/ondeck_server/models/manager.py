@@ -1,10 +1,11 @@
 """The model manager: applies the reconciler's actions off the serving path, and hands out leases on loaded versions."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -13,11 +14,10 @@ from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFou
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.repository import ModelEntry
-from ondeck_registry.version_optimizer import SHIPPED
+from ondeck_registry.version_optimizer import SHIPPED, Optimization
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.models import version_resolution
-from ondeck_server.models.load_trial import LoadTrial
 from ondeck_server.models.metrics import ResourceMetrics, VersionMetrics
 from ondeck_server.models.reconciler import (
     Action,
@@ -44,6 +44,9 @@ from ondeck_server.models.servable import (
     trim_heap,
 )
 from ondeck_server.models.version_resolution import ModelRef, ResolvedVersion, VersionInfo
+
+# Loads a version elsewhere first, and optimizes its graph; raises ArtifactRefusedError if it is refused there.
+LoadTrial: TypeAlias = Callable[[Path, RepositoryVersion], Awaitable[Optimization]]
 
 log = structlog.get_logger()
 
@@ -206,14 +209,13 @@ class ModelManager:
         if not task.cancelled():
             self._reconcile()
             self._notify()
-        if self._trial is not None and not self._tasks:
-            self._executor.submit(self._trial.close)
 
     async def _load(self, key: Key, found: RepositoryVersion) -> None:
         loop = asyncio.get_running_loop()
         try:
             folder = self.repository.folder_of(key)
-            version = await loop.run_in_executor(self._executor, _load, folder, found, self._trial)
+            optimization = SHIPPED if self._trial is None else await self._trial(folder, found)
+            version = await loop.run_in_executor(self._executor, _load, folder, found, optimization)
         except Exception as error:  # noqa: BLE001  one bad version affects no other
             self._refuse(key, found, error)
         else:
@@ -312,11 +314,10 @@ class ModelManager:
         return ModelNotLoadedError(version.model, version.number, reason)
 
 
-def _load(folder: Path, found: RepositoryVersion, trial: LoadTrial | None) -> LoadedGraph:
+def _load(folder: Path, found: RepositoryVersion, optimization: Optimization) -> LoadedGraph:
     try:
         if found.manifest is None:
             raise ArtifactRefusedError(found.unreadable)
-        optimization = trial.run(folder, found.manifest) if trial is not None else SHIPPED
         return load_manifest(folder, found.manifest, optimization)
     finally:
         trim_heap()

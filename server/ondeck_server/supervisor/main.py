@@ -14,11 +14,12 @@ import structlog
 from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
 from ondeck_server.admin import AdminLimits, AdminPages, admin_pages
-from ondeck_server.ipc.messages import LogConfig, StartWorker
+from ondeck_server.ipc.messages import LoadLimits, LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import address_of, raise_descriptor_limit, reserve_port
 from ondeck_server.supervisor.descriptors import DescriptorReserve
+from ondeck_server.supervisor.load_trials import LoadTrials
 from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.pool import WorkerPool
@@ -60,7 +61,10 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
             logging=logging,
             load_requests={},
         )
-        pool = WorkerPool(start, settings, metrics, reserve, complete.set)
+        load_limits = LoadLimits(cpu_seconds=settings.load_cpu_seconds, memory_mib=settings.load_memory_mib)
+        trials = LoadTrials(load_limits, reserve, optimizes=settings.optimize_graphs)
+        stack.push_async_callback(trials.close)
+        pool = WorkerPool(start, settings, metrics, trials, complete.set)
         pages = AdminPages(unready=pool.unready, degraded=pool.degraded, metrics=metrics.page, channelz=pool.channelz)
         limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
@@ -69,6 +73,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
         running = asyncio.create_task(pool.run())
         await wait_first(stop, complete, running)
+        trials.yield_to_calls()
         if complete.is_set():
             try:
                 on_start(_started(settings, port, admin_port, pool))

@@ -44,7 +44,7 @@ class MetricsFolder:
     def __init__(self, reserve: DescriptorReserve) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(self)
-        self._reserve = reserve
+        self.reserve = reserve
         self._folder: Path | None = None
 
     def folder(self) -> Path | None:
@@ -65,7 +65,7 @@ class MetricsFolder:
 
     def page(self) -> bytes:
         """Render all metrics in the Prometheus text format."""
-        with self._reserve.released():
+        with self.reserve.released():
             return generate_latest(self.registry)
 
     def collect(self) -> Iterable[Metric]:
@@ -81,7 +81,7 @@ class MetricsFolder:
 
         Files that cannot be merged, since the disk is full, stay: they are part of the sums as they are.
         """
-        with self._reserve.released():
+        with self.reserve.released():
             for path in self._files(f"*_{pid}.db"):
                 kind = path.name.partition("_")[0]
                 try:

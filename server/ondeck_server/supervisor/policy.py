@@ -140,6 +140,18 @@ def unready_reasons(statuses: Sequence[WorkerStatus]) -> list[str]:
     return list(dict.fromkeys(reason for status in statuses for reason in status.missing))
 
 
+def degraded_reasons(
+    silences: Mapping[int, float], accepting: int, desired: int, failures: int, last_failure: str
+) -> list[str]:
+    """List which workers are missing or hung, and why; `silences` are seconds without a heartbeat, by pid."""
+    reasons = [f"worker {pid} has sent no heartbeat for {seconds:.0f} s" for pid, seconds in silences.items()]
+    if accepting < desired:
+        reasons.append(f"{accepting} of {desired} workers accept calls")
+        if failures >= CRASH_LOOP_FAILURES:
+            reasons.append(f"workers failed {failures} times in a row, the last: {last_failure}")
+    return reasons
+
+
 def _resize(pool: PoolState, now: float) -> tuple[Action, ...]:
     pending = pool.in_phase(Phase.STARTING, Phase.READY, Phase.ACTIVATING)
     listening = pool.in_phase(Phase.LISTENING)

@@ -20,12 +20,13 @@ from ondeck_server.ipc.messages import (
     StartDraining,
     StartListening,
     StartWorker,
+    TrialRequest,
     WorkerFailed,
     WorkerStatus,
 )
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor import policy
-from ondeck_server.supervisor.descriptors import DescriptorReserve
+from ondeck_server.supervisor.load_trials import LoadTrials
 from ondeck_server.supervisor.metrics import MetricsFolder, PoolMetrics
 from ondeck_server.supervisor.policy import Phase, aggregate_serving, unready_reasons
 from ondeck_server.supervisor.process import WorkerProcess, start_process
@@ -48,7 +49,7 @@ class WorkerPool:
         start: StartWorker,
         settings: ServerSettings,
         metrics: MetricsFolder,
-        reserve: DescriptorReserve,
+        trials: LoadTrials,
         on_complete: Callable[[], None],
     ) -> None:
         self._start = start
@@ -56,7 +57,8 @@ class WorkerPool:
         self._grace = settings.drain_seconds
         self._disconnect_timeout = settings.disconnect_timeout
         self._metrics = metrics
-        self._reserve = reserve
+        self._reserve = metrics.reserve
+        self._trials = trials
         self._on_complete = on_complete
         self._heartbeat_timeout = settings.worker_timeout_seconds
         self._pool_metrics = PoolMetrics(self._desired, self._count_states)
@@ -89,14 +91,8 @@ class WorkerPool:
             return []
         now, silent = asyncio.get_running_loop().time(), self._silent()
         accepting = [each for each in self._in(Phase.LISTENING) if each not in silent]
-        reasons = [
-            f"worker {each.pid} has sent no heartbeat for {now - (each.heartbeat_at or now):.0f} s" for each in silent
-        ]
-        if len(accepting) < self._desired:
-            reasons.append(f"{len(accepting)} of {self._desired} workers accept calls")
-            if self._failures >= policy.CRASH_LOOP_FAILURES:
-                reasons.append(f"workers failed {self._failures} times in a row, the last: {self._last_failure}")
-        return reasons
+        silences = {each.pid: now - (each.heartbeat_at or now) for each in silent}
+        return policy.degraded_reasons(silences, len(accepting), self._desired, self._failures, self._last_failure)
 
     async def channelz(self) -> dict[str, Any]:
         """Return the channelz data of each worker that accepts or still finishes calls."""
@@ -300,6 +296,8 @@ class WorkerPool:
             case LoadRequest(model=model, loaded=loaded):
                 self._load_requests[model] = loaded
                 self._broadcast_state()
+            case TrialRequest():
+                self._trials.submit(message, worker.send)
             case WorkerFailed(reason=reason):
                 worker.failure = reason
             case ChannelzResponse(number=number, channelz=channelz):

@@ -13,13 +13,17 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from ondeck_core.errors import OndeckError
+from ondeck_core.errors import ArtifactRefusedError, OndeckError
+from ondeck_registry.file_reader import UnreadableFileError
+from ondeck_registry.version_optimizer import SHIPPED, Optimization
 from ondeck_runtime.logging import configure_logging
 from ondeck_runtime.tasks import background, wait_first
 from ondeck_server.composition import Components, accept_calls, open_models, worker_status
@@ -37,10 +41,12 @@ from ondeck_server.ipc.messages import (
     StartDraining,
     StartListening,
     StartWorker,
+    TrialRequest,
+    TrialResult,
     WorkerFailed,
 )
 from ondeck_server.ipc.metrics_file import allocate_metrics_files
-from ondeck_server.models.repository_reader import watch_repository
+from ondeck_server.models.repository_reader import RepositoryVersion, watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.transport import Transport
 from ondeck_server.settings import ServerSettings
@@ -64,7 +70,9 @@ class WorkerMain:
         self._health = HealthRegistry()
         self._players = PlayerDirectory(self._settings, changed=self._on_players_changed)
         self._registry = CollectorRegistry()
-        self._models = open_models(self._settings, self._registry)
+        self._trials = TrialClient(channel.send)
+        trial = self._trials.run if self._settings.load_cpu_seconds else None
+        self._models = open_models(self._settings, self._registry, trial)
         self._listen = asyncio.Event()
         self._retire = asyncio.Event()
         self._immediate = asyncio.Event()
@@ -168,6 +176,8 @@ class WorkerMain:
                         number=number, channelz=self._transport.channelz_snapshot() if self._transport else {}
                     )
                 )
+            case TrialResult():
+                self._trials.resolve(message)
             case StartWorker():
                 pass
 
@@ -186,6 +196,47 @@ class WorkerMain:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the supervisor reacts
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as above
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._retire.set)
+
+
+class TrialClient:
+    """Requests load trials of the supervisor."""
+
+    def __init__(self, send: Callable[[TrialRequest], None]) -> None:
+        self._send = send
+        self._waiting: dict[str, asyncio.Future[TrialResult]] = {}
+
+    async def run(self, folder: Path, found: RepositoryVersion) -> Optimization:
+        """Wait until the supervisor has loaded a version in a process of its own; return its optimized graph.
+
+        Raises:
+            UnreadableFileError: the operating system was the reason that it could not; a later attempt may succeed.
+            ArtifactRefusedError: the version is refused, or its load exceeded a limit or ended the process.
+        """
+        manifest = found.manifest
+        if manifest is None:
+            return SHIPPED  # it is refused because it has none
+        text, path = manifest.model_dump_json(), str(folder)
+        key = sha256(repr((path, text, found.stamp)).encode()).hexdigest()
+        waiting = self._waiting[key] = asyncio.get_running_loop().create_future()
+        self._send(TrialRequest(key=key, graph=manifest.digest, folder=path, manifest=text))
+        result = await waiting
+        if result.refused:
+            raise (UnreadableFileError if result.is_retried else ArtifactRefusedError)(result.refused)
+        return await asyncio.to_thread(_read_optimization, result)
+
+    def resolve(self, result: TrialResult) -> None:
+        """Complete a request with the supervisor's result."""
+        waiting = self._waiting.pop(result.key, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(result)
+
+
+def _read_optimization(result: TrialResult) -> Optimization:
+    try:
+        graph = Path(result.optimized_file).read_bytes() if result.optimized_file else None
+    except OSError as failed:  # something has removed the file
+        return Optimization(rejected=f"the optimized graph cannot be read: {failed.strerror}")
+    return Optimization(graph=graph, rewrites=result.rewrites, rejected=result.rejected)
 
 
 async def _poll_disconnected(has_connections: Callable[[], bool]) -> None:
