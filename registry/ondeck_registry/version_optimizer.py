@@ -3,6 +3,7 @@
 No file changes: the checksums of a version remain those of the shipped graph.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,18 @@ _ROWS: Final = 128  # of each kind
 _ROWS_ALONE: Final = 16  # ONNX Runtime computes a lone row by other code
 _SEED: Final = 11
 _MISSING: Final = 0.2
+_MAX_BYTES: Final = 32 << 20
+_MAX_SECONDS: Final = 2.0  # CPU time of a comparison; a load has few seconds in all
 _MAX: Final = float(np.finfo(np.float32).max)
 _EXTREMES: Final = (0.0, -0.0, 1e-40, 1e30, -1e30, _MAX, -_MAX, np.inf, -np.inf)
 
 
 class DifferentOutputError(OndeckError):
     """An optimized graph does not compute what the shipped graph does."""
+
+
+class CostlyOptimizationError(OndeckError):
+    """A graph is so large or slow that its optimization could exceed the limits of a load."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +103,23 @@ def probe_rows(golden: Matrix, graph: Graph) -> Matrix:
 def _optimize(shipped: VerifiedGraph, *, is_exact: bool) -> OptimizedGraph:
     session = shipped.session
     names = [each.name for each in session.outputs]
+    if len(shipped.graph) > _MAX_BYTES:
+        raise CostlyOptimizationError(f"graphs of more than {_MAX_BYTES >> 20} MiB are not optimized")
     optimized = optimize(shipped.graph, names, is_exact=is_exact)
     if optimized.rewrites:
         rows = probe_rows(shipped.golden_features, Graph(shipped.graph, names))
+        _check_cost(shipped, len(rows))
         check_equivalent(session, OnnxSession(optimized.graph, session.inputs, session.outputs), rows)
     return optimized
+
+
+def _check_cost(shipped: VerifiedGraph, rows: int) -> None:
+    """Check that so many rows can be compared in time, judged by the golden rows."""
+    begin = time.process_time()
+    shipped.session.infer(shipped.golden_features)
+    seconds = 2 * rows * (time.process_time() - begin) / len(shipped.golden_features)
+    if seconds > _MAX_SECONDS:
+        raise CostlyOptimizationError(f"a comparison with the shipped graph would take {seconds:.1f} seconds")
 
 
 def _variants(golden: Matrix, graph: Graph, random: np.random.Generator) -> Iterator[Matrix]:

@@ -274,6 +274,20 @@ def test_a_graph_with_subgraphs_or_without_rewrites_serves_as_shipped(tmp_path: 
         optimize(endless_graph(), PROBABILITIES)
 
 
+def test_graphs_that_would_exceed_the_limits_of_a_load_serve_as_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load_model_from_string(fitted_graph("forest"))
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(9 << 20, np.float32), "unused"))  # 36 MiB
+    large = publish(tmp_path / "large", model.SerializeToString())
+    assert large == Optimization(rejected="graphs of more than 32 MiB are not optimized")
+    assert publish(tmp_path / "small", fitted_graph("forest")).rejected == ""
+    monkeypatch.setattr("ondeck_registry.version_optimizer._MAX_SECONDS", 1e-9)
+    slow = publish(tmp_path / "slow", fitted_graph("forest"))
+    assert slow.graph is None
+    assert slow.rejected.startswith("a comparison with the shipped graph would take ")
+
+
 def test_any_difference_is_found() -> None:
     before = session(fitted_graph("boosting"))
     weights = attributes(onnx.load_model_from_string(fitted_graph("boosting")).graph.node[0])["class_weights"]
