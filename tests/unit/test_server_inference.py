@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from inference.grpc_service_pb2 import ModelInferRequest
+from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
 from ondeck_core.errors import InvalidInstanceError
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_server.models.manager import ModelManager
@@ -115,3 +115,26 @@ async def test_outputs_come_in_the_requested_order(inference: TensorInference) -
     answer = await inference.start(requested, UnlimitedContext())
     assert [each.name for each in answer.outputs] == ["label"]
     assert np.frombuffer(answer.raw_output_contents[0], np.int64).tolist() == [0]
+
+
+@pytest.mark.parametrize("names", [("probabilities",), ("label", "scores", "probabilities")])
+@pytest.mark.parametrize("rows", [1, 2, 40, 300])
+async def test_a_serialized_response_equals_the_message(tmp_path: Path, names: tuple[str, ...], rows: int) -> None:
+    publish_graph(tmp_path, MODEL, scoring_graph(), names)
+    inference = TensorInference(await open_model_manager(tmp_path), GcraLimiter(rows_per_second=0))
+    requested = request()
+    requested.id = ""
+    requested.inputs[0].shape[0] = rows
+    requested.raw_input_contents[0] = np.random.default_rng(rows).normal(size=(rows, WIDTH)).astype("<f4").tobytes()
+    message = await inference.start(requested, UnlimitedContext())
+    for _ in range(2):  # the second response is made from what the first one has left
+        pending = inference.start(requested, UnlimitedContext())
+        await pending.outputs
+        assert ModelInferResponse.FromString(pending.finish()) == message
+    assert [tensor.shape[0] for tensor in message.outputs] == [rows] * len(names)
+
+
+async def test_a_serialized_response_has_the_id(inference: TensorInference) -> None:
+    pending = inference.start(request(7), UnlimitedContext())
+    await pending.outputs
+    assert ModelInferResponse.FromString(pending.finish()).id == "7"

@@ -122,7 +122,7 @@ def methods_of(service: ServiceDescriptor, handlers: object, metrics: CallMetric
             client_streaming=method.client_streaming,
             server_streaming=method.server_streaming,
             decode=_decoder(method, max_bytes, getattr(handle, "max_fields", MAX_FIELDS)),
-            encode=GetMessageClass(method.output_type).SerializeToString,
+            encode=_encoder(method),
             handle=handle,
             is_coroutine=kind != "unary" or inspect.iscoroutinefunction(handle),
             metrics=metrics.of(service.full_name, method.name, kind),
@@ -152,6 +152,16 @@ def _decoder(method: MethodDescriptor, max_bytes: int, max_fields: int) -> Decod
             raise UnreadableRequestError(text) from error
 
     return decode
+
+
+def _encoder(method: MethodDescriptor) -> Encode:
+    """Return an encoder of responses; one that is serialized already is returned as it is."""
+    serialize: Encode = GetMessageClass(method.output_type).SerializeToString
+
+    def encode(response: Message | bytes) -> bytes:
+        return response if isinstance(response, bytes) else serialize(response)
+
+    return encode
 
 
 def _snake_case(name: str) -> str:

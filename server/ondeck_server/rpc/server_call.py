@@ -33,8 +33,8 @@ class PendingResponse(Protocol):
 
     outputs: "asyncio.Future[Any]"
 
-    def finish(self) -> Message:
-        """Return the response, once the outputs are done, and release what the call holds; raises their error."""
+    def finish(self) -> bytes:
+        """Return the serialized response and release what the call holds; raises the error of `outputs`."""
 
     def cancel(self) -> None:
         """Cancel the run and release what the call holds."""
@@ -81,8 +81,8 @@ class ServerCall(ABC):
         """Return the correlation id that the caller sent, valid or not; "": none."""
 
     @abstractmethod
-    def _send(self, response: Message) -> Awaitable[None] | None:
-        """Send a response; a stream awaits the result, if there is one, before it sends the next response."""
+    def _send(self, response: Message | bytes) -> Awaitable[None] | None:
+        """Send a response, serialized or not; a stream awaits the result, if there is one, before the next one."""
 
     @abstractmethod
     def _send_status(self, code: int, message: str, trailers: Trailers) -> None:

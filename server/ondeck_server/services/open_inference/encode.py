@@ -18,6 +18,9 @@ _AS_IN_MEMORY: Final = {"bool_contents": 1, "fp32_contents": 6, "fp64_contents":
 _MANY_ELEMENTS: Final = 1024  # fewer are faster as a list
 _LENGTH_DELIMITED: Final = 2  # wire type
 _CONTINUES: Final = 0x80  # bit of a byte of a varint: another one follows
+_MAX_KEPT_ROWS: Final = 256
+_RAW_TAG: Final = bytes((ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,))
+_MAX_SHORT_LENGTH: Final = 128  # bytes, whose length takes one byte
 _TYPED: Final = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -38,6 +41,7 @@ class ResponseEncoder:
 
     def __init__(self) -> None:
         self._templates: WeakKeyDictionary[OnnxSession, ModelInferResponse] = WeakKeyDictionary()
+        self._heads: WeakKeyDictionary[OnnxSession, dict[int, bytes]] = WeakKeyDictionary()
 
     def encode(
         self, request: ModelInferRequest, version: LoadedGraph, outputs: Outputs, indices: list[int] | None
@@ -51,12 +55,37 @@ class ResponseEncoder:
             response = _response(version, [tensors[index] for index in indices])
             outputs = [outputs[index] for index in indices]
         response.id = request.id
-        if len(outputs[0]) != 1:
-            for tensor, output in zip(response.outputs, outputs, strict=True):
-                tensor.shape[0] = len(output)
+        _set_rows(response, outputs)
         if request.raw_input_contents or not write_typed(response, outputs):
             response.raw_output_contents.extend([output.tobytes() for output in outputs])
         return response
+
+    def serialize(
+        self, request: ModelInferRequest, version: LoadedGraph, outputs: Outputs, indices: list[int] | None
+    ) -> bytes:
+        """Return what `encode` returns, serialized; all outputs of a few rows in a quarter of the time.
+
+        Serialized messages of one type merge if they are concatenated: the fields that all responses with as many rows
+        have in common are kept in this form.
+        """
+        rows = len(outputs[0])
+        if indices is not None or request.id or rows > _MAX_KEPT_ROWS or not request.raw_input_contents:
+            return self.encode(request, version, outputs, indices).SerializeToString()
+        heads = self._heads.get(version.session)
+        if heads is None:
+            heads = self._heads[version.session] = {}
+        head = heads.get(rows)
+        if head is None:
+            head = heads[rows] = self._head(version, outputs)
+        if len(outputs) == 1 and (size := outputs[0].nbytes) < _MAX_SHORT_LENGTH:
+            return b"%b%b%c%b" % (head, _RAW_TAG, size, outputs[0].tobytes())
+        return head + ModelInferResponse(raw_output_contents=[each.tobytes() for each in outputs]).SerializeToString()
+
+    def _head(self, version: LoadedGraph, outputs: Outputs) -> bytes:
+        response = ModelInferResponse()
+        response.CopyFrom(self._template(version))
+        _set_rows(response, outputs)
+        return response.SerializeToString()
 
     def _template(self, version: LoadedGraph) -> ModelInferResponse:
         template = self._templates.get(version.session)
@@ -83,6 +112,12 @@ def _response(version: LoadedGraph, tensors: tuple[Tensor, ...] | list[Tensor]) 
     for tensor in tensors:
         response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=(1, *tensor.shape[1:]))
     return response
+
+
+def _set_rows(response: ModelInferResponse, outputs: Outputs) -> None:
+    if len(outputs[0]) != 1:
+        for tensor, output in zip(response.outputs, outputs, strict=True):
+            tensor.shape[0] = len(output)
 
 
 def write_typed(response: ModelInferResponse, outputs: Outputs) -> bool:

@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from ondeck_server.batching.batcher import priority_of
 from ondeck_server.batching.queue import Outputs, Priority
 from ondeck_server.models.manager import ModelManager
-from ondeck_server.models.servable import Lease
+from ondeck_server.models.servable import Lease, LoadedGraph, Servable
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import map_and_log
 from ondeck_server.rpc.ordered_stream import PendingResult, process_in_order
@@ -21,6 +21,8 @@ from ondeck_server.services.open_inference.encode import ResponseEncoder, stream
 from ondeck_server.services.open_inference.selection import select_version
 
 _now = time.perf_counter_ns
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -35,31 +37,19 @@ class PendingInference:
     started_at: int
     lease: Lease
 
-    def finish(self) -> ModelInferResponse:
-        """Return the response, count it and release the lease; `outputs` are done, and their error is raised."""
-        servable = self.lease.servable
-        stats = servable.stats
-        try:
-            response = self.encoder.encode(self.request, servable.loaded, self.outputs.result(), self.indices)
-        except BaseException:
-            _count_failure(self.lease, self.started_at)
-            raise
-        finally:
-            self.lease.release()
-        stats.success_count += 1
-        stats.success_ns += _now() - self.started_at
-        stats.last_inference_ms = time.time_ns() // 1_000_000
-        return response
+    def finish(self) -> bytes:
+        """Return the serialized response and release the lease; `outputs` are done, and their error is raised."""
+        return self._finish(self.encoder.serialize)
 
     def __await__(self) -> Generator[Any, Any, ModelInferResponse]:
         """Wait for the response; a cancellation cancels the run."""
         try:
-            with suppress(Exception):  # `finish` raises it
+            with suppress(Exception):  # `_finish` raises it
                 yield from self.outputs
         except asyncio.CancelledError:
             self.cancel()
             raise
-        return self.finish()
+        return self._finish(self.encoder.encode)
 
     async def result(self) -> ModelStreamInferResponse:
         """Return the response for a stream."""
@@ -74,6 +64,21 @@ class PendingInference:
             self.outputs.cancel()
             _count_failure(self.lease, self.started_at)
             self.lease.release()
+
+    def _finish(self, encode: Callable[[ModelInferRequest, LoadedGraph, Outputs, list[int] | None], T]) -> T:
+        servable = self.lease.servable
+        stats = servable.stats
+        try:
+            response = encode(self.request, servable.loaded, self.outputs.result(), self.indices)
+        except BaseException:
+            _count_failure(self.lease, self.started_at)
+            raise
+        finally:
+            self.lease.release()
+        stats.success_count += 1
+        stats.success_ns += _now() - self.started_at
+        stats.last_inference_ms = time.time_ns() // 1_000_000
+        return response
 
 
 @dataclass(slots=True)
@@ -96,6 +101,7 @@ class TensorInference:
         self._models = models
         self._rate_limiter = rate_limiter
         self._encoder = ResponseEncoder()
+        self._servables: dict[tuple[str, str], tuple[Servable, str]] = {}  # of this turn of the event loop
 
     async def stream(
         self, requests: AsyncIterator[ModelInferRequest], call: CallContext
@@ -116,8 +122,7 @@ class TensorInference:
     def start(self, request: ModelInferRequest, call: CallContext) -> PendingInference:
         """Queue the run of a request; raises the error of an invalid one."""
         started_at = _now()
-        model_ref = select_version(self._models, request.model_name, request.model_version, "model_name")
-        lease = self._models.lease(model_ref)
+        lease = self._lease(request.model_name, request.model_version)
         session = lease.servable.loaded.session
         try:
             features = decode_input(request, session.inputs[0])
@@ -134,6 +139,15 @@ class TensorInference:
             lease.release()
             raise
         return PendingInference(request, call, self._encoder, indices, outputs, started_at, lease)
+
+    def _lease(self, model: str, version: str) -> Lease:
+        found = self._servables.get((model, version))
+        if found is None:
+            found = self._models.servable(select_version(self._models, model, version, "model_name"))
+            if not self._servables:
+                asyncio.get_running_loop().call_soon(self._servables.clear)
+            self._servables[model, version] = found
+        return Lease(*found)
 
 
 def _count_failure(lease: Lease, started_at: int) -> None:

@@ -30,7 +30,7 @@ def generic_handlers(methods: Iterable[Method], compression_threshold: int) -> t
 def _handler(method: Method, compression_threshold: int) -> Any:  # noqa: ANN401  grpcio's handlers have no common type
     """Connect a method; all read their requests here: grpcio never answers a unary call without a message."""
 
-    async def unary(_: AsyncIterator[bytes], context: Context) -> Message | None:
+    async def unary(_: AsyncIterator[bytes], context: Context) -> Message | bytes | None:
         call = GrpcioUnaryCall(method, context, compression_threshold)
         await call.run()
         await call.abort_if_failed()
@@ -97,9 +97,10 @@ class GrpcioCall(ServerCall):
                 return value
         return ""
 
-    def _skip_compression(self, response: Message) -> None:
+    def _skip_compression(self, response: Message | bytes) -> None:
         """Disable compression of a small response."""
-        if self._compression_threshold and response.ByteSize() < self._compression_threshold:
+        size = len(response) if isinstance(response, bytes) else response.ByteSize()
+        if size < self._compression_threshold:
             self._context.disable_next_message_compression()
 
     def _send_status(self, code: int, message: str, trailers: Trailers) -> None:
@@ -116,9 +117,9 @@ class GrpcioCall(ServerCall):
 class GrpcioUnaryCall(GrpcioCall):
     """A call with one request and one response, which grpcio sends."""
 
-    response: Message | None = None
+    response: Message | bytes | None = None
 
-    def _send(self, response: Message) -> None:
+    def _send(self, response: Message | bytes) -> None:
         self._skip_compression(response)
         self.response = response
 
@@ -144,6 +145,6 @@ class GrpcioStreamCall(GrpcioCall):
         except grpc.aio.InternalError:  # raised by write() after the caller is gone
             self._close(self._cancel_code())
 
-    def _send(self, response: Message) -> Awaitable[None]:
+    def _send(self, response: Message | bytes) -> Awaitable[None]:
         self._skip_compression(response)
         return self._context.write(response)

@@ -117,7 +117,7 @@ class ServerStream(ServerCall):
     def _correlation_header(self) -> str:
         return self._headers.correlation.decode("utf-8", "replace")
 
-    def _send(self, response: Message) -> Awaitable[None] | None:
+    def _send(self, response: Message | bytes) -> Awaitable[None] | None:
         message = self._method.encode(response)
         if len(message) > self._max_message:
             text = f"the response has {len(message)} bytes, more than {self._max_message} (ONDECK_MAX_MESSAGE_MIB)"
