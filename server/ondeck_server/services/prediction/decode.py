@@ -1,10 +1,11 @@
 """Requests to values: the instances and the model reference."""
 
 import math
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,10 +23,6 @@ from ondeck_server.models.version_resolution import ModelRef
 
 _BY_PATH: Final = {instance.path: instance for instance in INSTANCE_TYPES}
 _BY_COLUMNS_PATH: Final = {instance.columns_path: instance for instance in INSTANCE_TYPES}
-_VALUES: Final = {instance.path: attrgetter(*instance.names) for instance in INSTANCE_TYPES}
-_OPTIONAL: Final = {
-    instance.path: tuple("" if field.codes else field.name for field in instance.fields) for instance in INSTANCE_TYPES
-}  # names of the fields that may be absent; a category has a code for that
 _NAN: Final = math.nan
 
 
@@ -54,21 +51,39 @@ def decode_instance(request: PredictRequest | StreamPredictRequest | ExplainRequ
     path = request.WhichOneof("instance")
     if path != kind.path:
         raise _wrong_type(task, path, kind.path, _BY_PATH)
-    message = getattr(request, path)
-    values = _VALUES[path](message)
-    has_field = message.HasField
-    instance = np.array(
-        [
-            [
-                value if value or not name or has_field(name) else _NAN
-                for value, name in zip(values, _OPTIONAL[path], strict=True)
-            ]
-        ],
-        dtype=np.float32,
-    )
+    message, reader = getattr(request, path), _READERS[path]
+    values = reader.values(message)
+    row = list(values)
+    for index, name in reader.optional:
+        if not row[index] and not message.HasField(name):
+            row[index] = _NAN
+    instance: Matrix = np.frombuffer(reader.pack(*row), dtype=np.float32).reshape(1, -1)
     if not math.isfinite(sum(values)):
         raise InvalidInstanceError(_non_finite_violations(values, instance, kind))
     return instance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reader:
+    """Reads the fields of an instance message: `optional` fields may be absent, a category has a code for that.
+
+    `pack` makes float32; `np.array` of a list costs up to four times as much.
+    """
+
+    values: Callable[[Any], tuple[float, ...]]
+    optional: tuple[tuple[int, str], ...]
+    pack: Callable[..., bytes]
+
+
+def _reader(kind: InstanceType) -> _Reader:
+    return _Reader(
+        values=attrgetter(*kind.names),
+        optional=tuple((index, field.name) for index, field in enumerate(kind.fields) if not field.codes),
+        pack=struct.Struct(f"={len(kind.fields)}f").pack,
+    )
+
+
+_READERS: Final = {kind.path: _reader(kind) for kind in INSTANCE_TYPES}
 
 
 @dataclass(frozen=True, kw_only=True)

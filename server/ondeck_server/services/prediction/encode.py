@@ -47,8 +47,7 @@ class PredictionTemplate:
         self._outcomes = version.task.outcomes
         self._stats_field, self._stats = version.task.name, version.columns.stats
         self._floats = version.columns.floats
-        self._answered_by: dict[str, bytes] = {}
-        self._sets: dict[tuple[int, float], bytes] = {}
+        self._rests: dict[tuple[str, tuple[float, ...]], bytes] = {}
         constants = self._marked().SerializeToString().split(_MARK_BYTES)  # its floats have the order of the columns
         self._pack = struct.Struct("<" + "f".join(f"{len(each)}s" for each in constants)).pack
         self._arguments: list[bytes | float] = [b""] * (2 * self._floats + 1)
@@ -58,8 +57,7 @@ class PredictionTemplate:
         """Write the prediction of a row of a result table into an empty message."""
         arguments = self._arguments.copy()
         arguments[1::2] = row[: self._floats]
-        sets = [self._set(number, bits) for number, bits in enumerate(row[self._floats : -1])]
-        target.MergeFromString(b"".join((self._pack(*arguments), self._answered(alias), *sets)))
+        target.MergeFromString(self._pack(*arguments) + self._rest(alias, tuple(row[self._floats : -1])))
         for name, value in zip(self._stats, row[len(self._outcomes) :], strict=False):
             if math.isnan(value):
                 getattr(target, self._stats_field).ClearField(name)
@@ -73,21 +71,22 @@ class PredictionTemplate:
             **{self._stats_field: stats} if stats else {},
         )
 
-    def _answered(self, alias: str) -> bytes:
-        found = self._answered_by.get(alias)
+    def _rest(self, alias: str, sets: tuple[float, ...]) -> bytes:
+        """Return the serialized fields without floats of their own: few different ones occur."""
+        found = self._rests.get((alias, sets))
         if found is None:
-            by = answered_by(self._manifest, alias)
-            found = self._answered_by[alias] = Prediction(answered_by=by).SerializeToString()
+            rest = Prediction(
+                answered_by=answered_by(self._manifest, alias),
+                prediction_sets=[
+                    PredictionSet(coverage=each.coverage, outcomes=self._inside(int(bits)))
+                    for each, bits in zip(self._manifest.prediction_sets, sets, strict=True)
+                ],
+            )
+            found = self._rests[alias, sets] = rest.SerializeToString()
         return found
 
-    def _set(self, number: int, bits: float) -> bytes:
-        found = self._sets.get((number, bits))
-        if found is None:
-            coverage = self._manifest.prediction_sets[number].coverage
-            inside = [outcome for index, outcome in enumerate(self._outcomes) if int(bits) >> index & 1]
-            sets = [PredictionSet(coverage=coverage, outcomes=inside)]
-            found = self._sets[number, bits] = Prediction(prediction_sets=sets).SerializeToString()
-        return found
+    def _inside(self, bits: int) -> list[str]:
+        return [outcome for index, outcome in enumerate(self._outcomes) if bits >> index & 1]
 
 
 _TEMPLATES: Final[WeakKeyDictionary[LoadedVersion, PredictionTemplate]] = WeakKeyDictionary()
