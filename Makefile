@@ -15,7 +15,7 @@ GEN := proto/gen/python
 TYPED := runtime/ondeck_runtime core/ondeck_core registry/ondeck_registry store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
 	clients/python/ondeck_client cli/ondeck_cli tests benchmarks tools
 
-.PHONY: help run setup test soak check gen train bench clean
+.PHONY: help run setup test soak attack check gen train bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: setup ## run the test suite
 
 soak: setup ## reload, cancel and restart under load for some minutes; no call may be lost or wrong; QUICK=1: some seconds
 	$(BIN)/python -m benchmarks.soak $(if $(QUICK),--quick)
+
+attack: setup ## attack the server on both transports for some minutes, beside a neighbour; QUICK=1: each attack for a moment
+	$(BIN)/python -m tests.attack.run $(if $(QUICK),--short)
 
 check: setup ## check formats, lints, types, import contracts, the protobuf contract and generated files
 	$(BIN)/ruff format --check

@@ -176,7 +176,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "events": events,
 }
-OTHERS: Final = {"trace"}  # tools/trace_walks.py fills these
+OTHERS: Final = {"trace", "attacks"}  # tools/trace_walks.py and tests/attack/document.py fill these
 MARKED: Final = re.compile(r"(?P<begin><!-- (?P<name>\w+): [^>]*-->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 

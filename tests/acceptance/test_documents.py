@@ -26,7 +26,7 @@ DOCUMENTS = sorted(
 SHELL_LANGUAGES = {"sh", "console", "bash"}
 PROGRAM = re.compile(r"^(?:\.venv/bin/)?ondeck$")
 PLACEHOLDER = re.compile(r"[A-Z_…]+|\.\.\.|…")
-NEEDS_QUICK = {"bench", "soak"}  # these run in tests/acceptance/test_benchmarks.py
+NEEDS_QUICK = {"bench", "soak", "attack"}  # these run in tests/acceptance/test_benchmarks.py and tests/attack
 
 
 @dataclass(frozen=True, kw_only=True)

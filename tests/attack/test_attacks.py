@@ -1,0 +1,55 @@
+"""Every attack in its short form, beside a neighbour; `make attack` runs the long form."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.attack.attack import Attack
+from tests.attack.document import DOCUMENT, fill
+from tests.attack.harness import SHORT, AttackedServer, attacked
+from tests.attack.table import ATTACKS
+from tests.conftest import ROOT
+from tests.fixtures.tls import Authority
+
+MODELS = ROOT / "onnx_models"
+Serve = Callable[[str, bool], AttackedServer]
+WITHSTOOD_BY_GRPCIO = [each for each in ATTACKS if not each.grpcio]
+
+
+@pytest.fixture(scope="module")
+def serve(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Return a function that starts a server for a transport, with TLS or without, once."""
+    with ExitStack() as stack:
+        servers: dict[tuple[str, bool], AttackedServer] = {}
+
+        def start(transport: str, has_tls: bool) -> AttackedServer:  # noqa: FBT001  the key of a server
+            key = transport, has_tls
+            if key not in servers:
+                folder = tmp_path_factory.mktemp("attacked")
+                opened = attacked(MODELS, folder, transport, authority if has_tls else None)
+                servers[key] = stack.enter_context(opened)
+            return servers[key]
+
+        yield start
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_the_default_transport_withstands_an_attack(serve: Serve, attack: Attack) -> None:
+    result = serve("nghttp2", attack.needs_tls).attack(attack, SHORT)
+    assert result.faults(attack, SHORT, is_default=True) == []
+
+
+@pytest.mark.parametrize("attack", WITHSTOOD_BY_GRPCIO, ids=lambda attack: attack.name)
+def test_grpcio_withstands_what_the_document_says(serve: Serve, attack: Attack) -> None:
+    result = serve("grpcio", attack.needs_tls).attack(attack, SHORT)
+    assert result.faults(attack, SHORT, is_default=False) == []
+
+
+def test_the_document_lists_every_attack() -> None:
+    text = DOCUMENT.read_text()
+    assert fill(text) == text
+
+
+def test_each_attack_has_its_own_name() -> None:
+    assert len({each.name for each in ATTACKS}) == len(ATTACKS)
