@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Final
 
 import onnxruntime as ort
@@ -67,13 +66,16 @@ _ONNX_FIELDS: Final = {
 _RUN_OPTIONS: ContextVar[ort.RunOptions | None] = ContextVar("run_options", default=None)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _LimitedRun:
-    """A run in progress; `ends_at` is a CPU time of its thread, that of `clock`."""
+    """A run in progress in the thread with the CPU clock `clock`; `ends_at`, a time of it, is None until it is seen."""
 
-    options: ort.RunOptions
-    clock: int
-    ends_at: float
+    __slots__ = ("clock", "ends_at", "options", "seconds")
+
+    def __init__(self, options: ort.RunOptions, clock: int, seconds: float) -> None:
+        self.options = options
+        self.clock = clock
+        self.seconds = seconds
+        self.ends_at: float | None = None
 
 
 class RunLimiter:
@@ -96,9 +98,8 @@ class RunLimiter:
         """
         options, thread = ort.RunOptions(), threading.get_ident()
         options.log_severity_level = _FATAL_ONLY
-        clock = _CPU_CLOCK_OF(thread)
         token = _RUN_OPTIONS.set(options)
-        self._runs[thread] = _LimitedRun(options=options, clock=clock, ends_at=time.clock_gettime(clock) + seconds)
+        self._runs[thread] = _LimitedRun(options, _CPU_CLOCK_OF(thread), seconds)
         if self._watcher is None:
             self._watcher = threading.Thread(target=_watch, args=(weakref.ref(self),), name="run-limiter", daemon=True)
             self._watcher.start()
@@ -113,10 +114,13 @@ class RunLimiter:
             _RUN_OPTIONS.reset(token)
 
     def end_overdue(self) -> None:
-        """End the runs that have exceeded their time."""
+        """End the runs that have exceeded their time; one that is seen for the first time counts as just begun."""
         for run in list(self._runs.values()):
             with suppress(OSError):  # its thread has ended
-                if time.clock_gettime(run.clock) > run.ends_at:
+                now = time.clock_gettime(run.clock)
+                if run.ends_at is None:
+                    run.ends_at = now + run.seconds
+                elif now > run.ends_at:
                     run.options.terminate = True
 
 

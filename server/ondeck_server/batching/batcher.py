@@ -5,7 +5,6 @@ runs interactive rows first, then at most one slice of the rows of bulk calls.
 """
 
 import asyncio
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -135,7 +134,7 @@ class Batcher:
         self._long_run: asyncio.Future[tuple[Outputs | Exception, float]] | None = None
         self._long_run_ends_at = 0.0
         self._order = _PRIORITIES
-        self._suspect_until = -math.inf
+        self._suspect_until = 0.0  # by the clock; 0: no run was ended
 
     def admit(self, rows: int, within: float | None, priority: Priority) -> None:
         """Check that `rows` rows fit into the queue and can run `within` seconds (None: no deadline).
@@ -166,7 +165,7 @@ class Batcher:
 
         A call of several slices is a bulk call at any priority.
         """
-        if len(rows) <= max(self._slice_rows(), INTERACTIVE_ROWS):
+        if len(rows) <= INTERACTIVE_ROWS or len(rows) <= self._slice_rows():
             return self.submit(rows, within, priority)
         self.admit(len(rows), within, Priority.BULK)
         reservation = self._queue.reserve(len(rows))
@@ -217,6 +216,8 @@ class Batcher:
         loop = asyncio.get_running_loop()
         order, self._order = self._order, _PRIORITIES
         for priority in order:
+            if not self._queue.next_rows(priority):
+                continue
             if batch := self._queue.take(priority, self._capacity(priority), is_alone=self._is_suspect):
                 self._start(batch, priority, loop)
         if any(0 < self._queue.next_rows(each) <= self._capacity(each) for each in _PRIORITIES):
@@ -224,7 +225,7 @@ class Batcher:
 
     @property
     def _is_suspect(self) -> bool:
-        return self._clock() < self._suspect_until
+        return bool(self._suspect_until) and self._clock() < self._suspect_until
 
     def _capacity(self, priority: Priority) -> int:
         """Return how many rows may run now; during a long run only short interactive ones."""
