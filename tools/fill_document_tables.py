@@ -148,7 +148,7 @@ def events() -> str:
     lines = ["| event | level | detail | fields | program |", "| --- " * 5 + "|"]
     found = {
         event
-        for program in PROGRAMS
+        for program in (*PROGRAMS, "store")
         for path in (ROOT / program).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and (event := _event(node, program)) is not None
