@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -242,8 +243,10 @@ def test_counters_of_a_dead_worker_stay_and_its_gauges_vanish() -> None:
 
 
 def test_a_running_server_is_found_by_its_pid_file_and_a_stale_one_ignored(tmp_path: Path) -> None:
-    (tmp_path / "serve-50052.pid").write_text(f"{os.getpid()}\n")
+    for port in (50051, 50052):
+        (tmp_path / f"serve-{port}.pid").write_text(f"{os.getpid()}\n")
     with pid_file(tmp_path, 50051):
+        assert stat.S_IMODE((tmp_path / "serve-50051.pid").stat().st_mode) == 0o600
         assert running_servers(tmp_path) == [ServerProcess(pid=os.getpid(), port=50051)]
     assert running_servers(tmp_path) == []
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import structlog
+
+_MODE: Final = 0o600  # a user who can read a file can lock it
 
 log = structlog.get_logger()
 
@@ -41,7 +43,9 @@ def _write(path: Path) -> BinaryIO | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            opened = stack.enter_context(path.open("ab", buffering=0))
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+            opened = stack.enter_context(os.fdopen(descriptor, "wb", buffering=0))
+            os.fchmod(descriptor, _MODE)  # an earlier release created it readable
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             opened.truncate(0)
             opened.write(f"{os.getpid()}\n".encode())
@@ -58,7 +62,7 @@ def running_servers(home: Path) -> list[ServerProcess]:
     """List the running servers of a home folder; files of killed servers are not locked, and ignored."""
     found = []
     for path in sorted(home.glob(_path(home, "*").name)):
-        with path.open() as opened:
+        with suppress(PermissionError), path.open() as opened:  # of another user
             if _is_locked(opened.fileno()) and (pid := opened.read().strip()).isdigit():
                 found.append(ServerProcess(pid=int(pid), port=int(path.stem.partition("-")[2])))
     return found
