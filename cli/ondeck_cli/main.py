@@ -11,7 +11,7 @@ import click
 
 from ondeck_core.errors import OndeckError
 from ondeck_core.model_name_normalization import canonical
-from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging
+from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging, printable
 from ondeck_runtime.settings import InvalidSettingsError
 
 INTERRUPTED: Final = 130
@@ -104,7 +104,7 @@ def main() -> None:
     try:
         sys.exit(ondeck.main(prog_name="ondeck", standalone_mode=False) or 0)
     except (OndeckError, InvalidSettingsError) as error:
-        click.echo("error: " + str(error).replace("\n", "\n       "), err=True)
+        click.echo("error: " + "\n       ".join(printable(line) for line in str(error).split("\n")), err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

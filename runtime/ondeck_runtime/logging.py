@@ -22,6 +22,11 @@ class _Quoted:
         return repr(self._text)
 
 
+def printable(text: str) -> str:
+    """Return a text from a caller, a file or a folder with its control characters escaped, line breaks included."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 def configure_logging(level: str, form: str) -> None:
     """Log events of `level` and above, as readable lines (`text`) or one JSON object per line (`json`)."""
     structlog.configure(
@@ -55,9 +60,8 @@ def _quote_unprintable(
 
 def _write_exception(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
     """Write a traceback, indented and escaped, as no part of it may look like a line of the log."""
-    for line in "".join(traceback.format_exception(*error)).split("\n"):
-        escaped = line if line.isprintable() else repr(line)[1:-1]
-        stream.write(f"\n    {escaped}" if line else "")
+    lines = "".join(traceback.format_exception(*error)).split("\n")
+    stream.writelines(f"\n    {printable(line)}" for line in lines if line)
 
 
 class _TolerantStream:

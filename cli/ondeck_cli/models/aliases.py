@@ -7,6 +7,7 @@ from typing import Final
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ondeck_cli.models.repository_lookup import find_model, repository_of, repository_option
 from ondeck_core.manifest import PRODUCTION
@@ -14,6 +15,7 @@ from ondeck_core.model_name_normalization import canonical
 from ondeck_registry import alias_log, promotion
 from ondeck_registry.alias_log import AliasChange, login_name
 from ondeck_registry.aliases import AliasDecision
+from ondeck_runtime.logging import printable
 
 REASON: Final = click.option("--reason", default="", help="Recorded in the alias log.")
 
@@ -80,7 +82,7 @@ def new_decision(reason: str, *, forced: bool = False) -> AliasDecision:
 
 def _describe(change: AliasChange) -> str:
     before = "" if change.from_version is None else f", was {change.from_version}"
-    return f"{change.model}: {change.alias} is version {change.to_version}{before} ({change.reason})"
+    return f"{change.model}: {change.alias} is version {change.to_version}{before} ({printable(change.reason)})"
 
 
 def _table(changes: tuple[AliasChange, ...]) -> Table:
@@ -90,11 +92,11 @@ def _table(changes: tuple[AliasChange, ...]) -> Table:
     for each in changes:
         table.add_row(
             f"{each.moved_at:%Y-%m-%d %H:%M}",
-            each.actor,
+            Text(printable(each.actor)),
             each.alias,
             "" if each.from_version is None else str(each.from_version),
             str(each.to_version),
             "rollback" if each.rollback else "forced" if each.forced else "",
-            each.reason,
+            Text(printable(each.reason)),
         )
     return table

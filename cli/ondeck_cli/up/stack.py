@@ -15,6 +15,7 @@ from ondeck_cli.up.process import ManagedProcess
 from ondeck_cli.up.simulated_game_client import follow_game, next_simulated_game
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.logging import printable
 from ondeck_runtime.settings import PREFIX, read_settings
 from ondeck_runtime.signals import on_stop_signal
 from ondeck_runtime.tasks import wait_first
@@ -137,7 +138,7 @@ class Stack:
         if name == SERVER and (ready := parse_ready(line)) is not None:
             line, self._ready = ready.message, ready
             self._accepting.set()
-        click.echo(f"[{name}] {line}")
+        click.echo(f"[{name}] {printable(line)}")
 
 
 def parse_ready(line: str) -> ReadyServer | None:

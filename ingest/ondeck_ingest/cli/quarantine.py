@@ -17,6 +17,7 @@ from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.pipeline.quarantine_retry import retry_quarantined
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.logging import printable
 from ondeck_runtime.settings import read_settings
 from ondeck_store.ingest.quarantine import (
     NewCorrectionRule,
@@ -83,12 +84,12 @@ def show(id_: int, **flags: object) -> None:
     if not rows:
         raise NotFoundError("quarantined row", str(id_))
     (row,) = rows
-    click.echo(f"{row.source} {row.unit}, quarantined {row.quarantined_at:%Y-%m-%d %H:%M} UTC")
-    click.echo(f"{row.code}: {row.reason}" + (f"; {_describe_outcome(row)}" if row.outcome else ""))
+    click.echo(printable(f"{row.source} {row.unit}, quarantined {row.quarantined_at:%Y-%m-%d %H:%M} UTC"))
+    click.echo(printable(f"{row.code}: {row.reason}" + (f"; {_describe_outcome(row)}" if row.outcome else "")))
     rejected = row.reason.partition(":")[0]
     for name in sorted(row.cells, key=_export_order):
         if row.cells[name] is not None or name == rejected:
-            click.echo(f"{'>' if name == rejected else ' '} {name}: {row.cells[name] or ''}")
+            click.echo(printable(f"{'>' if name == rejected else ' '} {name}: {row.cells[name] or ''}"))
 
 
 @quarantine.command()

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rich.table import Table
+from rich.text import Text
+
+from ondeck_runtime.logging import printable
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> Table:
@@ -13,7 +16,7 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[objec
     for column in columns:
         table.add_column(column, overflow="fold")
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*(Text(printable(value)) for value in line))
     return table
 
 

@@ -24,6 +24,7 @@ from ondeck_ingest.sources.circuit_breaker import CircuitBreaker
 from ondeck_ingest.sources.files import FileSource, ReplaySource
 from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_ingest.sources.simulator import SimulatedSource, play_half_innings
+from ondeck_runtime.logging import printable
 from ondeck_runtime.signals import on_stop_signal
 from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
@@ -124,14 +125,14 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
     """Yield a function that prints a line: above a progress bar on a terminal, plain elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield click.echo
+        yield lambda line: click.echo(printable(line))
         return
     columns = (TextColumn("ingest"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("ingest", total=count)
 
         def report(line: str) -> None:
-            progress.console.print(line, markup=False, highlight=False)
+            progress.console.print(printable(line), markup=False, highlight=False)
             progress.advance(bar)
 
         yield report
