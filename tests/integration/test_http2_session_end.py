@@ -5,7 +5,7 @@ import random
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from hpack import Encoder
@@ -21,6 +21,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACKNOWLEDGED = 1, 4, 1
 ROUNDS = 150
+SECONDS = 20.0
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -54,9 +55,9 @@ PARTS = {
 
 
 @asynccontextmanager
-async def serve_health() -> AsyncIterator[tuple[Http2Server, int]]:
+async def serve_health(**settings: float) -> AsyncIterator[tuple[Http2Server, int]]:
     methods = methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry()))
-    server = Http2Server(methods, ServerSettings(), CollectorRegistry())
+    server = Http2Server(methods, ServerSettings.model_validate(settings), CollectorRegistry())
     yield server, await server.listen(0)
     await server.stop(0)
 
@@ -89,4 +90,28 @@ async def test_no_sequence_of_frames_raises(is_stopping: bool) -> None:  # noqa:
             assert not raised, names
         await asyncio.sleep(0.1)
     await asyncio.sleep(0)
+    assert not raised
+
+
+async def test_timers_that_fire_while_a_session_ends_raise_nothing() -> None:
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+    short = {"keepalive_seconds": 1, "keepalive_timeout_seconds": 0.1, "max_connection_age_seconds": 0.1}
+    short |= {"max_connection_age_grace_seconds": 0.1, "max_connection_idle_seconds": 0.1}
+    order = random.Random(7)  # noqa: S311  as above
+
+    async def stay(port: int, names: list[str]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(PREFACE + frame(SETTINGS, 0, 0, b""))
+        with suppress(ConnectionError):
+            for name in names:  # some of them after the server's GOAWAY
+                writer.write(PARTS[name])
+                await asyncio.sleep(order.uniform(0, 0.1))
+            await asyncio.wait_for(reader.read(), SECONDS)
+        writer.close()
+
+    async with serve_health(**short) as (_, port):
+        frames = [order.choices(list(PARTS), k=order.randint(0, 6)) for _ in range(ROUNDS)]
+        await asyncio.gather(*(stay(port, names) for names in frames))
+    await asyncio.sleep(0.3)  # longer than the timers of a connection
     assert not raised
