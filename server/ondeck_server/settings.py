@@ -53,6 +53,41 @@ class ServerSettings(StoreSettings):
     max_concurrent_streams: int = Field(
         default=1000, ge=1, le=1_000_000, description="concurrent calls per connection; the client queues the rest"
     )
+    max_connections: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="connections of a worker; one more gets GOAWAY"
+    )
+    max_connections_per_address: int = Field(
+        default=5_000, ge=1, le=1_000_000, description="connections of one address to a worker; one more gets GOAWAY"
+    )
+    max_calls: int = Field(
+        default=20_000,
+        ge=1,
+        le=10_000_000,
+        description="open calls of a worker; one more is not started, which clients may retry (REFUSED_STREAM)",
+    )
+    max_calls_per_address: int = Field(
+        default=16_000, ge=1, le=10_000_000, description="open calls of one address in a worker, as above"
+    )
+    max_buffered_mib: int = Field(
+        default=64,
+        ge=1,
+        le=1 << 20,
+        description="unfinished requests and unread responses that a worker holds, in MiB; beyond it calls get "
+        "RESOURCE_EXHAUSTED, and the connection that holds most is closed",
+    )
+    max_buffered_mib_per_address: int = Field(
+        default=48, ge=1, le=1 << 20, description="the part of them that one address may hold, in MiB"
+    )
+    max_buffered_mib_per_connection: int = Field(
+        default=32, ge=1, le=1 << 20, description="the part of them that one connection may hold, in MiB"
+    )
+    max_large_messages_mib: int = Field(
+        default=64,
+        ge=1,
+        le=1 << 20,
+        description="memory for requests above 64 KiB that a worker processes at once, in MiB, four times the size of "
+        "each; others wait, unread; one may always run",
+    )
     stream_window_kib: int = Field(
         default=256, ge=64, le=65536, description="HTTP/2 flow-control window of a stream, in KiB"
     )

@@ -26,3 +26,11 @@ def rss_mib(server: RunningServer) -> float:
     """Return the resident memory of the server and its workers, in MiB."""
     process = psutil.Process(server.process.pid)
     return float(sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))) / (1 << 20)
+
+
+def count_exceeded(server: RunningServer, limit: str) -> float:
+    """Return how many calls and connections have exceeded a limit."""
+    with urllib.request.urlopen(f"{server.admin}/metrics", timeout=20) as response:  # noqa: S310  as above
+        page = response.read().decode()
+    pattern = rf'^ondeck_http2_refusals_total\{{.*"{limit}".*\}} (\S+)'
+    return sum(float(each) for each in re.findall(pattern, page, re.MULTILINE))

@@ -136,6 +136,7 @@ def test_every_reason_of_the_contract_is_provoked_or_named_here() -> None:
         "NOT_EXPLAINABLE": "tests/integration/test_explain_calls.py",
         "RUN_TIMEOUT": "tests/integration/test_server_run_limit.py",
         "VERIFICATION_FAILED": "tests/integration/test_move_alias_calls.py",
+        "BUFFER_FULL": "tests/conformance/test_buffer_limits.py",
         "REPOSITORY_LOCKED": "tests/integration/test_move_alias_calls.py",
     }
     known = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]}

@@ -20,7 +20,7 @@ from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.method import CallMetrics, methods_of
 from ondeck_server.services.health import HEALTH, HealthService
 from ondeck_server.settings import ServerSettings
-from ondeck_server.transports.http2 import connection
+from ondeck_server.transports.http2 import admission
 from ondeck_server.transports.http2.server import Http2Server
 from tests.conformance.http2_client import frame_message, open_http2
 from tests.conformance.stock_client import BATCH_PREDICT
@@ -103,7 +103,7 @@ async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() ->
 async def test_a_connection_with_a_leaked_window_gets_goaway_before_it_stalls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "_CONNECTION_WINDOW", 1 << 20)
+    monkeypatch.setattr(admission, "_CONNECTION_WINDOW", 1 << 20)
     server = Http2Server(
         methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
         ServerSettings(keepalive_seconds=1),

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
 import pytest
@@ -19,14 +19,19 @@ from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import ProtocolError
 from ondeck_server.rpc.method import CallMetrics, methods_of
 from ondeck_server.security.identity import Peer, identity_of
-from ondeck_server.services.health import HEALTH, HealthService
+from ondeck_server.services.health import HEALTH, HealthCheckRequest, HealthService
+from ondeck_server.transports.http2.byte_accounts import ByteAccount
+from ondeck_server.transports.http2.client_stream import ClientStream
+from ondeck_server.transports.http2.large_messages import LargeMessages
+from ondeck_server.transports.http2.rejection import Refusals
 from ondeck_server.transports.http2.request_queue import RequestQueue
-from ondeck_server.transports.http2.stream import ClientStream, StreamLimits, UnaryRequestStream
+from ondeck_server.transports.http2.stream import UnaryRequestStream
+from ondeck_server.transports.http2.stream_writer import StreamLimits
 from ondeck_server.transports.http2.wire_format import (
+    CompressedMessage,
     Field,
     MessageDecoder,
     encode,
-    header_list_size,
     parse_headers,
     parse_timeout,
     status_trailers,
@@ -92,7 +97,7 @@ def test_metadata_is_the_text_that_the_caller_sent() -> None:
 
 
 def test_header_fields_have_their_http2_size() -> None:
-    assert header_list_size([(b"name", b"value"), (b"a", b"")]) == 4 + 5 + 32 + 1 + 32
+    assert parse_headers([(b"name", b"value"), (b"a", b"")]).size == 4 + 5 + 32 + 1 + 32
 
 
 def test_a_status_message_survives_percent_encoding() -> None:
@@ -103,10 +108,14 @@ def test_a_status_message_survives_percent_encoding() -> None:
     assert fields[b"b"] == b"c"
 
 
+def read_all(messages: MessageDecoder, data: bytes) -> list[bytes]:
+    return [each if isinstance(each, bytes) else each.inflate() for each in messages.feed(data)]
+
+
 def decode_pieces(messages: MessageDecoder, data: bytes, cuts: Iterable[int]) -> list[bytes]:
     found, at = [], 0
     for cut in (*sorted(cuts), len(data)):
-        found += messages.feed(data[at:cut])
+        found += read_all(messages, data[at:cut])
         at = max(at, cut)
     return found
 
@@ -124,7 +133,7 @@ def test_messages_survive_any_split_of_their_bytes(sent: list[bytes], data: st.D
 def test_compressed_messages_are_decompressed(sent: list[bytes], encoding: bytes) -> None:
     pack = gzip.compress if encoding == b"gzip" else zlib.compress
     stream = b"".join(struct.pack(">BI", 1, len(pack(each))) + pack(each) for each in sent)
-    assert MessageDecoder(MAX_MESSAGE, encoding).feed(stream) == sent
+    assert read_all(MessageDecoder(MAX_MESSAGE, encoding), stream) == sent
 
 
 @given(st.binary(max_size=400))
@@ -132,7 +141,7 @@ def test_any_bytes_are_messages_or_are_refused(noise: bytes) -> None:
     found: list[bytes] = []
     code = code_pb2.INTERNAL
     try:
-        found = MessageDecoder(MAX_MESSAGE, b"gzip").feed(noise)
+        found = read_all(MessageDecoder(MAX_MESSAGE, b"gzip"), noise)
     except ProtocolError as refused:
         code = refused.code
     assert code in {code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED}
@@ -155,7 +164,7 @@ def test_any_bytes_are_messages_or_are_refused(noise: bytes) -> None:
 )
 def test_a_too_long_or_wrongly_framed_message_is_refused(encoding: bytes, sent: bytes, code: int) -> None:
     with pytest.raises(ProtocolError) as refused:
-        MessageDecoder(MAX_MESSAGE, encoding).feed(sent)
+        read_all(MessageDecoder(MAX_MESSAGE, encoding), sent)
     assert refused.value.code == code
 
 
@@ -171,40 +180,12 @@ def test_a_response_is_compressed_from_the_threshold_on() -> None:
     assert gzip.decompress(packed[5:]) == message
 
 
-def test_a_stream_window_grows_only_as_requests_are_read() -> None:
-    granted: list[int] = []
-
-    async def read() -> list[bytes]:
-        requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, granted.append)
-        requests.put([b"12345"], 10)
-        assert granted == [10]
-        requests.put([b"678901234567890"], 20)
-        assert granted == [10]
-        requests.put([], 3)
-        assert granted == [10]
-        first = await anext(requests)
-        assert granted == [10]
-        second = await anext(requests)
-        assert granted == [10, 23]
-        requests.end()
-        return [first, second, *[each async for each in requests]]
-
-    assert asyncio.run(read()) == [b"12345", b"678901234567890"]
-
-
-def test_empty_requests_consume_window() -> None:
-    granted: list[int] = []
-    requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 20, granted.append)
-    for _ in range(10):
-        requests.put([b""], 5)
-    assert sum(granted) < 20
-
-
 class OpenWriter:
     """A connection whose client reads everything; `granted` counts the window that it gets back."""
 
     def __init__(self) -> None:
         self.peer = Peer(address="", identity="")
+        self.account = ByteAccount(1 << 20, (), Refusals(CollectorRegistry()), self.peer, lambda _: None)
         self.granted = 0
         self.headers: list[Field] = []
 
@@ -221,16 +202,20 @@ class OpenWriter:
     def grant_window(self, _: int, size: int) -> None:
         self.granted += size
 
+    def queued_bytes(self, _: int) -> int:
+        return 0
+
     def is_blocked(self, _: int) -> bool:
         return False
 
     async def wait_writable(self, stream: int) -> None: ...
 
 
-LIMITS = StreamLimits(max_message=MAX_MESSAGE, window=20, compression_threshold=None)
+LARGE_MESSAGES = LargeMessages(1 << 20)
+LIMITS = StreamLimits(max_message=MAX_MESSAGE, window=20, compression_threshold=None, large_messages=LARGE_MESSAGES)
 TOO_LONG = struct.pack(">BI", 0, MAX_MESSAGE + 1)
 UNREAD = encode(bytes(MAX_MESSAGE))
-CHECK = next(methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())))
+CHECK, WATCH, *_ = methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry()))
 
 
 @pytest.mark.parametrize(
@@ -267,16 +252,50 @@ async def test_a_call_ends_with_a_status_if_its_awaited_task_is_cancelled() -> N
     assert (b"grpc-status", b"1") in writer.headers
 
 
+async def test_a_stream_window_grows_only_as_requests_are_read() -> None:
+    requested: asyncio.Queue[None] = asyncio.Queue()
+    taken: list[Message] = []
+
+    async def handle(_: CallContext, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        await requested.get()
+        async for request in requests:
+            taken.append(request)
+            await requested.get()
+        for response in list[Message]():
+            yield response
+
+    writer = OpenWriter()
+    stream = ClientStream(writer, 1, replace(WATCH, client_streaming=True, handle=handle), parse_headers(()), LIMITS)
+    granted = []
+    for size in (5, 10, 3):
+        stream.receive(encode(HealthCheckRequest(service="x" * size).SerializeToString()), end=False)
+        granted.append(writer.granted)
+    assert granted == [12, 12, 12]  # the second message exceeds the window of 20
+    for _ in range(2):
+        requested.put_nowait(None)
+        await asyncio.sleep(0.01)
+        granted.append(writer.granted)
+    assert granted[3:] == [12, 39]
+    stream.receive(b"", end=True)
+    requested.put_nowait(None)
+    requested.put_nowait(None)
+    await asyncio.sleep(0.01)
+    assert (len(taken), stream.is_over) == (3, True)
+
+
 def test_a_waiting_reader_is_woken_by_a_request_and_by_the_end() -> None:
+    async def inflate(message: CompressedMessage) -> bytes:
+        return message.inflate()
+
     async def read() -> list[bytes]:
-        requests: RequestQueue[bytes] = RequestQueue(lambda each: each, 10, lambda _: None)
+        requests: RequestQueue[bytes] = RequestQueue(lambda each: each, inflate, lambda: None, lambda _: None)
 
         async def read_all() -> list[bytes]:
             return [each async for each in requests]
 
         reading = asyncio.create_task(read_all())
         await asyncio.sleep(0)
-        requests.put([b"1"], 6)
+        requests.put([b"1"])
         await asyncio.sleep(0)
         requests.end()
         return await reading

@@ -35,6 +35,10 @@ class UnlimitedContext:
     def time_left(self) -> float | None:
         return None
 
+    def hold(self, size: int) -> None: ...
+
+    def release(self, size: int) -> None: ...
+
     def cancelled(self) -> bool:
         return False
 

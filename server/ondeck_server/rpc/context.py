@@ -30,5 +30,15 @@ class CallContext(Protocol):
     def time_left(self) -> float | None:
         """Return the seconds until the deadline; None: no deadline."""
 
+    def hold(self, size: int) -> None:
+        """Charge bytes of requests that are processed to the connection, until the call ends or `release`.
+
+        Raises:
+            BufferFullError: the connection or the worker holds too many.
+        """
+
+    def release(self, size: int) -> None:
+        """Return bytes that were charged."""
+
     def cancelled(self) -> bool:
         """Return whether the caller has cancelled the call or disconnected."""

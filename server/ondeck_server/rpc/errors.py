@@ -54,6 +54,13 @@ class DeadlineExceededError(OndeckError):
     """The deadline of the call has passed."""
 
 
+class BufferFullError(OndeckError):
+    """The messages of a connection, of its address or of a worker take as many bytes as they may."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"unread responses and unfinished requests exceed {limit}; try again in 0.1 s")
+
+
 class ProtocolError(Exception):
     """A call violates the protocol or a limit of the transport; ends it with this status, without details."""
 
@@ -179,6 +186,7 @@ _TABLE: Final[dict[type[Exception], Callable[..., ErrorStatus]]] = {
     PlayersNotLoadedError: _plain(code_pb2.UNAVAILABLE, ErrorReason.ERROR_REASON_PLAYERS_NOT_LOADED, _RETRY_LATER),
     QueueFullError: _plain(code_pb2.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_QUEUE_FULL, _RETRY_SOON),
     RunTimeoutError: _plain(code_pb2.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_RUN_TIMEOUT),
+    BufferFullError: _plain(code_pb2.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_BUFFER_FULL, _RETRY_SOON),
     RateExceededError: _rate_exceeded,
     CallerUnauthenticatedError: _plain(code_pb2.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CALLER_UNAUTHENTICATED),
     NotOperatorError: _plain(code_pb2.PERMISSION_DENIED, ErrorReason.ERROR_REASON_NOT_OPERATOR),

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from ondeck_server.rpc.errors import ProtocolError, UnreadableRequestError
 from ondeck_server.rpc.field_count import count_fields, field_table, has_repeated_fields
 
-MAX_FIELDS: Final = 1024  # of a request, unless its handler has `allow_fields`
+MAX_FIELDS: Final = 256  # of a request, unless its handler has `allow_fields`
 MAX_PLAIN_BYTES: Final = 1 << 16  # of a request whose type has no repeated fields
 _MIN_COUNTED_BYTES: Final = 512  # fewer bytes never need much memory
 _UNLIMITED: Final = 1 << 32

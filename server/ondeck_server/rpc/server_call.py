@@ -103,6 +103,12 @@ class ServerCall(ABC):
         """Return whether the caller has cancelled the call or disconnected."""
         return self._is_cancelled
 
+    def hold(self, size: int) -> None:  # noqa: B027  a transport need not have accounts
+        """Charge bytes to the connection, if the transport has accounts of them; errors as `CallContext.hold`."""
+
+    def release(self, size: int) -> None:  # noqa: B027  as above
+        """Return bytes that were charged."""
+
     def start(self) -> None:
         """Run the call: in a task of its own, unless its handler returns a `PendingResponse`, which needs none."""
         if self._method.is_coroutine:
@@ -182,9 +188,10 @@ class ServerCall(ABC):
             await responses.aclose()
 
     def _decode_request(self) -> Message:
-        if self._request is None:
+        request, self._request = self._request, None
+        if request is None:
             raise UnreadableRequestError("the call ended before its request was complete")
-        return self._method.decode(self._request)
+        return self._method.decode(request)
 
     def _check_deadline(self) -> None:
         left = self.time_left()

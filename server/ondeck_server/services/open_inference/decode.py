@@ -11,6 +11,7 @@ from ondeck_core.instances import Matrix
 from ondeck_core.manifest import FP32, Tensor
 
 MAX_ROWS: Final = 65_536  # of one request
+MAX_ID: Final = 128  # characters
 HIGH_PRIORITY: Final = 1  # of two levels
 _FLOAT: Final = np.dtype("<f4")
 _BYTES: Final = _FLOAT.itemsize
@@ -31,6 +32,8 @@ def decode_input(request: ModelInferRequest, expected: Tensor) -> Matrix:
     Raises:
         InvalidInstanceError: it is not the tensor that the model expected.
     """
+    if len(request.id) > MAX_ID:
+        raise _invalid("id", f"must be of at most {MAX_ID} characters")
     inputs, raw = request.inputs, request.raw_input_contents
     if len(inputs) != 1:
         raise _invalid("inputs", f"the model takes one tensor, {expected.name}, got {len(inputs)}")

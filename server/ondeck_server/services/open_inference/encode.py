@@ -12,6 +12,7 @@ from ondeck_core.manifest import Tensor
 from ondeck_registry.onnx_session import OnnxSession
 from ondeck_server.batching.queue import Outputs
 from ondeck_server.models.servable import LoadedGraph
+from ondeck_server.services.open_inference.decode import MAX_ID
 
 FINAL: Final = "triton_final_response"
 _AS_IN_MEMORY: Final = {"bool_contents": 1, "fp32_contents": 6, "fp64_contents": 7}  # numbers of these fields
@@ -102,7 +103,9 @@ def stream_response(response: ModelInferResponse) -> ModelStreamInferResponse:
 
 def stream_failure(request: ModelInferRequest, message: str) -> ModelStreamInferResponse:
     """Return the response of a failed request for a stream."""
-    response = ModelStreamInferResponse(error_message=message, infer_response=ModelInferResponse(id=request.id))
+    response = ModelStreamInferResponse(
+        error_message=message, infer_response=ModelInferResponse(id=request.id[:MAX_ID])
+    )
     response.infer_response.parameters[FINAL].bool_param = True
     return response
 

@@ -114,7 +114,7 @@ class TensorInference:
             except Exception as error:  # noqa: BLE001  the error is the response to this request
                 return _Failed(stream_failure(request, map_and_log(error, call).message))
 
-        async with aclosing(process_in_order(requests, start)) as ready:
+        async with aclosing(process_in_order(requests, start, call)) as ready:
             async for responses in ready:
                 for response in responses:
                     yield response

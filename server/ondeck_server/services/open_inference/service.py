@@ -1,6 +1,7 @@
 """The handlers of `inference.GRPCInferenceService`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Final
 
 from inference.grpc_service_pb2 import (
     ModelConfigRequest,
@@ -34,6 +35,7 @@ from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.version_resolution import VersionInfo
 from ondeck_server.rpc.context import CallContext
+from ondeck_server.rpc.method import allow_fields
 from ondeck_server.security.operators import OperatorList
 from ondeck_server.security.rate_limit import GcraLimiter
 from ondeck_server.services.open_inference.inference import PendingInference, TensorInference
@@ -48,6 +50,8 @@ from ondeck_server.services.open_inference.metadata import (
     statistics,
 )
 from ondeck_server.services.open_inference.selection import loaded_versions, select_version
+
+_MAX_FIELDS: Final = 1024  # a graph may have hundreds of outputs, and a request names each with two
 
 
 class OpenInferenceService:
@@ -98,10 +102,12 @@ class OpenInferenceService:
             config = model_config(lease.servable.loaded, self._loaded(lease.servable.loaded.manifest.model))
             return ModelConfigResponse(config=config)
 
+    @allow_fields(_MAX_FIELDS)
     def model_infer(self, call: CallContext, request: ModelInferRequest) -> PendingInference:
         """Run a model on tensors."""
         return self._inference.start(request, call)
 
+    @allow_fields(_MAX_FIELDS)
     def model_stream_infer(
         self, call: CallContext, requests: AsyncIterator[ModelInferRequest]
     ) -> AsyncGenerator[ModelStreamInferResponse, None]:

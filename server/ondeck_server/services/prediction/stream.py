@@ -72,7 +72,7 @@ class StreamPredictor:
         self, requests: AsyncIterator[StreamPredictRequest]
     ) -> AsyncGenerator[StreamPredictResponse, None]:
         """Respond to requests in their order; the error of an instance does not end the stream."""
-        async with aclosing(process_in_order(requests, self._start)) as ready:
+        async with aclosing(process_in_order(requests, self._start, self._call)) as ready:
             async for answers in ready:
                 yield StreamPredictResponse(answers=answers)
 
@@ -83,12 +83,12 @@ class StreamPredictor:
                 raise InvalidInstanceError([Violation("id", f"must be of at most {MAX_ID} characters")])  # noqa: TRY301  one handler for all
             lease = self._predictor.lease(decode.model_ref(request.model))
         except Exception as error:  # noqa: BLE001  the error is the response to this instance
-            return _Failed(failure=_failure(request.id, error, self._call))
+            return _Failed(failure=_failure(request.id[:MAX_ID], error, self._call))
         try:
             return self._start_leased(request, lease)
         except Exception as error:  # noqa: BLE001  as above
             lease.release()
-            return _Failed(failure=_failure(request.id, error, self._call))
+            return _Failed(failure=_failure(request.id[:MAX_ID], error, self._call))
 
     def _start_leased(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
         instance = decode.decode_instance(request, lease.version.task)

@@ -3,40 +3,35 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, Protocol, cast
 
 import ngh2
 
 from ondeck_server.rpc.method import Method
 from ondeck_server.security.identity import Peer
+from ondeck_server.transports.http2.admission import Admission, Usage, create_session, initiate
+from ondeck_server.transports.http2.client_stream import ClientStream
 from ondeck_server.transports.http2.keepalive import ConnectionLifecycle, KeepaliveConfig
 from ondeck_server.transports.http2.rejection import (
     RefusalReason,
     Refusals,
-    UnnegotiatedConnection,
+    RefusedConnection,
     goaway,
     negotiated,
     reason_of_first,
     reject_first,
 )
-from ondeck_server.transports.http2.stream import ClientStream, ServerStream, StreamLimits, UnaryRequestStream
-from ondeck_server.transports.http2.wire_format import (
-    MAX_METADATA_BYTES,
-    header_list_size,
-    parse_headers,
-    refusal_of,
-)
+from ondeck_server.transports.http2.stream import ServerStream, UnaryRequestStream
+from ondeck_server.transports.http2.stream_writer import StreamLimits
+from ondeck_server.transports.http2.wire_format import parse_headers, refusal_of
 from ondeck_server.transports.http2.writer import FrameWriter
 
-_MAX_HEADER_BYTES: Final = 1 << 16  # decoded; beyond it the connection ends
 _MIN_PART_BYTES: Final = 1 << 11
 _MAX_PART_BYTES: Final = 1 << 14  # received bytes whose events exist at once: a byte may stand for a whole header field
 _USUAL_END: Final = frozenset({ngh2.ErrorCode.NO_ERROR, ngh2.ErrorCode.CANCEL})  # of a stream
 _TURN_SECONDS: Final = 0.001  # of work on received bytes; the rest waits until other connections have had their turn
-_MAX_FRAME_BYTES: Final = 1 << 16
-_CONNECTION_WINDOW: Final = (1 << 31) - 1  # unlimited: each stream has its own window
 _CLOSE_SECONDS: Final = 2.0  # for the client to read the last bytes and close
-_RESET_RATE_LIMIT: Final = (10_000, 1_000)  # burst, and resets a second; beyond it the connection ends
 
 
 class ConnectionHost(Protocol):
@@ -44,6 +39,7 @@ class ConnectionHost(Protocol):
 
     methods: Mapping[bytes, Method]
     limits: StreamLimits
+    admission: Admission
     refusals: Refusals
     keepalive: KeepaliveConfig
     max_concurrent_streams: int
@@ -63,18 +59,12 @@ class Http2Connection(asyncio.Protocol):
         self.lifecycle: ConnectionLifecycle
         self.peer = Peer(address="", identity="")
         self._writer: FrameWriter
+        self._usage: Usage
         self._host = host
         self._peer_of = peer_of
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._http = ngh2.Connection(
-            ngh2.Role.SERVER,
-            ngh2.Configuration(
-                auto_window_update=False,
-                max_inbound_header_list_size=_MAX_HEADER_BYTES,
-                stream_reset_rate_limit=_RESET_RATE_LIMIT,
-            ),
-        )
+        self._http = create_session()
         self._streams: dict[int, ServerStream] = {}
         self._is_rejected = self._is_closing = self._is_lost = self._has_received = False
         self._unprocessed = b""  # reading is paused while it is not empty
@@ -97,20 +87,21 @@ class Http2Connection(asyncio.Protocol):
         self.peer = self._peer_of(transport)
         host = self._host
         if not negotiated(transport):
-            self._transport.set_protocol(UnnegotiatedConnection(self._transport, self.peer, host.refusals))
+            host.refusals.log_connection(self.peer, RefusalReason.NO_ALPN, "TLS did not negotiate h2 by ALPN")
+            self._transport.set_protocol(RefusedConnection(self._transport, ngh2.ErrorCode.INADEQUATE_SECURITY))
             return
-        self._http.initiate_connection(
-            {
-                ngh2.Setting.MAX_CONCURRENT_STREAMS: host.max_concurrent_streams,
-                ngh2.Setting.INITIAL_WINDOW_SIZE: host.limits.window,
-                ngh2.Setting.MAX_FRAME_SIZE: _MAX_FRAME_BYTES,
-                ngh2.Setting.MAX_HEADER_LIST_SIZE: MAX_METADATA_BYTES,
-            }
-        )
-        self._http.set_local_window_size(_CONNECTION_WINDOW)
+        if (usage := host.admission.admit(self.peer)) is None:
+            self._transport.set_protocol(RefusedConnection(self._transport, ngh2.ErrorCode.ENHANCE_YOUR_CALM))
+            return
+        self._usage = usage
+        initiate(self._http, host.max_concurrent_streams, host.limits.window)
         self.lifecycle = ConnectionLifecycle(host.keepalive, self._http, self)
         self._writer = FrameWriter(
-            self._http, self._transport, self.peer, self.lifecycle.on_data_sent, self._process_events
+            self._http,
+            self._transport,
+            host.admission.account(usage, self.peer, self._end_largest),
+            self.lifecycle.on_data_sent,
+            self._process_events,
         )
         host.opened(self)
 
@@ -136,6 +127,8 @@ class Http2Connection(asyncio.Protocol):
         """Cancel all calls and drop every reference back to here, so that nothing waits for the garbage collector."""
         self._stop()
         self._is_lost = True
+        self._writer.account.close()
+        self._host.admission.leave(self.peer)
         self._host.closed(self)
         if self._close_timer is not None:
             self._close_timer.cancel()
@@ -150,7 +143,7 @@ class Http2Connection(asyncio.Protocol):
         if self._is_lost:
             return
         if not self._is_closing:
-            self._writer.write()
+            self._writer.write(everything=True)
             self._cancel_calls()
         self._close_within(_CLOSE_SECONDS)
 
@@ -225,6 +218,11 @@ class Http2Connection(asyncio.Protocol):
         self._writer.write()
         self._await_client_close()
 
+    def _end_largest(self, reason: RefusalReason) -> None:
+        with suppress(ngh2.NGH2Error):  # the session has ended
+            self._http.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=b"too_many_bytes")
+        self.reject(reason, "its messages take more bytes than those of any other connection")
+
     def _reject(self, data: bytes, error: ngh2.NGH2Error) -> None:
         """End a connection on which nghttp2 has failed, and so neither reads nor writes."""
         is_flood = isinstance(error, ngh2.DenialOfServiceError)
@@ -245,9 +243,14 @@ class Http2Connection(asyncio.Protocol):
         self._cancel_calls()
 
     def _cancel_calls(self) -> None:
-        for stream in list(self._streams.values()):
-            stream.end(ngh2.ErrorCode.CANCEL)
-        self._streams.clear()
+        for stream_id in list(self._streams):
+            self._end_call(stream_id, ngh2.ErrorCode.CANCEL)
+
+    def _end_call(self, stream_id: int, error_code: int) -> None:
+        if (stream := self._streams.pop(stream_id, None)) is not None:
+            self._usage.calls -= 1
+            self._host.admission.total.calls -= 1
+            stream.end(error_code)
 
     def _process_events(self) -> None:
         events = self._http.events()
@@ -289,10 +292,9 @@ class Http2Connection(asyncio.Protocol):
         if self._is_closing:
             return
         headers, stream_id = parse_headers(event.headers), event.stream_id
-        size = header_list_size(headers.fields)
-        self._request_bytes += size
+        self._request_bytes += headers.size
         method = self._host.methods.get(headers.path)
-        refusal = refusal_of(headers, size, is_known=method is not None)
+        refusal = refusal_of(headers, is_known=method is not None)
         if event.end_stream:
             self._writer.mark_half_closed(stream_id)
         if refusal is not None or method is None:
@@ -300,9 +302,18 @@ class Http2Connection(asyncio.Protocol):
             self.count_refusal(reason)
             self._writer.send_headers(stream_id, fields, end=True)
             return
+        usage, total = self._usage, self._host.admission.total
+        if usage.calls >= usage.max_calls or total.calls >= total.max_calls:
+            self._host.admission.count_refused_call(usage, self.peer)
+            self._writer.reset(stream_id, ngh2.ErrorCode.REFUSED_STREAM)
+            return
+        usage.calls += 1
+        total.calls += 1
         self.calls_started += 1
         kind = ClientStream if method.client_streaming else UnaryRequestStream
         stream = self._streams[stream_id] = kind(self._writer, stream_id, method, headers, self._host.limits)
+        if self._writer.account.used > self._writer.account.allowed:
+            stream.fail_if_full()
         if event.end_stream:
             stream.receive(b"", end=True)
 
@@ -332,10 +343,8 @@ class Http2Connection(asyncio.Protocol):
         self._host.refusals.log_connection(self.peer, reason, text)
 
     def _on_stream_closed(self, event: ngh2.StreamClosed) -> None:
-        stream = self._streams.pop(event.stream_id, None)
         if not self._writer.forget(event.stream_id):
             self.lifecycle.on_early_end(self._host.limits.window)
         if event.error_code not in _USUAL_END:
             self.lifecycle.on_reset()
-        if stream is not None:
-            stream.end(event.error_code)
+        self._end_call(event.stream_id, event.error_code)

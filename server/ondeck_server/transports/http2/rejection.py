@@ -2,10 +2,11 @@
 
 import asyncio
 import struct
+import time
+from collections import Counter as Counts
 from enum import StrEnum
 from typing import Final
 
-import ngh2
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
@@ -17,6 +18,7 @@ _GOAWAY: Final = struct.Struct(">HBBBIII")  # length (upper and lower bits), typ
 _GOAWAY_TYPE: Final = 7
 _LAST_STREAM: Final = (1 << 31) - 1  # any stream may have been processed
 _WAIT_SECONDS: Final = 5.0  # for the first bytes of a client that has not negotiated HTTP/2, and for it to close
+_LOG_SECONDS: Final = 10.0  # between two lines about the same limit
 _HTTP1_METHODS: Final = tuple(
     f"{method} ".encode() for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 )
@@ -46,6 +48,14 @@ class RefusalReason(StrEnum):
     METADATA_TOO_LARGE = "metadata_too_large"
     MALFORMED_TIMEOUT = "malformed_timeout"
     UNKNOWN_METHOD = "unknown_method"
+    CONNECTIONS = "connections"
+    ADDRESS_CONNECTIONS = "address_connections"
+    CALLS = "calls"
+    ADDRESS_CALLS = "address_calls"
+    CONNECTION_BYTES = "connection_bytes"
+    ADDRESS_BYTES = "address_bytes"
+    WORKER_BYTES = "worker_bytes"
+    SLOW_MESSAGE = "slow_message"
 
 
 class Refusals:
@@ -55,11 +65,22 @@ class Refusals:
         counter = Counter(
             "ondeck_http2_refusals", "Requests and connections that were refused.", ("reason",), registry=registry
         )
+        self._since_line: Counts[RefusalReason] = Counts()
+        self._next_line: dict[RefusalReason, float] = {}
         self._counters = {reason: counter.labels(reason.value) for reason in RefusalReason}
 
     def count(self, reason: RefusalReason) -> None:
         """Count a refused request."""
         self._counters[reason].inc()
+
+    def log_limit(self, peer: Peer, reason: RefusalReason) -> None:
+        """Count a call or connection beyond a limit; log one line for each limit from time to time."""
+        self.count(reason)
+        self._since_line[reason] += 1
+        now = time.monotonic()
+        if now >= self._next_line.get(reason, 0):
+            self._next_line[reason] = now + _LOG_SECONDS
+            log.warning("limit_exceeded", limit=reason.value, peer=peer.address, times=self._since_line.pop(reason))
 
     def log_connection(self, peer: Peer, reason: RefusalReason, text: str) -> None:
         """Log and count that the server ends a connection because of what its client sent."""
@@ -88,21 +109,20 @@ def negotiated(transport: asyncio.BaseTransport) -> bool:
     return tls is None or tls.selected_alpn_protocol() == ALPN_PROTOCOL
 
 
-class UnnegotiatedConnection(asyncio.Protocol):
-    """A TLS connection whose client has not negotiated HTTP/2 by ALPN: answers its first bytes and closes."""
+class RefusedConnection(asyncio.Protocol):
+    """A connection that carries no calls: answers its first bytes with an error code and closes."""
 
-    def __init__(self, transport: asyncio.Transport, peer: Peer, refusals: Refusals) -> None:
+    def __init__(self, transport: asyncio.Transport, code: int) -> None:
         self._transport = transport
+        self._code = code
         self._is_answered = False
         self._timer = asyncio.get_running_loop().call_later(_WAIT_SECONDS, transport.abort)
-        text = f"the TLS client did not negotiate {ALPN_PROTOCOL} by ALPN"
-        refusals.log_connection(peer, RefusalReason.NO_ALPN, text)
 
     def data_received(self, data: bytes) -> None:
         """Answer the first bytes and ignore the others: to close at once would discard the answer."""
         if not self._is_answered:
             self._is_answered = True
-            self._transport.write(reject_first(data, ngh2.ErrorCode.INADEQUATE_SECURITY))
+            self._transport.write(reject_first(data, self._code))
 
     def connection_lost(self, _: Exception | None) -> None:
         """Stop the timer."""

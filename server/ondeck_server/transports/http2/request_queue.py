@@ -1,35 +1,41 @@
-"""The requests of a stream: the caller may be ahead of the handler by its flow control window and no more."""
+"""The requests of a stream, which its handler takes one by one."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from ondeck_server.transports.http2.wire_format import PREFIX_BYTES
+from ondeck_server.transports.http2.wire_format import CompressedMessage, Received, received_size
 
 R = TypeVar("R")
 
 
 class RequestQueue(Generic[R]):
-    """Iterates over decoded requests; calls `grant_window` with the bytes that the caller may send again."""
+    """Iterates over decoded requests; `size` is the bytes of those that wait.
 
-    def __init__(self, decode: Callable[[bytes], R], window: int, grant_window: Callable[[int], None]) -> None:
+    Calls `on_next` when the handler asks for a request, and `on_read` with the bytes of the one that it gets.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[bytes], R],
+        inflate: Callable[[CompressedMessage], Awaitable[bytes]],
+        on_next: Callable[[], None],
+        on_read: Callable[[int], None],
+    ) -> None:
+        self.size = 0
         self._decode = decode
-        self._window = window
-        self._grant_window = grant_window
-        self._messages: deque[bytes] = deque()
-        self._size = self._withheld = 0
+        self._inflate = inflate
+        self._on_next = on_next
+        self._on_read = on_read
+        self._messages: deque[Received] = deque()
         self._is_ended = False
         self._waiter: asyncio.Future[None] | None = None
 
-    def put(self, messages: list[bytes], received: int) -> None:
-        """Append the messages that `received` bytes completed."""
+    def put(self, messages: list[Received]) -> None:
+        """Append messages."""
         self._messages.extend(messages)
-        self._size += sum(map(_window_size, messages))
-        if self._size < self._window:
-            self._grant_window(received)
-        else:
-            self._withheld += received
+        self.size += sum(map(received_size, messages))
         self._wake()
 
     def end(self) -> None:
@@ -38,11 +44,9 @@ class RequestQueue(Generic[R]):
         self._wake()
 
     def drop(self) -> None:
-        """Discard unread requests and return their window."""
+        """Discard unread requests."""
         self._messages.clear()
-        if self._withheld:
-            self._grant_window(self._withheld)
-        self._size = self._withheld = 0
+        self.size = 0
 
     def __aiter__(self) -> "RequestQueue[R]":
         """Return itself; it can be iterated once."""
@@ -50,23 +54,18 @@ class RequestQueue(Generic[R]):
 
     async def __anext__(self) -> R:
         """Wait for the next request."""
+        self._on_next()
         while not self._messages:
             if self._is_ended:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         message = self._messages.popleft()
-        self._size -= _window_size(message)
-        if self._withheld and self._size < self._window:
-            self._grant_window(self._withheld)
-            self._withheld = 0
-        return self._decode(message)
+        size = received_size(message)
+        self.size -= size
+        self._on_read(size)
+        return self._decode(message if isinstance(message, bytes) else await self._inflate(message))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _window_size(message: bytes) -> int:
-    """Return the window that a message uses, with its prefix: an empty message uses some, too."""
-    return PREFIX_BYTES + len(message)

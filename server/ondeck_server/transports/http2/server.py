@@ -12,10 +12,12 @@ from ondeck_server.security.identity import peer_of
 from ondeck_server.security.tls import CertificateReloader, certificate_files, create_ssl_context
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, address_of, bind_all, bind_one
+from ondeck_server.transports.http2.admission import Admission, AdmissionLimits
 from ondeck_server.transports.http2.connection import Http2Connection
 from ondeck_server.transports.http2.keepalive import KeepaliveConfig
+from ondeck_server.transports.http2.large_messages import LargeMessages
 from ondeck_server.transports.http2.rejection import ALPN_PROTOCOL, Refusals
-from ondeck_server.transports.http2.stream import StreamLimits
+from ondeck_server.transports.http2.stream_writer import StreamLimits
 
 _KIBIBYTE: Final = 1 << 10
 _MEBIBYTE: Final = 1 << 20
@@ -31,6 +33,7 @@ class Http2Server:
         self.methods: Mapping[bytes, Method] = {method.name.encode(): method for method in methods}
         self.limits = _stream_limits(settings)
         self.refusals = Refusals(registry)
+        self.admission = Admission(_admission_limits(settings), self.refusals)
         self.keepalive = _keepalive_config(settings)
         self.max_concurrent_streams = settings.max_concurrent_streams
         self._settings = settings
@@ -121,6 +124,21 @@ def _stream_limits(settings: ServerSettings) -> StreamLimits:
         max_message=settings.max_message_mib * _MEBIBYTE,
         window=settings.stream_window_kib * _KIBIBYTE,
         compression_threshold=threshold if settings.compression == "gzip" else None,
+        large_messages=LargeMessages(settings.max_large_messages_mib * _MEBIBYTE),
+    )
+
+
+def _admission_limits(settings: ServerSettings) -> AdmissionLimits:
+    """Return the limits of a worker; each allows one message in both directions, even the largest."""
+    least = 2 * settings.max_message_mib
+    return AdmissionLimits(
+        connections=settings.max_connections,
+        connections_per_address=settings.max_connections_per_address,
+        calls=settings.max_calls,
+        calls_per_address=settings.max_calls_per_address,
+        bytes=max(settings.max_buffered_mib, least) * _MEBIBYTE,
+        bytes_per_address=max(settings.max_buffered_mib_per_address, least) * _MEBIBYTE,
+        bytes_per_connection=max(settings.max_buffered_mib_per_connection, least) * _MEBIBYTE,
     )
 
 

@@ -37,6 +37,8 @@ _RESERVED_PREFIXES: Final = (b":", b"grpc-")  # of fields that are no metadata
 _RESERVED_NAMES: Final = (b"te", b"content-type")
 _FIELD_OVERHEAD: Final = 32  # bytes, by the definition of SETTINGS_MAX_HEADER_LIST_SIZE
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_SIZE_BYTES: Final = 4  # the last of a gzip message: its inflated length
+_MAX_RATIO: Final = 1032  # of deflate
 _WINDOW_BITS: Final = {b"gzip": _GZIP, b"deflate": zlib.MAX_WBITS}
 _PACK: Final = struct.Struct(">BI").pack
 
@@ -53,13 +55,15 @@ class RequestHeaders:
     encoding: bytes = b"identity"
     accepts: bytes = b""
     correlation: bytes = b""
+    size: int = 0  # as HTTP/2 defines it
     fields: Sequence[Field] = ()
 
 
 def parse_headers(fields: Sequence[Field]) -> RequestHeaders:
     """Parse request headers."""
-    headers = RequestHeaders(fields=fields)
+    headers = RequestHeaders(fields=fields, size=_FIELD_OVERHEAD * len(fields))
     for name, value in fields:
+        headers.size += len(name) + len(value)
         if name == b":path":
             headers.path = value
         elif name == b":method":
@@ -86,18 +90,13 @@ def parse_timeout(timeout: bytes) -> float | None:
     return int(number) * unit
 
 
-def header_list_size(fields: Iterable[Field]) -> int:
-    """Return the size in bytes that HTTP/2 defines for a header list."""
-    return sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in fields)
-
-
-def refusal_of(headers: RequestHeaders, size: int, *, is_known: bool) -> tuple[RefusalReason, list[Field]] | None:
-    """Return why a request is not a call of a known method, and the response; `size` is that of the header list."""
+def refusal_of(headers: RequestHeaders, *, is_known: bool) -> tuple[RefusalReason, list[Field]] | None:
+    """Return why a request is not a call of a known method, and the response."""
     if headers.method != b"POST":
         return RefusalReason.NOT_GRPC, NOT_POST
     if not headers.content_type.startswith(CONTENT_TYPE):
         return RefusalReason.NOT_GRPC, NOT_GRPC
-    if size > MAX_METADATA_BYTES:
+    if headers.size > MAX_METADATA_BYTES:
         text = f"the metadata of the call exceed {MAX_METADATA_BYTES} bytes"
         return RefusalReason.METADATA_TOO_LARGE, _status(code_pb2.RESOURCE_EXHAUSTED, text)
     if not headers.is_timeout_valid:
@@ -129,8 +128,55 @@ def status_trailers(code: int, message: str, metadata: Iterable[tuple[str, str |
     return fields
 
 
+class CompressedMessage:
+    """A message as it arrived; `size` is its length once inflated, or the most that it can be."""
+
+    def __init__(self, packed: bytes, encoding: bytes, max_bytes: int) -> None:
+        self.packed = packed
+        self._window = _WINDOW_BITS[encoding]
+        self._max_bytes = max_bytes
+        stated = int.from_bytes(packed[-_SIZE_BYTES:], "little") if self._window == _GZIP else max_bytes
+        self.size = min(stated, max_bytes, _MAX_RATIO * len(packed))
+
+    def inflate(self) -> bytes:
+        """Return the message.
+
+        Raises:
+            ProtocolError: it is too long, or its compression is invalid.
+        """
+        inflater = zlib.decompressobj(self._window)
+        try:
+            inflated = inflater.decompress(self.packed, self.size + 1)
+        except zlib.error as error:
+            raise ProtocolError(code_pb2.INTERNAL, "a message is not valid in the grpc-encoding of its call") from error
+        if len(inflated) > self._max_bytes:
+            raise too_long(len(inflated), self._max_bytes)
+        if not inflater.eof or inflater.unused_data:
+            raise ProtocolError(code_pb2.INTERNAL, "a compressed message is truncated or has trailing bytes")
+        return inflated
+
+
+def too_long(length: int, max_bytes: int) -> ProtocolError:
+    """Return the error of a message that is too long."""
+    text = f"a message has {length} bytes, more than {max_bytes}, the limit of its method or ONDECK_MAX_MESSAGE_MIB"
+    return ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
+
+
+Received: TypeAlias = bytes | CompressedMessage
+
+
+def received_size(message: Received) -> int:
+    """Return the bytes of a message as it arrived, with its prefix."""
+    return PREFIX_BYTES + len(message if isinstance(message, bytes) else message.packed)
+
+
+def message_size(message: Received) -> int:
+    """Return the length of a message once inflated, or the most that it can be."""
+    return len(message) if isinstance(message, bytes) else message.size
+
+
 class MessageDecoder:
-    """Splits the bytes of a stream into messages of at most `max_bytes` each."""
+    """Splits the bytes of a stream into messages of at most `max_bytes` each; compressed ones stay compressed."""
 
     def __init__(self, max_bytes: int, encoding: bytes = b"identity") -> None:
         self._max_bytes = max_bytes
@@ -142,7 +188,12 @@ class MessageDecoder:
         """Return whether no incomplete message is buffered."""
         return not self._buffer
 
-    def feed(self, data: bytes) -> list[bytes]:
+    @property
+    def expected(self) -> int:
+        """Length of the incomplete message that is buffered; 0: there is none, or it is not known yet."""
+        return int.from_bytes(self._buffer[1:PREFIX_BYTES], "big") if len(self._buffer) >= PREFIX_BYTES else 0
+
+    def feed(self, data: bytes) -> list[Received]:
         """Add bytes and return the messages that they complete.
 
         Raises:
@@ -155,49 +206,34 @@ class MessageDecoder:
             and len(data) == PREFIX_BYTES + int.from_bytes(data[1:PREFIX_BYTES], "big")
         ):
             if len(data) > PREFIX_BYTES + self._max_bytes:
-                raise self._too_long(len(data) - PREFIX_BYTES)
+                raise too_long(len(data) - PREFIX_BYTES, self._max_bytes)
             return [data[PREFIX_BYTES:]]
         self._buffer += data
         return self._split()
 
-    def _split(self) -> list[bytes]:
-        buffer, messages, at = self._buffer, [], 0
+    def _split(self) -> list[Received]:
+        buffer, messages, at = self._buffer, list[Received](), 0
         while len(buffer) - at >= PREFIX_BYTES:
             length = int.from_bytes(buffer[at + 1 : at + PREFIX_BYTES], "big")
             if length > self._max_bytes:
-                raise self._too_long(length)
+                raise too_long(length, self._max_bytes)
             end = at + PREFIX_BYTES + length
             if len(buffer) < end:
                 break
-            messages.append(self._decompress(buffer[at], bytes(buffer[at + PREFIX_BYTES : end])))
+            messages.append(self._received(buffer[at], bytes(buffer[at + PREFIX_BYTES : end])))
             at = end
         del buffer[:at]
         return messages
 
-    def _decompress(self, flag: int, message: bytes) -> bytes:
+    def _received(self, flag: int, message: bytes) -> Received:
         if not flag or (flag == 1 and not message):
             return message
         if flag != 1 or self._encoding == b"identity":
             raise ProtocolError(code_pb2.INTERNAL, f"a message has the flag {flag}, and the call has no grpc-encoding")
-        window = _WINDOW_BITS.get(self._encoding)
-        if window is None:
+        if self._encoding not in _WINDOW_BITS:
             supported = ", ".join(name.decode() for name in _WINDOW_BITS)
             raise ProtocolError(code_pb2.UNIMPLEMENTED, f"the grpc-encoding is not supported; use one of {supported}")
-        inflater = zlib.decompressobj(window)
-        try:
-            inflated = inflater.decompress(message, self._max_bytes + 1)
-        except zlib.error as error:
-            raise ProtocolError(code_pb2.INTERNAL, "a message is not valid in the grpc-encoding of its call") from error
-        if len(inflated) > self._max_bytes:
-            raise self._too_long(len(inflated))
-        if not inflater.eof or inflater.unused_data:
-            raise ProtocolError(code_pb2.INTERNAL, "a compressed message is truncated or has trailing bytes")
-        return inflated
-
-    def _too_long(self, length: int) -> ProtocolError:
-        limit = f"{self._max_bytes}, the limit of its method or ONDECK_MAX_MESSAGE_MIB"
-        text = f"a message has {length} bytes, more than {limit}"
-        return ProtocolError(code_pb2.RESOURCE_EXHAUSTED, text)
+        return CompressedMessage(message, self._encoding, self._max_bytes)
 
 
 def encode(message: bytes, compression_threshold: int | None = None) -> bytes:

@@ -7,10 +7,11 @@ from typing import Final
 
 import ngh2
 
-from ondeck_server.security.identity import Peer
+from ondeck_server.transports.http2.byte_accounts import ByteAccount
 from ondeck_server.transports.http2.wire_format import Field
 
 _MAX_QUEUED: Final = 1 << 16  # bytes of a stream that wait for its flow control window
+_PART: Final = 1 << 16  # bytes that are written at a time: the socket has no more of a client that does not read
 
 
 class FrameWriter:
@@ -20,11 +21,12 @@ class FrameWriter:
         self,
         http: ngh2.Connection,
         transport: asyncio.WriteTransport,
-        peer: Peer,
+        account: ByteAccount,
         on_data_sent: Callable[[], None],
         on_write: Callable[[], None],
     ) -> None:
-        self.peer = peer
+        self.peer = account.peer
+        self.account = account
         self._http = http
         self._on_data_sent = on_data_sent
         self._on_write = on_write
@@ -70,10 +72,14 @@ class FrameWriter:
             self.write()
         if self._transport is None or not self._http.queued_body_size(stream):
             return False
-        with suppress(ngh2.NGH2Error):  # as above
-            self._http.reset_stream(stream, ngh2.ErrorCode.CANCEL)
-        self.flush_soon()
+        self.reset(stream, ngh2.ErrorCode.CANCEL)
         return True
+
+    def reset(self, stream: int, code: int) -> None:
+        """Send RST_STREAM."""
+        with suppress(ngh2.NGH2Error):  # as above
+            self._http.reset_stream(stream, code)
+        self.flush_soon()
 
     def grant_window(self, stream: int, size: int) -> None:
         """Enlarge the client's flow control window."""
@@ -87,7 +93,12 @@ class FrameWriter:
 
     def is_blocked(self, stream: int) -> bool:
         """Return whether too many bytes of the stream wait for the client to read."""
-        return self._transport is not None and self._http.queued_body_size(stream) > _MAX_QUEUED
+        queued = self.queued_bytes(stream)
+        return queued > _MAX_QUEUED or (queued > 0 and self.account.used > self.account.crowded)
+
+    def queued_bytes(self, stream: int) -> int:
+        """Return how many bytes of a stream wait for the client to read."""
+        return self._http.queued_body_size(stream) if self._transport is not None else 0
 
     def wait_writable(self, stream: int) -> Awaitable[None]:
         """Return an awaitable that ends when the stream is no longer blocked."""
@@ -121,17 +132,20 @@ class FrameWriter:
             self._is_flush_scheduled = True
             self._loop.call_soon(self._flush)
 
-    def write(self) -> None:
-        """Write all frames that are ready."""
+    def write(self, *, everything: bool = False) -> None:
+        """Write the frames that are ready until the client reads too slowly; `everything`: even then."""
         if self._transport is None:
             return
         queued = self._http.queued_body_size()
         try:
-            data = self._http.data_to_send()
+            data = self._http.data_to_send(_PART)
+            while data:
+                self._transport.write(data)
+                if len(data) < _PART or (self._is_paused and not everything):
+                    break
+                data = self._http.data_to_send(_PART)
         except ngh2.NGH2Error:  # the connection has failed and cannot be written to
             return
-        if data:
-            self._transport.write(data)
         if self._http.queued_body_size() < queued:
             self._on_data_sent()
         self._on_write()

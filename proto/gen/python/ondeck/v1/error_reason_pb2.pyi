@@ -88,6 +88,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_RUN_TIMEOUT: the graph of the model takes longer for these rows than a run may take
     (ONDECK_MAX_RUN_SECONDS), so the run was ended. RESOURCE_EXHAUSTED; a retry takes as long.
     """
+    ERROR_REASON_BUFFER_FULL: _ErrorReason.ValueType  # 22
+    """ERROR_REASON_BUFFER_FULL: unfinished requests and unread responses of the connection, of its address or of the
+    worker take too many bytes. RESOURCE_EXHAUSTED with RetryInfo.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the machine-readable reason of an error; branch on it. `google.rpc.ErrorInfo.reason` carries it
@@ -159,5 +163,9 @@ server has no write permission. UNAVAILABLE with RetryInfo.
 ERROR_REASON_RUN_TIMEOUT: ErrorReason.ValueType  # 21
 """ERROR_REASON_RUN_TIMEOUT: the graph of the model takes longer for these rows than a run may take
 (ONDECK_MAX_RUN_SECONDS), so the run was ended. RESOURCE_EXHAUSTED; a retry takes as long.
+"""
+ERROR_REASON_BUFFER_FULL: ErrorReason.ValueType  # 22
+"""ERROR_REASON_BUFFER_FULL: unfinished requests and unread responses of the connection, of its address or of the
+worker take too many bytes. RESOURCE_EXHAUSTED with RetryInfo.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
