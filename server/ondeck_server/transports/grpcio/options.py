@@ -24,6 +24,7 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_mib * _MEBIBYTE),
         ("grpc.max_send_message_length", settings.max_message_mib * _MEBIBYTE),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
         *_keepalive(settings),
         *_connection_age(settings),
         ("grpc.http2.bdp_probe", 0),  # costs pings on every call to measure what the configured window defines

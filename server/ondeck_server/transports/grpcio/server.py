@@ -24,7 +24,9 @@ class GrpcioServer:
     def __init__(self, methods: Iterable[Method], settings: ServerSettings) -> None:
         self._settings = settings
         self._port = 0
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 1), *server_options(settings)])
+        self._server = grpc.aio.server(
+            options=[("grpc.so_reuseport", 1), *server_options(settings)], maximum_concurrent_rpcs=settings.max_calls
+        )
         self._server.add_generic_rpc_handlers(generic_handlers(methods, compression_threshold(settings)))
 
     async def listen(self, port: int) -> int:
