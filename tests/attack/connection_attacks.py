@@ -218,6 +218,7 @@ CONNECTION_ATTACKS: Final = (
         run=drip(b"", frame(FrameType.HEADERS, END_HEADERS, 1, header_block(PREDICT))),
         answers=(),
         counters=refused("slow_request"),
+        grpcio="has no time limit for a request; a deadline or the age of the connection ends it",
     ),
     Attack(
         name="slow bodies",
@@ -226,6 +227,7 @@ CONNECTION_ATTACKS: Final = (
         run=slow_bodies,
         answers=("DEADLINE_EXCEEDED", "RST_STREAM NO_ERROR"),
         counters=refused("slow_request"),
+        grpcio="has no time limit for a request; a deadline or the age of the connection ends it",
     ),
     Attack(
         name="malformed grpc-timeout",

@@ -234,6 +234,7 @@ FLOODS: Final = (
         run=flood(window_update(1, 1), _OPEN_UNARY),
         answers=(CALM,),
         counters=_CONTROL,
+        grpcio=UNBOUNDED,
     ),
     Attack(
         name="PRIORITY",
@@ -267,6 +268,7 @@ FLOODS: Final = (
         ),
         answers=(CALM,),
         counters=refused("flood"),
+        grpcio="keeps the whole header block in memory",
     ),
     Attack(
         name="empty CONTINUATION without end",
@@ -274,6 +276,7 @@ FLOODS: Final = (
         run=flood(frame(FrameType.CONTINUATION, 0, 1), frame(FrameType.HEADERS, 0, 1, header_block(PREDICT))),
         answers=(CALM,),
         counters=refused("flood"),
+        grpcio=UNBOUNDED,
     ),
     Attack(
         name="frames after GOAWAY",

@@ -201,6 +201,7 @@ MEMORY_ATTACKS: Final = (
         run=gzip_bomb(PREDICT, _STREAMS, 1),
         answers=(EXHAUSTED, "RST_STREAM NO_ERROR", "INVALID_ARGUMENT", "UNIMPLEMENTED"),
         counters=handled(EXHAUSTED),
+        grpcio="inflates messages as they arrive",
     ),
     Attack(
         name="gzip, 200 messages in a stream",
@@ -215,6 +216,7 @@ MEMORY_ATTACKS: Final = (
         run=gzip_bomb(STREAM_INFER, 20, 20),
         answers=(EXHAUSTED, "INVALID_ARGUMENT", "RST_STREAM NO_ERROR", CALM),
         counters=handled(EXHAUSTED, "INVALID_ARGUMENT"),
+        grpcio="inflates messages as they arrive",
     ),
     Attack(
         name="8 million empty submessages",
@@ -222,6 +224,7 @@ MEMORY_ATTACKS: Final = (
         run=infer_bomb(False),  # noqa: FBT003  a table entry
         answers=(EXHAUSTED, "INVALID_ARGUMENT"),
         counters=handled(EXHAUSTED, "INVALID_ARGUMENT"),
+        grpcio="refuses it, but the neighbour may wait longer",
     ),
     Attack(
         name="8 million empty submessages, gzip",
@@ -229,6 +232,7 @@ MEMORY_ATTACKS: Final = (
         run=infer_bomb(True),  # noqa: FBT003  a table entry
         answers=(EXHAUSTED, "INVALID_ARGUMENT"),
         counters=handled(EXHAUSTED, "INVALID_ARGUMENT"),
+        grpcio="refuses it, but the neighbour may wait longer",
     ),
     Attack(
         name="large answers, window of 1 byte",
@@ -268,6 +272,7 @@ MEMORY_ATTACKS: Final = (
         run=unread(INFER, _echo(), window=0, streams=50),
         answers=(EXHAUSTED, "INVALID_ARGUMENT", CALM),
         counters=handled(EXHAUSTED, "INVALID_ARGUMENT"),
+        grpcio="refuses it, but the neighbour may wait longer",
     ),
     Attack(
         name="two calls of 380,000 rows",
@@ -275,5 +280,6 @@ MEMORY_ATTACKS: Final = (
         run=one_call(BATCH_PREDICT, batch(380_000), _GZIP, times=2),
         answers=("OK", EXHAUSTED, "INVALID_ARGUMENT", "DEADLINE_EXCEEDED"),
         counters=handled("OK", EXHAUSTED, "INVALID_ARGUMENT"),
+        grpcio="refuses it, but the neighbour may wait longer",
     ),
 )
