@@ -1,7 +1,10 @@
 """The handlers of `ondeck.v1.PredictionService`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Final
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,8 +18,11 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamPredictRequest,
     StreamPredictResponse,
 )
+from ondeck_core.instances import Matrix
+from ondeck_server.batching.queue import Outputs
 from ondeck_server.inference.explainer import explain
 from ondeck_server.inference.predictor import Predictor
+from ondeck_server.models.servable import TaskLease
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.field_count import VALUES_PER_FIELD
 from ondeck_server.rpc.method import allow_fields
@@ -27,6 +33,39 @@ from ondeck_server.services.prediction.stream import StreamPredictor
 _MAX_CODES: Final = 1 << 23  # values of enumerations in one batch, such as `stand`
 
 
+@dataclass(slots=True)
+class PendingPrediction:
+    """A call of Predict whose run has been queued, and the lease on its version until it has a response."""
+
+    predictor: Predictor
+    lease: TaskLease
+    instance: Matrix
+    outputs: asyncio.Future[Outputs]
+
+    def finish(self) -> PredictResponse:
+        """Return the response and release the lease; `outputs` are done, and their error is raised."""
+        with self.lease:
+            result = self.predictor.finish(self.lease, self.instance, self.outputs.result())
+            response = PredictResponse()
+            encode.write_prediction(result, response.prediction)
+            return response
+
+    def __await__(self) -> Generator[Any, Any, PredictResponse]:
+        """Wait for the response; a cancellation cancels the run."""
+        try:
+            with suppress(Exception):  # `finish` raises it
+                yield from self.outputs
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return self.finish()
+
+    def cancel(self) -> None:
+        """Cancel the run and release the lease."""
+        self.outputs.cancel()
+        self.lease.release()
+
+
 class PredictionService:
     """One method for each rpc."""
 
@@ -35,15 +74,17 @@ class PredictionService:
         self._max_message_bytes = max_message_bytes
         self._rate_limiter = rate_limiter
 
-    async def predict(self, call: CallContext, request: PredictRequest) -> PredictResponse:
+    def predict(self, call: CallContext, request: PredictRequest) -> PendingPrediction:
         """Predict one instance."""
-        with self._predictor.lease(decode.model_ref(request.model)) as lease:
+        lease = self._predictor.lease(decode.model_ref(request.model))
+        try:
             instance = decode.decode_instance(request, lease.version.task)
             self._rate_limiter.consume(call, 1)
-            result = await self._predictor.predict(lease, instance, call.time_left())
-            response = PredictResponse()
-            encode.write_prediction(result, response.prediction)
-            return response
+            outputs = self._predictor.start(lease, instance, call.time_left())
+        except BaseException:
+            lease.release()
+            raise
+        return PendingPrediction(self._predictor, lease, instance, outputs)
 
     @allow_fields(_MAX_CODES // VALUES_PER_FIELD)
     async def batch_predict(self, call: CallContext, request: BatchPredictRequest) -> BatchPredictResponse:
