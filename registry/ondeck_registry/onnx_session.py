@@ -114,7 +114,7 @@ class RunLimiter:
             _RUN_OPTIONS.reset(token)
 
     def end_overdue(self) -> None:
-        """End the runs that have exceeded their time; one that is seen for the first time counts as just begun."""
+        """End the runs that have exceeded their time; one that is seen for the first time counts from now."""
         for run in list(self._runs.values()):
             with suppress(OSError):  # its thread has ended
                 now = time.clock_gettime(run.clock)
