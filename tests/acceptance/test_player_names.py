@@ -10,8 +10,8 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 
-from ondeck_core.players.models import NameQuery, Role
-from ondeck_core.players.resolver import Found, Resolver
+from ondeck_core.players.models import Found, NameQuery, Role
+from ondeck_core.players.resolver import Resolver
 from ondeck_core.statcast.parse import parse_cells
 from ondeck_ingest.register.load import group_by_kind, load_registers, read_files, read_tables
 from ondeck_store.database import Database

@@ -198,7 +198,7 @@ def test_a_missing_interpreter_is_retried_until_it_is_back(small_repository: Pat
 # SIGUSR1 blocks the event loop of a worker.
 ENDLESS_LOOP = """
 import signal, sys
-if "ondeck_server.worker.main" in sys.orig_argv:
+if "ondeck_server.worker" in sys.orig_argv:
     def hang(*_):
         while True:
             pass

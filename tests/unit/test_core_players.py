@@ -8,9 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import IdQuery, NameQuery, Player, Role, TeamSeason
+from ondeck_core.players.models import (
+    Ambiguous,
+    Found,
+    IdQuery,
+    Missing,
+    NameQuery,
+    Player,
+    Resolution,
+    Role,
+    TeamSeason,
+)
 from ondeck_core.players.name_normalization import fold, normalize
-from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
+from ondeck_core.players.resolver import Resolver
 from ondeck_core.players.teams import franchise
 
 LATER = datetime(2024, 7, 2, tzinfo=UTC)

@@ -1,8 +1,11 @@
-"""Players and player queries."""
+"""Players, player queries and their resolutions."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
+from typing import Final
+
+MAX_LENGTH: Final = 200  # characters of a name that are read
 
 
 class Role(Enum):
@@ -97,3 +100,28 @@ class NameQuery:
     def of_season(self) -> int | None:
         """Season of the query, from `season` or `day`."""
         return self.season if self.season is not None else self.day.year if self.day is not None else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """Exactly one player matches; `rule` is the rule that matched."""
+
+    player: Player
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ambiguous:
+    """Several players match."""
+
+    candidates: tuple[Player, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """No known player matches; `next_try` is when the registers are read again."""
+
+    next_try: datetime
+
+
+Resolution = Found | Ambiguous | Missing

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 import ftfy
 from anyascii import anyascii
 
-MAX_LENGTH: Final = 200
+from ondeck_core.players.models import MAX_LENGTH
+
 REPLACEMENTS: Final = "?\ufffd"  # placeholders of a letter that a tool could not encode
 _BYTES_LITERAL: Final = re.compile(r"""^\s*b(['"])(.*)\1\s*$""")
 _ESCAPED_BYTES: Final = re.compile(r"(?:\\+x[0-9a-fA-F]{2})+")

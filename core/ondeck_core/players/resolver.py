@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import IdQuery, NameQuery, Player
+from ondeck_core.players.models import Ambiguous, Found, IdQuery, Missing, NameQuery, Player, Resolution
 from ondeck_core.players.name_normalization import NormalizedName, normalize
 from ondeck_core.players.same_name_filter import PLAUSIBLE_SEASONS, SameNameFilter
 from ondeck_core.players.teams import ABBREVIATIONS
@@ -26,31 +26,6 @@ _ANNOTATIONS: Final = _POSITIONS | ABBREVIATIONS
 _MIN_WORDS: Final = 2
 
 FindVariants = Callable[[], list[Player]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """Exactly one player matches; `rule` is the rule that matched."""
-
-    player: Player
-    rule: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ambiguous:
-    """Several players match."""
-
-    candidates: tuple[Player, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Missing:
-    """No known player matches; `next_try` is when the registers are read again."""
-
-    next_try: datetime
-
-
-Resolution = Found | Ambiguous | Missing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.players.models import IdQuery, NameQuery, Player, Role
-from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolution, Resolver
+from ondeck_core.players.models import Ambiguous, Found, IdQuery, Missing, NameQuery, Player, Resolution, Role
+from ondeck_core.players.resolver import Resolver
 from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.tables import make_table
 from ondeck_ingest.database import migrated, run_in_transaction

@@ -6,16 +6,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from ondeck_core.errors import PlayersNotLoadedError
-from ondeck_core.players.index import PlayerIndex, PlayerSearch
-from ondeck_core.players.resolver import Resolver
 from ondeck_runtime.tasks import background
 from ondeck_server.settings import ServerSettings
 from ondeck_store.embedded.shared_server import has_database
+
+if TYPE_CHECKING:
+    from ondeck_core.players.index import PlayerIndex, PlayerSearch
+    from ondeck_core.players.resolver import Resolver
 
 NEXT_TRY: Final = timedelta(days=1)
 
@@ -26,8 +28,8 @@ log = structlog.get_logger()
 class Snapshot:
     """The players as of the last read; a different `fingerprint` in the database means that they changed."""
 
-    index: PlayerIndex
-    search: PlayerSearch
+    index: "PlayerIndex"
+    search: "PlayerSearch"
     fingerprint: str
 
 
@@ -55,10 +57,14 @@ class PlayerDirectory:
         """Whether the players are loaded."""
         return self._snapshot is not None
 
-    def resolver(self) -> Resolver:
+    def resolver(self) -> "Resolver":
         """Create a resolver for the present date; errors as `snapshot`."""
+        index = self.snapshot.index
+        # Imported here, since a server without players needs none of the libraries for names.
+        from ondeck_core.players.resolver import Resolver  # noqa: PLC0415  see above
+
         now = datetime.now(UTC)
-        return Resolver(index=self.snapshot.index, today=now.date(), next_try=now + NEXT_TRY)
+        return Resolver(index=index, today=now.date(), next_try=now + NEXT_TRY)
 
     @asynccontextmanager
     async def refresh_periodically(self) -> AsyncIterator[None]:

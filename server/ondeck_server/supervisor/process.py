@@ -115,7 +115,7 @@ async def start_process(metrics_folder: Path | None) -> tuple[asyncio.subprocess
     try:
         with worker_end:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "ondeck_server.worker.main", str(worker_end.fileno())),
+                *(sys.executable, "-P", "-m", "ondeck_server.worker", str(worker_end.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[worker_end.fileno()],
                 env=environment,

@@ -1,7 +1,6 @@
 """A worker: one of the processes that serve calls, controlled by the supervisor over a socket pair.
 
-`python -m ondeck_server.worker.main FD`: FD is this process's end of the pair. The worker exits when the other end is
-closed.
+`python -m ondeck_server.worker FD`: FD is this process's end of the pair. A worker exits when the other is closed.
 """
 
 import asyncio
@@ -282,7 +281,3 @@ def main() -> None:
     with suppress(OSError):
         sys.stderr.flush()
     os._exit(code)  # freeing all memory first takes seconds
-
-
-if __name__ == "__main__":
-    main()

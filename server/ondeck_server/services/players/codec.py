@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ondeck.v1.player_service_pb2 import Player as PlayerMessage
 from ondeck.v1.player_service_pb2 import (
@@ -17,9 +17,10 @@ from ondeck.v1.player_service_pb2 import (
 )
 from ondeck.v1.player_service_pb2 import Role as RoleCode
 from ondeck_core.errors import InvalidInstanceError, Violation
-from ondeck_core.players.models import IdQuery, NameQuery, Player, Role
-from ondeck_core.players.name_normalization import MAX_LENGTH
-from ondeck_core.players.resolver import Ambiguous, Found, Missing, Resolver
+from ondeck_core.players.models import MAX_LENGTH, Ambiguous, Found, IdQuery, Missing, NameQuery, Player, Role
+
+if TYPE_CHECKING:
+    from ondeck_core.players.resolver import Resolver
 
 SEASONS: Final = (1871, 2100)
 _ROLES: Final = {RoleCode.ROLE_BATTER: Role.BATTER, RoleCode.ROLE_PITCHER: Role.PITCHER}
@@ -39,7 +40,7 @@ def decode_queries(messages: Iterable[PlayerQuery]) -> list[IdQuery | NameQuery]
     return queries
 
 
-def resolve(resolver: Resolver, query: IdQuery | NameQuery) -> PlayerResolution:
+def resolve(resolver: "Resolver", query: IdQuery | NameQuery) -> PlayerResolution:
     """Resolve one query."""
     resolution = resolver.by_id(query) if isinstance(query, IdQuery) else resolver.by_name(query)
     match resolution:

@@ -14,7 +14,7 @@ from ondeck.v1.player_service_pb2 import (
     SearchPlayersResponse,
 )
 from ondeck_core.errors import InvalidInstanceError, NotFoundError, Violation
-from ondeck_core.players.name_normalization import MAX_LENGTH
+from ondeck_core.players.models import MAX_LENGTH
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.method import allow_fields
