@@ -18,6 +18,7 @@ from benchmarks import (
     season_ingest,
     thread_offload,
     throughput,
+    worker_memory,
 )
 from benchmarks.terminal_tables import environment, table
 from benchmarks.workload_sizes import FULL, QUICK
@@ -35,7 +36,16 @@ def main() -> None:
     for task in TASKS_MEASURED:
         title, rows = throughput.measure(task, scale)
         console.print(table(title, throughput.COLUMNS, rows))
-    for benchmark in (graph_latency, thread_offload, bulk_calls, explanation_latency, ingest, season_ingest, players):
+    for benchmark in (
+        graph_latency,
+        thread_offload,
+        bulk_calls,
+        explanation_latency,
+        ingest,
+        season_ingest,
+        players,
+        worker_memory,
+    ):
         title, rows = benchmark.measure(scale)
         console.print(table(title, benchmark.COLUMNS, rows))
 
