@@ -128,9 +128,16 @@ class FrameWriter:
 
     def flush_soon(self) -> None:
         """Write at the end of this turn of the event loop, once for everything that is sent until then."""
-        if not self._is_flush_scheduled:
+        if not self._is_flush_scheduled and self._has_work():
             self._is_flush_scheduled = True
             self._loop.call_soon(self._flush)
+
+    def _has_work(self) -> bool:
+        """Return whether there are frames to write or streams that wait: a write of nothing is as slow as a call's."""
+        try:
+            return self._http.want_write or bool(self._writable or self._to_reset)
+        except ngh2.NGH2Error:  # as above
+            return False
 
     def write(self, *, everything: bool = False) -> None:
         """Write the frames that are ready until the client reads too slowly; `everything`: even then."""
