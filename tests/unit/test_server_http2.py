@@ -30,6 +30,7 @@ from ondeck_server.transports.http2.stream_writer import StreamLimits
 from ondeck_server.transports.http2.wire_format import (
     CompressedMessage,
     Field,
+    HeaderParser,
     MessageDecoder,
     encode,
     parse_headers,
@@ -98,6 +99,14 @@ def test_metadata_is_the_text_that_the_caller_sent() -> None:
 
 def test_header_fields_have_their_http2_size() -> None:
     assert parse_headers([(b"name", b"value"), (b"a", b"")]).size == 4 + 5 + 32 + 1 + 32
+
+
+def test_equal_headers_are_parsed_once_and_others_again() -> None:
+    parser, first = HeaderParser(), ((b":path", b"/a/b"), (b"grpc-timeout", b"1S"))
+    other, long = ((b":path", b"/a/b"), (b"grpc-timeout", b"2S")), ((b"name", b"v" * 2000),)
+    assert parser.parse(first) is parser.parse(tuple(first))
+    assert [parser.parse(fields).timeout for fields in (first, other, first, ())] == [1.0, 2.0, 1.0, None]
+    assert parser.parse(long) is not parser.parse(long)  # not kept in memory
 
 
 def test_a_status_message_survives_percent_encoding() -> None:

@@ -24,7 +24,7 @@ from ondeck_server.transports.http2.rejection import (
 )
 from ondeck_server.transports.http2.stream import ServerStream, UnaryRequestStream
 from ondeck_server.transports.http2.stream_writer import StreamLimits
-from ondeck_server.transports.http2.wire_format import parse_headers, refusal_of
+from ondeck_server.transports.http2.wire_format import HeaderParser, refusal_of
 from ondeck_server.transports.http2.writer import FrameWriter
 
 _MIN_PART_BYTES: Final = 1 << 11
@@ -66,6 +66,7 @@ class Http2Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._http = create_session()
         self._streams: dict[int, ServerStream] = {}
+        self._parse_headers = HeaderParser().parse
         self._is_rejected = self._is_closing = self._is_lost = self._has_received = False
         self._unprocessed = b""  # reading is paused while it is not empty
         self._request_bytes = 0  # of the part of received bytes that is processed
@@ -291,7 +292,7 @@ class Http2Connection(asyncio.Protocol):
     def _on_headers(self, event: ngh2.RequestReceived) -> None:
         if self._is_closing:
             return
-        headers, stream_id = parse_headers(event.headers), event.stream_id
+        headers, stream_id = self._parse_headers(event.headers), event.stream_id
         self._request_bytes += headers.size
         method = self._host.methods.get(headers.path)
         refusal = refusal_of(headers, is_known=method is not None)
@@ -329,8 +330,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_trailers(self, event: ngh2.TrailersReceived) -> None:
         self._writer.mark_half_closed(event.stream_id)
-        stream = self._streams.get(event.stream_id)
-        if stream is not None:
+        if (stream := self._streams.get(event.stream_id)) is not None:
             stream.receive(b"", end=True)
 
     def _on_connection_closed(self, event: ngh2.ConnectionClosed) -> None:

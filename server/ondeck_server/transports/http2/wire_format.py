@@ -35,6 +35,7 @@ _MAX_TIMEOUT_DIGITS: Final = 8
 _UNESCAPED: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # in grpc-message
 _RESERVED_PREFIXES: Final = (b":", b"grpc-")  # of fields that are no metadata
 _RESERVED_NAMES: Final = (b"te", b"content-type")
+_MAX_KEPT_BYTES: Final = 1 << 10  # of headers; longer ones are parsed each time
 _FIELD_OVERHEAD: Final = 32  # bytes, by the definition of SETTINGS_MAX_HEADER_LIST_SIZE
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _SIZE_BYTES: Final = 4  # the last of a gzip message: its inflated length
@@ -80,6 +81,22 @@ def parse_headers(fields: Sequence[Field]) -> RequestHeaders:
         elif name == _CORRELATION:
             headers.correlation = value
     return headers
+
+
+class HeaderParser:
+    """Parses the request headers of one connection; they are often equal to those of the request before."""
+
+    def __init__(self) -> None:
+        self._last = RequestHeaders()
+
+    def parse(self, fields: Sequence[Field]) -> RequestHeaders:
+        """Return the headers, which nobody may change."""
+        if fields == self._last.fields:
+            return self._last
+        headers = parse_headers(fields)
+        if headers.size <= _MAX_KEPT_BYTES:
+            self._last = headers
+        return headers
 
 
 def parse_timeout(timeout: bytes) -> float | None:
