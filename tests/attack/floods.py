@@ -217,7 +217,7 @@ FLOODS: Final = (
         name="padding without DATA",
         kind="flood",
         run=flood(frame(FrameType.DATA, PADDED, 1, b"\xff" + bytes(255)), _OPEN_UNARY),
-        answers=(CALM,),
+        answers=(CALM, "GOAWAY FLOW_CONTROL_ERROR"),
         counters=_CONTROL,
     ),
     Attack(
