@@ -220,6 +220,10 @@ class ServerCall(ABC):
             self._end(code_pb2.OK, "", ((CORRELATION_HEADER, given),) if given else ())
 
     def _end_with(self, error: Exception) -> None:
+        self._end_with_status_of(error)
+        _drop_frames(error)
+
+    def _end_with_status_of(self, error: Exception) -> None:
         if self.is_over:
             return
         if self.cancelled():  # no caller to report to
@@ -241,3 +245,10 @@ class ServerCall(ABC):
         """Release what the call holds and count it; runs once."""
         self.is_over = True
         self._method.metrics.observe(code, self._started_at)
+
+
+def _drop_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of a handled error: their frames hold the request, and an error may be part of a cycle."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
