@@ -30,7 +30,7 @@ from tests.fixtures.tls import Authority
 
 PATIENCE = 90
 UNPRIVILEGED_ID = 65534  # an account without files, named in every user database
-INGESTED = r"\[ingest\] simulated: (?P<rows>\d+) rows in: (?P=rows) stored, 0 unchanged, 0 quarantined"
+INGESTED = r"\[ingest\] simulated: (?P<rows>\d+) rows in: (?P=rows) new, 0 changed, 0 unchanged, 0 quarantined"
 
 
 class Up:

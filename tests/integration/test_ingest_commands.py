@@ -46,8 +46,8 @@ def test_the_same_file_twice_changes_nothing_and_reports_it(
 ) -> None:
     rows = CELLS.height
     first, second = ingest(store_home, "files", str(export_folder)), ingest(store_home, "files", str(export_folder))
-    assert first.stdout.splitlines()[-1] == f"{rows} rows in: {rows} stored, 0 unchanged, 0 quarantined"
-    assert second.stdout.splitlines()[-1] == f"{rows} rows in: 0 stored, {rows} unchanged, 0 quarantined"
+    assert first.stdout.splitlines()[-1] == f"{rows} rows in: {rows} new, 0 changed, 0 unchanged, 0 quarantined"
+    assert second.stdout.splitlines()[-1] == f"{rows} rows in: 0 new, 0 changed, {rows} unchanged, 0 quarantined"
     assert (first.returncode, second.returncode) == (0, 0)
     assert database.engine.url.query["host"]
 
@@ -151,7 +151,65 @@ def test_a_replay_of_everything_skips_what_is_no_day(tmp_path: Path) -> None:
     put(tmp_path, "savant", day, as_csv(CELLS))
     (tmp_path / "raw" / "savant" / "lost+found").mkdir()
     done = ingest(tmp_path, "replay")
-    assert done.stdout.splitlines()[-1] == f"{CELLS.height} rows in: {CELLS.height} stored, 0 unchanged, 0 quarantined"
+    assert (
+        done.stdout.splitlines()[-1]
+        == f"{CELLS.height} rows in: {CELLS.height} new, 0 changed, 0 unchanged, 0 quarantined"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "code", "last_lines"),
+    [
+        (
+            CELLS.with_columns(balls=pl.when(pl.int_range(pl.len()) < 5).then(pl.lit("4")).otherwise("balls")),
+            2,
+            [
+                "{rows} rows in: {others} new, 0 changed, 0 unchanged, 5 quarantined",
+                "  5 x balls: not from 0 to 3",
+                "more than 1% of the rows are not complete; see: ondeck ingest quarantine list",
+            ],
+        ),
+        (
+            CELLS.with_columns(launch_speed_angle=pl.lit("barrel")),
+            2,
+            [
+                "{rows} rows in: {rows} new, 0 changed, 0 unchanged, 0 quarantined; {rows} unreadable cells left out",
+                "  {rows} x launch_speed_angle: cell left out, not of type integer, for example 'barrel'",
+                "more than 1% of the rows are not complete; see: ondeck ingest quarantine list",
+            ],
+        ),
+        (
+            CELLS.with_columns(game_date=pl.lit("June")),
+            1,
+            ["0 rows in: 0 new, 0 changed, 0 unchanged, 0 quarantined"],
+        ),
+    ],
+    ids=["many invalid rows", "an optional column", "no valid row"],
+)
+def test_rows_that_are_not_complete_are_counted_with_the_reason_and_set_the_exit_code(
+    tmp_path: Path, store_home: Path, database: Database, cells: pl.DataFrame, code: int, last_lines: list[str]
+) -> None:
+    (tmp_path / "rows.csv").write_bytes(as_csv(cells))
+    done = ingest(store_home, "files", str(tmp_path / "rows.csv"))
+    expected = [line.format(rows=CELLS.height, others=CELLS.height - 5) for line in last_lines]
+    assert done.stdout.splitlines()[-len(expected) :] == expected
+    assert done.returncode == code
+    if code == 1:
+        reason = f"game_date: not of type date ({CELLS.height} rows, for example 'June')"
+        assert f"rows.csv failed: none of its {CELLS.height} rows is valid; {reason}" in done.stdout
+    assert database.engine.url.query["host"]
+
+
+def test_new_changed_and_unchanged_rows_are_three_numbers(tmp_path: Path, store_home: Path, database: Database) -> None:
+    newer = CELLS.with_columns(
+        pitch_type=pl.when(pl.int_range(pl.len()) < 2).then(pl.lit("FC")).otherwise("pitch_type")
+    )
+    for name, cells in (("older", CELLS.tail(-1)), ("newer", newer)):
+        (tmp_path / f"{name}.csv").write_bytes(as_csv(cells))
+        done = ingest(store_home, "files", str(tmp_path / f"{name}.csv"))
+    rows = CELLS.height
+    assert done.stdout.splitlines()[-1] == f"{rows} rows in: 1 new, 1 changed, {rows - 2} unchanged, 0 quarantined"
+    assert database.engine.url.query["host"]
 
 
 async def test_an_invalid_row_is_quarantined_and_counted(tmp_path: Path, store_home: Path, database: Database) -> None:
@@ -159,7 +217,7 @@ async def test_an_invalid_row_is_quarantined_and_counted(tmp_path: Path, store_h
     (tmp_path / "invalid.csv").write_bytes(as_csv(invalid))
     done = ingest(store_home, "files", str(tmp_path / "invalid.csv"))
     rows = CELLS.height
-    assert done.stdout.splitlines()[-1] == f"{rows} rows in: {rows - 1} stored, 0 unchanged, 1 quarantined"
+    assert done.stdout.splitlines()[-1] == f"{rows} rows in: {rows - 1} new, 0 changed, 0 unchanged, 1 quarantined"
     async with database.engine.connect() as connection:
         kept = (await connection.execute(text("SELECT reason FROM quarantine"))).scalars().all()
     assert kept == ["balls: not from 0 to 3"]
@@ -168,7 +226,7 @@ async def test_an_invalid_row_is_quarantined_and_counted(tmp_path: Path, store_h
 async def test_a_simulated_day_is_labelled_in_every_table_and_never_read_as_real(database: Database) -> None:
     day = date(2026, 6, 1)
     taken = await play_game(database.engine, day, seconds=0)
-    assert taken.stored == taken.rows_in > 100
+    assert taken.inserted == taken.rows_in > 100
     async with database.engine.connect() as connection:
         for table in ("pitches", "games", "players", "ingest_ledger"):
             labels = (await connection.execute(text(f"SELECT DISTINCT simulated FROM {table}"))).scalars().all()  # noqa: S608  constant table names
@@ -180,9 +238,9 @@ async def test_a_simulated_day_is_labelled_in_every_table_and_never_read_as_real
 @pytest.mark.realdata
 def test_three_real_days_load_completely(real_data: Path, store_home: Path, database: Database) -> None:
     done = ingest(store_home, "files", str(real_data / "statcast_csv"))
-    assert done.stdout.splitlines()[-1] == "9033 rows in: 9033 stored, 0 unchanged, 0 quarantined"
+    assert done.stdout.splitlines()[-1] == "9033 rows in: 9033 new, 0 changed, 0 unchanged, 0 quarantined"
     again = ingest(store_home, "files", str(real_data / "statcast_csv"))
-    assert again.stdout.splitlines()[-1] == "9033 rows in: 0 stored, 9033 unchanged, 0 quarantined"
+    assert again.stdout.splitlines()[-1] == "9033 rows in: 0 new, 0 changed, 9033 unchanged, 0 quarantined"
     assert database.described
 
 
@@ -193,6 +251,7 @@ def test_a_real_month_loads_completely(
 ) -> None:
     done = ingest(store_home, "files", str(real_data / "statcast" / f"statcast_2024-{month}.parquet"))
     assert (
-        done.stdout.splitlines()[-1] == f"{rows + invalid} rows in: {rows} stored, 0 unchanged, {invalid} quarantined"
+        done.stdout.splitlines()[-1]
+        == f"{rows + invalid} rows in: {rows} new, 0 changed, 0 unchanged, {invalid} quarantined"
     )
     assert database.described

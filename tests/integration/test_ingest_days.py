@@ -43,7 +43,7 @@ async def test_a_day_is_stored_and_its_response_archived(
     ingestor: Ingestor, savant: FakeSavant, database: Database
 ) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, inserted=CELLS.height)
     entry = await ledger(database)
     assert (entry.state, entry.day, entry.rows_in, entry.games) == ("done", DAY, CELLS.height, 1)
     kept = ingestor.home / "raw" / "savant" / DAY.isoformat() / f"{entry.raw_sha256}.zst"

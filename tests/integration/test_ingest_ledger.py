@@ -20,7 +20,7 @@ from tests.fixtures.savant import FakeSavant, Reply, make_savant_source
 DAY = date(2024, 6, 3)
 CELLS = sample_cells(DAY, days=1)
 BODY = as_csv(CELLS)
-DONE = LedgerEntry(source="savant", unit=str(DAY), day=DAY, state="done", rows_in=3, stored=3)
+DONE = LedgerEntry(source="savant", unit=str(DAY), day=DAY, state="done", rows_in=3, inserted=3)
 FAILED = LedgerEntry(source="savant", unit=str(DAY), day=DAY, state="failed", last_error="no answer")
 HEADER = BODY.partition(b"\n")[0] + b"\n"
 

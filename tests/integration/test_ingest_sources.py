@@ -193,7 +193,7 @@ async def test_a_day_is_replayed_from_the_archive_without_network(database: Data
     for number, body in enumerate((BODY, HTML)):
         archive.put(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, inserted=CELLS.height)
     with pytest.raises(SourceUnreachableError, match="no response for savant 2024-06-04"):
         await ingestor.ingest(day_request(date(2024, 6, 4)))
 
@@ -202,7 +202,7 @@ async def test_an_empty_response_does_not_clear_a_day_in_a_replay(database: Data
     for number, body in enumerate((BODY, BODY.partition(b"\n")[0] + b"\n")):
         archive.put(tmp_path, "savant", DAY.isoformat(), body, datetime(2024, 6, 4, number, tzinfo=UTC))
     ingestor = Ingestor(engine=database.engine, source=ReplaySource(home=tmp_path, name="savant"), home=tmp_path)
-    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, stored=CELLS.height)
+    assert await ingestor.ingest(day_request(DAY)) == LoadCounts(rows_in=CELLS.height, inserted=CELLS.height)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ async def test_everything_that_needs_attention_has_its_line(
         "quarantined: 1 out_of_range (ondeck ingest quarantine list)",
         "  novel, first in savant 2024-06-03",
         " in no register yet, 0 conflicts between sources (ondeck players unresolved)",
-        f" savant {DAY} done, {rows + 1} rows in: {rows} stored, 0 unchanged, 1 quarantined",
+        f" savant {DAY} done, {rows + 1} rows in: {rows} new, 0 changed, 0 unchanged, 1 quarantined",
     ):
         assert line in output
     assert found.needs_attention

@@ -23,6 +23,7 @@ from ondeck_store.ingest.quarantine import (
     add_rule,
     all_rules,
     count_open,
+    dismiss_rows,
     find_rows,
     revoke_rule,
 )
@@ -70,7 +71,7 @@ async def test_a_retry_stores_what_a_rule_corrects_and_reports_it(database: Data
     number = await store_rule(database)
     assert await retry_quarantined(database.engine, QuarantineFilter(code="missing")) == LoadCounts()
     assert await retry_quarantined(database.engine, QuarantineFilter(code="out_of_range")) == LoadCounts(
-        rows_in=1, stored=1
+        rows_in=1, inserted=1
     )
     (row,) = await rows_of(database)
     assert (row.outcome, row.rule, row.cells["balls"]) == ("stored", number, "4")
@@ -78,12 +79,12 @@ async def test_a_retry_stores_what_a_rule_corrects_and_reports_it(database: Data
     assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts()
     async with database.engine.connect() as connection:
         run = next(each for each in await latest_entries(connection) if each.source == "quarantine" and each.rows_in)
-    assert (run.rows_in, run.stored, run.quarantined) in {(1, 1, 0), (1, 0, 1)}
+    assert (run.rows_in, run.inserted, run.quarantined) in {(1, 1, 0), (1, 0, 1)}
 
 
 async def test_a_rule_applies_to_later_rows_until_revoked(database: Database) -> None:
     number = await store_rule(database)
-    assert await load_unit(database.engine, DAY, INVALID) == LoadCounts(rows_in=ROWS, stored=ROWS)
+    assert await load_unit(database.engine, DAY, INVALID) == LoadCounts(rows_in=ROWS, inserted=ROWS)
     assert await load_unit(database.engine, DAY, INVALID) == LoadCounts(rows_in=ROWS, unchanged=ROWS)
     (row,) = await rows_of(database)
     assert (row.outcome, row.rule, row.reason) == ("stored", number, "balls: not from 0 to 3")
@@ -107,17 +108,19 @@ async def test_a_rule_is_never_lost(database: Database) -> None:
 async def test_a_day_ingested_again_without_a_row_supersedes_it(database: Database) -> None:
     await load_unit(database.engine, DAY, INVALID)
     await load_unit(database.engine, IngestUnit(source="file", name="another"), INVALID)
-    assert await load_unit(database.engine, DAY, CELLS) == LoadCounts(rows_in=ROWS, stored=1, unchanged=ROWS - 1)
-    assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": "superseded", "file": None}
+    assert await load_unit(database.engine, DAY, CELLS) == LoadCounts(rows_in=ROWS, inserted=1, unchanged=ROWS - 1)
+    assert {row.source: row.outcome for row in await rows_of(database)} == dict.fromkeys(
+        ("savant", "file"), "superseded"
+    )
     await load_unit(database.engine, DAY, INVALID)
-    assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": None, "file": None}
+    assert {row.source: row.outcome for row in await rows_of(database)} == {"savant": None, "file": "superseded"}
 
 
 async def test_a_row_that_is_valid_now_is_stored_unchanged(database: Database) -> None:
     await load_unit(database.engine, DAY, INVALID)
     async with database.engine.begin() as connection:
         await connection.execute(text("""UPDATE quarantine SET cells = cells || '{"balls": "3"}'"""))
-    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, stored=1)
+    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=1, inserted=1)
     assert [(row.outcome, row.rule) for row in await rows_of(database)] == [("stored", None)]
 
 
@@ -137,7 +140,7 @@ async def test_rows_of_many_units_with_different_columns_are_retried_together(da
     await load_unit(database.engine, DAY, INVALID)
     await load_unit(database.engine, IngestUnit(source="file", name="b.csv"), other)
     await store_rule(database)
-    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=2, stored=2)
+    assert await retry_quarantined(database.engine, QuarantineFilter()) == LoadCounts(rows_in=2, inserted=2)
     async with database.engine.connect() as connection:
         extra = await connection.execute(text("SELECT DISTINCT extra ->> 'never_seen', extra ->> 'code' FROM pitches"))
         assert {tuple(row) for row in extra} == {(None, None), ("y", "x")}
@@ -194,7 +197,7 @@ def test_the_quarantine_commands_list_show_correct_and_retry(
     rule_options = ("--where", "balls=4", "--where", "pitch_number=1", "--set", "balls=3", "--reason", "misread")
     assert quarantine(store_home, "quarantine", "rules", "add", *rule_options).stdout.startswith("rule ")
     done = quarantine(store_home, "quarantine", "retry")
-    assert done.stdout.splitlines()[-1] == "1 rows in: 1 stored, 0 unchanged, 0 quarantined"
+    assert done.stdout.splitlines()[-1] == "1 rows in: 1 new, 0 changed, 0 unchanged, 0 quarantined"
     assert "quarantined: 0" in quarantine(store_home, "quarantine", "list").stdout
     assert "stored by rule" in " ".join(quarantine(store_home, "quarantine", "show", number).stdout.split())
     assert "misread" in quarantine(store_home, "quarantine", "rules", "list").stdout
@@ -219,3 +222,70 @@ def test_an_invalid_argument_is_refused_with_a_reason(
     done = quarantine(store_home, "quarantine", *words)
     assert (done.returncode != 0, complaint in done.stderr, "Traceback" in done.stderr) == (True, True, False)
     assert database.described
+
+
+async def test_a_pitch_that_comes_whole_from_another_source_closes_its_quarantined_row(database: Database) -> None:
+    await load_unit(database.engine, DAY, INVALID)
+    mended = CELLS.filter(FIRST_ROW).with_columns(game_pk=pl.col("game_pk") + ".0")
+    await load_unit(database.engine, IngestUnit(source="file", name="mended.csv"), mended)
+    (row,) = await rows_of(database)
+    assert (row.outcome, row.closed_at is not None) == ("superseded", True)
+
+
+async def test_a_row_without_a_date_is_closed_by_its_key(database: Database) -> None:
+    undated = CELLS.with_columns(game_date=pl.when(FIRST_ROW).then(pl.lit("soon")).otherwise("game_date"))
+    await load_unit(database.engine, DAY, undated)
+    await load_unit(database.engine, IngestUnit(source="file", name="another pitch"), CELLS.tail(1))
+    assert [row.outcome for row in await rows_of(database)] == [None]
+    await load_unit(database.engine, IngestUnit(source="file", name="the pitch"), CELLS.head(1))
+    assert [row.outcome for row in await rows_of(database)] == ["superseded"]
+
+
+async def test_a_repeated_row_stays_open_beside_its_stored_twin(database: Database) -> None:
+    twice = pl.concat([CELLS, CELLS.head(1).with_columns(plate_x=pl.lit("0.5"))])
+    for unit in (DAY, IngestUnit(source="file", name="again"), DAY):
+        await load_unit(database.engine, unit, twice)
+    assert {row.outcome for row in await rows_of(database)} == {None}
+
+
+async def test_a_dismissed_row_stays_closed_with_its_reason_when_its_unit_comes_again(database: Database) -> None:
+    await load_unit(database.engine, DAY, INVALID)
+    (row,) = await rows_of(database)
+    async with database.engine.begin() as connection:
+        assert await dismiss_rows(connection, [row.id, row.id + 1], actor="a person", reason="a test game") == 1
+    await load_unit(database.engine, DAY, INVALID)
+    (row,) = await rows_of(database)
+    assert (row.outcome, row.dismissed_by, row.dismissed_reason) == ("dismissed", "a person", "a test game")
+    async with database.engine.connect() as connection:
+        assert await count_open(connection) == {}
+
+
+def test_the_command_dismisses_rows_and_names_those_that_are_not_open(
+    tmp_path: Path, store_home: Path, database: Database
+) -> None:
+    (tmp_path / "invalid.csv").write_bytes(as_csv(INVALID))
+    assert quarantine(store_home, "files", str(tmp_path / "invalid.csv")).returncode == 0
+    first = quarantine(store_home, "quarantine", "dismiss", "1", "--reason", "a test game")
+    assert first.stdout == "1 of 1 rows dismissed\n"
+    again = quarantine(store_home, "quarantine", "dismiss", "1", "--reason", "a test game")
+    assert again.stdout == "0 of 1 rows dismissed; the others are not open\n"
+    listed = quarantine(store_home, "quarantine", "list", "--closed")
+    assert "a test game" in listed.stdout.replace("\n", " ")
+    assert database.engine.url.query["host"]
+
+
+async def test_more_rows_than_a_statement_has_parameters_are_retried(database: Database) -> None:
+    await load_unit(database.engine, DAY, INVALID)
+    copied = text("""
+    INSERT INTO quarantine (source, unit, code, reason, cells, cells_sha256)
+    SELECT 'file', 'many', 'out_of_range', reason,
+        cells || jsonb_build_object(
+            'balls', '3', 'at_bat_number', (1 + number / 900)::text, 'pitch_number', (1 + number % 900)::text
+        ), number::text
+    FROM quarantine, generate_series(1, 33000) AS number
+    """)
+    async with database.engine.begin() as connection:
+        await connection.execute(copied)
+    counts = await retry_quarantined(database.engine, QuarantineFilter(unit="many"))
+    assert (counts.rows_in, counts.quarantined) == (33000, 0)
+    assert {row.outcome for row in await rows_of(database, QuarantineFilter(unit="many", closed=True))} == {"stored"}

@@ -13,8 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.statcast.parse import EXTRA
-from ondeck_core.statcast.row_checks import FIRST_SEASON, LAST_SEASON
-from ondeck_core.statcast.schema import NAMES, SCHEMA
+from ondeck_core.statcast.schema import FIRST_SEASON, LAST_SEASON, NAMES, SCHEMA
 from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_store.database import Database
 from ondeck_store.ingest.ledger import LedgerEntry, days_done, latest_entries, record
@@ -67,7 +66,7 @@ async def test_every_season_of_the_schema_has_its_partition(connection: AsyncCon
 
 
 async def test_rows_are_read_as_written(connection: AsyncConnection, rows: pl.DataFrame) -> None:
-    assert await upsert_pitches(connection, rows, simulated=False) == UpsertCounts(stored=rows.height, unchanged=0)
+    assert await upsert_pitches(connection, rows, simulated=False) == UpsertCounts(inserted=rows.height, unchanged=0)
     back = await read_all(connection)
     order = ["game_date", "game_pk", "at_bat_number", "pitch_number"]
     assert back.equals(rows.select(NAMES).sort(order), null_equal=True)
@@ -76,7 +75,7 @@ async def test_rows_are_read_as_written(connection: AsyncConnection, rows: pl.Da
 async def test_the_same_rows_again_change_nothing(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await upsert_pitches(connection, rows, simulated=False)
     again = await upsert_pitches(connection, rows, simulated=False)
-    assert again == UpsertCounts(stored=0, unchanged=rows.height)
+    assert again == UpsertCounts(inserted=0, unchanged=rows.height)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ async def test_only_a_changed_row_is_stored_again(
     first = pl.int_range(pl.len()) == 0
     changed = rows.with_columns(pl.when(first).then(pl.lit(value, dtype=SCHEMA[name])).otherwise(name).alias(name))
     assert await upsert_pitches(connection, changed, simulated=False) == UpsertCounts(
-        stored=1, unchanged=rows.height - 1
+        changed=1, unchanged=rows.height - 1
     )
     assert (await read_all(connection))[name].to_list().count(value) == changed[name].to_list().count(value)
 
@@ -167,16 +166,16 @@ async def test_the_ledger_has_the_latest_state_of_a_unit_and_counts_attempts(con
     await record(connection, failed)
     assert await days_done(connection, "savant", DAY, DAY) == set()
     await record(
-        connection, LedgerEntry(source="savant", unit="2022-06-01", day=DAY, state="done", rows_in=3, stored=3)
+        connection, LedgerEntry(source="savant", unit="2022-06-01", day=DAY, state="done", rows_in=3, inserted=3)
     )
     assert await days_done(connection, "savant", DAY, DAY) == {DAY}
     (entry,) = await latest_entries(connection)
-    assert (entry.state, entry.attempts, entry.last_error, entry.stored) == ("done", 2, None, 3)
+    assert (entry.state, entry.attempts, entry.last_error, entry.inserted) == ("done", 2, None, 3)
 
 
 async def test_the_ledger_refuses_an_entry_that_loses_rows(connection: AsyncConnection) -> None:
     with pytest.raises(IntegrityError, match="no_row_is_lost"):
-        await record(connection, LedgerEntry(source="file", unit="x", state="done", rows_in=3, stored=2))
+        await record(connection, LedgerEntry(source="file", unit="x", state="done", rows_in=3, inserted=2))
 
 
 async def revisions(connection: AsyncConnection) -> list[dict[str, object]]:
@@ -229,13 +228,15 @@ async def test_an_older_state_ingested_after_a_newer_one_is_compared_again(
     await upsert_pitches(connection, rows, simulated=False)
     await upsert_pitches(connection, newer, simulated=False)
     again = await upsert_pitches(connection, rows, simulated=False)
-    assert again == UpsertCounts(stored=rows.height, unchanged=0)
+    assert again == UpsertCounts(changed=rows.height)
 
 
 async def test_an_export_without_pitcher_names_removes_no_name(connection: AsyncConnection, rows: pl.DataFrame) -> None:
     await upsert_pitches(connection, rows, simulated=False)
     nameless = rows.with_columns(pl.lit(None, dtype=pl.String).alias("player_name"))
-    assert await upsert_pitches(connection, nameless, simulated=False) == UpsertCounts(stored=0, unchanged=rows.height)
+    assert await upsert_pitches(connection, nameless, simulated=False) == UpsertCounts(
+        inserted=0, unchanged=rows.height
+    )
     assert (await read_all(connection))["player_name"].null_count() == 0
 
 
@@ -247,7 +248,7 @@ async def test_an_export_without_a_column_keeps_its_stored_values(database: Data
     for state, columns in taken:
         async with database.engine.begin() as connection:
             upserted = await upsert_pitches(connection, state, simulated=False, absent=columns)
-            changed.append(upserted.stored)
+            changed.append(upserted.inserted + upserted.changed)
         async with database.engine.connect() as connection:
             speeds.append((await read_all(connection))["bat_speed"].count())
             then.append(await transaction_time(connection))

@@ -1,8 +1,14 @@
 """Decoding of Statcast exports: containers, defects and row limits."""
 
+import bz2
 import gzip
 import io
+import lzma
+import pickle
 import random
+import tarfile
+import zipfile
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -25,10 +31,66 @@ def parquet(table: pl.DataFrame) -> bytes:
     return out.getvalue()
 
 
+def arrow(table: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    table.write_ipc(out)
+    return out.getvalue()
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def tarred(content: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        member = tarfile.TarInfo("export.csv")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
-    [CSV, b"\xef\xbb\xbf" + CSV, CSV.rstrip(b"\n"), CSV.replace(b"\n", b"\r\n"), gzip.compress(CSV), parquet(DAY)],
-    ids=["csv", "with BOM", "no last newline", "CRLF", "gzip", "parquet"],
+    [
+        CSV,
+        b"\xef\xbb\xbf" + CSV,
+        CSV.rstrip(b"\n"),
+        CSV.replace(b"\n", b"\r\n"),
+        CSV.replace(b"\n", b"\r"),
+        gzip.compress(CSV),
+        gzip.compress(gzip.compress(CSV)),
+        bz2.compress(CSV),
+        lzma.compress(CSV),
+        zipped({"export.csv": CSV}),
+        zipped({"export.csv": CSV, "__MACOSX/._export.csv": b"\0"}),
+        parquet(DAY),
+        arrow(DAY),
+        CSV.decode().encode("utf-16"),
+        b"\xfe\xff" + CSV.decode().encode("utf-16-be"),
+        CSV.decode().encode("latin-1"),
+        b"sep=,\r\n" + CSV,
+    ],
+    ids=[
+        *(
+            "csv",
+            "with BOM",
+            "no last newline",
+            "CRLF",
+            "CR",
+            "gzip",
+            "gzip twice",
+            "bzip2",
+            "xz",
+            "zip",
+            "zip of a Mac",
+        ),
+        *("parquet", "arrow", "UTF-16", "UTF-16 big endian", "Latin-1", "separator line"),
+    ],
 )
 def test_an_export_is_read_in_any_container(content: bytes) -> None:
     assert decode_cells(content).select(sorted(DAY.columns)).equals(DAY.select(sorted(DAY.columns)))
@@ -47,7 +109,27 @@ def test_an_export_is_read_in_any_container(content: bytes) -> None:
         (CSV[:-40], "it ends in the middle of a row"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "it is not UTF-8 text"),
         (b"a,b\n\0,1\n", "it is binary data, not text"),
-        ("peña,1\n".encode("latin-1"), "it is not UTF-8 text"),
+        ("peña,1\n".encode("mac-roman"), "it is not UTF-8 text"),
+        ("peña,é1\n".encode("latin-1"), "it is not UTF-8 text"),
+        ("peña".encode() + "peña,1\n".encode("latin-1"), "it is not UTF-8 text"),
+        (zipped({"a.csv": CSV, "b.csv": CSV}), "it is a ZIP archive of 2 files: unpack it and name the files"),
+        (
+            zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}),
+            "it is an Excel workbook (.xlsx): save it as CSV",
+        ),
+        (zipped({"mimetype": b"application/vnd.oasis.opendocument.spreadsheet"}), "it is an OpenDocument file"),
+        (zipped({"a.csv": CSV})[:-30], "it is a broken or truncated ZIP archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is an Excel workbook (.xls): save it as CSV"),
+        (tarred(CSV), "it is a tar archive: unpack it and name the files"),
+        (gzip.compress(tarred(CSV)), "it is a tar archive: unpack it and name the files"),
+        (DAY.write_ndjson().encode(), "it is JSON, not a table"),
+        (DAY.write_json().encode(), "it is JSON, not a table"),
+        (b"SQLite format 3\0", "it is an SQLite database"),
+        (pickle.dumps([1]), "it is a Python pickle, which is never opened"),
+        (b"\x28\xb5\x2f\xfd\0", "it is compressed with Zstandard"),
+        (CSV.decode().encode("utf-32"), "it is UTF-32 text: save it as UTF-8"),
+        (gzip.compress(gzip.compress(gzip.compress(gzip.compress(CSV)))), "it is compressed more than 3 times"),
+        (bz2.compress(CSV)[:-40], "it is a broken or truncated bzip2 file"),
         (b"a,b\n1,2\n3\n4,5\n", "it has rows that are too short, by 1 cells in all"),
         (parquet(pl.DataFrame({"a": [[1, 2]]})), "it has a column that cannot be text, a"),
         (parquet(pl.DataFrame({"a": [b"\xff\xfe"]})), "it has a column that cannot be text, a"),

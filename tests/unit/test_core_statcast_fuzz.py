@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.parse import EXTRA, parse_cells
-from ondeck_core.statcast.row_checks import CODE, CONTRADICTORY, MISSING, NO_KEY, OUT_OF_RANGE, REPEATED_KEY, UNREADABLE
+from ondeck_core.statcast.row_checks import (
+    CODE,
+    CONTRADICTORY,
+    MISSING,
+    NO_KEY,
+    OUT_OF_RANGE,
+    REPEATED_KEY,
+    UNREADABLE,
+    UNREADABLE_CELLS,
+)
 from ondeck_core.statcast.schema import NAMES, REQUIRED
 from tests.unit.test_core_statcast_parse import A_ROW
 
@@ -47,7 +56,7 @@ def test_no_row_is_lost_or_invented(cells: pl.DataFrame) -> None:
         return
     assert reading.rows.height + reading.rejected.height == cells.height
     assert set(reading.rejected[CODE]) <= CODES
-    assert reading.rows.columns == [*NAMES, EXTRA]
+    assert reading.rows.columns == [*NAMES, EXTRA, UNREADABLE_CELLS]
     assert reading.rows.select(REQUIRED).null_count().sum_horizontal().sum() == 0
     assert (reading.rows["batter"] > 0).all()
 

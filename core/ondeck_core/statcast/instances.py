@@ -1,6 +1,7 @@
 """Conversion of typed Statcast rows to instances, for training; in serving, instances come from messages."""
 
 from collections.abc import Mapping
+from datetime import date
 from enum import IntEnum
 from typing import Final
 
@@ -18,7 +19,7 @@ _ALIGNMENT_CODES: Final = {
 }
 _PARK: Final = "park"
 _NOT_IN_STATCAST: Final = frozenset({"spray_angle", _PARK})
-_PARK_FROM: Final = ("home_team", "game_year")
+_PARK_FROM: Final = ("home_team", "game_year", "game_date")
 
 
 def statcast_columns(instance: InstanceType) -> tuple[str, ...]:
@@ -92,11 +93,21 @@ _HOMES: Final = {
     "ATH": Park.SUTTER_HEALTH_PARK,
 }
 _TEMPORARY_HOMES: Final = {("TB", 2025): Park.STEINBRENNER_FIELD}
-_OPENED: Final = {"ATL": 2017, "TEX": 2020}  # first season in the park; their former parks have no code
+_OPENED: Final = {
+    "NYM": 2009,
+    "NYY": 2009,
+    "MIN": 2010,
+    "MIA": 2012,
+    "ATL": 2017,
+    "TEX": 2020,
+}  # first season in the park
+_ELSEWHERE: Final = (("TOR", date(2020, 7, 1), date(2021, 7, 29)),)  # in Buffalo and Dunedin; no code
 
 
 def park_code() -> pl.Expr:
-    """Return the park code of a Statcast row from `home_team` and `game_year`; null if unknown.
+    """Return the park code of a Statcast row from `home_team`, `game_year` and `game_date`; null if unknown.
+
+    A park that a team left, or played in for some months only, has no code.
 
     Games at a neutral site have the code of the home team's park.
     """
@@ -107,4 +118,7 @@ def park_code() -> pl.Expr:
         is_there = (pl.col("home_team") == team) & (pl.col("game_year") == season)
         park = pl.when(is_there).then(int(code)).otherwise(park)
     opened = pl.col("home_team").replace_strict(_OPENED, default=0, return_dtype=pl.Int32)
-    return pl.when(pl.col("game_year") >= opened).then(park)
+    is_away = pl.any_horizontal(
+        (pl.col("home_team") == team) & pl.col("game_date").is_between(first, last) for team, first, last in _ELSEWHERE
+    )
+    return pl.when((pl.col("game_year") >= opened) & ~is_away).then(park)

@@ -8,9 +8,21 @@ from typing import Final
 import polars as pl
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.legacy_formats import to_current_format
-from ondeck_core.statcast.row_checks import CODE, NO_KEY, REASON, find_faults, find_row_faults
-from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, NULLS, REQUIRED, SCHEMA, Column, ColumnType
+from ondeck_core.statcast.export_formats import to_current_format
+from ondeck_core.statcast.row_checks import (
+    CODE,
+    NO_KEY,
+    REASON,
+    UNREADABLE_CELLS,
+    UnreadableColumn,
+    find_faults,
+    find_row_faults,
+    find_unreadable_cells,
+    summarize_unreadable,
+    to_type,
+    trim,
+)
+from ondeck_core.statcast.schema import COLUMNS, KEY, NAMES, REQUIRED
 
 EXTRA: Final = "extra"
 RULE: Final = "rule"
@@ -38,8 +50,10 @@ class CorrectionRule:
 class ParseResult:
     """Result of parsing a table of text cells.
 
-    `rows` are the valid rows, typed, with the unknown columns as JSON in `extra`. `rejected` are the original cells of
-    the rejected rows with `code` and `reason`; `keyless` are the rejected rows without a complete key, typed.
+    `rows` are the valid rows, typed, with the unknown columns as JSON in `extra`, and the texts of optional cells that
+    are not of their type in `unreadable_cells`, which `unreadable` summarizes. `rejected` are the original cells of
+    the rejected rows with `code` and `reason`; `rejected_keys` are their keys as far as they are
+    readable, `keyless` are the rejected rows without a complete key, typed.
     `corrected` are the original cells of the rows that a `rule` corrected, with the fault before correction. The
     positions are those of the rows in the table. `unknown` are columns of no known format; `absent` are columns of
     `rows` that the export does not contain: their stored values are to be kept.
@@ -48,11 +62,13 @@ class ParseResult:
     rows: pl.DataFrame
     rejected: pl.DataFrame
     rejected_positions: pl.Series
+    rejected_keys: pl.DataFrame
     keyless: pl.DataFrame
     corrected: pl.DataFrame
     corrected_positions: pl.Series
     unknown: tuple[str, ...]
     absent: tuple[str, ...]
+    unreadable: tuple[UnreadableColumn, ...]
 
     @property
     def rows_in(self) -> int:
@@ -87,6 +103,26 @@ def parse_cells(cells: pl.DataFrame, rules: Sequence[CorrectionRule] = ()) -> Pa
     )
 
 
+def count_reasons(result: ParseResult) -> dict[str, int]:
+    """Count the rejected rows by reason, the most frequent first."""
+    return dict(result.rejected[REASON].value_counts(sort=True).iter_rows())
+
+
+def reject_unusable(result: ParseResult) -> None:
+    """Reject a table of which no row is valid.
+
+    Raises:
+        SourceRefusedError: with the most frequent reason and a sample of the column that it names.
+    """
+    if result.rows.height or not result.rejected.height:
+        return
+    reason, count = next(iter(count_reasons(result).items()))
+    column = reason.partition(":")[0]
+    with_reason = result.rejected.filter(pl.col(REASON) == reason)
+    sample = f", for example {with_reason[column][0]!r}" if column in with_reason.columns else ""
+    raise SourceRefusedError(f"none of its {result.rows_in} rows is valid; {reason} ({count} rows{sample})")
+
+
 @dataclass(frozen=True, kw_only=True)
 class _CheckedRows:
     """Typed rows and the fault of each."""
@@ -119,9 +155,10 @@ class _Chunk:
 
 
 def _check_chunk(cells: pl.DataFrame) -> _Chunk:
-    current = to_current_format(cells.select(_trim(name) for name in cells.columns))
+    current = to_current_format(cells.select(trim(name) for name in cells.columns))
     _reject_missing_columns(current.cells)
-    typed = current.cells.select(*(_to_type(column, current.cells) for column in COLUMNS), _extra(current.unknown))
+    typed = current.cells.select(*(to_type(column, current.cells) for column in COLUMNS), _extra(current.unknown))
+    typed = typed.with_columns(find_unreadable_cells(current.cells, typed))
     absent = tuple(name for name in NAMES if name not in current.cells.columns) + (() if current.unknown else (EXTRA,))
     faults = find_row_faults(current.cells, typed)
     return _Chunk(typed=typed, row_faults=faults, unknown=current.unknown, absent=absent)
@@ -133,11 +170,13 @@ def _to_result(cells: pl.DataFrame, checked: _CheckedRows, positions: pl.Series)
         rows=_keep_pitcher_names(checked.typed.filter(valid)),
         rejected=_rename_reserved(cells.filter(~valid)).with_columns(checked.faults.filter(~valid)),
         rejected_positions=positions.filter(~valid),
+        rejected_keys=checked.typed.filter(~valid).select(KEY),
         keyless=checked.typed.filter((checked.faults[CODE] == NO_KEY).fill_null(value=False)),
         corrected=cells.clear(),
         corrected_positions=positions.clear(),
         unknown=checked.unknown,
         absent=checked.absent,
+        unreadable=summarize_unreadable(checked.typed.filter(valid)[UNREADABLE_CELLS]),
     )
 
 
@@ -160,22 +199,6 @@ def _extra(unknown: tuple[str, ...]) -> pl.Expr:
         return pl.lit(None, dtype=pl.String).alias(EXTRA)
     has_value = pl.any_horizontal(pl.col(name).is_not_null() for name in unknown)
     return pl.when(has_value).then(pl.struct(unknown).struct.json_encode()).otherwise(None).alias(EXTRA)
-
-
-def _trim(name: str) -> pl.Expr:
-    text = pl.col(name).cast(pl.String).str.strip_chars()
-    return pl.when(text.is_in(NULLS)).then(None).otherwise(text).alias(name)
-
-
-def _to_type(column: Column, cells: pl.DataFrame) -> pl.Expr:
-    if column.name not in cells.columns:
-        return pl.lit(None, dtype=SCHEMA[column.name]).alias(column.name)
-    text = pl.col(column.name)
-    if column.kind is ColumnType.DATE:
-        return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    if column.kind is ColumnType.INTEGER:
-        return text.str.replace(r"\.0+$", "").cast(pl.Int32, strict=False)
-    return text.cast(SCHEMA[column.name], strict=False)
 
 
 def _apply_rules(rejected: pl.DataFrame, rules: Sequence[CorrectionRule]) -> tuple[pl.DataFrame, pl.Series]:

@@ -9,7 +9,12 @@ from typing import Final
 
 import polars as pl
 
-NULLS: Final = ("", "null", "NA", "nan", "NaN")
+FIRST_SEASON: Final = 2008
+LAST_SEASON: Final = 2039
+NULLS: Final = (
+    *("", "null", "NULL", "Null", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "NAN", "NaT"),
+    *("None", "none", "NONE", "nil", "\\N", "#NULL!", "-", "--", "."),
+)  # of Savant, R, pandas, Python, databases (NULL, \\N), spreadsheets (#N/A) and statistics programs (.)
 
 
 class ColumnType(Enum):

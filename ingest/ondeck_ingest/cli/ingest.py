@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from ondeck_core.statcast.row_checks import FIRST_SEASON, LAST_SEASON
+from ondeck_core.statcast.schema import FIRST_SEASON, LAST_SEASON
 from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.quarantine import quarantine
 from ondeck_ingest.cli.status import read_status, render_status, to_json
@@ -19,6 +19,7 @@ from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue, requeue_dead
 from ondeck_ingest.jobs.scheduler import is_in_season
 from ondeck_ingest.jobs.worker import run_worker
 from ondeck_ingest.pipeline import foreground_ingest
+from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME
 from ondeck_runtime.settings import read_settings
@@ -52,9 +53,10 @@ def ingest() -> None:
 def files(paths: tuple[Path, ...], **flags: object) -> None:
     """Ingest Savant exports (CSV, gzipped CSV, parquet); of a folder, all exports in it.
 
-    Each file is ingested in one transaction. Ingesting a file again changes nothing.
+    Each file is ingested in one transaction. Ingesting a file again changes nothing. The exit code is 2 if more than
+    1 % of the rows are quarantined or were stored without a cell, and 1 if a file has no valid row.
     """
-    asyncio.run(foreground_ingest.ingest_files(read_settings(IngestSettings, **flags), paths))
+    _exit_if_incomplete(asyncio.run(foreground_ingest.ingest_files(read_settings(IngestSettings, **flags), paths)))
 
 
 @ingest.command()
@@ -64,7 +66,7 @@ def files(paths: tuple[Path, ...], **flags: object) -> None:
 def days(first: datetime, last: datetime | None, **flags: object) -> None:
     """Ingest the days from FIRST to LAST (default: only FIRST) from Baseball Savant, through pybaseball."""
     asked = _days_between(first, last or first)
-    asyncio.run(foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), asked))
+    _exit_if_incomplete(asyncio.run(foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), asked)))
 
 
 @ingest.command()
@@ -72,7 +74,8 @@ def days(first: datetime, last: datetime | None, **flags: object) -> None:
 @database_options
 def replay(days: tuple[datetime, ...], **flags: object) -> None:
     """Ingest days (default: all) again from their archived responses, without the network."""
-    asyncio.run(foreground_ingest.replay_days(read_settings(IngestSettings, **flags), [day.date() for day in days]))
+    settings, asked = read_settings(IngestSettings, **flags), [day.date() for day in days]
+    _exit_if_incomplete(asyncio.run(foreground_ingest.replay_days(settings, asked)))
 
 
 @ingest.command()
@@ -133,6 +136,11 @@ async def _requeue(settings: IngestSettings, days: Sequence[date]) -> None:
     async with migrated(settings) as database, database.engine.begin() as connection:
         requeued = await requeue_dead(connection, None, days or None)
     click.echo(f"{len(requeued)} days enqueued again")
+
+
+def _exit_if_incomplete(counts: LoadCounts) -> None:
+    if counts.needs_attention:
+        raise SystemExit(2)
 
 
 def _days_between(first: datetime, last: datetime) -> list[date]:

@@ -25,6 +25,7 @@ from ondeck_store.ingest.quarantine import (
     QuarantineFilter,
     add_rule,
     all_rules,
+    dismiss_rows,
     find_rows,
     revoke_rule,
 )
@@ -58,7 +59,7 @@ def quarantine() -> None:
 @quarantine.command("list")
 @_CODE
 @_UNIT
-@click.option("--closed", is_flag=True, help="Also rows that were stored later, or superseded.")
+@click.option("--closed", is_flag=True, help="Also rows that were stored later, superseded or dismissed.")
 @click.option("--limit", type=_NUMBER, default=50, show_default=True, help="Maximum number of rows.")
 @database_options
 def list_(*, code: str | None, unit: str | None, closed: bool, limit: int, **flags: object) -> None:
@@ -100,6 +101,17 @@ def show(id_: int, **flags: object) -> None:
 def retry(ids: tuple[int, ...], code: str | None, unit: str | None, **flags: object) -> None:
     """Parse quarantined rows (default: all) again, and store those that are valid now or after a rule."""
     click.echo(str(asyncio.run(_retry(flags, QuarantineFilter(ids=ids, code=code, unit=unit)))))
+
+
+@quarantine.command()
+@click.argument("ids", metavar="ID...", nargs=-1, type=_NUMBER, required=True)
+@click.option("--reason", required=True, help="Recorded with the rows.")
+@database_options
+def dismiss(ids: tuple[int, ...], reason: str, **flags: object) -> None:
+    """Close rows that are not to be stored; they are kept, with the reason."""
+    actor = getpass.getuser()
+    count = _run(flags, lambda connection: dismiss_rows(connection, ids, actor=actor, reason=reason))
+    click.echo(f"{count} of {len(ids)} rows dismissed" + ("" if count == len(ids) else "; the others are not open"))
 
 
 @quarantine.group()
@@ -177,7 +189,8 @@ def _key_of(cells: Mapping[str, str | None]) -> str:
 
 def _describe_outcome(row: QuarantinedRow) -> str:
     by_rule = "" if row.rule is None else f" by rule {row.rule}"
-    return "" if row.outcome is None else f"{row.outcome}{by_rule} {row.closed_at:%Y-%m-%d %H:%M}"
+    by_person = "" if row.dismissed_by is None else f" by {row.dismissed_by} ({row.dismissed_reason})"
+    return "" if row.outcome is None else f"{row.outcome}{by_rule}{by_person} {row.closed_at:%Y-%m-%d %H:%M}"
 
 
 def _join_cells(cells: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_ingest.cli.tables import format_value
 from ondeck_ingest.jobs.queue import DeadJob, QueueSummary, dead_jobs, summarize_queue
+from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_store.ingest.ledger import (
     RecordedEntry,
     SourceState,
@@ -132,8 +133,8 @@ def _describe_problem(entry: RecordedEntry) -> str:
 
 def _describe_unit(entry: RecordedEntry) -> str:
     unit = f"{format_value(entry.updated_at)} {entry.source} {entry.unit} {entry.state}"
-    counts = f"{entry.stored} stored, {entry.unchanged} unchanged, {entry.quarantined} quarantined"
-    return f"{unit}, {entry.rows_in} rows in: {counts}"
+    counts = LoadCounts(**{name: getattr(entry, name) for name in LoadCounts().numbers})
+    return f"{unit}, {counts}"
 
 
 def _join_counts(counts: Mapping[str, int]) -> str:

@@ -1,11 +1,12 @@
 """The runs behind the `ondeck ingest` commands that ingest in the foreground: files, days, replay, simulation."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import click
 import structlog
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ondeck_core.errors import OndeckError
 from ondeck_ingest.database import migrated
 from ondeck_ingest.pipeline.ingest_day import INGEST_ERRORS, Ingestor
-from ondeck_ingest.pipeline.load import LoadCounts
+from ondeck_ingest.pipeline.load import MAX_FAULTY_SHARE, LoadCounts
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.base import CircuitOpenError, Source, SourceRequest, day_request, readable
@@ -30,6 +31,8 @@ from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
 from ondeck_store.pitches.queries import simulated_games
 
+MAX_REASONS: Final = 10
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -41,20 +44,20 @@ class PartialIngestError(OndeckError):
     """Some requests failed; the rest is stored."""
 
 
-async def ingest_files(settings: IngestSettings, paths: Sequence[Path]) -> None:
+async def ingest_files(settings: IngestSettings, paths: Sequence[Path]) -> LoadCounts:
     """Ingest files, and the exports in folders."""
-    await _run(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
+    return await _run(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
 
 
-async def ingest_days(settings: IngestSettings, days: Sequence[date]) -> None:
+async def ingest_days(settings: IngestSettings, days: Sequence[date]) -> LoadCounts:
     """Ingest days from Savant."""
-    await _run(settings, create_savant_source(settings), [day_request(day) for day in days])
+    return await _run(settings, create_savant_source(settings), [day_request(day) for day in days])
 
 
-async def replay_days(settings: IngestSettings, days: Sequence[date]) -> None:
+async def replay_days(settings: IngestSettings, days: Sequence[date]) -> LoadCounts:
     """Ingest days from the archived responses of Savant; no days means all archived ones."""
     chosen = days or [day for unit in archive.list_units(settings.home, NAME) for day in _parse_day(unit)]
-    await _run(settings, ReplaySource(home=settings.home, name=NAME), [day_request(day) for day in chosen])
+    return await _run(settings, ReplaySource(home=settings.home, name=NAME), [day_request(day) for day in chosen])
 
 
 async def simulate(settings: IngestSettings, seconds: float) -> None:
@@ -92,8 +95,8 @@ async def play_game(engine: AsyncEngine, day: date, seconds: float) -> LoadCount
 
 async def ingest_each(
     requests: Sequence[SourceRequest], ingest: Callable[[SourceRequest], Awaitable[LoadCounts]]
-) -> None:
-    """Ingest one request after the other and print the outcome of each.
+) -> LoadCounts:
+    """Ingest one request after the other, print the outcome of each, and return the total.
 
     Raises:
         PartialIngestError: some requests failed; an open circuit or an unwritable archive fails all that remain.
@@ -114,10 +117,21 @@ async def ingest_each(
             else:
                 total += counts
                 report(f"{name}: {counts}")
-    click.echo(str(total))
+    click.echo("\n".join(_summary(total)))
     if failed:
         rest = "the others are stored" if failed < len(requests) else "nothing was stored"
         raise PartialIngestError(f"{failed} of {len(requests)} failed, for the reasons above; {rest}")
+    return total
+
+
+def _summary(total: LoadCounts) -> Iterator[str]:
+    """Yield the total, why rows were quarantined and cells left out, and where to look if these are many."""
+    yield str(total)
+    yield from (f"  {count} x {reason}" for reason, count in Counter(total.reasons).most_common(MAX_REASONS))
+    if len(total.reasons) > MAX_REASONS:
+        yield f"  and {len(total.reasons) - MAX_REASONS} more reasons (ondeck ingest quarantine list)"
+    if total.needs_attention:
+        yield f"more than {MAX_FAULTY_SHARE:.0%} of the rows are not complete; see: ondeck ingest quarantine list"
 
 
 @contextmanager
@@ -138,11 +152,13 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
         yield report
 
 
-async def _run(settings: IngestSettings, source: Source, requests: Sequence[SourceRequest]) -> None:
+async def _run(settings: IngestSettings, source: Source, requests: Sequence[SourceRequest]) -> LoadCounts:
     async with migrated(settings) as database:
         ingestor = Ingestor(engine=database.engine, source=source, home=settings.home)
-        if not await _until_stopped(ingest_each(requests, ingestor.ingest)):
-            raise IngestStoppedError("stopped; what was printed as ingested is stored, the rest is unchanged")
+        total = await _until_stopped(ingest_each(requests, ingestor.ingest))
+    if total is None:
+        raise IngestStoppedError("stopped; what was printed as ingested is stored, the rest is unchanged")
+    return total
 
 
 async def _simulate(database: Database, seconds: float) -> None:
@@ -150,15 +166,14 @@ async def _simulate(database: Database, seconds: float) -> None:
     await asyncio.Event().wait()
 
 
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Run work until it ends or SIGTERM or SIGINT comes; returns whether it ended."""
+async def _until_stopped(work: Coroutine[Any, Any, T]) -> T | None:
+    """Run work until it ends or SIGTERM or SIGINT comes; returns its result, or None if it was stopped."""
     task = asyncio.ensure_future(work)
     on_stop_signal(task.cancel)
     try:
-        await task
+        return await task
     except asyncio.CancelledError:
-        return False
-    return True
+        return None
 
 
 def _parse_day(folder: str) -> list[date]:

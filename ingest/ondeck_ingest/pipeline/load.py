@@ -1,8 +1,11 @@
 """Load one unit, a day or a file, in one transaction: parse, store, quarantine invalid rows, update the ledger."""
 
 import asyncio
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
+from typing import Final
 
 import polars as pl
 import structlog
@@ -10,11 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
-from ondeck_core.statcast.parse import CorrectionRule, ParseResult, parse_cells
+from ondeck_core.statcast.parse import CorrectionRule, ParseResult, count_reasons, parse_cells, reject_unusable
 from ondeck_store.ingest.ledger import LedgerEntry, record, record_columns
-from ondeck_store.ingest.quarantine import active_rules, quarantine_rejected
+from ondeck_store.ingest.quarantine import active_rules, quarantine_rejected, supersede_stored
 from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
 
+MAX_FAULTY_SHARE: Final = 0.01  # of the rows of a run; above it the run ends with exit code 2
 log = structlog.get_logger()
 
 
@@ -31,24 +35,39 @@ class IngestUnit:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadCounts:
-    """The rows of a unit by outcome; rows_in is the sum of the others."""
+    """The rows of a unit by outcome: new, changed, unchanged, quarantined; rows_in is their sum.
+
+    `unreadable_cells` are the cells of optional columns without which rows were stored. `reasons` counts why rows were
+    quarantined and cells left out.
+    """
 
     rows_in: int = 0
-    stored: int = 0
+    inserted: int = 0
+    changed: int = 0
     unchanged: int = 0
     quarantined: int = 0
+    unreadable_cells: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The counts by name, as the ledger has them."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "reasons"}
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether more than 1 % of the rows are quarantined or were stored without a cell."""
+        return max(self.quarantined, self.unreadable_cells) > self.rows_in * MAX_FAULTY_SHARE
 
     def __add__(self, other: "LoadCounts") -> "LoadCounts":
-        return LoadCounts(
-            rows_in=self.rows_in + other.rows_in,
-            stored=self.stored + other.stored,
-            unchanged=self.unchanged + other.unchanged,
-            quarantined=self.quarantined + other.quarantined,
-        )
+        totals = Counter(self.numbers) + Counter(other.numbers)
+        return LoadCounts(**totals, reasons=Counter(self.reasons) + Counter(other.reasons))
 
     def __str__(self) -> str:
+        cells = f"; {self.unreadable_cells} unreadable cells left out" if self.unreadable_cells else ""
         return (
-            f"{self.rows_in} rows in: {self.stored} stored, {self.unchanged} unchanged, {self.quarantined} quarantined"
+            f"{self.rows_in} rows in: {self.inserted} new, {self.changed} changed, {self.unchanged} unchanged, "
+            f"{self.quarantined} quarantined{cells}"
         )
 
 
@@ -56,7 +75,8 @@ async def load_unit(engine: AsyncEngine, unit: IngestUnit, cells: pl.DataFrame |
     """Load the cells of a unit in one transaction; None is a day without data.
 
     Raises:
-        SourceRefusedError: the cells are no Statcast export, or contradict stored rows; the database is unchanged.
+        SourceRefusedError: the cells are no Statcast export, none of their rows is valid, or they contradict stored
+            rows; the database is unchanged.
     """
     if cells is None:
         async with engine.begin() as connection:
@@ -64,6 +84,7 @@ async def load_unit(engine: AsyncEngine, unit: IngestUnit, cells: pl.DataFrame |
         return LoadCounts()
     reading = await asyncio.to_thread(parse_cells, cells, await read_rules(engine))
     del cells  # the text of a month weighs more than everything parsed from it
+    reject_unusable(reading)
     try:
         return await _store(engine, unit, reading)
     except IntegrityError as conflict:
@@ -74,12 +95,17 @@ async def _store(engine: AsyncEngine, unit: IngestUnit, reading: ParseResult) ->
     rows = as_simulated(reading.rows) if unit.simulated else reading.rows
     async with engine.begin() as connection:
         upserted = await upsert_pitches(connection, rows, simulated=unit.simulated, absent=reading.absent)
+        await supersede_stored(connection, rows)
         await quarantine_rejected(connection, source=unit.source, unit=unit.name, reading=reading)
         counts = count_rows(reading, upserted)
         await record(connection, make_entry(unit, counts, games=rows["game_pk"].n_unique()))
         new_columns = await record_columns(connection, reading.unknown, unit.source, unit.name)
     if new_columns:
         log.warning("unknown_columns_found", detail="stored with their rows", unit=unit.name, columns=new_columns)
+    for column in reading.unreadable:
+        log.warning("unreadable_cells_found", detail="rows stored without them", unit=unit.name, **asdict(column))
+    for reason, count in count_reasons(reading).items():
+        log.warning("rows_quarantined", unit=unit.name, reason=reason, rows=count)
     return counts
 
 
@@ -102,11 +128,14 @@ def count_rows(reading: ParseResult, upserted: UpsertCounts) -> LoadCounts:
     """
     counts = LoadCounts(
         rows_in=reading.rows_in,
-        stored=upserted.stored,
+        inserted=upserted.inserted,
+        changed=upserted.changed,
         unchanged=upserted.unchanged,
         quarantined=reading.rejected.height,
+        unreadable_cells=sum(column.rows for column in reading.unreadable),
+        reasons=count_reasons(reading) | {str(column): column.rows for column in reading.unreadable},
     )
-    if counts.rows_in != counts.stored + counts.unchanged + counts.quarantined:
+    if counts.rows_in != counts.inserted + counts.changed + counts.unchanged + counts.quarantined:
         raise ArithmeticError(f"the rows do not add up: {counts}")
     return counts
 
@@ -119,9 +148,11 @@ def make_entry(unit: IngestUnit, counts: LoadCounts, games: int) -> LedgerEntry:
         state="done" if counts.rows_in else "empty",
         day=unit.day,
         rows_in=counts.rows_in,
-        stored=counts.stored,
+        inserted=counts.inserted,
+        changed=counts.changed,
         unchanged=counts.unchanged,
         quarantined=counts.quarantined,
+        unreadable_cells=counts.unreadable_cells,
         games=games,
         raw_sha256=unit.sha256,
         simulated=unit.simulated,

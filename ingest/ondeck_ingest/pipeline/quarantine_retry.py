@@ -15,7 +15,7 @@ from ondeck_core.statcast.parse import ORIGINAL_SUFFIX, RULE, CorrectionRule, Pa
 from ondeck_core.statcast.row_checks import REPEATED_KEY
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, as_simulated, count_rows, make_entry, read_rules
 from ondeck_store.ingest.ledger import record
-from ondeck_store.ingest.quarantine import QuarantinedRow, QuarantineFilter, find_rows, mark_stored
+from ondeck_store.ingest.quarantine import QuarantinedRow, QuarantineFilter, find_rows, mark_stored, supersede_stored
 from ondeck_store.pitches.upsert import upsert_pitches
 
 SOURCE: Final = "quarantine"
@@ -56,6 +56,7 @@ async def _retry_unit(
     pitches = as_simulated(reading.rows) if simulated else reading.rows
     upserted = await upsert_pitches(connection, pitches, simulated=simulated, absent=reading.absent)
     await mark_stored(connection, valid)
+    await supersede_stored(connection, pitches)
     return count_rows(reading, upserted), pitches["game_pk"].n_unique()
 
 

@@ -28,16 +28,18 @@ ORDER BY game_pk, at_bat_number DESC, pitch_number DESC
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """One unit, a day of a source or a file: rows_in = stored + unchanged + quarantined."""
+    """One unit, a day of a source or a file: rows_in = inserted + changed + unchanged + quarantined."""
 
     source: str
     unit: str
     state: State
     day: date | None = None
     rows_in: int = 0
-    stored: int = 0
+    inserted: int = 0
+    changed: int = 0
     unchanged: int = 0
     quarantined: int = 0
+    unreadable_cells: int = 0
     games: int = 0
     raw_sha256: str | None = None
     last_error: str | None = None
@@ -107,7 +109,7 @@ async def record(connection: AsyncConnection, entry: LedgerEntry) -> None:
     statement = insert(ingest_ledger).values(values)
     new, old = statement.excluded, ingest_ledger.c
     is_kept = (new.state == "failed") & old.state.in_(_INGESTED)
-    is_revision = (old.state == "done") & (new.state == "done") & (new.stored > 0)
+    is_revision = (old.state == "done") & (new.state == "done") & (new.inserted + new.changed > 0)
     changes = {
         **{name: case((is_kept, old[name]), else_=new[name]) for name in values if name not in _KEY},
         "attempts": old.attempts + 1,

@@ -8,20 +8,36 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Select, Text, all_, func, literal, select, tuple_, update
+import polars as pl
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    all_,
+    any_,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import NotFoundError
 from ondeck_core.statcast.parse import RULE, CorrectionRule, ParseResult
-from ondeck_core.statcast.row_checks import CODE, REASON
+from ondeck_core.statcast.row_checks import CODE, REASON, REPEATED_KEY
+from ondeck_core.statcast.schema import KEY
 from ondeck_store.tables.ingest import ingest_ledger, quarantine, quarantine_rules
 
 BATCH_ROWS: Final = 2048
 _KEY: Final = ("source", "unit", "cells_sha256")
 _UPDATED: Final = (CODE, REASON, "closed_at", "outcome", RULE)
-_INTERNAL: Final = {"cells_sha256"}
+_INTERNAL: Final = {"cells_sha256", *KEY}
 _IS_OPEN: Final = quarantine.c.closed_at.is_(None)
+_NO_KEY: Final = dict.fromkeys(KEY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +52,10 @@ class QuarantinedRow:
     quarantined_at: datetime
     cells: Mapping[str, str | None]
     closed_at: datetime | None
-    outcome: Literal["stored", "superseded"] | None
+    outcome: Literal["stored", "superseded", "dismissed"] | None
     rule: int | None
+    dismissed_by: str | None
+    dismissed_reason: str | None
     simulated: bool
 
 
@@ -77,8 +95,9 @@ async def quarantine_rejected(connection: AsyncConnection, *, source: str, unit:
     the unit that it no longer has are superseded.
     """
     seen: Counter[str] = Counter()
+    keys = [*reading.rejected_keys.iter_rows(named=True), *({} for _ in range(reading.corrected.height))]
     cells = [*reading.rejected.iter_rows(named=True), *reading.corrected.iter_rows(named=True)]
-    rows = [_make_row(source, unit, each, seen) for each in cells]
+    rows = [_make_row(source, unit, each, seen) | _NO_KEY | key for each, key in zip(cells, keys, strict=True)]
     for begin in range(0, len(rows), BATCH_ROWS):
         await _upsert(connection, rows[begin : begin + BATCH_ROWS])
     await _supersede(connection, source, unit, [str(row["cells_sha256"]) for row in rows])
@@ -102,8 +121,32 @@ async def mark_stored(connection: AsyncConnection, rules: Mapping[int, int | Non
     """Close rows as stored; `rules` has the number of the applied rule, or None, by the id of the row."""
     for number in set(rules.values()):
         ids = [id_ for id_, rule in rules.items() if rule == number]
-        stored = update(quarantine).where(quarantine.c.id.in_(ids))
-        await connection.execute(stored.values(closed_at=func.now(), outcome="stored", rule=number))
+        await _close(connection, ids, outcome="stored", rule=number)
+
+
+async def supersede_stored(connection: AsyncConnection, pitches: pl.DataFrame) -> None:
+    """Close the open rows whose pitch is among `pitches`, which came whole.
+
+    A row with a repeated key stays open: its pitch always came, and which of the two rows is right is undecided.
+    """
+    keys, games = [quarantine.c[name] for name in KEY], pitches["game_pk"].unique().to_list()
+    is_candidate = (keys[0] == any_(literal(games, ARRAY(Integer)))) & (quarantine.c.code != REPEATED_KEY)
+    rows = (await connection.execute(select(quarantine.c.id, *keys).where(_IS_OPEN, is_candidate))).all()
+    if not rows:
+        return
+    candidates = pl.DataFrame(rows, schema={"id": pl.Int64, **dict.fromkeys(KEY, pl.Int32)}, orient="row")
+    await _close(connection, candidates.join(pitches, on=KEY, how="semi")["id"].to_list(), outcome="superseded")
+
+
+async def dismiss_rows(connection: AsyncConnection, ids: Sequence[int], *, actor: str, reason: str) -> int:
+    """Close open rows that a person decided not to store; returns their number."""
+    return await _close(connection, ids, outcome="dismissed", dismissed_by=actor, dismissed_reason=reason)
+
+
+async def _close(connection: AsyncConnection, ids: Sequence[int], **values: object) -> int:
+    chosen = quarantine.c.id == any_(literal(ids, ARRAY(BigInteger)))
+    closed = await connection.execute(update(quarantine).where(chosen, _IS_OPEN).values(closed_at=func.now(), **values))
+    return closed.rowcount
 
 
 async def add_rule(connection: AsyncConnection, rule: NewCorrectionRule) -> int:
@@ -162,7 +205,8 @@ def _digest(cells: Mapping[str, str | None], seen: Counter[str]) -> str:
 async def _upsert(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     statement = insert(quarantine)
     old, new = quarantine.c, statement.excluded
-    has_changed = tuple_(old.outcome, old.rule).is_distinct_from(tuple_(new.outcome, new.rule))
+    is_dismissed = old.outcome.is_not_distinct_from("dismissed")
+    has_changed = ~is_dismissed & tuple_(old.outcome, old.rule).is_distinct_from(tuple_(new.outcome, new.rule))
     changes = {name: new[name] for name in _UPDATED}
     await connection.execute(
         statement.on_conflict_do_update(index_elements=_KEY, set_=changes, where=has_changed), rows
@@ -187,7 +231,7 @@ def _select_rows(which: QuarantineFilter) -> Select[Any]:
 def _conditions(which: QuarantineFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [] if which.closed or which.ids else [_IS_OPEN]
     if which.ids:
-        conditions.append(quarantine.c.id.in_(which.ids))
+        conditions.append(quarantine.c.id == any_(literal(list(which.ids), ARRAY(BigInteger))))
     if which.code is not None:
         conditions.append(quarantine.c.code == which.code)
     if which.unit is not None:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.statcast.parse import EXTRA
+from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
 from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import copy_in
 from ondeck_store.pitches.upsert_sql import (
@@ -34,10 +35,11 @@ DIGEST: Final = "rows_sha256"
 
 @dataclass(frozen=True, kw_only=True)
 class UpsertCounts:
-    """Number of rows inserted or changed, and of rows already stored."""
+    """Number of new rows, of rows whose stored values changed, and of rows already stored as they came."""
 
-    stored: int
-    unchanged: int
+    inserted: int = 0
+    changed: int = 0
+    unchanged: int = 0
 
 
 async def upsert_pitches(
@@ -49,12 +51,14 @@ async def upsert_pitches(
     a changed row leaves its former values as a revision. `absent` columns keep their stored values. A pitcher gets the
     name of the rows, a batter has an id only.
     """
-    labeled = rows.select(*NAMES, pl.lit(simulated).alias(SIMULATED), _extra_column(rows))
+    labeled = rows.select(
+        *NAMES, pl.lit(simulated).alias(SIMULATED), *(_json_column(rows, name) for name in (EXTRA, UNREADABLE_CELLS))
+    )
     digests = _digest_games(labeled, absent)
     changed_games = await _find_changed_games(connection, digests)
     changed_rows = labeled.join(changed_games, on="game_pk", how="semi", maintain_order="left")
     if changed_rows.is_empty():
-        return UpsertCounts(stored=0, unchanged=rows.height)
+        return UpsertCounts(unchanged=rows.height)
     games = (
         changed_rows.select(GAME_COLUMNS)
         .unique("game_pk", keep="first", maintain_order=True)
@@ -64,17 +68,17 @@ async def upsert_pitches(
         await _stage(connection, changed_rows.select(PLAYER_COLUMNS).unique())
         await _upsert_players(connection)
         await copy_in(connection, "pitches", changed_rows)
-        return UpsertCounts(stored=changed_rows.height, unchanged=rows.height - changed_rows.height)
+        return UpsertCounts(inserted=changed_rows.height, unchanged=rows.height - changed_rows.height)
     await connection.execute(text(GAMES))
     await _stage(connection, changed_rows)
     await _upsert_players(connection)
-    await connection.execute(text(revise(absent)))
-    stored = (await connection.execute(text(merge(absent)))).rowcount
-    return UpsertCounts(stored=stored, unchanged=rows.height - stored)
+    changed = (await connection.execute(text(revise(absent)))).rowcount
+    merged = (await connection.execute(text(merge(absent)))).rowcount
+    return UpsertCounts(inserted=merged - changed, changed=changed, unchanged=rows.height - merged)
 
 
-def _extra_column(rows: pl.DataFrame) -> pl.Expr:
-    return pl.col(EXTRA) if EXTRA in rows.columns else pl.lit(None, dtype=pl.String).alias(EXTRA)
+def _json_column(rows: pl.DataFrame, name: str) -> pl.Expr:
+    return pl.col(name) if name in rows.columns else pl.lit(None, dtype=pl.String).alias(name)
 
 
 def _digest_games(rows: pl.DataFrame, absent: Sequence[str]) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ondeck_core.statcast.parse import EXTRA
+from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
 from ondeck_core.statcast.schema import KEY, NAMES
 
 STAGED: Final = "staged_pitches"
@@ -11,7 +12,7 @@ GAME_COLUMNS: Final = ("game_pk", "game_year", "game_date", "game_type", "home_t
 PLAYER_COLUMNS: Final = ("pitcher", "player_name", "batter", "game_year", "simulated")
 
 _KEY: Final = (*KEY, "game_year")
-_COLUMNS: Final = (*NAMES, EXTRA)
+_COLUMNS: Final = (*NAMES, EXTRA, UNREADABLE_CELLS)
 _VALUE_COLUMNS: Final = tuple(name for name in _COLUMNS if name not in _KEY)
 _KEPT_IF_NULL: Final = {"player_name"}  # a null does not overwrite a stored value
 

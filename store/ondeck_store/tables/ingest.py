@@ -28,9 +28,23 @@ ingest_ledger = Table(
     Column("day", Date),
     Column("state", Text, nullable=False),
     Column("rows_in", Integer, nullable=False, server_default=text("0")),
-    Column("stored", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "inserted",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="new rows; before schema 0007 changed rows, too",
+    ),
+    Column("changed", Integer, nullable=False, server_default=text("0"), comment="rows whose stored values changed"),
     Column("unchanged", Integer, nullable=False, server_default=text("0")),
     Column("quarantined", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "unreadable_cells",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="cells of optional columns that are not of their type",
+    ),
     Column("games", Integer, nullable=False, server_default=text("0")),
     Column("raw_sha256", Text),
     Column("attempts", SmallInteger, nullable=False, server_default=text("1")),
@@ -49,7 +63,7 @@ ingest_ledger = Table(
     Column("row_count_warning", Text, comment="warning about its number of rows"),
     simulated_label(),
     CheckConstraint("state IN ('requested', 'done', 'empty', 'failed')", name="known_state"),
-    CheckConstraint("rows_in = stored + unchanged + quarantined", name="no_row_is_lost"),
+    CheckConstraint("rows_in = inserted + changed + unchanged + quarantined", name="no_row_is_lost"),
     Index(None, "source", "day"),
 )
 
@@ -70,6 +84,9 @@ quarantine = Table(
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("source", Text, nullable=False),
     Column("unit", Text, nullable=False),
+    Column("game_pk", Integer, comment="key of the pitch, as far as the cells have it"),
+    Column("at_bat_number", Integer),
+    Column("pitch_number", Integer),
     Column("code", Text, nullable=False, server_default=text("'unreadable'")),
     Column("reason", Text, nullable=False),
     Column("cells", JSONB, nullable=False, comment="the row as it came, text by column name"),
@@ -78,10 +95,18 @@ quarantine = Table(
     Column(
         "closed_at", DateTime(timezone=True), comment="when the row was stored or superseded; NULL: still quarantined"
     ),
-    Column("outcome", Text, comment="stored: valid on a retry; superseded: missing when its unit came again"),
+    Column(
+        "outcome",
+        Text,
+        comment="stored: valid on a retry; superseded: its pitch came whole, or its unit without it; "
+        "dismissed: by a person",
+    ),
     Column("rule", BigInteger, comment="number of the correction rule that made it valid; NULL: valid without one"),
     UniqueConstraint("source", "unit", "cells_sha256"),
-    CheckConstraint("outcome IN ('stored', 'superseded')", name="known_outcome"),
+    Index(None, "game_pk"),
+    Column("dismissed_by", Text),
+    Column("dismissed_reason", Text),
+    CheckConstraint("outcome IN ('stored', 'superseded', 'dismissed')", name="known_outcome"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", name="closed_with_an_outcome"),
 )
 

@@ -93,6 +93,7 @@ pitches = Table(
     *(Column(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS),
     simulated_label(),
     Column("extra", JSONB, comment="values of columns that are not in the schema"),
+    Column("unreadable_cells", JSONB, comment="texts of optional columns that are not of their type, by column"),
     Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("game_pk", "at_bat_number", "pitch_number", "game_year"),
     ForeignKeyConstraint(["game_pk", "game_year"], ["games.game_pk", "games.season"]),
