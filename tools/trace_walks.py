@@ -33,7 +33,6 @@ from benchmarks.messages import unary
 from benchmarks.production_lookup import MODELS, ROOT
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.tasks import TASKS
-from ondeck_ingest.database import migrated
 from ondeck_ingest.pipeline.foreground_ingest import ingest_days
 from ondeck_ingest.settings import IngestSettings
 from ondeck_server.composition import Components, accept_calls, open_models
@@ -41,6 +40,7 @@ from ondeck_server.health.status import HealthRegistry
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.settings import ServerSettings
+from ondeck_store.migrations import open_migrated
 from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.pipeline import train
 from tests.contract.source_tree import PRODUCT_ROOTS
@@ -164,7 +164,7 @@ async def _trace_ingest_day(folder: Path) -> list[str]:
     with run_fake_savant() as savant:
         savant.replies[DAY] = Reply(body=as_csv(sample_cells(DAY, days=1)))
         settings = IngestSettings(home=folder, savant_url=savant.url)
-        async with migrated(settings):  # the walk finds a running database with current tables
+        async with open_migrated(settings):  # the walk finds a running database with current tables
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))  # its threads start in the block
             with trace_calls() as trace:
                 await ingest_days(settings, [DAY])

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ondeck_store.database import Database
-from ondeck_store.migrations import migrate
+from ondeck_store.migrations import NewerSchemaError, migrate
 
 VERSIONS = "store/ondeck_store/migrations/versions"
 FIRST = "0001"  # it creates tables in an empty database, so no lock can block
@@ -137,3 +137,16 @@ async def test_renamed_columns_and_states_keep_their_values(first_migration: Asy
         await connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
         for query, rows in RENAMED.items():
             assert [tuple(row) for row in await connection.exec_driver_sql(query)] == rows, query
+
+
+async def test_a_database_of_a_newer_release_is_refused_in_one_sentence(first_migration: AsyncEngine) -> None:
+    await migrate(first_migration)
+    async with first_migration.begin() as connection:
+        (known,) = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars()
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
+    with pytest.raises(NewerSchemaError) as refused:
+        await migrate(first_migration)
+    assert str(refused.value) == (
+        f"a newer Ondeck has migrated the database (schema 0099; this release knows schema {known}): "
+        "upgrade Ondeck, or use another database or home folder"
+    )

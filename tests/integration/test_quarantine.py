@@ -265,9 +265,11 @@ def test_the_command_dismisses_rows_and_names_those_that_are_not_open(
 ) -> None:
     (tmp_path / "invalid.csv").write_bytes(as_csv(INVALID))
     assert quarantine(store_home, "files", str(tmp_path / "invalid.csv")).returncode == 0
-    first = quarantine(store_home, "quarantine", "dismiss", "1", "--reason", "a test game")
+    open_rows = quarantine(store_home, "quarantine", "list").stdout
+    number = next(word for word in open_rows.split() if word.isdigit() and word != "1")
+    first = quarantine(store_home, "quarantine", "dismiss", number, "--reason", "a test game")
     assert first.stdout == "1 of 1 rows dismissed\n"
-    again = quarantine(store_home, "quarantine", "dismiss", "1", "--reason", "a test game")
+    again = quarantine(store_home, "quarantine", "dismiss", number, "--reason", "a test game")
     assert again.stdout == "0 of 1 rows dismissed; the others are not open\n"
     listed = quarantine(store_home, "quarantine", "list", "--closed")
     assert "a test game" in listed.stdout.replace("\n", " ")

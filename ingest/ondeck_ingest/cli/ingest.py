@@ -14,7 +14,6 @@ from ondeck_core.statcast.schema import FIRST_SEASON, LAST_SEASON
 from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.quarantine import quarantine
 from ondeck_ingest.cli.status import read_status, render_status, to_json
-from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue, requeue_dead
 from ondeck_ingest.jobs.scheduler import is_in_season
 from ondeck_ingest.jobs.worker import run_worker
@@ -24,6 +23,7 @@ from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME
 from ondeck_runtime.settings import read_settings
 from ondeck_store.ingest.ledger import days_done
+from ondeck_store.migrations import open_migrated, run_in_transaction
 
 _A_DAY: Final = timedelta(days=1)
 
@@ -126,14 +126,14 @@ ingest.add_command(quarantine)
 
 async def _backfill(settings: IngestSettings, days: Sequence[date], *, refetch: bool) -> None:
     in_season = {day for day in days if is_in_season(day)}
-    async with migrated(settings) as database, database.engine.begin() as connection:
+    async with open_migrated(settings) as database, database.engine.begin() as connection:
         ingested = in_season & await days_done(connection, NAME, days[0], days[-1])
         added = await enqueue(connection, NAME, in_season if refetch else in_season - ingested, BACKFILL_PRIORITY)
     click.echo(f"{len(in_season)} days in season, {len(ingested)} already ingested: {added} enqueued")
 
 
 async def _requeue(settings: IngestSettings, days: Sequence[date]) -> None:
-    async with migrated(settings) as database, database.engine.begin() as connection:
+    async with open_migrated(settings) as database, database.engine.begin() as connection:
         requeued = await requeue_dead(connection, None, days or None)
     click.echo(f"{len(requeued)} days enqueued again")
 

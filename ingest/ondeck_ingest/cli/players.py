@@ -15,11 +15,11 @@ from ondeck_core.players.models import Ambiguous, Found, IdQuery, Missing, NameQ
 from ondeck_core.players.resolver import Resolver
 from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.tables import make_table
-from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.register.chadwick import create_refresher
 from ondeck_ingest.register.load import LOOKUP_INTERVAL, group_by_kind, load_registers, read_files, read_tables
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import read_settings
+from ondeck_store.migrations import open_migrated, run_in_transaction
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import NAME, Override, list_overrides, record_override
 from ondeck_store.players.register_gaps import list_conflicts, list_unresolved
@@ -119,12 +119,12 @@ def unresolved_(**flags: object) -> None:
 
 async def _import(settings: IngestSettings, files: list[tuple[str, bytes]]) -> None:
     tables = group_by_kind(table for name, content in files for table in read_tables(content, name))
-    async with migrated(settings) as database, database.engine.begin() as connection:
+    async with open_migrated(settings) as database, database.engine.begin() as connection:
         await _print_counts(connection, await load_registers(connection, tables))
 
 
 async def _refresh(settings: IngestSettings) -> None:
-    async with migrated(settings) as database:
+    async with open_migrated(settings) as database:
         counts = await create_refresher(settings, database.engine).refresh()
         async with database.engine.connect() as connection:
             await _print_counts(connection, counts)

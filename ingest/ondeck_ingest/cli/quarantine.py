@@ -13,7 +13,6 @@ from ondeck_core.errors import NotFoundError
 from ondeck_core.statcast.schema import KEY, NAMES
 from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.tables import make_table
-from ondeck_ingest.database import migrated, run_in_transaction
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.pipeline.quarantine_retry import retry_quarantined
 from ondeck_ingest.settings import IngestSettings
@@ -29,6 +28,7 @@ from ondeck_store.ingest.quarantine import (
     find_rows,
     revoke_rule,
 )
+from ondeck_store.migrations import open_migrated, run_in_transaction
 
 _CODE: Final = click.option("--code", help="Only rows with this code, for example out_of_range.")
 _NUMBER: Final = click.IntRange(1, 2**62)  # PostgreSQL's integers have 63 bits
@@ -179,7 +179,7 @@ def _run(flags: Mapping[str, object], work: Callable[[AsyncConnection], Awaitabl
 
 
 async def _retry(flags: Mapping[str, object], which: QuarantineFilter) -> LoadCounts:
-    async with migrated(read_settings(IngestSettings, **flags)) as database:
+    async with open_migrated(read_settings(IngestSettings, **flags)) as database:
         return await retry_quarantined(database.engine, which)
 
 

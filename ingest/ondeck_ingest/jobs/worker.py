@@ -13,7 +13,6 @@ from pgqueuer import QueueManager
 from pgqueuer.errors import FailingListenerError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ondeck_ingest.database import migrated
 from ondeck_ingest.jobs.handler import JobHandler, describe_error, pause_after
 from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, create_queries
 from ondeck_ingest.jobs.scheduler import Scheduler
@@ -29,6 +28,7 @@ from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
 from ondeck_store.database import DATABASE_ERRORS, Database, asyncpg_connection
 from ondeck_store.ingest.ledger import SourceState, record_source
+from ondeck_store.migrations import open_migrated
 
 CONCURRENT_JOBS: Final = 2  # one fetches while the other loads
 MAX_DEQUEUE_WAIT: Final = timedelta(seconds=5)  # the queue notifies of new jobs, not of retried ones
@@ -124,7 +124,7 @@ async def run_worker(settings: IngestSettings) -> None:
     stop, source, was_reached = stop_event(), create_savant_source(settings), False
     while not stop.is_set():
         try:
-            async with migrated(settings) as database:
+            async with open_migrated(settings) as database:
                 was_reached = True
                 await _create_worker(settings, database, source).run(stop)
         except (*DATABASE_ERRORS, FailingListenerError) as lost:

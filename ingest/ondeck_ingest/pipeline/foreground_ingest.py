@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import OndeckError
-from ondeck_ingest.database import migrated
 from ondeck_ingest.pipeline.ingest_day import INGEST_ERRORS, Ingestor
 from ondeck_ingest.pipeline.load import MAX_FAULTY_SHARE, LoadCounts
 from ondeck_ingest.settings import IngestSettings
@@ -29,6 +28,7 @@ from ondeck_runtime.logging import printable
 from ondeck_runtime.signals import on_stop_signal
 from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
+from ondeck_store.migrations import open_migrated
 from ondeck_store.pitches.queries import simulated_games
 
 MAX_REASONS: Final = 10
@@ -62,7 +62,7 @@ async def replay_days(settings: IngestSettings, days: Sequence[date]) -> LoadCou
 
 async def simulate(settings: IngestSettings, seconds: float) -> None:
     """Simulate a game today, then wait for SIGTERM."""
-    async with migrated(settings) as database:
+    async with open_migrated(settings) as database:
         await _until_stopped(_simulate(database, seconds))
         click.echo("ingest worker stopped", err=True)
 
@@ -153,7 +153,7 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
 
 
 async def _run(settings: IngestSettings, source: Source, requests: Sequence[SourceRequest]) -> LoadCounts:
-    async with migrated(settings) as database:
+    async with open_migrated(settings) as database:
         ingestor = Ingestor(engine=database.engine, source=source, home=settings.home)
         total = await _until_stopped(ingest_each(requests, ingestor.ingest))
     if total is None:

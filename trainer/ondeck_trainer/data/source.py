@@ -10,9 +10,8 @@ from ondeck_core.errors import OndeckError, SourceRefusedError
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.tasks import Task
-from ondeck_store.database import open_database
 from ondeck_store.ingest.statcast_files import exports_in
-from ondeck_store.migrations import migrate
+from ondeck_store.migrations import open_migrated
 from ondeck_store.pitches.queries import read_day_range, read_pitches
 from ondeck_store.settings import StoreSettings
 from ondeck_trainer.data.dataset import list_columns
@@ -31,17 +30,15 @@ async def read_stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
     Raises:
         NoStoredRowsError: no such row is stored.
     """
-    async with open_database(settings) as database:
-        await migrate(database.engine)
-        async with database.engine.connect() as connection:
-            span = await read_day_range(connection)
-            if span is None:
-                raise NoStoredRowsError(
-                    f"no regular-season rows in {database.described}; load some first: "
-                    "ondeck ingest files PATH..., or ondeck ingest days FROM TO"
-                )
-            first, last = span
-            return await read_pitches(connection, first_day=first, last_day=last, columns=list_columns(task))
+    async with open_migrated(settings) as database, database.engine.connect() as connection:
+        span = await read_day_range(connection)
+        if span is None:
+            raise NoStoredRowsError(
+                f"no regular-season rows in {database.described}; load some first: "
+                "ondeck ingest files PATH..., or ondeck ingest days FROM TO"
+            )
+        first, last = span
+        return await read_pitches(connection, first_day=first, last_day=last, columns=list_columns(task))
 
 
 def read_statcast_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
