@@ -8,15 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ondeck_core.categories import Park
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import decode_cells
-from ondeck_core.statcast.instances import park_code
 from ondeck_core.statcast.parse import CHUNK_ROWS, EXTRA, parse_cells
 from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
-from ondeck_core.statcast.schema import KEY, NAMES, REQUIRED, RETIRED_COLUMNS, SCHEMA
-from ondeck_core.task_rows import label, label_columns, population
-from ondeck_core.tasks import TASKS
+from ondeck_core.statcast.schema import NAMES, REQUIRED, RETIRED_COLUMNS, SCHEMA
 
 A_ROW = {
     "game_pk": "1",
@@ -49,34 +45,6 @@ OF_ANOTHER_YEAR = "game_year: not that of the game's other pitches"
 
 def cells(*rows: Mapping[str, str | None]) -> pl.DataFrame:
     return pl.DataFrame([{**A_ROW, **row} for row in rows], schema=dict.fromkeys(A_ROW, pl.String))
-
-
-OF_2016 = {
-    "ball": "Ball",
-    "blocked_ball": "Ball In Dirt",
-    "called_strike": "Called Strike",
-    "foul": "Foul (Runner Going)",
-    "foul_tip": "Foul Tip",
-    "foul_bunt": "Foul Bunt",
-    "hit_by_pitch": "Hit By Pitch",
-    "hit_into_play": "In play, out(s)",
-    "missed_bunt": "Missed Bunt",
-    "swinging_strike": "Swinging Strike",
-    "swinging_strike_blocked": "Swinging Strike (Blocked)",
-}
-OF_2019 = {"hit_into_play": "hit_into_play_no_out"}
-HITS_OF_2016 = {"single": "Single", "double": "Double", "triple": "Triple", "home_run": "Home Run"}
-
-
-def _reword(wording: Mapping[str, str]) -> list[pl.Expr]:
-    events = HITS_OF_2016 if wording is OF_2016 else {}
-    scored = pl.col("des").str.contains("scores|homers")
-    in_play = {"hit_into_play": "In play, run(s)" if wording is OF_2016 else "hit_into_play_score"}
-    description = pl.col("description")
-    return [
-        pl.when(scored).then(description.replace({**wording, **in_play})).otherwise(description.replace(wording)),
-        pl.col("events").replace(events),
-    ]
 
 
 def test_a_valid_row_is_typed_by_the_schema() -> None:
@@ -305,83 +273,6 @@ def test_an_export_of_2016_becomes_the_same_typed_row_and_has_no_key() -> None:
     assert (row["plate_x"], row["pfx_x"]) == (pytest.approx(0.916), pytest.approx(-0.25))
     assert (row["events"], row["description"], row["inning_topbot"]) == ("walk", "called_strike", "Bot")
     assert (row["launch_speed"], row["hc_x"]) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("column", "old", "current"),
-    [
-        ("description", "hit_into_play_no_out", "hit_into_play"),
-        ("description", "hit_into_play_score", "hit_into_play"),
-        ("description", "In play, run(s)", "hit_into_play"),
-        ("description", "In play, out(s)", "hit_into_play"),
-        ("description", "Swinging Strike (Blocked)", "swinging_strike_blocked"),
-        ("description", "Ball In Dirt", "blocked_ball"),
-        ("description", "Foul (Runner Going)", "foul"),
-        ("description", "Foul Tip", "foul_tip"),
-        ("description", "Ball", "ball"),
-        ("description", "bunt_foul_tip", "bunt_foul_tip"),
-        ("events", "Grounded Into DP", "grounded_into_double_play"),
-        ("events", "Strikeout - DP", "strikeout_double_play"),
-        ("events", "Pop Out", "field_out"),
-        ("events", "Home Run", "home_run"),
-        ("events", "Intent Walk", "intent_walk"),
-        ("events", "catcher_interf", "catcher_interf"),
-        ("pitch_type", "FT", "SI"),
-        ("pitch_type", "ff", "FF"),
-        ("home_team", "CHA", "CWS"),
-        ("away_team", "ARI", "AZ"),
-        ("home_team", "WSN", "WSH"),
-        ("inning_topbot", "bot", "Bot"),
-    ],
-)
-def test_a_wording_of_any_year_becomes_the_code_of_today(column: str, old: str, current: str) -> None:
-    assert parse_cells(cells({}).with_columns(pl.lit(old).alias(column))).rows[column].to_list() == [current]
-
-
-@pytest.mark.parametrize(
-    ("team", "day", "park"),
-    [
-        ("TOR", date(2019, 6, 1), Park.ROGERS_CENTRE),
-        ("TOR", date(2020, 9, 1), None),
-        ("TOR", date(2021, 6, 1), None),
-        ("TOR", date(2021, 8, 1), Park.ROGERS_CENTRE),
-        ("TB", date(2024, 6, 1), Park.TROPICANA_FIELD),
-        ("TB", date(2025, 6, 1), Park.STEINBRENNER_FIELD),
-        ("FLA", date(2011, 6, 1), None),
-        ("MIA", date(2012, 6, 1), Park.LOANDEPOT_PARK),
-        ("TEX", date(2019, 6, 1), None),
-        ("OAK", date(2024, 6, 1), Park.OAKLAND_COLISEUM),
-        ("ATH", date(2025, 6, 1), Park.SUTTER_HEALTH_PARK),
-        ("LV", date(2024, 6, 1), None),
-    ],
-)
-def test_the_park_is_where_the_home_team_played_on_that_day(team: str, day: date, park: Park | None) -> None:
-    table = cells({"home_team": team, "game_date": str(day), "game_year": str(day.year)})
-    assert parse_cells(table).rows.select(park_code()).to_series().to_list() == [park]
-
-
-@pytest.mark.parametrize("position", range(1, 10))
-def test_fielders_of_2017_are_read_under_their_current_names(position: int) -> None:
-    reading = parse_cells(cells({}).with_columns(pl.lit("660271").alias(f"pos{position}_person_id")))
-    assert reading.unknown == ()
-    if position > 1:
-        assert reading.rows[f"fielder_{position}"].to_list() == [660271]
-
-
-@pytest.mark.realdata
-@pytest.mark.parametrize("wording", [OF_2016, OF_2019])
-def test_the_population_of_a_task_does_not_depend_on_the_wording_of_the_year(
-    real_data: Path, wording: Mapping[str, str]
-) -> None:
-    day = decode_cells((real_data / "statcast_csv" / "statcast_2024-05-02.csv.gz").read_bytes())
-    reworded = day.with_columns(_reword(wording))
-    assert not reworded["description"].equals(day["description"])
-    for task in TASKS.values():
-        today, then = (parse_cells(each).rows.filter(population(task)) for each in (day, reworded))
-        columns = [*KEY, *label_columns(task)]
-        assert then.select(columns).equals(today.select(columns))
-        assert then.select(label(task)).equals(today.select(label(task)))
-        assert today.height > 200
 
 
 @pytest.mark.realdata

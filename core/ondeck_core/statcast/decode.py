@@ -1,4 +1,4 @@
-"""Decoding of Statcast exports: bytes to a table of text. The bytes tell the format, not the file name.
+"""Decoding of Statcast exports: bytes to a table of text. The bytes decide on the format, not the file name.
 
 Compression is undone; a format that is not read is refused by its name. Source of the signatures: the specification of
 each format.
