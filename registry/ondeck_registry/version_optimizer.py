@@ -114,7 +114,7 @@ def _optimize(shipped: VerifiedGraph, *, is_exact: bool) -> OptimizedGraph:
 
 
 def _check_cost(shipped: VerifiedGraph, rows: int) -> None:
-    """Check that so many rows can be compared in time, judged by the golden rows."""
+    """Check that so many rows can be compared in time, estimated from the golden rows."""
     begin = time.process_time()
     shipped.session.infer(shipped.golden_features)
     seconds = 2 * rows * (time.process_time() - begin) / len(shipped.golden_features)

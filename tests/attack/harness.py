@@ -111,7 +111,7 @@ class AttackedServer:
         self._worker = worker
 
     def attack(self, attack: Attack, durations: Durations) -> Result:
-        """Attack; again if the neighbour had to wait while the machine was too busy to tell why."""
+        """Attack; again if the neighbour had to wait while the machine was too busy to find out why."""
         for _ in range(_TRIES):
             result = self._attack(attack, durations)
             has_waited = not result.during.calls or result.during.p99 > result.p99_bound

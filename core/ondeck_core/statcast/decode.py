@@ -224,12 +224,12 @@ def _decompress(content: bytes, name: str, open_file: Callable[[io.BytesIO], io.
 
 
 def _read_limited(file: io.BufferedIOBase) -> bytes:
-    found = io.BytesIO()
+    found = bytearray()
     while chunk := file.read(_CHUNK):
-        found.write(chunk)
-        if found.tell() > _MAX_BYTES:
+        found += chunk
+        if len(found) > _MAX_BYTES:
             raise _refusal(f"has more than {_MAX_BYTES >> 30} GiB when decompressed: split it by month")
-    return found.getvalue()
+    return bytes(found)
 
 
 def _unzip(content: bytes) -> bytes:

@@ -90,7 +90,7 @@ class HeaderParser:
         self._last = RequestHeaders()
 
     def parse(self, fields: Sequence[Field]) -> RequestHeaders:
-        """Return the headers, which nobody may change."""
+        """Return the headers; they are shared and must not be changed."""
         if fields == self._last.fields:
             return self._last
         headers = parse_headers(fields)
