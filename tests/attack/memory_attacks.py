@@ -169,6 +169,7 @@ MEMORY_ATTACKS: Final = (
         run=header_bomb(250),
         answers=(CALM, "RESOURCE_EXHAUSTED"),
         counters=refused("flood", "header_list_too_large"),
+        grpcio="refuses it, but the neighbour may wait longer",
     ),
     Attack(
         name="HPACK references, 50 KB a list",
@@ -176,6 +177,7 @@ MEMORY_ATTACKS: Final = (
         run=header_bomb(13),
         answers=(EXHAUSTED, CALM),
         counters=refused("metadata_too_large"),
+        grpcio="refuses it, but the neighbour may wait longer",
     ),
     Attack(
         name="header list of 128 KiB",
@@ -214,6 +216,7 @@ MEMORY_ATTACKS: Final = (
         run=gzip_bomb(STREAM_PREDICT, 1, 200),
         answers=(EXHAUSTED, "INVALID_ARGUMENT", "RST_STREAM NO_ERROR", CALM),
         counters=handled(EXHAUSTED, "INVALID_ARGUMENT"),
+        grpcio="inflates messages as they arrive",
     ),
     Attack(
         name="gzip, streams of open inference",

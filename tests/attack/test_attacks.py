@@ -14,7 +14,7 @@ from tests.fixtures.tls import Authority
 
 MODELS = ROOT / "onnx_models"
 Serve = Callable[[str, bool], AttackedServer]
-WITHSTOOD_BY_GRPCIO = [each for each in ATTACKS if not each.grpcio]
+WITHSTOOD_BY_GRPCIO = {each.kind: each for each in ATTACKS if not each.grpcio and not each.least_seconds}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def test_the_default_transport_withstands_an_attack(serve: Serve, attack: Attack
     assert result.faults(attack, SHORT, is_default=True) == []
 
 
-@pytest.mark.parametrize("attack", WITHSTOOD_BY_GRPCIO, ids=lambda attack: attack.name)
-def test_grpcio_withstands_what_the_document_says(serve: Serve, attack: Attack) -> None:
+@pytest.mark.parametrize("attack", WITHSTOOD_BY_GRPCIO.values(), ids=lambda attack: attack.name)
+def test_grpcio_withstands_one_attack_of_each_kind(serve: Serve, attack: Attack) -> None:
     result = serve("grpcio", attack.needs_tls).attack(attack, SHORT)
     assert result.faults(attack, SHORT, is_default=False) == []
 
