@@ -1,6 +1,9 @@
 """Evaluation of a model version on days later than its fit and calibration windows: metrics, baselines, coverage."""
 
+from collections import Counter
 from typing import Final, Literal
+
+from pydantic import Field
 
 from ondeck_core.manifest import FrozenSchema, Name, Window
 
@@ -88,6 +91,38 @@ class ReliabilityBin(FrozenSchema):
     observed: float
 
 
+class RowAccount(FrozenSchema):
+    """What became of the rows that were read: `read` is `used` plus the sum of `left_out`, which counts by reason.
+
+    `unreadable_cells` counts by column the cells without which rows are used.
+    """
+
+    read: int
+    used: int
+    left_out: dict[str, int] = Field(default_factory=dict)
+    unreadable_cells: dict[str, int] = Field(default_factory=dict)
+
+    def leave_out(self, reason: str, rows: int) -> "RowAccount":
+        """Return the account after so many of the used rows were left out."""
+        if not rows:
+            return self
+        counts = {**self.left_out, reason: self.left_out.get(reason, 0) + rows}
+        return self.model_copy(update={"used": self.used - rows, "left_out": counts})
+
+    def __add__(self, other: "RowAccount") -> "RowAccount":
+        return RowAccount(
+            read=self.read + other.read,
+            used=self.used + other.used,
+            left_out=Counter(self.left_out) + Counter(other.left_out),
+            unreadable_cells=Counter(self.unreadable_cells) + Counter(other.unreadable_cells),
+        )
+
+    def __str__(self) -> str:
+        reasons = [f"{rows:,} {reason}" for reason, rows in self.left_out.items()]
+        cells = [f"{cells:,} unreadable cells of {name} ignored" for name, cells in self.unreadable_cells.items()]
+        return "; ".join([f"{self.read:,} rows read: {self.used:,} used", *reasons, *cells])
+
+
 class Evaluation(Metrics):
     """Metrics of a version in its evaluation window, the metrics of the baselines, and details.
 
@@ -113,6 +148,7 @@ class Evaluation(Metrics):
     ablation: tuple[Ablation, ...] = ()
     drift: tuple[FieldDrift, ...] = ()
     reliability: dict[str, tuple[ReliabilityBin, ...]]
+    account: RowAccount | None = None
 
 
 class Score(FrozenSchema):

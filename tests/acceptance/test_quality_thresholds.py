@@ -10,6 +10,7 @@ from ondeck_client import Client
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS, Task
 from ondeck_trainer.artifact.published_model import open_version
+from ondeck_trainer.data.source import SourceRows
 from ondeck_trainer.evaluation.published_versions import evaluate_version, exclude_training_days
 from tests.fixtures.models import RealFit
 from tests.fixtures.server import serving
@@ -60,9 +61,8 @@ def test_no_row_of_the_evaluation_month_was_fitted_on(real_fit: Callable[[str], 
     assert fit.days.calibrate.last_day < fit.days.evaluate.first_day
     served = open_version(fit.models, TASKS[task])
     rows = fit.dataset.rows
-    again = evaluate_version(
-        served, exclude_training_days(rows.filter(rows["game_date"] <= fit.days.evaluate.last_day), served.manifest)
-    )
+    source = SourceRows.of(rows.filter(rows["game_date"] <= fit.days.evaluate.last_day))
+    again = evaluate_version(served, exclude_training_days(source, served.manifest))
     assert (again.evaluation_window, again.rows) == (fit.evaluation.evaluation_window, fit.evaluation.rows)
     assert again.log_loss == pytest.approx(fit.evaluation.log_loss, abs=1e-9)
 

@@ -12,6 +12,7 @@ from ondeck_core.tasks import TASKS
 from ondeck_trainer.artifact.publish import PublishableModel, publish_ensemble
 from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.data.dataset import Dataset, build_dataset
+from ondeck_trainer.data.source import SourceRows
 from ondeck_trainer.data.time_splits import split
 from ondeck_trainer.evaluation.published_versions import compare
 from ondeck_trainer.model.learners import BoostingSpec, Recipe
@@ -67,7 +68,7 @@ def test_recalibration_on_two_weeks_improves_later_days_within_seconds(
         calibrated_until = made.manifest.training.calibration_window.last_day
         assert abs(calibrated_until - last) <= timedelta(days=2)
         rows = season.rows.filter(season.rows["game_date"].is_between(calibrated_until, until, closed="right"))
-        found = compare(newer, spring_version, rows)
+        found = compare(newer, spring_version, SourceRows.of(rows))
         gained.append(found.log_loss)
         before.append(found.second.ece or 0.0)
         after.append(found.first.ece or 0.0)

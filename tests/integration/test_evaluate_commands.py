@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 from threadpoolctl import threadpool_limits
@@ -14,7 +15,7 @@ from ondeck_cli.models.aliases import promote
 from ondeck_cli.models.compare import compare_
 from ondeck_core import scoring
 from ondeck_core.errors import ArtifactRefusedError, NotFoundError, SourceRefusedError
-from ondeck_core.evaluation import Evaluation
+from ondeck_core.evaluation import Evaluation, RowAccount
 from ondeck_core.manifest import PRODUCTION
 from ondeck_core.tasks import TASKS
 from ondeck_registry.aliases import AliasDecision, move_alias
@@ -22,7 +23,7 @@ from ondeck_registry.promotion import GateFailedError
 from ondeck_registry.repository import aliases, read_evaluation
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.cli.evaluate import evaluate, recalibrate
-from ondeck_trainer.data.dataset import build_dataset
+from ondeck_trainer.data.dataset import NoTaskRowsError, build_dataset
 from ondeck_trainer.data.source import NoStoredRowsError, read_statcast_files
 from ondeck_trainer.evaluation.published_versions import NoUnseenDaysError
 from ondeck_trainer.recalibrate import OverlappingDaysError, TooFewRowsError
@@ -76,7 +77,7 @@ def test_a_version_is_evaluated_on_files_with_every_figure_at_the_top(
 
 def test_the_metrics_are_those_of_the_served_graph_on_those_rows(models: Path, later_days: Path) -> None:
     report = json.loads(run(evaluate, "whiff", later_days, "--model-repository", models, "--json").stdout)
-    rows = build_dataset(TASKS["whiff"], read_statcast_files([later_days], TASKS["whiff"]))
+    rows = build_dataset(TASKS["whiff"], read_statcast_files([later_days], TASKS["whiff"]).rows)
     labels, given = rows.labels, open_version(models, TASKS["whiff"]).graph.probabilities(rows.features)
     assert report["rows"] == len(labels)
     assert report["log_loss"] == pytest.approx(-np.log(given[np.arange(len(labels)), labels]).mean(), rel=1e-6)
@@ -125,6 +126,61 @@ def test_an_impossible_evaluation_is_refused_with_a_reason(models: Path, later_d
     assert "profile.json is not the file that was published" in str(edited)
 
 
+def test_the_report_accounts_for_every_row_that_was_read(models: Path, tmp_path: Path) -> None:
+    cells = sample_cells(date(2022, 9, 5), days=2, games=3, seed=5)
+    number = pl.int_range(pl.len())
+    cells = cells.with_columns(
+        balls=pl.when(number < 40).then(pl.lit("4")).otherwise("balls"),
+        plate_x=pl.when(number.is_between(40, 59)).then(pl.lit("left")).otherwise("plate_x"),
+        launch_speed_angle=pl.lit("barrel"),
+        game_type=pl.when(number.is_between(60, 69)).then(pl.lit("S")).otherwise("game_type"),
+    )
+    (tmp_path / "rows.csv").write_bytes(as_csv(cells))
+    (tmp_path / "again.csv").write_bytes(as_csv(cells.tail(30)))
+    files = (tmp_path / "rows.csv", tmp_path / "again.csv")
+    report = json.loads(run(evaluate, "pitch_outcome", *files, "--model-repository", models, "--json").stdout)
+    account = RowAccount.model_validate(report["account"])
+    assert account.read == cells.height + 30 == account.used + sum(account.left_out.values())
+    assert account.used == report["rows"]
+    assert account.left_out["rejected (balls: not from 0 to 3)"] == 40
+    assert account.left_out["not of a regular season"] == 10
+    assert account.left_out["of a pitch that an earlier file has"] == 30
+    assert account.unreadable_cells == {"plate_x": 20}
+    shown = run(evaluate, "pitch_outcome", *files, "--model-repository", models, "--out", tmp_path / "report").stdout
+    assert f"{account.read:,} rows read: {account.used:,} used" in " ".join(shown.split())
+    assert "of the rows that may be of the task were left out" in " ".join(shown.split())
+    assert f"{account.read:,} rows read" in (tmp_path / "report" / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"description": "hit_into_play"}, "not of the task called_strike"),
+        ({"description": "called_strike", "plate_x": ""}, "not a valid request"),
+    ],
+)
+def test_files_without_a_usable_row_of_the_task_are_refused_with_the_reason(
+    models: Path, tmp_path: Path, change: dict[str, str], reason: str
+) -> None:
+    cells = sample_cells(date(2022, 9, 5), days=1).with_columns(
+        pl.lit(text).alias(name) for name, text in change.items()
+    )
+    (tmp_path / "rows.csv").write_bytes(as_csv(cells))
+    refused = run(evaluate, "called_strike", tmp_path / "rows.csv", "--model-repository", models).exception
+    assert isinstance(refused, NoTaskRowsError)
+    assert f"no usable row of the task called_strike in these rows: {cells.height:,} rows read: 0 used" in str(refused)
+    assert reason in str(refused)
+
+
+def test_files_without_a_valid_row_are_refused_with_the_column(models: Path, tmp_path: Path) -> None:
+    cells = sample_cells(date(2022, 9, 5), days=1).with_columns(game_date=pl.lit("June"))
+    (tmp_path / "rows.csv").write_bytes(as_csv(cells))
+    refused = run(evaluate, "whiff", tmp_path / "rows.csv", "--model-repository", models).exception
+    assert isinstance(refused, SourceRefusedError)
+    assert "rows is valid; game_date: not of type date" in str(refused)
+    assert "'June'" in str(refused)
+
+
 def recalibrate_on_later_days(models: Path, later_days: Path) -> Result:
     days = ("--since", "2022-09-01", "--until", "2022-09-10")
     return run(recalibrate, "called_strike", later_days, *days, "--model-repository", models)
@@ -157,7 +213,7 @@ def test_a_recalibrated_version_has_its_own_evaluation_and_passes_the_gate(model
         "2022-09-01 to 2022-09-07",
         "2022-09-08 to 2022-09-14",
     )
-    rows = build_dataset(TASKS["called_strike"], read_statcast_files([later_days], TASKS["called_strike"]))
+    rows = build_dataset(TASKS["called_strike"], read_statcast_files([later_days], TASKS["called_strike"]).rows)
     evaluated = rows.between(evaluation.evaluation_window)
     assert version.manifest.training.data_fingerprint == rows.between(evaluation.calibration_window).fingerprint
     for number, log_loss in ((3, evaluation.log_loss), (2, evaluation.baselines["version_2"].log_loss)):

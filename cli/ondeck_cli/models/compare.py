@@ -34,9 +34,9 @@ def compare_(
     repository, settings = repository_of(flags), read_settings(TrainerSettings)
     task = task_named(find_model(repository, model).model)
     one, other = open_version(repository, task, first), open_version(repository, task, second)
-    rows = read_statcast_files(paths, task) if paths else asyncio.run(read_stored_rows(settings, task))
+    source = read_statcast_files(paths, task) if paths else asyncio.run(read_stored_rows(settings, task))
     comparison = compare(
-        one, other, exclude_training_days(rows, one.manifest, other.manifest, include_fitted=include_fitted)
+        one, other, exclude_training_days(source, one.manifest, other.manifest, include_fitted=include_fitted)
     )
     Console(width=100, highlight=False).print(_table(model, first, second, comparison))
     click.echo(conclude(first, comparison))

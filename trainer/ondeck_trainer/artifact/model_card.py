@@ -76,7 +76,7 @@ _METRICS: Final = """\
 | --- | --- | --- | --- | --- | --- | --- |
 {scores}
 {xwoba}
-Lower is better, except for AUC and accuracy. 95 % bootstrap intervals over games: {intervals}.
+{account}Lower is better, except for AUC and accuracy. 95 % bootstrap intervals over games: {intervals}.
 Source: `{evaluation_file}`.
 
 ## Calibration
@@ -155,6 +155,7 @@ def render_metrics(evaluation: Evaluation) -> str:
             for each in scores(evaluation)
         ),
         xwoba=_xwoba(evaluation),
+        account=f"{evaluation.account}.\n\n" if evaluation.account else "",
         intervals=", ".join(f"{name} {each.low:.4f} to {each.high:.4f}" for name, each in evaluation.intervals.items()),
         picture=RELIABILITY_FILE,
         sets=_rows(

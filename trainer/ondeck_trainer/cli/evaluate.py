@@ -18,7 +18,7 @@ from ondeck_trainer.artifact.publish import to_json
 from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.cli.render import print_evaluation
 from ondeck_trainer.data.dataset import build_dataset
-from ondeck_trainer.data.source import read_statcast_files, read_stored_rows
+from ondeck_trainer.data.source import SourceRows, read_statcast_files, read_stored_rows
 from ondeck_trainer.evaluation.published_versions import evaluate_version, exclude_training_days
 from ondeck_trainer.recalibrate import recalibrate as recalibrate_version
 from ondeck_trainer.settings import TrainerSettings
@@ -68,9 +68,9 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
     model = open_version(settings.model_repository, chosen, version)
-    rows = _between(_rows(settings, chosen, paths), since, until)
-    rows = exclude_training_days(rows, model.manifest, include_fitted=include_fitted)
-    evaluation = evaluate_version(model, rows, production=_production(settings.model_repository, model))
+    source = _between(_rows(settings, chosen, paths), since, until)
+    source = exclude_training_days(source, model.manifest, include_fitted=include_fitted)
+    evaluation = evaluate_version(model, source, production=_production(settings.model_repository, model))
     folder = out or _report_folder(settings.home, evaluation)
     _write(folder, evaluation)
     if as_data:
@@ -104,7 +104,8 @@ def recalibrate(
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
     base = open_version(settings.model_repository, chosen, version)
-    recent = build_dataset(chosen, _between(_rows(settings, chosen, paths), since, until))
+    source = _between(_rows(settings, chosen, paths), since, until)
+    recent = build_dataset(chosen, source.rows, source.account)
     done = recalibrate_version(base, recent, settings.model_repository)
     parameters = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
     click.echo(f"calibrated on {done.manifest.training.calibration_window}: scale and bias {parameters}")
@@ -114,14 +115,16 @@ def recalibrate(
     click.echo(f"published {done.folder} ({done.manifest.digest[:12]}); no alias points to it yet")
 
 
-def _rows(settings: TrainerSettings, task: Task, paths: tuple[Path, ...]) -> pl.DataFrame:
+def _rows(settings: TrainerSettings, task: Task, paths: tuple[Path, ...]) -> SourceRows:
     return read_statcast_files(paths, task) if paths else asyncio.run(read_stored_rows(settings, task))
 
 
-def _between(rows: pl.DataFrame, since: datetime | None, until: datetime | None) -> pl.DataFrame:
+def _between(source: SourceRows, since: datetime | None, until: datetime | None) -> SourceRows:
     first = since.date() if since else date.min
     last = until.date() if until else date.max
-    return rows.filter(pl.col("game_date").is_between(first, last))
+    return source.keep(
+        source.rows.filter(pl.col("game_date").is_between(first, last)), "of days that were not asked for"
+    )
 
 
 def _production(models: Path, model: PublishedModel) -> PublishedModel | None:

@@ -3,10 +3,12 @@
 from rich.console import Console
 from rich.table import Table
 
-from ondeck_core.evaluation import Evaluation, scores
+from ondeck_core.evaluation import Evaluation, RowAccount, scores
+from ondeck_trainer.data.dataset import INCOMPLETE
 
 WIDTH = 100
 DRIFT_FIELDS = 5
+MAX_LOST_SHARE = 0.01
 
 
 def make_console() -> Console:
@@ -26,6 +28,21 @@ def print_evaluation(evaluation: Evaluation) -> None:
         out.print(f"largest drift since training (population stability index): {drift}")
     if evaluation.has_training_days:
         out.print("the rows include training days: the metrics are too good")
+    print_account(evaluation.account)
+
+
+def print_account(account: RowAccount | None) -> None:
+    """Print which rows were used, and a warning if many rows of the task were not."""
+    if account is None:
+        return
+    out = make_console()
+    out.print(str(account))
+    lost = account.left_out.get(INCOMPLETE, 0) + sum(
+        rows for reason, rows in account.left_out.items() if reason.startswith("rejected")
+    )
+    share = lost / (account.used + lost)
+    if share > MAX_LOST_SHARE:
+        out.print(f"warning: {share:.1%} of the rows that may be of the task were left out; the metrics may be biased")
 
 
 def build_score_table(evaluation: Evaluation) -> Table:

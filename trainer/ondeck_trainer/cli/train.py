@@ -61,10 +61,9 @@ def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object
         workers=ParallelFit(jobs=settings.training_workers, dask=settings.dask_scheduler),
     )
     click.echo(f"{chosen.name}: reading rows", err=True)
-    dataset = build_dataset(chosen, asyncio.run(read_stored_rows(settings, chosen)))
-    click.echo(
-        f"{chosen.name}: {len(dataset):,} rows, {dataset.left_out:,} left out (required fields missing)", err=True
-    )
+    source = asyncio.run(read_stored_rows(settings, chosen))
+    dataset = build_dataset(chosen, source.rows, source.account)
+    click.echo(f"{chosen.name}: {dataset.account}", err=True)
     _print_summary(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ondeck_core.errors import OndeckError
+from ondeck_core.evaluation import RowAccount
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import Window
 from ondeck_core.statcast.instances import build_instances, statcast_columns
@@ -18,13 +20,18 @@ Labels = NDArray[np.int64]
 SLICED_BY: Final = ("home_team", "balls", "strikes", "release_speed")
 MASKED_ROWS: Final = 0.03  # share of the rows that are copied with missing values
 MASKED_CELLS: Final = (0.3, 1.0)  # share of the optional fields that a copy lacks: some of them or all
+INCOMPLETE: Final = "of the task, but not a valid request (a required field is missing or out of range)"
+
+
+class NoTaskRowsError(OndeckError):
+    """No row that was read can train or evaluate the task."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """n rows: `instances` (n, fields), `features` (n, features), `labels` (n,) and the Statcast `rows` behind them.
 
-    `left_out`: number of rows of the population that are not valid requests, for example without a required field.
+    `account` says which of the rows that were read are used, and why the others are not.
     """
 
     task: Task
@@ -32,7 +39,7 @@ class Dataset:
     instances: Matrix
     features: Matrix
     labels: Labels
-    left_out: int
+    account: RowAccount
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,7 +67,7 @@ class Dataset:
             instances=self.instances[days],
             features=self.features[days],
             labels=self.labels[days],
-            left_out=0,
+            account=self.account.leave_out("of other days", int((~days).sum())),
         )
 
 
@@ -72,19 +79,30 @@ def list_columns(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(names), *statcast_columns(task.instance)]))
 
 
-def build_dataset(task: Task, rows: pl.DataFrame) -> Dataset:
-    """Build the dataset of a task from Statcast rows; rows that are no valid request are left out."""
+def build_dataset(task: Task, rows: pl.DataFrame, account: RowAccount | None = None) -> Dataset:
+    """Build the dataset of a task from Statcast rows; rows that are no valid request are left out.
+
+    `account` is that of the rows, before those that are not of the task were left out.
+
+    Raises:
+        NoTaskRowsError: no row is of the task and has all required fields.
+    """
     chosen = rows.filter(population(task))
     instances = build_instances(chosen, task.instance)
     valid = valid_mask(task.instance, instances)
     kept = instances[valid]
+    before = account or RowAccount(read=rows.height, used=rows.height)
+    of_task = before.leave_out(f"not of the task {task.name}", rows.height - chosen.height)
+    complete = of_task.leave_out(INCOMPLETE, int((~valid).sum()))
+    if not complete.used:
+        raise NoTaskRowsError(f"no usable row of the task {task.name} in these rows: {complete}")
     return Dataset(
         task=task,
         rows=chosen.filter(valid),
         instances=kept,
         features=task.features.compute(kept),
         labels=chosen.select(label(task).alias("label"))["label"].to_numpy()[valid],
-        left_out=int((~valid).sum()),
+        account=complete,
     )
 
 
@@ -117,5 +135,5 @@ def add_masked_rows(rows: Dataset, seed: int) -> Dataset:
         instances=np.vstack([rows.instances, masked]),
         features=np.vstack([rows.features, rows.task.features.compute(masked)]),
         labels=np.concatenate([rows.labels, rows.labels[copied]]),
-        left_out=rows.left_out,
+        account=rows.account,
     )

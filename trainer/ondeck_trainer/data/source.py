@@ -1,14 +1,18 @@
 """Sources of training rows: the database, or Statcast files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from ondeck_core.errors import OndeckError, SourceRefusedError
+from ondeck_core.evaluation import RowAccount
 from ondeck_core.statcast.decode import decode_cells
-from ondeck_core.statcast.parse import parse_cells
+from ondeck_core.statcast.parse import count_reasons, parse_cells, reject_unusable
 from ondeck_core.tasks import Task
 from ondeck_store.ingest.statcast_files import exports_in
 from ondeck_store.migrations import open_migrated
@@ -24,7 +28,24 @@ class NoStoredRowsError(OndeckError):
     """There are no regular-season rows to train on or to evaluate."""
 
 
-async def read_stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class SourceRows:
+    """Statcast rows in the order of play, and what became of all rows that were read."""
+
+    rows: pl.DataFrame
+    account: RowAccount
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> "SourceRows":
+        """Return rows that are all that was read."""
+        return cls(rows=rows, account=RowAccount(read=rows.height, used=rows.height))
+
+    def keep(self, rows: pl.DataFrame, reason: str) -> "SourceRows":
+        """Return a part of the rows; the others are left out for `reason`."""
+        return SourceRows(rows=rows, account=self.account.leave_out(reason, self.rows.height - rows.height))
+
+
+async def read_stored_rows(settings: StoreSettings, task: Task) -> SourceRows:
     """Read the columns of a task from all stored regular-season rows, simulated ones excluded.
 
     Raises:
@@ -38,31 +59,47 @@ async def read_stored_rows(settings: StoreSettings, task: Task) -> pl.DataFrame:
                 "ondeck ingest files PATH..., or ondeck ingest days FROM TO"
             )
         first, last = span
-        return await read_pitches(connection, first_day=first, last_day=last, columns=list_columns(task))
+        rows = await read_pitches(connection, first_day=first, last_day=last, columns=list_columns(task))
+    return SourceRows.of(rows)
 
 
-def read_statcast_files(paths: Sequence[Path], task: Task) -> pl.DataFrame:
+def read_statcast_files(paths: Sequence[Path], task: Task) -> SourceRows:
     """Read the columns of a task from the regular-season rows of Statcast exports, in the order of play.
 
     Needs no database. If several files have the same pitch, the row of the first file is kept.
 
     Raises:
-        SourceRefusedError: a file cannot be read, or is not a Statcast export.
+        SourceRefusedError: a file cannot be read, is not a Statcast export, or has no valid row.
         NoStoredRowsError: the files have no regular-season row.
     """
     parts = [_read_regular_season(path, task) for path in exports_in(paths)]
-    rows = pl.concat(parts).unique(list(_ROW_ORDER[1:]), keep="first", maintain_order=True).sort(_ROW_ORDER)
+    together = SourceRows(
+        rows=pl.concat([part.rows for part in parts]),
+        account=reduce(add, (part.account for part in parts)),
+    )
+    rows = together.rows.unique(list(_ROW_ORDER[1:]), keep="first", maintain_order=True).sort(_ROW_ORDER)
+    distinct = together.keep(rows, "of a pitch that an earlier file has")
     if rows.is_empty():
-        raise NoStoredRowsError("the files have no row of a regular season (game_type R)")
-    return rows.select(list_columns(task))
+        raise NoStoredRowsError(f"the files have no row of a regular season (game_type R): {distinct.account}")
+    return replace(distinct, rows=rows.select(list_columns(task)))
 
 
-def _read_regular_season(path: Path, task: Task) -> pl.DataFrame:
+def _read_regular_season(path: Path, task: Task) -> SourceRows:
     try:
-        rows = parse_cells(decode_cells(path.read_bytes())).rows
+        result = parse_cells(decode_cells(path.read_bytes()))
+        reject_unusable(result)
     except OSError as error:
         raise SourceRefusedError(f"{path} cannot be read ({error.strerror})") from error
     except SourceRefusedError as error:
         raise SourceRefusedError(f"{path}: {error}") from error
     columns = dict.fromkeys([*_ROW_ORDER, *list_columns(task)])
-    return rows.filter(pl.col("game_type") == REGULAR_SEASON).select(list(columns))
+    used = [column for column in result.unreadable if column.name in columns]
+    account = RowAccount(
+        read=result.rows_in,
+        used=result.rows.height,
+        left_out={f"rejected ({reason})": rows for reason, rows in count_reasons(result).items()},
+        unreadable_cells={column.name: column.rows for column in used},
+    )
+    valid = SourceRows(rows=result.rows, account=account)
+    regular = valid.keep(result.rows.filter(pl.col("game_type") == REGULAR_SEASON), "not of a regular season")
+    return replace(regular, rows=regular.rows.select(list(columns)))

@@ -71,6 +71,7 @@ def evaluate(probabilities: Probabilities, rows: Dataset, context: EvaluationCon
             outcome: scoring.reliability(probabilities[:, index], rows.labels == index)
             for index, outcome in enumerate(rows.task.outcomes)
         },
+        account=rows.account,
     )
 
 

@@ -14,6 +14,7 @@ from ondeck_core.field_drift import field_drift
 from ondeck_core.manifest import PRODUCTION, Manifest, Window
 from ondeck_trainer.artifact.published_model import PublishedModel
 from ondeck_trainer.data.dataset import Dataset, build_dataset
+from ondeck_trainer.data.source import SourceRows
 from ondeck_trainer.evaluation.bootstrap import GameBootstrap, interval
 from ondeck_trainer.evaluation.evaluate import EvaluationContext, compute_metrics, evaluate
 from ondeck_trainer.model.ensemble import Probabilities
@@ -38,13 +39,14 @@ class VersionComparison:
     second: Evaluation
 
 
-def exclude_training_days(rows: pl.DataFrame, *versions: Manifest, include_fitted: bool = False) -> pl.DataFrame:
+def exclude_training_days(source: SourceRows, *versions: Manifest, include_fitted: bool = False) -> SourceRows:
     """Return the rows of days that no version was fitted or calibrated on; all rows with `include_fitted`.
 
     Raises:
         NoUnseenDaysError: no row is left.
     """
     seen = pl.any_horizontal(pl.col("game_date").is_between(*training_days(each)) for each in versions)
+    rows = source.rows
     kept = rows if include_fitted else rows.filter(~seen)
     if kept.is_empty():
         learned = " and ".join(f"version {each.version} ({_describe(each)})" for each in versions)
@@ -52,14 +54,14 @@ def exclude_training_days(rows: pl.DataFrame, *versions: Manifest, include_fitte
             f"all {rows.height:,} rows are of days that {learned} was fitted or calibrated on; give other days, "
             "or evaluate these days nevertheless with --include-fitted"
         )
-    return kept
+    return source.keep(kept, "of days that the version was fitted or calibrated on")
 
 
 def evaluate_version(
-    model: PublishedModel, rows: pl.DataFrame, *, production: PublishedModel | None = None
+    model: PublishedModel, source: SourceRows, *, production: PublishedModel | None = None
 ) -> Evaluation:
     """Evaluate a version on Statcast rows, with the version in production as a baseline if that is another one."""
-    dataset = build_dataset(model.task, rows)
+    dataset = build_dataset(model.task, source.rows, source.account)
     baselines = {}
     if production is not None:
         baselines[PRODUCTION] = compute_metrics(production.graph.probabilities(dataset.features), dataset)
@@ -85,9 +87,9 @@ def evaluate_graph(
     return evaluate(probabilities, rows, context)
 
 
-def compare(first: PublishedModel, second: PublishedModel, rows: pl.DataFrame) -> VersionComparison:
+def compare(first: PublishedModel, second: PublishedModel, source: SourceRows) -> VersionComparison:
     """Evaluate two versions on the same rows and their difference, with intervals that resample games."""
-    dataset = build_dataset(first.task, rows)
+    dataset = build_dataset(first.task, source.rows, source.account)
     games = GameBootstrap(dataset.rows["game_pk"].to_numpy().astype(np.int64))
     ours, theirs = (each.graph.probabilities(dataset.features) for each in (first, second))
     difference = scoring.losses(ours, dataset.labels) - scoring.losses(theirs, dataset.labels)
