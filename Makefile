@@ -30,7 +30,7 @@ soak: setup ## reload, cancel and restart under load for some minutes; no call m
 	$(BIN)/python -m benchmarks.soak $(if $(QUICK),--quick)
 
 attack: setup ## attack the server on both transports for some minutes, beside a neighbour; QUICK=1: each attack for a moment
-	$(BIN)/python -m tests.attack.run $(if $(QUICK),--short)
+	$(BIN)/python -m tests.attack.run $(if $(QUICK),--quick)
 
 check: setup ## check formats, lints, types, import contracts, the protobuf contract and generated files
 	$(BIN)/ruff format --check

@@ -1,6 +1,6 @@
 """`make attack`: the long form of the attacks in `make test`.
 
-    python -m tests.attack.run [--transport nghttp2|grpcio] [--only WORDS] [--short]
+    python -m tests.attack.run [--transport nghttp2|grpcio] [--only WORDS] [--quick]
 
 Serves the shipped models. Exits with 1 if the default transport does not withstand an attack.
 """
@@ -30,12 +30,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transport", choices=(DEFAULT, "grpcio"), action="append")
     parser.add_argument("--only", default="", help="part of the names of the attacks")
-    parser.add_argument("--short", action="store_true", help="durations of the test suite")
+    parser.add_argument("--quick", action="store_true", help="durations of the test suite")
     args = parser.parse_args()
     console = Console(width=200)
     console.print(f"{environment()}\n")
     chosen = [each for each in ATTACKS if args.only.lower() in each.name.lower()]
-    durations, withstood = SHORT if args.short else LONG, True
+    durations, withstood = SHORT if args.quick else LONG, True
     for transport in args.transport or (DEFAULT, "grpcio"):
         rows = []
         for attack, result in run(chosen, transport, durations):

@@ -79,15 +79,7 @@ class Cluster:
             EmbeddedPostgresError: PostgreSQL failed; the message contains the end of its log.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        account = account_of(self.folder)
-        if not (self.data / "PG_VERSION").is_file():
-            self._create(account)
-        server = self._server()
-        if server is None:
-            self._remove_stale_locks()
-            self._upgrade(account)
-            server = self._start(account)
-        self._wait_ready(server)
+        self._wait_ready(self._server() or self._create_and_start())
         return self._socket_folder()
 
     def is_running(self) -> bool:
@@ -108,6 +100,14 @@ class Cluster:
             time.sleep(_POLL_SECONDS)
         if socket_folder != self.data:
             shutil.rmtree(socket_folder, ignore_errors=True)
+
+    def _create_and_start(self) -> psutil.Process:
+        account = account_of(self.folder)
+        if not (self.data / "PG_VERSION").is_file():
+            self._create(account)
+        self._remove_stale_locks()
+        self._upgrade(account)
+        return self._start(account)
 
     def _create(self, account: Account) -> None:
         """Create the cluster beside its place, which it takes once it is complete."""

@@ -24,10 +24,9 @@ from ondeck_server.transports.http2.rejection import (
 )
 from ondeck_server.transports.http2.stream import ServerStream, UnaryRequestStream
 from ondeck_server.transports.http2.stream_writer import StreamLimits
-from ondeck_server.transports.http2.wire_format import HeaderParser, refusal_of
+from ondeck_server.transports.http2.wire_format import FRAME_HEADER_BYTES, HeaderParser, refusal_of
 from ondeck_server.transports.http2.writer import FrameWriter
 
-_FRAME_HEADER_BYTES: Final = 9  # no overhead on a DATA frame with at least as much of a message
 _MIN_PART_BYTES: Final = 1 << 11
 _MAX_PART_BYTES: Final = 1 << 14  # received bytes whose events exist at once: a byte may stand for a whole header field
 _USUAL_END: Final = frozenset({ngh2.ErrorCode.NO_ERROR, ngh2.ErrorCode.CANCEL})  # of a stream
@@ -320,7 +319,7 @@ class Http2Connection(asyncio.Protocol):
             stream.receive(b"", end=True)
 
     def _on_data(self, event: ngh2.DataReceived) -> None:
-        self._request_bytes += len(event.data) + min(len(event.data), _FRAME_HEADER_BYTES)
+        self._request_bytes += len(event.data) + min(len(event.data), FRAME_HEADER_BYTES)
         stream = self._streams.get(event.stream_id)
         if event.end_stream:
             self._writer.mark_half_closed(event.stream_id)

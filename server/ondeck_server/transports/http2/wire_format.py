@@ -16,6 +16,7 @@ from ondeck_server.transports.http2.rejection import RefusalReason
 
 Field: TypeAlias = tuple[bytes, bytes]
 
+FRAME_HEADER_BYTES: Final = 9  # no overhead on a DATA frame with at least as much of a message
 CONTENT_TYPE: Final = b"application/grpc"
 RESPONSE_HEADERS: Final[list[Field]] = [
     (b":status", b"200"),
