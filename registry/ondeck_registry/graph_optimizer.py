@@ -1,4 +1,4 @@
-"""Rewrites an ONNX graph into an equivalent one that runs faster. Pure: bytes in, bytes and the applied rewrites out.
+"""Rewrites an ONNX graph into an equivalent one, faster and smaller. Pure: bytes in, bytes and applied rewrites out.
 
 ONNX Runtime itself removes identities and folds constants when it opens a graph; these rewrites need what it does not
 know: which outputs are asked for, and that equal within rounding is enough.
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ondeck_registry.compact_trees import compact_trees
 from ondeck_registry.onnx_model import ML_DOMAIN, Array, Graph, NodeProto, make_node, read_attributes
 from ondeck_registry.tree_rewrites import split_regressors, sum_classifiers
 
@@ -163,4 +164,5 @@ _ROUNDED: Final[dict[str, Callable[[Graph], int]]] = {
     "sum_classifiers": sum_classifiers,
     "fold_scalers": fold_scalers,
     "compute_without_labels": compute_without_labels,
+    "compact_trees": compact_trees,  # last: no other rewrite reads its result
 }

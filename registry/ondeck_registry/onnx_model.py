@@ -19,7 +19,7 @@ NodeProto: TypeAlias = Any  # the classes are made at run time
 ML_DOMAIN: Final = "ai.onnx.ml"
 _PACKAGE: Final = "ondeck.onnx"
 _FIELDS: Final[Mapping[str, str]] = {
-    "Model": "graph=7:Graph functions=25*:Unread training_info=20*:Unread",
+    "Model": "graph=7:Graph opset_import=8*:Opset functions=25*:Unread training_info=20*:Unread",
     "Graph": "node=1*:Node initializer=5*:Tensor input=11*:ValueInfo output=12*:ValueInfo "
     "sparse_initializer=15*:Unread",
     "Node": "input=1*:STRING output=2*:STRING op_type=4:STRING attribute=5*:Attribute domain=7:STRING",
@@ -27,11 +27,14 @@ _FIELDS: Final[Mapping[str, str]] = {
     "strings=9*:BYTES graphs=11*:Unread type=20:INT32",
     "Tensor": "dims=1*:INT64 data_type=2:INT32 float_data=4*:FLOAT int64_data=7*:INT64 name=8:STRING raw_data=9:BYTES",
     "ValueInfo": "name=1:STRING",
+    "Opset": "domain=1:STRING version=2:INT64",
     "Unread": "",
 }
-_FLOAT, _INT64 = 1, 7
+_FLOAT, _UINT8, _INT64 = 1, 2, 7
 _DATA_TYPES: Final[Mapping[int, np.dtype[Any]]] = {_FLOAT: np.dtype("<f4"), _INT64: np.dtype("<i8")}
+_TENSOR_TYPES: Final[Mapping[str, int]] = {"float32": _FLOAT, "uint8": _UINT8, "int64": _INT64}
 _SINGLE: Final = {1: "f", 2: "i", 3: "s"}
+_TENSOR_ATTRIBUTE: Final = 4
 _SEQUENCES: Final = {6: "floats", 7: "ints", 8: "strings"}
 _SUBGRAPHS: Final = {5, 10}
 _NUMBERS: Final = {"floats": np.float32, "ints": np.int64}
@@ -76,10 +79,18 @@ class Graph:
     def add_constant(self, hint: str, values: Array) -> str:
         """Add a constant of float32 or int64 values; returns its name."""
         name = self.new_name(hint)
-        tensor = _TENSOR(name=name, data_type=_FLOAT if values.dtype == np.float32 else _INT64, dims=values.shape)
-        tensor.raw_data = np.ascontiguousarray(values, dtype=_DATA_TYPES[tensor.data_type]).tobytes()
-        self._tensors[name] = tensor
+        self._tensors[name] = make_tensor(values, name)
         return name
+
+    def opset(self, domain: str) -> int:
+        """Return the version of the operators of a domain; 0 if it has none here."""
+        return max((each.version for each in self._model.opset_import if each.domain == domain), default=0)
+
+    def set_opset(self, domain: str, version: int) -> None:
+        """Set the version of the operators of a domain that has one."""
+        for each in self._model.opset_import:
+            if each.domain == domain:
+                each.version = version
 
     def new_name(self, hint: str) -> str:
         """Return a name that no tensor has."""
@@ -147,14 +158,24 @@ def read_attributes(node: NodeProto) -> dict[str, Any] | None:
 
 
 def make_node(kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> NodeProto:  # noqa: ANN401  ONNX's own
-    """Make a node with one output; attributes are int, bytes, arrays of float32 or int64, or lists of bytes."""
+    """Make a node with one output; attributes are int, bytes, arrays of float32 or int64, lists of bytes or tensors."""
     node = _NODE(op_type=kind, domain=domain, input=inputs, output=[output])
     for name, value in attributes.items():
+        if isinstance(value, _TENSOR):
+            node.attribute.add(name=name, type=_TENSOR_ATTRIBUTE, t=value)
+            continue
         field = _field_of(value)
         number = next(key for key, each in (_SINGLE | _SEQUENCES).items() if each == field)
         content = value.tolist() if isinstance(value, np.ndarray) else value
         node.attribute.add(name=name, type=number, **{field: content})
     return node
+
+
+def make_tensor(values: Array, name: str = "") -> Any:  # noqa: ANN401  the class is made at run time
+    """Make a tensor of float32, uint8 or int64 values."""
+    little_endian = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    kind = _TENSOR_TYPES[values.dtype.name]
+    return _TENSOR(name=name, data_type=kind, dims=values.shape, raw_data=little_endian.tobytes())
 
 
 def _field_of(value: object) -> str:

@@ -167,9 +167,12 @@ def open_graph(graph: bytes) -> ort.InferenceSession:
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the only format that is checked
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as broken:
         raise ArtifactRefusedError(f"{MODEL_FILE} is not a graph that can be run: {broken}") from broken
+    session.disable_fallback()  # to another provider, which would open the graph again: the only use of its bytes
+    session._model_bytes = None  # noqa: SLF001  the session would keep the graph file in memory
+    return session
 
 
 def _check_tensors(actual: Sequence[ort.NodeArg], stated: Sequence[Tensor], *, is_complete: bool = False) -> None:

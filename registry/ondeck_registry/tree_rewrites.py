@@ -11,7 +11,7 @@ import numpy as np
 
 from ondeck_registry.onnx_model import ML_DOMAIN, Array, Graph, NodeProto, make_node, read_attributes
 
-_LEAF: Final = b"LEAF"
+LEAF: Final = b"LEAF"
 _NODE_FIELDS: Final = frozenset(
     f"nodes_{name}"
     for name in (
@@ -36,7 +36,7 @@ _SAME_SUM: Final = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Ensemble:
+class TreeEnsemble:
     """Trees with the weights that leaves add to targets (or classes): arrays of tree, node, target and weight."""
 
     nodes: Mapping[str, Any]
@@ -63,7 +63,7 @@ def split_regressors(graph: Graph) -> int:
     """Compute each target by an ensemble of its own where no tree adds to two; returns the number of ensembles."""
     count = 0
     for node in [each for each in graph.nodes if _is_ml(each, "TreeEnsembleRegressor")]:
-        ensemble = _read(node, "target")
+        ensemble = read_ensemble(node, "target")
         if ensemble is not None and ensemble.transform == b"NONE" and _is_split_worthwhile(ensemble):
             graph.replace(node, _split(graph, node.input[0], ensemble, node.output[0]))
             count += 1
@@ -74,7 +74,7 @@ def sum_classifiers(graph: Graph) -> int:
     """Compute the probabilities of tree classifiers whose label is not used by regressors; returns their number."""
     count = 0
     for node in [each for each in graph.nodes if _is_ml(each, "TreeEnsembleClassifier")]:
-        ensemble = _read(node, "class")
+        ensemble = read_ensemble(node, "class")
         if ensemble is None or len(node.output) != _TWO or graph.count_uses(node.output[0]):
             continue
         binary = _binary(graph, node, ensemble) if ensemble.n_targets == _TWO else _multiclass(graph, node, ensemble)
@@ -90,7 +90,7 @@ def thresholds(graph: Graph, width: int) -> list[Array]:
     for node in graph.nodes:
         attributes = read_attributes(node) if node.op_type.startswith("TreeEnsemble") else None
         if attributes and {"nodes_featureids", "nodes_values", "nodes_modes"} <= attributes.keys():
-            branches = np.array([mode != _LEAF for mode in attributes["nodes_modes"]])
+            branches = np.array([mode != LEAF for mode in attributes["nodes_modes"]])
             columns, values = attributes["nodes_featureids"][branches], attributes["nodes_values"][branches]
             for column in np.unique(columns[columns < width]):
                 found[column].append(values[columns == column])
@@ -101,7 +101,7 @@ def _is_ml(node: NodeProto, kind: str) -> bool:
     return bool(node.domain == ML_DOMAIN and node.op_type == kind)
 
 
-def _read(node: NodeProto, prefix: str) -> _Ensemble | None:
+def read_ensemble(node: NodeProto, prefix: str) -> TreeEnsemble | None:
     """Read an ensemble of float32 values that sums its leaves; None if it is anything else."""
     attributes = read_attributes(node)
     fields = {f"{prefix}_{name}" for name in _WEIGHT_FIELDS}
@@ -115,7 +115,7 @@ def _read(node: NodeProto, prefix: str) -> _Ensemble | None:
     if attributes.get("aggregate_function", b"SUM") != b"SUM" or len(base) not in {0, 1 if is_binary else count}:
         return None
     trees, leaves, targets, weights = (attributes[f"{prefix}_{name}"] for name in _WEIGHT_FIELDS)
-    ensemble = _Ensemble(
+    ensemble = TreeEnsemble(
         nodes={name: attributes[name] for name in sorted(attributes.keys() & _NODE_FIELDS - {"nodes_hitrates"})},
         n_targets=count,
         base=base,
@@ -128,19 +128,19 @@ def _read(node: NodeProto, prefix: str) -> _Ensemble | None:
     return None if ensemble.has_repeated_weights() else ensemble
 
 
-def _is_split_worthwhile(ensemble: _Ensemble) -> bool:
+def _is_split_worthwhile(ensemble: TreeEnsemble) -> bool:
     trees = len(np.unique(ensemble.trees))
     return ensemble.n_targets > 1 and trees >= _MIN_TREES * ensemble.n_targets and ensemble.is_one_target_a_tree()
 
 
-def _split(graph: Graph, features: str, ensemble: _Ensemble, output: str) -> list[NodeProto]:
+def _split(graph: Graph, features: str, ensemble: TreeEnsemble, output: str) -> list[NodeProto]:
     base = ensemble.base if len(ensemble.base) else np.zeros(ensemble.n_targets, np.float32)
     names = [graph.new_name(output) for _ in range(ensemble.n_targets)]
     parts = [_single(features, ensemble, index, base[index], name) for index, name in enumerate(names)]
     return [*parts, make_node("Concat", names, output, axis=1)]
 
 
-def _single(features: str, ensemble: _Ensemble, target: int, base: float, output: str) -> NodeProto:
+def _single(features: str, ensemble: TreeEnsemble, target: int, base: float, output: str) -> NodeProto:
     """Make a regressor of one target from the trees that add to it; a leaf without weight adds 0."""
     selected = ensemble.targets == target
     kept = np.isin(ensemble.nodes["nodes_treeids"], ensemble.trees[selected])
@@ -159,7 +159,7 @@ def _single(features: str, ensemble: _Ensemble, target: int, base: float, output
         for tree, node, mode in zip(
             nodes["nodes_treeids"].tolist(), nodes["nodes_nodeids"].tolist(), nodes["nodes_modes"], strict=True
         )
-        if mode == _LEAF
+        if mode == LEAF
     ]
     return make_node(
         "TreeEnsembleRegressor",
@@ -182,7 +182,7 @@ def _select(values: Any, kept: Array) -> Any:  # noqa: ANN401  an array, or a li
     return values[kept]
 
 
-def _binary(graph: Graph, node: NodeProto, ensemble: _Ensemble) -> list[NodeProto]:
+def _binary(graph: Graph, node: NodeProto, ensemble: TreeEnsemble) -> list[NodeProto]:
     """Return nodes for two classes of which one score decides both, or none."""
     identifiers = np.unique(ensemble.targets)
     base = float(ensemble.base[0]) if len(ensemble.base) else 0.0
@@ -203,7 +203,7 @@ def _binary(graph: Graph, node: NodeProto, ensemble: _Ensemble) -> list[NodeProt
     return []
 
 
-def _multiclass(graph: Graph, node: NodeProto, ensemble: _Ensemble) -> list[NodeProto]:
+def _multiclass(graph: Graph, node: NodeProto, ensemble: TreeEnsemble) -> list[NodeProto]:
     """Return nodes for three classes or more where each tree adds to one of them, or none."""
     if not _is_split_worthwhile(ensemble) or ensemble.transform not in {b"NONE", b"SOFTMAX"}:
         return []
@@ -225,11 +225,11 @@ def _complement(graph: Graph, score: str, total: float, output: str) -> list[Nod
     return [_scale(graph, score, both), make_node("Add", [both, offsets], output)]
 
 
-def _constant_sum(ensemble: _Ensemble) -> float | None:
+def _constant_sum(ensemble: TreeEnsemble) -> float | None:
     """Return the sum of both classes if it is the same for all leaves of a tree; None if it is not."""
     keys = np.stack([ensemble.trees, ensemble.leaves], axis=1)
     leaves, at, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    modes = np.array([mode == _LEAF for mode in ensemble.nodes["nodes_modes"]])
+    modes = np.array([mode == LEAF for mode in ensemble.nodes["nodes_modes"]])
     if (counts != _TWO).any() or len(leaves) != modes.sum():
         return None
     sums = np.bincount(at, weights=ensemble.weights.astype(np.float64))

@@ -1,4 +1,4 @@
-"""A worker that serves no players imports no library that only other processes need."""
+"""A worker holds in memory what serving needs: no library of other processes, no file of a graph that is open."""
 
 import subprocess
 import sys
@@ -8,6 +8,8 @@ from typing import Final
 import psutil
 import pytest
 
+from ondeck_registry.onnx_session import open_graph
+from tests.factories.onnx_graphs import scoring_graph
 from tests.fixtures.server import RunningServer
 
 UNUSED: Final = {
@@ -36,3 +38,11 @@ def test_a_worker_that_serves_has_mapped_no_other_library(running_server: Runnin
         folders = {part for each in psutil.Process(worker.pid).memory_maps() for part in Path(each.path).parts}
         assert "onnxruntime" in folders
         assert folders & UNUSED == set()
+
+
+def test_an_open_session_keeps_no_file_of_its_graph() -> None:
+    graph = scoring_graph()
+    before = sys.getrefcount(graph)
+    session = open_graph(graph)
+    assert session.get_inputs()
+    assert sys.getrefcount(graph) == before

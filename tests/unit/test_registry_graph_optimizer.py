@@ -1,9 +1,8 @@
 """An optimized graph computes what the shipped one does, on missing values, thresholds and extremes too."""
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from ondeck_core.instances import Matrix
-from ondeck_core.manifest import FP32, Tensor
 from ondeck_registry.graph_optimizer import OptimizedGraph, optimize
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.onnx_model import Graph
@@ -30,10 +28,10 @@ from ondeck_registry.version_optimizer import (
     probe_rows,
 )
 from tests.conftest import ROOT
+from tests.factories.edited_graphs import PROBABILITIES, attributes, open_session, operators, with_tree_attributes
 from tests.factories.fitted_graphs import CLASSES, COLUMNS, MODELS, fitted_graph
 from tests.factories.onnx_graphs import endless_graph, scoring_graph
 
-PROBABILITIES: Final = ("probabilities",)
 SUBNORMAL: Final = 1e-40
 MAX: Final = float(np.finfo(np.float32).max)
 EXPECTED: Final = {
@@ -49,40 +47,11 @@ EXPECTED: Final = {
 }
 
 
-def session(graph: bytes, outputs: Sequence[str] = PROBABILITIES, classes: int = 2) -> OnnxSession:
-    width = open_graph(graph).get_inputs()[0].shape[1]
-    name = open_graph(graph).get_inputs()[0].name
-    return OnnxSession(
-        graph,
-        (Tensor(name=name, datatype=FP32, shape=(-1, width)),),
-        [Tensor(name=each, datatype=FP32, shape=(-1, classes)) for each in outputs],
-    )
-
-
 @cache
 def sessions(model: str) -> tuple[OnnxSession, OnnxSession]:
     """Return the sessions of a model as converted and as optimized."""
     graph, classes = fitted_graph(model), CLASSES.get(model, 2)
-    return session(graph, classes=classes), session(optimize(graph, PROBABILITIES).graph, classes=classes)
-
-
-def operators(graph: bytes) -> list[str]:
-    return [node.op_type for node in onnx.load_model_from_string(graph).graph.node]
-
-
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
-
-
-def with_tree_attributes(graph: bytes, **changed: Any) -> bytes:
-    """Return a graph of which the tree ensemble has other attributes."""
-    model = onnx.load_model_from_string(graph)
-    node = next(each for each in model.graph.node if each.op_type.startswith("TreeEnsemble"))
-    other = helper.make_node(
-        node.op_type, node.input, node.output, domain=node.domain, **{**attributes(node), **changed}
-    )
-    node.CopyFrom(other)
-    return bytes(model.SerializeToString())
+    return open_session(graph, classes=classes), open_session(optimize(graph, PROBABILITIES).graph, classes=classes)
 
 
 def network(weights: NDArray[np.float32], *, is_bounded: bool = True) -> bytes:
@@ -174,7 +143,7 @@ def test_a_regressor_of_several_targets_is_split_bit_for_bit() -> None:
     random = np.random.default_rng(6)
     rows = (random.standard_normal((256, width)) * 50).astype(np.float32)
     rows[random.random(rows.shape) < 0.2] = np.nan
-    before, after = (session(each, classes=5).infer(rows)[0] for each in (whole, split.graph))
+    before, after = (open_session(each, classes=5).infer(rows)[0] for each in (whole, split.graph))
     assert np.array_equal(before, after)
 
 
@@ -211,7 +180,7 @@ def test_complementary_classes_become_one_target() -> None:
     optimized = optimize(graph, PROBABILITIES)
     assert optimized.rewrites == ("sum_classifiers",)
     rows = np.random.default_rng(8).standard_normal((500, COLUMNS)).astype(np.float32)
-    check_equivalent(session(graph), session(optimized.graph), rows)
+    check_equivalent(open_session(graph), open_session(optimized.graph), rows)
     unequal = with_tree_attributes(graph, class_weights=[*(weights * 2).tolist(), *weights.tolist()])
     assert optimize(unequal, PROBABILITIES).rewrites == ()
 
@@ -233,7 +202,7 @@ def test_negligible_weights_of_a_bounded_network_become_zero(value: float) -> No
     constants = [numpy_helper.to_array(each) for each in onnx.load_model_from_string(optimized.graph).graph.initializer]
     assert [each.tolist() for each in constants if each.shape == (2, 2)] == [[[1, 0], [0, 2]]] * 2
     rows: Matrix = np.array([[value, 1], [1, value], [value, value]], dtype=np.float32)
-    check_equivalent(session(graph), session(optimized.graph), rows)
+    check_equivalent(open_session(graph), open_session(optimized.graph), rows)
 
 
 def test_small_weights_stay_where_they_count_or_the_input_has_no_bound() -> None:
@@ -289,9 +258,11 @@ def test_graphs_that_would_exceed_the_limits_of_a_load_serve_as_shipped(
 
 
 def test_any_difference_is_found() -> None:
-    before = session(fitted_graph("boosting"))
+    before = open_session(fitted_graph("boosting"))
     weights = attributes(onnx.load_model_from_string(fitted_graph("boosting")).graph.node[0])["class_weights"]
-    other = session(with_tree_attributes(fitted_graph("boosting"), class_weights=[weights[0] + 1e-4, *weights[1:]]))
+    other = open_session(
+        with_tree_attributes(fitted_graph("boosting"), class_weights=[weights[0] + 1e-4, *weights[1:]])
+    )
     rows = np.random.default_rng(9).standard_normal((500, COLUMNS)).astype(np.float32)
     check_equivalent(before, before, rows)
     with pytest.raises(DifferentOutputError, match="probabilities would differ"):
