@@ -22,7 +22,7 @@ def measure(scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
     """Measure over the real register where it exists; returns a title and the rows of the table."""
     players, origin = _players(scale)
     queries = scale.player_queries
-    resolver = Resolver(index=PlayerIndex(players, {}), today=date(2026, 7, 1), next_try=datetime.now(UTC))
+    resolver = Resolver(index=PlayerIndex.of(players, {}), today=date(2026, 7, 1), next_try=datetime.now(UTC))
     chosen = (players * (queries // len(players) + 1))[:: max(1, len(players) // queries)][:queries]
     by_id = [IdQuery(system="mlbam", id=str(player.player_id)) for player in chosen]
     by_name = [NameQuery(name=f"{player.last}, {player.first}") for player in chosen]

@@ -125,7 +125,7 @@ async def _trace_predict(folder: Path) -> list[str]:
     components = Components(
         settings=settings,
         models=models,
-        players=PlayerDirectory(settings, changed=_ignore),
+        players=PlayerDirectory(changed=_ignore),
         health=HealthRegistry(),
         registry=registry,
         broadcast_load=lambda _model, _loaded: None,

@@ -20,7 +20,6 @@ MEDIAN_LINES: Final = (90, 150)
 SMALL_LINES: Final = 60
 MAX_SEAMS: Final = 15
 SEAMS: Final = {
-    "ondeck_server.players.reader": "imported only with a database, and with it SQLAlchemy",
     "ondeck_server.services.reflection": "one module per gRPC service",
 }
 

@@ -20,7 +20,6 @@ from ondeck_server.models.reconciler import VersionState
 from ondeck_server.models.repository_reader import watch_repository
 from ondeck_server.models.version_resolution import CHANGED, ModelRef
 from ondeck_server.players.directory import PlayerDirectory
-from ondeck_server.settings import ServerSettings
 from ondeck_trainer.artifact.parity import draw_instances
 from tests.factories.model_managers import open_model_manager
 from tests.factories.sibling_versions import copy_without_graph, publish_sibling, shifted
@@ -159,7 +158,7 @@ async def test_a_version_unloaded_on_request_does_not_count_as_missing(folder: P
     async def ignore_change() -> None:
         """Ignore the change."""
 
-    players = PlayerDirectory(ServerSettings(), changed=ignore_change)
+    players = PlayerDirectory(changed=ignore_change)
     shutil.copytree(small_repository / "whiff", folder / "whiff")
     models = await open_model_manager(folder)
     models.request_load(MODEL, loaded=False)

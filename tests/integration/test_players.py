@@ -70,7 +70,7 @@ async def test_ids_that_arrive_later_are_filled_in(connection: AsyncConnection) 
     taken = await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NO_PLAYER)))
     assert taken == {"chadwick": RegisterCounts(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
     assert ("bbref", "nunezan01", 701, "chadwick") in await ids(connection)
-    assert (await read_index(connection)).players[701].major_league == (2025, 2025)
+    assert (await read_index(connection))[701].major_league == (2025, 2025)
 
 
 async def test_the_same_register_twice_changes_nothing(connection: AsyncConnection) -> None:
@@ -94,10 +94,10 @@ async def test_a_conflicting_id_keeps_the_stored_one_and_is_reported(connection:
         (702, "name", "Matt Boyd", "Angel Nunez"),
     }
     index = await read_index(connection)
-    assert index.players[701].born == (2001, 2, 3)
+    assert index[701].born == (2001, 2, 3)
     assert ("fangraphs", "99999", 702, "smart fantasy baseball") not in await ids(connection)
-    assert "Matthew Boyd" in index.players[702].spellings
-    assert "Angel Nunez" not in index.players[702].spellings
+    assert "Matthew Boyd" in index[702].spellings
+    assert "Angel Nunez" not in index[702].spellings
 
 
 async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncConnection) -> None:
@@ -110,7 +110,7 @@ async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncCon
         archive.writestr("register-master/data/leagues.csv", "league,name\n1,x\n")
     taken = await load_registers(connection, group_by_kind(read_tables(buffer.getvalue(), "master.zip")))
     assert {kind: each.people for kind, each in taken.items()} == {"chadwick": 2, "chadwick names": 0}
-    assert "Matthew R. Boyd" in (await read_index(connection)).players[702].spellings
+    assert "Matthew R. Boyd" in (await read_index(connection))[702].spellings
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_a_player_missing_from_the_register_is_kept_and_filled_in_later(co
     assert await list_unresolved(connection, due_by=now) == []
     await load_registers(connection, tables(chadwick(f"dddd,{pitcher},,,,Late,Larry,Larry,,2000,1,1,2021,2022,,")))
     assert pitcher not in {each.player_id for each in await list_unresolved(connection)}
-    person = (await read_index(connection)).players[pitcher]
+    person = (await read_index(connection))[pitcher]
     assert person.name == "Larry Late"
     assert TeamSeason(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
 

@@ -1,6 +1,5 @@
 """Player names: normalization and resolution."""
 
-import dataclasses
 from datetime import UTC, date, datetime
 
 import pytest
@@ -146,12 +145,12 @@ PLAYED = {
 
 
 def add_seasons(person: Player) -> Player:
-    return dataclasses.replace(person, played=PLAYED.get(person.player_id, ()))
+    return person._replace(played=PLAYED.get(person.player_id, ()))
 
 
 def resolver(*, pitches: bool = True, overrides: dict[str, int] | None = None) -> Resolver:
     people = [add_seasons(each) if pitches else each for each in PEOPLE]
-    index = PlayerIndex(people, {("bbref", "ramirjo01"): 1, ("retro", "gone"): 99}, overrides)
+    index = PlayerIndex.of(people, {("bbref", "ramirjo01"): 1, ("retro", "gone"): 99}, overrides)
     return Resolver(index=index, today=date(2024, 7, 1), next_try=LATER)
 
 
@@ -304,3 +303,14 @@ def test_the_resolution_names_its_rule() -> None:
         if isinstance(answer := resolver().by_name(NameQuery(name=name)), Found)
     }
     assert rules == {"Jose Ramirez": "spelling", "Matthew Boyd": "first name", "Tom Old": "spelling, recent"}
+
+
+def test_an_index_in_a_copied_block_finds_the_same_and_a_cut_block_is_rejected() -> None:
+    index = resolver().index
+    block = bytes(index.block)
+    copied = PlayerIndex(memoryview(block))
+    assert [copied[each.player_id] for each in PEOPLE] == [index[each.player_id] for each in PEOPLE]
+    assert copied.by_id("bbref", "ramirjo01") == index[1]
+    for length in (0, 7, 20, len(block) // 2, len(block) - 1):
+        with pytest.raises(ValueError, match="cut off"):
+            PlayerIndex(memoryview(block[:length]))

@@ -1,24 +1,34 @@
 """Indexes of all players: lookup by id and by name in less than a millisecond, and search by similar name."""
 
 import re
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, lru_cache
-from itertools import islice, product
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from nicknames import NickNamer
 from rapidfuzz import fuzz, process
 
-from ondeck_core.players.models import Player
-from ondeck_core.players.name_normalization import NormalizedName, drop_accented, fold, normalize
+from ondeck_core.players.index_block import (
+    LAST_NAME,
+    LOSSY_SPELLING,
+    OTHER_ID,
+    SPELLING,
+    JsonValues,
+    make_block,
+    override_key,
+    read_sections,
+    table_key,
+)
+from ondeck_core.players.models import Player, Role, TeamSeason
+from ondeck_core.players.name_normalization import NormalizedName, fold
 
 MLBAM: Final = "mlbam"
-MAX_LOSSY_FORMS: Final = 64  # of one name, with every accented letter kept or dropped
 MIN_SIMILARITY: Final = 60.0  # of 100
 _MLBAM_ID: Final = re.compile(r"[0-9]{1,10}")
 _FLOAT: Final = re.compile(r"^([0-9]+)\.0+$")  # ids in a column with missing values, as pandas writes them
+_ROLES: Final = {role.value: role for role in Role}
 _NICKNAMES: Final = NickNamer()
 _BASEBALL_NICKNAMES: Final = (
     "alex alejandro alexander",
@@ -57,146 +67,143 @@ def nicknames_of(first: str) -> frozenset[str]:
 
 
 class PlayerIndex:
-    """An immutable index of players.
+    """An immutable index of players in a block of memory, which may be a mapped file.
 
-    Args:
-        players: all known players.
-        ids: MLBAM id by system and id, for example `("bbref", "troutmi01")`.
-        overrides: MLBAM id by spelling, from the recorded overrides.
+    Raises:
+        ValueError: it is not a whole block.
     """
 
-    def __init__(
-        self, players: Iterable[Player], ids: Mapping[tuple[str, str], int], overrides: Mapping[str, int] | None = None
-    ) -> None:
-        self.players = {player.player_id: player for player in players}
-        self._ids = ids
-        self._overrides = {_key_and_suffix(normalize(name)): player_id for name, player_id in (overrides or {}).items()}
-        self._by_spelling: dict[str, tuple[int, ...]] = {}
-        self._by_last_name: dict[str, tuple[tuple[int, frozenset[str]], ...]] = {}
-        self._build()
-        self._by_lossy_spelling = _lossy_spellings(self.players)
+    def __init__(self, block: memoryview) -> None:
+        sections = read_sections(block)
+        self.block = block
+        self._ids = sections["player ids"].cast("i")
+        self._players = JsonValues(sections, "players")
+        self._other_ids = JsonValues(sections, "ids of players")
+        self._last_names = JsonValues(sections, "last names")
+        self._keys = sections["keys"].cast("Q")
+        self._values = sections["values"].cast("i")
+        self.named_ids = np.frombuffer(sections["named ids"], dtype=np.int32)
+        self.last_seasons = np.frombuffer(sections["last seasons"], dtype=np.int32)
+        self.names = JsonValues(sections, "names")
+
+    @classmethod
+    def of(
+        cls, players: Iterable[Player], ids: Mapping[tuple[str, str], int], overrides: Mapping[str, int] | None = None
+    ) -> "PlayerIndex":
+        """Make an index in the memory of this process; arguments as of `make_block`."""
+        return cls(memoryview(make_block(players, ids, overrides)))
 
     def __len__(self) -> int:
-        return len(self.players)
+        return len(self._ids)
+
+    def __getitem__(self, player_id: int) -> Player:
+        player = self.player(player_id)
+        if player is None:
+            raise KeyError(player_id)
+        return player
+
+    def player(self, player_id: int) -> Player | None:
+        """Return the player with an MLBAM id."""
+        at = self._place(player_id)
+        return None if at is None else self._read_player(at)
 
     def by_id(self, system: str, id_: str) -> Player | None:
         """Return the player with an id of a system."""
-        bare = _FLOAT.sub(r"\1", id_.strip())
+        bare = id_ if id_.isalnum() else _FLOAT.sub(r"\1", id_.strip())
         if system == MLBAM:
-            return self.players.get(int(bare)) if _MLBAM_ID.fullmatch(bare) else None
-        player_id = self._ids.get((system, bare))
-        return None if player_id is None else self.players.get(player_id)
+            return self.player(int(bare)) if _MLBAM_ID.fullmatch(bare) else None
+        return next(iter(self._find(table_key(OTHER_ID, system, bare))), None)
 
     def ids_of(self, player_id: int) -> list[tuple[str, str]]:
         """List a player's ids in other systems, sorted by system and id."""
-        return sorted(self._ids_by_player.get(player_id, ()))
-
-    @cached_property
-    def _ids_by_player(self) -> dict[int, list[tuple[str, str]]]:
-        ids: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
-        for system_and_id, player_id in self._ids.items():
-            ids[player_id].append(system_and_id)
-        return dict(ids)
+        at = self._place(player_id)
+        ids: list[tuple[str, str]] = [] if at is None else self._other_ids[at]
+        return ids
 
     def by_override(self, name: NormalizedName) -> Player | None:
         """Return the player to whom an override assigns this spelling."""
-        player_id = self._overrides.get(_key_and_suffix(name))
-        return None if player_id is None else self.players.get(player_id)
+        return next(iter(self._find(override_key(name))), None)
 
     def by_spelling(self, name: NormalizedName) -> list[Player]:
         """List the players whom a source spells this way, with or without middle name or initial."""
-        return [self.players[each] for each in self._by_spelling.get(name.key, ())]
+        return self._find(table_key(SPELLING, name.key))
 
     def by_lossy_spelling(self, name: NormalizedName) -> list[Player]:
         """List the players whom tools that drop accented letters spell this way."""
-        return [self.players[each] for each in self._by_lossy_spelling.get(name.key, ())]
+        return self._find(table_key(LOSSY_SPELLING, name.key))
 
     def by_initial(self, name: NormalizedName) -> list[Player]:
         """List the players with this last name whose first or given name begins with the initial."""
         initial, last = name.words[0], "".join(name.words[1:])
-        return [
-            self.players[player_id]
-            for player_id, firsts in self._by_last_name.get(last, ())
-            if any(first.startswith(initial) for first in firsts)
-        ]
+        by_first = self._with_last_name(last)
+        found = {each for first, ids in by_first.items() if first.startswith(initial) for each in ids}
+        return [self[player_id] for player_id in sorted(found)]
 
     def by_nickname(self, name: NormalizedName) -> list[Player]:
-        """List the players with this last name whose first name is a formal or short form of the given one."""
-        found: dict[int, Player] = {}
+        """List the players with this last name and any formal or short form of the first name."""
+        found: set[int] = set()
         for split in range(1, len(name.words)):
             first, last = "".join(name.words[:split]), "".join(name.words[split:])
-            forms = nicknames_of(first) | {first}
-            for player_id, firsts in self._by_last_name.get(last, ()):
-                if not firsts.isdisjoint(forms):
-                    found[player_id] = self.players[player_id]
-        return list(found.values())
+            by_first = self._with_last_name(last)
+            if by_first:
+                found.update(*(by_first[form] for form in by_first.keys() & {first, *nicknames_of(first)}))
+        return [self[player_id] for player_id in sorted(found)]
 
-    def _build(self) -> None:
-        by_spelling: defaultdict[str, dict[int, None]] = defaultdict(dict)
-        by_last_name: defaultdict[str, list[tuple[int, frozenset[str]]]] = defaultdict(list)
-        for player in self.players.values():
-            first, given, last = fold(player.first), fold(player.given), normalize(player.last).words
-            for key in _spelling_keys(player, first, given, last):
-                by_spelling[key][player.player_id] = None
-            firsts = frozenset({"".join(first), *given[:1]} - {""})
-            if last and firsts:
-                by_last_name["".join(last)].append((player.player_id, firsts))
-        self._by_spelling = {key: tuple(found) for key, found in by_spelling.items()}
-        self._by_last_name = {last: tuple(found) for last, found in by_last_name.items()}
+    def _place(self, player_id: int) -> int | None:
+        at = bisect_left(self._ids, player_id)
+        return at if at < len(self._ids) and self._ids[at] == player_id else None
 
+    def _values_of(self, key: int) -> list[int]:
+        keys, values = self._keys, self._values
+        at = bisect_left(keys, key)
+        found = []
+        while at < len(keys) and keys[at] == key:
+            found.append(values[at])
+            at += 1
+        return found
 
-def _key_and_suffix(name: NormalizedName) -> tuple[str, str]:
-    return name.key, name.suffix
+    def _find(self, key: int) -> list[Player]:
+        players = map(self.player, self._values_of(key))
+        return [player for player in players if player is not None]
 
+    def _with_last_name(self, last: str) -> dict[str, list[int]]:
+        """Return the ids of the players with a last name, by first name and first given name."""
+        for at in self._values_of(table_key(LAST_NAME, last)):
+            by_first: dict[str, list[int]] = self._last_names[at]
+            return by_first
+        return {}
 
-def _lossy_spellings(players: Mapping[int, Player]) -> dict[str, tuple[int, ...]]:
-    """Return the players by the spellings of tools that drop accented letters.
-
-    A word that any player spells with an accent is also dropped from names that are stored without the accent.
-    """
-    names = {player.player_id: (f"{player.first} {player.last}", *player.spellings) for player in players.values()}
-    lossy_words: defaultdict[str, set[str]] = defaultdict(set)
-    for texts in names.values():
-        for word in {word for text in texts if not text.isascii() for word in text.replace(",", " ").split()}:
-            if not word.isascii():
-                lossy_words["".join(fold(word))].add(drop_accented(word))
-    found: defaultdict[str, dict[int, None]] = defaultdict(dict)
-    for player_id, texts in names.items():
-        for words in {normalize(text).words for text in texts}:
-            if not lossy_words.keys().isdisjoint(words):
-                forms = product(*({word, *lossy_words.get(word, ())} for word in words))
-                for lossy in islice(forms, MAX_LOSSY_FORMS):
-                    if lossy != words:
-                        found["".join(lossy)][player_id] = None
-    return {key: tuple(each) for key, each in found.items()}
-
-
-def _spelling_keys(player: Player, first: list[str], given: list[str], last: tuple[str, ...]) -> set[str]:
-    last_name, first_name = "".join(last), "".join(first)
-    keys = {normalize(each).key for each in player.spellings}
-    keys.add(first_name + last_name)
-    if len(given) > 1:
-        keys.add("".join(given) + last_name)
-        keys |= {first_name + middle[0] + last_name for middle in given[1:]}
-    return keys - {"", last_name}
+    def _read_player(self, at: int) -> Player:
+        player_id, first, last, given, suffix, born, also_born, pro, major, spellings, played = self._players[at]
+        return Player(
+            player_id,
+            first,
+            last,
+            given,
+            suffix,
+            tuple(born),
+            tuple(map(tuple, also_born)) if also_born else (),
+            pro and tuple(pro),
+            major and tuple(major),
+            tuple(spellings) if spellings else (),
+            tuple(TeamSeason(season, team, _ROLES[role]) for season, team, role in played) if played else (),
+        )
 
 
 class PlayerSearch:
     """Similarity search over the names of an index; on a tie the most recent major leaguer is first."""
 
     def __init__(self, index: PlayerIndex) -> None:
-        self._players = [player for player in index.players.values() if player.name]
-        self._names = [" ".join(fold(player.name)) for player in self._players]
-        self._ids = np.array([player.player_id for player in self._players], dtype=np.int64)
-        last_seasons = [player.major_league[1] if player.major_league else 0 for player in self._players]
-        self._last_seasons = np.array(last_seasons, dtype=np.int64)
+        self._index = index
 
     def find_similar(self, text: str, *, skip: int, count: int) -> Sequence[Player]:
         """List the most similar players, `count` after the first `skip`; takes about 50 ms."""
-        name = " ".join(fold(text))
-        if not name or not self._names:
+        name, index = " ".join(fold(text)), self._index
+        if not name or not len(index.names):
             return []
-        similarity = process.cdist([name], self._names, scorer=fuzz.WRatio, dtype=np.float32)[0]
-        ranked = np.lexsort((self._ids, -self._last_seasons, -similarity))
+        similarity = np.concatenate(
+            [process.cdist([name], names, scorer=fuzz.WRatio, dtype=np.float32)[0] for names in index.names]
+        )
+        ranked = np.lexsort((index.named_ids, -index.last_seasons, -similarity))
         similar = ranked[: int((similarity >= MIN_SIMILARITY).sum())]
-        return [self._players[number] for number in similar[skip : skip + count]]
+        return [index[int(index.named_ids[number])] for number in similar[skip : skip + count]]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_LENGTH: Final = 200  # characters of a name that are read
 
@@ -18,8 +18,7 @@ class Role(Enum):
 Born = tuple[int | None, int | None, int | None]  # year, month and day
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TeamSeason:
+class TeamSeason(NamedTuple):
     """A season in which the stored pitches contain a player, with team (Savant's abbreviation) and role."""
 
     season: int
@@ -27,11 +26,11 @@ class TeamSeason:
     role: Role
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Player:
+class Player(NamedTuple):
     """One player. `player_id` is the MLBAM id; spans are first and last season; None is unknown.
 
-    `also_born` are dates of birth from other sources.
+    `also_born` are dates of birth from other sources. It is a tuple, since each look-up makes one, and a frozen
+    dataclass takes five times as long to make.
     """
 
     player_id: int

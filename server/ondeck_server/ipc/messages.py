@@ -155,6 +155,32 @@ class TrialResult(_Message):
     rejected: str = ""
 
 
+class PlayersFile(_Message):
+    """To every worker, after each read of the players: the file with their index."""
+
+    kind: Literal["players"] = "players"
+    path: str
+
+
+class PlayersRequest(_Message):
+    """From the supervisor to the process that reads the players, which may take so many seconds.
+
+    They are written to a new file at `path`, unless the database has the fingerprint `known`.
+    """
+
+    settings: Mapping[str, JsonValue]
+    known: str
+    path: str
+    seconds: int
+
+
+class PlayersResult(_Message):
+    """In response to a `PlayersRequest`: the fingerprint of the players, or why they cannot be read."""
+
+    fingerprint: str = ""
+    failed: str = ""
+
+
 class ChannelzResponse(_Message):
     """From a worker: its channelz data, in response to the `ChannelzRequest` of the same number."""
 
@@ -164,7 +190,14 @@ class ChannelzResponse(_Message):
 
 
 FromSupervisor = (
-    StartWorker | StartListening | ServerState | StartDraining | RetireWorker | ChannelzRequest | TrialResult
+    StartWorker
+    | StartListening
+    | ServerState
+    | StartDraining
+    | RetireWorker
+    | ChannelzRequest
+    | TrialResult
+    | PlayersFile
 )
 FromWorker = Heartbeat | WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse | TrialRequest
 

@@ -1,1 +1,1 @@
-"""An in-memory directory of players, read from the database."""
+"""The players: read from the database by a process of its own, mapped by every worker."""

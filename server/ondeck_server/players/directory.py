@@ -1,10 +1,11 @@
-"""The player directory: an index of players in memory, refreshed from the database off the serving path."""
+"""The player directory of a worker: an index of the players in a file that all workers map."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,34 +13,33 @@ import structlog
 
 from ondeck_core.errors import PlayersNotLoadedError
 from ondeck_runtime.tasks import background
-from ondeck_server.settings import ServerSettings
-from ondeck_store.embedded.shared_server import has_database
 
 if TYPE_CHECKING:
     from ondeck_core.players.index import PlayerIndex, PlayerSearch
     from ondeck_core.players.resolver import Resolver
 
 NEXT_TRY: Final = timedelta(days=1)
+RETRY_SECONDS: Final = 5.0  # after a file could not be mapped
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The players as of the last read; a different `fingerprint` in the database means that they changed."""
+    """The players as of the last read."""
 
     index: "PlayerIndex"
     search: "PlayerSearch"
-    fingerprint: str
 
 
 class PlayerDirectory:
-    """Holds the players; `changed` is awaited after the first read."""
+    """Holds the players; `changed` is awaited after the first snapshot."""
 
-    def __init__(self, settings: ServerSettings, changed: Callable[[], Awaitable[None]]) -> None:
-        self._settings = settings
+    def __init__(self, changed: Callable[[], Awaitable[None]]) -> None:
         self._changed = changed
         self._snapshot: Snapshot | None = None
+        self._file = Path()
+        self._is_new = asyncio.Event()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -66,34 +66,44 @@ class PlayerDirectory:
         now = datetime.now(UTC)
         return Resolver(index=index, today=now.date(), next_try=now + NEXT_TRY)
 
+    def replace(self, file: Path) -> None:
+        """Map a new file soon, in `map_files`; until then, and if that fails, the last snapshot stays."""
+        self._file = file
+        self._is_new.set()
+
     @asynccontextmanager
-    async def refresh_periodically(self) -> AsyncIterator[None]:
-        """Refresh the players periodically within the block; without a database there are none."""
-        if self._settings.database_url is None and not has_database(Path(self._settings.home)):
-            log.info("players_missing", detail="no database yet; ondeck ingest and ondeck players create one")
-            yield
-            return
-        async with background(self._refresh()):
+    async def map_files(self) -> AsyncIterator[None]:
+        """Map new files within the block."""
+        async with background(self._map_files()):
             yield
 
-    async def _refresh(self) -> None:
-        # Imported here, since a server without a database needs no SQLAlchemy.
-        from ondeck_server.players.reader import PlayersUnreadableError, read_players  # noqa: PLC0415  see above
-
+    async def _map_files(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            known = self._snapshot.fingerprint if self._snapshot else ""
+            await self._is_new.wait()
+            self._is_new.clear()
             try:
-                snapshot = await asyncio.to_thread(asyncio.run, read_players(self._settings, known))
-            except PlayersUnreadableError as failed:
-                log.warning("players_failed", detail="players cannot be read", reason=str(failed))
-            else:
-                await self._replace(snapshot)
-            await asyncio.sleep(self._settings.players_refresh_seconds)
+                snapshot = await asyncio.to_thread(map_snapshot, self._file)
+            except (OSError, ValueError) as failed:
+                log.warning("players_not_mapped", detail="the last players stay", reason=str(failed))
+                loop.call_later(RETRY_SECONDS, self._is_new.set)
+                continue
+            is_first, self._snapshot = self._snapshot is None, snapshot
+            log.info("players_loaded", players=len(snapshot.index))
+            if is_first:
+                await self._changed()
 
-    async def _replace(self, snapshot: Snapshot | None) -> None:
-        if snapshot is None:
-            return
-        is_first, self._snapshot = self._snapshot is None, snapshot
-        log.info("players_loaded", players=len(snapshot.index))
-        if is_first:
-            await self._changed()
+
+def map_snapshot(file: Path) -> Snapshot:
+    """Map a file of players.
+
+    Raises:
+        OSError: it cannot be mapped.
+        ValueError: it is not whole.
+    """
+    # Imported here, since a server without players needs none of the libraries for names.
+    from ondeck_core.players.index import PlayerIndex, PlayerSearch  # noqa: PLC0415  see above
+
+    with file.open("rb") as opened:
+        index = PlayerIndex(memoryview(mmap(opened.fileno(), 0, access=ACCESS_READ)))
+    return Snapshot(index=index, search=PlayerSearch(index))

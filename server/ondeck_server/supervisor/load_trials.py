@@ -5,10 +5,8 @@ changes.
 """
 
 import asyncio
-import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -19,8 +17,8 @@ from typing import Any, Final
 import structlog
 
 from ondeck_server.ipc.messages import LoadLimits, TrialRequest, TrialResult
-from ondeck_server.ipc.metrics_file import FOLDER_VARIABLE
 from ondeck_server.supervisor.descriptors import DescriptorReserve
+from ondeck_server.supervisor.process import start_child
 
 IDLE_SECONDS: Final = 5.0  # after the last trial the process ends, as it holds memory
 MAX_RESULTS: Final = 256  # that are remembered, with their optimized graphs
@@ -197,17 +195,9 @@ class TrialProcess:
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
-        environment = {name: value for name, value in os.environ.items() if name != FOLDER_VARIABLE}
         try:
             with self._reserve.released():
-                return await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", _MODULE, self._limits.model_dump_json(), str(self.niceness)),
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.DEVNULL,
-                    env=environment,
-                    start_new_session=True,  # a terminal's Ctrl-C goes to the server's group only
-                )
+                return await start_child(_MODULE, self._limits.model_dump_json(), str(self.niceness))
         except Exception as failed:  # fork, exec and asyncio raise different errors
             raise NoTrialError(f"no process to load it can be started: {failed}") from failed
 

@@ -22,6 +22,7 @@ from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials
 from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import pid_file
+from ondeck_server.supervisor.player_reads import PlayerReads
 from ondeck_server.supervisor.pool import WorkerPool
 from ondeck_server.supervisor.process import watch_children_by_descriptor
 
@@ -65,12 +66,15 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         trials = LoadTrials(load_limits, reserve, optimizes=settings.optimize_graphs)
         stack.push_async_callback(trials.close)
         pool = WorkerPool(start, settings, metrics, trials, complete.set)
+        reads = PlayerReads(settings, reserve, pool.announce_players)
+        metrics.registry.register(reads)
         pages = AdminPages(unready=pool.unready, degraded=pool.degraded, metrics=metrics.page, channelz=pool.channelz)
         limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
         stack.push_async_callback(pool.kill)
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
+        await stack.enter_async_context(reads.repeat())
         running = asyncio.create_task(pool.run())
         await wait_first(stop, complete, running)
         trials.yield_to_calls()

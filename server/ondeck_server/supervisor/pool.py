@@ -15,6 +15,7 @@ from ondeck_server.ipc.messages import (
     FromWorker,
     Heartbeat,
     LoadRequest,
+    PlayersFile,
     RetireWorker,
     ServerState,
     StartDraining,
@@ -66,6 +67,7 @@ class WorkerPool:
         self._workers: dict[int, WorkerProcess] = {}
         self._receivers: set[asyncio.Task[None]] = set()
         self._load_requests: dict[str, bool] = {}
+        self._players: PlayersFile | None = None
         self._number = self._generation = self._failures = 0
         self._start_at = 0.0
         self._changed = asyncio.Event()
@@ -81,8 +83,7 @@ class WorkerPool:
     def unready(self) -> list[str]:
         """List the reasons why the whole server is not ready."""
         silent = self._silent()
-        responsive = [each for each in self._in(Phase.LISTENING) if each not in silent]
-        statuses = [each.status for each in responsive if each.status is not None]
+        statuses = [each.status for each in self._in(Phase.LISTENING) if each.status is not None and each not in silent]
         return [*(["draining"] if self._draining else []), *unready_reasons(statuses)]
 
     def degraded(self) -> list[str]:
@@ -98,6 +99,12 @@ class WorkerPool:
         """Return the channelz data of each worker that accepts or still finishes calls."""
         workers = self._in(Phase.LISTENING, Phase.RETIRING)
         return {"workers": await asyncio.gather(*(worker.channelz() for worker in workers))}
+
+    def announce_players(self, file: PlayersFile) -> None:
+        """Let every worker, also those that start later, map a file of players."""
+        self._players = file
+        for worker in self._workers.values():
+            worker.send(file)
 
     def replace(self) -> None:
         """Replace every present worker, one at a time."""
@@ -241,7 +248,7 @@ class WorkerPool:
         )
         self._workers[worker.number] = worker
         changes = {"load_requests": dict(self._load_requests), "metrics_folder": str(folder) if folder else ""}
-        worker.send(self._start.model_copy(update=changes))
+        worker.send(self._start.model_copy(update=changes), *([self._players] if self._players else []))
         receiver = asyncio.create_task(self._receive(worker))
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)
@@ -269,10 +276,7 @@ class WorkerPool:
         worker.enter(Phase.RETIRING)
         worker.send(RetireWorker(immediate=immediate))
         log.info(
-            "retirement_started",
-            detail="worker finishes its calls and exits",
-            worker=worker.pid,
-            immediate=immediate,
+            "retirement_started", detail="worker finishes its calls and exits", worker=worker.pid, immediate=immediate
         )
 
     async def _receive(self, worker: WorkerProcess) -> None:

@@ -126,6 +126,23 @@ async def start_process(metrics_folder: Path | None) -> tuple[asyncio.subprocess
         raise
 
 
+async def start_child(module: str, *arguments: str) -> asyncio.subprocess.Process:
+    """Start a process that is no worker; requests and results go through its input and output.
+
+    Raises:
+        OSError: the process cannot be started, or a descriptor is missing.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != FOLDER_VARIABLE}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", module, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,  # a terminal's Ctrl-C goes to the server's group only
+    )
+
+
 def watch_children_by_descriptor() -> None:
     """Let asyncio watch child processes by descriptor; its default needs a new thread for each, which may fail."""
     try:

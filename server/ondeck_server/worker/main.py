@@ -35,6 +35,7 @@ from ondeck_server.ipc.messages import (
     FromSupervisor,
     Heartbeat,
     LoadRequest,
+    PlayersFile,
     RetireWorker,
     ServerState,
     StartDraining,
@@ -67,7 +68,7 @@ class WorkerMain:
         self._start = start
         self._settings = ServerSettings.model_validate(start.settings)
         self._health = HealthRegistry()
-        self._players = PlayerDirectory(self._settings, changed=self._on_players_changed)
+        self._players = PlayerDirectory(changed=self._on_players_changed)
         self._registry = CollectorRegistry()
         self._trials = TrialClient(channel.send)
         trial = self._trials.run if self._settings.load_cpu_seconds else None
@@ -103,7 +104,7 @@ class WorkerMain:
             broadcast_load=lambda model, loaded: self._channel.send(LoadRequest(model=model, loaded=loaded)),
         )
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._players.refresh_periodically())
+            await stack.enter_async_context(self._players.map_files())
             await stack.enter_async_context(background(self._models.resources.sample_periodically()))
             folder, poll_seconds = self._settings.model_repository, self._settings.repository_poll_seconds
             await stack.enter_async_context(watch_repository(folder, self._models.refresh, poll_seconds))
@@ -177,8 +178,8 @@ class WorkerMain:
                 )
             case TrialResult():
                 self._trials.resolve(message)
-            case StartWorker():
-                pass
+            case PlayersFile(path=path):
+                self._players.replace(Path(path))
 
     def _request_load(self, model: str, loaded: bool) -> None:  # noqa: FBT001  as in the messages
         if loaded is (model in self._models.unloaded):

@@ -60,7 +60,7 @@ async def read_index(connection: AsyncConnection) -> PlayerIndex:
     overrides = list((await copy_out(connection, _OVERRIDES, (), _dtypes(_OVERRIDE_FIELDS))).iter_rows())
     ids |= {(system, value): player_id for system, value, player_id in overrides if system != NAME}
     born = _group(await copy_out(connection, _OTHER_BIRTH_DATES, (), _dtypes(_BORN_FIELDS)), _to_born)
-    return PlayerIndex(
+    return PlayerIndex.of(
         (
             _to_player(
                 row,

@@ -51,7 +51,7 @@ class PlayerService:
     async def get_player(self, _: CallContext, request: GetPlayerRequest) -> GetPlayerResponse:
         """Return one player with the ids of all systems."""
         index = self._players.snapshot.index
-        player = index.players.get(request.player_id)
+        player = index.player(request.player_id)
         if player is None:
             raise NotFoundError("player", str(request.player_id))
         ids = [PlayerId(system=system, id=id_) for system, id_ in index.ids_of(player.player_id)]
