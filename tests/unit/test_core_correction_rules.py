@@ -54,9 +54,9 @@ def test_a_corrected_row_never_replaces_a_valid_one() -> None:
 def test_an_absent_value_can_be_matched_and_set() -> None:
     rules = [
         CorrectionRule(number=1, cells={"inning": ""}, replacement={"inning": "1"}),
-        CorrectionRule(number=2, cells={"plate_x": "far out"}, replacement={"plate_x": ""}),
+        CorrectionRule(number=2, cells={"balls": "four"}, replacement={"balls": "3", "plate_x": ""}),
     ]
-    reading = parse_cells(cells({"inning": ""}, {"plate_x": " far out ", "pitch_number": "2"}), rules)
+    reading = parse_cells(cells({"inning": ""}, {"balls": " four ", "pitch_number": "2"}), rules)
     assert reading.rows["inning"].to_list() == [1, 1]
     assert reading.rows["plate_x"][1] is None
     assert reading.corrected[RULE].to_list() == [1, 2]
