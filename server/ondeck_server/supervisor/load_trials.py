@@ -143,6 +143,7 @@ class TrialProcess:
         self._reserve = reserve
         self.niceness = 0
         self._process: asyncio.subprocess.Process | None = None
+        self._exiting: list[asyncio.subprocess.Process] = []  # their input has ended
 
     @property
     def pid(self) -> int | None:
@@ -179,18 +180,14 @@ class TrialProcess:
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()
+            self._exiting = [*(each for each in self._exiting if each.returncode is None), process]
 
     async def end(self) -> int:
-        """End the process, by SIGKILL if it does not exit; return its exit code."""
-        process = self._process
+        """End the process, by SIGKILL if it does not exit; return its exit code. Waits for former ones, too."""
         self.end_input()
-        if process is None:
-            return 0
-        with suppress(TimeoutError):
-            return await asyncio.wait_for(process.wait(), _EXIT_SECONDS)
-        with suppress(ProcessLookupError):
-            process.kill()
-        return await process.wait()
+        exiting, self._exiting = self._exiting, []
+        codes = [await _end(process) for process in exiting]
+        return codes[-1] if codes else 0
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
@@ -206,6 +203,14 @@ class TrialProcess:
             return f"its load takes more than {self._limits.cpu_seconds} seconds of CPU time"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"its load ended the process that loaded it: {name}"
+
+
+async def _end(process: asyncio.subprocess.Process) -> int:
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), _EXIT_SECONDS)
+    with suppress(ProcessLookupError):
+        process.kill()
+    return await process.wait()
 
 
 def _shorten(remembered: dict[str, Any]) -> None:
