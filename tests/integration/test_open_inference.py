@@ -270,7 +270,7 @@ def test_a_refusal_names_the_field(service: GRPCInferenceServiceStub) -> None:
     assert refusal(service.RepositoryModelLoad, nothing)[2] == ["model_name"]
 
 
-@pytest.mark.parametrize("version", ["9" * 5000, "x" * 100_000, "-1", "1.0", "\u0661"])
+@pytest.mark.parametrize("version", ["9" * 5000, "x" * 60_000, "-1", "1.0", "\u0661"])
 def test_any_unknown_version_string_is_not_found(service: GRPCInferenceServiceStub, version: str) -> None:
     assert not service.ModelReady(ModelReadyRequest(name=MODEL, version=version)).ready
     request = typed(np.zeros((1, WIDTH), np.float32))
