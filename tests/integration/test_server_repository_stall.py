@@ -1,5 +1,6 @@
 """A repository whose file system does not answer: loaded versions serve, log and metric show it."""
 
+import json
 import signal
 import threading
 import time
@@ -15,6 +16,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from inference.grpc_service_pb2 import ModelInferRequest
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
+from ondeck.v1.model_service_pb2 import ListAliasChangesRequest
+from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.import_onnx import publish_graph
 from tests.factories.onnx_graphs import scoring_graph
@@ -92,12 +95,18 @@ def test_a_server_stops_while_the_file_system_does_not_answer(models: Path, tmp_
     log = tmp_path / "log"
     with (
         serving(models, log=log, repository_poll_seconds=POLL_SECONDS) as server,
+        grpc.insecure_channel(server.target) as channel,
         UnansweredMount(models / "mounted"),
     ):
         wait_until(lambda: "repository_read_stalled" in log.read_text())
+        stub: Any = ModelServiceStub(channel)
+        calls = [stub.ListAliasChanges.future(ListAliasChangesRequest(model=GOOD), timeout=1) for _ in range(20)]
+        assert {each.code() for each in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
+        assert served_version(channel) == "1"
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(NOTICE_SECONDS) == 0
-    assert "worker_retired" in log.read_text()
+    retired = next(json.loads(line) for line in log.read_text().splitlines() if '"worker_retired"' in line)
+    assert retired["exit_code"] == 0
     assert "repository_read_resumed" not in log.read_text()
 
 
