@@ -20,6 +20,7 @@ from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials, TrialEndedError, TrialProcess
 from tests.factories.broken_repositories import replace_graph
 from tests.factories.onnx_graphs import bulky_graph, endless_graph, scoring_graph
+from tests.factories.unanswered_mount import UnansweredMount, can_mount
 from tests.fixtures.server import serving
 
 GIB: Final = 1 << 30
@@ -157,6 +158,18 @@ async def test_a_graph_killed_by_the_system_gets_one_more_trial(tmp_path: Path) 
         is_retried.append((await replied).is_retried)
     assert is_retried == [True, False]
     await trials.close()
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs FUSE, and the right to mount")
+async def test_a_version_is_tried_again_after_its_files_could_not_be_read(good: Path) -> None:
+    trials, asked = open_trials(cpu_seconds=1), request(good)
+    with UnansweredMount(good):
+        result = await submit(trials, asked)
+    assert result.is_retried
+    assert "the file system does not answer" in result.refused
+    result = await submit(trials, asked)
+    await trials.close()
+    assert result.refused == ""
 
 
 async def test_the_process_ends_when_it_is_idle(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:

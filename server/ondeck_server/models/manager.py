@@ -33,7 +33,7 @@ from ondeck_server.models.reconciler import (
     desired_state,
     next_action,
 )
-from ondeck_server.models.repository_reader import RepositoryReader, RepositoryVersion
+from ondeck_server.models.repository_reader import RepositoryReader, RepositoryVersion, wait_for_read
 from ondeck_server.models.servable import (
     Lease,
     LoadedGraph,
@@ -139,7 +139,9 @@ class ModelManager:
     async def refresh(self) -> None:
         """Read the repository and start the loads that it requires; raises as `RepositoryReader.read`."""
         async with self._refreshing:  # one at a time: an older read must not overwrite a newer one
-            entries, versions = await asyncio.get_running_loop().run_in_executor(self._reader, self.repository.read)
+            read = asyncio.get_running_loop().run_in_executor(self._reader, self.repository.read)
+            entries, versions = await wait_for_read(read)
+            self.resources.record_read()
             self._log_faults(entries)
             self.repository.entries, self.repository.versions = entries, versions
         self._lift_retried()

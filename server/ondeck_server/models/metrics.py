@@ -1,7 +1,8 @@
-"""Prometheus metrics of model versions: loads, leases, open sessions and tasks; labels come from the repository."""
+"""Prometheus metrics of model versions: loads, leases, open sessions, tasks, reads; labels come from the repository."""
 
 import asyncio
-from typing import Final
+import time
+from typing import Final, Literal
 from weakref import WeakSet
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -49,7 +50,9 @@ class VersionMetrics:
 
 
 class ResourceMetrics:
-    """Leases, sessions and asyncio tasks of a process; a level that grows while the server is idle is a leak.
+    """Leases, sessions and asyncio tasks of a process, and the age of what it knows of the repository.
+
+    A level that grows while the server is idle is a leak; the age, that the file system does not answer.
 
     Tracks every version that was loaded and has not been garbage-collected.
     """
@@ -60,6 +63,17 @@ class ResourceMetrics:
         self._leases = _gauge("ondeck_leases", "Leases held on loaded versions.", registry)
         self._open = _gauge("ondeck_onnx_sessions", "Open ONNX Runtime sessions.", registry)
         self._tasks = _gauge("ondeck_asyncio_tasks", "asyncio tasks of all event loops.", registry)
+        self._read_age = _gauge(
+            "ondeck_repository_read_age_seconds",
+            "Seconds since the repository was last read as a whole, in the worker where it is longest.",
+            registry,
+            mode="livemax",
+        )
+        self._read_at = time.monotonic()
+
+    def record_read(self) -> None:
+        """Record that the repository has been read."""
+        self._read_at = time.monotonic()
 
     def track(self, servable: Servable) -> None:
         """Track a version."""
@@ -82,8 +96,9 @@ class ResourceMetrics:
             self._leases.set(self.leases)
             self._open.set(self.sessions)
             self._tasks.set(len(asyncio.all_tasks()))
+            self._read_age.set(time.monotonic() - self._read_at)
             await asyncio.sleep(SAMPLE_INTERVAL_SECONDS)
 
 
-def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
+def _gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+    return Gauge(name, text, registry=registry, multiprocess_mode=mode)

@@ -1,11 +1,12 @@
 """Reads the model repository again after each change, found by file events and by a periodic poll."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from watchfiles import awatch
@@ -19,6 +20,9 @@ from ondeck_runtime.tasks import background
 from ondeck_server.models.reconciler import Key, Stamp
 
 _DEBOUNCE_MS: Final = 200
+_STALL_SECONDS: Final = 3.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -101,6 +105,24 @@ def _stamp_of_file(path: Path) -> tuple[str, int, int]:
     except OSError as failed:  # a loop of symbolic links, for example
         return path.name, -1, failed.errno or 0
     return path.name, status.st_size, status.st_mtime_ns
+
+
+async def wait_for_read(read: "asyncio.Future[T]") -> T:
+    """Return the result of a read that runs in a thread; log if the file system does not answer, and when it does.
+
+    No thread that waits for a file system can be interrupted: the read, and all later ones, last until it answers.
+    """
+    begin = time.monotonic()
+    done, _ = await asyncio.wait([read], timeout=_STALL_SECONDS)
+    if not done:
+        log.warning(
+            "repository_read_stalled",
+            detail="file system of the repository does not answer; loaded versions serve, changes wait",
+            seconds=_STALL_SECONDS,
+        )
+        await asyncio.wait([read])
+        log.info("repository_read_resumed", detail="file system answers", seconds=round(time.monotonic() - begin, 1))
+    return await read
 
 
 @asynccontextmanager

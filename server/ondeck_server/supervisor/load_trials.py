@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class NoTrialError(Exception):
-    """The process cannot be started, which is no fault of the version."""
+    """The version could not be tried, which is no fault of it; a later attempt may succeed."""
 
 
 class TrialEndedError(Exception):
@@ -154,7 +154,7 @@ class TrialProcess:
         """Load a version in the process.
 
         Raises:
-            NoTrialError: the process cannot be started.
+            NoTrialError: the process cannot be started, or waits for its files or a busy machine.
             TrialEndedError: the load exceeded a limit, or ended the process.
         """
         process = self._process = await self._running()
@@ -167,7 +167,9 @@ class TrialProcess:
                 line = await reader.readline()
         except TimeoutError:
             await self.end()
-            raise TrialEndedError(f"its load takes longer than {self._limits.wall_seconds} seconds") from None
+            # A graph that computes for so long has exceeded its CPU time before.
+            waited = f"its load takes longer than {self._limits.wall_seconds} seconds with little CPU time"
+            raise NoTrialError(f"{waited}: the machine is busy, or the file system does not answer") from None
         if line.endswith(b"\n"):
             return TrialResult.model_validate_json(line)
         code = await self.end()

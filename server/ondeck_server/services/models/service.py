@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -40,6 +40,7 @@ from ondeck_server.services.prediction import decode
 _STATES: Final = {state: ModelState.Value(f"MODEL_STATE_{state.name}") for state in VersionState}
 
 _MAX_WRITERS: Final = 8
+_MAX_READERS: Final = 4
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class ModelService:
         self._repository = models.repository.folder
         self._operators = operators
         self._writers = ThreadPoolExecutor(_MAX_WRITERS, thread_name_prefix="alias-changes")
+        self._readers = ThreadPoolExecutor(_MAX_READERS, thread_name_prefix="alias-log")
 
     async def list_models(self, _: CallContext, __: ListModelsRequest) -> ListModelsResponse:
         """Return every version of every model; a model of which a part is set aside has one more entry, version 0."""
@@ -72,7 +74,7 @@ class ModelService:
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason, forced=request.force)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
-        change = await self._write(promotion.promote, self._repository, name, alias, request.version, decision)
+        change = await _run(self._writers, promotion.promote, self._repository, name, alias, request.version, decision)
         return MoveAliasResponse(change=None if change is None else alias_changes.alias_change_message(change))
 
     async def rollback_model(self, call: CallContext, request: RollbackModelRequest) -> RollbackModelResponse:
@@ -81,18 +83,14 @@ class ModelService:
         alias_changes.check(request)
         decision = alias_changes.decision_of(call, request.reason)
         name, alias = canonical(request.model), alias_changes.alias_of(request)
-        change = await self._write(promotion.roll_back, self._repository, name, alias, decision)
+        change = await _run(self._writers, promotion.roll_back, self._repository, name, alias, decision)
         return RollbackModelResponse(change=alias_changes.alias_change_message(change))
 
     async def list_alias_changes(self, _: CallContext, request: ListAliasChangesRequest) -> ListAliasChangesResponse:
         """Return a page of the alias log of a model."""
         alias_changes.check(request)
-        changes = await asyncio.to_thread(promotion.alias_changes, self._repository, canonical(request.model))
+        changes = await _run(self._readers, promotion.alias_changes, self._repository, canonical(request.model))
         return alias_changes.page(changes, request)
-
-    async def _write(self, change: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
-        """Run an alias change on a thread of its own pool: it may wait for a lock, and readers never do."""
-        return await asyncio.get_running_loop().run_in_executor(self._writers, partial(change, *arguments, **more))
 
 
 def model_message(version: VersionInfo) -> Model:
@@ -133,6 +131,14 @@ def _manifest_fields(manifest: Manifest | GraphManifest) -> Model:
         ),
         training_rows=manifest.training.rows,
     )
+
+
+async def _run(threads: Executor, function: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+    """Run a function in a pool of its own: it may wait for a lock, or for a file system that does not answer.
+
+    The default pool would keep a worker from exiting until every such function has returned.
+    """
+    return await asyncio.get_running_loop().run_in_executor(threads, partial(function, *arguments, **more))
 
 
 def _evaluation(evaluation: Evaluation) -> ModelEvaluation:
