@@ -109,6 +109,7 @@ FLOODS: Final = (
         run=flood(settings()),
         answers=(CALM,),
         counters=refused("too_many_control_frames", "flood"),
+        grpcio=UNBOUNDED,
     ),
     Attack(
         name="SETTINGS of 100 entries",
