@@ -143,6 +143,7 @@ class TrialProcess:
         self._reserve = reserve
         self.niceness = 0
         self._process: asyncio.subprocess.Process | None = None
+        self._exiting: set[asyncio.Task[int]] = set()
 
     @property
     def pid(self) -> int | None:
@@ -181,18 +182,16 @@ class TrialProcess:
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()
+            exiting = asyncio.create_task(_wait_for_exit(process))
+            self._exiting.add(exiting)
+            exiting.add_done_callback(self._exiting.discard)
 
     async def end(self) -> int:
         """End the process, by SIGKILL if it does not exit; return its exit code."""
         process = self._process
         self.end_input()
-        if process is None:
-            return 0
-        with suppress(TimeoutError):
-            return await asyncio.wait_for(process.wait(), _EXIT_SECONDS)
-        with suppress(ProcessLookupError):
-            process.kill()
-        return await process.wait()
+        await asyncio.gather(*self._exiting)
+        return await process.wait() if process is not None else 0
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
@@ -208,6 +207,14 @@ class TrialProcess:
             return f"its load takes more than {self._limits.cpu_seconds} seconds of CPU time"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"its load ended the process that loaded it: {name}"
+
+
+async def _wait_for_exit(process: asyncio.subprocess.Process) -> int:
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), _EXIT_SECONDS)
+    with suppress(ProcessLookupError):
+        process.kill()
+    return await process.wait()
 
 
 def _shorten(remembered: dict[str, Any]) -> None:
