@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Final
 
 from ondeck_core.manifest import PRODUCTION
-from ondeck_registry.repository import aliases
-from ondeck_server.models.servable import LoadedVersion, load
+from ondeck_registry.repository import aliases, read_any_manifest
+from ondeck_registry.version_optimizer import optimize_version
+from ondeck_server.models.servable import LoadedVersion, load_manifest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MODELS: Final = ROOT / "onnx_models"
@@ -26,5 +27,14 @@ def production_folder(models: Path, model: str) -> Path:
 
 
 def load_production(models: Path, model: str) -> LoadedVersion:
-    """Load the version in production as a server loads it."""
-    return load(production_folder(models, model), model, production_version(models, model))
+    """Load the version in production as a server loads it, with its optimized graph.
+
+    Raises:
+        TypeError: the version is an imported graph.
+    """
+    folder = production_folder(models, model)
+    manifest = read_any_manifest(folder, model, production_version(models, model))
+    loaded = load_manifest(folder, manifest, optimize_version(folder, manifest))
+    if not isinstance(loaded, LoadedVersion):
+        raise TypeError(f"{model} is an imported graph, not a version of a task")
+    return loaded
