@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,8 @@ CASES: Final = [
     (rpc, row, cell) for rpc, cells in TABLE.items() for row, cell in cells.items() if isinstance(cell, ErrorCase)
 ]
 KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (BadRequest, ResourceInfo, RetryInfo, QuotaFailure)}
-ROUNDS: Final = 10
+ROUNDS: Final = 400
+DELAYS: Final = (0.0, 0.001, 0.003, 0.006)  # seconds from the start of the load to the call, one after the other
 QUEUE_LIMITS: Final = {"max_queued_rows": INTERACTIVE_ROWS, "max_queued_bulk_rows": MAX_BATCH_ROWS}
 CALLERS: Final = 8  # one runs, one waits; then the queue is full
 
@@ -182,8 +184,9 @@ def provoke_under_load(server: ServerUnderTest, rpc: str, cell: ErrorCase, load:
     """Repeat the call while the calls of the load are open."""
     call: Any = server.channel.unary_unary(f"/{load.rpc}")
     request = _written(server.methods[load.rpc], load.request)
-    for _ in range(ROUNDS):
+    for _, delay in zip(range(ROUNDS), cycle(DELAYS), strict=False):
         background = [call.future(request, timeout=30) for _ in range(CALLERS)]
+        time.sleep(delay)
         status = None
         while status is None and not all(each.done() for each in background):
             status = call_rpc(server, rpc, cell, "under load")
