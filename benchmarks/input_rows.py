@@ -9,9 +9,8 @@ import polars as pl
 
 from benchmarks.production_lookup import ROOT
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
-from ondeck_core.statcast.instances import build_instances
 from ondeck_core.statcast.parse import parse_cells
-from ondeck_core.task_rows import population
+from ondeck_core.task_rows import build_instances, population
 from ondeck_core.tasks import Task
 
 REAL = Path(os.environ.get("ONDECK_REAL_DATA", ROOT.parent / "shared" / "data"))

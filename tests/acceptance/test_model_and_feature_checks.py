@@ -7,8 +7,8 @@ import pytest
 
 from ondeck_core.instances import PITCH, Matrix
 from ondeck_core.manifest import PRODUCTION
-from ondeck_core.statcast.instances import statcast_columns
 from ondeck_core.statcast.schema import NAMES
+from ondeck_core.task_rows import statcast_columns
 from ondeck_core.tasks import TASKS
 from ondeck_registry.repository import aliases
 from ondeck_server.models.servable import LoadedVersion, load

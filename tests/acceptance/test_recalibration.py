@@ -13,10 +13,9 @@ from ondeck_trainer.artifact.publish import PublishableModel, publish_ensemble
 from ondeck_trainer.artifact.published_model import PublishedModel, open_version
 from ondeck_trainer.data.dataset import Dataset, build_dataset
 from ondeck_trainer.data.source import SourceRows
-from ondeck_trainer.data.time_splits import split
 from ondeck_trainer.evaluation.published_versions import compare
 from ondeck_trainer.model.learners import BoostingSpec, Recipe
-from ondeck_trainer.pipeline import TrainingPlan, evaluate_recipe, fit_recipe
+from ondeck_trainer.pipeline import TrainingPlan, evaluate_recipe, fit_recipe, split
 from ondeck_trainer.recalibrate import recalibrate
 
 pytestmark = pytest.mark.realdata

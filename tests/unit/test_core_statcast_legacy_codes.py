@@ -9,10 +9,9 @@ import pytest
 
 from ondeck_core.categories import Park
 from ondeck_core.statcast.decode import decode_cells
-from ondeck_core.statcast.instances import park_code
 from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.statcast.schema import KEY
-from ondeck_core.task_rows import label, label_columns, population
+from ondeck_core.task_rows import label, label_columns, park_code, population
 from ondeck_core.tasks import TASKS
 from tests.unit.test_core_statcast_parse import cells
 

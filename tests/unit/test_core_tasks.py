@@ -9,9 +9,8 @@ import pytest
 from ondeck_core.derived_stats import batted_ball_stats, called_strike_stats
 from ondeck_core.errors import NotFoundError
 from ondeck_core.instances import PITCH, valid_mask
-from ondeck_core.statcast.instances import build_instances
 from ondeck_core.statcast.parse import parse_cells
-from ondeck_core.task_rows import label, population
+from ondeck_core.task_rows import build_instances, label, population
 from ondeck_core.tasks import TASKS, task_named
 
 

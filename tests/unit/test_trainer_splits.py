@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 
-from ondeck_trainer.data.time_splits import TooFewDaysError, split
+from ondeck_trainer.pipeline import TooFewDaysError, split
 
 
 def days(first: date, last: date) -> Iterator[date]:

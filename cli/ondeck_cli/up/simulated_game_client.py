@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_client import AsyncClient, Pitch
 from ondeck_core.instances import PITCH
-from ondeck_core.statcast.instances import build_instances
-from ondeck_core.task_rows import population
+from ondeck_core.task_rows import build_instances, population
 from ondeck_core.tasks import CALLED_STRIKE_TASK
 from ondeck_ingest.sources.simulator import simulated_game_pk
 from ondeck_store.pitches.queries import read_simulated, simulated_games

@@ -1,1 +1,1 @@
-"""Training data: rows from the store, datasets, splits by time."""
+"""Training data: rows from the store or from files, and datasets."""

@@ -12,8 +12,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_core.evaluation import RowAccount
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import Window
-from ondeck_core.statcast.instances import build_instances, statcast_columns
-from ondeck_core.task_rows import label, label_columns, population
+from ondeck_core.task_rows import build_instances, label, label_columns, population, statcast_columns
 from ondeck_core.tasks import Task
 
 Labels = NDArray[np.int64]
