@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from tests.attack.frames import PREFACE, Answer, RawConnection, settings
+from tests.attack.frames import PREFACE, TIMEOUT, Answer, RawConnection, settings
 
 REFUSALS: Final = "ondeck_http2_refusals_total"
 HANDLED: Final = "grpc_server_handled_total"
@@ -50,6 +50,12 @@ class Round:
         """Wait until the end."""
         time.sleep(self.left)
 
+    def wait_answer(self) -> None:
+        """Wait until the connections have an answer: a server on a busy machine is slow."""
+        for each in self._opened:
+            if not each.answer.seen:
+                each.read(TIMEOUT, until=1)
+
     def close(self) -> None:
         """Close every connection."""
         for each in self._opened:
@@ -75,6 +81,16 @@ class Attack:
     needs_tls: bool = False
     can_be_silent: bool = False
     least_seconds: float = 0.0
+
+    @property
+    def has_short_timeouts(self) -> bool:
+        """Return whether the attack needs a server whose timeouts pass in seconds."""
+        return self.least_seconds > 0
+
+    @property
+    def is_answered(self) -> bool:
+        """Return whether nghttp2 answers each round."""
+        return bool(self.answers) and not self.can_be_silent
 
 
 def refused(*reasons: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from tests.conformance.http2_client import frame_message
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_BYTES: Final = 9
+PREFIX_BYTES: Final = 5  # of a gRPC message
 END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
 INITIAL_WINDOW_SIZE: Final = 4  # of the settings
 SOURCE: Final = "127.0.0.2"  # an attacker has an address of its own
@@ -130,7 +131,10 @@ def call(stream: int, path: str, message: bytes, extra: Fields = ()) -> bytes:
 
 @dataclass
 class Answer:
-    """What the server sent: kinds of answers with their counts, and whether it closed the connection."""
+    """What the server sent: kinds of answers with their counts, and whether it closed the connection.
+
+    OK counts as such only if complete messages came before it.
+    """
 
     seen: dict[str, int] = field(default_factory=dict)
     is_closed: bool = False
@@ -174,6 +178,8 @@ class RawConnection:
         self._decoder = hpack.Decoder()
         self._decoder.max_header_list_size = 1 << 24
         self._is_http1 = False
+        self._ended = set[int]()  # streams with a status or RST_STREAM
+        self._bodies = dict[int, bytearray]()  # by stream; empty after a complete message
         self._initial_window, self._window_updates = 65_535, dict[int, int]()
         self.send(preface)
 
@@ -189,9 +195,9 @@ class RawConnection:
         return True
 
     def upload(self, stream: int, content: bytes, seconds: float, *, end: bool = True) -> None:
-        """Send the body of a request as fast as the server grants window."""
+        """Send the body of a request as fast as the server grants window, until it ends the stream."""
         until, at = time.monotonic() + seconds, 0
-        while at < len(content) and not self.answer.is_over and time.monotonic() < until:
+        while at < len(content) and not self._is_ended(stream) and time.monotonic() < until:
             window = self._initial_window + self._window_updates.get(stream, 0) - at
             part = content[at : at + min(window, FRAME_BYTES)] if window > 0 else b""
             if not part:
@@ -228,6 +234,9 @@ class RawConnection:
         with contextlib.suppress(OSError):
             self.socket.close()
 
+    def _is_ended(self, stream: int) -> bool:
+        return self.answer.is_over or stream in self._ended
+
     def _parse(self) -> None:
         if self._is_http1 or self._received.startswith(b"HTTP/1"):
             if not self._is_http1:
@@ -249,13 +258,16 @@ class RawConnection:
         if kind == FrameType.GOAWAY:
             self.answer.add(f"GOAWAY {ErrorCode(int.from_bytes(payload[4:8])).name}")
         elif kind == FrameType.RST_STREAM:
+            self._ended.add(stream)
             self.answer.add(f"RST_STREAM {ErrorCode(int.from_bytes(payload)).name}")
         elif kind == FrameType.HEADERS:
             found = {_text(name): _text(value) for name, value in self._decoder.decode(payload)}
             if "grpc-status" in found:
-                self.answer.add(code_pb2.Code.Name(int(found["grpc-status"])))
+                self._add_status(stream, int(found["grpc-status"]))
             elif found.get(":status", "200") != "200":
                 self.answer.add(f":status {found[':status']}")
+        elif kind == FrameType.DATA:
+            self._add_data(stream, payload)
         elif kind == FrameType.WINDOW_UPDATE:
             self._window_updates[stream] = self._window_updates.get(stream, 0) + int.from_bytes(payload)
         elif kind == FrameType.SETTINGS and payload:
@@ -263,6 +275,18 @@ class RawConnection:
                 self.send(frame(FrameType.SETTINGS, ACK))
             values = dict(struct.iter_unpack(">HI", payload))
             self._initial_window = values.get(INITIAL_WINDOW_SIZE, self._initial_window)
+
+    def _add_data(self, stream: int, payload: bytes) -> None:
+        content = self._bodies.setdefault(stream, bytearray())
+        content += payload
+        while len(content) >= PREFIX_BYTES and len(content) >= (end := PREFIX_BYTES + int.from_bytes(content[1:5])):
+            del content[:end]
+
+    def _add_status(self, stream: int, code: int) -> None:
+        self._ended.add(stream)
+        is_complete = not self._bodies.pop(stream, b"none")
+        name = code_pb2.Code.Name(code)
+        self.answer.add(name if code or is_complete else f"{name} without its message")
 
 
 def _text(value: bytes | str) -> str:

@@ -12,6 +12,7 @@ from tests.attack.frames import (
     END_HEADERS,
     INITIAL_WINDOW_SIZE,
     PREFACE,
+    TIMEOUT,
     Answer,
     FrameType,
     call,
@@ -133,8 +134,9 @@ def unread(path: str, message: bytes, *, window: int, streams: int) -> Run:
         connection = round_.connect(preface=preface, receive_buffer=4096)
         connection.read(0.2)
         for stream in range(1, 2 * streams, 2):
+            seconds = TIMEOUT if stream == 1 else min(round_.left, 1.0)
             connection.send(headers(stream, path), 1.0)
-            connection.upload(stream, frame_message(message), min(round_.left, 1.0))
+            connection.upload(stream, frame_message(message), seconds)
         round_.wait()
         return connection.read(0.5)
 
@@ -264,8 +266,8 @@ MEMORY_ATTACKS: Final = (
         can_be_silent=True,
         kind="CVE-2019-9517",
         run=unread(BATCH_PREDICT, batch(1000), window=1 << 30, streams=50),
-        answers=(EXHAUSTED, CALM),
-        counters=handled(EXHAUSTED, "CANCELLED"),
+        answers=("OK", EXHAUSTED, CALM),  # the buffers of the sockets take some answers whole
+        counters=('grpc_method="BatchPredict"',),
     ),
     Attack(
         name="unfinished messages on 100 streams",

@@ -9,6 +9,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -48,13 +49,14 @@ def main() -> None:
 
 
 def run(attacks: list[Attack], transport: str, durations: Durations) -> Iterator[tuple[Attack, Result]]:
-    """Run attacks, on one server without and one with TLS."""
+    """Run attacks, those of the same needs on one server."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for authority in (None, Authority(folder / "ca")):
-            chosen = [each for each in attacks if each.needs_tls == (authority is not None)]
+        for authority, is_short in product((None, Authority(folder / "ca")), (False, True)):
+            needs = authority is not None, is_short
+            chosen = [each for each in attacks if (each.needs_tls, each.has_short_timeouts) == needs]
             if chosen:
-                with attacked(MODELS, folder, transport, authority) as server:
+                with attacked(MODELS, folder, transport, authority, has_short_timeouts=is_short) as server:
                     for each in chosen:
                         yield each, server.attack(each, durations)
 

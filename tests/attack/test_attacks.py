@@ -13,21 +13,26 @@ from tests.conftest import ROOT
 from tests.fixtures.tls import Authority
 
 MODELS = ROOT / "onnx_models"
-Serve = Callable[[str, bool], AttackedServer]
+Serve = Callable[[str, Attack], AttackedServer]
 WITHSTOOD_BY_GRPCIO = {each.kind: each for each in ATTACKS if not each.grpcio and not each.least_seconds}
 
 
 @pytest.fixture(scope="module")
 def serve(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Return a function that starts a server for a transport, with TLS or without, once."""
+    """Return a function that starts a server of a transport for the needs of an attack, once."""
     with ExitStack() as stack:
-        servers: dict[tuple[str, bool], AttackedServer] = {}
+        servers: dict[tuple[str, bool, bool], AttackedServer] = {}
 
-        def start(transport: str, has_tls: bool) -> AttackedServer:  # noqa: FBT001  the key of a server
-            key = transport, has_tls
+        def start(transport: str, attack: Attack) -> AttackedServer:
+            key = transport, attack.needs_tls, attack.has_short_timeouts
             if key not in servers:
-                folder = tmp_path_factory.mktemp("attacked")
-                opened = attacked(MODELS, folder, transport, authority if has_tls else None)
+                opened = attacked(
+                    MODELS,
+                    tmp_path_factory.mktemp("attacked"),
+                    transport,
+                    authority if attack.needs_tls else None,
+                    has_short_timeouts=attack.has_short_timeouts,
+                )
                 servers[key] = stack.enter_context(opened)
             return servers[key]
 
@@ -36,13 +41,13 @@ def serve(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_the_default_transport_withstands_an_attack(serve: Serve, attack: Attack) -> None:
-    result = serve("nghttp2", attack.needs_tls).attack(attack, SHORT)
+    result = serve("nghttp2", attack).attack(attack, SHORT)
     assert result.faults(attack, SHORT, is_default=True) == []
 
 
 @pytest.mark.parametrize("attack", WITHSTOOD_BY_GRPCIO.values(), ids=lambda attack: attack.name)
 def test_grpcio_withstands_one_attack_of_each_kind(serve: Serve, attack: Attack) -> None:
-    result = serve("grpcio", attack.needs_tls).attack(attack, SHORT)
+    result = serve("grpcio", attack).attack(attack, SHORT)
     assert result.faults(attack, SHORT, is_default=False) == []
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 from h2.events import DataReceived
 
 from ondeck.v1.instances_pb2 import BattedBallColumns
-from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, StreamPredictRequest, StreamPredictResponse
+from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tests.conformance.http2_client import frame_message, open_http2
 from tests.conformance.server_measurements import count_handled
@@ -17,8 +17,10 @@ from tests.conformance.stock_client import (
     BATCH_PREDICT,
     OWN_CONNECTION,
     SECONDS,
+    SMALL_WINDOW,
     SPEC,
     STREAM_PREDICT,
+    stalled,
     stream_request,
     wait_until,
     wait_value,
@@ -32,13 +34,11 @@ CANCELLED = "CANCELLED"
 MANY = 200
 AT_ONCE = 20
 STALLED = 3
-MORE_THAN_THE_WINDOWS = 100_000  # messages of a stream; how many are buffered depends on the speed of both ends
-Stream: TypeAlias = grpc.aio.StreamStreamCall[StreamPredictRequest, StreamPredictResponse]
 
 
 @pytest.fixture
 async def predictions(running_server: RunningServer) -> AsyncIterator["PredictionServiceAsyncStub"]:
-    async with grpc.aio.insecure_channel(running_server.target, [OWN_CONNECTION]) as channel:
+    async with grpc.aio.insecure_channel(running_server.target, [OWN_CONNECTION, SMALL_WINDOW]) as channel:
         yield PredictionServiceStub(channel)
 
 
@@ -92,16 +92,9 @@ async def test_a_stalled_stream_that_disconnects_is_counted_promptly(
     running_server: RunningServer, predictions: "PredictionServiceAsyncStub"
 ) -> None:
     before, failed = (count_handled(running_server, STREAM_PREDICT, code) for code in (CANCELLED, "INTERNAL"))
-    calls = [predictions.StreamPredict() for _ in range(STALLED)]
-
-    async def write_until_stalled(call: Stream) -> None:
-        for number in range(MORE_THAN_THE_WINDOWS):
-            await asyncio.wait_for(call.write(stream_request(number)), 0.3)
-
-    for call in calls:
-        with pytest.raises(TimeoutError):
-            await write_until_stalled(call)
-        call.cancel()
+    for _ in range(STALLED):
+        async with stalled(predictions.StreamPredict()):
+            pass
     assert await wait_handled(running_server, before + STALLED, STREAM_PREDICT, CANCELLED) == before + STALLED
     assert count_handled(running_server, STREAM_PREDICT, "INTERNAL") == failed
 

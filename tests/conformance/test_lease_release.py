@@ -16,8 +16,10 @@ from tests.conformance.http2_client import frame_message, open_http2
 from tests.conformance.stock_client import (
     BALL,
     OWN_CONNECTION,
+    SMALL_WINDOW,
     SPEC,
     STREAM_PREDICT,
+    stalled,
     stream_request,
     wait_until,
     wait_value,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 CALLS: Final = 90  # in each phase
 AT_ONCE: Final = 30
 LONGEST: Final = 0.05  # seconds from the start of a call to its end
-MORE_THAN_THE_WINDOWS: Final = 100_000  # messages of a stream without a reader
 RELEASE_SECONDS: Final = 15.0  # the metric is a sample of every two seconds
 ROWS: Final = 500
 COLUMNS: Final = BattedBallColumns(launch_speed=[100.0] * ROWS, launch_angle=[20.0] * ROWS)
@@ -132,11 +133,10 @@ async def test_a_lost_connection_releases_the_leases_of_its_streams(running_serv
 
 
 async def test_a_stalled_stream_releases_its_leases_when_it_is_cancelled(running_server: RunningServer) -> None:
-    async with grpc.aio.insecure_channel(running_server.target, [OWN_CONNECTION]) as channel:
-        call = PredictionServiceStub(channel).StreamPredict()
-        with suppress(TimeoutError):
-            for number in range(MORE_THAN_THE_WINDOWS):
-                await asyncio.wait_for(call.write(stream_request(number)), 0.3)
-        assert await asyncio.to_thread(wait_until, RELEASE_SECONDS, lambda: read_resources(running_server).leases > 0)
-        call.cancel()
+    async with grpc.aio.insecure_channel(running_server.target, [OWN_CONNECTION, SMALL_WINDOW]) as channel:
+        async with stalled(PredictionServiceStub(channel).StreamPredict()):
+            has_lease = await asyncio.to_thread(
+                wait_until, RELEASE_SECONDS, lambda: read_resources(running_server).leases > 0
+            )
+        assert has_lease
         assert await wait_leases(running_server) == 0
