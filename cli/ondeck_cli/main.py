@@ -1,10 +1,13 @@
 """`ondeck`: one entry point for the commands of every program; a command's module is imported when the command runs."""
 
 import importlib
+import io
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import TracebackType
 from typing import Any, Final
 
 import click
@@ -12,6 +15,7 @@ import click
 from ondeck_core.errors import OndeckError
 from ondeck_core.model_name_normalization import canonical
 from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging, printable
+from ondeck_runtime.redaction import redact
 from ondeck_runtime.settings import InvalidSettingsError
 
 INTERRUPTED: Final = 130
@@ -101,13 +105,20 @@ def ondeck(log_level: str, log_format: str | None) -> None:
 
 def main() -> None:
     """Run one command; an expected error becomes a message on standard error and exit code 1, without a traceback."""
+    sys.excepthook = _print_traceback
     try:
         sys.exit(ondeck.main(prog_name="ondeck", standalone_mode=False) or 0)
     except (OndeckError, InvalidSettingsError) as error:
-        click.echo("error: " + "\n       ".join(printable(line) for line in str(error).split("\n")), err=True)
+        click.echo("error: " + "\n       ".join(printable(line) for line in redact(str(error)).split("\n")), err=True)
         sys.exit(1)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(redact(shown.getvalue()), nl=False, err=True)  # it repeats the arguments that are not expected
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))

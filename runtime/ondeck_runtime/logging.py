@@ -8,6 +8,8 @@ from typing import Final, TextIO, cast
 
 import structlog
 
+from ondeck_runtime.redaction import redact
+
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("text", "json")
 
@@ -44,8 +46,14 @@ def configure_logging(level: str, form: str) -> None:
 def _renderers(form: str) -> list[structlog.typing.Processor]:
     if form == "text":
         console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_exception)
-        return [_quote_unprintable, console]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        return [_redact, _quote_unprintable, console]
+    return [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer()]
+
+
+def _redact(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _quote_unprintable(
@@ -60,7 +68,7 @@ def _quote_unprintable(
 
 def _write_exception(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
     """Write a traceback, indented and escaped, as no part of it may look like a line of the log."""
-    lines = "".join(traceback.format_exception(*error)).split("\n")
+    lines = redact("".join(traceback.format_exception(*error))).split("\n")
     stream.writelines(f"\n    {printable(line)}" for line in lines if line)
 
 

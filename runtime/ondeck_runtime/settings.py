@@ -5,6 +5,8 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ondeck_runtime.redaction import redact
+
 PREFIX: Final = "ONDECK_"
 
 
@@ -45,5 +47,5 @@ def _error_line(kind: type[ProgramSettings], location: tuple[int | str, ...], te
     name = str(location[0])
     field = kind.model_fields.get(name)
     description = f" ({field.description})" if field and field.description else ""
-    shown = f"={value!s}" if field is None or field.repr else ""
+    shown = f"={redact(str(value))}" if field is None or field.repr else ""
     return f"{PREFIX}{name.upper()}{shown}: {text[0].lower()}{text[1:]}{description}"

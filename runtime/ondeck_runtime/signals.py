@@ -2,10 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+T = TypeVar("T")
 
 
 def on_stop_signal(callback: Callable[[], object]) -> None:
@@ -20,3 +21,13 @@ def stop_event() -> asyncio.Event:
     stop = asyncio.Event()
     on_stop_signal(stop.set)
     return stop
+
+
+async def run_until_stopped(work: Coroutine[Any, Any, T]) -> T | None:
+    """Run work until it ends, or cancel it on SIGTERM or SIGINT; returns its result, or None if it was stopped."""
+    task = asyncio.ensure_future(work)
+    on_stop_signal(task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None

@@ -1,9 +1,12 @@
 """Helpers for asyncio tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
 
 
 async def wait_first(*awaited: "asyncio.Event | asyncio.Task[Any]") -> None:
@@ -29,3 +32,32 @@ async def background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def run_abandonable(work: Callable[[], T]) -> T:
+    """Run blocking work in a daemon thread; if the caller is cancelled, the thread is left and delays no exit.
+
+    For calls into the system that nothing else can end. `work` must not touch what a later caller uses.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def conclude(result: T | None, failed: BaseException | None) -> None:
+        if outcome.done():
+            return
+        if failed is not None:
+            outcome.set_exception(failed)
+        else:
+            outcome.set_result(cast("T", result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as failed:  # noqa: BLE001  raised again in the caller
+            error = failed
+        with suppress(RuntimeError):  # the loop is closed: the caller is gone
+            loop.call_soon_threadsafe(conclude, result, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await outcome

@@ -1,5 +1,6 @@
 """Settings of the server."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -201,15 +202,33 @@ class ServerSettings(StoreSettings):
     operators: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="client certificate identities that may change aliases and load or unload models, separated by "
-        "commas; unset: every caller may",
+        'commas, or as JSON (["Acme, Inc"]); unset: every caller may',
     )
 
     @field_validator("operators", mode="before")
     @classmethod
     def _split(cls, operators: object) -> object:
-        return [each.strip() for each in operators.split(",")] if isinstance(operators, str) else operators
+        return _split_list(operators) if isinstance(operators, str) else operators
 
     @property
     def disconnect_timeout(self) -> float:
         """Seconds until every connection has reached its maximum age; 0 if there is no maximum."""
         return self.max_connection_age_seconds * _AGE_JITTER + 1 if self.max_connection_age_seconds else 0.0
+
+
+def _split_list(text: str) -> list[str]:
+    """Split names at commas, or read them from a JSON list; drops empty ones, as "" is a caller without identity.
+
+    Raises:
+        ValueError: it is no list of names, or has none.
+    """
+    try:
+        entries = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
+    except ValueError:
+        entries = [None]
+    if not all(isinstance(entry, str) for entry in entries):
+        raise ValueError('should be names separated by commas, or a JSON list such as ["Acme, Inc"]')
+    names = [entry.strip() for entry in entries if entry.strip()]
+    if not names:
+        raise ValueError("should have at least one name; leave it unset to permit every caller")
+    return names

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ondeck_runtime.settings import InvalidSettingsError, read_settings
 from ondeck_server.security import rate_limit
 from ondeck_server.security.identity import caller_id
 from ondeck_server.security.operators import CallerUnauthenticatedError, NotOperatorError, OperatorList
 from ondeck_server.security.rate_limit import MAX_CALLERS, GcraLimiter, RateExceededError
+from ondeck_server.settings import ServerSettings
 
 
 @dataclass(frozen=True)
@@ -118,3 +120,22 @@ def test_operators_pass_and_others_are_refused_with_advice() -> None:
         operators.authorize(Caller(identity="scout"))
     with pytest.raises(CallerUnauthenticatedError, match="client certificate"):
         operators.authorize(Caller())
+
+
+@pytest.mark.parametrize(
+    ("text", "identities"),
+    [
+        ("deploy", ("deploy",)),
+        (" deploy , release,", ("deploy", "release")),
+        ('["Acme, Inc", "deploy"]', ("Acme, Inc", "deploy")),
+        (' ["CN=a,O=b"]', ("CN=a,O=b",)),
+    ],
+)
+def test_the_operators_are_a_list_of_names_or_json(text: str, identities: tuple[str, ...]) -> None:
+    assert read_settings(ServerSettings, operators=text).operators == identities
+
+
+@pytest.mark.parametrize("text", ["[]", ",", "[1]", '["a"', '[""]'])
+def test_an_invalid_list_of_operators_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSettingsError, match="ONDECK_OPERATORS="):
+        read_settings(ServerSettings, operators=text)

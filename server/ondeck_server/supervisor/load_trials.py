@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 import structlog
 
+from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import LoadLimits, TrialRequest, TrialResult
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.process import start_child
@@ -117,7 +117,7 @@ class LoadTrials:
         if not self._optimizes:
             return ""
         try:
-            self._folder = self._folder or Path(mkdtemp(prefix="ondeck-graphs-"))
+            self._folder = self._folder or create_folder("graphs")
         except OSError as failed:
             log.warning("graph_folder_failed", detail="graphs are not optimized", reason=failed.strerror)
             return ""

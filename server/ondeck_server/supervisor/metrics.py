@@ -8,7 +8,6 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Final
 
 import structlog
@@ -17,6 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.metrics_file import AllocatedMetricsFile
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 
@@ -51,7 +51,7 @@ class MetricsFolder:
         """Return the folder, created if it does not exist; None: no temporary folder can be created."""
         try:
             if self._folder is None:
-                self._folder = Path(mkdtemp(prefix="ondeck-metrics-"))
+                self._folder = create_folder("metrics")
             self._folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as failed:
             log.warning("metrics_folder_failed", detail="new workers export no metrics", reason=str(failed))

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Final
 
 import structlog
@@ -17,6 +16,7 @@ from prometheus_client import Metric
 from prometheus_client.metrics_core import CounterMetricFamily
 
 from ondeck_runtime.tasks import background
+from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import PlayersFile, PlayersRequest, PlayersResult
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.descriptors import DescriptorReserve
@@ -93,7 +93,7 @@ class PlayerReads:
 
     def _new_file(self) -> Path:
         """Return a path for the next file; all others but the present one are removed."""
-        self._folder = self._folder or Path(mkdtemp(prefix="ondeck-players-"))
+        self._folder = self._folder or create_folder("players")
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for old in self._folder.iterdir():
             if old != self._file:
