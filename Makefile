@@ -67,4 +67,5 @@ $(VENV)/.installed: constraints.txt pyproject.toml $(PACKAGES:%=%/pyproject.toml
 	@echo "installing into $(VENV)/ ..."
 	@$(PIP) install --quiet --constraint constraints.txt pip hatchling editables
 	@$(PIP) install --quiet --no-build-isolation --constraint constraints.txt --group dev $(PACKAGES:%=--editable ./%)
+	@$(BIN)/python tools/repair_scripts.py
 	@touch $@

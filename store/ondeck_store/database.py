@@ -17,7 +17,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_store.embedded.account import EmbeddedPostgresError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER
 from ondeck_store.embedded.shared_server import shared_server
-from ondeck_store.settings import StoreSettings, parse_url
+from ondeck_store.settings import StoreSettings, hosts_of, parse_url
 
 CONNECT_SECONDS: Final = 10
 LOCK_SECONDS: Final = 60
@@ -61,14 +61,15 @@ async def open_database(settings: StoreSettings) -> AsyncIterator[Database]:
     """
     if settings.database_url is not None:
         url = parse_url(settings.database_url)
-        async with _connected(url, settings, url.render_as_string(hide_password=True)) as database:
+        described = url.render_as_string(hide_password=True)
+        async with _connected(*_address(url), settings, described) as database:
             yield database
         return
     async with shared_server(settings.home) as socket_folder:
         # The maintenance database exists in every cluster; ours is created on first use.
-        await _ensure_database(_socket_url(str(socket_folder), "postgres"))
-        url = _socket_url(str(socket_folder), DATABASE)
-        async with _connected(url, settings, f"embedded PostgreSQL in {settings.home.resolve()}") as database:
+        await _ensure_database(_socket_url(socket_folder, "postgres"))
+        url = _socket_url(socket_folder, DATABASE)
+        async with _connected(url, {}, settings, f"embedded PostgreSQL in {settings.home.resolve()}") as database:
             await _measure_statements(database.engine)
             yield database
 
@@ -78,20 +79,31 @@ def _socket_url(folder: str, database: str) -> URL:
 
 
 @asynccontextmanager
-async def _connected(url: URL, settings: StoreSettings, described: str) -> AsyncIterator[Database]:
+async def _connected(
+    url: URL, address: dict[str, list[Any]], settings: StoreSettings, described: str
+) -> AsyncIterator[Database]:
     engine = create_async_engine(
         url,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
-        connect_args={"timeout": CONNECT_SECONDS, "server_settings": _session(settings)},
+        connect_args={"timeout": CONNECT_SECONDS, "server_settings": _session(settings), **address},
     )
     try:
         await _reach(engine, described)
         yield Database(engine=engine, described=described)
     finally:
         await engine.dispose()
+
+
+def _address(url: URL) -> tuple[URL, dict[str, list[Any]]]:
+    """Return a URL, and the arguments of asyncpg for hosts that SQLAlchemy would split at the commas of a path."""
+    found = hosts_of(url)
+    if not any("," in host for host, _ in found) and len(found) <= 1:
+        return url, {}
+    hosts, ports = [host for host, _ in found], [port for _, port in found]
+    return url.difference_update_query(["host", "port"]), {"host": hosts, "port": ports}
 
 
 def _session(settings: StoreSettings) -> dict[str, str]:

@@ -20,7 +20,8 @@ from structlog.testing import capture_logs
 from ondeck_store.database import Database, open_database
 from ondeck_store.embedded import programs
 from ondeck_store.embedded.account import RESERVED_ID
-from ondeck_store.embedded.unprivileged import reachable, run_program
+from ondeck_store.embedded.cluster import reachable
+from ondeck_store.embedded.unprivileged import run_program
 from ondeck_store.settings import StoreSettings
 
 UNPRIVILEGED_ID = 65534

@@ -1,11 +1,15 @@
 """An embedded PostgreSQL cluster in a folder: created with initdb, started and stopped without a shell.
 
-The server has no capabilities, listens on no network, and accepts its own account and root by peer authentication.
+The server has no capabilities, listens on no network, and accepts its own account and root by peer authentication. Its
+socket is in the data directory. Server and clients reach it through descriptors of that folder, so that no character
+and no length of the path matters to PostgreSQL, its settings or the limit of a socket's path.
 """
 
+import hashlib
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +30,7 @@ from ondeck_store.embedded.account import (
     login_names,
 )
 from ondeck_store.embedded.programs import program_folder
-from ondeck_store.embedded.unprivileged import reachable, run_program, start_program
+from ondeck_store.embedded.unprivileged import run_program, start_program
 
 USER: Final = "ondeck"
 DATABASE: Final = "ondeck"
@@ -36,6 +40,8 @@ STOP_SECONDS: Final = 60
 MAX_SOCKET_PATH: Final = 100
 _POLL_SECONDS: Final = 0.02
 _LOG_LINES: Final = 10
+_PRIVATE: Final = 0o700
+_OPEN_FILES: Final = Path("/proc/self/fd")
 _SOCKET: Final = f".s.PGSQL.{PORT}"
 _SETTINGS: Final = {
     "listen_addresses": "",
@@ -72,15 +78,22 @@ class Cluster:
         """PostgreSQL's data directory."""
         return self.folder / "data"
 
-    def ensure_running(self) -> Path:
-        """Create the cluster if it does not exist, start it if it does not run; returns the folder of its socket.
+    def ensure_running(self) -> None:
+        """Create the cluster if it does not exist, and start it if it does not run.
 
         Raises:
             EmbeddedPostgresError: PostgreSQL failed; the message contains the end of its log.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._wait_ready(self._server() or self._create_and_start())
-        return self._socket_folder()
+
+    def socket_folder(self) -> Path:
+        """Return the folder of the socket: the data directory, or what the fifth line of the pid file names.
+
+        Without /proc it is a fixed folder for temporary files if the path of the data is too long or has a comma.
+        """
+        folder = Path(self._pid_file()[4])
+        return self.data if folder.is_relative_to("/proc") else folder
 
     def is_running(self) -> bool:
         """Return whether the server runs; the pid file of a crashed server does not count."""
@@ -91,7 +104,7 @@ class Cluster:
         server = self._server()
         if server is None:
             return
-        socket_folder = self._socket_folder()
+        socket_folder = self.socket_folder()
         server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
         deadline = time.monotonic() + STOP_SECONDS
         while _is_alive(server):
@@ -113,7 +126,7 @@ class Cluster:
         """Create the cluster beside its place, which it takes once it is complete."""
         creator, new = creator_for(account), self.folder / "data.new"
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
+        new.mkdir(mode=_PRIVATE)
         os.chown(new, *creator.owner)
         with reachable(new) as (path, descriptor):
             command = [str(program_folder() / "initdb"), "-D", path, *_INITDB]
@@ -171,22 +184,28 @@ class Cluster:
         """
         with suppress(IndexError, ValueError, psutil.NoSuchProcess, FileNotFoundError):
             psutil.Process(int(self._pid_file()[0]))
-            (self._socket_folder() / f"{_SOCKET}.lock").unlink(missing_ok=True)
+            (self.socket_folder() / f"{_SOCKET}.lock").unlink(missing_ok=True)
             (self.data / "postmaster.pid").unlink()
 
     def _choose_socket_folder(self, path: str, account: Account) -> str:
-        """Return the value of unix_socket_directories: the data, or a temporary folder if its path is too long."""
+        """Return the value of unix_socket_directories, a comma-separated list of quoted names."""
         folder = path
-        if len(os.fsencode(self.data / _SOCKET)) > MAX_SOCKET_PATH:
-            folder = tempfile.mkdtemp(prefix="ondeck-")
-            os.chown(folder, *account.owner)
+        if "," in path or len(os.fsencode(Path(path) / _SOCKET)) > MAX_SOCKET_PATH:  # only without /proc
+            folder = str(self._temporary_socket_folder(account))
         quoted = folder.replace('"', '""')
         return f'"{quoted}"'
 
-    def _socket_folder(self) -> Path:
-        """Return the socket folder of the running server, from the fifth line of its pid file."""
-        folder = Path(self._pid_file()[4])
-        return self.data if folder.is_relative_to("/proc") else folder
+    def _temporary_socket_folder(self, account: Account) -> Path:
+        """Create the one folder of this cluster in the folder for temporary files; no other user can write to it."""
+        name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"ondeck-{account.uid}-{name}"
+        with suppress(FileExistsError):
+            folder.mkdir(mode=_PRIVATE)
+            os.chown(folder, *account.owner)
+        status = folder.lstat()
+        if status.st_mode != stat.S_IFDIR | _PRIVATE or status.st_uid != account.uid:
+            raise EmbeddedPostgresError(f"{folder} is not a private folder of user {account.uid}: remove it")
+        return folder
 
     def _pid_file(self) -> list[str]:
         try:
@@ -209,6 +228,19 @@ class Cluster:
 
     def _log_tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+
+
+@contextmanager
+def reachable(folder: Path) -> Iterator[tuple[str, int]]:
+    """Open a folder; yields a path to it that needs no permission on the folders above, and its descriptor.
+
+    The path is valid in a program that inherits the descriptor. Without /proc it is the ordinary path.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield str(_OPEN_FILES / str(descriptor)) if _OPEN_FILES.is_dir() else str(folder), descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(process: psutil.Process) -> bool:

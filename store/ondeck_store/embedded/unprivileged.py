@@ -10,12 +10,9 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
-_OPEN_FILES: Final = Path("/proc/self/fd")
 _ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH")  # the rest of a caller's environment may hold secrets
 _CAPABILITIES: Final = 64
 _CAPABILITY_VERSION: Final = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
@@ -23,19 +20,6 @@ _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
-
-
-@contextmanager
-def reachable(folder: Path) -> Iterator[tuple[str, int]]:
-    """Open a folder; yields a path to it that needs no permission on the folders above, and its descriptor.
-
-    The path is valid in a program that inherits the descriptor. Without /proc it is the ordinary path.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield str(_OPEN_FILES / str(descriptor)) if _OPEN_FILES.is_dir() else str(folder), descriptor
-    finally:
-        os.close(descriptor)
 
 
 def run_program(command: Sequence[str], owner: tuple[int, int], descriptor: int) -> subprocess.CompletedProcess[str]:
