@@ -1,5 +1,6 @@
 """Sources of Statcast rows: retries, circuit breaker, archive and replay."""
 
+import asyncio
 import gzip
 import json
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import requests
 import zstandard
 from structlog.testing import capture_logs
 
@@ -30,7 +32,6 @@ from ondeck_ingest.sources.base import (
     day_request,
 )
 from ondeck_ingest.sources.files import FileSource, ReplaySource
-from ondeck_ingest.sources.pybaseball_session import RecordingSession
 from ondeck_ingest.sources.savant import SavantSource, patched_statcast
 from ondeck_ingest.sources.simulator import SimulatedSource, play_half_innings
 from ondeck_store.database import Database
@@ -50,20 +51,20 @@ def rows_of(raw: RawResponse) -> int:
 # All sources have the same interface.
 
 
-def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path: Path) -> None:
+async def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path: Path) -> None:
     savant.replies[DAY] = Reply(body=BODY)
     path = tmp_path / "day.csv"
     path.write_bytes(BODY)
     archive.put(tmp_path, "savant", DAY.isoformat(), BODY)
     half = play_half_innings(DAY)[0]
-    requests: list[tuple[Source, SourceRequest, bytes]] = [
+    cases: list[tuple[Source, SourceRequest, bytes]] = [
         (make_savant_source(savant.url), day_request(DAY), BODY),
         (FileSource(), SourceRequest(name=str(path)), BODY),
         (ReplaySource(home=tmp_path, name="savant"), day_request(DAY), BODY),
         (SimulatedSource(), half.request, half.content),
     ]
-    for source, request, expected in requests:
-        raw = source.fetch(request, lambda raw: raw)
+    for source, request, expected in cases:
+        raw = await source.fetch(request, lambda raw: raw)
         assert raw is not None
         assert (raw.content, raw.fetched_at.utcoffset() is not None) == (expected, True)
 
@@ -71,28 +72,28 @@ def test_every_source_returns_bytes_and_their_time(savant: FakeSavant, tmp_path:
 # Deadlines and retries.
 
 
-def test_a_request_is_retried_before_the_day_fails(savant: FakeSavant) -> None:
+async def test_a_request_is_retried_before_the_day_fails(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(status=500)
     with pytest.raises(SourceUnreachableError):
-        make_savant_source(savant.url, attempts=3).fetch(day_request(DAY), rows_of)
+        await make_savant_source(savant.url, attempts=3).fetch(day_request(DAY), rows_of)
     assert savant.requested_days == [DAY] * 3
 
 
-def test_a_refused_response_is_requested_again(savant: FakeSavant) -> None:
+async def test_a_refused_response_is_requested_again(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=HTML)
 
     def fail_then_parse(raw: RawResponse) -> int:
         savant.replies[DAY] = Reply(body=BODY)
         return rows_of(raw)
 
-    assert make_savant_source(savant.url, attempts=2).fetch(day_request(DAY), fail_then_parse) == CELLS.height
+    assert await make_savant_source(savant.url, attempts=2).fetch(day_request(DAY), fail_then_parse) == CELLS.height
 
 
-def test_an_endless_response_times_out(savant: FakeSavant) -> None:
+async def test_an_endless_response_times_out(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY, trickle=0.05)
     begin = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
-        make_savant_source(savant.url).fetch(day_request(DAY), rows_of)
+        await make_savant_source(savant.url).fetch(day_request(DAY), rows_of)
     assert time.monotonic() - begin < 4
 
 
@@ -107,54 +108,54 @@ def test_an_endless_response_times_out(savant: FakeSavant) -> None:
     ],
     ids=["in the header", "in empty gzip"],
 )
-def test_an_endless_response_without_chunks_times_out(savant: FakeSavant, raw: bytes) -> None:
+async def test_an_endless_response_without_chunks_times_out(savant: FakeSavant, raw: bytes) -> None:
     savant.otherwise = Reply(raw=raw, trickle=0.1)
     began = time.monotonic()
     with pytest.raises(SourceUnreachableError, match="did not answer in time"):
-        make_savant_source(savant.url).fetch(day_request(DAY), lambda raw: raw)
+        await make_savant_source(savant.url).fetch(day_request(DAY), lambda raw: raw)
     assert time.monotonic() - began < 4
 
 
-def test_repeated_failures_open_the_breaker_and_log_once(savant: FakeSavant) -> None:
+async def test_repeated_failures_open_the_breaker_and_log_once(savant: FakeSavant) -> None:
     source = make_savant_source(savant.url, failures=3)
     savant.replies[DAY] = Reply(status=403, body=HTML)
     with capture_logs() as logs:
         for _ in range(3):
             with pytest.raises(SourceUnreachableError, match="403"):
-                source.fetch(day_request(DAY), rows_of)
+                await source.fetch(day_request(DAY), rows_of)
         for _ in range(20):
             with pytest.raises(
                 CircuitOpenError, match=r"the circuit of savant is open for another 60 s: .* status 403"
             ):
-                source.fetch(day_request(DAY), rows_of)
+                await source.fetch(day_request(DAY), rows_of)
     assert len(savant.requested_days) == 3
     assert [(each["event"], each["log_level"]) for each in logs] == [("circuit_opened", "warning")]
     assert (source.breaker.state.state, 50 < source.breaker.seconds_left() <= 60) == ("open", True)
 
 
-def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> None:
+async def test_web_pages_with_status_200_open_the_breaker_too(savant: FakeSavant) -> None:
     source = make_savant_source(savant.url, failures=2, attempts=5)
     savant.replies[DAY] = Reply(body=HTML)
     with pytest.raises(CircuitOpenError, match="it is an HTML page"):
-        source.fetch(day_request(DAY), rows_of)
+        await source.fetch(day_request(DAY), rows_of)
     assert len(savant.requested_days) == 2
 
 
-def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: FakeSavant) -> None:
+async def test_after_the_reset_time_one_request_closes_or_reopens_the_breaker(savant: FakeSavant) -> None:
     source = make_savant_source(savant.url, failures=2, seconds=0.3)
     savant.replies[DAY] = Reply(status=500)
     with capture_logs() as logs:
         for _ in range(2):
             with pytest.raises(SourceUnreachableError):
-                source.fetch(day_request(DAY), rows_of)
-        time.sleep(0.35)
+                await source.fetch(day_request(DAY), rows_of)
+        await asyncio.sleep(0.35)
         with pytest.raises(SourceUnreachableError):  # one failure opens it again
-            source.fetch(day_request(DAY), rows_of)
+            await source.fetch(day_request(DAY), rows_of)
         with pytest.raises(CircuitOpenError):
-            source.fetch(day_request(DAY), rows_of)
+            await source.fetch(day_request(DAY), rows_of)
         savant.replies[DAY] = Reply(body=BODY)
-        time.sleep(0.35)
-        assert source.fetch(day_request(DAY), rows_of) == CELLS.height
+        await asyncio.sleep(0.35)
+        assert await source.fetch(day_request(DAY), rows_of) == CELLS.height
     assert [each["event"] for each in logs] == ["circuit_opened", "circuit_closed"]
     assert source.breaker.state.state == "closed"
 
@@ -210,7 +211,7 @@ async def test_an_empty_response_does_not_clear_a_day_in_a_replay(database: Data
     [(b"\x28\xb5\x2f\xfd", "cannot be read"), (zstandard.compress(BODY[:-9]), "does not match its SHA-256")],
     ids=["truncated", "replaced"],
 )
-def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
+async def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
     tmp_path: Path, damaged: bytes, complaint: str
 ) -> None:
     archive.put(tmp_path, "savant", DAY.isoformat(), BODY + BODY)
@@ -218,9 +219,9 @@ def test_a_damaged_archive_file_is_refused_and_the_previous_one_used(
     last.path.write_bytes(damaged)
     source = ReplaySource(home=tmp_path, name="savant")
     with pytest.raises(SourceRefusedError, match=complaint):
-        source.fetch(day_request(DAY), rows_of)
+        await source.fetch(day_request(DAY), rows_of)
     archive.put(tmp_path, "savant", DAY.isoformat(), BODY, datetime(2024, 6, 4, tzinfo=UTC))
-    assert source.fetch(day_request(DAY), rows_of) == CELLS.height
+    assert await source.fetch(day_request(DAY), rows_of) == CELLS.height
 
 
 async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database: Database, tmp_path: Path) -> None:
@@ -236,11 +237,9 @@ async def test_a_capped_response_is_refused_by_name(savant: FakeSavant, database
 # pybaseball and this project parse the same response equally.
 
 
-def through_pybaseball(savant: SavantSource, day: date) -> tuple[Any, bytes]:
-    session = RecordingSession(savant.timeout)
-    with patched_statcast(session, savant.url) as statcast:
-        frame = statcast(start_dt=str(day), end_dt=str(day), verbose=False, parallel=False)
-    return frame, session.bodies[0]
+def through_pybaseball(savant: SavantSource, day: date) -> Any:
+    with patched_statcast(requests, savant.url) as statcast:
+        return statcast(start_dt=str(day), end_dt=str(day), verbose=False, parallel=False)
 
 
 PLAIN: dict[ColumnType, Callable[[Any], Any]] = {
@@ -268,22 +267,22 @@ def difference(frame: Any, rows: pl.DataFrame) -> list[str]:
 
 def test_pybaseball_parses_a_sample_response_like_this_project(savant: FakeSavant) -> None:
     savant.replies[DAY] = Reply(body=BODY)
-    frame, body = through_pybaseball(make_savant_source(savant.url), DAY)
-    assert body == BODY
-    assert difference(frame, parse_cells(decode_cells(body)).rows) == []
+    frame = through_pybaseball(make_savant_source(savant.url), DAY)
+    assert difference(frame, parse_cells(decode_cells(BODY)).rows) == []
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("day", [date(2024, 3, 20), date(2024, 5, 2), date(2024, 6, 26)])
 def test_pybaseball_parses_a_real_response_like_this_project(real_data: Path, savant: FakeSavant, day: date) -> None:
-    savant.replies[day] = Reply(body=gzip.decompress((real_data / f"statcast_csv/statcast_{day}.csv.gz").read_bytes()))
-    frame, body = through_pybaseball(make_savant_source(savant.url), day)
+    body = gzip.decompress((real_data / f"statcast_csv/statcast_{day}.csv.gz").read_bytes())
+    savant.replies[day] = Reply(body=body)
+    frame = through_pybaseball(make_savant_source(savant.url), day)
     reading = parse_cells(decode_cells(body))
     assert (reading.rejected.height, len(frame)) == (0, reading.rows.height)
     assert difference(frame, reading.rows) == []
 
 
-def test_the_cache_of_pybaseball_stays_off(savant: FakeSavant, tmp_path: Path) -> None:
+async def test_the_cache_of_pybaseball_stays_off(savant: FakeSavant, tmp_path: Path) -> None:
     import pybaseball  # noqa: PLC0415  slow to import
 
     before = pybaseball.cache.config.enabled, pybaseball.cache.config.cache_directory
@@ -291,7 +290,7 @@ def test_the_cache_of_pybaseball_stays_off(savant: FakeSavant, tmp_path: Path) -
     try:
         for body in (BODY, BODY.replace(b"made", b"sent")):
             savant.replies[DAY] = Reply(body=body)
-            read = make_savant_source(savant.url).fetch(day_request(DAY), lambda raw: raw)
+            read = await make_savant_source(savant.url).fetch(day_request(DAY), lambda raw: raw)
             assert read is not None
             assert read.content == body
         assert (pybaseball.cache.config.enabled, list(tmp_path.iterdir())) == (True, [])

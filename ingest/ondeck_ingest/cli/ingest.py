@@ -64,7 +64,10 @@ def files(paths: tuple[Path, ...], **flags: object) -> None:
 @click.argument("last", metavar="[LAST]", type=_DAY, required=False)
 @database_options
 def days(first: datetime, last: datetime | None, **flags: object) -> None:
-    """Ingest the days from FIRST to LAST (default: only FIRST) from Baseball Savant, through pybaseball."""
+    """Ingest the days from FIRST to LAST (default: only FIRST) from Baseball Savant, through pybaseball.
+
+    SIGTERM stops it within two seconds, exit code 1: stored days stay, the others are unchanged.
+    """
     asked = _days_between(first, last or first)
     _exit_if_incomplete(asyncio.run(foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), asked)))
 
@@ -85,7 +88,10 @@ def replay(days: tuple[datetime, ...], **flags: object) -> None:
 )
 @database_options
 def worker(*, simulate: bool, seconds: float, **flags: object) -> None:
-    """Ingest due and queued days until SIGTERM; any number of workers share the queue."""
+    """Ingest due and queued days until SIGTERM; any number of workers share the queue.
+
+    SIGTERM ends it within two seconds, exit code 0: the days it was working on are in the queue again.
+    """
     settings = read_settings(IngestSettings, **flags)
     asyncio.run(foreground_ingest.simulate(settings, seconds) if simulate else run_worker(settings))
 

@@ -15,10 +15,12 @@ from ondeck_core.players.models import Ambiguous, Found, IdQuery, Missing, NameQ
 from ondeck_core.players.resolver import Resolver
 from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.tables import make_table
+from ondeck_ingest.pipeline.foreground_ingest import IngestStoppedError
 from ondeck_ingest.register.chadwick import create_refresher
 from ondeck_ingest.register.load import LOOKUP_INTERVAL, group_by_kind, load_registers, read_files, read_tables
 from ondeck_ingest.settings import IngestSettings
 from ondeck_runtime.settings import read_settings
+from ondeck_runtime.signals import run_until_stopped
 from ondeck_store.migrations import open_migrated, run_in_transaction
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import NAME, Override, list_overrides, record_override
@@ -46,7 +48,7 @@ def import_(paths: tuple[Path, ...], **flags: object) -> None:
 @players.command()
 @database_options
 def refresh(**flags: object) -> None:
-    """Fetch and import the Chadwick register."""
+    """Fetch and import the Chadwick register; SIGTERM stops it within two seconds, exit code 1."""
     asyncio.run(_refresh(read_settings(IngestSettings, **flags)))
 
 
@@ -125,7 +127,9 @@ async def _import(settings: IngestSettings, files: list[tuple[str, bytes]]) -> N
 
 async def _refresh(settings: IngestSettings) -> None:
     async with open_migrated(settings) as database:
-        counts = await create_refresher(settings, database.engine).refresh()
+        counts = await run_until_stopped(create_refresher(settings, database.engine).refresh())
+        if counts is None:
+            raise IngestStoppedError("stopped; the stored players are unchanged")
         async with database.engine.connect() as connection:
             await _print_counts(connection, counts)
 

@@ -11,11 +11,12 @@ from pgqueuer import Job, RetryRequested
 
 from ondeck_core.errors import OndeckError
 from ondeck_runtime.backoff import backoff_seconds
+from ondeck_runtime.redaction import redact
 from ondeck_runtime.tasks import wait_first
 
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=6)
-GRACE_SECONDS: Final = 8.0
+GRACE_SECONDS: Final = 0.5  # for a job that is about to end; it can be repeated
 
 log = structlog.get_logger()
 
@@ -77,6 +78,6 @@ def pause_after(failures: int) -> timedelta:
 
 
 def describe_error(failed: BaseException) -> str:
-    """Return the first line of an error; errors of other libraries are prefixed with their class."""
-    line = next(iter(str(failed).splitlines()), "")
+    """Return the first line of an error, redacted; errors of other libraries are prefixed with their class."""
+    line = redact(next(iter(str(failed).splitlines()), ""))
     return line if isinstance(failed, OndeckError) else f"{type(failed).__name__}: {line}"

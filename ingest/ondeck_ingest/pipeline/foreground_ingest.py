@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 import structlog
@@ -25,14 +25,13 @@ from ondeck_ingest.sources.files import FileSource, ReplaySource
 from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_ingest.sources.simulator import SimulatedSource, play_half_innings
 from ondeck_runtime.logging import printable
-from ondeck_runtime.signals import on_stop_signal
+from ondeck_runtime.signals import run_until_stopped
 from ondeck_store.database import Database
 from ondeck_store.ingest.statcast_files import exports_in
 from ondeck_store.migrations import open_migrated
 from ondeck_store.pitches.queries import simulated_games
 
 MAX_REASONS: Final = 10
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -63,7 +62,7 @@ async def replay_days(settings: IngestSettings, days: Sequence[date]) -> LoadCou
 async def simulate(settings: IngestSettings, seconds: float) -> None:
     """Simulate a game today, then wait for SIGTERM."""
     async with open_migrated(settings) as database:
-        await _until_stopped(_simulate(database, seconds))
+        await run_until_stopped(_simulate(database, seconds))
         click.echo("ingest worker stopped", err=True)
 
 
@@ -155,7 +154,7 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
 async def _run(settings: IngestSettings, source: Source, requests: Sequence[SourceRequest]) -> LoadCounts:
     async with open_migrated(settings) as database:
         ingestor = Ingestor(engine=database.engine, source=source, home=settings.home)
-        total = await _until_stopped(ingest_each(requests, ingestor.ingest))
+        total = await run_until_stopped(ingest_each(requests, ingestor.ingest))
     if total is None:
         raise IngestStoppedError("stopped; what was printed as ingested is stored, the rest is unchanged")
     return total
@@ -164,16 +163,6 @@ async def _run(settings: IngestSettings, source: Source, requests: Sequence[Sour
 async def _simulate(database: Database, seconds: float) -> None:
     click.echo(f"simulated: {await play_game(database.engine, datetime.now(UTC).date(), seconds)}")
     await asyncio.Event().wait()
-
-
-async def _until_stopped(work: Coroutine[Any, Any, T]) -> T | None:
-    """Run work until it ends or SIGTERM or SIGINT comes; returns its result, or None if it was stopped."""
-    task = asyncio.ensure_future(work)
-    on_stop_signal(task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
 
 
 def _parse_day(folder: str) -> list[date]:

@@ -1,6 +1,5 @@
 """Ingest one request: fetch, archive, load, check; a failed day is recorded in the ledger."""
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -73,7 +72,7 @@ class Ingestor:
         return counts
 
     async def _fetch(self, request: SourceRequest) -> FetchedUnit:
-        fetched = await asyncio.to_thread(self.source.fetch, request, self._decode)
+        fetched = await self.source.fetch(request, self._decode)
         return FetchedUnit(unit=request.name) if fetched is None else fetched
 
     def _decode(self, raw: RawResponse) -> FetchedUnit:

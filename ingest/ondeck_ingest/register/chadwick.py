@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_ingest.register.load import group_by_kind, load_registers, read_tables
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.base import SourceUnreachableError
-from ondeck_ingest.sources.pybaseball_session import RecordingSession, patch_modules
+from ondeck_ingest.sources.pybaseball_request import RequestRecorder, patch_modules, record_request, send
 from ondeck_store.players.register_merge import RegisterCounts
 
 NAME: Final = "chadwick"
@@ -29,22 +30,26 @@ class ChadwickSource:
     url: str
     timeout: float
 
-    def fetch(self) -> bytes:
+    async def fetch(self) -> bytes:
         """Fetch the archive.
 
         Raises:
             SourceUnreachableError: no answer, or an error.
         """
-        session = RecordingSession(self.timeout)
-        with _patched_register(session, self.url) as chadwick_register:
-            content = session.run(self.url, chadwick_register)
-        if content is None:
-            raise SourceUnreachableError(f"{self.url} was not requested by pybaseball")
-        return content
+        url = await asyncio.to_thread(register_url, self.url)
+        if url is None:
+            raise SourceUnreachableError("pybaseball has requested no register")
+        return await send(url, self.timeout)
+
+
+def register_url(url: str) -> str | None:
+    """Return the URL that pybaseball requests for the register at `url`; None if it requests nothing."""
+    with _patched_register(RequestRecorder(), url) as chadwick_register:
+        return record_request(chadwick_register)
 
 
 @contextmanager
-def _patched_register(session: RecordingSession, url: str) -> Iterator[Any]:
+def _patched_register(session: RequestRecorder, url: str) -> Iterator[Any]:
     """Yield pybaseball's `chadwick_register`, sending its request to `url` over `session`, without its cache."""
     import pybaseball  # noqa: F401, PLC0415  takes a second, and only this source needs it
 
@@ -69,15 +74,14 @@ class RegisterRefresher:
             SourceUnreachableError: no answer.
             SourceRefusedError: the answer is no register.
         """
-        content = await asyncio.to_thread(self._fetch)
-        tables = await asyncio.to_thread(lambda: group_by_kind(read_tables(content, NAME)))
+        content = await self.chadwick.fetch()
+        tables = await asyncio.to_thread(self._read, content)
         async with self.engine.begin() as connection:
             return await load_registers(connection, tables)
 
-    def _fetch(self) -> bytes:
-        content = self.chadwick.fetch()
+    def _read(self, content: bytes) -> dict[str, pl.DataFrame]:
         archive.put(self.home, NAME, datetime.now(UTC).date().isoformat(), content)
-        return content
+        return group_by_kind(read_tables(content, NAME))
 
 
 def create_refresher(settings: IngestSettings, engine: AsyncEngine) -> RegisterRefresher:

@@ -57,10 +57,11 @@ class Source(Protocol):
     def is_simulated(self) -> bool:
         """Whether the rows come from the simulator."""
 
-    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
+    async def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T | None:
         """Fetch a response and return the result of `read`; None if the source knows that there is no data.
 
-        A response that `read` refuses counts as a failure of the source.
+        `read` runs in another thread. A response that it refuses counts as a failure of the source. A request over a
+        network ends at once if the caller is cancelled.
 
         Raises:
             SourceUnreachableError: no answer.

@@ -1,5 +1,6 @@
 """Sources that read from disk: Statcast files, and the archived responses of another source."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import ClassVar, TypeVar
 from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError, readable
+from ondeck_runtime.tasks import run_abandonable
 
 T = TypeVar("T")
 
@@ -23,12 +25,16 @@ class FileSource:
     is_remote: ClassVar[bool] = False
     is_simulated: ClassVar[bool] = False
 
-    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
+    async def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Read the file and pass its bytes to `read`.
 
         Raises:
             SourceRefusedError: the file cannot be read, or `read` refuses it.
         """
+        raw = await run_abandonable(lambda: self._read_file(request))  # a pipe or a lost file system may never answer
+        return await asyncio.to_thread(read, raw)
+
+    def _read_file(self, request: SourceRequest) -> RawResponse:
         path = Path(request.name)
         try:
             content = path.read_bytes()
@@ -36,7 +42,7 @@ class FileSource:
             raise SourceRefusedError(f"it cannot be read ({failed.strerror})") from failed
         unit = f"{readable(path.name)} {hashlib.sha256(content).hexdigest()[:12]}"
         modified_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-        return read(RawResponse(unit=unit, content=content, fetched_at=modified_at))
+        return RawResponse(unit=unit, content=content, fetched_at=modified_at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,7 @@ class ReplaySource:
     is_remote: ClassVar[bool] = False
     is_simulated: ClassVar[bool] = False
 
-    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
+    async def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Pass the newest archived response to `read`; if `read` refuses it, the one before, and so on.
 
         Responses without rows come last, so that they never replace one with rows.
@@ -57,6 +63,9 @@ class ReplaySource:
             SourceUnreachableError: the archive has no response.
             SourceRefusedError: no archived response is readable; the text is about the newest.
         """
+        return await asyncio.to_thread(self._read_versions, request, read)
+
+    def _read_versions(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         refused: SourceRefusedError | None = None
         versions = archive.list_versions(self.home, self.name, request.name)
         for is_empty, version in product((False, True), versions):

@@ -4,6 +4,7 @@ The rows have the columns of a Savant export, are labelled as simulated, stored 
 model.
 """
 
+import asyncio
 import io
 import random
 from collections.abc import Callable, Iterator
@@ -192,7 +193,7 @@ class SimulatedSource:
     is_remote: ClassVar[bool] = False
     is_simulated: ClassVar[bool] = True
 
-    def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
+    async def fetch(self, request: SourceRequest, read: Callable[[RawResponse], T]) -> T:
         """Pass the CSV of a half inning to `read`.
 
         Raises:
@@ -200,7 +201,8 @@ class SimulatedSource:
         """
         for half in play_half_innings(request.day, self.game) if request.day else ():
             if half.request == request:
-                return read(RawResponse(unit=request.name, content=half.content, fetched_at=datetime.now(UTC)))
+                raw = RawResponse(unit=request.name, content=half.content, fetched_at=datetime.now(UTC))
+                return await asyncio.to_thread(read, raw)
         raise SourceUnreachableError(f"no simulated half inning is called {request.name}")
 
 
