@@ -1,6 +1,7 @@
 """The server says which rewrites of each version serve; its answers and the files of the version stay the same."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.onnx_session import open_graph
 from ondeck_registry.repository import read_any_manifest
 from ondeck_registry.version_optimizer import Optimization
-from ondeck_server.ipc.messages import LoadLimits, TrialRequest
+from ondeck_server.ipc.messages import LoadLimits, TrialRequest, TrialResult
+from ondeck_server.models.repository_reader import RepositoryVersion
 from ondeck_server.models.servable import load_manifest
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import TrialProcess
+from ondeck_server.worker.main import TrialClient
 from tests.factories.fitted_graphs import COLUMNS, fitted_graph
 from tests.factories.onnx_graphs import scoring_graph
 from tests.fixtures.server import serving
@@ -80,7 +83,8 @@ def test_a_setting_leaves_all_graphs_as_shipped(models: Path) -> None:
     assert not events(log, "optimization_rejected")
 
 
-async def test_a_version_runs_the_graph_that_its_trial_stores(models: Path, rows: Matrix) -> None:
+async def try_twice(models: Path) -> list[TrialResult]:
+    """Return the results of two trials of the model `vote`."""
     folder = models / "vote" / "1"
     manifest = read_any_manifest(folder, "vote", 1)
     request = TrialRequest(
@@ -93,6 +97,13 @@ async def test_a_version_runs_the_graph_that_its_trial_stores(models: Path, rows
     process = TrialProcess(LoadLimits(cpu_seconds=30, memory_mib=1024), DescriptorReserve())
     results = [await process.run(request) for _ in range(2)]
     await process.end()
+    return results
+
+
+async def test_a_version_runs_the_graph_that_its_trial_stores(models: Path, rows: Matrix) -> None:
+    folder = models / "vote" / "1"
+    manifest = read_any_manifest(folder, "vote", 1)
+    results = await try_twice(models)
     assert results[0] == results[1]
     graph = Path(results[0].optimized_file).read_bytes()
     loaded = load_manifest(folder, manifest, Optimization(graph=graph, rewrites=results[0].rewrites))
@@ -100,3 +111,24 @@ async def test_a_version_runs_the_graph_that_its_trial_stores(models: Path, rows
     assert loaded.manifest.digest == manifest.digest
     expected = open_graph(graph).run(["probabilities"], {"X": rows})[0]
     assert np.array_equal(loaded.session.infer(rows)[0], expected)
+
+
+async def test_a_worker_runs_no_optimized_graph_that_has_changed_since_its_trial(models: Path) -> None:
+    folder = models / "vote" / "1"
+    found = RepositoryVersion(stamp=(), manifest=read_any_manifest(folder, "vote", 1))
+    result = (await try_twice(models))[0]
+    graph = Path(result.optimized_file).read_bytes()
+    assert result.optimized_digest == sha256(graph).hexdigest()
+
+    async def optimization() -> Optimization:
+        client = TrialClient(lambda sent: client.resolve(result.model_copy(update={"key": sent.key})))
+        return await client.run(folder, found)
+
+    assert await optimization() == Optimization(graph=graph, rewrites=result.rewrites)
+    for changed in (graph[:-1], graph + b"\0", bytes(len(graph)), b""):
+        Path(result.optimized_file).write_bytes(changed)
+        assert await optimization() == Optimization(
+            rejected="the file of the optimized graph has changed since its trial"
+        )
+    Path(result.optimized_file).unlink()
+    assert (await optimization()).rejected.startswith("the optimized graph cannot be read: ")

@@ -143,7 +143,8 @@ class TrialResult(_Message):
     """To a worker, in response to the `TrialRequest` of the same key: why the version is refused; empty: it is not.
 
     With `is_retried` the operating system was the reason, and a later trial may succeed. `optimized_file` is the file
-    of the optimized graph, if there is one, `rewrites` are its rewrites, and `rejected` is why others were rejected.
+    of the optimized graph, if there is one, and `optimized_digest` its SHA-256; `rewrites` are its rewrites, and
+    `rejected` is why others were rejected.
     """
 
     kind: Literal["trial_result"] = "trial_result"
@@ -151,6 +152,7 @@ class TrialResult(_Message):
     refused: str = ""
     is_retried: bool = False
     optimized_file: str = ""
+    optimized_digest: str = ""
     rewrites: tuple[str, ...] = ()
     rejected: str = ""
 

@@ -24,6 +24,7 @@ IDLE_SECONDS: Final = 5.0  # after the last trial the process ends, as it holds 
 MAX_RESULTS: Final = 256  # that are remembered, with their optimized graphs
 _MAX_KILLS: Final = 2  # by SIGKILL: the first time the system may have been out of memory for another reason
 _EXIT_SECONDS: Final = 0.5  # for a process whose input has ended
+_KILL_SECONDS: Final = 5.0  # after SIGKILL; one that waits in the kernel does not exit
 _NICENESS: Final = 10
 _MODULE: Final = "ondeck_server.worker.load_trial"
 
@@ -144,6 +145,7 @@ class TrialProcess:
         self.niceness = 0
         self._process: asyncio.subprocess.Process | None = None
         self._exiting: list[asyncio.subprocess.Process] = []  # their input has ended
+        self._blocked: dict[str, asyncio.subprocess.Process] = {}  # killed, and waiting in the kernel, by folder
 
     @property
     def pid(self) -> int | None:
@@ -157,6 +159,7 @@ class TrialProcess:
             NoTrialError: the process cannot be started, or waits for its files or a busy machine.
             TrialEndedError: the load exceeded a limit, or ended the process.
         """
+        self._check_blocked(request.folder)
         process = self._process = await self._running()
         reader, writer = process.stdout, process.stdin
         assert reader is not None  # noqa: S101  both are pipes
@@ -166,14 +169,16 @@ class TrialProcess:
                 writer.write(request.model_dump_json().encode() + b"\n")
                 line = await reader.readline()
         except TimeoutError:
-            await self.end()
+            if await self.end() is None:
+                self._blocked[request.folder] = process
+                log.warning("load_trial_blocked", folder=request.folder, process=process.pid)
             # A graph that computes for so long has exceeded its CPU time before.
             waited = f"its load takes longer than {self._limits.wall_seconds} seconds with little CPU time"
             raise NoTrialError(f"{waited}: the machine is busy, or the file system does not answer") from None
         if line.endswith(b"\n"):
             return TrialResult.model_validate_json(line)
         code = await self.end()
-        if code > 0:
+        if code is None or code > 0:
             raise NoTrialError(f"the process that should load it exits with code {code}")
         raise TrialEndedError(self._describe_end(code), code)
 
@@ -184,12 +189,22 @@ class TrialProcess:
             process.stdin.close()
             self._exiting = [*(each for each in self._exiting if each.returncode is None), process]
 
-    async def end(self) -> int:
-        """End the process, by SIGKILL if it does not exit; return its exit code. Waits for former ones, too."""
+    async def end(self) -> int | None:
+        """End the process, by SIGKILL if it does not exit; return its exit code. Waits for former ones, too.
+
+        None: there is none, or it does not exit, as one that waits for a file system in the kernel.
+        """
         self.end_input()
         exiting, self._exiting = self._exiting, []
         codes = [await _end(process) for process in exiting]
-        return codes[-1] if codes else 0
+        return codes[-1] if codes else None
+
+    def _check_blocked(self, folder: str) -> None:
+        """Raise NoTrialError if a process that was killed still waits for the files of the version."""
+        self._blocked = {each: process for each, process in self._blocked.items() if process.returncode is None}
+        if folder in self._blocked:
+            pid = self._blocked[folder].pid
+            raise NoTrialError(f"process {pid} still waits for its files: the file system does not answer")
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
@@ -207,12 +222,14 @@ class TrialProcess:
         return f"its load ended the process that loaded it: {name}"
 
 
-async def _end(process: asyncio.subprocess.Process) -> int:
+async def _end(process: asyncio.subprocess.Process) -> int | None:
     with suppress(TimeoutError):
         return await asyncio.wait_for(process.wait(), _EXIT_SECONDS)
     with suppress(ProcessLookupError):
         process.kill()
-    return await process.wait()
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), _KILL_SECONDS)
+    return None
 
 
 def _shorten(remembered: dict[str, Any]) -> None:

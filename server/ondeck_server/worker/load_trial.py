@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,8 @@ def _store(request: TrialRequest, optimization: Optimization) -> TrialResult:
         Path(request.optimized_file).write_bytes(optimization.graph)
     except OSError as failed:
         return TrialResult(key=request.key, rejected=f"the optimized graph cannot be stored: {failed.strerror}")
-    return result.model_copy(update={"optimized_file": request.optimized_file})
+    digest = sha256(optimization.graph).hexdigest()
+    return result.model_copy(update={"optimized_file": request.optimized_file, "optimized_digest": digest})
 
 
 def _limit(limits: LoadLimits) -> None:

@@ -236,6 +236,8 @@ def _read_optimization(result: TrialResult) -> Optimization:
         graph = Path(result.optimized_file).read_bytes() if result.optimized_file else None
     except OSError as failed:  # something has removed the file
         return Optimization(rejected=f"the optimized graph cannot be read: {failed.strerror}")
+    if graph is not None and sha256(graph).hexdigest() != result.optimized_digest:
+        return Optimization(rejected="the file of the optimized graph has changed since its trial")
     return Optimization(graph=graph, rewrites=result.rewrites, rejected=result.rejected)
 
 
