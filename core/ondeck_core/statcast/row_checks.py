@@ -78,7 +78,9 @@ def to_type(column: Column, cells: pl.DataFrame) -> pl.Expr:
     if column.kind is ColumnType.DATE:
         return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if column.kind is ColumnType.INTEGER:
-        number = _to_integer(text)
+        number = text.cast(pl.Int32, strict=False)
+        if cells.select(text.is_not_null() & number.is_null()).to_series().any():
+            number = _to_integer(text)  # slow, and few exports need it
         return pl.when((number > 0) | pl.lit(column.name not in PLAYER_COLUMNS)).then(number).alias(column.name)
     number = text.cast(SCHEMA[column.name], strict=False)
     return pl.when(number.is_finite()).then(number).alias(column.name)
