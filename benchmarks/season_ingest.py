@@ -1,6 +1,7 @@
 """`ondeck ingest files` of a season into an empty database: time and peak memory, beside a bare COPY."""
 
 import asyncio
+import re
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from ondeck_store.settings import StoreSettings
 
 COLUMNS = ("", "rows", "s", "rows/s", "of the bare COPY", "peak memory, MB")
 SAMPLE_INTERVAL = 0.05  # seconds
+_TOTAL = re.compile(r"^([\d,]+) rows in:", re.MULTILINE)  # of all files; reasons of rows set aside follow
 
 FIRST = "ondeck ingest files, start to end"
 REPEATED = "the same again: nothing changes"
@@ -40,7 +42,7 @@ class CommandRun:
 
 def measure(scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
     """Measure over the real season where it exists; returns a title and the rows of the table."""
-    with _season(scale) as (folder, origin):
+    with open_season(scale) as (folder, origin):
         rounds = [_round(folder) for _ in range(scale.season_rounds)]
     bare = statistics.median(rate for _, _, rate in rounds)
     rows = rounds[0][0].rows
@@ -53,19 +55,21 @@ def measure(scale: Scale) -> tuple[str, list[tuple[str, ...]]]:
 
 def _round(folder: Path) -> tuple[CommandRun, CommandRun, float]:
     with tempfile.TemporaryDirectory() as home:
-        return _run(folder, Path(home)), _run(folder, Path(home)), asyncio.run(_bare_copy(Path(home)))
+        return ingest_season(folder, Path(home)), ingest_season(folder, Path(home)), asyncio.run(_bare_copy(Path(home)))
 
 
-def _run(folder: Path, home: Path) -> CommandRun:
+def ingest_season(folder: Path, home: Path) -> CommandRun:
+    """Run `ondeck ingest files` on a folder."""
     command = [sys.executable, "-m", "ondeck_cli", "ingest", "files", str(folder), "--home", str(home)]
     begin = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         peak = _peak_memory(process)
         seconds = time.perf_counter() - begin
-        last = process.communicate()[0].splitlines()[-1]
-    if process.returncode:
-        raise RuntimeError(f"the command failed: {last}")
-    return CommandRun(rows=int(last.split()[0]), seconds=seconds, megabytes=peak / 2**20)
+        printed = process.communicate()[0]
+    total = _TOTAL.search(printed)
+    if process.returncode or total is None:
+        raise RuntimeError(f"the command failed: {printed}")
+    return CommandRun(rows=int(total[1].replace(",", "")), seconds=seconds, megabytes=peak / 2**20)
 
 
 def _peak_memory(process: subprocess.Popen[str]) -> int:
@@ -90,7 +94,8 @@ def _line(name: str, runs: list[CommandRun], bare: float) -> tuple[str, ...]:
 
 
 @contextmanager
-def _season(scale: Scale) -> Iterator[tuple[Path, str]]:
+def open_season(scale: Scale) -> Iterator[tuple[Path, str]]:
+    """Return the folder of a season's files, and what they are."""
     if scale.uses_real_rows and (REAL / "statcast").is_dir():
         yield REAL / "statcast", "real rows of 2024, eight parquet files"
         return
