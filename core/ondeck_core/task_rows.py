@@ -24,11 +24,19 @@ _NOT_IN_STATCAST: Final = frozenset({"spray_angle", _PARK})
 _PARK_FROM: Final = ("home_team", "game_year", "game_date")
 
 
+def required_values(task: Task) -> dict[str, tuple[str, ...] | None]:
+    """Return the values that a row of the task has, by column; None: any value, but not null."""
+    outcomes = tuple(task.outcome_by_value) if task.other_outcome is None else None
+    result = {} if task.pitch_result is None else {_PITCH_RESULT: (task.pitch_result,)}
+    return {task.outcome_column: outcomes, **result}
+
+
 def population(task: Task) -> pl.Expr:
     """Return the filter that selects the rows of a task."""
-    value = pl.col(task.outcome_column)
-    rows = value.is_in(tuple(task.outcome_by_value)) if task.other_outcome is None else value.is_not_null()
-    return rows if task.pitch_result is None else (pl.col(_PITCH_RESULT) == task.pitch_result) & rows
+    return pl.all_horizontal(
+        pl.col(name).is_not_null() if values is None else pl.col(name).is_in(values)
+        for name, values in required_values(task).items()
+    )
 
 
 def label(task: Task) -> pl.Expr:
@@ -40,7 +48,7 @@ def label(task: Task) -> pl.Expr:
 
 def label_columns(task: Task) -> set[str]:
     """Return the columns that `population` and `label` read."""
-    return {task.outcome_column} | ({_PITCH_RESULT} if task.pitch_result is not None else set())
+    return set(required_values(task))
 
 
 def statcast_columns(instance: InstanceType) -> tuple[str, ...]:

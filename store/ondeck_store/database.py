@@ -162,7 +162,7 @@ async def _slices(rows: pl.DataFrame) -> AsyncIterator[bytes]:
 async def copy_out(
     connection: AsyncConnection,
     query: str,
-    arguments: Sequence[datetime | date | int],
+    arguments: Sequence[datetime | date | int | list[str]],
     schema: Mapping[str, pl.DataType],
 ) -> pl.DataFrame:
     """COPY the rows of a query into a frame; its columns are those of `schema`, in order."""

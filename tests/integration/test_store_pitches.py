@@ -157,7 +157,7 @@ async def test_a_read_returns_only_the_requested_columns_days_and_kinds(
     one_day = await read_pitches(connection, first_day=DAY, last_day=DAY, columns=("game_date", "plate_x"))
     assert one_day.columns == ["game_date", "plate_x"]
     assert one_day.height == rows.filter(pl.col("game_date") == DAY).height
-    spring = await read_pitches(connection, first_day=DAY, last_day=DAY, game_types=("S",))
+    spring = await read_pitches(connection, first_day=DAY, last_day=DAY, values={"game_type": ("S",)})
     assert (spring.height, tuple(spring.columns)) == (0, NAMES)
 
 

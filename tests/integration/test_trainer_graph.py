@@ -21,7 +21,7 @@ from ondeck_trainer.artifact import publish
 from ondeck_trainer.artifact.onnx_export import export
 from ondeck_trainer.artifact.parity import ParityError, check_parity, compute_golden_rows
 from ondeck_trainer.artifact.published_model import ModelGraph
-from ondeck_trainer.data.dataset import Dataset, add_masked_rows, build_dataset
+from ondeck_trainer.data.dataset import Dataset, build_dataset, copy_with_missing_values
 from ondeck_trainer.model.ensemble import Ensemble, ParallelFit, fit_calibration, fit_members, pool
 from ondeck_trainer.pipeline import PromotionGateError, train
 from tests.fixtures.models import SEED, SMALL, small_plan
@@ -43,11 +43,12 @@ def dataset(sample_season: pl.DataFrame) -> Dataset:
 @pytest.fixture(scope="module")
 def ensemble(dataset: Dataset) -> Ensemble:
     """Return an ensemble in which each kind of member has a weight."""
-    rows = add_masked_rows(dataset, SEED)
+    rows = (dataset, copy_with_missing_values(dataset, SEED))
     members = fit_members(rows, SMALL, ParallelFit(), print)
     even = dict.fromkeys(members, 1 / len(members))
-    logs = np.stack([member.log_probabilities(rows.features) for member in members.values()], axis=1)
-    calibration = fit_calibration(pool(logs, np.array([*even.values()])), rows.labels)
+    features, labels = np.vstack([each.features for each in rows]), np.concatenate([each.labels for each in rows])
+    logs = np.stack([member.log_probabilities(features) for member in members.values()], axis=1)
+    calibration = fit_calibration(pool(logs, np.array([*even.values()])), labels)
     return Ensemble(members=members, weights=even, calibration=calibration)
 
 

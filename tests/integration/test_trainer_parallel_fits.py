@@ -26,9 +26,9 @@ def cluster() -> Iterator[str]:
 def test_members_fitted_on_a_cluster_equal_local_ones(cluster: str, sample_season: pl.DataFrame) -> None:
     rows = build_dataset(TASKS["whiff"], sample_season)
     messages: list[str] = []
-    on_cluster = fit_members(rows, SMALL, ParallelFit(dask=cluster), messages.append)
+    on_cluster = fit_members((rows,), SMALL, ParallelFit(dask=cluster), messages.append)
     with threadpool_limits(1):
-        local = fit_members(rows, SMALL, ParallelFit(), messages.append)
+        local = fit_members((rows,), SMALL, ParallelFit(), messages.append)
     assert messages == ["fitted boosting", "fitted network"] * 2
     for name, member in local.items():
         np.testing.assert_allclose(

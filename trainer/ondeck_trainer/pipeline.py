@@ -20,7 +20,7 @@ from ondeck_trainer.artifact.onnx_export import export
 from ondeck_trainer.artifact.parity import MIN_ROWS
 from ondeck_trainer.artifact.publish import PublishableModel, PublishedVersion, publish_ensemble
 from ondeck_trainer.artifact.published_model import ModelGraph, open_version
-from ondeck_trainer.data.dataset import Dataset, add_masked_rows
+from ondeck_trainer.data.dataset import Dataset, copy_with_missing_values
 from ondeck_trainer.evaluation.evaluate import EvaluationContext, compute_metrics, evaluate, measure_ablation
 from ondeck_trainer.model.ensemble import Ensemble, ParallelFit, fit_ensemble, fit_members, fit_prediction_sets
 from ondeck_trainer.model.learners import Recipe
@@ -85,7 +85,7 @@ def train(dataset: Dataset, plan: TrainingPlan, report: Report) -> PublishedVers
         PromotionGateError: the recipe does not pass the gate and `force` is not set; nothing is published.
         ParityError: too few rows, or the graph differs from the ensemble; nothing is published.
     """
-    days = split(dataset.rows["game_date"].to_list(), plan.eval_from)
+    days = split(dataset.rows["game_date"].unique().to_list(), plan.eval_from)
     report(f"evaluated fit: fit {days.fit}; calibrate {days.calibrate}; evaluate {days.evaluate}")
     evaluation = evaluate_recipe(dataset, fit_recipe(dataset, days.fit, days.calibrate, plan, report), days)
     evaluation = add_production_baseline(evaluation, dataset.between(days.evaluate), plan.models)
@@ -160,7 +160,7 @@ def fit_recipe(
     """Fit the members on some days; weights, calibration and prediction sets on later days."""
     fit, calibrate = dataset.between(fit_days), dataset.between(calibration_days)
     recipe = plan.recipe or RECIPES[dataset.task.name]
-    members = fit_members(add_masked_rows(fit, plan.seed), recipe, plan.workers, report)
+    members = fit_members((fit, copy_with_missing_values(fit, plan.seed)), recipe, plan.workers, report)
     ensemble = fit_ensemble(members, calibrate)
     return TrainedEnsemble(
         ensemble=ensemble,

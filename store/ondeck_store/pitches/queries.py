@@ -3,9 +3,10 @@
 Each query restricts the seasons, so that PostgreSQL reads only their partitions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
@@ -16,6 +17,7 @@ from ondeck_core.players.models import Role
 from ondeck_core.statcast.schema import NAMES, SCHEMA
 from ondeck_store.database import copy_out
 
+REGULAR_SEASON: Final[Mapping[str, Sequence[str] | None]] = MappingProxyType({"game_type": ("R",)})
 _SEASON: Final = "SELECT season FROM games WHERE game_pk = :game_pk"
 _AS_OF: Final = f"""
 SELECT {", ".join(f"restored.{name}" for name in NAMES)}
@@ -96,18 +98,23 @@ async def read_pitches(
     *,
     first_day: date,
     last_day: date,
-    game_types: Sequence[str] = ("R",),
+    values: Mapping[str, Sequence[str] | None] = REGULAR_SEASON,
     columns: Sequence[str] = NAMES,
 ) -> pl.DataFrame:
-    """Read columns of the pitches between two days, both included, in order of play, without simulated pitches."""
-    kinds = ", ".join(f"'{kind}'" for kind in game_types if kind.isalnum())
+    """Read columns of the pitches between two days, both included, in order of play, without simulated pitches.
+
+    `values` restricts the pitches to those with one of these values in each column; None: any value, but not null.
+    """
+    given = {name: list(allowed) for name, allowed in values.items() if allowed is not None}
+    conditions = [f"{name} = ANY(${number})" for number, name in enumerate(given, 3)]
+    conditions += [f"{name} IS NOT NULL" for name, allowed in values.items() if allowed is None]
     query = f"""
     SELECT {", ".join(columns)} FROM pitches
     WHERE game_year BETWEEN {first_day.year:d} AND {last_day.year:d}
-        AND game_date BETWEEN $1 AND $2 AND game_type IN ({kinds}) AND NOT simulated
+        AND game_date BETWEEN $1 AND $2 AND NOT simulated {"".join(f"AND {each} " for each in conditions)}
     ORDER BY game_date, game_pk, at_bat_number, pitch_number
-    """  # noqa: S608  columns of the schema, game types are alphanumeric
-    return await copy_out(connection, query, (first_day, last_day), {name: SCHEMA[name] for name in columns})
+    """  # noqa: S608  columns of the schema
+    return await copy_out(connection, query, (first_day, last_day, *given.values()), _schema(columns))
 
 
 async def read_day_range(connection: AsyncConnection) -> tuple[date, date] | None:
@@ -117,6 +124,12 @@ async def read_day_range(connection: AsyncConnection) -> tuple[date, date] | Non
     )
     first, last = found.one()
     return None if first is None else (first, last)
+
+
+async def count_pitches(connection: AsyncConnection) -> int:
+    """Count the pitches of regular-season games, without simulated ones."""
+    found = await connection.execute(text("SELECT count(*) FROM pitches WHERE game_type = 'R' AND NOT simulated"))
+    return int(found.scalar_one())
 
 
 def player_query(role: Role, first_season: int, last_season: int, columns: Sequence[str]) -> str:

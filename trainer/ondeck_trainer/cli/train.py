@@ -11,8 +11,8 @@ from ondeck_core.tasks import task_named
 from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.publish import PublishedVersion
 from ondeck_trainer.cli.render import build_score_table, make_console
-from ondeck_trainer.data.dataset import Dataset, build_dataset
-from ondeck_trainer.data.source import read_stored_rows
+from ondeck_trainer.data.dataset import Dataset
+from ondeck_trainer.data.source import read_stored_dataset
 from ondeck_trainer.model.ensemble import ParallelFit
 from ondeck_trainer.pipeline import TrainingPlan
 from ondeck_trainer.pipeline import train as run
@@ -61,8 +61,7 @@ def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object
         workers=ParallelFit(jobs=settings.training_workers, dask=settings.dask_scheduler),
     )
     click.echo(f"{chosen.name}: reading rows", err=True)
-    source = asyncio.run(read_stored_rows(settings, chosen))
-    dataset = build_dataset(chosen, source.rows, source.account)
+    dataset = asyncio.run(read_stored_dataset(settings, chosen))
     click.echo(f"{chosen.name}: {dataset.account}", err=True)
     _print_summary(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
 

@@ -1,7 +1,9 @@
 """The training rows of a task: instances, features and labels as float32, and copies of rows with missing values."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -19,6 +21,7 @@ Labels = NDArray[np.int64]
 SLICED_BY: Final = ("home_team", "balls", "strikes", "release_speed")
 MASKED_ROWS: Final = 0.03  # share of the rows that are copied with missing values
 MASKED_CELLS: Final = (0.3, 1.0)  # share of the optional fields that a copy lacks: some of them or all
+PIECE_ROWS: Final = 1 << 16  # rows that are converted at once, so that temporary arrays stay small
 INCOMPLETE: Final = "of the task, but not a valid request (a required field is missing or out of range)"
 
 
@@ -28,7 +31,7 @@ class NoTaskRowsError(OndeckError):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """n rows: `instances` (n, fields), `features` (n, features), `labels` (n,) and the Statcast `rows` behind them.
+    """n rows: `instances` (n, fields), `labels` (n,), and the Statcast columns in `rows` that evaluation reads.
 
     `account` says which of the rows that were read are used, and why the others are not.
     """
@@ -36,19 +39,26 @@ class Dataset:
     task: Task
     rows: pl.DataFrame
     instances: Matrix
-    features: Matrix
     labels: Labels
     account: RowAccount
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
+    def features(self) -> Matrix:
+        """Features of shape (n, features), which take twice the memory of the instances: compute them for few rows."""
+        return self.task.features.compute(self.instances)
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the days, the instances and the labels."""
-        content = hashlib.sha256("\n".join(self.rows["game_date"].cast(pl.String)).encode())
-        content.update(self.instances.tobytes())
-        content.update(self.labels.tobytes())
+        content, separator = hashlib.sha256(), ""
+        for piece in self.rows["game_date"].to_frame().iter_slices(PIECE_ROWS):
+            content.update((separator + "\n".join(piece["game_date"].cast(pl.String))).encode())
+            separator = "\n"
+        content.update(np.ascontiguousarray(self.instances).data)
+        content.update(np.ascontiguousarray(self.labels).data)
         return content.hexdigest()
 
     @property
@@ -58,24 +68,30 @@ class Dataset:
         return Window.model_validate({"first_day": days.min(), "last_day": days.max()})
 
     def between(self, window: Window) -> "Dataset":
-        """Return the rows of a span of days, both ends included."""
-        days = self.rows["game_date"].is_between(window.first_day, window.last_day).to_numpy()
+        """Return the rows of a span of days, both ends included; views of this dataset if its rows are in order."""
+        days = np.flatnonzero(self.rows["game_date"].is_between(window.first_day, window.last_day).to_numpy())
+        is_block = len(days) > 0 and days[-1] - days[0] + 1 == len(days)
+        chosen = slice(int(days[0]), int(days[-1]) + 1) if is_block else days
         return Dataset(
             task=self.task,
-            rows=self.rows.filter(days),
-            instances=self.instances[days],
-            features=self.features[days],
-            labels=self.labels[days],
-            account=self.account.leave_out("of other days", int((~days).sum())),
+            rows=self.rows[chosen],
+            instances=self.instances[chosen],
+            labels=self.labels[chosen],
+            account=self.account.leave_out("of other days", len(self) - len(days)),
         )
 
 
 def list_columns(task: Task) -> tuple[str, ...]:
     """List the Statcast columns that training and evaluation of a task read."""
-    names = {*label_columns(task), *task.baselines.values(), *SLICED_BY}
-    if task.value_column is not None:
-        names.add(task.value_column)
-    return tuple(dict.fromkeys(["game_date", "game_pk", *sorted(names), *statcast_columns(task.instance)]))
+    names = sorted({*label_columns(task), *_evaluation_columns(task)})
+    return tuple(dict.fromkeys(["game_date", "game_pk", *names, *statcast_columns(task.instance)]))
+
+
+def _evaluation_columns(task: Task) -> tuple[str, ...]:
+    """List the Statcast columns that evaluation reads beside the instances."""
+    speeds = [name for name in ("launch_speed",) if name in task.instance.names]
+    values = [] if task.value_column is None else [task.value_column]
+    return tuple(dict.fromkeys(["game_date", "game_pk", *task.baselines.values(), *values, *SLICED_BY, *speeds]))
 
 
 def build_dataset(task: Task, rows: pl.DataFrame, account: RowAccount | None = None) -> Dataset:
@@ -86,23 +102,53 @@ def build_dataset(task: Task, rows: pl.DataFrame, account: RowAccount | None = N
     Raises:
         NoTaskRowsError: no row is of the task and has all required fields.
     """
+    parts = [convert_rows(task, piece) for piece in rows.iter_slices(PIECE_ROWS)]
+    return join_parts(task, parts, account or RowAccount(read=rows.height, used=rows.height))
+
+
+def convert_rows(task: Task, rows: pl.DataFrame) -> Dataset:
+    """Convert the usable rows of a task among some Statcast rows; possibly none."""
     chosen = rows.filter(population(task))
     instances = build_instances(chosen, task.instance)
     valid = valid_mask(task.instance, instances)
-    kept = instances[valid]
-    before = account or RowAccount(read=rows.height, used=rows.height)
-    of_task = before.leave_out(f"not of the task {task.name}", rows.height - chosen.height)
-    complete = of_task.leave_out(INCOMPLETE, int((~valid).sum()))
-    if not complete.used:
-        raise NoTaskRowsError(f"no usable row of the task {task.name} in these rows: {complete}")
+    account = RowAccount(read=rows.height, used=rows.height)
+    account = account.leave_out(other_tasks(task), rows.height - chosen.height)
     return Dataset(
         task=task,
-        rows=chosen.filter(valid),
-        instances=kept,
-        features=task.features.compute(kept),
+        rows=chosen.filter(valid).select(name for name in _evaluation_columns(task) if name in chosen.columns),
+        instances=instances[valid],
         labels=chosen.select(label(task).alias("label"))["label"].to_numpy()[valid],
-        account=complete,
+        account=account.leave_out(INCOMPLETE, int((~valid).sum())),
     )
+
+
+def join_parts(task: Task, parts: Sequence[Dataset], account: RowAccount) -> Dataset:
+    """Join converted rows; `account` is that of all rows of the parts, before the conversion.
+
+    Raises:
+        NoTaskRowsError: no part has a row.
+    """
+    for reason in (other_tasks(task), INCOMPLETE):
+        account = account.leave_out(reason, sum(part.account.left_out.get(reason, 0) for part in parts))
+    if not account.used:
+        raise NoTaskRowsError(f"no usable row of the task {task.name} in these rows: {account}")
+    return Dataset(
+        task=task,
+        rows=pl.concat([part.rows for part in parts]),
+        instances=np.concatenate([part.instances for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        account=account,
+    )
+
+
+def other_tasks(task: Task) -> str:
+    """Return why rows outside the population of a task are left out."""
+    return f"not of the task {task.name}"
+
+
+def row_pieces(rows: int) -> Iterator[slice]:
+    """Cut row numbers from 0 to `rows` into pieces."""
+    return (slice(start, min(start + PIECE_ROWS, rows)) for start in range(0, rows, PIECE_ROWS))
 
 
 def mask_optional_fields(instance: InstanceType, instances: Matrix, shares: NDArray[np.float64], seed: int) -> Matrix:
@@ -122,17 +168,15 @@ def mask_optional_fields(instance: InstanceType, instances: Matrix, shares: NDAr
     return masked
 
 
-def add_masked_rows(rows: Dataset, seed: int) -> Dataset:
-    """Add copies of some rows with optional fields missing, since a request may have fewer fields than Statcast."""
+def copy_with_missing_values(rows: Dataset, seed: int) -> Dataset:
+    """Copy some rows with optional fields missing, since a request may have fewer fields than Statcast."""
     draw = np.random.default_rng(seed)
     copied = np.sort(draw.choice(len(rows), int(MASKED_ROWS * len(rows)), replace=False))
     shares = draw.choice(MASKED_CELLS, len(copied))
-    masked = mask_optional_fields(rows.task.instance, rows.instances[copied], shares, seed)
     return Dataset(
         task=rows.task,
-        rows=rows.rows[np.concatenate([np.arange(len(rows)), copied])],
-        instances=np.vstack([rows.instances, masked]),
-        features=np.vstack([rows.features, rows.task.features.compute(masked)]),
-        labels=np.concatenate([rows.labels, rows.labels[copied]]),
+        rows=rows.rows[copied],
+        instances=mask_optional_fields(rows.task.instance, rows.instances[copied], shares, seed),
+        labels=rows.labels[copied],
         account=rows.account,
     )

@@ -1,26 +1,30 @@
 """Sources of training rows: the database, or Statcast files."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Final
 
 import polars as pl
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.errors import OndeckError, SourceRefusedError
 from ondeck_core.evaluation import RowAccount
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.parse import count_reasons, parse_cells, reject_unusable
+from ondeck_core.task_rows import required_values
 from ondeck_core.tasks import Task
 from ondeck_store.ingest.statcast_files import exports_in
 from ondeck_store.migrations import open_migrated
-from ondeck_store.pitches.queries import read_day_range, read_pitches
+from ondeck_store.pitches.queries import REGULAR_SEASON, count_pitches, read_day_range, read_pitches
 from ondeck_store.settings import StoreSettings
-from ondeck_trainer.data.dataset import list_columns
+from ondeck_trainer.data.dataset import Dataset, convert_rows, join_parts, list_columns, other_tasks
 
-REGULAR_SEASON: Final = "R"
+_REGULAR_SEASON: Final = "R"
 _ROW_ORDER: Final = ("game_date", "game_pk", "at_bat_number", "pitch_number")
 
 
@@ -46,21 +50,54 @@ class SourceRows:
 
 
 async def read_stored_rows(settings: StoreSettings, task: Task) -> SourceRows:
-    """Read the columns of a task from all stored regular-season rows, simulated ones excluded.
+    """Read the rows and the columns of a task from all stored regular-season rows, simulated ones excluded.
 
     Raises:
-        NoStoredRowsError: no such row is stored.
+        NoStoredRowsError: no regular-season row is stored.
     """
+    async with _open_months(settings, task) as (stored, months):
+        rows = pl.concat([month async for month in months])
+    account = RowAccount(read=stored, used=stored).leave_out(other_tasks(task), stored - rows.height)
+    return SourceRows(rows=rows, account=account)
+
+
+async def read_stored_dataset(settings: StoreSettings, task: Task) -> Dataset:
+    """Read all stored regular-season rows of a task, simulated ones excluded, month by month into a dataset.
+
+    Only the columns of the task are read; text is converted to numbers before the next month is read.
+
+    Raises:
+        NoStoredRowsError: no regular-season row is stored.
+        NoTaskRowsError: no row is of the task and has all required fields.
+    """
+    async with _open_months(settings, task) as (stored, months):
+        parts = [convert_rows(task, month) async for month in months]
+    of_task = sum(part.account.read for part in parts)
+    account = RowAccount(read=stored, used=stored).leave_out(other_tasks(task), stored - of_task)
+    return join_parts(task, parts, account)
+
+
+@asynccontextmanager
+async def _open_months(settings: StoreSettings, task: Task) -> AsyncIterator[tuple[int, AsyncIterator[pl.DataFrame]]]:
+    """Return how many regular-season rows are stored, and those of the task month by month, all of one moment."""
     async with open_migrated(settings) as database, database.engine.connect() as connection:
-        span = await read_day_range(connection)
-        if span is None:
+        await connection.execution_options(isolation_level="REPEATABLE READ")
+        days = await read_day_range(connection)
+        if days is None:
             raise NoStoredRowsError(
                 f"no regular-season rows in {database.described}; load some first: "
                 "ondeck ingest files PATH..., or ondeck ingest days FROM TO"
             )
-        first, last = span
-        rows = await read_pitches(connection, first_day=first, last_day=last, columns=list_columns(task))
-    return SourceRows.of(rows)
+        yield await count_pitches(connection), _read_months(connection, task, *days)
+
+
+async def _read_months(connection: AsyncConnection, task: Task, begin: date, last: date) -> AsyncIterator[pl.DataFrame]:
+    columns, values = list_columns(task), {**REGULAR_SEASON, **required_values(task)}
+    while begin <= last:
+        following = (begin.replace(day=1) + timedelta(days=31)).replace(day=1)
+        end = following - timedelta(days=1)
+        yield await read_pitches(connection, first_day=begin, last_day=end, columns=columns, values=values)
+        begin = following
 
 
 def read_statcast_files(paths: Sequence[Path], task: Task) -> SourceRows:
@@ -101,5 +138,5 @@ def _read_regular_season(path: Path, task: Task) -> SourceRows:
         unreadable_cells={column.name: column.rows for column in used},
     )
     valid = SourceRows(rows=result.rows, account=account)
-    regular = valid.keep(result.rows.filter(pl.col("game_type") == REGULAR_SEASON), "not of a regular season")
+    regular = valid.keep(result.rows.filter(pl.col("game_type") == _REGULAR_SEASON), "not of a regular season")
     return replace(regular, rows=regular.rows.select(list(columns)))

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -14,8 +16,8 @@ from scipy.special import softmax
 from ondeck_core.errors import OndeckError
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import PredictionSets
-from ondeck_trainer.data.dataset import Dataset, Labels
-from ondeck_trainer.model.learners import FittedLearner, LogProbabilities, Recipe, fit_preprocessor
+from ondeck_trainer.data.dataset import Dataset, Labels, row_pieces
+from ondeck_trainer.model.learners import FittedLearner, LogProbabilities, Recipe, fit_preprocessor, release_pages
 
 Probabilities = NDArray[np.float64]
 Work = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -47,6 +49,15 @@ class ParallelFit:
                 report(f"fitted {name}")
                 results.append(result)
         return results
+
+    @contextmanager
+    def allocate(self, shape: tuple[int, int]) -> Iterator[Matrix]:
+        """Allocate a matrix for the arguments of work: local processes map one file instead of a copy for each."""
+        if self.dask is not None or self.jobs == 1:
+            yield np.empty(shape, dtype=np.float32)
+            return
+        with TemporaryDirectory(prefix="ondeck-training-") as folder:
+            yield np.memmap(Path(folder) / "matrix", dtype=np.float32, mode="w+", shape=shape)
 
     @contextmanager
     def _backend(self) -> Iterator[None]:
@@ -109,16 +120,26 @@ def pool(logs: LogProbabilities, weights: NDArray[np.float64]) -> LogProbabiliti
 
 
 def fit_members(
-    fit: Dataset, recipe: Recipe, workers: ParallelFit, report: Callable[[str], None]
+    parts: Sequence[Dataset], recipe: Recipe, workers: ParallelFit, report: Callable[[str], None]
 ) -> dict[str, FittedLearner]:
-    """Fit every member of a recipe on the same rows."""
-    preprocessor = fit_preprocessor(fit.features)
-    fitted = workers.run(
-        [(spec.fit, (fit.features, preprocessor, fit.labels)) for spec in recipe.values()],
-        names=[*recipe],
-        report=report,
-    )
+    """Fit every member of a recipe on the same rows, those of all parts in order."""
+    labels = np.concatenate([part.labels for part in parts])
+    with workers.allocate((len(labels), len(parts[0].task.features.names))) as features:
+        _write_features(parts, features)
+        preprocessor = fit_preprocessor(features)
+        release_pages(features)
+        fitted = workers.run(
+            [(spec.fit, (features, preprocessor, labels)) for spec in recipe.values()], names=[*recipe], report=report
+        )
     return dict(zip(recipe, fitted, strict=True))
+
+
+def _write_features(parts: Sequence[Dataset], features: Matrix) -> None:
+    start = 0
+    for part in parts:
+        for rows in row_pieces(len(part)):
+            features[start + rows.start : start + rows.stop] = part.task.features.compute(part.instances[rows])
+        start += len(part)
 
 
 def fit_ensemble(members: Mapping[str, FittedLearner], calibrate: Dataset) -> Ensemble:

@@ -1,6 +1,11 @@
-"""The members of an ensemble: boosted trees and neural networks, their hyperparameters and how each is fitted."""
+"""The members of an ensemble: boosted trees and neural networks, their hyperparameters and how each is fitted.
 
+Features of five seasons take a gigabyte. Results of their shape are computed in pieces, and none is a float64 copy.
+"""
+
+import mmap
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -10,9 +15,10 @@ from scipy.special import log_softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+from sklearn.utils import check_random_state
 
 from ondeck_core.instances import Matrix
-from ondeck_trainer.data.dataset import Labels
+from ondeck_trainer.data.dataset import Labels, row_pieces
 
 LogProbabilities = NDArray[np.float64]
 Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -28,25 +34,63 @@ class Preprocessor:
     mean: NDArray[np.float32]
     factor: NDArray[np.float32]
 
-    def apply(self, features: Matrix) -> Matrix:
-        """Fill missing values, scale and clip features of shape (n, features)."""
-        filled = np.where(np.isnan(features), self.median, features)
-        clipped: Matrix = np.clip((filled - self.mean) * self.factor, -CLIP, CLIP).astype(np.float32)
-        return clipped
+    def apply(self, features: Matrix, excluded: tuple[int, ...] = ()) -> Matrix:
+        """Fill missing values, scale and clip features of shape (n, features), without some of the features."""
+        used = np.delete(np.arange(features.shape[1]), excluded)
+        median, mean, factor = self.median[used], self.mean[used], self.factor[used]
+        scaled = np.empty((len(features), len(used)), dtype=np.float32)
+        for rows in row_pieces(len(features)):
+            piece = features[rows][:, used]
+            filled = np.where(np.isnan(piece), median, piece)
+            np.clip((filled - mean) * factor, -CLIP, CLIP, out=scaled[rows])
+            release_pages(features)
+        return scaled
 
 
 def fit_preprocessor(features: Matrix) -> Preprocessor:
     """Fit the scaling on features of shape (n, features); a column without any value becomes all zeros."""
-    known = ~np.isnan(features).all(axis=0)
-    median = np.zeros(features.shape[1], dtype=np.float32)
-    median[known] = np.nanmedian(features[:, known], axis=0)
-    filled = np.where(np.isnan(features), median, features).astype(np.float64)
-    deviation = filled.std(axis=0)
+    median = np.array(
+        [0 if empty else np.nanmedian(column) for column, empty in zip(features.T, _is_empty(features), strict=True)],
+        dtype=np.float32,
+    )
+
+    def filled(rows: slice) -> NDArray[np.float64]:
+        return np.where(np.isnan(features[rows]), median, features[rows]).astype(np.float64)
+
+    mean = _column_means(filled, len(features))
+    deviation = np.sqrt(_column_means(lambda rows: (filled(rows) - mean) ** 2, len(features)))
     return Preprocessor(
         median=median,
-        mean=filled.mean(axis=0).astype(np.float32),
+        mean=mean.astype(np.float32),
         factor=np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0).astype(np.float32),
     )
+
+
+def _column_means(piece: Callable[[slice], NDArray[np.float64]], rows: int) -> NDArray[np.float64]:
+    """Return the means of columns that are computed in pieces; the sums are those of the whole columns, bit by bit."""
+    first, *others = row_pieces(rows)
+    total = piece(first).sum(axis=0)
+    for each in others:
+        total = np.vstack([total, piece(each)]).sum(axis=0)  # the rows are added in order
+    means: NDArray[np.float64] = total / rows
+    return means
+
+
+def _is_empty(features: Matrix) -> NDArray[np.bool_]:
+    """Return for each column whether it has no value."""
+    empty = np.ones(features.shape[1], dtype=np.bool_)
+    for rows in row_pieces(len(features)):
+        empty &= np.isnan(features[rows]).all(axis=0)
+        if not empty.any():
+            break
+    return empty
+
+
+def release_pages(features: Matrix) -> None:
+    """Give back the memory of a matrix that is mapped from a file; what is read later comes from the file again."""
+    mapped: object = features.base
+    if isinstance(mapped, mmap.mmap):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class FittedLearner(Protocol):
@@ -73,7 +117,7 @@ class BoostingSpec:
 
     def fit(self, features: Matrix, _: Preprocessor, labels: Labels) -> "FittedTrees":
         """Fit on features of shape (n, features)."""
-        model = HistGradientBoostingClassifier(
+        model = _PiecewiseBoosting(
             max_iter=self.n_iterations,
             max_leaf_nodes=self.max_leaves,
             learning_rate=self.learning_rate,
@@ -83,8 +127,36 @@ class BoostingSpec:
             early_stopping=False,  # its validation rows would be drawn at random, not by date
             random_state=self.seed,
         )
-        empty = np.isnan(features).all(axis=0)  # scikit-learn cannot bin a column without values
-        return FittedTrees(model=model.fit(np.where(empty, np.float32(0), features), labels))
+        model.fit(features, labels)
+        model.__class__ = HistGradientBoostingClassifier  # it was only fitted in another way
+        return FittedTrees(model=model)
+
+
+class _PiecewiseBoosting(HistGradientBoostingClassifier):  # type: ignore[misc]  # scikit-learn has no types
+    """Boosting that bins float32 features in pieces, where scikit-learn first copies all of them to float64.
+
+    The bins are the same. A column without values, which scikit-learn cannot bin, is filled with zeros.
+    """
+
+    def _preprocess_X(self, features: Matrix, *, reset: bool) -> Any:  # noqa: ANN401, N802  as the overridden method
+        if not reset:
+            return super()._preprocess_X(features, reset=False)
+        super()._preprocess_X(features[:1], reset=True)
+        return features, None
+
+    def _bin_data(self, features: Matrix, *_: object, **__: object) -> NDArray[np.uint8]:
+        """Return the bins of shape (n, features), in the order of columns."""
+        empty, mapper = _is_empty(features), self._bin_mapper
+        sample = features
+        if len(features) > mapper.subsample:  # as the mapper draws it
+            draw = check_random_state(mapper.random_state)
+            sample = features[draw.choice(len(features), mapper.subsample, p=None, replace=True)]
+        mapper.fit(np.where(empty, np.float32(0), sample))
+        bins = np.empty(features.shape, dtype=np.uint8, order="F")
+        for rows in row_pieces(len(features)):
+            bins[rows] = mapper.transform(np.where(empty, np.float32(0), features[rows]))
+            release_pages(features)
+        return bins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +195,7 @@ class NeuralSpec:
             random_state=self.seed,
             warm_start=True,
         )
-        used = np.delete(preprocessor.apply(features), self.excluded_features, axis=1)
+        used = preprocessor.apply(features, self.excluded_features)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is part of the recipe
             for rate, epochs in self.stages:
