@@ -3,6 +3,7 @@
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -136,6 +137,17 @@ async def test_up_serves_a_simulated_day_and_leaves_nothing_behind(tmp_path: Pat
     with up(home, models, "--simulate", "--seconds", "1", *ANY_PORT) as again:  # another game
         again.wait_for_each(INGESTED, r"\[simulated\] inning \d+: \d+ pitches stored")
         assert again.end() == 0
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path, models: Path) -> None:
+    folder = tmp_path / 'Bob\'s "project", Inc $HOME'
+    copied = shutil.copytree(models, folder / "onnx_models")
+    with up(folder / ".ondeck", copied, "--simulate", "--seconds", "1", *ANY_PORT) as running:
+        target = running.wait_for(r"serving .* on (\S+);")[1]
+        running.wait_for_each(INGESTED, r"\[simulated\] inning \d+: \d+ pitches stored")
+        with Client(target) as client:
+            assert client.predict("batted_ball", BattedBall(launch_speed=100, launch_angle=20)).outcomes
+        assert running.end() == 0
 
 
 def public_python() -> str:
