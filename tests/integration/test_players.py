@@ -199,6 +199,33 @@ def test_the_players_commands_import_search_and_override(store_home: Path, tmp_p
     assert "nickname" in output
 
 
+@pytest.mark.usefixtures("database")
+def test_a_resolution_states_its_rule_and_its_evidence(store_home: Path, tmp_path: Path) -> None:
+    people = (
+        "p1,950001,,,,Sample,JR,Ian,,2003,6,26,2022,2026,2026,2026",
+        "p2,950002,,,,Example,J. R.,James Roy,,1950,3,7,1969,1983,1971,1980",
+        "p3,950003,,,,Twin,Tom,Tom A.,,1995,1,1,2015,2026,2018,2026",
+        "p4,950004,,,,Twin,Tom,Tom B.,,1998,1,1,2016,2026,,",
+        "p5,950005,,,,Pair,Tom,Tom C.,,1995,1,1,2015,2026,2018,2025",
+        "p6,950006,,,,Pair,Tom,Tom D.,,1990,1,1,2010,2026,2012,2024",
+    )
+    (tmp_path / "people.csv").write_text(chadwick(*people))
+    players(store_home, "import", str(tmp_path))
+    for name, player in (("Sample, JR", 950001), ("Sample, J.R.", 950001), ("Example, J.R.", 950002)):
+        assert players(store_home, "resolve", name).stdout.startswith(f"found by spelling: {player} "), name
+    found = players(store_home, "resolve", "Tom Twin", "--season", "2026")
+    assert found.stdout.startswith("found by spelling, season, major leagues: 950003 ")
+    assert players(store_home, "resolve", "Tom Twin", "--season", "2026", "--league", "any").returncode == 2
+    ambiguous = players(store_home, "resolve", "Tom Pair", "--season", "2024")
+    assert ambiguous.stdout.splitlines() == [
+        "ambiguous, 2 fit by spelling, season, the most probable first:",
+        "  950005 Tom Pair; born 1995-01-01; major leagues 2018 to 2025; professional 2015 to 2026; no stored pitches",
+        "  950006 Tom Pair; born 1990-01-01; major leagues 2012 to 2024; professional 2010 to 2026; no stored pitches",
+    ]
+    missing = players(store_home, "resolve", "Tom Pair", "--season", "1999")
+    assert missing.stdout.startswith("missing; no player of the name fits: season; next lookup in the registers ")
+
+
 @pytest.fixture
 def register_over_http() -> Iterator[str]:
     body = archive_of(chadwick(ROOKIE_LATER, VETERAN))

@@ -12,6 +12,7 @@ from grpc_status import rpc_status
 
 from ondeck.v1.player_service_pb2 import (
     GetPlayerRequest,
+    League,
     PlayerId,
     PlayerName,
     PlayerQuery,
@@ -31,13 +32,17 @@ NAMESAKES = [
     f"n{number},{number},,,,Twin,Tom,Tom {middle},,1990,{number % 12 + 1},1,2015,2026,2018,2026"
     for number, middle in ((801, "Adam"), (802, "Bert"))
 ]
+MIXED = [
+    "x1,811,,,,Mixed,Tom,Tom A.,,1990,1,1,2015,2026,2018,2026",
+    "x2,812,,,,Mixed,Tom,Tom B.,,1995,1,1,2015,2026,,",
+]
 MANY = [f"m{number},{number},,,,Crowd,Player{number},,,,,,2020,2026,," for number in range(900, 950)]
 SERVICE = "ondeck.v1.PlayerService"
 
 
 @pytest.fixture
 async def stub(database: Database, store_home: Path, small_repository: Path) -> Any:
-    register = chadwick(ROOKIE_LATER, VETERAN, *NAMESAKES, *MANY)
+    register = chadwick(ROOKIE_LATER, VETERAN, *NAMESAKES, *MIXED, *MANY)
     async with database.engine.begin() as connection:
         await load_registers(
             connection, group_by_kind(table for each in (register, NAMES) for table in read_tables(each.encode(), "x"))
@@ -82,8 +87,19 @@ async def test_players_are_resolved_described_and_searched(stub: Any) -> None:
     assert outcomes == ["found", "found", "ambiguous", "found", "found", "missing"]
     assert [answers[at].found.player.player_id for at in (0, 1, 3, 4)] == [701, 702, 801, 801]
     assert [answers[at].found.rule for at in (0, 1, 3)] == ["bbref id", "first name", "spelling"]
-    assert [each.player_id for each in answers[2].ambiguous.candidates] == [801, 802]
+    ambiguous = answers[2].ambiguous
+    assert [each.player_id for each in ambiguous.candidates] == [801, 802]
+    assert ambiguous.rule == "spelling"
+    assert list(ambiguous.evidence) == ["major leagues 2018 to 2026; professional 2015 to 2026; no stored pitches"] * 2
     assert answers[5].missing.next_try.endswith("+00:00")
+    assert answers[5].missing.rule == "no player has the name"
+
+    leagues = [
+        name_query("Tom Mixed", season=2024, league=league) for league in (League.LEAGUE_MAJOR, League.LEAGUE_ANY)
+    ]
+    outcomes = stub.ResolvePlayers(ResolvePlayersRequest(queries=leagues)).resolutions
+    assert [answer.WhichOneof("outcome") for answer in outcomes] == ["found", "ambiguous"]
+    assert outcomes[0].found.rule == "spelling, season, major leagues"
 
     response = stub.GetPlayer(GetPlayerRequest(player_id=702))
     assert (response.player.name, response.player.birth_year) == ("Matt Boyd", 1991)

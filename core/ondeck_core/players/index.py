@@ -3,22 +3,19 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from nicknames import NickNamer
 from rapidfuzz import fuzz, process
 
-from ondeck_core.players.index_block import (
+from ondeck_core.players.index_block import JsonValues, make_block, read_sections, whole_seasons_section
+from ondeck_core.players.index_keys import (
     LAST_NAME,
     LOSSY_SPELLING,
     OTHER_ID,
     SPELLING,
-    JsonValues,
-    make_block,
+    VARIANT,
     override_key,
-    read_sections,
     table_key,
 )
 from ondeck_core.players.models import Player, Role, TeamSeason
@@ -29,41 +26,6 @@ MIN_SIMILARITY: Final = 60.0  # of 100
 _MLBAM_ID: Final = re.compile(r"[0-9]{1,10}")
 _FLOAT: Final = re.compile(r"^([0-9]+)\.0+$")  # ids in a column with missing values, as pandas writes them
 _ROLES: Final = {role.value: role for role in Role}
-_NICKNAMES: Final = NickNamer()
-_BASEBALL_NICKNAMES: Final = (
-    "alex alejandro alexander",
-    "dan danny daniel",
-    "dom dominic dominick",
-    "enrique kike quique",
-    "ezequiel zeke",
-    "freddy freddie fred frederick",
-    "giovanny giovanni gio",
-    "jim jimmy james",
-    "jon jonny jonathan johnathan",
-    "leo leonardo",
-    "nick nicholas nicolas nico",
-    "philip phillip phil",
-    "rafa rafael",
-    "robert robbie rob bob bobby",
-    "sal salvy salvador",
-    "steve steven stephen",
-    "vlad vladimir",
-    "yoshi yoshinobu",
-    "zac zach zack zachary zachery",
-)  # frequent in box scores and missing in the package's list
-_EQUIVALENT_NAMES: Final = {name: frozenset(line.split()) for line in _BASEBALL_NICKNAMES for name in line.split()}
-
-
-@lru_cache(maxsize=65536)
-def nicknames_of(first: str) -> frozenset[str]:
-    """Return the formal and short forms of a folded first name.
-
-    Sources are the lists of the package `nicknames` and `_BASEBALL_NICKNAMES`.
-    """
-    formal = _NICKNAMES.canonicals_of(first)
-    short = _NICKNAMES.nicknames_of(first)
-    siblings = {other for name in formal for other in _NICKNAMES.nicknames_of(name)}
-    return frozenset(formal | short | siblings | _EQUIVALENT_NAMES.get(first, frozenset())) - {first}
 
 
 class PlayerIndex:
@@ -85,6 +47,10 @@ class PlayerIndex:
         self.named_ids = np.frombuffer(sections["named ids"], dtype=np.int32)
         self.last_seasons = np.frombuffer(sections["last seasons"], dtype=np.int32)
         self.names = JsonValues(sections, "names")
+        self.register_season = int(self.last_seasons.max(initial=0))  # the last one in which a player is known to play
+        self.whole_seasons = {  # by role, None for both: stored for nearly all major leaguers
+            role: frozenset(sections[whole_seasons_section(role)].cast("i")) for role in (None, *Role)
+        }
 
     @classmethod
     def of(
@@ -128,6 +94,10 @@ class PlayerIndex:
         """List the players whom a source spells this way, with or without middle name or initial."""
         return self._find(table_key(SPELLING, name.key))
 
+    def by_variant(self, name: NormalizedName) -> list[Player]:
+        """List the players of whose name this is a variant: a formal or short form of the first name, or its begin."""
+        return self._find(table_key(VARIANT, name.key))
+
     def by_lossy_spelling(self, name: NormalizedName) -> list[Player]:
         """List the players whom tools that drop accented letters spell this way."""
         return self._find(table_key(LOSSY_SPELLING, name.key))
@@ -137,16 +107,6 @@ class PlayerIndex:
         initial, last = name.words[0], "".join(name.words[1:])
         by_first = self._with_last_name(last)
         found = {each for first, ids in by_first.items() if first.startswith(initial) for each in ids}
-        return [self[player_id] for player_id in sorted(found)]
-
-    def by_nickname(self, name: NormalizedName) -> list[Player]:
-        """List the players with this last name and any formal or short form of the first name."""
-        found: set[int] = set()
-        for split in range(1, len(name.words)):
-            first, last = "".join(name.words[:split]), "".join(name.words[split:])
-            by_first = self._with_last_name(last)
-            if by_first:
-                found.update(*(by_first[form] for form in by_first.keys() & {first, *nicknames_of(first)}))
         return [self[player_id] for player_id in sorted(found)]
 
     def _place(self, player_id: int) -> int | None:

@@ -4,27 +4,24 @@ A block is sections with a table of their places: arrays, and sequences of JSON 
 block, and the arrays are of this machine's byte order.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
-from itertools import accumulate, islice, product
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from ondeck_core.players.models import Player
-from ondeck_core.players.name_normalization import NormalizedName, drop_accented, fold, normalize
+from ondeck_core.players.index_keys import LAST_NAME, Key, group_by_last_name, name_keys, other_keys, table_key
+from ondeck_core.players.models import Player, Role
+from ondeck_core.players.name_normalization import fold, fold_suffix, normalize
 
-MAX_LOSSY_FORMS: Final = 64  # of one name, with every accented letter kept or dropped
 NAMES_PER_CHUNK: Final = 4096
 _LENGTH_BYTES: Final = 8
-# Kinds of keys of the one table, which maps a key to players or, for last names, to a group of players.
-OVERRIDE: Final = "override"
-SPELLING: Final = "spelling"
-LOSSY_SPELLING: Final = "lossy spelling"
-LAST_NAME: Final = "last name"
-OTHER_ID: Final = "id"
+SUFFIX_TEXTS: Final = {"jr": "Jr.", "sr": "Sr.", "ii": "II", "iii": "III", "iv": "IV", "v": "V"}
+# Share of a season's major leaguers who have stored pitches, in any role and in each role, if it is stored in whole.
+WHOLE_SHARES: Final = {None: 0.9, Role.PITCHER: 0.5, Role.BATTER: 0.42}
+WHOLE_COUNT: Final = 200  # major leaguers with stored pitches at least
 
 
 class JsonValues:
@@ -44,12 +41,6 @@ class JsonValues:
         return (self[at] for at in range(len(self)))
 
 
-def table_key(kind: str, *parts: str) -> int:
-    """Return the key of a text in the table, a digest of 64 bits."""
-    text = "\0".join((kind, *parts)).encode(errors="surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
-
-
 def make_block(
     players: Iterable[Player], ids: Mapping[tuple[str, str], int], overrides: Mapping[str, int] | None = None
 ) -> bytes:
@@ -61,13 +52,11 @@ def make_block(
         overrides: MLBAM id by spelling, from the recorded overrides.
     """
     by_id = {player.player_id: player for player in players}
-    people = [by_id[player_id] for player_id in sorted(by_id)]
-    groups = _group_by_last_name(people)
+    people = [_add_suffix(by_id[player_id]) for player_id in sorted(by_id)]
+    groups = group_by_last_name(people)
     keys = [
-        *((table_key(OTHER_ID, *system_and_id), player_id) for system_and_id, player_id in ids.items()),
-        *((override_key(normalize(name)), player_id) for name, player_id in (overrides or {}).items()),
-        *_spelling_keys(people),
-        *_lossy_spelling_keys(people),
+        *other_keys(ids, overrides or {}),
+        *name_keys(people),
         *((table_key(LAST_NAME, last), at) for at, last in enumerate(groups)),
     ]
     named = [player for player in people if player.name]
@@ -82,14 +71,18 @@ def make_block(
             **_pack_table(keys),
             "named ids": _int32(player.player_id for player in named),
             "last seasons": _int32(last_seasons),
+            **{
+                whole_seasons_section(role): _int32(_find_whole_seasons(people, role, share))
+                for role, share in WHOLE_SHARES.items()
+            },
             **_pack_values("names", (names[at : at + NAMES_PER_CHUNK] for at in range(0, len(names), NAMES_PER_CHUNK))),
         }
     )
 
 
-def override_key(name: NormalizedName) -> int:
-    """Return the key of an override; the suffix is a part of it."""
-    return table_key(OVERRIDE, name.key, name.suffix)
+def whole_seasons_section(role: Role | None) -> str:
+    """Return the name of the section with the seasons that are stored in whole, for a role or for both."""
+    return f"whole seasons of {role.value if role else 'all'}"
 
 
 def read_sections(block: memoryview) -> dict[str, memoryview]:
@@ -120,7 +113,7 @@ def _pack_values(name: str, values: Iterable[object]) -> dict[str, bytes]:
     return {name: b"".join(stored), f"places of {name}": places.tobytes()}
 
 
-def _pack_table(keys: Sequence[tuple[int, int]]) -> dict[str, bytes]:
+def _pack_table(keys: Sequence[Key]) -> dict[str, bytes]:
     digests = np.fromiter((key for key, _ in keys), dtype=np.uint64, count=len(keys))
     order = np.argsort(digests, kind="stable")
     values = np.fromiter((value for _, value in keys), dtype=np.int32, count=len(keys))
@@ -138,50 +131,24 @@ def _other_ids(people: Iterable[Player], ids: Mapping[tuple[str, str], int]) -> 
     return (sorted(found.get(player.player_id, ())) for player in people)
 
 
-def _group_by_last_name(people: Iterable[Player]) -> dict[str, dict[str, list[int]]]:
-    """Return the ids of players by last name, and then by first name and first given name."""
-    groups: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+def _add_suffix(player: Player) -> Player:
+    """Return the player with the suffix of a spelling, if the register has none."""
+    if fold_suffix(player.suffix):
+        return player
+    return player._replace(suffix=next((SUFFIX_TEXTS[s] for s in map(_suffix_of, player.spellings) if s), ""))
+
+
+def _suffix_of(spelling: str) -> str:
+    return normalize(spelling).suffix
+
+
+def _find_whole_seasons(people: Sequence[Player], role: Role | None, share: float) -> list[int]:
+    """Return the seasons in which nearly all players whom a register has in the major leagues have stored pitches."""
+    stored: Counter[int] = Counter()
+    listed: Counter[int] = Counter()
     for player in people:
-        last = "".join(normalize(player.last).words)
-        for first in {"".join(fold(player.first)), *fold(player.given)[:1]} - {""}:
-            if last:
-                groups[last][first].append(player.player_id)
-    return dict(groups)
-
-
-def _spelling_keys(people: Iterable[Player]) -> Iterator[tuple[int, int]]:
-    for player in people:
-        for spelling in _spellings(player):
-            yield table_key(SPELLING, spelling), player.player_id
-
-
-def _spellings(player: Player) -> set[str]:
-    first_name, given = "".join(fold(player.first)), fold(player.given)
-    last_name = "".join(normalize(player.last).words)
-    spellings = {normalize(each).key for each in player.spellings}
-    spellings.add(first_name + last_name)
-    if len(given) > 1:
-        spellings.add("".join(given) + last_name)
-        spellings |= {first_name + middle[0] + last_name for middle in given[1:]}
-    return spellings - {"", last_name}
-
-
-def _lossy_spelling_keys(people: Sequence[Player]) -> Iterator[tuple[int, int]]:
-    """Yield the keys of the spellings of tools that drop accented letters, with the players.
-
-    A word that any player spells with an accent is also dropped from names that are stored without the accent.
-    """
-    names = {player.player_id: (f"{player.first} {player.last}", *player.spellings) for player in people}
-    lossy_words: defaultdict[str, set[str]] = defaultdict(set)
-    for texts in names.values():
-        for word in {word for text in texts if not text.isascii() for word in text.replace(",", " ").split()}:
-            if not word.isascii():
-                lossy_words["".join(fold(word))].add(drop_accented(word))
-    for player_id, texts in names.items():
-        lossy_spellings: set[str] = set()
-        for words in {normalize(text).words for text in texts}:
-            if not lossy_words.keys().isdisjoint(words):
-                forms = product(*({word, *lossy_words.get(word, ())} for word in words))
-                lossy_spellings |= {"".join(form) for form in islice(forms, MAX_LOSSY_FORMS) if form != words}
-        for spelling in lossy_spellings:
-            yield table_key(LOSSY_SPELLING, spelling), player_id
+        if player.major_league is not None:
+            seasons = range(player.major_league[0], player.major_league[1] + 1)
+            listed.update(seasons)
+            stored.update({each.season for each in player.played if role in {None, each.role}} & set(seasons))
+    return sorted(season for season, count in stored.items() if count >= max(WHOLE_COUNT, share * listed[season]))

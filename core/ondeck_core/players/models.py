@@ -1,6 +1,6 @@
 """Players, player queries and their resolutions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from typing import Final, NamedTuple
@@ -13,6 +13,13 @@ class Role(Enum):
 
     BATTER = "batter"
     PITCHER = "pitcher"
+
+
+class League(Enum):
+    """Leagues that a query is about: the major leagues outweigh the others, or all count the same."""
+
+    MAJOR = "major"
+    ANY = "any"
 
 
 Born = tuple[int | None, int | None, int | None]  # year, month and day
@@ -94,6 +101,7 @@ class NameQuery:
     team: str = ""
     role: Role | None = None
     born: date | None = None
+    league: League = League.MAJOR
 
     @property
     def of_season(self) -> int | None:
@@ -111,16 +119,22 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ambiguous:
-    """Several players match."""
+    """Several players match, the most probable first.
+
+    `evidence` has a text for each of them; `rule` is the rule by which they match.
+    """
 
     candidates: tuple[Player, ...]
+    evidence: tuple[str, ...]
+    rule: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
-    """No known player matches; `next_try` is when the registers are read again."""
+    """No known player matches; `rule` is the reason, `next_try` is when the registers are read again."""
 
     next_try: datetime
+    rule: str = field(default="", compare=False)
 
 
 Resolution = Found | Ambiguous | Missing

@@ -7,22 +7,20 @@ from datetime import date, datetime
 from functools import partial
 from typing import Final
 
+from ondeck_core.players.appearances import Appearance, Evidence, recent_evidence, season_evidence
 from ondeck_core.players.index import PlayerIndex
 from ondeck_core.players.models import Ambiguous, Found, IdQuery, Missing, NameQuery, Player, Resolution
-from ondeck_core.players.name_normalization import NormalizedName, normalize
-from ondeck_core.players.same_name_filter import PLAUSIBLE_SEASONS, SameNameFilter
+from ondeck_core.players.name_normalization import NormalizedName, fold, read_names
+from ondeck_core.players.same_name_filter import SameNameFilter
 from ondeck_core.players.teams import ABBREVIATIONS
 
-SEASON_TOLERANCE: Final = 1  # a register may list a player a season early or late
-RECENT_SEASONS: Final = 3  # a query without a date prefers players of these seasons before today's ...
-# ... unless another player of the name was in the major leagues within PLAUSIBLE_SEASONS
-LISTED_SEASONS: Final = 5  # lists contain a player for this many seasons after the last one in the major leagues
 OVERRIDE_RULE: Final = "override"
 _INNER_CAPITAL: Final = re.compile(r"[a-z][A-Z]")
 _POSITIONS: Final = frozenset(
     ["p", "sp", "rp", "cl", "c", "1b", "2b", "3b", "ss", "lf", "cf", "rf", "of", "dh", "if", "ut"]
 )
 _ANNOTATIONS: Final = _POSITIONS | ABBREVIATIONS
+_CONTEXT: Final = ("season", "day", "team", "role", "born")  # fields of a query besides the name
 _MIN_WORDS: Final = 2
 
 FindVariants = Callable[[], list[Player]]
@@ -39,19 +37,37 @@ class Resolver:
     def by_id(self, query: IdQuery) -> Resolution:
         """Resolve an id."""
         player = self.index.by_id(query.system, query.id)
-        return self._missing() if player is None else Found(player=player, rule=f"{query.system} id")
+        return (
+            Missing(next_try=self.next_try, rule=f"no player has this {query.system} id")
+            if player is None
+            else Found(player=player, rule=f"{query.system} id")
+        )
 
     def by_name(self, query: NameQuery) -> Resolution:
         """Resolve a name: an override, else a spelling of a source, else a formal or short first name.
 
-        The query context filters the candidates before they are counted. If no player matches, the name is tried again
-        without annotations: team, position or number.
+        The query context filters and weighs the candidates before they are counted. If no player matches, the text is
+        read in another way: initials for a suffix, without annotations (team, position or number), or, if these are
+        major leaguers, the surname first.
         """
-        name = normalize(query.name)
-        resolution = self._resolve(name, query)
-        if isinstance(resolution, Missing) and (bare := _strip_annotations(name)) != name:
-            return self._resolve(bare, query)
+        first, *others = read_names(query.name)
+        resolution = self._resolve(first, query)
+        if not isinstance(resolution, Missing):
+            return resolution
+        bare = _strip_annotations(first)
+        if bare != first and not isinstance(other := self._resolve(bare, query), Missing):
+            return other
+        for name in others:
+            other = self._resolve(name, query)
+            if not isinstance(other, Missing) and ("," in query.name or self._is_major(other, query)):
+                return replace(other, rule=f"{other.rule}, other order")
         return resolution
+
+    def _is_major(self, resolution: Found | Ambiguous, query: NameQuery) -> bool:
+        """Return whether the players are major leaguers at the time of the query, or born on its day."""
+        players = [resolution.player] if isinstance(resolution, Found) else resolution.candidates
+        evidence = self._evidence(query)
+        return query.born is not None or all(evidence.of(each) >= Appearance.MAJOR for each in players)
 
     def _resolve(self, name: NormalizedName, query: NameQuery) -> Resolution:
         if (player := self.index.by_override(name)) is not None and self._is_consistent(player, name, query):
@@ -60,95 +76,82 @@ class Resolver:
             by_initial = SameNameFilter(
                 name=name, query=query, this_year=self.today.year, use_other_seasons=False
             ).apply(self.index.by_initial(name))
-            if query.of_season is None:
-                return self._prefer_recent(by_initial, "initial")
-            return self._decide([each for each in by_initial if _is_active(each, query.of_season)], "initial, season")
+            return self._weigh(by_initial, list, query, "initial")
         same_name_filter = SameNameFilter(name=name, query=query, this_year=self.today.year)
         spelled = same_name_filter.apply(self._find_spelled(name, query.name))
-        find_variants = partial(self._find_variants, same_name_filter, spelled)
-        if (season := query.of_season) is not None:
-            return self._resolve_in_season(spelled, find_variants, season)
-        return self._resolve_undated(spelled, find_variants)
+        return self._weigh(spelled, partial(self._find_variants, same_name_filter, spelled), query, "spelling")
 
     def _is_consistent(self, player: Player, name: NormalizedName, query: NameQuery) -> bool:
         without_team = replace(query, team="", role=None)
         fits = SameNameFilter(name=name, query=without_team, this_year=self.today.year).apply([player])
-        return bool(fits) and (query.of_season is None or _is_active(player, query.of_season))
+        return bool(fits) and (query.of_season is None or self._evidence(query).of(player) > Appearance.NONE)
 
     def _find_spelled(self, name: NormalizedName, text: str) -> list[Player]:
         players = self.index.by_spelling(name)
         if len(name.words) > 1 or _INNER_CAPITAL.search(text):
             return players
-        return [each for each in players if any(normalize(known).words == name.words for known in each.spellings)]
+        return [each for each in players if any(fold(known) == list(name.words) for known in each.spellings)]
 
     def _find_variants(self, same_name_filter: SameNameFilter, spelled: Sequence[Player]) -> list[Player]:
         """Find players by nickname or by the spelling of tools that drop accented letters."""
         name = same_name_filter.name
-        by_nickname = [] if name.lossy else self.index.by_nickname(name)
+        by_variant = [] if name.lossy else self.index.by_variant(name)
         by_lossy = [] if spelled else self.index.by_lossy_spelling(name)
-        matching = same_name_filter.apply([*by_nickname, *by_lossy])
+        if not (by_variant or by_lossy):
+            return []
+        matching = same_name_filter.apply([*by_variant, *by_lossy])
+        if spelled and same_name_filter.query.born is not None:
+            matching = [each for each in matching if same_name_filter.is_born_then(each)]
         return list({each.player_id: each for each in matching if each not in spelled}.values())
 
-    def _resolve_in_season(self, spelled: Sequence[Player], find_variants: FindVariants, season: int) -> Resolution:
-        active = [each for each in spelled if _is_active(each, season)]
-        if not active:
-            return self._decide([each for each in find_variants() if _is_active(each, season)], "first name, season")
-        if len(active) == 1:
-            active += self._find_alternatives(active[0], spelled, find_variants, season)
-        return self._decide(active, "spelling, season")
+    def _evidence(self, query: NameQuery) -> Evidence:
+        season, register_season = query.of_season, self.index.register_season
+        if season is None:
+            return recent_evidence(self.today.year, query.league, register_season)
+        whole = self.index.whole_seasons
+        is_role_whole = query.role is not None and season in whole[query.role]
+        return season_evidence(
+            season, query.league, register_season, is_whole=season in whole[None], is_role_whole=is_role_whole
+        )
 
-    def _find_alternatives(
-        self, only: Player, spelled: Sequence[Player], find_variants: FindVariants, season: int
+    def _weigh(self, spelled: Sequence[Player], find_variants: FindVariants, query: NameQuery, kind: str) -> Resolution:
+        """Weigh the players of the spelling, and those of a variant of it where these are as probable."""
+        evidence = self._evidence(query)
+        leaders = evidence.lead(spelled)
+        if not leaders:
+            variants = find_variants()
+            leaders = evidence.lead(variants)
+            return self._decide(leaders, variants, evidence, "first name") if leaders else self._missing(query)
+        if len(leaders) == 1 or not any(each.has_played for each in leaders):
+            rivals = self._find_rivals(leaders, spelled, find_variants, evidence)
+            if evidence.outweighs(rivals, leaders, query.role):
+                return self._decide(rivals, [*spelled, *rivals], evidence, "first name")
+            leaders = [*leaders, *rivals]
+        return self._decide(leaders, spelled, evidence, kind)
+
+    def _find_rivals(
+        self, leaders: Sequence[Player], spelled: Sequence[Player], find_variants: FindVariants, evidence: Evidence
     ) -> list[Player]:
-        """Find major leaguers who are as plausible as the only active player, if that player is not a major leaguer.
+        """Find players who are as probable as the leaders, if these are not known to be major leaguers of the time."""
+        rivals = [each for each in evidence.still_listed(leaders[0], spelled) if each not in leaders]
+        if not any(evidence.is_known_major(each) for each in leaders):
+            variants = find_variants()
+            rivals += evidence.near_majors(variants, leaders) if any(each.has_played for each in leaders) else variants
+        return rivals
 
-        They are players of the name who are still listed, and players with a variant of the name.
-        """
-        alternatives: list[Player] = []
-        if only.major_league is None:
-            alternatives += [each for each in spelled if each.in_major_league_within(season - LISTED_SEASONS, season)]
-        if not only.in_major_league_within(season, season):
-            span = (season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
-            alternatives += [each for each in find_variants() if each.in_major_league_within(*span)]
-        return [each for each in alternatives if each is not only]
+    def _decide(
+        self, leaders: Sequence[Player], candidates: Sequence[Player], evidence: Evidence, kind: str
+    ) -> Found | Ambiguous:
+        rule = evidence.rule(kind, leaders, candidates)
+        if len(leaders) == 1:
+            return Found(player=leaders[0], rule=rule)
+        ranked = sorted(leaders, key=evidence.rank)
+        return Ambiguous(candidates=tuple(ranked), evidence=tuple(map(evidence.describe, ranked)), rule=rule)
 
-    def _resolve_undated(self, spelled: Sequence[Player], find_variants: FindVariants) -> Resolution:
-        if not any(each.has_played for each in spelled):
-            return self._prefer_recent([*spelled, *find_variants()], "first name")
-        resolution = self._prefer_recent(spelled, "spelling")
-        recent = (self.today.year - RECENT_SEASONS, self.today.year)
-        if not isinstance(resolution, Found) or any(each.in_major_league_within(*recent) for each in spelled):
-            return resolution
-        variants = [each for each in find_variants() if each.in_major_league_within(*recent)]
-        return self._decide([resolution.player, *variants], resolution.rule)
-
-    def _prefer_recent(self, candidates: Sequence[Player], rule: str) -> Resolution:
-        """Return the only recent candidate, unless another one is still plausible."""
-        first = self.today.year - RECENT_SEASONS
-        recent = [each for each in candidates if each.active(first, self.today.year)]
-        plausible = [
-            each
-            for each in candidates
-            if each not in recent
-            and (each.spellings or each.in_major_league_since(self.today.year - PLAUSIBLE_SEASONS))
-        ]
-        if len(recent) == 1 < len(candidates) and not plausible:
-            return Found(player=recent[0], rule=f"{rule}, recent")
-        return self._decide(candidates, rule)
-
-    def _decide(self, candidates: Sequence[Player], rule: str) -> Resolution:
-        if not candidates:
-            return self._missing()
-        if len(candidates) == 1:
-            return Found(player=candidates[0], rule=rule)
-        return Ambiguous(candidates=tuple(sorted(candidates, key=lambda player: player.player_id)))
-
-    def _missing(self) -> Missing:
-        return Missing(next_try=self.next_try)
-
-
-def _is_active(player: Player, season: int) -> bool:
-    return player.active(season - SEASON_TOLERANCE, season + SEASON_TOLERANCE)
+    def _missing(self, query: NameQuery) -> Missing:
+        known = [name for name in _CONTEXT if getattr(query, name)]
+        rule = f"no player of the name fits: {', '.join(known)}" if known else "no player has the name"
+        return Missing(next_try=self.next_try, rule=rule)
 
 
 def _strip_annotations(name: NormalizedName) -> NormalizedName:
@@ -162,4 +165,4 @@ def _strip_annotations(name: NormalizedName) -> NormalizedName:
         # "Last, First, SP" puts the position in the middle; a single letter is an initial
         if word in _ANNOTATIONS and len(word) > 1 and len(words) > _MIN_WORDS:
             words.remove(word)
-    return replace(name, words=tuple(words))
+    return name._replace(words=tuple(words))

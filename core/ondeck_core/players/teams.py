@@ -1,6 +1,7 @@
 """Team names and abbreviations of Savant, FanGraphs, Baseball-Reference, Retrosheet and ESPN."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _TEAMS: Final = {
@@ -53,9 +54,11 @@ def _places(code: str) -> list[str]:
 
 
 _BY_WORD: Final = _by_word()
+MAJOR_LEAGUE_TEAMS: Final = frozenset(_TEAMS)
 ABBREVIATIONS: Final = frozenset(word for word in _BY_WORD if len(word) <= _MAX_ABBREVIATION)
 
 
+@lru_cache(maxsize=4096)
 def franchise(team: str) -> str:
     """Return Savant's code of a team for any of its names; an unknown name is returned unchanged.
 

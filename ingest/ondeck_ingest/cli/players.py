@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_core.players.models import Ambiguous, Found, IdQuery, Missing, NameQuery, Player, Resolution, Role
+from ondeck_core.players.models import Ambiguous, Found, IdQuery, League, Missing, NameQuery, Player, Resolution, Role
 from ondeck_core.players.resolver import Resolver
 from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.cli.tables import make_table
@@ -59,6 +59,13 @@ def refresh(**flags: object) -> None:
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day on which the player played.")
 @click.option("--team", default="", help="Team of the player, as Savant writes it.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="Role of the player in a pitch.")
+@click.option(
+    "--league",
+    type=click.Choice([league.value for league in League]),
+    default=League.MAJOR.value,
+    show_default=True,
+    help="Prefer major leaguers, or treat players of any league alike.",
+)
 @click.option("--born", type=click.DateTime(["%Y-%m-%d"]), help="Date of birth.")
 @database_options
 def resolve(name_or_id: str, system: str | None, **query: Any) -> None:  # noqa: ANN401  options that click has checked
@@ -150,7 +157,10 @@ async def _resolve(settings: IngestSettings, text: str, system: str | None, quer
     days: dict[str, date | None] = {
         name: None if query[name] is None else query[name].date() for name in ("day", "born")
     }
-    return resolver.by_name(NameQuery(name=text, season=query["season"], team=query["team"], role=role, **days))
+    league = League(query["league"])
+    return resolver.by_name(
+        NameQuery(name=text, season=query["season"], team=query["team"], role=role, league=league, **days)
+    )
 
 
 def render_resolution(answer: Resolution) -> str:
@@ -158,21 +168,27 @@ def render_resolution(answer: Resolution) -> str:
     match answer:
         case Found(player=player, rule=rule):
             return f"found by {rule}: {_describe_player(player)}"
-        case Ambiguous(candidates=candidates):
-            return "\n".join(
-                [f"ambiguous, {len(candidates)} fit:", *(f"  {_describe_player(each)}" for each in candidates)]
+        case Ambiguous(candidates=candidates, evidence=evidence, rule=rule):
+            lines = (
+                f"  {each.player_id} {each.name}{_describe_birth(each)}; {text}"
+                for each, text in zip(candidates, evidence, strict=True)
             )
-        case Missing(next_try=next_try):
-            return f"missing; next lookup in the registers {next_try:%Y-%m-%d %H:%M} UTC"
+            return "\n".join([f"ambiguous, {len(candidates)} fit by {rule}, the most probable first:", *lines])
+        case Missing(next_try=next_try, rule=rule):
+            return f"missing; {rule}; next lookup in the registers {next_try:%Y-%m-%d %H:%M} UTC"
 
 
 def _describe_player(player: Player) -> str:
-    born = "-".join(f"{part:02d}" for part in player.born if part is not None)
     spans = [
         f"{level} {span[0]} to {span[1]}"
         for level, span in (("major league", player.major_league), ("professional", player.professional))
         if span is not None
     ]
     teams = sorted({f"{each.team} {each.season} ({each.role.value})" for each in player.played})
-    known = [f"born {born}" if born else "", *spans[:1], ", ".join(teams)]
-    return f"{player.player_id} {player.name}" + "".join(f"; {each}" for each in known if each)
+    known = [*spans[:1], ", ".join(teams)]
+    return f"{player.player_id} {player.name}{_describe_birth(player)}" + "".join(f"; {each}" for each in known if each)
+
+
+def _describe_birth(player: Player) -> str:
+    born = "-".join(f"{part:02d}" for part in player.born if part is not None)
+    return f"; born {born}" if born else ""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
+from ondeck.v1.player_service_pb2 import League as LeagueCode
 from ondeck.v1.player_service_pb2 import Player as PlayerMessage
 from ondeck.v1.player_service_pb2 import (
     PlayerAmbiguous,
@@ -17,7 +18,7 @@ from ondeck.v1.player_service_pb2 import (
 )
 from ondeck.v1.player_service_pb2 import Role as RoleCode
 from ondeck_core.errors import InvalidInstanceError, Violation
-from ondeck_core.players.models import MAX_LENGTH, Ambiguous, Found, IdQuery, Missing, NameQuery, Player, Role
+from ondeck_core.players.models import MAX_LENGTH, Ambiguous, Found, IdQuery, League, Missing, NameQuery, Player, Role
 
 if TYPE_CHECKING:
     from ondeck_core.players.resolver import Resolver
@@ -46,10 +47,11 @@ def resolve(resolver: "Resolver", query: IdQuery | NameQuery) -> PlayerResolutio
     match resolution:
         case Found(player=found, rule=rule):
             return PlayerResolution(found=PlayerFound(player=player_message(found), rule=rule))
-        case Ambiguous(candidates=candidates):
-            return PlayerResolution(ambiguous=PlayerAmbiguous(candidates=[player_message(each) for each in candidates]))
-        case Missing(next_try=next_try):
-            return PlayerResolution(missing=PlayerMissing(next_try=next_try.isoformat()))
+        case Ambiguous(candidates=candidates, evidence=evidence, rule=rule):
+            players = [player_message(each) for each in candidates]
+            return PlayerResolution(ambiguous=PlayerAmbiguous(candidates=players, evidence=evidence, rule=rule))
+        case Missing(next_try=next_try, rule=rule):
+            return PlayerResolution(missing=PlayerMissing(next_try=next_try.isoformat(), rule=rule))
 
 
 def player_message(player: Player) -> PlayerMessage:
@@ -102,6 +104,7 @@ def _decode_name(message: PlayerName, path: str, violations: list[Violation]) ->
         team=message.team,
         role=_ROLES.get(message.role),
         born=_decode_day(message.born, f"{path}.born", violations),
+        league=League.ANY if message.league == LeagueCode.LEAGUE_ANY else League.MAJOR,
     )
 
 

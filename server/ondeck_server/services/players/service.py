@@ -21,7 +21,7 @@ from ondeck_server.rpc.method import allow_fields
 from ondeck_server.services.players import codec
 
 MAX_QUERIES: Final = 10_000
-_MAX_FIELDS: Final = 10 * MAX_QUERIES  # a query has at most eight
+_MAX_FIELDS: Final = 10 * MAX_QUERIES  # a query has at most nine
 QUERIES_PER_TURN: Final = 200  # of the event loop; other calls run in between
 MAX_PAGE_SIZE: Final = 100
 DEFAULT_PAGE_SIZE: Final = 20

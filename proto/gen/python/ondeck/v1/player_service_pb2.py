@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eondeck/v1/player_service.proto\x12\tondeck.v1\"@\n\x15ResolvePlayersRequest\x12\'\n\x07queries\x18\x01 \x03(\x0b\x32\x16.ondeck.v1.PlayerQuery\"`\n\x0bPlayerQuery\x12!\n\x02id\x18\x01 \x01(\x0b\x32\x13.ondeck.v1.PlayerIdH\x00\x12%\n\x04name\x18\x02 \x01(\x0b\x32\x15.ondeck.v1.PlayerNameH\x00\x42\x07\n\x05query\"&\n\x08PlayerId\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\x82\x01\n\nPlayerName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06season\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\t\x12\x0c\n\x04team\x18\x04 \x01(\t\x12\x1d\n\x04role\x18\x05 \x01(\x0e\x32\x0f.ondeck.v1.Role\x12\x0c\n\x04\x62orn\x18\x06 \x01(\tB\t\n\x07_season\"J\n\x16ResolvePlayersResponse\x12\x30\n\x0bresolutions\x18\x01 \x03(\x0b\x32\x1b.ondeck.v1.PlayerResolution\"\xa4\x01\n\x10PlayerResolution\x12\'\n\x05\x66ound\x18\x01 \x01(\x0b\x32\x16.ondeck.v1.PlayerFoundH\x00\x12/\n\tambiguous\x18\x02 \x01(\x0b\x32\x1a.ondeck.v1.PlayerAmbiguousH\x00\x12+\n\x07missing\x18\x03 \x01(\x0b\x32\x18.ondeck.v1.PlayerMissingH\x00\x42\t\n\x07outcome\">\n\x0bPlayerFound\x12!\n\x06player\x18\x01 \x01(\x0b\x32\x11.ondeck.v1.Player\x12\x0c\n\x04rule\x18\x02 \x01(\t\"8\n\x0fPlayerAmbiguous\x12%\n\ncandidates\x18\x01 \x03(\x0b\x32\x11.ondeck.v1.Player\"!\n\rPlayerMissing\x12\x10\n\x08next_try\x18\x01 \x01(\t\"%\n\x10GetPlayerRequest\x12\x11\n\tplayer_id\x18\x01 \x01(\r\"X\n\x11GetPlayerResponse\x12!\n\x06player\x18\x01 \x01(\x0b\x32\x11.ondeck.v1.Player\x12 \n\x03ids\x18\x02 \x03(\x0b\x32\x13.ondeck.v1.PlayerId\"K\n\x14SearchPlayersRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x15SearchPlayersResponse\x12\"\n\x07players\x18\x01 \x03(\x0b\x32\x11.ondeck.v1.Player\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcf\x02\n\x06Player\x12\x11\n\tplayer_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\ngiven_name\x18\x03 \x01(\t\x12\x17\n\nbirth_year\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0b\x62irth_month\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\x16\n\tbirth_day\x18\x06 \x01(\rH\x02\x88\x01\x01\x12+\n\x0cprofessional\x18\x07 \x01(\x0b\x32\x15.ondeck.v1.SeasonSpan\x12+\n\x0cmajor_league\x18\x08 \x01(\x0b\x32\x15.ondeck.v1.SeasonSpan\x12\x11\n\tspellings\x18\t \x03(\t\x12+\n\x0cteam_seasons\x18\n \x03(\x0b\x32\x15.ondeck.v1.TeamSeasonB\r\n\x0b_birth_yearB\x0e\n\x0c_birth_monthB\x0c\n\n_birth_day\")\n\nSeasonSpan\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\x0c\n\x04last\x18\x02 \x01(\r\"I\n\nTeamSeason\x12\x0e\n\x06season\x18\x01 \x01(\r\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.ondeck.v1.Role*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_BATTER\x10\x01\x12\x10\n\x0cROLE_PITCHER\x10\x02\x32\x82\x02\n\rPlayerService\x12U\n\x0eResolvePlayers\x12 .ondeck.v1.ResolvePlayersRequest\x1a!.ondeck.v1.ResolvePlayersResponse\x12\x46\n\tGetPlayer\x12\x1b.ondeck.v1.GetPlayerRequest\x1a\x1c.ondeck.v1.GetPlayerResponse\x12R\n\rSearchPlayers\x12\x1f.ondeck.v1.SearchPlayersRequest\x1a .ondeck.v1.SearchPlayersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eondeck/v1/player_service.proto\x12\tondeck.v1\"@\n\x15ResolvePlayersRequest\x12\'\n\x07queries\x18\x01 \x03(\x0b\x32\x16.ondeck.v1.PlayerQuery\"`\n\x0bPlayerQuery\x12!\n\x02id\x18\x01 \x01(\x0b\x32\x13.ondeck.v1.PlayerIdH\x00\x12%\n\x04name\x18\x02 \x01(\x0b\x32\x15.ondeck.v1.PlayerNameH\x00\x42\x07\n\x05query\"&\n\x08PlayerId\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xa5\x01\n\nPlayerName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06season\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\t\x12\x0c\n\x04team\x18\x04 \x01(\t\x12\x1d\n\x04role\x18\x05 \x01(\x0e\x32\x0f.ondeck.v1.Role\x12\x0c\n\x04\x62orn\x18\x06 \x01(\t\x12!\n\x06league\x18\x07 \x01(\x0e\x32\x11.ondeck.v1.LeagueB\t\n\x07_season\"J\n\x16ResolvePlayersResponse\x12\x30\n\x0bresolutions\x18\x01 \x03(\x0b\x32\x1b.ondeck.v1.PlayerResolution\"\xa4\x01\n\x10PlayerResolution\x12\'\n\x05\x66ound\x18\x01 \x01(\x0b\x32\x16.ondeck.v1.PlayerFoundH\x00\x12/\n\tambiguous\x18\x02 \x01(\x0b\x32\x1a.ondeck.v1.PlayerAmbiguousH\x00\x12+\n\x07missing\x18\x03 \x01(\x0b\x32\x18.ondeck.v1.PlayerMissingH\x00\x42\t\n\x07outcome\">\n\x0bPlayerFound\x12!\n\x06player\x18\x01 \x01(\x0b\x32\x11.ondeck.v1.Player\x12\x0c\n\x04rule\x18\x02 \x01(\t\"X\n\x0fPlayerAmbiguous\x12%\n\ncandidates\x18\x01 \x03(\x0b\x32\x11.ondeck.v1.Player\x12\x10\n\x08\x65vidence\x18\x02 \x03(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\"/\n\rPlayerMissing\x12\x10\n\x08next_try\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\"%\n\x10GetPlayerRequest\x12\x11\n\tplayer_id\x18\x01 \x01(\r\"X\n\x11GetPlayerResponse\x12!\n\x06player\x18\x01 \x01(\x0b\x32\x11.ondeck.v1.Player\x12 \n\x03ids\x18\x02 \x03(\x0b\x32\x13.ondeck.v1.PlayerId\"K\n\x14SearchPlayersRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x15SearchPlayersResponse\x12\"\n\x07players\x18\x01 \x03(\x0b\x32\x11.ondeck.v1.Player\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcf\x02\n\x06Player\x12\x11\n\tplayer_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\ngiven_name\x18\x03 \x01(\t\x12\x17\n\nbirth_year\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0b\x62irth_month\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\x16\n\tbirth_day\x18\x06 \x01(\rH\x02\x88\x01\x01\x12+\n\x0cprofessional\x18\x07 \x01(\x0b\x32\x15.ondeck.v1.SeasonSpan\x12+\n\x0cmajor_league\x18\x08 \x01(\x0b\x32\x15.ondeck.v1.SeasonSpan\x12\x11\n\tspellings\x18\t \x03(\t\x12+\n\x0cteam_seasons\x18\n \x03(\x0b\x32\x15.ondeck.v1.TeamSeasonB\r\n\x0b_birth_yearB\x0e\n\x0c_birth_monthB\x0c\n\n_birth_day\")\n\nSeasonSpan\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\x0c\n\x04last\x18\x02 \x01(\r\"I\n\nTeamSeason\x12\x0e\n\x06season\x18\x01 \x01(\r\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.ondeck.v1.Role*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_BATTER\x10\x01\x12\x10\n\x0cROLE_PITCHER\x10\x02*B\n\x06League\x12\x16\n\x12LEAGUE_UNSPECIFIED\x10\x00\x12\x10\n\x0cLEAGUE_MAJOR\x10\x01\x12\x0e\n\nLEAGUE_ANY\x10\x02\x32\x82\x02\n\rPlayerService\x12U\n\x0eResolvePlayers\x12 .ondeck.v1.ResolvePlayersRequest\x1a!.ondeck.v1.ResolvePlayersResponse\x12\x46\n\tGetPlayer\x12\x1b.ondeck.v1.GetPlayerRequest\x1a\x1c.ondeck.v1.GetPlayerResponse\x12R\n\rSearchPlayers\x12\x1f.ondeck.v1.SearchPlayersRequest\x1a .ondeck.v1.SearchPlayersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ondeck.v1.player_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1530
-  _globals['_ROLE']._serialized_end=1593
+  _globals['_ROLE']._serialized_start=1611
+  _globals['_ROLE']._serialized_end=1674
+  _globals['_LEAGUE']._serialized_start=1676
+  _globals['_LEAGUE']._serialized_end=1742
   _globals['_RESOLVEPLAYERSREQUEST']._serialized_start=45
   _globals['_RESOLVEPLAYERSREQUEST']._serialized_end=109
   _globals['_PLAYERQUERY']._serialized_start=111
@@ -40,31 +42,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAYERID']._serialized_start=209
   _globals['_PLAYERID']._serialized_end=247
   _globals['_PLAYERNAME']._serialized_start=250
-  _globals['_PLAYERNAME']._serialized_end=380
-  _globals['_RESOLVEPLAYERSRESPONSE']._serialized_start=382
-  _globals['_RESOLVEPLAYERSRESPONSE']._serialized_end=456
-  _globals['_PLAYERRESOLUTION']._serialized_start=459
-  _globals['_PLAYERRESOLUTION']._serialized_end=623
-  _globals['_PLAYERFOUND']._serialized_start=625
-  _globals['_PLAYERFOUND']._serialized_end=687
-  _globals['_PLAYERAMBIGUOUS']._serialized_start=689
-  _globals['_PLAYERAMBIGUOUS']._serialized_end=745
-  _globals['_PLAYERMISSING']._serialized_start=747
-  _globals['_PLAYERMISSING']._serialized_end=780
-  _globals['_GETPLAYERREQUEST']._serialized_start=782
-  _globals['_GETPLAYERREQUEST']._serialized_end=819
-  _globals['_GETPLAYERRESPONSE']._serialized_start=821
-  _globals['_GETPLAYERRESPONSE']._serialized_end=909
-  _globals['_SEARCHPLAYERSREQUEST']._serialized_start=911
-  _globals['_SEARCHPLAYERSREQUEST']._serialized_end=986
-  _globals['_SEARCHPLAYERSRESPONSE']._serialized_start=988
-  _globals['_SEARCHPLAYERSRESPONSE']._serialized_end=1072
-  _globals['_PLAYER']._serialized_start=1075
-  _globals['_PLAYER']._serialized_end=1410
-  _globals['_SEASONSPAN']._serialized_start=1412
-  _globals['_SEASONSPAN']._serialized_end=1453
-  _globals['_TEAMSEASON']._serialized_start=1455
-  _globals['_TEAMSEASON']._serialized_end=1528
-  _globals['_PLAYERSERVICE']._serialized_start=1596
-  _globals['_PLAYERSERVICE']._serialized_end=1854
+  _globals['_PLAYERNAME']._serialized_end=415
+  _globals['_RESOLVEPLAYERSRESPONSE']._serialized_start=417
+  _globals['_RESOLVEPLAYERSRESPONSE']._serialized_end=491
+  _globals['_PLAYERRESOLUTION']._serialized_start=494
+  _globals['_PLAYERRESOLUTION']._serialized_end=658
+  _globals['_PLAYERFOUND']._serialized_start=660
+  _globals['_PLAYERFOUND']._serialized_end=722
+  _globals['_PLAYERAMBIGUOUS']._serialized_start=724
+  _globals['_PLAYERAMBIGUOUS']._serialized_end=812
+  _globals['_PLAYERMISSING']._serialized_start=814
+  _globals['_PLAYERMISSING']._serialized_end=861
+  _globals['_GETPLAYERREQUEST']._serialized_start=863
+  _globals['_GETPLAYERREQUEST']._serialized_end=900
+  _globals['_GETPLAYERRESPONSE']._serialized_start=902
+  _globals['_GETPLAYERRESPONSE']._serialized_end=990
+  _globals['_SEARCHPLAYERSREQUEST']._serialized_start=992
+  _globals['_SEARCHPLAYERSREQUEST']._serialized_end=1067
+  _globals['_SEARCHPLAYERSRESPONSE']._serialized_start=1069
+  _globals['_SEARCHPLAYERSRESPONSE']._serialized_end=1153
+  _globals['_PLAYER']._serialized_start=1156
+  _globals['_PLAYER']._serialized_end=1491
+  _globals['_SEASONSPAN']._serialized_start=1493
+  _globals['_SEASONSPAN']._serialized_end=1534
+  _globals['_TEAMSEASON']._serialized_start=1536
+  _globals['_TEAMSEASON']._serialized_end=1609
+  _globals['_PLAYERSERVICE']._serialized_start=1745
+  _globals['_PLAYERSERVICE']._serialized_end=2003
 # @@protoc_insertion_point(module_scope)

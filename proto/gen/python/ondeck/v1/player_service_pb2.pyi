@@ -43,6 +43,30 @@ ROLE_PITCHER: Role.ValueType  # 2
 """ROLE_PITCHER is the player who threw."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
+class _League:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LeagueEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_League.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEAGUE_UNSPECIFIED: _League.ValueType  # 0
+    """LEAGUE_UNSPECIFIED means LEAGUE_MAJOR."""
+    LEAGUE_MAJOR: _League.ValueType  # 1
+    """LEAGUE_MAJOR lets a major leaguer of the time outweigh namesakes who were not."""
+    LEAGUE_ANY: _League.ValueType  # 2
+    """LEAGUE_ANY lets all professionals count the same."""
+
+class League(_League, metaclass=_LeagueEnumTypeWrapper):
+    """League says which leagues a name is looked up in."""
+
+LEAGUE_UNSPECIFIED: League.ValueType  # 0
+"""LEAGUE_UNSPECIFIED means LEAGUE_MAJOR."""
+LEAGUE_MAJOR: League.ValueType  # 1
+"""LEAGUE_MAJOR lets a major leaguer of the time outweigh namesakes who were not."""
+LEAGUE_ANY: League.ValueType  # 2
+"""LEAGUE_ANY lets all professionals count the same."""
+Global___League: _TypeAlias = League  # noqa: Y015
+
 @_typing.final
 class ResolvePlayersRequest(_message.Message):
     """ResolvePlayersRequest holds queries to resolve."""
@@ -129,8 +153,8 @@ Global___PlayerId: _TypeAlias = PlayerId  # noqa: Y015
 class PlayerName(_message.Message):
     """PlayerName is a name, with further facts about the player.
 
-    Accents, case, punctuation and the order of first and last name do not matter. Without a season or a day, the name
-    resolves to the only player who has it, or to the only recent one, unless an earlier player is well known.
+    Accents, case, punctuation and the order of first and last name do not matter. A major leaguer of the season outweighs
+    namesakes who were not; without a season or a day, one of the last seasons does, unless another one is well known.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -141,6 +165,7 @@ class PlayerName(_message.Message):
     TEAM_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     BORN_FIELD_NUMBER: _builtins.int
+    LEAGUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is written "First Last" or "Last, First". Required. At most 200 characters."""
     season: _builtins.int
@@ -153,6 +178,8 @@ class PlayerName(_message.Message):
     """role is the player's role."""
     born: _builtins.str
     """born is the date of birth, as YYYY-MM-DD."""
+    league: Global___League.ValueType
+    """league is where the player played."""
     def __init__(
         self,
         *,
@@ -162,10 +189,11 @@ class PlayerName(_message.Message):
         team: _builtins.str = ...,
         role: Global___Role.ValueType = ...,
         born: _builtins.str = ...,
+        league: Global___League.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_season", b"_season", "season", b"season"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_season", b"_season", "born", b"born", "day", b"day", "name", b"name", "role", b"role", "season", b"season", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_season", b"_season", "born", b"born", "day", b"day", "league", b"league", "name", b"name", "role", b"role", "season", b"season", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__season: _TypeAlias = _typing.Literal["season"]  # noqa: Y015
     _WhichOneofArgType__season: _TypeAlias = _typing.Literal["_season", b"_season"]  # noqa: Y015
@@ -270,18 +298,28 @@ class PlayerAmbiguous(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """rule is the rule by which they match, for display: `spelling`, `spelling, season, major leagues` ..."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Player]:
-        """candidates are at least two, sorted by player_id."""
+        """candidates are at least two, the most probable first."""
+
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """evidence has a text for each candidate, in the same order: where and when the player played."""
 
     def __init__(
         self,
         *,
         candidates: _abc.Iterable[Global___Player] | None = ...,
+        evidence: _abc.Iterable[_builtins.str] | None = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "evidence", b"evidence", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -294,16 +332,20 @@ class PlayerMissing(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NEXT_TRY_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
     next_try: _builtins.str
     """next_try is when the registers are read again, as RFC 3339 in UTC."""
+    rule: _builtins.str
+    """rule is the reason, for display: `no player has the name`, `no player of the name fits: season` ..."""
     def __init__(
         self,
         *,
         next_try: _builtins.str = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_try", b"next_try"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_try", b"next_try", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
