@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
 from benchmarks.messages import columns
 from ondeck_client import BattedBall, Client, Pitch, Side
@@ -14,6 +15,7 @@ from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import PRODUCTION, Manifest, Parity
 from ondeck_core.tasks import TASKS
 from ondeck_registry import repository
+from ondeck_server.batching.sliced_work import SLICE_ROWS
 from ondeck_trainer.artifact.model_card import render_card
 from ondeck_trainer.artifact.parity import draw_instances
 from tests.fixtures.models import RealFit
@@ -75,6 +77,23 @@ def test_every_valid_instance_gets_probabilities(client: Client, model: str) -> 
     assert len(probabilities) == 20_000
     assert (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_a_large_batch_has_the_rows_of_its_parts_in_their_order(client: Client, model: str) -> None:
+    instances = draw_instances(TASKS[model].instance, 2 * SLICE_ROWS + 1, seed=4)
+    halves = [client.batch_predict(model, columns(TASKS[model].instance, part)) for part in np.split(instances, [4000])]
+    expected, rest = halves
+    expected.probabilities.extend(rest.probabilities)
+    expected.ensemble_spread.extend(rest.ensemble_spread)
+    expected.confidence.extend(rest.confidence)
+    for column, more in zip(expected.prediction_sets, rest.prediction_sets, strict=True):
+        column.outcomes.extend(more.outcomes)
+    for name in ("batted_balls", "called_strikes"):
+        if rest.HasField(name):
+            getattr(expected, name).MergeFrom(getattr(rest, name))
+    answer = client.batch_predict(model, columns(TASKS[model].instance, instances))
+    assert text_format.MessageToString(answer) == text_format.MessageToString(expected)
 
 
 @pytest.mark.parametrize("model", SHIPPED)

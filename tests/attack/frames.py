@@ -152,7 +152,7 @@ class Answer:
 class RawConnection:
     """A connection that sends any bytes; `tls` wraps it, `preface` begins it as HTTP/2 requires.
 
-    If `is_acknowledging` it acknowledges the settings, after which they hold for the server.
+    If `is_acknowledging` it acknowledges the settings, after which they hold for the server, and pings.
     """
 
     def __init__(
@@ -250,6 +250,8 @@ class RawConnection:
             if len(self._received) < end:
                 break
             stream = int.from_bytes(self._received[at + 5 : at + 9])
+            if self._received[at + 3 : at + 5] == bytes([FrameType.PING, 0]) and self._is_acknowledging:
+                self.send(frame(FrameType.PING, ACK, payload=bytes(self._received[at + HEADER_BYTES : end])))
             self._on_frame(self._received[at + 3], stream, bytes(self._received[at + HEADER_BYTES : end]))
             at = end
         del self._received[:at]

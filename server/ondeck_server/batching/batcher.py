@@ -182,13 +182,17 @@ class Batcher:
         return await self._config.sliced_work.run(rows, work)
 
     async def _infer_in_slices(self, rows: Matrix, reservation: RowReservation) -> Outputs:
-        outputs, start = [], 0
+        outputs: Outputs = []
+        start = 0
         while start < len(rows):
             part = rows[start : start + self._slice_rows()]
-            start += len(part)
             reservation.consume(len(part))
-            outputs.append(await self._enqueue(part, Priority.BULK))
-        return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+            found = await self._enqueue(part, Priority.BULK)
+            outputs = outputs or [np.empty((len(rows), *each.shape[1:]), each.dtype) for each in found]
+            for output, values in zip(outputs, found, strict=True):
+                output[start : start + len(part)] = values
+            start += len(part)
+        return outputs
 
     def _slice_rows(self) -> int:
         """Return how many rows of a bulk call may run at once: an interactive call waits for their run."""

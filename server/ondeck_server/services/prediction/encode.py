@@ -102,7 +102,7 @@ def write_prediction(result: PredictionResult, target: Prediction) -> None:
 
 
 def batch(result: PredictionResult) -> BatchPredictResponse:
-    """Return a response to many instances, without its rows; see `append_rows`."""
+    """Return a response to many instances, without its rows; see `encode_rows`."""
     lease = result.lease
     return BatchPredictResponse(
         outcomes=lease.version.task.outcomes,
@@ -113,20 +113,25 @@ def batch(result: PredictionResult) -> BatchPredictResponse:
     )
 
 
-def append_rows(result: PredictionResult, rows: slice, response: BatchPredictResponse) -> None:
-    """Append some rows of a result to a response, row-major."""
-    columns = result.lease.version.columns
+def encode_rows(result: PredictionResult, rows: slice, response: BatchPredictResponse) -> bytes:
+    """Return some rows of a result as serialized fields of the response, row-major; append their sets to `response`.
+
+    Serialized messages of one type merge if they are concatenated, but not the columns of sets. A message of all rows
+    would take several times the memory while it grows.
+    """
+    columns, part = result.lease.version.columns, BatchPredictResponse()
     probabilities, others = np.split(result.table[rows], [columns.outcomes], axis=1)
-    response.probabilities.extend(probabilities.ravel().tolist())
+    part.probabilities.extend(probabilities.ravel().tolist())
     targets = [
-        *(getattr(getattr(response, _STAT_COLUMNS[columns.task]), name) for name in columns.stats),
-        response.ensemble_spread,
-        response.confidence,
+        *(getattr(getattr(part, _STAT_COLUMNS[columns.task]), name) for name in columns.stats),
+        part.ensemble_spread,
+        part.confidence,
     ]
     for target, values in zip(targets, others.T, strict=False):
         target.extend(values.tolist())
     for prediction_set, bits in zip(response.prediction_sets, others.T[len(targets) :], strict=False):
         prediction_set.outcomes.extend(bits.astype(np.uint32).tolist())
+    return part.SerializeToString()
 
 
 def max_rows(task: Task, max_message_bytes: int) -> int:

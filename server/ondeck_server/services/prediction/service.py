@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictRequest,
-    BatchPredictResponse,
     ExplainRequest,
     ExplainResponse,
     PredictRequest,
@@ -19,6 +18,7 @@ from ondeck.v1.prediction_service_pb2 import (
     StreamPredictResponse,
 )
 from ondeck_core.instances import Matrix
+from ondeck_server.batching.batcher import Batcher
 from ondeck_server.batching.queue import Outputs
 from ondeck_server.inference.explainer import explain
 from ondeck_server.inference.predictor import Predictor
@@ -31,6 +31,7 @@ from ondeck_server.services.prediction import decode, encode
 from ondeck_server.services.prediction.stream import StreamPredictor
 
 _MAX_CODES: Final = 1 << 23  # values of enumerations in one batch, such as `stand`
+_HUGE_ROWS: Final = 1 << 16  # calls of more take turns: a row needs 200 bytes
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class PredictionService:
         self._predictor = predictor
         self._max_message_bytes = max_message_bytes
         self._rate_limiter = rate_limiter
+        self._huge_calls = asyncio.Lock()
 
     def predict(self, call: CallContext, request: PredictRequest) -> PendingPrediction:
         """Predict one instance."""
@@ -87,17 +89,21 @@ class PredictionService:
         return PendingPrediction(self._predictor, lease, instance, outputs)
 
     @allow_fields(_MAX_CODES // VALUES_PER_FIELD)
-    async def batch_predict(self, call: CallContext, request: BatchPredictRequest) -> BatchPredictResponse:
-        """Predict many instances, all or none."""
+    async def batch_predict(self, call: CallContext, request: BatchPredictRequest) -> bytes:
+        """Predict many instances, all or none; return the serialized `BatchPredictResponse`."""
         with self._predictor.lease(decode.model_ref(request.model)) as lease:
             task = lease.version.task
             columns = decode.decode_columns(request, task, encode.max_rows(task, self._max_message_bytes))
             self._rate_limiter.consume(call, columns.rows)
-            instances = np.concatenate(await lease.batcher.in_slices(columns.rows, columns.matrix))
-            result = await self._predictor.predict_batch(lease, instances, call.time_left())
-            response = encode.batch(result)
-            await lease.batcher.in_slices(columns.rows, lambda rows: encode.append_rows(result, rows, response))
-            return response
+            async with self._huge_calls if columns.rows > _HUGE_ROWS else nullcontext():
+                instances = await _instances(columns, lease.batcher)
+                result = await self._predictor.predict_batch(lease, instances, call.time_left())
+                del instances  # memory that the response needs
+                response = encode.batch(result)
+                parts = await lease.batcher.in_slices(
+                    columns.rows, lambda rows: encode.encode_rows(result, rows, response)
+                )
+                return b"".join([response.SerializeToString(), *parts])
 
     def stream_predict(
         self, call: CallContext, requests: AsyncIterator[StreamPredictRequest]
@@ -112,3 +118,14 @@ class PredictionService:
             self._rate_limiter.consume(call, 1)
             explained = await explain(self._predictor, lease, instance, request.outcome, call.time_left())
             return encode.explanation(explained)
+
+
+async def _instances(columns: decode.Columns, batcher: Batcher) -> Matrix:
+    """Return the matrix of columns; other calls run between its slices."""
+    instances: Matrix = np.empty((columns.rows, len(columns.instance.fields)), np.float32)
+
+    def write(rows: slice) -> None:
+        instances[rows] = columns.matrix(rows)
+
+    await batcher.in_slices(columns.rows, write)
+    return instances
