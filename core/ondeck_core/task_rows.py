@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ondeck_core.categories import Park
 from ondeck_core.instances import Field, InstanceType, Matrix
+from ondeck_core.statcast.legacy_codes import CODES
 from ondeck_core.tasks import Task
 
 _PITCH_RESULT: Final = "type"  # B, S or X: ball, strike or in play
@@ -37,6 +38,11 @@ def population(task: Task) -> pl.Expr:
         pl.col(name).is_not_null() if values is None else pl.col(name).is_in(values)
         for name, values in required_values(task).items()
     )
+
+
+def has_unknown_outcome(task: Task) -> pl.Expr:
+    """Return the filter of rows whose outcome is a code of no known export: they may be of the task or not."""
+    return ~pl.col(task.outcome_column).is_in(list(CODES[task.outcome_column])).fill_null(value=True)
 
 
 def label(task: Task) -> pl.Expr:
@@ -122,6 +128,7 @@ _HOMES: Final = {
     "ATH": Park.SUTTER_HEALTH_PARK,
 }
 _TEMPORARY_HOMES: Final = {("TB", 2025): Park.STEINBRENNER_FIELD}
+_FIRST_SEASON_IN_SACRAMENTO: Final = 2025  # of the Athletics, whose code some sources use for all seasons
 _OPENED: Final = {
     "NYM": 2009,
     "NYY": 2009,
@@ -146,6 +153,10 @@ def park_code() -> pl.Expr:
     for (team, season), code in _TEMPORARY_HOMES.items():
         is_there = (pl.col("home_team") == team) & (pl.col("game_year") == season)
         park = pl.when(is_there).then(int(code)).otherwise(park)
+    is_athletics = pl.col("home_team").is_in(["OAK", "ATH"])
+    moved = pl.col("game_year") >= _FIRST_SEASON_IN_SACRAMENTO
+    athletics = pl.when(moved).then(int(Park.SUTTER_HEALTH_PARK)).otherwise(int(Park.OAKLAND_COLISEUM))
+    park = pl.when(is_athletics).then(athletics).otherwise(park)
     opened = pl.col("home_team").replace_strict(_OPENED, default=0, return_dtype=pl.Int32)
     is_away = pl.any_horizontal(
         (pl.col("home_team") == team) & pl.col("game_date").is_between(first, last) for team, first, last in _ELSEWHERE

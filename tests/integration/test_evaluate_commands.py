@@ -134,6 +134,7 @@ def test_the_report_accounts_for_every_row_that_was_read(models: Path, tmp_path:
         plate_x=pl.when(number.is_between(40, 59)).then(pl.lit("left")).otherwise("plate_x"),
         launch_speed_angle=pl.lit("barrel"),
         game_type=pl.when(number.is_between(60, 69)).then(pl.lit("S")).otherwise("game_type"),
+        description=pl.when(number.is_between(70, 74)).then(pl.lit("Strike - New")).otherwise("description"),
     )
     (tmp_path / "rows.csv").write_bytes(as_csv(cells))
     (tmp_path / "again.csv").write_bytes(as_csv(cells.tail(30)))
@@ -145,6 +146,7 @@ def test_the_report_accounts_for_every_row_that_was_read(models: Path, tmp_path:
     assert account.left_out["rejected (balls: not from 0 to 3)"] == 40
     assert account.left_out["not of a regular season"] == 10
     assert account.left_out["of a pitch that an earlier file has"] == 30
+    assert account.left_out["with a code that is not known in description"] == 5
     assert account.unreadable_cells == {"plate_x": 20}
     shown = run(evaluate, "pitch_outcome", *files, "--model-repository", models, "--out", tmp_path / "report").stdout
     assert f"{account.read:,} rows read: {account.used:,} used" in " ".join(shown.split())

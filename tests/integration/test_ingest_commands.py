@@ -11,9 +11,12 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
+from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.file_formats import MAX_BYTES
 from ondeck_ingest.pipeline.foreground_ingest import play_game
 from ondeck_ingest.sources.archive import put
 from ondeck_store.database import Database
+from ondeck_store.ingest.statcast_files import read_file
 from ondeck_store.pitches.queries import read_pitches
 from tests.factories.statcast_rows import as_csv, sample_cells
 
@@ -83,6 +86,25 @@ def test_an_unreadable_file_does_not_stop_the_others(
     assert f"{export_folder.name}: {CELLS.height} rows in" in done.stdout
     assert "Traceback" not in done.stderr
     assert database.described
+
+
+def test_a_folder_is_read_for_the_names_of_tables_and_other_files_are_logged(
+    tmp_path: Path, store_home: Path, database: Database
+) -> None:
+    for name in ("a.CSV", "b.tsv", "c.csv.bz2", "d.zip", "notes.txt", "e.xlsx", ".hidden"):
+        (tmp_path / name).write_bytes(as_csv(CELLS))
+    done = ingest(store_home, "files", str(tmp_path))
+    assert (done.returncode, done.stdout.splitlines()[-1].partition(":")[0]) == (0, f"{4 * CELLS.height} rows in")
+    assert "files_skipped" in done.stderr
+    assert "e.xlsx" in done.stderr
+    assert database.described
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "endless.csv").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(SourceRefusedError, match="it has more than 2 GiB: split it by season"):
+        read_file(tmp_path / "endless.csv")
 
 
 def test_a_stopped_run_stores_whole_files_and_stops_its_database(tmp_path: Path) -> None:
@@ -179,12 +201,27 @@ def test_a_replay_of_everything_skips_what_is_no_day(tmp_path: Path) -> None:
             ],
         ),
         (
+            CELLS.with_columns(
+                description=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("a")).otherwise("description")
+            ),
+            0,
+            [
+                "{rows} rows in: {rows} new, 0 changed, 0 unchanged, 0 quarantined",
+                "  3 x description: code not known, stored as it came, for example 'a'",
+            ],
+        ),
+        (
+            CELLS.clear(),
+            1,
+            ["0 rows in: 0 new, 0 changed, 0 unchanged, 0 quarantined"],
+        ),
+        (
             CELLS.with_columns(game_date=pl.lit("June")),
             1,
             ["0 rows in: 0 new, 0 changed, 0 unchanged, 0 quarantined"],
         ),
     ],
-    ids=["many invalid rows", "an optional column", "no valid row"],
+    ids=["many invalid rows", "an optional column", "a code of no export", "a header only", "no valid row"],
 )
 def test_rows_that_are_not_complete_are_counted_with_the_reason_and_set_the_exit_code(
     tmp_path: Path, store_home: Path, database: Database, cells: pl.DataFrame, code: int, last_lines: list[str]
@@ -194,7 +231,9 @@ def test_rows_that_are_not_complete_are_counted_with_the_reason_and_set_the_exit
     expected = [line.format(rows=CELLS.height, others=CELLS.height - 5) for line in last_lines]
     assert done.stdout.splitlines()[-len(expected) :] == expected
     assert done.returncode == code
-    if code == 1:
+    if cells.is_empty():
+        assert "error: the files have a header, but no rows; nothing was stored" in done.stderr
+    elif code == 1:
         reason = f"game_date: not of type date ({CELLS.height} rows, for example 'June')"
         assert f"rows.csv failed: none of its {CELLS.height} rows is valid; {reason}" in done.stdout
     assert database.engine.url.query["host"]

@@ -9,7 +9,9 @@ import pytest
 
 from ondeck_core.categories import Park
 from ondeck_core.statcast.decode import decode_cells
+from ondeck_core.statcast.legacy_codes import CODES, DESCRIPTIONS, EVENTS
 from ondeck_core.statcast.parse import parse_cells
+from ondeck_core.statcast.row_checks import count_unknown_codes
 from ondeck_core.statcast.schema import KEY
 from ondeck_core.task_rows import label, label_columns, park_code, population
 from ondeck_core.tasks import TASKS
@@ -56,6 +58,26 @@ def _reword(wording: Mapping[str, str]) -> list[pl.Expr]:
         ("description", "Foul Tip", "foul_tip"),
         ("description", "Ball", "ball"),
         ("description", "bunt_foul_tip", "bunt_foul_tip"),
+        ("description", "HIT_INTO_PLAY", "hit_into_play"),
+        ("description", "In play, no out", "hit_into_play"),
+        ("description", "Hit Into Play - No Out(s)", "hit_into_play"),
+        ("description", "Pitchout Hit Into Play - Run(s)", "pitchout_hit_into_play"),
+        ("description", "pitchout_hit_into_play_score", "pitchout_hit_into_play"),
+        ("description", "Strike - Swinging Blocked", "swinging_strike_blocked"),
+        ("description", "Strike - Foul on Pitchout", "foul_pitchout"),
+        ("description", "Ball - Ball In Dirt", "blocked_ball"),
+        ("description", "Automatic Ball - Pitcher Pitch Timer Violation", "automatic_ball"),
+        ("description", "Automatic Strike - Batter Timeout Violation", "automatic_strike"),
+        ("description", "Swinging Pitchout", "swinging_pitchout"),
+        ("description", "Unknown Strike", "unknown_strike"),
+        ("events", "Caught Stealing 2B", "caught_stealing_2b"),
+        ("events", "Pickoff Caught Stealing Home", "pickoff_caught_stealing_home"),
+        ("events", "Bunt Lineout", "field_out"),
+        ("events", "Fly Out", "field_out"),
+        ("events", "Sac Fly DP", "sac_fly_double_play"),
+        ("events", "Sacrifice Bunt DP", "sac_bunt_double_play"),
+        ("events", "Batter Interference", "batter_interference"),
+        ("events", "Fielders Choice Out", "fielders_choice_out"),
         ("events", "Grounded Into DP", "grounded_into_double_play"),
         ("events", "Strikeout - DP", "strikeout_double_play"),
         ("events", "Pop Out", "field_out"),
@@ -68,6 +90,7 @@ def _reword(wording: Mapping[str, str]) -> list[pl.Expr]:
         ("away_team", "ARI", "AZ"),
         ("home_team", "WSN", "WSH"),
         ("inning_topbot", "bot", "Bot"),
+        ("inning_topbot", "Bottom", "Bot"),
     ],
 )
 def test_a_wording_of_any_year_becomes_the_code_of_today(column: str, old: str, current: str) -> None:
@@ -88,12 +111,36 @@ def test_a_wording_of_any_year_becomes_the_code_of_today(column: str, old: str, 
         ("TEX", date(2019, 6, 1), None),
         ("OAK", date(2024, 6, 1), Park.OAKLAND_COLISEUM),
         ("ATH", date(2025, 6, 1), Park.SUTTER_HEALTH_PARK),
+        ("ATH", date(2024, 6, 1), Park.OAKLAND_COLISEUM),
+        ("OAK", date(2025, 6, 1), Park.SUTTER_HEALTH_PARK),
         ("LV", date(2024, 6, 1), None),
     ],
 )
 def test_the_park_is_where_the_home_team_played_on_that_day(team: str, day: date, park: Park | None) -> None:
     table = cells({"home_team": team, "game_date": str(day), "game_year": str(day.year)})
     assert parse_cells(table).rows.select(park_code()).to_series().to_list() == [park]
+
+
+@pytest.mark.parametrize("codes", [DESCRIPTIONS, EVENTS])
+def test_every_former_code_becomes_one_of_today(codes: Mapping[str, str]) -> None:
+    column = "description" if codes is DESCRIPTIONS else "events"
+    assert set(codes.values()) <= CODES[column]
+    assert not set(codes) & CODES[column]
+    for task in TASKS.values():
+        if task.outcome_column == column:
+            assert set(task.outcome_by_value) <= CODES[column]
+
+
+def test_codes_that_no_export_is_known_to_have_are_counted_with_one_of_them() -> None:
+    rows = parse_cells(cells({}, {"pitch_number": "2", "description": "no_idea"})).rows
+    assert count_unknown_codes(rows) == {"description: code not known, stored as it came, for example 'no_idea'": 1}
+
+
+@pytest.mark.realdata
+def test_every_code_of_a_real_season_is_known(real_data: Path) -> None:
+    for file in sorted((real_data / "statcast").glob("*.parquet")):
+        codes = pl.read_parquet(file, columns=list(CODES))
+        assert all(set(codes[name].drop_nulls().unique()) <= CODES[name] for name in CODES)
 
 
 @pytest.mark.parametrize("position", range(1, 10))

@@ -12,7 +12,7 @@ from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.parse import CHUNK_ROWS, EXTRA, parse_cells
 from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
-from ondeck_core.statcast.schema import NAMES, REQUIRED, RETIRED_COLUMNS, SCHEMA
+from ondeck_core.statcast.schema import NAMES, NULLS, REQUIRED, RETIRED_COLUMNS, SCHEMA
 
 A_ROW = {
     "game_pk": "1",
@@ -57,9 +57,7 @@ def test_a_valid_row_is_typed_by_the_schema() -> None:
     assert row["sz_top"] is None
 
 
-@pytest.mark.parametrize(
-    "null", ["", "  ", "null", "NULL", "NA", "N/A", "#N/A", "nan", "NaT", "None", "\\N", "-", ".", None]
-)
+@pytest.mark.parametrize("null", [*NULLS, "  ", None])
 def test_every_spelling_of_null_is_null(null: str | None) -> None:
     assert parse_cells(cells({"plate_x": null})).rows["plate_x"].to_list() == [None]
 
@@ -135,7 +133,10 @@ def test_a_row_is_stored_without_an_unreadable_optional_cell_whose_text_is_kept(
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("7e+05", 700000), ("7.45801e+05", 745801), ("7.45801E+05", 745801), ("7.46E+05", None), ("7.45801e+02", None)],
+    [
+        *(("7e+05", 700000), ("7.45801e+05", 745801), ("7.45801E+05", 745801), ("7.458010e5", 745801)),
+        *(("7.46E+05", None), ("7.46e+05", None), ("7E+05", None), ("7.45801e+02", None)),
+    ],
 )
 def test_an_id_in_exponent_form_is_read_unless_it_may_be_rounded(text: str, number: int | None) -> None:
     reading = parse_cells(cells({"batter": text}, {"pitch_number": "2"}))

@@ -12,21 +12,19 @@ commas, and dates in the order of a country. What a whole file leaves ambiguous 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 import polars as pl
 
-from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.cell_formats import DATE, ISO_DATE, YEAR, plain_dates, plain_numbers
 from ondeck_core.statcast.legacy_codes import DESCRIPTIONS, EVENTS, PITCH_TYPES, TEAMS
 from ondeck_core.statcast.schema import (
-    FIRST_SEASON,
-    LAST_SEASON,
     NAMES,
     NO_PLAYER,
     NULLS,
     PLAYER_COLUMNS,
     RETIRED_COLUMNS,
-    SCHEMA,
 )
 
 _COLUMN_UNTIL_2016: Final = "start_speed"
@@ -54,122 +52,130 @@ _CAPITAL_CODES: Final = {"pitch_type": PITCH_TYPES, "home_team": TEAMS, "away_te
 _KNOWN_NAMES: Final = frozenset(
     {*NAMES, *_RENAMED, *_FIELDERS_OF_2017, _PITCHER_OF_2017, *_ONLY_UNTIL_2016, *RETIRED_COLUMNS, *_DUPLICATE_COLUMNS}
 )
-SEPARATORS: Final = (",", ";", "\t", "|")
-_ROW_NUMBER_NAME: Final = re.compile(
-    r"|Unnamed: \d+(\.\d+)?|\.\.\.\d+|X(\d+)?|index|level_0|rownames|row\.names|column_\d+"
+SEPARATORS: Final = (",", ";", "\t", "|", "^", "~", "\x01", " ")
+ROW_NUMBER_NAMES: Final = (
+    *("", "Unnamed: 0", "__index_level_0__", "index", "level_0", "...1", "X", "X.1", "rownames", "row.names"),
+    *("rowname", "row_id", "row_number", "rownum", "row", "rn", "id", "idx", "obs", "no", "#", "V1", "_c0", "Column1"),
 )
+_UNNAMED: Final = re.compile(
+    r"((Unnamed: )?\d+)?(_level_\d+|_duplicated_\d+|\.\d+)*|(\.\.\.\d+)+|(__index_)?level_\d+(__)?|index"
+)
+_ROW_NUMBER: Final = r"^\s*\d+(\.\d+)?\s*$"  # R numbers rows of the same name 7, 7.1, 7.2
+_COPY: Final = re.compile(r"(.+?)(\.\.\.\d+|_duplicated_\d+|[._]\d+|[._][xy])")
 _NOT_NAME: Final = re.compile(r"[^0-9a-z]+")
-_DATE: Final = "game_date"
-_YEAR: Final = "game_year"
-_ISO_DATE: Final = r"^\d{4}-\d{2}-\d{2}"
-_DATE_FORMATS: Final = (
-    *("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y"),
-    *(f"%{first}{mark}%{second}{mark}%{year}" for mark in "/.-" for year in "Yy" for first, second in ("dm", "md")),
+_MIN_NAMES: Final = 5  # of Statcast columns in a header
+_YEAR_CELL: Final = re.compile(r"\s*20[0-3]\d(\.0+)?\s*")
+_NUMBER_WITNESSES: Final = (
+    *("release_speed", "plate_x", "sz_top", "launch_speed", "release_spin_rate"),
+    *("game_pk", "game_year", "batter", "pitcher"),
 )
-_SERIAL_DATE: Final = r"^\d{5}(\.0+)?$"  # days since 1899-12-30, the form in which spreadsheets keep dates
-_SERIAL_EPOCH: Final = pl.date(1899, 12, 30)
+_MARK: Final = r"\d[,'\x{a0}\x{202f} ]+\d|^\s*[+-]?,\d"
 
 
-def find_separator(header: str) -> str:
-    """Return the separator with which most cells of a header are names of Statcast columns; a comma if none is."""
-    counts = {
-        separator: sum(_plain_name(cell.strip('" ')) in _KNOWN_NAMES for cell in header.split(separator))
-        for separator in SEPARATORS
-    }
-    return max(SEPARATORS, key=lambda separator: counts[separator])
+def find_header(lines: Sequence[str]) -> tuple[int, str]:
+    """Return the number of the first line that names Statcast columns and its separator; 0 and a comma if none does."""
+    for number, line in enumerate(lines):
+        counts = {separator: _count_names(line, separator) for separator in SEPARATORS}
+        separator = max(SEPARATORS, key=lambda each: counts[each])
+        if counts[separator] >= min(_MIN_NAMES, len(lines[0])):
+            return number, separator
+    return 0, ","
 
 
-def to_plain_cells(cells: pl.DataFrame, separator: str = ",") -> pl.DataFrame:
+def has_row_names(header: Sequence[str], row: Sequence[str]) -> bool:
+    """Return whether a row with one cell more than the header begins with a row name, not ends with a separator."""
+    names = [_squash(name) for name in header]
+    year = names.index(_squash(YEAR)) if _squash(YEAR) in names else None
+    return year is None or _YEAR_CELL.fullmatch(row[year]) is None
+
+
+def to_plain_cells(cells: pl.DataFrame) -> pl.DataFrame:
     """Return text cells with Savant's spelling of names, numbers and dates.
 
     Raises:
         SourceRefusedError: the dates of the file have two readings.
     """
-    named = _drop_row_numbers(cells).rename(_plain_names(cells.columns), strict=False)
-    return _plain_dates(named if separator == "," else _decimal_points(named))
+    data = _drop_row_numbers(cells)
+    named = _merge_copies(data.rename(_plain_names(data.columns), strict=False))
+    numbers = plain_numbers(named) if _has_number_marks(named) else named
+    return plain_dates(numbers) if _has_other_dates(numbers) else numbers
 
 
-def _plain_name(name: str) -> str:
-    return _NOT_NAME.sub("_", name.strip().lower()).strip("_")
+def _has_number_marks(cells: pl.DataFrame) -> bool:
+    """Return whether numbers have decimal commas or marks between thousands."""
+    found = [name for name in _NUMBER_WITNESSES if name in cells.columns]
+    return any(cells[name].str.contains(_MARK).any() for name in found)
+
+
+def _has_other_dates(cells: pl.DataFrame) -> bool:
+    """Return whether game dates are written otherwise than as YYYY-MM-DD."""
+    return DATE in cells.columns and not cells[DATE].str.contains(ISO_DATE).all()
+
+
+def _count_names(line: str, separator: str) -> int:
+    cells = [cell.strip("\"' \ufeff\r") for cell in line.split(separator)]
+    prefix = _common_prefix(cells)
+    return sum(_squash(cell[len(prefix) :]) in _NAME_BY_LETTERS for cell in cells)
+
+
+def _squash(name: str) -> str:
+    return _NOT_NAME.sub("", name.lower())
+
+
+_NAME_BY_LETTERS: Final = {_squash(name): name for name in sorted(_KNOWN_NAMES - _DUPLICATE_COLUMNS)}
+
+
+def _common_prefix(names: Sequence[str]) -> str:
+    """Return the prefix that all names share, as a table or alias of a database gives them: "t." or "statcast_"."""
+    if len(names) <= _MIN_NAMES:
+        return ""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
+    shared = "".join(letter for letter, _ in pairs)
+    return shared[: max(shared.rfind("."), shared.rfind("_")) + 1]
 
 
 def _plain_names(names: Sequence[str]) -> dict[str, str]:
     """Map names to known ones that differ in case, spaces or punctuation; a name that is there already stays."""
     found: dict[str, str] = {}
+    prefix = _common_prefix(names)
     for name in names:
-        plain = _plain_name(name)
-        if name not in _KNOWN_NAMES and plain in _KNOWN_NAMES and plain not in {*names, *found.values()}:
+        plain = _NAME_BY_LETTERS.get(_squash(name[len(prefix) :]))
+        if name not in _KNOWN_NAMES and plain is not None and plain not in {*names, *found.values()}:
             found[name] = plain
     return found
 
 
 def _drop_row_numbers(cells: pl.DataFrame) -> pl.DataFrame:
-    named = [name for name in cells.columns if _ROW_NUMBER_NAME.fullmatch(name)]
-    return cells.drop([name for name in named if _is_numbered(cells[name])])
+    names = {_squash(name) for name in ROW_NUMBER_NAMES}
+    nameless = [name for name in cells.columns if _UNNAMED.fullmatch(name.strip()) and _is_numbered(cells[name])]
+    named = [name for name in cells.columns if _squash(name) in names and _is_numbered(cells[name], unique=True)]
+    return cells.drop({*nameless, *named})
 
 
-def _is_numbered(column: pl.Series) -> bool:
-    numbers = column.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
-    return numbers.null_count() == 0 and numbers.n_unique() == len(numbers)
+def _is_numbered(column: pl.Series, *, unique: bool = False) -> bool:
+    """Return whether a column is empty or has numbers of rows; those of appended tables repeat."""
+    text = column.cast(pl.String).drop_nulls()
+    numbered = text.str.contains(_ROW_NUMBER).all() or (text.str.strip_chars() == "").all()
+    return numbered and (not unique or text.n_unique() == len(column))
 
 
-def _decimal_points(cells: pl.DataFrame) -> pl.DataFrame:
-    """Turn decimal commas into points, and drop points between thousands in a file that has decimal commas."""
-    numeric = [name for name in cells.columns if name in SCHEMA and SCHEMA[name].is_numeric()]
-    has_comma = [name for name in numeric if cells[name].str.contains(r"^\s*[+-]?\d*,\d+\s*$").any()]
-    if not has_comma:
-        return cells
-    grouped = r"^(\s*[+-]?\d{1,3}(?:\.\d{3})+)(,\d+)?\s*$"
-    return cells.with_columns(
-        pl.when(pl.col(name).str.contains(grouped))
-        .then(pl.col(name).str.replace_all(".", "", literal=True))
-        .otherwise(pl.col(name))
-        .str.replace(",", ".", literal=True)
-        for name in numeric
-    )
-
-
-def _plain_dates(cells: pl.DataFrame) -> pl.DataFrame:
-    """Rewrite the game dates as YYYY-MM-DD if one format reads all of them, in the years that the file states."""
-    if _DATE not in cells.columns:
-        return cells
-    text = pl.col(_DATE).str.strip_chars()
-    year = pl.col(_YEAR).str.strip_chars().str.slice(0, 4) if _YEAR in cells.columns else pl.lit(None, dtype=pl.String)
-    written = cells.select(text.alias("text"), year.cast(pl.Int32, strict=False).alias("year"))
-    distinct = written.filter(pl.col("text").is_not_null() & ~pl.col("text").is_in(NULLS)).unique(maintain_order=True)
-    if distinct.is_empty() or distinct["text"].str.contains(_ISO_DATE).any():
-        return cells
-    readings = _readings(distinct)
-    if not readings:
-        return cells
-    if len(readings) > 1:
-        raise _ambiguous(distinct["text"], readings)
-    days = dict(zip(distinct["text"], readings[0].cast(pl.String), strict=True))
-    return cells.with_columns(text.replace(days).alias(_DATE))
-
-
-def _readings(distinct: pl.DataFrame) -> list[pl.Series]:
-    """Return the different columns of dates that a format reads completely, in the years beside them."""
-    day = pl.col("text").str.replace(r"[ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$", "")
-    serial = _SERIAL_EPOCH + pl.duration(days=pl.col("text").str.replace(r"\.0+$", "").cast(pl.Int32, strict=False))
-    candidates = [day.str.to_date(form, strict=False, exact=True) for form in _DATE_FORMATS]
-    candidates.append(pl.when(pl.col("text").str.contains(_SERIAL_DATE)).then(serial))
-    found: list[pl.Series] = []
-    for candidate in candidates:
-        days = distinct.select(candidate.cast(pl.Date)).to_series()
-        in_season = days.dt.year().is_between(FIRST_SEASON, LAST_SEASON).fill_null(value=False)
-        fits = in_season & (days.dt.year() == distinct["year"]).fill_null(value=True)
-        if fits.all() and not any(days.equals(other, check_names=False) for other in found):
-            found.append(days)
-    return found
-
-
-def _ambiguous(text: pl.Series, readings: Sequence[pl.Series]) -> SourceRefusedError:
-    row = next(row for row, days in enumerate(zip(*readings, strict=True)) if len(set(days)) > 1)
-    meanings = " or ".join(str(reading[row]) for reading in readings)
-    return SourceRefusedError(
-        f"it has dates with two readings: {_DATE} {text[row]!r} is {meanings}; write them as YYYY-MM-DD"
-    )
+def _merge_copies(cells: pl.DataFrame) -> pl.DataFrame:
+    """Merge columns that occur twice, of which one may be empty; tools number or rename the second or both."""
+    for name in cells.columns:
+        match = _COPY.fullmatch(name)
+        plain = _NAME_BY_LETTERS.get(_squash(match[1])) if match and name not in NAMES else None
+        if plain is None:
+            continue
+        if plain not in cells.columns:
+            cells = cells.rename({name: plain})
+            continue
+        first, copy = (cells[each].cast(pl.String).str.strip_chars() for each in (plain, name))
+        first, copy = (pl.select(pl.when(~each.is_in(NULLS)).then(each)).to_series() for each in (first, copy))
+        if (first != copy).any():
+            continue  # another value: no copy
+        merged = pl.select(pl.coalesce(first, copy)).to_series().alias(plain)
+        cells = cells.with_columns(merged).drop(name)
+    return cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +221,7 @@ def _to_current_codes(names: Sequence[str]) -> Iterator[pl.Expr]:
         elif name in _CAPITAL_CODES:
             yield pl.col(name).str.to_uppercase().replace(_CAPITAL_CODES[name])
         elif name == "inning_topbot":
-            yield pl.col(name).str.to_titlecase()
+            yield pl.col(name).str.to_titlecase().replace({"Bottom": "Bot"})
 
 
 def _null_if_no_player(name: str) -> pl.Expr:
@@ -228,7 +234,7 @@ def _inches_to_feet(name: str) -> pl.Expr:
 
 
 def _words_to_code(name: str) -> pl.Expr:
-    code = pl.col(name).str.to_lowercase().str.replace_all(r"[^a-z]+", "_").str.strip_chars("_")
+    code = pl.col(name).str.to_lowercase().str.replace_all(r"[^a-z0-9]+", "_").str.strip_chars("_")
     return pl.when(pl.col(name).str.contains(_WORDS)).then(code).otherwise(pl.col(name)).alias(name)
 
 

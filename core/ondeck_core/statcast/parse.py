@@ -31,6 +31,7 @@ CHUNK_ROWS: Final = 32_768  # a row of text takes ten times the memory of a type
 _PLAYER_NAME: Final = "player_name"
 _MAX_PITCHERS_PER_NAME: Final = 1.05  # few pitchers share a name
 _MIN_BATTERS_PER_NAME: Final = 1.5  # more than the batters who share a name
+_MAX_NAME: Final = 60  # characters of a column name in a message
 _MAX_SUBJECT_SHARE: Final = 0.1  # of the play descriptions, which begin with the batter's name
 
 
@@ -191,7 +192,13 @@ def _reject_missing_columns(cells: pl.DataFrame) -> None:
         return  # old exports without numbers of plate appearance and pitch: their rows are rejected one by one
     shown = ", ".join(missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > len(missing[:5]) else ""
-    raise SourceRefusedError(f"not a Statcast export: no column {shown}{more}")
+    raise SourceRefusedError(
+        f"not a Statcast export: no column {shown}{more}; its first columns are {_shown_names(cells.columns)}"
+    )
+
+
+def _shown_names(names: Sequence[str]) -> str:
+    return ", ".join(repr(name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}...") for name in names[:3])
 
 
 def _extra(unknown: tuple[str, ...]) -> pl.Expr:

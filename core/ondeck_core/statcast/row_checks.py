@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from ondeck_core.statcast.legacy_codes import CODES
 from ondeck_core.statcast.schema import (
     COLUMNS,
     FIRST_SEASON,
@@ -87,11 +88,15 @@ def to_type(column: Column, cells: pl.DataFrame) -> pl.Expr:
 
 
 def _to_integer(text: pl.Expr) -> pl.Expr:
-    """Read integers, also in the exponent form of R (7e+05) or of a spreadsheet unless it is rounded (7.46E+05)."""
+    """Read integers, also in the exponent form of R (7e+05) or of a spreadsheet unless it is rounded (7.46E+05).
+
+    R writes an exponent only where that is shorter, so that a form with few decimals (7.46e+05) is rounded, too.
+    """
     plain = text.str.replace(r"\.0+$", "").cast(pl.Int32, strict=False)
     digits = text.str.extract(r"^[+-]?\d(?:\.(\d+))?[eE]\+?\d+$").str.len_bytes()
     exponent = text.str.extract(r"^[+-]?\d(?:\.\d+)?[eE]\+?(\d{1,2})$").cast(pl.Int64, strict=False)
-    is_exact = text.str.contains("e", literal=True) | (digits.fill_null(0) >= exponent)
+    is_short = text.str.contains(r"^[+-]?\de")
+    is_exact = is_short | (digits.fill_null(0) >= exponent)
     exact = pl.when(exponent.is_not_null() & is_exact).then(text.cast(pl.Float64, strict=False)).otherwise(None)
     whole = pl.when(exact.round() == exact).then(exact)
     return pl.coalesce(plain, whole.cast(pl.Int32, strict=False))
@@ -115,6 +120,16 @@ def summarize_unreadable(cells: pl.Series) -> tuple[UnreadableColumn, ...]:
     counts = Counter(name for each in texts for name in each)
     samples = {name: text for each in reversed(texts) for name, text in each.items()}
     return tuple(UnreadableColumn(name=name, rows=rows, sample=samples[name]) for name, rows in counts.most_common())
+
+
+def count_unknown_codes(rows: pl.DataFrame) -> dict[str, int]:
+    """Count by column the rows with codes of no known export, with one of them; they are stored as they came."""
+    counts: dict[str, int] = {}
+    for name, codes in CODES.items():
+        unknown = rows[name].drop_nulls().filter(~rows[name].drop_nulls().is_in(list(codes)))
+        if len(unknown):
+            counts[f"{name}: code not known, stored as it came, for example {unknown[0]!r}"] = len(unknown)
+    return counts
 
 
 def find_row_faults(cells: pl.DataFrame, typed: pl.DataFrame) -> pl.Series:

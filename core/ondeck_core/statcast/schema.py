@@ -12,9 +12,11 @@ import polars as pl
 FIRST_SEASON: Final = 2008
 LAST_SEASON: Final = 2039
 NULLS: Final = (
-    *("", "null", "NULL", "Null", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "NAN", "NaT"),
-    *("None", "none", "NONE", "nil", "\\N", "#NULL!", "-", "--", "."),
-)  # of Savant, R, pandas, Python, databases (NULL, \\N), spreadsheets (#N/A) and statistics programs (.)
+    *("", "null", "NULL", "Null", "NA", "N/A", "n/a", "na", "#N/A", "#N/D", "#NV", "<NA>", "nan", "NaN", "NAN", "NaT"),
+    *("None", "none", "NONE", "nil", "\\N", "(null)", "[NULL]", "<null>", "#NULL!", "#VALUE!", "#REF!", "#DIV/0!"),
+    *("missing", "undefined", "NA_character_", "NA_integer_", "NA_real_", "1.#QNAN", "-1.#IND", '""', '"NA"'),
+    *("-", "--", "\N{EN DASH}", "\N{EM DASH}", ".", "?"),
+)  # of Savant, R, pandas, Python, Julia, JavaScript, databases (NULL), spreadsheets (#N/A), statistics programs (.)
 
 
 class ColumnType(Enum):

@@ -44,8 +44,15 @@ class PartialIngestError(OndeckError):
 
 
 async def ingest_files(settings: IngestSettings, paths: Sequence[Path]) -> LoadCounts:
-    """Ingest files, and the exports in folders."""
-    return await _run(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
+    """Ingest files, and the exports in folders.
+
+    Raises:
+        PartialIngestError: some files failed, or none has a row.
+    """
+    total = await _run(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
+    if not total.rows_in:
+        raise PartialIngestError("the files have a header, but no rows; nothing was stored")
+    return total
 
 
 async def ingest_days(settings: IngestSettings, days: Sequence[date]) -> LoadCounts:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.parse import CorrectionRule, ParseResult, count_reasons, parse_cells, reject_unusable
+from ondeck_core.statcast.row_checks import count_unknown_codes
 from ondeck_store.ingest.ledger import LedgerEntry, record, record_columns
 from ondeck_store.ingest.quarantine import active_rules, quarantine_rejected, supersede_stored
 from ondeck_store.pitches.upsert import UpsertCounts, upsert_pitches
@@ -38,7 +39,7 @@ class LoadCounts:
     """The rows of a unit by outcome: new, changed, unchanged, quarantined; rows_in is their sum.
 
     `unreadable_cells` are the cells of optional columns without which rows were stored. `reasons` counts why rows were
-    quarantined and cells left out.
+    quarantined and cells left out, and the codes that are not known.
     """
 
     rows_in: int = 0
@@ -104,6 +105,8 @@ async def _store(engine: AsyncEngine, unit: IngestUnit, reading: ParseResult) ->
         log.warning("unknown_columns_found", detail="stored with their rows", unit=unit.name, columns=new_columns)
     for column in reading.unreadable:
         log.warning("unreadable_cells_found", detail="rows stored without them", unit=unit.name, **asdict(column))
+    for code, count in count_unknown_codes(reading.rows).items():
+        log.warning("unknown_codes_found", unit=unit.name, detail=code, rows=count)
     for reason, count in count_reasons(reading).items():
         log.warning("rows_quarantined", unit=unit.name, reason=reason, rows=count)
     return counts
@@ -133,7 +136,9 @@ def count_rows(reading: ParseResult, upserted: UpsertCounts) -> LoadCounts:
         unchanged=upserted.unchanged,
         quarantined=reading.rejected.height,
         unreadable_cells=sum(column.rows for column in reading.unreadable),
-        reasons=count_reasons(reading) | {str(column): column.rows for column in reading.unreadable},
+        reasons=count_reasons(reading)
+        | {str(column): column.rows for column in reading.unreadable}
+        | count_unknown_codes(reading.rows),
     )
     if counts.rows_in != counts.inserted + counts.changed + counts.unchanged + counts.quarantined:
         raise ArithmeticError(f"the rows do not add up: {counts}")

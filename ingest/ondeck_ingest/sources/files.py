@@ -13,6 +13,7 @@ from ondeck_core.errors import SourceRefusedError
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError, readable
 from ondeck_runtime.tasks import run_abandonable
+from ondeck_store.ingest.statcast_files import read_file
 
 T = TypeVar("T")
 
@@ -36,10 +37,7 @@ class FileSource:
 
     def _read_file(self, request: SourceRequest) -> RawResponse:
         path = Path(request.name)
-        try:
-            content = path.read_bytes()
-        except OSError as failed:
-            raise SourceRefusedError(f"it cannot be read ({failed.strerror})") from failed
+        content = read_file(path)
         unit = f"{readable(path.name)} {hashlib.sha256(content).hexdigest()[:12]}"
         modified_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
         return RawResponse(unit=unit, content=content, fetched_at=modified_at)

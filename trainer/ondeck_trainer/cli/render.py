@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_core.evaluation import Evaluation, RowAccount, scores
-from ondeck_trainer.data.dataset import INCOMPLETE
+from ondeck_trainer.data.dataset import INCOMPLETE, UNKNOWN_OUTCOME
 
 WIDTH = 100
 DRIFT_FIELDS = 5
@@ -38,7 +38,7 @@ def print_account(account: RowAccount | None) -> None:
     out = make_console()
     out.print(str(account))
     lost = account.left_out.get(INCOMPLETE, 0) + sum(
-        rows for reason, rows in account.left_out.items() if reason.startswith("rejected")
+        rows for reason, rows in account.left_out.items() if reason.startswith(("rejected", UNKNOWN_OUTCOME))
     )
     share = lost / (account.used + lost)
     if share > MAX_LOST_SHARE:

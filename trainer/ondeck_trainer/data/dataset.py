@@ -14,7 +14,14 @@ from ondeck_core.errors import OndeckError
 from ondeck_core.evaluation import RowAccount
 from ondeck_core.instances import InstanceType, Matrix, valid_mask
 from ondeck_core.manifest import Window
-from ondeck_core.task_rows import build_instances, label, label_columns, population, statcast_columns
+from ondeck_core.task_rows import (
+    build_instances,
+    has_unknown_outcome,
+    label,
+    label_columns,
+    population,
+    statcast_columns,
+)
 from ondeck_core.tasks import Task
 
 Labels = NDArray[np.int64]
@@ -22,6 +29,7 @@ SLICED_BY: Final = ("home_team", "balls", "strikes", "release_speed")
 MASKED_ROWS: Final = 0.03  # share of the rows that are copied with missing values
 MASKED_CELLS: Final = (0.3, 1.0)  # share of the optional fields that a copy lacks: some of them or all
 PIECE_ROWS: Final = 1 << 16  # rows that are converted at once, so that temporary arrays stay small
+UNKNOWN_OUTCOME: Final = "with a code that is not known in"
 INCOMPLETE: Final = "of the task, but not a valid request (a required field is missing or out of range)"
 
 
@@ -106,13 +114,20 @@ def build_dataset(task: Task, rows: pl.DataFrame, account: RowAccount | None = N
     return join_parts(task, parts, account or RowAccount(read=rows.height, used=rows.height))
 
 
+def unknown_outcome(task: Task) -> str:
+    """Return the reason for which rows with an unknown code are left out."""
+    return f"{UNKNOWN_OUTCOME} {task.outcome_column}"
+
+
 def convert_rows(task: Task, rows: pl.DataFrame) -> Dataset:
     """Convert the usable rows of a task among some Statcast rows; possibly none."""
-    chosen = rows.filter(population(task))
+    known = rows.filter(~has_unknown_outcome(task))
+    chosen = known.filter(population(task))
     instances = build_instances(chosen, task.instance)
     valid = valid_mask(task.instance, instances)
     account = RowAccount(read=rows.height, used=rows.height)
-    account = account.leave_out(other_tasks(task), rows.height - chosen.height)
+    account = account.leave_out(unknown_outcome(task), rows.height - known.height)
+    account = account.leave_out(other_tasks(task), known.height - chosen.height)
     return Dataset(
         task=task,
         rows=chosen.filter(valid).select(name for name in _evaluation_columns(task) if name in chosen.columns),
@@ -128,7 +143,7 @@ def join_parts(task: Task, parts: Sequence[Dataset], account: RowAccount) -> Dat
     Raises:
         NoTaskRowsError: no part has a row.
     """
-    for reason in (other_tasks(task), INCOMPLETE):
+    for reason in (unknown_outcome(task), other_tasks(task), INCOMPLETE):
         account = account.leave_out(reason, sum(part.account.left_out.get(reason, 0) for part in parts))
     if not account.used:
         raise NoTaskRowsError(f"no usable row of the task {task.name} in these rows: {account}")

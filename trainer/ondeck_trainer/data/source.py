@@ -18,7 +18,7 @@ from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.parse import count_reasons, parse_cells, reject_unusable
 from ondeck_core.task_rows import required_values
 from ondeck_core.tasks import Task
-from ondeck_store.ingest.statcast_files import exports_in
+from ondeck_store.ingest.statcast_files import exports_in, read_file
 from ondeck_store.migrations import open_migrated
 from ondeck_store.pitches.queries import REGULAR_SEASON, count_pitches, read_day_range, read_pitches
 from ondeck_store.settings import StoreSettings
@@ -123,10 +123,8 @@ def read_statcast_files(paths: Sequence[Path], task: Task) -> SourceRows:
 
 def _read_regular_season(path: Path, task: Task) -> SourceRows:
     try:
-        result = parse_cells(decode_cells(path.read_bytes()))
+        result = parse_cells(decode_cells(read_file(path)))
         reject_unusable(result)
-    except OSError as error:
-        raise SourceRefusedError(f"{path} cannot be read ({error.strerror})") from error
     except SourceRefusedError as error:
         raise SourceRefusedError(f"{path}: {error}") from error
     columns = dict.fromkeys([*_ROW_ORDER, *list_columns(task)])
