@@ -1,5 +1,6 @@
 """Domain errors. The server maps them to gRPC status codes; the command line prints their text."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,9 @@ MAX_SHOWN_VIOLATIONS: Final = 5  # the message counts the rest
 MAX_LISTED_NAMES: Final = 20  # the message counts the rest
 MAX_NAME_LENGTH: Final = 80
 MAX_TEXT_LENGTH: Final = 500
+_FOLDERS: Final = re.compile(
+    r"""(?<=')/(?:[^/'\n]+/)+(?=[^/'\n]+')|(?<=")/(?:[^/"\n]+/)+(?=[^/"\n]+")|(?<![\w.:/])/(?:[^\s/:'"]+/)+(?=[^\s/])"""
+)
 
 
 class OndeckError(Exception):
@@ -102,6 +106,11 @@ def printable(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
     if shown.isprintable():
         return shown
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
+
+
+def without_folders(text: str) -> str:
+    """Return the text of another program's error with only the last part of each absolute path: callers see no disk."""
+    return _FOLDERS.sub("", text)
 
 
 def _join_names(names: Sequence[str]) -> str:

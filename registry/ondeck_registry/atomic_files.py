@@ -77,10 +77,10 @@ def exclusive_lock(folder: Path, timeout: float = LOCK_TIMEOUT_SECONDS) -> Itera
         lock.acquire()
     except Timeout:
         raise RepositoryLockedError(
-            f"another program has been writing in {folder} for {timeout:g} seconds; try again"
+            f"another program has been writing in the folder {folder.name} for {timeout:g} seconds; try again"
         ) from None
     except OSError as refused:
-        raise RepositoryLockedError(f"{folder} cannot be written: {refused.strerror}") from refused
+        raise RepositoryLockedError(f"the folder {folder.name} cannot be written: {refused.strerror}") from refused
     try:
         with suppress(OSError):  # of another owner, or gone
             (folder / LOCK_FILE).chmod(_LOCK_MODE)  # made by an earlier release

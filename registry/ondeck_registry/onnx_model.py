@@ -47,8 +47,8 @@ class UneditableGraphError(ValueError):
 class Graph:
     """The main graph of a model: nodes in order, constants by name, and the outputs to compute."""
 
-    def __init__(self, model: bytes, outputs: Sequence[str]) -> None:
-        """Parse a model.
+    def __init__(self, model: bytes, outputs: Sequence[str] | None = None) -> None:
+        """Parse a model; without `outputs` it computes all that it declares.
 
         Raises:
             UneditableGraphError: it has functions, training steps, subgraphs or sparse tensors.
@@ -56,7 +56,7 @@ class Graph:
         self._model = _MODEL.FromString(model)
         graph = self._model.graph
         self.nodes: list[NodeProto] = list(graph.node)
-        self.outputs = frozenset(outputs)
+        self.outputs = frozenset((each.name for each in graph.output) if outputs is None else outputs)
         self._inputs = {each.name for each in graph.input}
         self._tensors = {each.name: each for each in graph.initializer if each.name not in self._inputs}
         has_subgraph = any(each.type in _SUBGRAPHS for node in self.nodes for each in node.attribute)
@@ -111,6 +111,19 @@ class Graph:
         """Put nodes in the place of one."""
         at = next(index for index, each in enumerate(self.nodes) if each is node)
         self.nodes[at : at + 1] = replacements
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename a tensor that a node computes."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = [new if each == name else each for each in names]
+
+    def infer_type(self, output: str) -> None:
+        """Remove the declared type of an output; ONNX Runtime infers it."""
+        for each in self._model.graph.output:
+            if each.name == output:
+                each.Clear()
+                each.name = output
 
     def drop_unused(self) -> int:
         """Drop the outputs that are not asked for and all that only they need; returns the number of dropped nodes."""

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 
-from ondeck_core.errors import ArtifactRefusedError, RunTimeoutError, printable
+from ondeck_core.errors import ArtifactRefusedError, RunTimeoutError, printable, without_folders
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, Tensor
 
@@ -61,7 +61,18 @@ _ONNX_FIELDS: Final = {
     "Tensor": {"external_data": (13, "Entry")},
     "Entry": {},
 }
-
+_BYTES, _INT32, _INT64 = (getattr(FieldDescriptorProto, f"TYPE_{kind}") for kind in ("BYTES", "INT32", "INT64"))
+# The other fields that are read or written: number and type; a size is repeated.
+_VALUES: Final = {
+    "Tensor": {
+        "dims": (1, _INT64),
+        "data_type": (2, _INT32),
+        "name": (8, _BYTES),
+        "raw_data": (9, _BYTES),
+        "data_location": (14, _INT32),
+    },
+    "Entry": {"key": (1, _BYTES), "value": (2, _BYTES)},
+}
 
 _RUN_OPTIONS: ContextVar[ort.RunOptions | None] = ContextVar("run_options", default=None)
 
@@ -141,8 +152,8 @@ class OnnxSession:
         self.width = self.inputs[0].shape[-1]
         self._input = self.inputs[0].name
         self._names = [each.name for each in self.outputs]
-        _check_tensors(self._session.get_inputs(), self.inputs, is_complete=True)
-        _check_tensors(self._session.get_outputs(), self.outputs)
+        _check_inputs(self._session.get_inputs(), self.inputs)
+        _check_outputs(self._session.get_outputs(), self.outputs)
 
     def infer(self, features: Matrix) -> list[NDArray[Any]]:
         """Compute the tensors of `outputs`, n rows each, of features of shape (n, width)."""
@@ -169,21 +180,29 @@ def open_graph(graph: bytes) -> ort.InferenceSession:
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as broken:
-        raise ArtifactRefusedError(f"{MODEL_FILE} is not a graph that can be run: {broken}") from broken
+        reason = without_folders(str(broken))
+        raise ArtifactRefusedError(f"{MODEL_FILE} is not a graph that can be run: {reason}") from broken
     session.disable_fallback()  # to another provider, which would open the graph again: the only use of its bytes
     session._model_bytes = None  # noqa: SLF001  the session would keep the graph file in memory
     return session
 
 
-def _check_tensors(actual: Sequence[ort.NodeArg], stated: Sequence[Tensor], *, is_complete: bool = False) -> None:
-    """Check name, type and shape of the stated tensors; with `is_complete` the graph must have no others."""
+def _check_inputs(actual: Sequence[ort.NodeArg], stated: Sequence[Tensor]) -> None:
+    """Check name, type and shape of the stated inputs; the graph must have no others."""
     found = {node.name: node for node in actual}
     for tensor in stated:
         node = found.get(tensor.name)
         if node is None or DATATYPES.get(node.type) != tensor.datatype or not _is_compatible(node.shape, tensor.shape):
-            raise ArtifactRefusedError(f"the graph should have {_format(stated)}, has {_format_nodes(actual)}")
-    if is_complete and len(actual) != len(stated):
+            raise ArtifactRefusedError(f"the graph should take {_format(stated)}, takes {_format_nodes(actual)}")
+    if len(actual) != len(stated):
         raise ArtifactRefusedError(f"the graph should take only {_format(stated)}, takes {_format_nodes(actual)}")
+
+
+def _check_outputs(actual: Sequence[ort.NodeArg], stated: Sequence[Tensor]) -> None:
+    """Check name and type of the stated outputs; converters declare wrong shapes, golden rows show the true ones."""
+    found = {node.name: DATATYPES.get(node.type) for node in actual}
+    if any(found.get(tensor.name) != tensor.datatype for tensor in stated):
+        raise ArtifactRefusedError(f"the graph should have {_format(stated)}, has {_format_nodes(actual)}")
 
 
 def _is_compatible(declared: Sequence[object], stated: Sequence[int]) -> bool:
@@ -208,14 +227,34 @@ def check_self_contained(graph: bytes) -> None:
     Raises:
         ArtifactRefusedError: the values of a tensor are elsewhere, or the content is no ONNX graph.
     """
+    for tensor in external_tensors(parse_model(graph)):
+        raise ArtifactRefusedError(
+            f"{MODEL_FILE} keeps the tensor {name_of(tensor)} outside of the graph file; `ondeck models import` embeds "
+            "such tensors"
+        )
+
+
+def parse_model(graph: bytes) -> Message:
+    """Parse a graph file as far as its tensors; other fields are kept when it is serialized.
+
+    Raises:
+        ArtifactRefusedError: the content is no ONNX graph.
+    """
     try:
-        model = _MODEL.FromString(graph)
+        model: Message = _MODEL.FromString(graph)
     except DecodeError as broken:
         raise ArtifactRefusedError(f"{MODEL_FILE} is not a graph that can be run: it is no ONNX file") from broken
-    for tensor in _tensors(model):
-        if tensor.data_location or tensor.external_data:
-            name = printable(tensor.name.decode(errors="replace"), max_length=80)
-            raise ArtifactRefusedError(f"{MODEL_FILE} keeps the tensor {name!r} outside of the graph file")
+    return model
+
+
+def external_tensors(model: Message) -> Iterator[Any]:
+    """Yield the tensors of a parsed graph whose values are in another file."""
+    return (tensor for tensor in _tensors(model) if tensor.data_location or tensor.external_data)
+
+
+def name_of(tensor: Any) -> str:  # noqa: ANN401  the class is made at run time
+    """Return the quoted name of a tensor of a parsed graph."""
+    return repr(printable(tensor.name.decode(errors="replace"), max_length=80))
 
 
 def _tensors(model: Message) -> Iterator[Any]:
@@ -231,22 +270,21 @@ def _tensors(model: Message) -> Iterator[Any]:
 
 
 def _create_message_class() -> Any:  # noqa: ANN401  the class is made at run time
-    """Make the class of the model; every field is repeated, so that a field that occurs twice is seen twice."""
+    """Make the class of the model; every message is repeated, so that a field that occurs twice is seen twice."""
     file = FileDescriptorProto(name=f"{_ONNX_PACKAGE}.proto", package=_ONNX_PACKAGE, syntax="proto2")
+    repeated, optional = FieldDescriptorProto.LABEL_REPEATED, FieldDescriptorProto.LABEL_OPTIONAL
     for kind, fields in _ONNX_FIELDS.items():
         message = file.message_type.add(name=kind)
         for name, (number, target) in fields.items():
             message.field.add(
                 name=name,
                 number=number,
-                label=FieldDescriptorProto.LABEL_REPEATED,
+                label=repeated,
                 type=FieldDescriptorProto.TYPE_MESSAGE,
                 type_name=f".{_ONNX_PACKAGE}.{target}",
             )
-        if kind == "Tensor":
-            optional, number_type = FieldDescriptorProto.LABEL_OPTIONAL, FieldDescriptorProto.TYPE_INT32
-            message.field.add(name="name", number=8, label=optional, type=FieldDescriptorProto.TYPE_BYTES)
-            message.field.add(name="data_location", number=14, label=optional, type=number_type)
+        for name, (number, value) in _VALUES.get(kind, {}).items():
+            message.field.add(name=name, number=number, label=repeated if name == "dims" else optional, type=value)
     pool = DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())  # type: ignore[no-untyped-call]  # protobuf types it so
     found = pool.FindMessageTypeByName(f"{_ONNX_PACKAGE}.Model")  # type: ignore[no-untyped-call]  # as above

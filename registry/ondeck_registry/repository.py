@@ -85,7 +85,7 @@ def read_repository(models: Path) -> list[ModelEntry]:
     if not is_folder(models):
         what = "is not a folder" if models.exists() else "does not exist"
         raise ArtifactRefusedError(
-            f"the model repository {models.resolve()} {what}; set ONDECK_MODEL_REPOSITORY or --model-repository"
+            f"the model repository {str(models.resolve())!r} {what}; set ONDECK_MODEL_REPOSITORY or --model-repository"
         )
     entries = (_read_entry(models, name) for name in list_folder(models) if not name.startswith("."))
     return [entry for entry in entries if entry.versions or entry.aliases or entry.faults]
@@ -128,7 +128,13 @@ def _read_entry(models: Path, name: str) -> ModelEntry:
         wrong = ["the name of a model has lower-case letters, digits and _, a letter first, at most 64"]
         return ModelEntry(model=printable(name), versions=(), aliases={}, faults=tuple(wrong if numbers else ()))
     try:
-        return ModelEntry(model=name, versions=tuple(numbers), aliases=aliases(models, name), faults=tuple(faults))
+        known = aliases(models, name)
+        faults += [
+            f"{alias} points to version {number}, which does not exist"
+            for alias, number in sorted(known.items())
+            if number not in numbers
+        ]
+        return ModelEntry(model=name, versions=tuple(numbers), aliases=known, faults=tuple(faults))
     except ArtifactRefusedError as refused:
         faults = [*faults, printable(str(refused))]
         return ModelEntry(

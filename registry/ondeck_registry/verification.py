@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondeck_core.derived_stats import ensemble_spread
-from ondeck_core.errors import ArtifactRefusedError, OndeckError, printable
+from ondeck_core.errors import ArtifactRefusedError, OndeckError, printable, without_folders
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.explain.field_groups import mask_unknown_codes, order_by_similarity
 from ondeck_core.features.feature_set import FeatureSet
@@ -180,9 +180,12 @@ def _check_golden(session: OnnxSession, task: Task, golden: Golden) -> None:
         raise ArtifactRefusedError(f"{GOLDEN_FILE} contains no instances of {task.instance.message}")
     try:
         instances, expected = np.array(golden.instances, dtype=np.float32), np.array(golden.probabilities)
-        difference = float(np.abs(predict(session, task, instances)[0] - expected).max())
+        actual = predict(session, task, instances)[0]
+        difference = float(np.abs(actual - expected).max())
     except Exception as broken:  # ONNX Runtime and numpy document no error types
-        raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
+        raise ArtifactRefusedError(f"golden rows cannot be run: {without_folders(str(broken))}") from broken
+    if actual.shape != expected.shape:
+        raise ArtifactRefusedError(f"golden rows have shape {list(expected.shape)}, the graph {list(actual.shape)}")
     if not difference <= golden.tolerance:
         raise ArtifactRefusedError(f"golden rows differ by {difference:.1e}, at most {golden.tolerance:.0e} is allowed")
 
@@ -214,7 +217,7 @@ def check_graph_golden(session: OnnxSession, golden: GraphGolden) -> None:
         together = session.infer(rows)
         alone = [np.concatenate(each) for each in zip(*(session.infer(row[np.newaxis]) for row in rows), strict=True)]
     except Exception as broken:  # ONNX Runtime and numpy document no error types
-        raise ArtifactRefusedError(f"golden rows cannot be run: {broken}") from broken
+        raise ArtifactRefusedError(f"golden rows cannot be run: {without_folders(str(broken))}") from broken
     for mode, outputs in (("", together), (" one at a time", alone)):
         _compare_outputs(session, outputs, expected, golden.tolerance, mode)
 

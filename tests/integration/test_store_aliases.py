@@ -223,7 +223,9 @@ def test_concurrent_changes_are_both_applied_and_logged(models: Path) -> None:
 def test_waiting_too_long_for_the_lock_fails_with_a_reason(models: Path) -> None:
     with (
         exclusive_lock(models / MODEL),
-        pytest.raises(RepositoryLockedError, match=r"another program has been writing in .* for 0\.1 seconds"),
+        pytest.raises(
+            RepositoryLockedError, match=r"another program has been writing in the folder \w+ for 0\.1 seconds"
+        ),
         exclusive_lock(models / MODEL, timeout=0.1),
     ):
         pass

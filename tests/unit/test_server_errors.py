@@ -12,6 +12,7 @@ from ondeck_core.errors import (
     NotFoundError,
     Violation,
     WrongInstanceError,
+    without_folders,
 )
 from ondeck_server.batching.queue import QueueFullError
 from ondeck_server.rpc.errors import DOMAIN, INTERNAL_TEXT, DeadlineExceededError, error_status
@@ -64,3 +65,20 @@ def test_every_violation_is_named() -> None:
         ("pitch.plate_x", "is required"),
         ("pitch.plate_z", "must be a number"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("FAIL : /onnxruntime_src/onnxruntime/core/graph/model.cc:256 Unsupported", "FAIL : model.cc:256 Unsupported"),
+        (
+            "[Errno 2] No such file or directory: '/srv/models/a b/model.onnx'",
+            "[Errno 2] No such file or directory: 'model.onnx'",
+        ),
+        ('the model repository "/home/Bob\'s x/models" does not exist', 'the model repository "models" does not exist'),
+        ("scores/1 has 1/2 of its rows, see models/scores", "scores/1 has 1/2 of its rows, see models/scores"),
+        ("of type /ondeck.v1.PredictionService/Predict", "of type Predict"),
+    ],
+)
+def test_texts_of_other_programs_name_no_folder(text: str, shown: str) -> None:
+    assert without_folders(text) == shown

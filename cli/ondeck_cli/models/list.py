@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
-from ondeck_cli.models.repository_lookup import dangling_aliases, model_faults, repository_of, repository_option
+from ondeck_cli.models.repository_lookup import model_faults, repository_of, repository_option
 from ondeck_cli.remote import ServerAddress, connect, server_of, tls_options
 from ondeck_client import Model, ModelState
 from ondeck_core.errors import ArtifactRefusedError
@@ -84,7 +84,7 @@ def _print_repository(repository: Path, *, as_json: bool) -> None:
         if each.reason:
             click.echo(f"{each.model} {each.version} cannot be read: {each.reason}")
     for model in models:
-        for message in (*model_faults(model), *dangling_aliases(model)):
+        for message in model_faults(model):
             click.echo(message)
 
 

