@@ -33,7 +33,11 @@ SYNC_REPLACEMENTS: Final = (
     (r"  # noqa: ASYNC109[^\n]*", ""),
     (r"AsyncGenerator\[(\w+), None\]", r"Generator[\1, None, None]"),
     (r"Iterable\[StreamItem\] \| AsyncIterable\[StreamItem\]", "Iterable[StreamItem]"),
-    (r"\bAsyncGenerator, AsyncIterable, AsyncIterator, Iterable\b", "Generator, Iterable, Iterator"),
+    (
+        r"\bAsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable\b",
+        "Callable, Generator, Iterable, Iterator",
+    ),
+    (r"\bAwaitable\[(\w+)\]", r"\1"),
     (r"\bAsync(\w+)", r"\1"),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\bgrpc\.aio\.", "grpc."),

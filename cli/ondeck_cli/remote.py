@@ -10,6 +10,7 @@ import click
 import grpc
 from pydantic import Field
 
+from ondeck_cli.connection_faults import describe_fault
 from ondeck_client import Client, ErrorReason, Prediction, correlation_id_of, reason_of, tls, violations_of
 from ondeck_core.errors import OndeckError
 from ondeck_runtime.settings import ProgramSettings, read_settings
@@ -44,6 +45,11 @@ class ServerAddress:
     certificate: Path | None
     key: Path | None
 
+    @property
+    def is_tls(self) -> bool:
+        """Whether the connection uses TLS."""
+        return not (self.ca is None and self.certificate is None and self.key is None)
+
 
 def server_options() -> list[click.Option]:
     """Return the options that name a server."""
@@ -76,7 +82,7 @@ def connect(server: ServerAddress) -> Iterator[Client]:
         try:
             yield client
         except grpc.RpcError as error:
-            raise ServerCallError(describe_error(error, target)) from error
+            raise ServerCallError(describe_error(error, target, is_tls=server.is_tls)) from error
 
 
 def credentials_for(server: ServerAddress) -> grpc.ChannelCredentials | None:
@@ -85,7 +91,7 @@ def credentials_for(server: ServerAddress) -> grpc.ChannelCredentials | None:
     Raises:
         ServerCallError: a file cannot be read, or a required one is missing.
     """
-    if server.ca is None and server.certificate is None and server.key is None:
+    if not server.is_tls:
         return None
     try:
         return tls(server.ca, server.certificate, server.key)
@@ -109,20 +115,24 @@ def format_target(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def describe_error(error: Any, target: str) -> str:  # noqa: ANN401  an RpcError that is a Call too
+def describe_error(error: Any, target: str, *, is_tls: bool = False) -> str:  # noqa: ANN401  an RpcError that is a Call too
     """Return the message for a failed call; invalid fields are named by their options."""
     if lines := [f"{option_of(each.field)} {each.description}" for each in violations_of(error)]:
         return "\n".join(lines)
     match reason_of(error), error.code():
         case ErrorReason.ERROR_REASON_INTERNAL, _:
-            return f"{error.details()} ({correlation_id_of(error)})"
+            text = f"{error.details()} ({correlation_id_of(error)})"
+        case ErrorReason.ERROR_REASON_MODEL_NOT_LOADED, _:
+            text = f"the server at {target} answers, but does not serve this version: {error.details()}"
         case ErrorReason.ERROR_REASON_UNSPECIFIED, grpc.StatusCode.UNAVAILABLE:
-            return f"no Ondeck server answers at {target}; start one with: ondeck up"
+            text = describe_fault(str(error.details()), target, is_tls=is_tls)
         case ErrorReason.ERROR_REASON_UNSPECIFIED, grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"the server at {target} did not answer in time"
+            text = f"the server at {target} did not answer in time"
         case ErrorReason.ERROR_REASON_UNSPECIFIED, code:
-            return f"{target} answered {code.name}: {error.details()}"
-    return str(error.details())
+            text = f"{target} answered {code.name}: {error.details()}"
+        case _:
+            text = str(error.details())
+    return text
 
 
 def option_of(path: str) -> str:

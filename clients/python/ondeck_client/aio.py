@@ -1,8 +1,9 @@
 """The client for asyncio."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
@@ -24,11 +25,26 @@ from ondeck_client.channel_options import (
     DEFAULT_TIMEOUT,
     MAX_MESSAGE_BYTES,
     CallDefaults,
+    CallOptions,
     ChannelOptions,
     channel_options,
 )
+from ondeck_client.channels import CALLED, MODELS, PLAYERS, Channels, model_health
+from ondeck_client.error_details import is_unhealthy
 from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
 from ondeck_client.stream_retry import StreamRetryPolicy, new_session
+
+R = TypeVar("R")
+
+
+class AsyncConnection:
+    """A channel, and the stubs of the services on it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.predictions = PredictionServiceStub(channel)
+        self.models = ModelServiceStub(channel)
+        self.players = PlayerServiceStub(channel)
 
 
 class AsyncClient:
@@ -45,8 +61,9 @@ class AsyncClient:
         credentials: TLS credentials, for example `tls(ca="ca.pem")`; None: plaintext.
         timeout: default deadline of a call, in seconds.
         wait_for_ready: whether a call waits, until its deadline, for a server that cannot be reached yet.
-        health: service name whose health a replica must report as SERVING to get calls, for example
-            `models/batted_ball`; "", the default: the whole server; None: health is not checked.
+        health: name that a replica must report as SERVING to get calls. `"*"`, the default: that of the model, version
+            or service that is called; if no replica serves it, the call is sent anyway, so that its error has the
+            reason. `""`: the whole server; None: health is not checked.
         max_message_bytes: maximum size of a message in either direction; the server has its own limit.
         options: further gRPC channel options; they override those of the client.
     """
@@ -58,19 +75,17 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         wait_for_ready: bool = False,
-        health: str | None = "",
+        health: str | None = CALLED,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        merged = channel_options(max_message_bytes, health, options)
-        self._channel = (
-            grpc.aio.insecure_channel(target, merged)
-            if credentials is None
-            else grpc.aio.secure_channel(target, credentials, merged)
-        )
-        self._predictions = PredictionServiceStub(self._channel)
-        self._models = ModelServiceStub(self._channel)
-        self._players = PlayerServiceStub(self._channel)
+        def open_channel(checked: str | None) -> AsyncConnection:
+            merged = channel_options(target, max_message_bytes, checked, options)
+            if credentials is None:
+                return AsyncConnection(grpc.aio.insecure_channel(target, merged))
+            return AsyncConnection(grpc.aio.secure_channel(target, credentials, merged))
+
+        self._channels = Channels(open_channel, health)
         self._defaults = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
 
     async def predict(
@@ -92,7 +107,8 @@ class AsyncClient:
             timeout: deadline of the call, in seconds.
         """
         request = requests.predict_request(requests.model_spec(model, version, alias), instance)
-        response = await self._predictions.Predict(request, **self._defaults.of_call(timeout))
+        name = model_health(model, version, alias)
+        response = await self._call(name, timeout, lambda to, options: to.predictions.Predict(request, **options))
         return response.prediction
 
     async def explain(  # noqa: PLR0913  the arguments of predict, and the outcome
@@ -110,7 +126,8 @@ class AsyncClient:
         `outcome` is the outcome to explain; default: the most likely one. The other arguments are those of `predict`.
         """
         request = requests.explain_request(requests.model_spec(model, version, alias), instance, outcome)
-        return await self._predictions.Explain(request, **self._defaults.of_call(timeout))
+        name = model_health(model, version, alias)
+        return await self._call(name, timeout, lambda to, options: to.predictions.Explain(request, **options))
 
     async def batch_predict(
         self,
@@ -126,7 +143,8 @@ class AsyncClient:
         Probabilities are row-major: row r, outcome k is at `r * len(outcomes) + k`.
         """
         request = requests.batch_request(requests.model_spec(model, version, alias), columns)
-        return await self._predictions.BatchPredict(request, **self._defaults.of_call(timeout))
+        name = model_health(model, version, alias)
+        return await self._call(name, timeout, lambda to, options: to.predictions.BatchPredict(request, **options))
 
     def stream(  # noqa: PLR0913  the arguments of predict, and the retry policy
         self,
@@ -152,11 +170,18 @@ class AsyncClient:
         instances are read until there is room.
         """
         stream = requests.stream_requests(requests.model_spec(model, version, alias), instances)
-        return AsyncStream(self._open_stream, stream, new_session(retry_policy), timeout).answers()
+        name, session = model_health(model, version, alias), new_session(retry_policy)
+
+        def open_call(sent: AsyncIterator[StreamPredictRequest], seconds: float | None) -> AsyncStreamCall:
+            to = self._channels.of_call(name, is_checked=not session.was_unhealthy)
+            return to.predictions.StreamPredict(sent, **self._defaults.of_stream(seconds))
+
+        return AsyncStream(open_call, stream, session, timeout).answers()
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:  # noqa: ASYNC109  the deadline of the call
         """Return every version of every model."""
-        response = await self._models.ListModels(ListModelsRequest(), **self._defaults.of_call(timeout))
+        request = ListModelsRequest()
+        response = await self._call(MODELS, timeout, lambda to, options: to.models.ListModels(request, **options))
         return list(response.models)
 
     async def model(
@@ -169,7 +194,7 @@ class AsyncClient:
     ) -> Model:
         """Return one version: its inputs and outputs, its training data and its evaluation."""
         request = requests.get_request(requests.model_spec(model, version, alias))
-        response = await self._models.GetModel(request, **self._defaults.of_call(timeout))
+        response = await self._call(MODELS, timeout, lambda to, options: to.models.GetModel(request, **options))
         return response.model
 
     async def resolve(
@@ -184,7 +209,7 @@ class AsyncClient:
         `ambiguous` and `missing`.
         """
         request = requests.resolve_request(references)
-        response = await self._players.ResolvePlayers(request, **self._defaults.of_call(timeout))
+        response = await self._call(PLAYERS, timeout, lambda to, options: to.players.ResolvePlayers(request, **options))
         return list(response.resolutions)
 
     async def player(
@@ -194,11 +219,13 @@ class AsyncClient:
         timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
     ) -> GetPlayerResponse:
         """Return the player with an MLBAM id, and their ids in other systems."""
-        return await self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._defaults.of_call(timeout))
+        request = GetPlayerRequest(player_id=player_id)
+        return await self._call(PLAYERS, timeout, lambda to, options: to.players.GetPlayer(request, **options))
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._channel.close()
+        for each in self._channels.opened:
+            await each.channel.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,5 +235,18 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    def _open_stream(self, stream: AsyncIterator[StreamPredictRequest], timeout: float | None) -> AsyncStreamCall:
-        return self._predictions.StreamPredict(stream, **self._defaults.of_stream(timeout))
+    async def _call(
+        self,
+        name: str,
+        timeout: float | None,  # noqa: ASYNC109  the deadline of the call
+        send: Callable[[AsyncConnection, CallOptions], Awaitable[R]],
+    ) -> R:
+        """Send a call to a server that serves `name`; to any one if none does, so that its error has the reason."""
+        options, begin = self._defaults.of_call(timeout), time.monotonic()
+        try:
+            return await send(self._channels.of_call(name), options)
+        except grpc.RpcError as error:
+            if not (self._channels.is_per_call and is_unhealthy(error)):
+                raise
+        left = self._defaults.seconds(timeout) - (time.monotonic() - begin)
+        return await send(self._channels.of_call(name, is_checked=False), self._defaults.of_call(max(0, left)))

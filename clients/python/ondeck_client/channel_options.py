@@ -8,6 +8,8 @@ from typing import Any, Final, TypedDict
 
 import grpc
 
+from ondeck_client.channels import is_loopback
+
 MAX_MESSAGE_BYTES: Final = 64 << 20
 DEFAULT_TIMEOUT: Final = 10.0
 MAX_ATTEMPTS: Final = 4
@@ -60,10 +62,16 @@ def service_config(health: str | None) -> str:
     return json.dumps(_SERVICE_CONFIG | checked)
 
 
-def channel_options(max_message_bytes: int, health: str | None, extra: ChannelOptions) -> list[tuple[str, Any]]:
-    """Return the channel options of both clients; `extra` comes last, and so takes precedence."""
+def channel_options(
+    target: str, max_message_bytes: int, health: str | None, extra: ChannelOptions
+) -> list[tuple[str, Any]]:
+    """Return the channel options of both clients; `extra` comes last, and so takes precedence.
+
+    A target on this machine is never called through a proxy of the environment, which could not reach it.
+    """
     return [
         ("grpc.service_config", service_config(health)),
+        ("grpc.enable_http_proxy", int(not is_loopback(target))),
         *_CONNECTION,
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
@@ -105,12 +113,13 @@ class CallDefaults:
     timeout: float
     wait_for_ready: bool
 
+    def seconds(self, timeout: float | None) -> float:
+        """Return the deadline of a unary call: it always has one."""
+        return self.timeout if timeout is None else timeout
+
     def of_call(self, timeout: float | None) -> CallOptions:
-        """Return the options of a unary call: it always has a deadline."""
-        return CallOptions(
-            timeout=self.timeout if timeout is None else timeout,
-            wait_for_ready=self.wait_for_ready,
-        )
+        """Return the options of a unary call."""
+        return CallOptions(timeout=self.seconds(timeout), wait_for_ready=self.wait_for_ready)
 
     def of_stream(self, timeout: float | None) -> CallOptions:
         """Return the options of a stream: it has a deadline only if the caller sets one."""

@@ -1,8 +1,9 @@
 """The client for threads; generated from aio.py by tools/generate.py, do not edit."""
 
-from collections.abc import Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
@@ -23,12 +24,27 @@ from ondeck_client.channel_options import (
     DEFAULT_TIMEOUT,
     MAX_MESSAGE_BYTES,
     CallDefaults,
+    CallOptions,
     ChannelOptions,
     channel_options,
 )
+from ondeck_client.channels import CALLED, MODELS, PLAYERS, Channels, model_health
+from ondeck_client.error_details import is_unhealthy
 from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
 from ondeck_client.stream_retry import StreamRetryPolicy, new_session
 from ondeck_client.streaming import Stream, StreamCall
+
+R = TypeVar("R")
+
+
+class Connection:
+    """A channel, and the stubs of the services on it."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.predictions = PredictionServiceStub(channel)
+        self.models = ModelServiceStub(channel)
+        self.players = PlayerServiceStub(channel)
 
 
 class Client:
@@ -45,8 +61,9 @@ class Client:
         credentials: TLS credentials, for example `tls(ca="ca.pem")`; None: plaintext.
         timeout: default deadline of a call, in seconds.
         wait_for_ready: whether a call waits, until its deadline, for a server that cannot be reached yet.
-        health: service name whose health a replica must report as SERVING to get calls, for example
-            `models/batted_ball`; "", the default: the whole server; None: health is not checked.
+        health: name that a replica must report as SERVING to get calls. `"*"`, the default: that of the model, version
+            or service that is called; if no replica serves it, the call is sent anyway, so that its error has the
+            reason. `""`: the whole server; None: health is not checked.
         max_message_bytes: maximum size of a message in either direction; the server has its own limit.
         options: further gRPC channel options; they override those of the client.
     """
@@ -58,19 +75,17 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         wait_for_ready: bool = False,
-        health: str | None = "",
+        health: str | None = CALLED,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        merged = channel_options(max_message_bytes, health, options)
-        self._channel = (
-            grpc.insecure_channel(target, merged)
-            if credentials is None
-            else grpc.secure_channel(target, credentials, merged)
-        )
-        self._predictions = PredictionServiceStub(self._channel)
-        self._models = ModelServiceStub(self._channel)
-        self._players = PlayerServiceStub(self._channel)
+        def open_channel(checked: str | None) -> Connection:
+            merged = channel_options(target, max_message_bytes, checked, options)
+            if credentials is None:
+                return Connection(grpc.insecure_channel(target, merged))
+            return Connection(grpc.secure_channel(target, credentials, merged))
+
+        self._channels = Channels(open_channel, health)
         self._defaults = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
 
     def predict(
@@ -92,7 +107,8 @@ class Client:
             timeout: deadline of the call, in seconds.
         """
         request = requests.predict_request(requests.model_spec(model, version, alias), instance)
-        response = self._predictions.Predict(request, **self._defaults.of_call(timeout))
+        name = model_health(model, version, alias)
+        response = self._call(name, timeout, lambda to, options: to.predictions.Predict(request, **options))
         return response.prediction
 
     def explain(  # noqa: PLR0913  the arguments of predict, and the outcome
@@ -110,7 +126,8 @@ class Client:
         `outcome` is the outcome to explain; default: the most likely one. The other arguments are those of `predict`.
         """
         request = requests.explain_request(requests.model_spec(model, version, alias), instance, outcome)
-        return self._predictions.Explain(request, **self._defaults.of_call(timeout))
+        name = model_health(model, version, alias)
+        return self._call(name, timeout, lambda to, options: to.predictions.Explain(request, **options))
 
     def batch_predict(
         self,
@@ -126,7 +143,8 @@ class Client:
         Probabilities are row-major: row r, outcome k is at `r * len(outcomes) + k`.
         """
         request = requests.batch_request(requests.model_spec(model, version, alias), columns)
-        return self._predictions.BatchPredict(request, **self._defaults.of_call(timeout))
+        name = model_health(model, version, alias)
+        return self._call(name, timeout, lambda to, options: to.predictions.BatchPredict(request, **options))
 
     def stream(  # noqa: PLR0913  the arguments of predict, and the retry policy
         self,
@@ -151,11 +169,18 @@ class Client:
         instances are read until there is room.
         """
         stream = requests.stream_requests(requests.model_spec(model, version, alias), instances)
-        return Stream(self._open_stream, stream, new_session(retry_policy), timeout).answers()
+        name, session = model_health(model, version, alias), new_session(retry_policy)
+
+        def open_call(sent: Iterator[StreamPredictRequest], seconds: float | None) -> StreamCall:
+            to = self._channels.of_call(name, is_checked=not session.was_unhealthy)
+            return to.predictions.StreamPredict(sent, **self._defaults.of_stream(seconds))
+
+        return Stream(open_call, stream, session, timeout).answers()
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """Return every version of every model."""
-        response = self._models.ListModels(ListModelsRequest(), **self._defaults.of_call(timeout))
+        request = ListModelsRequest()
+        response = self._call(MODELS, timeout, lambda to, options: to.models.ListModels(request, **options))
         return list(response.models)
 
     def model(
@@ -168,7 +193,7 @@ class Client:
     ) -> Model:
         """Return one version: its inputs and outputs, its training data and its evaluation."""
         request = requests.get_request(requests.model_spec(model, version, alias))
-        response = self._models.GetModel(request, **self._defaults.of_call(timeout))
+        response = self._call(MODELS, timeout, lambda to, options: to.models.GetModel(request, **options))
         return response.model
 
     def resolve(
@@ -183,7 +208,7 @@ class Client:
         `ambiguous` and `missing`.
         """
         request = requests.resolve_request(references)
-        response = self._players.ResolvePlayers(request, **self._defaults.of_call(timeout))
+        response = self._call(PLAYERS, timeout, lambda to, options: to.players.ResolvePlayers(request, **options))
         return list(response.resolutions)
 
     def player(
@@ -193,11 +218,13 @@ class Client:
         timeout: float | None = None,
     ) -> GetPlayerResponse:
         """Return the player with an MLBAM id, and their ids in other systems."""
-        return self._players.GetPlayer(GetPlayerRequest(player_id=player_id), **self._defaults.of_call(timeout))
+        request = GetPlayerRequest(player_id=player_id)
+        return self._call(PLAYERS, timeout, lambda to, options: to.players.GetPlayer(request, **options))
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        for each in self._channels.opened:
+            each.channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -207,5 +234,18 @@ class Client:
     ) -> None:
         self.close()
 
-    def _open_stream(self, stream: Iterator[StreamPredictRequest], timeout: float | None) -> StreamCall:
-        return self._predictions.StreamPredict(stream, **self._defaults.of_stream(timeout))
+    def _call(
+        self,
+        name: str,
+        timeout: float | None,
+        send: Callable[[Connection, CallOptions], R],
+    ) -> R:
+        """Send a call to a server that serves `name`; to any one if none does, so that its error has the reason."""
+        options, begin = self._defaults.of_call(timeout), time.monotonic()
+        try:
+            return send(self._channels.of_call(name), options)
+        except grpc.RpcError as error:
+            if not (self._channels.is_per_call and is_unhealthy(error)):
+                raise
+        left = self._defaults.seconds(timeout) - (time.monotonic() - begin)
+        return send(self._channels.of_call(name, is_checked=False), self._defaults.of_call(max(0, left)))

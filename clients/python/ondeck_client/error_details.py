@@ -22,6 +22,7 @@ _DETAILS: Final = "grpc-status-details-bin"
 _CORRELATION: Final = "x-correlation-id"
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
 _ENDED_WHILE_SENDING: Final = "Internal error from Core"
+_UNHEALTHY: Final = "backend unhealthy"  # gRPC's own words
 _DOMAIN: Final = "ondeck"
 _PREFIX: Final = "ERROR_REASON_"
 
@@ -83,6 +84,13 @@ def is_transient(error: grpc.RpcError) -> bool:
     if code_of(error) is grpc.StatusCode.UNAVAILABLE:
         return True
     return isinstance(error, grpc.aio.AioRpcError) and error.details() == _ENDED_WHILE_SENDING
+
+
+def is_unhealthy(error: grpc.RpcError) -> bool:
+    """Return whether a call was not sent, since no server that can be reached reports SERVING."""
+    if not isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) or code_of(error) is not grpc.StatusCode.UNAVAILABLE:
+        return False
+    return _UNHEALTHY in str(error.details()) and not _status(error).details
 
 
 def _status(error: grpc.RpcError) -> Status:

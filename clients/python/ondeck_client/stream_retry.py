@@ -12,7 +12,7 @@ import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
 from ondeck_client.channel_options import MAX_ATTEMPTS
-from ondeck_client.error_details import is_transient, retry_delay_of
+from ondeck_client.error_details import is_transient, is_unhealthy, retry_delay_of
 
 _FIRST_PAUSE: Final = 0.1
 _MAX_PAUSE: Final = 2.0
@@ -126,17 +126,18 @@ def retry_pause(
 
 @dataclass(kw_only=True)
 class StreamSession:
-    """The pending requests of a stream and its failures."""
+    """The pending requests of a stream and its failures; `was_unhealthy`: no server was healthy since an answer."""
 
     policy: StreamRetryPolicy
     pending: PendingRequests
     failures: Failures = field(default_factory=Failures)
+    was_unhealthy: bool = False
 
     def on_answers(self, answers: Sequence[StreamAnswer]) -> bool:
         """Remove answered requests; return whether the queue has just become half empty, so that reading may resume."""
         before = len(self.pending)
         self.pending.remove(answers)
-        self.failures = NO_FAILURES
+        self.failures, self.was_unhealthy = NO_FAILURES, False
         return len(self.pending) <= self.pending.max_size // 2 < before
 
     def on_failure(self, error: grpc.RpcError, now: float, jitter: float) -> float:
@@ -149,6 +150,7 @@ class StreamSession:
         """
         if not isinstance(error, IncompleteStreamError) and not is_transient(error):
             raise error
+        self.was_unhealthy |= is_unhealthy(error)
         self.pending.mark_unsent()
         if not self.pending:
             return 0
