@@ -23,7 +23,7 @@ Page = Callable[[web.Request], Awaitable[web.Response]]
 
 @dataclass(frozen=True, kw_only=True)
 class AdminPages:
-    """The content of the pages: reasons why the server is not ready or degraded, metrics, and channelz data."""
+    """The content of the pages: why the server is not ready, what of it does not serve, metrics, and channelz data."""
 
     unready: Callable[[], list[str]]
     degraded: Callable[[], list[str]]

@@ -126,9 +126,11 @@ def _missing(models: ModelManager) -> tuple[str, ...]:
     """List the reasons why a worker is not ready; there is none if and only if the server as a whole is healthy."""
     serving = models.serving()
     required = {model: serves for model, serves in serving.items() if model not in models.unloaded}
+    if any(required.values()):
+        return ()
     if not required:
         return ("every model was unloaded on request" if serving else "no model has a production version",)
-    return tuple(f"models/{model} does not serve" for model, serves in required.items() if not serves)
+    return tuple(f"models/{model} does not serve" for model in required)
 
 
 def server_health(models: ModelManager, players: PlayerDirectory) -> ServerHealth:

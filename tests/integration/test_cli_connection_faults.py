@@ -102,9 +102,7 @@ def test_the_proxy_of_a_target_is_the_one_that_grpc_takes(
     assert proxy_variable(target, environment) == expected
 
 
-def test_a_refused_version_is_told_apart_from_a_server_that_does_not_answer(
-    small_repository: Path, tmp_path: Path
-) -> None:
+def test_a_refused_version_differs_from_a_server_that_does_not_answer(small_repository: Path, tmp_path: Path) -> None:
     models = Path(shutil.copytree(small_repository, tmp_path / "models"))
     (models / "batted_ball" / "1" / MODEL_FILE).write_bytes(b"no graph")
     with serving(models, log=tmp_path / "log") as server:
@@ -120,7 +118,9 @@ def test_a_refused_version_is_told_apart_from_a_server_that_does_not_answer(
         assert "batted_ball 1 refused: model.onnx is not the file that was published" in listed.stdout
 
 
-def test_tls_and_plaintext_are_told_apart(tmp_path: Path, authority: Authority, untrusted_authority: Authority) -> None:
+def test_tls_and_plaintext_are_distinguished(
+    tmp_path: Path, authority: Authority, untrusted_authority: Authority
+) -> None:
     publish_graph(tmp_path / "models", "scores", scoring_graph())
     pair = authority.sign("127.0.0.1", "localhost")
     tls: dict[str, Any] = {"tls_certificate": pair.certificate, "tls_key": pair.key}

@@ -16,11 +16,21 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ondeck_client import AsyncClient, BattedBall, Client, Prediction, StreamAnswer
+from ondeck_client import (
+    AsyncClient,
+    BattedBall,
+    Client,
+    ErrorReason,
+    Pitch,
+    Prediction,
+    StreamAnswer,
+    reason_of,
+)
 from tests.fixtures.ports import find_free_port
 from tests.fixtures.server import RunningServer, serving
 
 BALL = BattedBall(launch_speed=100, launch_angle=20)
+PITCH = Pitch(plate_x=0, plate_z=2.5)
 COUNT = 400
 
 
@@ -112,7 +122,7 @@ def healthy_server(root: Path) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def failing_server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """Run a server with one model that fails verification, so that it reports NOT_SERVING."""
+    """Run a server with one model that fails verification."""
     models = Path(shutil.copytree(root / "onnx_models", tmp_path_factory.mktemp("unwell") / "models"))
     for manifest in (models / "whiff").glob("*/manifest.json"):
         manifest.write_text("{}")
@@ -131,7 +141,9 @@ def count_answered(server: RunningServer) -> float:
     return float(counted[0]) if counted else 0.0
 
 
-@pytest.mark.parametrize(("health", "share"), [("", 0), ("models/whiff", 0), ("models/batted_ball", 20), (None, 20)])
+@pytest.mark.parametrize(
+    ("health", "share"), [("", 20), ("models/whiff", 0), ("models/batted_ball", 20), (None, 20), ("*", 20)]
+)
 def test_calls_are_balanced_over_the_serving_replicas(
     healthy_server: RunningServer, failing_server: RunningServer, health: str | None, share: int
 ) -> None:
@@ -146,9 +158,41 @@ def test_calls_are_balanced_over_the_serving_replicas(
     assert count_answered(healthy_server) + count_answered(failing_server) == sum(before) + 41
 
 
+def test_calls_of_a_model_go_to_the_replicas_that_serve_it(
+    healthy_server: RunningServer, failing_server: RunningServer
+) -> None:
+    with Client(target_of(healthy_server, failing_server)) as client:
+        for _ in range(10):
+            assert client.predict("whiff", PITCH).outcomes
+            assert client.predict("whiff", PITCH, alias="production").outcomes
+        answers = list(client.stream("whiff", ((str(number), PITCH) for number in range(10))))
+    assert len(answers) == 10
+
+
 def test_without_a_serving_replica_the_call_fails_with_the_reason(failing_server: RunningServer) -> None:
-    with Client(failing_server.target) as client, pytest.raises(grpc.RpcError, match="unhealthy"):
+    with (
+        Client(failing_server.target, health="models/whiff") as client,
+        pytest.raises(grpc.RpcError, match="unhealthy"),
+    ):
         client.predict("batted_ball", BALL)
+    with Client(failing_server.target) as client:
+        with pytest.raises(grpc.RpcError, match="whiff version 1 is not loaded") as refused:
+            client.predict("whiff", PITCH)
+        assert reason_of(refused.value) == ErrorReason.ERROR_REASON_MODEL_NOT_LOADED
+        with pytest.raises(grpc.RpcError, match="no model 'wiff'"):
+            client.predict("wiff", PITCH)
+        (answer,) = client.stream("whiff", [("1", PITCH)])
+        assert "whiff version 1 is not loaded" in str(answer.error)
+        assert client.predict("batted-ball", BALL).outcomes
+
+
+async def test_the_client_for_asyncio_raises_the_reason_as_well(failing_server: RunningServer) -> None:
+    async with AsyncClient(failing_server.target) as client:
+        with pytest.raises(grpc.RpcError, match="whiff version 1 is not loaded"):
+            await client.predict("whiff", PITCH)
+        answers = [answer async for answer in client.stream("whiff", [("1", PITCH)])]
+        assert "whiff version 1 is not loaded" in str(answers[0].error)
+        assert (await client.predict("batted_ball", BALL)).outcomes
 
 
 def test_a_replica_that_drains_loses_no_call_and_no_answer_of_its_streams(

@@ -137,7 +137,7 @@ def placed(place: str, tensor: TensorProto) -> bytes:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_tensor_beside_the_graph_is_embedded_wherever_it_is(tmp_path: Path, place: str) -> None:
+def test_a_tensor_beside_the_graph_is_embedded_at_any_place(tmp_path: Path, place: str) -> None:
     WEIGHTS.tofile(tmp_path / "secret.bin")
     embedded = embed(placed(place, external_tensor()), tmp_path, LIMIT)
     inside = TensorProto(name="weights", data_type=TensorProto.FLOAT, dims=[4, 2], raw_data=WEIGHTS.tobytes())

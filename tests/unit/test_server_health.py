@@ -50,7 +50,9 @@ def test_every_name_has_its_status() -> None:
         ({"unloaded": {"ball"}}, False),
         ({"loaded": {("ball", 1): False}}, False),
         ({"applied": {}}, False),
-        ({"desired": {"ball": {"production": 1}, "strike": {"production": 1}}}, False),
+        ({"desired": {"ball": {"production": 1}, "strike": {"production": 1}}}, True),
+        ({"desired": {"ball": {"production": 2}}, "loaded": {("ball", 1): True, ("ball", 2): False}}, True),
+        ({"applied": {"ball": {"production": 1}, "strike": {"production": 1}}}, False),
         ({"desired": {"ball": {"production": 1}, "strike": {"candidate": 1}}}, True),
         ({"desired": {"ball": {"production": 1}, "strike": {"production": 1}}, "unloaded": {"strike"}}, True),
     ],
@@ -61,12 +63,14 @@ def test_every_name_has_its_status() -> None:
         "all were unloaded on purpose",
         "production does not answer",
         "production leads nowhere yet",
-        "one of two does not answer",
+        "one of two was never loaded",
+        "the next version is refused",
+        "one of two that were loaded does not answer",
         "one of two is not required",
         "one of two was unloaded on purpose",
     ],
 )
-def test_the_server_serves_if_every_required_model_serves(changes: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
+def test_the_server_serves_if_every_model_in_production_here_serves(changes: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
     found = statuses(health(**changes))
     assert {found[name] for name in ("", *SERVICES)} == {expected}
 

@@ -33,9 +33,10 @@ class ServerHealth:
 def statuses(health: ServerHealth) -> dict[str, bool]:
     """Map each name to whether it serves.
 
-    The whole server serves if at least one model is required and all required models serve: those with a production
-    alias that were not unloaded on request. An alias has the status of the version that it is applied to, so a newer
-    version that fails to load changes no status.
+    The whole server serves if at least one model does, and every model that has a version in production here: one that
+    was never loaded, since its version is refused or missing, takes nothing away from the others, nor does one that was
+    unloaded on request. An alias has the status of the version that it is applied to, so a newer version that fails to
+    load changes no status.
     """
     models = {model: _serves(health, model, PRODUCTION) for model in _models(health)}
     required = [model for model in models if _is_required(health, model)]
@@ -55,8 +56,7 @@ def _models(health: ServerHealth) -> list[str]:
 
 
 def _is_required(health: ServerHealth, model: str) -> bool:
-    known = {**health.desired.get(model, {}), **health.applied.get(model, {})}
-    return PRODUCTION in known and model not in health.unloaded
+    return PRODUCTION in health.applied.get(model, {}) and model not in health.unloaded
 
 
 def _serves(health: ServerHealth, model: str, alias: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import structlog
 from prometheus_client import CollectorRegistry
 
-from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError, printable
+from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError, printable, without_folders
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.repository import ModelEntry
@@ -192,6 +192,8 @@ class ModelManager:
                 log.info("alias_updated", detail="alias points to a version", model=model, alias=alias, version=number)
             case ClearAlias(model=model, alias=alias):
                 del self.applied_aliases[model][alias]
+                if not self.applied_aliases[model]:
+                    del self.applied_aliases[model]
                 log.info("alias_cleared", detail="alias was removed", model=model, alias=alias)
             case LoadVersion(key=key):
                 before = self._statuses.get(key)
@@ -234,7 +236,8 @@ class ModelManager:
 
     def _refuse(self, key: Key, found: RepositoryVersion, error: Exception) -> None:
         is_known = isinstance(error, ArtifactRefusedError)
-        reason = printable(str(error) if is_known else f"cannot be loaded: {type(error).__name__}: {error}")
+        text = str(error) if is_known else f"cannot be loaded: {type(error).__name__}: {without_folders(str(error))}"
+        reason = printable(text)
         is_retried = found.is_retried or isinstance(error, UnreadableFileError)
         if self._statuses[key].reason != reason:  # it was not refused for the same reason before
             log.warning(

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from ondeck_core.errors import without_folders
 from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import LoadLimits, TrialRequest, TrialResult
 from ondeck_server.supervisor.descriptors import DescriptorReserve
@@ -213,7 +214,7 @@ class TrialProcess:
             with self._reserve.released():
                 return await start_child(_MODULE, self._limits.model_dump_json(), str(self.niceness))
         except Exception as failed:  # fork, exec and asyncio raise different errors
-            raise NoTrialError(f"no process to load it can be started: {failed}") from failed
+            raise NoTrialError(f"no process to load it can be started: {without_folders(str(failed))}") from failed
 
     def _describe_end(self, code: int) -> str:
         if code == -signal.SIGXCPU:

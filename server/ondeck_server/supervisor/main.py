@@ -20,9 +20,10 @@ from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import address_of, raise_descriptor_limit, reserve_port
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials
-from ondeck_server.supervisor.metrics import metrics_folder
+from ondeck_server.supervisor.metrics import RefusalMetrics, metrics_folder
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.player_reads import PlayerReads
+from ondeck_server.supervisor.policy import refusals
 from ondeck_server.supervisor.pool import WorkerPool
 from ondeck_server.supervisor.process import watch_children_by_descriptor
 
@@ -68,7 +69,13 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         pool = WorkerPool(start, settings, metrics, trials, complete.set)
         reads = PlayerReads(settings, reserve, pool.announce_players)
         metrics.registry.register(reads)
-        pages = AdminPages(unready=pool.unready, degraded=pool.degraded, metrics=metrics.page, channelz=pool.channelz)
+        metrics.registry.register(RefusalMetrics(lambda: refusals(pool.statuses)))
+        pages = AdminPages(
+            unready=pool.unready,
+            degraded=lambda: [*pool.degraded(), *refusals(pool.statuses)],
+            metrics=metrics.page,
+            channelz=pool.channelz,
+        )
         limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
         stack.push_async_callback(pool.kill)

@@ -5,7 +5,7 @@ Metrics are never a reason to stop: without a folder, or with a full disk, some 
 
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -119,6 +119,21 @@ class PoolMetrics:
         yield GaugeMetricFamily("ondeck_workers_desired", "Workers that should accept calls.", self._desired)
         yield CounterMetricFamily(
             "ondeck_worker_start_failures", "Workers that could not be started.", self.start_failures
+        )
+
+
+class RefusalMetrics:
+    """How many versions, and parts of models, are refused now."""
+
+    def __init__(self, refusals: Callable[[], Sized]) -> None:
+        self._refusals = refusals
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metric of this moment."""
+        yield GaugeMetricFamily(
+            "ondeck_refusals",
+            "Versions that a worker refuses, and models of which a part is set aside.",
+            len(self._refusals()),
         )
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 from math import inf
 from typing import Final, TypeAlias
 
+from ondeck_core.errors import without_folders
 from ondeck_runtime.backoff import backoff_seconds
 from ondeck_server.ipc.messages import WorkerStatus
 
@@ -140,6 +141,11 @@ def unready_reasons(statuses: Sequence[WorkerStatus]) -> list[str]:
     return list(dict.fromkeys(reason for status in statuses for reason in status.missing))
 
 
+def refusals(statuses: Sequence[WorkerStatus]) -> list[str]:
+    """List the versions that a worker refuses, and the models of which a part is set aside, each with its reason."""
+    return list(dict.fromkeys(f"{name} refused: {why}" for status in statuses for name, why in status.refused.items()))
+
+
 def degraded_reasons(
     silences: Mapping[int, float], accepting: int, desired: int, failures: int, last_failure: str
 ) -> list[str]:
@@ -148,7 +154,7 @@ def degraded_reasons(
     if accepting < desired:
         reasons.append(f"{accepting} of {desired} workers accept calls")
         if failures >= CRASH_LOOP_FAILURES:
-            reasons.append(f"workers failed {failures} times in a row, the last: {last_failure}")
+            reasons.append(f"workers failed {failures} times in a row, the last: {without_folders(last_failure)}")
     return reasons
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from ondeck_core.errors import ArtifactRefusedError, printable
+from ondeck_core.errors import ArtifactRefusedError, printable, without_folders
 from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.version_optimizer import SHIPPED, Optimization, optimize_version
@@ -39,7 +39,8 @@ def _load(request: TrialRequest) -> TrialResult:
         is_retried = isinstance(refused, UnreadableFileError)
         return TrialResult(key=request.key, refused=printable(str(refused)), is_retried=is_retried)
     except Exception as error:  # noqa: BLE001  MemoryError, and what ONNX Runtime raises
-        return TrialResult(key=request.key, refused=printable(f"cannot be loaded: {type(error).__name__}: {error}"))
+        text = f"cannot be loaded: {type(error).__name__}: {without_folders(str(error))}"
+        return TrialResult(key=request.key, refused=printable(text))
     finally:
         trim_heap()
 
