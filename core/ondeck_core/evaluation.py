@@ -128,7 +128,7 @@ class Evaluation(Metrics):
 
     `is_serving_fit`: the metrics are those of the served graph; otherwise those of the same recipe fitted on earlier
     days. `has_training_days`: the evaluation window overlaps the fit or calibration window, so the metrics are
-    optimistic.
+    optimistic. `league`: of the evaluated rows; a version is trained on the major leagues only.
     """
 
     format: Literal[2] = EVALUATION_FORMAT
@@ -141,6 +141,7 @@ class Evaluation(Metrics):
     games: int
     is_serving_fit: bool
     has_training_days: bool = False
+    league: Literal["major", "minor", "international", "unknown"] = "major"
     baselines: dict[str, Metrics]
     intervals: dict[str, Interval]
     prediction_sets: tuple[Coverage, ...]
@@ -149,6 +150,11 @@ class Evaluation(Metrics):
     drift: tuple[FieldDrift, ...] = ()
     reliability: dict[str, tuple[ReliabilityBin, ...]]
     account: RowAccount | None = None
+
+    @property
+    def described_window(self) -> str:
+        """The evaluation window, with the league if it is not that of the training rows."""
+        return str(self.evaluation_window) if self.league == "major" else f"{self.evaluation_window} ({self.league})"
 
 
 class Score(FrozenSchema):

@@ -12,11 +12,11 @@ from ondeck_ingest.sources.simulator import simulated_day
 
 
 def sample_cells(first: date, days: int, games: int = 1, seed: int = 0) -> pl.DataFrame:
-    """Return text cells with all 118 columns of an export, labelled as regular season."""
+    """Return text cells with all 118 columns of an export, labelled as a regular-season game of New York in Boston."""
     halves = [
         half for number in range(days) for half in simulated_day(first + timedelta(days=number), games=games, seed=seed)
     ]
-    pitches = pl.concat(halves).with_columns(game_type=pl.lit("R"))
+    pitches = pl.concat(halves).with_columns(game_type=pl.lit("R"), home_team=pl.lit("BOS"), away_team=pl.lit("NYY"))
     absent = [
         pl.lit(None, dtype=pl.String).alias(name) for name in (*NAMES, *RETIRED_COLUMNS) if name not in pitches.columns
     ]

@@ -273,7 +273,7 @@ async def test_a_simulated_day_is_labelled_in_every_table_and_never_read_as_real
         for table in ("pitches", "games", "players", "ingest_ledger"):
             labels = (await connection.execute(text(f"SELECT DISTINCT simulated FROM {table}"))).scalars().all()  # noqa: S608  constant table names
             assert labels == [True]
-        real = await read_pitches(connection, first_day=day, last_day=day, values={"game_type": ("R", "SIM")})
+        real = await read_pitches(connection, first_day=day, last_day=day, values={})
     assert real.height == 0
 
 

@@ -18,6 +18,7 @@ from typing import Final
 import polars as pl
 
 from ondeck_core.statcast.cell_formats import DATE, ISO_DATE, YEAR, plain_dates, plain_numbers
+from ondeck_core.statcast.leagues import LEAGUE, MAJOR
 from ondeck_core.statcast.legacy_codes import DESCRIPTIONS, EVENTS, PITCH_TYPES, TEAMS
 from ondeck_core.statcast.schema import (
     NAMES,
@@ -48,7 +49,7 @@ _DUPLICATE_COLUMNS: Final = frozenset(f"{name}{end}" for name in _DUPLICATED for
 _INCHES_PER_FOOT: Final = 12
 _WORDS: Final = r"[ (),-]|^[A-Z]"  # of a sentence; codes have small letters and underscores
 _CODES: Final = {"description": DESCRIPTIONS, "events": EVENTS}
-_CAPITAL_CODES: Final = {"pitch_type": PITCH_TYPES, "home_team": TEAMS, "away_team": TEAMS}
+_TEAM_COLUMNS: Final = ("home_team", "away_team")
 _KNOWN_NAMES: Final = frozenset(
     {*NAMES, *_RENAMED, *_FIELDERS_OF_2017, _PITCHER_OF_2017, *_ONLY_UNTIL_2016, *RETIRED_COLUMNS, *_DUPLICATE_COLUMNS}
 )
@@ -218,10 +219,19 @@ def _to_current_codes(names: Sequence[str]) -> Iterator[pl.Expr]:
             yield _null_if_no_player(name)
         elif name in _CODES:
             yield _words_to_code(name).replace(_CODES[name])
-        elif name in _CAPITAL_CODES:
-            yield pl.col(name).str.to_uppercase().replace(_CAPITAL_CODES[name])
+        elif name == "pitch_type":
+            yield pl.col(name).str.to_uppercase().replace(PITCH_TYPES)
+        elif name in _TEAM_COLUMNS:
+            yield _to_current_team(name, names)
         elif name == "inning_topbot":
             yield pl.col(name).str.to_titlecase().replace({"Bottom": "Bot"})
+
+
+def _to_current_team(name: str, names: Sequence[str]) -> pl.Expr:
+    """Rename a club of the major leagues; another team may have the former code of one, as China has CHN."""
+    team = pl.col(name).str.to_uppercase()
+    is_told = {*_TEAM_COLUMNS, "game_type"} <= set(names)
+    return pl.when(LEAGUE == MAJOR).then(team.replace(TEAMS)).otherwise(team).alias(name) if is_told else team
 
 
 def _null_if_no_player(name: str) -> pl.Expr:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import OndeckError
+from ondeck_core.statcast.leagues import LEFT_OUT
 from ondeck_ingest.pipeline.ingest_day import INGEST_ERRORS, Ingestor
 from ondeck_ingest.pipeline.load import MAX_FAULTY_SHARE, LoadCounts
 from ondeck_ingest.settings import IngestSettings
@@ -123,19 +124,21 @@ async def ingest_each(
             else:
                 total += counts
                 report(f"{name}: {counts}")
-    click.echo("\n".join(_summary(total)))
+    click.echo("\n".join(summarize(total)))
     if failed:
         rest = "the others are stored" if failed < len(requests) else "nothing was stored"
         raise PartialIngestError(f"{failed} of {len(requests)} failed, for the reasons above; {rest}")
     return total
 
 
-def _summary(total: LoadCounts) -> Iterator[str]:
+def summarize(total: LoadCounts) -> Iterator[str]:
     """Yield the total, why rows were quarantined and cells left out, and where to look if these are many."""
     yield str(total)
     yield from (f"  {count} x {reason}" for reason, count in Counter(total.reasons).most_common(MAX_REASONS))
     if len(total.reasons) > MAX_REASONS:
         yield f"  and {len(total.reasons) - MAX_REASONS} more reasons (ondeck ingest quarantine list)"
+    for league, rows in total.other_leagues.items():
+        yield f"  {rows} rows {LEFT_OUT[league]}: they are stored, but train nothing"
     if total.needs_attention:
         yield f"more than {MAX_FAULTY_SHARE:.0%} of the rows are not complete; see: ondeck ingest quarantine list"
 

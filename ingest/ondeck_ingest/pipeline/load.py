@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from typing import Final
 
@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.leagues import LEAGUE, MAJOR
 from ondeck_core.statcast.parse import CorrectionRule, ParseResult, count_reasons, parse_cells, reject_unusable
 from ondeck_core.statcast.row_checks import count_unknown_codes
 from ondeck_store.ingest.ledger import LedgerEntry, record, record_columns
@@ -39,7 +40,8 @@ class LoadCounts:
     """The rows of a unit by outcome: new, changed, unchanged, quarantined; rows_in is their sum.
 
     `unreadable_cells` are the cells of optional columns without which rows were stored. `reasons` counts why rows were
-    quarantined and cells left out, and the codes that are not known.
+    quarantined and cells left out, and the codes that are not known; `other_leagues` counts the stored rows that are not
+    of the major leagues, by league.
     """
 
     rows_in: int = 0
@@ -49,11 +51,12 @@ class LoadCounts:
     quarantined: int = 0
     unreadable_cells: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict, compare=False)
+    other_leagues: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def numbers(self) -> dict[str, int]:
         """The counts by name, as the ledger has them."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "reasons"}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.type is int}
 
     @property
     def needs_attention(self) -> bool:
@@ -62,7 +65,11 @@ class LoadCounts:
 
     def __add__(self, other: "LoadCounts") -> "LoadCounts":
         totals = Counter(self.numbers) + Counter(other.numbers)
-        return LoadCounts(**totals, reasons=Counter(self.reasons) + Counter(other.reasons))
+        return LoadCounts(
+            **totals,
+            reasons=Counter(self.reasons) + Counter(other.reasons),
+            other_leagues=Counter(self.other_leagues) + Counter(other.other_leagues),
+        )
 
     def __str__(self) -> str:
         cells = f"; {self.unreadable_cells} unreadable cells left out" if self.unreadable_cells else ""
@@ -98,7 +105,7 @@ async def _store(engine: AsyncEngine, unit: IngestUnit, reading: ParseResult) ->
         upserted = await upsert_pitches(connection, rows, simulated=unit.simulated, absent=reading.absent)
         await supersede_stored(connection, rows)
         await quarantine_rejected(connection, source=unit.source, unit=unit.name, reading=reading)
-        counts = count_rows(reading, upserted)
+        counts = replace(count_rows(reading, upserted), other_leagues={} if unit.simulated else _other_leagues(rows))
         await record(connection, make_entry(unit, counts, games=rows["game_pk"].n_unique()))
         new_columns = await record_columns(connection, reading.unknown, unit.source, unit.name)
     if new_columns:
@@ -109,7 +116,15 @@ async def _store(engine: AsyncEngine, unit: IngestUnit, reading: ParseResult) ->
         log.warning("unknown_codes_found", unit=unit.name, detail=code, rows=count)
     for reason, count in count_reasons(reading).items():
         log.warning("rows_quarantined", unit=unit.name, reason=reason, rows=count)
+    for league, count in counts.other_leagues.items():
+        log.warning("other_league_found", detail="stored, trains nothing", unit=unit.name, league=league, rows=count)
     return counts
+
+
+def _other_leagues(rows: pl.DataFrame) -> dict[str, int]:
+    """Count the rows that are not of the major leagues, by league."""
+    counts = rows.group_by(LEAGUE).len().filter(pl.col("league") != MAJOR)
+    return dict(counts.sort("league").iter_rows())
 
 
 def as_simulated(rows: pl.DataFrame) -> pl.DataFrame:

@@ -14,10 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.players.models import Role
+from ondeck_core.statcast.leagues import MAJOR_REGULAR_SEASON, GameSelection
 from ondeck_core.statcast.schema import NAMES, SCHEMA
 from ondeck_store.database import copy_out
 
-REGULAR_SEASON: Final[Mapping[str, Sequence[str] | None]] = MappingProxyType({"game_type": ("R",)})
+REGULAR_SEASON: Final[Mapping[str, Sequence[str] | None]] = MappingProxyType(
+    {"league": ("major",), "game_type": ("R",)}
+)
 _SEASON: Final = "SELECT season FROM games WHERE game_pk = :game_pk"
 _AS_OF: Final = f"""
 SELECT {", ".join(f"restored.{name}" for name in NAMES)}
@@ -39,6 +42,23 @@ SELECT {", ".join(NAMES)} FROM pitches
 WHERE simulated AND game_pk = $1 AND at_bat_number > $2
 ORDER BY at_bat_number, pitch_number
 """  # noqa: S608  constant names
+_DAY_RANGE: Final = text("""
+SELECT min(game_date), max(game_date) FROM games
+WHERE league = :league AND NOT simulated
+    AND (CAST (:game_types AS text[]) IS NULL OR game_type = ANY (CAST (:game_types AS text[])))
+""")
+_PITCH_COUNT: Final = text("""
+SELECT count(*) FROM pitches
+WHERE game_pk IN (SELECT game_pk FROM games WHERE league = :league) AND NOT simulated
+    AND (CAST (:game_types AS text[]) IS NULL OR game_type = ANY (CAST (:game_types AS text[])))
+""")
+_OTHER_LEAGUES: Final = text("""
+SELECT league, sum(count) AS pitches
+FROM games, LATERAL (
+    SELECT count(*) FROM pitches WHERE pitches.game_pk = games.game_pk AND pitches.game_year = games.season
+) AS counted
+WHERE league <> 'major' AND NOT simulated GROUP BY league ORDER BY league
+""")
 _SIMULATED_COUNT: Final = text("SELECT count(*) FROM games WHERE simulated AND game_date = :day")
 _SEASONS: Final = text("""
 SELECT season, games, pitches, first_day, last_day
@@ -104,9 +124,10 @@ async def read_pitches(
     """Read columns of the pitches between two days, both included, in order of play, without simulated pitches.
 
     `values` restricts the pitches to those with one of these values in each column; None: any value, but not null.
+    The league is a column of their games.
     """
     given = {name: list(allowed) for name, allowed in values.items() if allowed is not None}
-    conditions = [f"{name} = ANY(${number})" for number, name in enumerate(given, 3)]
+    conditions = [_condition(name, number) for number, name in enumerate(given, 3)]
     conditions += [f"{name} IS NOT NULL" for name, allowed in values.items() if allowed is None]
     query = f"""
     SELECT {", ".join(columns)} FROM pitches
@@ -117,19 +138,35 @@ async def read_pitches(
     return await copy_out(connection, query, (first_day, last_day, *given.values()), _schema(columns))
 
 
-async def read_day_range(connection: AsyncConnection) -> tuple[date, date] | None:
-    """Return the first and the last day with regular-season games, without simulated ones; None if there is none."""
-    found = await connection.execute(
-        text("SELECT min(game_date), max(game_date) FROM games WHERE game_type = 'R' AND NOT simulated")
-    )
+def _condition(name: str, number: int) -> str:
+    condition = f"{name} = ANY(${number})"
+    return f"game_pk IN (SELECT game_pk FROM games WHERE {condition})" if name == "league" else condition  # noqa: S608
+
+
+def selected_values(games: GameSelection) -> dict[str, tuple[str, ...]]:
+    """Return the `values` of `read_pitches` for the pitches of the selected games."""
+    return {"league": (games.league,), **({"game_type": games.game_types} if games.game_types else {})}
+
+
+async def read_day_range(
+    connection: AsyncConnection, games: GameSelection = MAJOR_REGULAR_SEASON
+) -> tuple[date, date] | None:
+    """Return the first and the last day with such games, without simulated ones; None if there is none."""
+    chosen = {"league": games.league, "game_types": list(games.game_types) or None}
+    found = await connection.execute(_DAY_RANGE, chosen)
     first, last = found.one()
     return None if first is None else (first, last)
 
 
-async def count_pitches(connection: AsyncConnection) -> int:
-    """Count the pitches of regular-season games, without simulated ones."""
-    found = await connection.execute(text("SELECT count(*) FROM pitches WHERE game_type = 'R' AND NOT simulated"))
-    return int(found.scalar_one())
+async def count_pitches(connection: AsyncConnection, games: GameSelection = MAJOR_REGULAR_SEASON) -> int:
+    """Count the pitches of the selected games, without simulated ones."""
+    chosen = {"league": games.league, "game_types": list(games.game_types) or None}
+    return int((await connection.execute(_PITCH_COUNT, chosen)).scalar_one())
+
+
+async def count_by_league(connection: AsyncConnection) -> dict[str, int]:
+    """Count the stored pitches of games that are not of the major leagues, by league, without simulated ones."""
+    return {row.league: row.pitches for row in await connection.execute(_OTHER_LEAGUES)}
 
 
 def player_query(role: Role, first_season: int, last_season: int, columns: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import polars as pl
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ondeck_core.statcast.leagues import LEAGUE
 from ondeck_core.statcast.parse import EXTRA
 from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
 from ondeck_core.statcast.schema import NAMES
@@ -60,7 +61,7 @@ async def upsert_pitches(
     if changed_rows.is_empty():
         return UpsertCounts(unchanged=rows.height)
     games = (
-        changed_rows.select(GAME_COLUMNS)
+        changed_rows.select(*GAME_COLUMNS, LEAGUE)
         .unique("game_pk", keep="first", maintain_order=True)
         .join(changed_games, on="game_pk")
     )

@@ -41,15 +41,15 @@ STAGE: Final = f"CREATE TEMPORARY TABLE {STAGED} ON COMMIT DROP AS SELECT * FROM
 
 NEW_STAGE: Final = f"""
 CREATE TEMPORARY TABLE {STAGED}_games ON COMMIT DROP AS
-SELECT game_pk, season AS game_year, game_date, game_type, home_team, away_team, simulated, rows_sha256
+SELECT game_pk, season AS game_year, game_date, game_type, home_team, away_team, simulated, league, rows_sha256
 FROM games WITH NO DATA
 """  # noqa: S608  constant names
 
 DIGESTS: Final = "SELECT game_pk, rows_sha256 FROM games WHERE game_pk = ANY (:games)"
 
 _INSERT_GAMES: Final = f"""
-INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated, rows_sha256)
-SELECT game_pk, game_year, game_date, game_type, home_team, away_team, simulated, rows_sha256
+INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated, league, rows_sha256)
+SELECT game_pk, game_year, game_date, game_type, home_team, away_team, simulated, league, rows_sha256
 FROM {STAGED}_games ORDER BY game_pk
 """  # noqa: S608  constant names
 
@@ -59,7 +59,8 @@ GAMES: Final = f"""
 {_INSERT_GAMES}
 ON CONFLICT (game_pk) DO UPDATE SET
     season = excluded.season, game_date = excluded.game_date, game_type = excluded.game_type,
-    home_team = excluded.home_team, away_team = excluded.away_team, rows_sha256 = excluded.rows_sha256
+    home_team = excluded.home_team, away_team = excluded.away_team, league = excluded.league,
+    rows_sha256 = excluded.rows_sha256
 """
 
 PLAYERS: Final = f"""

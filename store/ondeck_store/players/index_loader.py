@@ -35,7 +35,7 @@ FROM pitches, LATERAL (VALUES
     (batter, 'batter', CASE inning_topbot WHEN 'Top' THEN away_team ELSE home_team END),
     (pitcher, 'pitcher', CASE inning_topbot WHEN 'Top' THEN home_team ELSE away_team END)
 ) AS appearance (player_id, role, team)
-WHERE NOT simulated
+WHERE NOT simulated AND game_pk IN (SELECT game_pk FROM games WHERE league = 'major')
 """
 _FINGERPRINT: Final = """
 SELECT concat_ws(' ',

@@ -83,7 +83,15 @@ games = Table(
     Column("away_team", Text, nullable=False),
     simulated_label(),
     Column("rows_sha256", Text, comment="of the rows of the last load, as they came"),
+    Column(
+        "league",
+        Text,
+        nullable=False,
+        server_default=text("'unknown'"),
+        comment="from the codes of both teams; unknown: they do not tell",
+    ),
     UniqueConstraint("game_pk", "season"),
+    CheckConstraint("league IN ('major', 'minor', 'international', 'unknown')", name="known_league"),
     CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
 )
 

@@ -70,7 +70,7 @@ metrics below are of the graph of this version.
 """
 
 _METRICS: Final = """\
-## Metrics ({evaluation.rows:,} rows of {evaluation.games:,} games, {evaluation.evaluation_window})
+## Metrics ({evaluation.rows:,} rows of {evaluation.games:,} games, {evaluation.described_window})
 {warning}
 | question | predictor | log loss | Brier | ECE | AUC | accuracy |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -9,6 +9,7 @@ import polars as pl
 
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import CARD_FILE, EVALUATION_FILE, PRODUCTION, RELIABILITY_FILE
+from ondeck_core.statcast.leagues import LEAGUES, MAJOR, MAJOR_REGULAR_SEASON, SELECTIONS, GameSelection
 from ondeck_core.tasks import Task, task_named
 from ondeck_registry import promotion
 from ondeck_registry.repository import aliases
@@ -44,6 +45,13 @@ _DATABASE = click.option("--database-url", help="URL of a PostgreSQL database (O
 @click.option(
     "--include-fitted", is_flag=True, help="Include training days; the report marks the metrics as optimistic."
 )
+@click.option(
+    "--league",
+    type=click.Choice(LEAGUES),
+    default=MAJOR,
+    show_default=True,
+    help="League of the rows, as the team codes tell it; a version is trained on the major leagues only.",
+)
 @click.option("--json", "as_data", is_flag=True, help="Print the evaluation as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report; default: under ONDECK_HOME.")
 @_MODELS
@@ -58,17 +66,18 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
     until: datetime | None,
     out: Path | None,
     include_fitted: bool,
+    league: str,
     as_data: bool,
     **flags: object,
 ) -> None:
     """Evaluate a published version of TASK through its graph, on files (PATH...) or on the stored rows.
 
-    Files are Statcast exports of any season; they need no database. Only regular-season rows count, and no days that
-    the version was fitted or calibrated on.
+    Files are Statcast exports of any season; they need no database. Only regular-season rows of the league count (of
+    international games all), and no days that the version was fitted or calibrated on.
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
     model = open_version(settings.model_repository, chosen, version)
-    source = _between(_rows(settings, chosen, paths), since, until)
+    source = _between(_rows(settings, chosen, paths, SELECTIONS[league]), since, until)
     source = exclude_training_days(source, model.manifest, include_fitted=include_fitted)
     evaluation = evaluate_version(model, source, production=_production(settings.model_repository, model))
     folder = out or _report_folder(settings.home, evaluation)
@@ -104,7 +113,7 @@ def recalibrate(
     """
     settings, chosen = read_settings(TrainerSettings, **flags), task_named(task)
     base = open_version(settings.model_repository, chosen, version)
-    source = _between(_rows(settings, chosen, paths), since, until)
+    source = _between(_rows(settings, chosen, paths, MAJOR_REGULAR_SEASON), since, until)
     recent = build_dataset(chosen, source.rows, source.account)
     done = recalibrate_version(base, recent, settings.model_repository)
     parameters = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
@@ -115,8 +124,8 @@ def recalibrate(
     click.echo(f"published {done.folder} ({done.manifest.digest[:12]}); no alias points to it yet")
 
 
-def _rows(settings: TrainerSettings, task: Task, paths: tuple[Path, ...]) -> SourceRows:
-    return read_statcast_files(paths, task) if paths else asyncio.run(read_stored_rows(settings, task))
+def _rows(settings: TrainerSettings, task: Task, paths: tuple[Path, ...], games: GameSelection) -> SourceRows:
+    return read_statcast_files(paths, task, games) if paths else asyncio.run(read_stored_rows(settings, task, games))
 
 
 def _between(source: SourceRows, since: datetime | None, until: datetime | None) -> SourceRows:
@@ -134,12 +143,13 @@ def _production(models: Path, model: PublishedModel) -> PublishedModel | None:
 
 def _report_folder(home: Path, evaluation: Evaluation) -> Path:
     days = f"{evaluation.evaluation_window.first_day}_{evaluation.evaluation_window.last_day}"
-    return home / "evaluations" / evaluation.task / str(evaluation.version) / days
+    league = "" if evaluation.league == MAJOR else f"_{evaluation.league}"
+    return home / "evaluations" / evaluation.task / str(evaluation.version) / f"{days}{league}"
 
 
 def _write(folder: Path, evaluation: Evaluation) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    title = f"{evaluation.task} {evaluation.version}, evaluated on {evaluation.evaluation_window}"
+    title = f"{evaluation.task} {evaluation.version}, evaluated on {evaluation.described_window}"
     (folder / EVALUATION_FILE).write_bytes(to_json(evaluation))
     (folder / RELIABILITY_FILE).write_bytes(plot_reliability(evaluation.reliability, title))
     (folder / CARD_FILE).write_text(f"# {title}\n\n{render_metrics(evaluation)}{render_drift(evaluation)}")

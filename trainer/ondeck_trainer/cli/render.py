@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ondeck_core.evaluation import Evaluation, RowAccount, scores
+from ondeck_core.statcast.leagues import LEFT_OUT, UNKNOWN
 from ondeck_trainer.data.dataset import INCOMPLETE, UNKNOWN_OUTCOME
 
 WIDTH = 100
@@ -37,8 +38,10 @@ def print_account(account: RowAccount | None) -> None:
         return
     out = make_console()
     out.print(str(account))
-    lost = account.left_out.get(INCOMPLETE, 0) + sum(
-        rows for reason, rows in account.left_out.items() if reason.startswith(("rejected", UNKNOWN_OUTCOME))
+    lost = sum(
+        rows
+        for reason, rows in account.left_out.items()
+        if reason in {INCOMPLETE, LEFT_OUT[UNKNOWN]} or reason.startswith(("rejected", UNKNOWN_OUTCOME))
     )
     share = lost / (account.used + lost)
     if share > MAX_LOST_SHARE:
@@ -48,7 +51,7 @@ def print_account(account: RowAccount | None) -> None:
 def build_score_table(evaluation: Evaluation) -> Table:
     """Build the table of metrics, one line for each question and predictor."""
     rows = f"{evaluation.rows:,} rows of {evaluation.games:,} games"
-    title = f"{evaluation.task}, evaluated on {evaluation.evaluation_window}: {rows}"
+    title = f"{evaluation.task}, evaluated on {evaluation.described_window}: {rows}"
     table = Table(title=title, title_justify="left")
     for column in ("question", "predictor", "log loss", "Brier", "ECE", "AUC", "accuracy"):
         table.add_column(column, justify="left" if column in {"question", "predictor"} else "right")

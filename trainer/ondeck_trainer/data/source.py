@@ -15,16 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_core.errors import OndeckError, SourceRefusedError
 from ondeck_core.evaluation import RowAccount
 from ondeck_core.statcast.decode import decode_cells
+from ondeck_core.statcast.leagues import LEAGUE, LEAGUES, LEFT_OUT, MAJOR, MAJOR_REGULAR_SEASON, GameSelection
 from ondeck_core.statcast.parse import count_reasons, parse_cells, reject_unusable
 from ondeck_core.task_rows import required_values
 from ondeck_core.tasks import Task
 from ondeck_store.ingest.statcast_files import exports_in, read_file
 from ondeck_store.migrations import open_migrated
-from ondeck_store.pitches.queries import REGULAR_SEASON, count_pitches, read_day_range, read_pitches
+from ondeck_store.pitches.queries import count_by_league, count_pitches, read_day_range, read_pitches, selected_values
 from ondeck_store.settings import StoreSettings
 from ondeck_trainer.data.dataset import Dataset, convert_rows, join_parts, list_columns, other_tasks
 
-_REGULAR_SEASON: Final = "R"
 _ROW_ORDER: Final = ("game_date", "game_pk", "at_bat_number", "pitch_number")
 
 
@@ -34,10 +34,11 @@ class NoStoredRowsError(OndeckError):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRows:
-    """Statcast rows in the order of play, and what became of all rows that were read."""
+    """Statcast rows of a league in the order of play, and what became of all rows that were read."""
 
     rows: pl.DataFrame
     account: RowAccount
+    league: str = MAJOR
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> "SourceRows":
@@ -46,19 +47,23 @@ class SourceRows:
 
     def keep(self, rows: pl.DataFrame, reason: str) -> "SourceRows":
         """Return a part of the rows; the others are left out for `reason`."""
-        return SourceRows(rows=rows, account=self.account.leave_out(reason, self.rows.height - rows.height))
+        return replace(self, rows=rows, account=self.account.leave_out(reason, self.rows.height - rows.height))
 
 
-async def read_stored_rows(settings: StoreSettings, task: Task) -> SourceRows:
-    """Read the rows and the columns of a task from all stored regular-season rows, simulated ones excluded.
+async def read_stored_rows(
+    settings: StoreSettings, task: Task, games: GameSelection = MAJOR_REGULAR_SEASON
+) -> SourceRows:
+    """Read the rows and the columns of a task from all stored rows of the selected games, simulated ones excluded.
+
+    With the major leagues, the account has the stored rows of other leagues, too.
 
     Raises:
         NoStoredRowsError: no regular-season row is stored.
     """
-    async with _open_months(settings, task) as (stored, months):
+    async with _open_months(settings, task, games) as (account, months):
         rows = pl.concat([month async for month in months])
-    account = RowAccount(read=stored, used=stored).leave_out(other_tasks(task), stored - rows.height)
-    return SourceRows(rows=rows, account=account)
+    account = account.leave_out(other_tasks(task), account.used - rows.height)
+    return SourceRows(rows=rows, account=account, league=games.league)
 
 
 async def read_stored_dataset(settings: StoreSettings, task: Task) -> Dataset:
@@ -70,29 +75,37 @@ async def read_stored_dataset(settings: StoreSettings, task: Task) -> Dataset:
         NoStoredRowsError: no regular-season row is stored.
         NoTaskRowsError: no row is of the task and has all required fields.
     """
-    async with _open_months(settings, task) as (stored, months):
+    async with _open_months(settings, task, MAJOR_REGULAR_SEASON) as (account, months):
         parts = [convert_rows(task, month) async for month in months]
     of_task = sum(part.account.read for part in parts)
-    account = RowAccount(read=stored, used=stored).leave_out(other_tasks(task), stored - of_task)
-    return join_parts(task, parts, account)
+    return join_parts(task, parts, account.leave_out(other_tasks(task), account.used - of_task))
 
 
 @asynccontextmanager
-async def _open_months(settings: StoreSettings, task: Task) -> AsyncIterator[tuple[int, AsyncIterator[pl.DataFrame]]]:
-    """Return how many regular-season rows are stored, and those of the task month by month, all of one moment."""
+async def _open_months(
+    settings: StoreSettings, task: Task, games: GameSelection
+) -> AsyncIterator[tuple[RowAccount, AsyncIterator[pl.DataFrame]]]:
+    """Return the account of the stored rows, and those of the task month by month, all of one moment."""
     async with open_migrated(settings) as database, database.engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ")
-        days = await read_day_range(connection)
+        days = await read_day_range(connection, games)
         if days is None:
             raise NoStoredRowsError(
-                f"no regular-season rows in {database.described}; load some first: "
+                f"no {_describe(games)} in {database.described}; load some first: "
                 "ondeck ingest files PATH..., or ondeck ingest days FROM TO"
             )
-        yield await count_pitches(connection), _read_months(connection, task, *days)
+        stored = await count_pitches(connection, games)
+        others = await count_by_league(connection) if games.league == MAJOR else {}
+        left_out = {LEFT_OUT[league]: pitches for league, pitches in others.items() if pitches}
+        account = RowAccount(read=stored + sum(left_out.values()), used=stored, left_out=left_out)
+        yield account, _read_months(connection, task, games, days)
 
 
-async def _read_months(connection: AsyncConnection, task: Task, begin: date, last: date) -> AsyncIterator[pl.DataFrame]:
-    columns, values = list_columns(task), {**REGULAR_SEASON, **required_values(task)}
+async def _read_months(
+    connection: AsyncConnection, task: Task, games: GameSelection, days: tuple[date, date]
+) -> AsyncIterator[pl.DataFrame]:
+    columns, values = list_columns(task), {**selected_values(games), **required_values(task)}
+    begin, last = days
     while begin <= last:
         following = (begin.replace(day=1) + timedelta(days=31)).replace(day=1)
         end = following - timedelta(days=1)
@@ -100,28 +113,31 @@ async def _read_months(connection: AsyncConnection, task: Task, begin: date, las
         begin = following
 
 
-def read_statcast_files(paths: Sequence[Path], task: Task) -> SourceRows:
-    """Read the columns of a task from the regular-season rows of Statcast exports, in the order of play.
+def read_statcast_files(paths: Sequence[Path], task: Task, games: GameSelection = MAJOR_REGULAR_SEASON) -> SourceRows:
+    """Read the columns of a task from the rows of the selected games in Statcast exports, in the order of play.
 
     Needs no database. If several files have the same pitch, the row of the first file is kept.
 
     Raises:
         SourceRefusedError: a file cannot be read, is not a Statcast export, or has no valid row.
-        NoStoredRowsError: the files have no regular-season row.
+        NoStoredRowsError: the files have no row of such games.
     """
-    parts = [_read_regular_season(path, task) for path in exports_in(paths)]
+    parts = [_read_selected(path, task, games) for path in exports_in(paths)]
     together = SourceRows(
         rows=pl.concat([part.rows for part in parts]),
         account=reduce(add, (part.account for part in parts)),
+        league=games.league,
     )
     rows = together.rows.unique(list(_ROW_ORDER[1:]), keep="first", maintain_order=True).sort(_ROW_ORDER)
     distinct = together.keep(rows, "of a pitch that an earlier file has")
     if rows.is_empty():
-        raise NoStoredRowsError(f"the files have no row of a regular season (game_type R): {distinct.account}")
+        raise NoStoredRowsError(
+            f"the files have no {_describe(games)}: {distinct.account}; `ondeck evaluate --league` judges other leagues"
+        )
     return replace(distinct, rows=rows.select(list_columns(task)))
 
 
-def _read_regular_season(path: Path, task: Task) -> SourceRows:
+def _read_selected(path: Path, task: Task, games: GameSelection) -> SourceRows:
     try:
         result = parse_cells(decode_cells(read_file(path)))
         reject_unusable(result)
@@ -135,6 +151,20 @@ def _read_regular_season(path: Path, task: Task) -> SourceRows:
         left_out={f"rejected ({reason})": rows for reason, rows in count_reasons(result).items()},
         unreadable_cells={column.name: column.rows for column in used},
     )
-    valid = SourceRows(rows=result.rows, account=account)
-    regular = valid.keep(result.rows.filter(pl.col("game_type") == _REGULAR_SEASON), "not of a regular season")
-    return replace(regular, rows=regular.rows.select(list(columns)))
+    chosen = _select(SourceRows(rows=result.rows, account=account), games)
+    return replace(chosen, rows=chosen.rows.select(list(columns)))
+
+
+def _select(source: SourceRows, games: GameSelection) -> SourceRows:
+    """Keep the rows of the selected games; the account has each other league."""
+    for league in LEAGUES:
+        if league != games.league:
+            source = source.keep(source.rows.filter(league != LEAGUE), LEFT_OUT[league])
+    if not games.game_types:
+        return source
+    return source.keep(source.rows.filter(pl.col("game_type").is_in(games.game_types)), "not of a regular season")
+
+
+def _describe(games: GameSelection) -> str:
+    kind = "regular-season rows" if games.game_types else "rows"
+    return f"{kind} {LEFT_OUT[games.league]}"

@@ -12,6 +12,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_core.evaluation import Evaluation, Interval, Metrics
 from ondeck_core.field_drift import field_drift
 from ondeck_core.manifest import PRODUCTION, Manifest, Window
+from ondeck_core.statcast.leagues import MAJOR
 from ondeck_trainer.artifact.published_model import PublishedModel
 from ondeck_trainer.data.dataset import Dataset, build_dataset
 from ondeck_trainer.data.source import SourceRows
@@ -42,12 +43,14 @@ class VersionComparison:
 def exclude_training_days(source: SourceRows, *versions: Manifest, include_fitted: bool = False) -> SourceRows:
     """Return the rows of days that no version was fitted or calibrated on; all rows with `include_fitted`.
 
+    Versions are fitted on the major leagues, so that all rows of other leagues are returned.
+
     Raises:
         NoUnseenDaysError: no row is left.
     """
     seen = pl.any_horizontal(pl.col("game_date").is_between(*training_days(each)) for each in versions)
     rows = source.rows
-    kept = rows if include_fitted else rows.filter(~seen)
+    kept = rows if include_fitted or source.league != MAJOR else rows.filter(~seen)
     if kept.is_empty():
         learned = " and ".join(f"version {each.version} ({_describe(each)})" for each in versions)
         raise NoUnseenDaysError(
@@ -65,7 +68,10 @@ def evaluate_version(
     baselines = {}
     if production is not None:
         baselines[PRODUCTION] = compute_metrics(production.graph.probabilities(dataset.features), dataset)
-    return evaluate_graph(model, dataset, model.graph.probabilities(dataset.features), baselines)
+    evaluation = evaluate_graph(model, dataset, model.graph.probabilities(dataset.features), baselines)
+    if source.league == MAJOR:
+        return evaluation
+    return evaluation.model_copy(update={"league": source.league, "has_training_days": False})
 
 
 def evaluate_graph(
