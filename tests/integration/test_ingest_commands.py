@@ -188,7 +188,7 @@ def test_a_replay_of_everything_skips_what_is_no_day(tmp_path: Path) -> None:
             [
                 "{rows} rows in: {others} new, 0 changed, 0 unchanged, 5 quarantined",
                 "  5 x balls: not from 0 to 3",
-                "more than 1% of the rows are not complete; see: ondeck ingest quarantine list",
+                "more than 1% of the rows are quarantined; see: ondeck ingest quarantine list",
             ],
         ),
         (
@@ -197,7 +197,7 @@ def test_a_replay_of_everything_skips_what_is_no_day(tmp_path: Path) -> None:
             [
                 "{rows} rows in: {rows} new, 0 changed, 0 unchanged, 0 quarantined; {rows} unreadable cells left out",
                 "  {rows} x launch_speed_angle: cell left out, not of type integer, for example 'barrel'",
-                "more than 1% of the rows are not complete; see: ondeck ingest quarantine list",
+                "more than 1% of the rows were stored without a cell; see: ondeck ingest quarantine cells",
             ],
         ),
         (
@@ -247,7 +247,10 @@ def test_new_changed_and_unchanged_rows_are_three_numbers(tmp_path: Path, store_
         (tmp_path / f"{name}.csv").write_bytes(as_csv(cells))
         done = ingest(store_home, "files", str(tmp_path / f"{name}.csv"))
     rows = CELLS.height
-    assert done.stdout.splitlines()[-1] == f"{rows} rows in: 1 new, 1 changed, {rows - 2} unchanged, 0 quarantined"
+    account, order, restore = done.stdout.splitlines()[-3:]
+    assert account == f"{rows} rows in: 1 new, 1 changed, {rows - 2} unchanged, 0 quarantined"
+    assert order == "  1 changed rows may be from an older download than before (--downloaded-at tells)"
+    assert restore.startswith("  to restore the former rows: ondeck ingest revert 'newer.csv ")
     assert database.engine.url.query["host"]
 
 

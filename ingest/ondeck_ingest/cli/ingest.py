@@ -4,11 +4,12 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import structlog
 
 from ondeck_core.statcast.schema import FIRST_SEASON, LAST_SEASON
 from ondeck_ingest.cli.database_options import database_options
@@ -18,14 +19,18 @@ from ondeck_ingest.jobs.queue import BACKFILL_PRIORITY, enqueue, requeue_dead
 from ondeck_ingest.jobs.scheduler import is_in_season
 from ondeck_ingest.jobs.worker import run_worker
 from ondeck_ingest.pipeline import foreground_ingest
+from ondeck_ingest.pipeline.foreground_ingest import RunOptions
 from ondeck_ingest.pipeline.load import LoadCounts
 from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.savant import NAME
+from ondeck_runtime.logging import printable
 from ondeck_runtime.settings import read_settings
 from ondeck_store.ingest.ledger import days_done
+from ondeck_store.ingest.revert import revert_unit
 from ondeck_store.migrations import open_migrated, run_in_transaction
 
 _A_DAY: Final = timedelta(days=1)
+log = structlog.get_logger()
 
 
 class DayParam(click.DateTime):
@@ -47,38 +52,82 @@ def ingest() -> None:
     """Ingest Statcast rows into PostgreSQL: from files, or day by day from Baseball Savant."""
 
 
+_REPLACE_NEWER: Final = click.option(
+    "--replace-newer", is_flag=True, help="Rows of an older download replace those of a newer one, too."
+)
+_AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the account of all rows as JSON.")
+
+
 @ingest.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--downloaded-at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="When the files were downloaded, in UTC; default: what the files tell.",
+)
+@_REPLACE_NEWER
+@_AS_JSON
 @database_options
-def files(paths: tuple[Path, ...], **flags: object) -> None:
+def files(
+    paths: tuple[Path, ...],
+    downloaded_at: datetime | None,
+    *,
+    replace_newer: bool,
+    as_json: bool,
+    **flags: object,
+) -> None:
     """Ingest Savant exports (CSV, gzipped CSV, parquet); of a folder, all exports in it.
 
-    Each file is ingested in one transaction. Ingesting a file again changes nothing. The exit code is 2 if more than
-    1 % of the rows are quarantined or were stored without a cell, and 1 if a file has no valid row.
+    Each file is ingested in one transaction. Ingesting a file again changes nothing. Rows of an older download do not
+    replace those of a newer one. The exit code is 2 if more than 1 % of the rows are quarantined, outdated or were
+    stored without a cell, and 1 if a file has no valid row.
     """
-    _exit_if_incomplete(asyncio.run(foreground_ingest.ingest_files(read_settings(IngestSettings, **flags), paths)))
+    settings = read_settings(IngestSettings, **flags)
+    options = RunOptions(replaces_newer=replace_newer, as_json=as_json)
+    known = None if downloaded_at is None else downloaded_at.replace(tzinfo=UTC)
+    _exit_if_incomplete(asyncio.run(foreground_ingest.ingest_files(settings, paths, options, known)))
 
 
 @ingest.command()
 @click.argument("first", metavar="FIRST", type=_DAY)
 @click.argument("last", metavar="[LAST]", type=_DAY, required=False)
+@_AS_JSON
 @database_options
-def days(first: datetime, last: datetime | None, **flags: object) -> None:
+def days(first: datetime, last: datetime | None, *, as_json: bool, **flags: object) -> None:
     """Ingest the days from FIRST to LAST (default: only FIRST) from Baseball Savant, through pybaseball.
 
     SIGTERM stops it within two seconds, exit code 1: stored days stay, the others are unchanged.
     """
-    asked = _days_between(first, last or first)
-    _exit_if_incomplete(asyncio.run(foreground_ingest.ingest_days(read_settings(IngestSettings, **flags), asked)))
+    settings, asked = read_settings(IngestSettings, **flags), _days_between(first, last or first)
+    _exit_if_incomplete(asyncio.run(foreground_ingest.ingest_days(settings, asked, RunOptions(as_json=as_json))))
 
 
 @ingest.command()
 @click.argument("days", metavar="[DAY]...", nargs=-1, type=_DAY)
+@_REPLACE_NEWER
+@_AS_JSON
 @database_options
-def replay(days: tuple[datetime, ...], **flags: object) -> None:
+def replay(days: tuple[datetime, ...], *, replace_newer: bool, as_json: bool, **flags: object) -> None:
     """Ingest days (default: all) again from their archived responses, without the network."""
     settings, asked = read_settings(IngestSettings, **flags), [day.date() for day in days]
-    _exit_if_incomplete(asyncio.run(foreground_ingest.replay_days(settings, asked)))
+    options = RunOptions(replaces_newer=replace_newer, as_json=as_json)
+    _exit_if_incomplete(asyncio.run(foreground_ingest.replay_days(settings, asked, options)))
+
+
+@ingest.command()
+@click.argument("unit")
+@database_options
+def revert(unit: str, **flags: object) -> None:
+    """Restore the rows as they were before the last load of UNIT, a day or a file.
+
+    Changed rows get their former values back, and new rows are removed; rows that another load has changed since stay
+    as they are. Each call reverts one load. UNIT is named as `ondeck ingest status` lists it; a file also by its name.
+    """
+    settings = read_settings(IngestSettings, **flags)
+    done = asyncio.run(run_in_transaction(settings, lambda connection: revert_unit(connection, unit)))
+    log.info("unit_reverted", **asdict(done))
+    kept = f"; {done.kept} rows stay, as another load has changed them since" if done.kept else ""
+    click.echo(printable(f"{done.unit}: {done.restored} rows restored, {done.removed} rows removed{kept}"))
 
 
 @ingest.command()

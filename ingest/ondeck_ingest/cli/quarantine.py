@@ -29,6 +29,7 @@ from ondeck_store.ingest.quarantine import (
     revoke_rule,
 )
 from ondeck_store.migrations import open_migrated, run_in_transaction
+from ondeck_store.pitches.queries import read_unreadable_cells
 
 _CODE: Final = click.option("--code", help="Only rows with this code, for example out_of_range.")
 _NUMBER: Final = click.IntRange(1, 2**62)  # PostgreSQL's integers have 63 bits
@@ -74,6 +75,23 @@ def list_(*, code: str | None, unit: str | None, closed: bool, limit: int, **fla
     Console(highlight=False).print(make_table("quarantined", columns, shown))
     if len(rows) > limit:
         click.echo(f"more than {limit} rows; --limit shows more")
+
+
+@quarantine.command()
+@click.option("--column", type=click.Choice(NAMES), metavar="COLUMN", help="Only cells of this column.")
+@click.option("--limit", type=_NUMBER, default=50, show_default=True, help="Maximum number of cells.")
+@database_options
+def cells(*, column: str | None, limit: int, **flags: object) -> None:
+    """List the cells of optional columns without which rows are stored, with their texts."""
+    found = _run(flags, lambda connection: read_unreadable_cells(connection, column, limit + 1))
+    shown = [
+        (f"{cell.game_pk} / {cell.at_bat_number} / {cell.pitch_number}", cell.game_date, cell.column, cell.text)
+        for cell in found[:limit]
+    ]
+    columns = ("game / at-bat / pitch", "day", "column", "text")
+    Console(highlight=False).print(make_table("unreadable cells", columns, shown))
+    if len(found) > limit:
+        click.echo(f"more than {limit} cells; --limit shows more")
 
 
 @quarantine.command()

@@ -126,7 +126,7 @@ class Scheduler:
         dead = {each.day for each in await dead_jobs(connection) if each.source == self.source}
         return {
             entry.day: DayStatus(
-                is_ingested=entry.state in {"done", "empty"},
+                is_ingested=entry.state in {"done", "empty", "reverted"},
                 attempted_at=entry.updated_at if entry.attempts else None,
                 is_dead=entry.day in dead,
             )

@@ -39,7 +39,9 @@ async def update_checks(engine: AsyncEngine, source: str, day: date, fetched_at:
 
 def check_games(day: date, entries: Sequence[RecordedEntry], ends: Sequence[GameEnd]) -> str | None:
     """Return a warning about the stored games of a day, or None."""
-    loaded = sum(entry.inserted + entry.changed + entry.unchanged for entry in entries if entry.day == day)
+    loaded = sum(
+        entry.inserted + entry.changed + entry.unchanged + entry.outdated for entry in entries if entry.day == day
+    )
     return "; ".join(each for each in (check_game_ends(day, ends), check_total(day, loaded, ends)) if each) or None
 
 

@@ -1,9 +1,12 @@
 """The runs behind the `ondeck ingest` commands that ingest in the foreground: files, days, replay, simulation."""
 
 import asyncio
+import json
+import shlex
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -33,6 +36,7 @@ from ondeck_store.migrations import open_migrated
 from ondeck_store.pitches.queries import simulated_games
 
 MAX_REASONS: Final = 10
+MAX_UNITS: Final = 5
 log = structlog.get_logger()
 
 
@@ -44,27 +48,45 @@ class PartialIngestError(OndeckError):
     """Some requests failed; the rest is stored."""
 
 
-async def ingest_files(settings: IngestSettings, paths: Sequence[Path]) -> LoadCounts:
-    """Ingest files, and the exports in folders.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run stores and reports: older downloads replace newer ones, the account as JSON."""
+
+    replaces_newer: bool = False
+    as_json: bool = False
+
+
+DEFAULTS: Final = RunOptions()
+
+
+async def ingest_files(
+    settings: IngestSettings,
+    paths: Sequence[Path],
+    options: RunOptions = DEFAULTS,
+    downloaded_at: datetime | None = None,
+) -> LoadCounts:
+    """Ingest files, and the exports in folders; `downloaded_at` is when they were downloaded, if that is known.
 
     Raises:
         PartialIngestError: some files failed, or none has a row.
     """
-    total = await _run(settings, FileSource(), [SourceRequest(name=str(path)) for path in exports_in(paths)])
+    requests = [SourceRequest(name=str(path)) for path in exports_in(paths)]
+    total = await _run(settings, FileSource(downloaded_at=downloaded_at), requests, options)
     if not total.rows_in:
         raise PartialIngestError("the files have a header, but no rows; nothing was stored")
     return total
 
 
-async def ingest_days(settings: IngestSettings, days: Sequence[date]) -> LoadCounts:
+async def ingest_days(settings: IngestSettings, days: Sequence[date], options: RunOptions = DEFAULTS) -> LoadCounts:
     """Ingest days from Savant."""
-    return await _run(settings, create_savant_source(settings), [day_request(day) for day in days])
+    return await _run(settings, create_savant_source(settings), [day_request(day) for day in days], options)
 
 
-async def replay_days(settings: IngestSettings, days: Sequence[date]) -> LoadCounts:
+async def replay_days(settings: IngestSettings, days: Sequence[date], options: RunOptions = DEFAULTS) -> LoadCounts:
     """Ingest days from the archived responses of Savant; no days means all archived ones."""
     chosen = days or [day for unit in archive.list_units(settings.home, NAME) for day in _parse_day(unit)]
-    return await _run(settings, ReplaySource(home=settings.home, name=NAME), [day_request(day) for day in chosen])
+    source = ReplaySource(home=settings.home, name=NAME)
+    return await _run(settings, source, [day_request(day) for day in chosen], options)
 
 
 async def simulate(settings: IngestSettings, seconds: float) -> None:
@@ -101,15 +123,18 @@ async def play_game(engine: AsyncEngine, day: date, seconds: float) -> LoadCount
 
 
 async def ingest_each(
-    requests: Sequence[SourceRequest], ingest: Callable[[SourceRequest], Awaitable[LoadCounts]]
+    requests: Sequence[SourceRequest],
+    ingest: Callable[[SourceRequest], Awaitable[LoadCounts]],
+    *,
+    as_json: bool = False,
 ) -> LoadCounts:
-    """Ingest one request after the other, print the outcome of each, and return the total.
+    """Ingest one request after the other, print the outcome of each, and return the total, which is printed last.
 
     Raises:
         PartialIngestError: some requests failed; an open circuit or an unwritable archive fails all that remain.
     """
     total, failed = LoadCounts(), 0
-    with _progress(len(requests)) as report:
+    with _progress(len(requests), to_stderr=as_json) as report:
         for number, request in enumerate(requests):
             name = readable(request.name).rpartition("/")[2]
             try:
@@ -124,7 +149,7 @@ async def ingest_each(
             else:
                 total += counts
                 report(f"{name}: {counts}")
-    click.echo("\n".join(summarize(total)))
+    click.echo(json.dumps({**asdict(total), "failed": failed}) if as_json else "\n".join(summarize(total)))
     if failed:
         rest = "the others are stored" if failed < len(requests) else "nothing was stored"
         raise PartialIngestError(f"{failed} of {len(requests)} failed, for the reasons above; {rest}")
@@ -132,23 +157,34 @@ async def ingest_each(
 
 
 def summarize(total: LoadCounts) -> Iterator[str]:
-    """Yield the total, why rows were quarantined and cells left out, and where to look if these are many."""
+    """Yield the total, why rows and cells were left out, how to restore former rows, and where to look."""
     yield str(total)
     yield from (f"  {count} x {reason}" for reason, count in Counter(total.reasons).most_common(MAX_REASONS))
     if len(total.reasons) > MAX_REASONS:
         yield f"  and {len(total.reasons) - MAX_REASONS} more reasons (ondeck ingest quarantine list)"
+    if total.unordered:
+        yield f"  {total.unordered} changed rows may be from an older download than before (--downloaded-at tells)"
+    units = list(total.changed_by_unit)
+    yield from (f"  to restore the former rows: ondeck ingest revert {shlex.quote(unit)}" for unit in units[:MAX_UNITS])
+    if len(units) > MAX_UNITS:
+        yield f"  and {len(units) - MAX_UNITS} more units with changed rows (ondeck ingest status --json)"
     for league, rows in total.other_leagues.items():
         yield f"  {rows} rows {LEFT_OUT[league]}: they are stored, but train nothing"
-    if total.needs_attention:
-        yield f"more than {MAX_FAULTY_SHARE:.0%} of the rows are not complete; see: ondeck ingest quarantine list"
+    for rows, problem in (
+        (total.quarantined, "are quarantined; see: ondeck ingest quarantine list"),
+        (total.unreadable_cells, "were stored without a cell; see: ondeck ingest quarantine cells"),
+        (total.outdated, "are outdated and not stored"),
+    ):
+        if rows > total.rows_in * MAX_FAULTY_SHARE:
+            yield f"more than {MAX_FAULTY_SHARE:.0%} of the rows {problem}"
 
 
 @contextmanager
-def _progress(count: int) -> Iterator[Callable[[str], None]]:
+def _progress(count: int, *, to_stderr: bool) -> Iterator[Callable[[str], None]]:
     """Yield a function that prints a line: above a progress bar on a terminal, plain elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda line: click.echo(printable(line))
+        yield lambda line: click.echo(printable(line), err=to_stderr)
         return
     columns = (TextColumn("ingest"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
@@ -161,10 +197,14 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
         yield report
 
 
-async def _run(settings: IngestSettings, source: Source, requests: Sequence[SourceRequest]) -> LoadCounts:
+async def _run(
+    settings: IngestSettings, source: Source, requests: Sequence[SourceRequest], options: RunOptions
+) -> LoadCounts:
     async with open_migrated(settings) as database:
-        ingestor = Ingestor(engine=database.engine, source=source, home=settings.home)
-        total = await run_until_stopped(ingest_each(requests, ingestor.ingest))
+        ingestor = Ingestor(
+            engine=database.engine, source=source, home=settings.home, replaces_newer=options.replaces_newer
+        )
+        total = await run_until_stopped(ingest_each(requests, ingestor.ingest, as_json=options.as_json))
     if total is None:
         raise IngestStoppedError("stopped; what was printed as ingested is stored, the rest is unchanged")
     return total

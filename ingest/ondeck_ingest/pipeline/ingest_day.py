@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.statcast.decode import decode_cells, reject_capped
+from ondeck_core.statcast.download_time import DownloadTime, bound_by_columns
 from ondeck_ingest.pipeline.day_checks import update_checks
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
 from ondeck_ingest.sources import archive
@@ -26,6 +27,7 @@ class FetchedUnit:
     unit: str
     fetched_at: datetime | None = None
     sha256: str | None = None
+    download: DownloadTime | None = None
     cells: list[pl.DataFrame] = field(default_factory=list)
 
     @property
@@ -40,11 +42,15 @@ class FetchedUnit:
 
 @dataclass(frozen=True, kw_only=True)
 class Ingestor:
-    """Ingests from one source into one database; responses of a remote source are archived under `home`."""
+    """Ingests from one source into one database; responses of a remote source are archived under `home`.
+
+    `replaces_newer`: older downloads replace the rows of newer ones.
+    """
 
     engine: AsyncEngine
     source: Source
     home: Path
+    replaces_newer: bool = False
 
     async def ingest(self, request: SourceRequest) -> LoadCounts:
         """Ingest a day or a file; the ledger records the error of a failed day.
@@ -83,12 +89,22 @@ class Ingestor:
         cells = decode_cells(raw.content)
         if self.source.is_remote:
             reject_capped(cells)
-        return FetchedUnit(unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, cells=[cells])
+        known = DownloadTime(not_before=raw.fetched_at, not_after=raw.fetched_at)
+        download = known if raw.download is None else bound_by_columns(raw.download, cells.columns)
+        return FetchedUnit(
+            unit=raw.unit, fetched_at=raw.fetched_at, sha256=raw.sha256, download=download, cells=[cells]
+        )
 
     async def _load(self, request: SourceRequest, fetched: FetchedUnit) -> LoadCounts:
         source = self.source
         unit = IngestUnit(
-            source=source.name, name=fetched.unit, day=request.day, sha256=fetched.sha256, simulated=source.is_simulated
+            source=source.name,
+            name=fetched.unit,
+            day=request.day,
+            sha256=fetched.sha256,
+            simulated=source.is_simulated,
+            download=fetched.download,
+            replaces_newer=self.replaces_newer,
         )
         return await load_unit(self.engine, unit, fetched.pop_cells())
 

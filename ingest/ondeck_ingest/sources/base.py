@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Protocol, TypeVar
 
 from ondeck_core.errors import OndeckError
+from ondeck_core.statcast.download_time import DownloadTime
 
 T = TypeVar("T")
 
@@ -30,11 +31,15 @@ class SourceRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RawResponse:
-    """Bytes as they came; `unit` is the key of the ledger, `fetched_at` is timezone-aware."""
+    """Bytes as they came; `unit` is the key of the ledger, `fetched_at` is timezone-aware.
+
+    `download` is when a file was downloaded, as far as it tells; None: at `fetched_at`.
+    """
 
     unit: str
     content: bytes
     fetched_at: datetime
+    download: DownloadTime | None = None
 
     @property
     def sha256(self) -> str:

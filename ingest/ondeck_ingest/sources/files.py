@@ -2,25 +2,37 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from ondeck_core.errors import SourceRefusedError
+from ondeck_core.statcast.download_time import EARLIEST, DownloadTime
 from ondeck_ingest.sources import archive
 from ondeck_ingest.sources.base import RawResponse, SourceRequest, SourceUnreachableError, readable
 from ondeck_runtime.tasks import run_abandonable
 from ondeck_store.ingest.statcast_files import read_file
 
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_TIME: Final = slice(4, 8)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource:
-    """Reads files; the name of a request is a path, the unit is the file name and the start of its digest."""
+    """Reads files; the name of a request is a path, the unit is the file name and the start of its digest.
+
+    `downloaded_at` states when all of them were downloaded; otherwise a file was so before it was last changed, or
+    compressed.
+    """
+
+    downloaded_at: datetime | None = None
 
     name: ClassVar[str] = "file"
     is_remote: ClassVar[bool] = False
@@ -40,7 +52,14 @@ class FileSource:
         content = read_file(path)
         unit = f"{readable(path.name)} {hashlib.sha256(content).hexdigest()[:12]}"
         modified_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-        return RawResponse(unit=unit, content=content, fetched_at=modified_at)
+        download = self._download(content, modified_at)
+        return RawResponse(unit=unit, content=content, fetched_at=modified_at, download=download)
+
+    def _download(self, content: bytes, modified_at: datetime) -> DownloadTime:
+        if self.downloaded_at is not None:
+            return DownloadTime(not_before=self.downloaded_at, not_after=self.downloaded_at)
+        now = datetime.now(UTC)
+        return DownloadTime(not_before=EARLIEST, not_after=min(now, modified_at, *_compressed_at(content)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +95,19 @@ class ReplaySource:
         raise refused or SourceUnreachableError(
             f"the archive in {self.home / 'raw'} has no response for {self.name} {request.name}"
         )
+
+
+def _compressed_at(content: bytes) -> Iterator[datetime]:
+    """Yield the time of the file that a gzip or ZIP file holds; a ZIP file has local time, without a zone."""
+    if content.startswith(_GZIP):
+        seconds = int.from_bytes(content[_GZIP_TIME], "little")
+        if seconds:
+            yield datetime.fromtimestamp(seconds, tz=UTC)
+    elif zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                with suppress(ValueError):  # a month or a day that does not exist
+                    yield datetime(*member.date_time, tzinfo=UTC) + timedelta(days=1)
 
 
 def _has_only_header(content: bytes) -> bool:

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import Select, case, func, or_, select, text, update
+from sqlalchemy import Select, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ondeck_store.tables.ingest import ingest_columns, ingest_ledger, ingest_sources
+from ondeck_store.tables.ingest import ingest_columns, ingest_ledger, ingest_loads, ingest_sources
 
-State = Literal["requested", "done", "empty", "failed"]
+State = Literal["requested", "done", "empty", "failed", "reverted"]
 _KEY: Final = ("source", "unit")
 _INGESTED: Final = ("done", "empty")
 _CHECKS_LOCK: Final = 0x0DEC_1ED6  # any number, but the same for every program
@@ -28,7 +28,10 @@ ORDER BY game_pk, at_bat_number DESC, pitch_number DESC
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """One unit, a day of a source or a file: rows_in = inserted + changed + unchanged + quarantined."""
+    """One unit, a day of a source or a file: rows_in = inserted + changed + unchanged + outdated + quarantined.
+
+    Of the changed rows, `unordered` may be of an older download than the former ones.
+    """
 
     source: str
     unit: str
@@ -38,6 +41,8 @@ class LedgerEntry:
     inserted: int = 0
     changed: int = 0
     unchanged: int = 0
+    outdated: int = 0
+    unordered: int = 0
     quarantined: int = 0
     unreadable_cells: int = 0
     games: int = 0
@@ -118,6 +123,25 @@ async def record(connection: AsyncConnection, entry: LedgerEntry) -> None:
         "updated_at": func.clock_timestamp(),
     }
     await connection.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=changes))
+
+
+async def start_load(connection: AsyncConnection, source: str, unit: str) -> int:
+    """Record a load that begins in this transaction; returns its number."""
+    added = insert(ingest_loads).values(source=source, unit=unit).returning(ingest_loads.c.number)
+    number: int = (await connection.execute(added)).scalar_one()
+    return number
+
+
+async def finish_load(
+    connection: AsyncConnection, number: int, *, inserted: int, changed: int, days: tuple[date, date] | None
+) -> None:
+    """Record what a load stored, and its first and last game day; a load that stored nothing is removed."""
+    load = ingest_loads.c.number == number
+    if days is None or not inserted + changed:
+        await connection.execute(delete(ingest_loads).where(load))
+        return
+    values = {"inserted": inserted, "changed": changed, "first_day": days[0], "last_day": days[1]}
+    await connection.execute(update(ingest_loads).where(load).values(values))
 
 
 async def request_days(connection: AsyncConnection, source: str, days: Sequence[date]) -> None:

@@ -11,7 +11,7 @@ from ondeck_store.tables.statcast import games, pitches, players
 
 _EXCLUDED_COLUMNS: Final = {
     "players": {"next_try", "updated_at"},
-    "games": {"rows_sha256"},
+    "games": {"rows_sha256", "downloaded_after", "downloaded_before"},
     "pitches": {"stored_at"},
     "player_ids": {"source", "since"},
     "quarantine": {"id", "at", "closed_at"},

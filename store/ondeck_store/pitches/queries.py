@@ -59,6 +59,12 @@ FROM games, LATERAL (
 ) AS counted
 WHERE league <> 'major' AND NOT simulated GROUP BY league ORDER BY league
 """)
+_UNREADABLE_CELLS: Final = text("""
+SELECT game_pk, at_bat_number, pitch_number, game_date, cell.key AS column, cell.value AS text
+FROM pitches, LATERAL jsonb_each_text(unreadable_cells) AS cell
+WHERE unreadable_cells IS NOT NULL AND (CAST (:column AS text) IS NULL OR cell.key = CAST (:column AS text))
+ORDER BY game_pk, at_bat_number, pitch_number, cell.key LIMIT :limit
+""")
 _SIMULATED_COUNT: Final = text("SELECT count(*) FROM games WHERE simulated AND game_date = :day")
 _SEASONS: Final = text("""
 SELECT season, games, pitches, first_day, last_day
@@ -206,6 +212,26 @@ async def read_simulated(connection: AsyncConnection, *, game_pk: int, after_at_
 async def simulated_games(connection: AsyncConnection, day: date) -> int:
     """Count the simulated games of a day."""
     return int((await connection.execute(_SIMULATED_COUNT, {"day": day})).scalar_one())
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableCell:
+    """A cell without which a pitch is stored, as it came."""
+
+    game_pk: int
+    at_bat_number: int
+    pitch_number: int
+    game_date: date
+    column: str
+    text: str
+
+
+async def read_unreadable_cells(
+    connection: AsyncConnection, column: str | None = None, limit: int | None = None
+) -> list[UnreadableCell]:
+    """List the unreadable cells of stored pitches, of all columns or of one, in the order of the games."""
+    found = await connection.execute(_UNREADABLE_CELLS, {"column": column, "limit": limit})
+    return [UnreadableCell(**row) for row in found.mappings()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,30 +2,38 @@
 
 import hashlib
 import io
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import polars as pl
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ondeck_core.statcast.download_time import DownloadOrder, DownloadTime, order_downloads
 from ondeck_core.statcast.leagues import LEAGUE
 from ondeck_core.statcast.parse import EXTRA
 from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
 from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import copy_in
 from ondeck_store.pitches.upsert_sql import (
+    CONFIRM_GAMES,
     DIGESTS,
     GAME_COLUMNS,
     GAMES,
+    LOCKED_GAMES,
     NEW_GAMES,
     NEW_STAGE,
     PLAYER_COLUMNS,
     PLAYERS,
+    REMOVE_OLDER_GAMES,
+    REMOVE_OLDER_ROWS,
     SPELLINGS,
     STAGE,
     STAGED,
+    count_changes,
     merge,
     revise,
 )
@@ -36,21 +44,47 @@ DIGEST: Final = "rows_sha256"
 
 @dataclass(frozen=True, kw_only=True)
 class UpsertCounts:
-    """Number of new rows, of rows whose stored values changed, and of rows already stored as they came."""
+    """Number of new rows, of rows whose stored values changed, and of rows already stored as they came.
+
+    `outdated` rows are not stored, because their pitch is stored from a newer download; of the changed rows,
+    `unordered` may be of an older download than the former ones.
+    """
 
     inserted: int = 0
     changed: int = 0
     unchanged: int = 0
+    outdated: int = 0
+    unordered: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOrigin:
+    """Where rows come from: the time of their download, None if nothing is known, and the number of their load.
+
+    `replaces_newer`: the rows replace those of newer downloads, too.
+    """
+
+    download: DownloadTime | None = None
+    load: int | None = None
+    replaces_newer: bool = False
+
+
+UNKNOWN_ORIGIN: Final = RowOrigin()
 
 
 async def upsert_pitches(
-    connection: AsyncConnection, rows: pl.DataFrame, *, simulated: bool, absent: Sequence[str] = ()
+    connection: AsyncConnection,
+    rows: pl.DataFrame,
+    *,
+    simulated: bool,
+    absent: Sequence[str] = (),
+    origin: RowOrigin = UNKNOWN_ORIGIN,
 ) -> UpsertCounts:
     """Store typed rows with distinct keys, their games and players, in the caller's transaction.
 
     A game whose rows equal the last import is skipped, new games are copied, and in other games each row is compared;
     a changed row leaves its former values as a revision. `absent` columns keep their stored values. A pitcher gets the
-    name of the rows, a batter has an id only.
+    name of the rows, a batter has an id only. A row of an older download never replaces one of a newer download.
     """
     labeled = rows.select(
         *NAMES, pl.lit(simulated).alias(SIMULATED), *(_json_column(rows, name) for name in (EXTRA, UNREADABLE_CELLS))
@@ -58,10 +92,11 @@ async def upsert_pitches(
     digests = _digest_games(labeled, absent)
     changed_games = await _find_changed_games(connection, digests)
     changed_rows = labeled.join(changed_games, on="game_pk", how="semi", maintain_order="left")
+    await _confirm_games(connection, digests.join(changed_games, on="game_pk", how="anti"), origin)
     if changed_rows.is_empty():
         return UpsertCounts(unchanged=rows.height)
     games = (
-        changed_rows.select(*GAME_COLUMNS, LEAGUE)
+        changed_rows.select(*GAME_COLUMNS, LEAGUE, *_downloaded(origin))
         .unique("game_pk", keep="first", maintain_order=True)
         .join(changed_games, on="game_pk")
     )
@@ -70,12 +105,63 @@ async def upsert_pitches(
         await _upsert_players(connection)
         await copy_in(connection, "pitches", changed_rows)
         return UpsertCounts(inserted=changed_rows.height, unchanged=rows.height - changed_rows.height)
-    await connection.execute(text(GAMES))
     await _stage(connection, changed_rows)
+    outdated, unordered = await _remove_older(connection, changed_games["game_pk"].to_list(), absent, origin)
+    await connection.execute(text(GAMES))
     await _upsert_players(connection)
-    changed = (await connection.execute(text(revise(absent)))).rowcount
+    changed = (await connection.execute(text(revise(absent)), {"load": origin.load})).rowcount
     merged = (await connection.execute(text(merge(absent)))).rowcount
-    return UpsertCounts(inserted=merged - changed, changed=changed, unchanged=rows.height - merged)
+    return UpsertCounts(
+        inserted=merged - changed,
+        changed=changed,
+        unchanged=rows.height - merged - outdated,
+        outdated=outdated,
+        unordered=unordered,
+    )
+
+
+def _downloaded(origin: RowOrigin) -> list[pl.Expr]:
+    download = origin.download
+    times = (None, None) if download is None else (download.not_before, download.not_after)
+    return [
+        pl.lit(time, dtype=pl.Datetime("us", "UTC")).alias(name)
+        for name, time in zip(("downloaded_after", "downloaded_before"), times, strict=True)
+    ]
+
+
+async def _confirm_games(connection: AsyncConnection, games: pl.DataFrame, origin: RowOrigin) -> None:
+    """Record that a download has stored games as they are."""
+    download = origin.download
+    if download is not None and not games.is_empty():
+        times = {"after": download.not_before, "before": download.not_after}
+        await connection.execute(text(CONFIRM_GAMES), {"games": games["game_pk"].to_list(), **times})
+
+
+async def _remove_older(
+    connection: AsyncConnection, games: Sequence[int], absent: Sequence[str], origin: RowOrigin
+) -> tuple[int, int]:
+    """Remove the staged rows whose pitch is stored from a newer download; locks the games.
+
+    Returns the number of removed rows that differ from the stored ones, and of the other rows that differ from stored
+    ones whose download may be newer.
+    """
+    by_order: defaultdict[str, list[int]] = defaultdict(list)
+    for game in (await connection.execute(text(LOCKED_GAMES), {"games": games})).all():
+        by_order[_order(origin, game.downloaded_after, game.downloaded_before)].append(game.game_pk)
+    compared = {"games": by_order["older"] + by_order["unknown"]}
+    changes = {row.game_pk: row.rows for row in await connection.execute(text(count_changes(absent)), compared)}
+    if by_order["older"]:
+        await connection.execute(text(REMOVE_OLDER_GAMES), {"older": by_order["older"]})
+        await connection.execute(text(REMOVE_OLDER_ROWS), {"older": by_order["older"]})
+    outdated, unordered = (sum(changes.get(game, 0) for game in by_order[order]) for order in ("older", "unknown"))
+    return outdated, unordered
+
+
+def _order(origin: RowOrigin, after: datetime | None, before: datetime | None) -> DownloadOrder:
+    if origin.download is None or after is None or before is None:
+        return "unknown"
+    order = order_downloads(origin.download, DownloadTime(not_before=after, not_after=before))
+    return "newer" if origin.replaces_newer else order
 
 
 def _json_column(rows: pl.DataFrame, name: str) -> pl.Expr:

@@ -14,6 +14,7 @@ PLAYER_COLUMNS: Final = ("pitcher", "player_name", "batter", "game_year", "simul
 _KEY: Final = (*KEY, "game_year")
 _COLUMNS: Final = (*NAMES, EXTRA, UNREADABLE_CELLS)
 _VALUE_COLUMNS: Final = tuple(name for name in _COLUMNS if name not in _KEY)
+_SAME_KEY: Final = " AND ".join(f"s.{name} = pitches.{name}" for name in _KEY)
 _KEPT_IF_NULL: Final = {"player_name"}  # a null does not overwrite a stored value
 
 
@@ -41,15 +42,20 @@ STAGE: Final = f"CREATE TEMPORARY TABLE {STAGED} ON COMMIT DROP AS SELECT * FROM
 
 NEW_STAGE: Final = f"""
 CREATE TEMPORARY TABLE {STAGED}_games ON COMMIT DROP AS
-SELECT game_pk, season AS game_year, game_date, game_type, home_team, away_team, simulated, league, rows_sha256
+SELECT game_pk, season AS game_year, game_date, game_type, home_team, away_team, simulated, league,
+    downloaded_after, downloaded_before, rows_sha256
 FROM games WITH NO DATA
 """  # noqa: S608  constant names
+
+_DOWNLOADED: Final = "downloaded_after, downloaded_before"
 
 DIGESTS: Final = "SELECT game_pk, rows_sha256 FROM games WHERE game_pk = ANY (:games)"
 
 _INSERT_GAMES: Final = f"""
-INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team, simulated, league, rows_sha256)
-SELECT game_pk, game_year, game_date, game_type, home_team, away_team, simulated, league, rows_sha256
+INSERT INTO games AS known (
+    game_pk, season, game_date, game_type, home_team, away_team, simulated, league, {_DOWNLOADED}, rows_sha256
+)
+SELECT game_pk, game_year, game_date, game_type, home_team, away_team, simulated, league, {_DOWNLOADED}, rows_sha256
 FROM {STAGED}_games ORDER BY game_pk
 """  # noqa: S608  constant names
 
@@ -60,8 +66,27 @@ GAMES: Final = f"""
 ON CONFLICT (game_pk) DO UPDATE SET
     season = excluded.season, game_date = excluded.game_date, game_type = excluded.game_type,
     home_team = excluded.home_team, away_team = excluded.away_team, league = excluded.league,
+    downloaded_after = greatest(known.downloaded_after, excluded.downloaded_after),
+    downloaded_before = greatest(known.downloaded_before, excluded.downloaded_before),
     rows_sha256 = excluded.rows_sha256
 """
+
+LOCKED_GAMES: Final = f"""
+SELECT game_pk, {_DOWNLOADED} FROM games WHERE game_pk = ANY (:games) ORDER BY game_pk FOR NO KEY UPDATE
+"""  # noqa: S608  constant names
+
+CONFIRM_GAMES: Final = """
+UPDATE games SET
+    downloaded_after = greatest(downloaded_after, :after), downloaded_before = greatest(downloaded_before, :before)
+WHERE game_pk = ANY (:games)
+    AND (coalesce(downloaded_after < :after, true) OR coalesce(downloaded_before < :before, true))
+"""
+
+REMOVE_OLDER_GAMES: Final = f"DELETE FROM {STAGED}_games WHERE game_pk = ANY (:older)"  # noqa: S608  constant names
+
+REMOVE_OLDER_ROWS: Final = f"""
+DELETE FROM {STAGED} AS s USING pitches WHERE s.game_pk = ANY (:older) AND {_SAME_KEY}
+"""  # noqa: S608  constant names
 
 PLAYERS: Final = f"""
 INSERT INTO players (player_id, name, simulated)
@@ -88,6 +113,16 @@ WHERE excluded.first_season < known.first_season OR excluded.last_season > known
 """  # noqa: S608  constant names
 
 
+def count_changes(absent: Sequence[str]) -> str:
+    """Return the query that counts the stored pitches of some games that the staged ones would change, by game."""
+    present = _present(absent)
+    return f"""
+SELECT game_pk, count(*) AS rows FROM pitches JOIN {STAGED} AS s USING ({", ".join(_KEY)})
+WHERE game_pk = ANY (:games) AND ({_old_values(present)}) IS DISTINCT FROM ({_new_values(present, "s")})
+GROUP BY game_pk
+"""  # noqa: S608  constant names
+
+
 def revise(absent: Sequence[str]) -> str:
     """Return the statement that stores the former values of changed pitches; `absent` columns do not change.
 
@@ -96,8 +131,10 @@ def revise(absent: Sequence[str]) -> str:
     """
     present = _present(absent)
     return f"""
-INSERT INTO pitch_revisions (game_pk, at_bat_number, pitch_number, changed_at, former)
-SELECT pitches.game_pk, pitches.at_bat_number, pitches.pitch_number, statement_timestamp(), changed.former
+INSERT INTO pitch_revisions (game_pk, at_bat_number, pitch_number, changed_at, load, former)
+SELECT
+    pitches.game_pk, pitches.at_bat_number, pitches.pitch_number, statement_timestamp(), CAST (:load AS bigint),
+    changed.former
 FROM pitches JOIN {STAGED} AS s USING ({", ".join(_KEY)}), LATERAL (
     SELECT jsonb_object_agg(was.key, was.value) AS former
     FROM jsonb_each(to_jsonb(pitches)) AS was

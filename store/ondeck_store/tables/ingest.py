@@ -62,9 +62,46 @@ ingest_ledger = Table(
     Column("game_warning", Text, comment="warning about its games"),
     Column("row_count_warning", Text, comment="warning about its number of rows"),
     simulated_label(),
-    CheckConstraint("state IN ('requested', 'done', 'empty', 'failed')", name="known_state"),
-    CheckConstraint("rows_in = inserted + changed + unchanged + quarantined", name="no_row_is_lost"),
+    Column(
+        "outdated",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="rows of an older download than the stored ones; not stored",
+    ),
+    Column(
+        "unordered",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="changed rows that may be of an older download than the former ones",
+    ),
+    CheckConstraint("state IN ('requested', 'done', 'empty', 'failed', 'reverted')", name="known_state"),
+    CheckConstraint("rows_in = inserted + changed + unchanged + outdated + quarantined", name="no_row_is_lost"),
     Index(None, "source", "day"),
+)
+
+ingest_loads = Table(
+    "ingest_loads",
+    metadata,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column(
+        "loaded_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="the start of its transaction, as in pitches.stored_at",
+    ),
+    Column("first_day", Date),
+    Column("last_day", Date),
+    Column("inserted", Integer, nullable=False, server_default=text("0")),
+    Column("changed", Integer, nullable=False, server_default=text("0")),
+    Column("reverts", BigInteger, comment="number of the load that this one reverts"),
+    Column("reverted_by", BigInteger, comment="number of the load that reverts this one; NULL: it holds"),
+    Index(None, "unit"),
+    comment="the loads of units that stored rows",
 )
 
 ingest_sources = Table(

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -90,6 +91,16 @@ games = Table(
         server_default=text("'unknown'"),
         comment="from the codes of both teams; unknown: they do not tell",
     ),
+    Column(
+        "downloaded_after",
+        DateTime(timezone=True),
+        comment="its rows are of no earlier download; NULL: not known",
+    ),
+    Column(
+        "downloaded_before",
+        DateTime(timezone=True),
+        comment="its rows are of no later download; NULL: not known",
+    ),
     UniqueConstraint("game_pk", "season"),
     CheckConstraint("league IN ('major', 'minor', 'international', 'unknown')", name="known_league"),
     CheckConstraint("simulated = (game_pk < 0)", name="simulated_ids_are_negative"),
@@ -122,4 +133,5 @@ pitch_revisions = Table(
     Column("pitch_number", Integer, primary_key=True),
     Column("changed_at", DateTime(timezone=True), primary_key=True, server_default=func.now()),
     Column("former", JSONB, nullable=False, comment="the changed values as they were before"),
+    Column("load", BigInteger, comment="number of the load that changed the row; NULL: before schema 0009"),
 )
