@@ -42,14 +42,12 @@ def bound_by_columns(download: DownloadTime, names: Collection[str]) -> Download
     return DownloadTime(not_before=first, not_after=last)
 
 
-def order_downloads(new: DownloadTime, stored: DownloadTime | None) -> DownloadOrder:
+def order_downloads(new: DownloadTime, stored: DownloadTime) -> DownloadOrder:
     """Return whether an export is newer or older than the stored one.
 
     Latest times that are a day or more apart decide for "older", where nothing better is known: a file may have been
     copied long after its download, so that they never decide for "newer".
     """
-    if stored is None:
-        return "unknown"
     if new.not_before >= stored.not_after:
         return "newer"
     if new.not_after <= stored.not_before or new.not_after < stored.not_after - COPY_SPAN:

@@ -28,6 +28,10 @@ EXTRA: Final = "extra"
 RULE: Final = "rule"
 ORIGINAL_SUFFIX: Final = " (as it came)"  # suffix of export columns that are named as columns of the result
 CHUNK_ROWS: Final = 32_768  # a row of text takes ten times the memory of a typed row
+_NO_KEY_ADVICE: Final = (
+    ". Without the numbers of the plate appearance and the pitch, as until 2016, no pitch can be told from the others: "
+    "download these days anew; `ondeck evaluate` takes the file as it is"
+)
 _PLAYER_NAME: Final = "player_name"
 _MAX_PITCHERS_PER_NAME: Final = 1.05  # few pitchers share a name
 _MIN_BATTERS_PER_NAME: Final = 1.5  # more than the batters who share a name
@@ -54,7 +58,7 @@ class ParseResult:
     `rows` are the valid rows, typed, with the unknown columns as JSON in `extra`, and the texts of optional cells that
     are not of their type in `unreadable_cells`, which `unreadable` summarizes. `rejected` are the original cells of
     the rejected rows with `code` and `reason`; `rejected_keys` are their keys as far as they are
-    readable, `keyless` are the rejected rows without a complete key, typed.
+    readable, `keyless` are the rejected rows whose only fault is that they have no complete key, typed.
     `corrected` are the original cells of the rows that a `rule` corrected, with the fault before correction. The
     positions are those of the rows in the table. `unknown` are columns of no known format; `absent` are columns of
     `rows` that the export does not contain: their stored values are to be kept.
@@ -121,7 +125,8 @@ def reject_unusable(result: ParseResult) -> None:
     column = reason.partition(":")[0]
     with_reason = result.rejected.filter(pl.col(REASON) == reason)
     sample = f", for example {with_reason[column][0]!r}" if column in with_reason.columns else ""
-    raise SourceRefusedError(f"none of its {result.rows_in} rows is valid; {reason} ({count} rows{sample})")
+    advice = _NO_KEY_ADVICE if with_reason[CODE][0] == NO_KEY else ""
+    raise SourceRefusedError(f"none of its {result.rows_in} rows is valid; {reason} ({count} rows{sample}){advice}")
 
 
 @dataclass(frozen=True, kw_only=True)

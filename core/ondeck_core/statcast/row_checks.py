@@ -133,10 +133,17 @@ def count_unknown_codes(rows: pl.DataFrame) -> dict[str, int]:
 
 
 def find_row_faults(cells: pl.DataFrame, typed: pl.DataFrame) -> pl.Series:
-    """Return the first fault of each row on its own as `code<TAB>reason`; null for a valid row."""
+    """Return the first fault of each row on its own as `code<TAB>reason`; null for a valid row.
+
+    That its key is missing comes last: such a row has no other fault.
+    """
     return pl.select(
         pl.coalesce(
-            *_find_unreadable(cells, typed), *_find_missing(typed), *_find_out_of_range(typed), _find_wrong_year(typed)
+            *_find_unreadable(cells, typed),
+            *_find_missing(typed, MISSING, [name for name in REQUIRED if name not in KEY]),
+            *_find_out_of_range(typed),
+            _find_wrong_year(typed),
+            *_find_missing(typed, NO_KEY, KEY),
         )
     ).to_series()
 
@@ -160,10 +167,8 @@ def _find_unreadable(cells: pl.DataFrame, typed: pl.DataFrame) -> list[pl.Series
     ]
 
 
-def _find_missing(typed: pl.DataFrame) -> list[pl.Series]:
-    return [
-        _mark(typed[name].is_null(), NO_KEY if name in KEY else MISSING, f"{name}: is required") for name in REQUIRED
-    ]
+def _find_missing(typed: pl.DataFrame, code: str, names: Sequence[str]) -> list[pl.Series]:
+    return [_mark(typed[name].is_null(), code, f"{name}: is required") for name in names]
 
 
 def _find_out_of_range(typed: pl.DataFrame) -> list[pl.Series]:

@@ -59,9 +59,9 @@ class UpsertCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class RowOrigin:
-    """Where rows come from: the time of their download, None if nothing is known, and the number of their load.
+    """Where rows come from: the time of their download and the number of their load.
 
-    `replaces_newer`: the rows replace those of newer downloads, too.
+    With `replaces_newer`, or without a download, the rows replace stored ones whatever their download was.
     """
 
     download: DownloadTime | None = None
@@ -148,8 +148,11 @@ async def _remove_older(
     by_order: defaultdict[str, list[int]] = defaultdict(list)
     for game in (await connection.execute(text(LOCKED_GAMES), {"games": games})).all():
         by_order[_order(origin, game.downloaded_after, game.downloaded_before)].append(game.game_pk)
-    compared = {"games": by_order["older"] + by_order["unknown"]}
-    changes = {row.game_pk: row.rows for row in await connection.execute(text(count_changes(absent)), compared)}
+    compared = by_order["older"] + by_order["unknown"]
+    if not compared:
+        return 0, 0
+    found = await connection.execute(text(count_changes(absent)), {"games": compared})
+    changes = {row.game_pk: row.rows for row in found}
     if by_order["older"]:
         await connection.execute(text(REMOVE_OLDER_GAMES), {"older": by_order["older"]})
         await connection.execute(text(REMOVE_OLDER_ROWS), {"older": by_order["older"]})
@@ -158,10 +161,11 @@ async def _remove_older(
 
 
 def _order(origin: RowOrigin, after: datetime | None, before: datetime | None) -> DownloadOrder:
-    if origin.download is None or after is None or before is None:
+    if origin.download is None or origin.replaces_newer:
+        return "newer"
+    if after is None or before is None:
         return "unknown"
-    order = order_downloads(origin.download, DownloadTime(not_before=after, not_after=before))
-    return "newer" if origin.replaces_newer else order
+    return order_downloads(origin.download, DownloadTime(not_before=after, not_after=before))
 
 
 def _json_column(rows: pl.DataFrame, name: str) -> pl.Expr:

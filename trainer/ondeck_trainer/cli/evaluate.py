@@ -17,7 +17,7 @@ from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.model_card import plot_reliability, render_drift, render_metrics
 from ondeck_trainer.artifact.publish import to_json
 from ondeck_trainer.artifact.published_model import PublishedModel, open_version
-from ondeck_trainer.cli.render import print_evaluation
+from ondeck_trainer.cli.render import log_account, print_evaluation
 from ondeck_trainer.data.dataset import build_dataset
 from ondeck_trainer.data.source import SourceRows, read_statcast_files, read_stored_rows
 from ondeck_trainer.evaluation.published_versions import evaluate_version, exclude_training_days
@@ -80,6 +80,7 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
     source = _between(_rows(settings, chosen, paths, SELECTIONS[league]), since, until)
     source = exclude_training_days(source, model.manifest, include_fitted=include_fitted)
     evaluation = evaluate_version(model, source, production=_production(settings.model_repository, model))
+    log_account(chosen.name, evaluation.account)
     folder = out or _report_folder(settings.home, evaluation)
     _write(folder, evaluation)
     if as_data:
@@ -115,6 +116,7 @@ def recalibrate(
     base = open_version(settings.model_repository, chosen, version)
     source = _between(_rows(settings, chosen, paths, MAJOR_REGULAR_SEASON), since, until)
     recent = build_dataset(chosen, source.rows, source.account)
+    log_account(chosen.name, recent.account)
     done = recalibrate_version(base, recent, settings.model_repository)
     parameters = ", ".join(f"{value:.3f}" for value in (*done.calibration.scale, *done.calibration.bias))
     click.echo(f"calibrated on {done.manifest.training.calibration_window}: scale and bias {parameters}")

@@ -1,5 +1,6 @@
 """Evaluations as tables on a terminal."""
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -10,6 +11,7 @@ from ondeck_trainer.data.dataset import INCOMPLETE, UNKNOWN_OUTCOME
 WIDTH = 100
 DRIFT_FIELDS = 5
 MAX_LOST_SHARE = 0.01
+log = structlog.get_logger()
 
 
 def make_console() -> Console:
@@ -46,6 +48,12 @@ def print_account(account: RowAccount | None) -> None:
     share = lost / (account.used + lost)
     if share > MAX_LOST_SHARE:
         out.print(f"warning: {share:.1%} of the rows that may be of the task were left out; the metrics may be biased")
+
+
+def log_account(task: str, account: RowAccount | None) -> None:
+    """Log which rows were used, and why the others were not."""
+    if account is not None:
+        log.info("rows_accounted", task=task, **account.model_dump())
 
 
 def build_score_table(evaluation: Evaluation) -> Table:

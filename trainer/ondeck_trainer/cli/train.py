@@ -10,7 +10,7 @@ from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import task_named
 from ondeck_runtime.settings import read_settings
 from ondeck_trainer.artifact.publish import PublishedVersion
-from ondeck_trainer.cli.render import build_score_table, make_console
+from ondeck_trainer.cli.render import build_score_table, log_account, make_console
 from ondeck_trainer.data.dataset import Dataset
 from ondeck_trainer.data.source import read_stored_dataset
 from ondeck_trainer.model.ensemble import ParallelFit
@@ -63,6 +63,7 @@ def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object
     click.echo(f"{chosen.name}: reading rows", err=True)
     dataset = asyncio.run(read_stored_dataset(settings, chosen))
     click.echo(f"{chosen.name}: {dataset.account}", err=True)
+    log_account(chosen.name, dataset.account)
     _print_summary(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
 
 

@@ -17,6 +17,8 @@ from ondeck_core.evaluation import RowAccount
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.leagues import LEAGUE, LEAGUES, LEFT_OUT, MAJOR, MAJOR_REGULAR_SEASON, GameSelection
 from ondeck_core.statcast.parse import count_reasons, parse_cells, reject_unusable
+from ondeck_core.statcast.row_checks import CODE, NO_KEY
+from ondeck_core.statcast.schema import KEY
 from ondeck_core.task_rows import required_values
 from ondeck_core.tasks import Task
 from ondeck_store.ingest.statcast_files import exports_in, read_file
@@ -116,7 +118,8 @@ async def _read_months(
 def read_statcast_files(paths: Sequence[Path], task: Task, games: GameSelection = MAJOR_REGULAR_SEASON) -> SourceRows:
     """Read the columns of a task from the rows of the selected games in Statcast exports, in the order of play.
 
-    Needs no database. If several files have the same pitch, the row of the first file is kept.
+    Needs no database. If several files have the same pitch, the row of the first file is kept. Rows without a key, as
+    in exports until 2016, are kept once if they are equal.
 
     Raises:
         SourceRefusedError: a file cannot be read, is not a Statcast export, or has no valid row.
@@ -128,7 +131,10 @@ def read_statcast_files(paths: Sequence[Path], task: Task, games: GameSelection 
         account=reduce(add, (part.account for part in parts)),
         league=games.league,
     )
-    rows = together.rows.unique(list(_ROW_ORDER[1:]), keep="first", maintain_order=True).sort(_ROW_ORDER)
+    has_key = pl.all_horizontal(pl.col(name).is_not_null() for name in KEY)
+    with_key, keyless = together.rows.filter(has_key), together.rows.filter(~has_key)
+    distinct_rows = (with_key.unique(KEY, keep="first", maintain_order=True), keyless.unique(maintain_order=True))
+    rows = pl.concat(distinct_rows).sort(_ROW_ORDER)
     distinct = together.keep(rows, "of a pitch that an earlier file has")
     if rows.is_empty():
         raise NoStoredRowsError(
@@ -140,18 +146,21 @@ def read_statcast_files(paths: Sequence[Path], task: Task, games: GameSelection 
 def _read_selected(path: Path, task: Task, games: GameSelection) -> SourceRows:
     try:
         result = parse_cells(decode_cells(read_file(path)))
-        reject_unusable(result)
+        if result.keyless.is_empty():
+            reject_unusable(result)
     except SourceRefusedError as error:
         raise SourceRefusedError(f"{path}: {error}") from error
+    rows = pl.concat([result.rows, result.keyless])
+    rejected = count_reasons(replace(result, rejected=result.rejected.filter(pl.col(CODE) != NO_KEY)))
     columns = dict.fromkeys([*_ROW_ORDER, *list_columns(task)])
     used = [column for column in result.unreadable if column.name in columns]
     account = RowAccount(
         read=result.rows_in,
-        used=result.rows.height,
-        left_out={f"rejected ({reason})": rows for reason, rows in count_reasons(result).items()},
+        used=rows.height,
+        left_out={f"rejected ({reason})": count for reason, count in rejected.items()},
         unreadable_cells={column.name: column.rows for column in used},
     )
-    chosen = _select(SourceRows(rows=result.rows, account=account), games)
+    chosen = _select(SourceRows(rows=rows, account=account), games)
     return replace(chosen, rows=chosen.rows.select(list(columns)))
 
 
