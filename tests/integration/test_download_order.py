@@ -1,4 +1,4 @@
-"""An older download does not replace newer rows; an unknown order is told; the last load of a unit can be reverted."""
+"""An older download does not replace newer rows; an unknown order is reported; a load can be reverted."""
 
 import gzip
 import json
@@ -68,7 +68,7 @@ OLDER_CUTTERS = OLDER.filter(pl.col("pitch_type") == "FC").height
 CHANGED = OLDER_CUTTERS - CUTTERS
 
 
-async def test_an_older_download_replaces_no_newer_row_and_the_account_tells_it(database: Database) -> None:
+async def test_an_older_download_replaces_no_newer_row_and_the_account_has_it(database: Database) -> None:
     await load_unit(database.engine, unit("newer", JULY), CELLS)
     before = await digest(database)
     with capture_logs() as events:
@@ -113,13 +113,13 @@ async def test_a_download_that_confirms_stored_rows_makes_them_newer(database: D
     assert (between.changed, between.outdated) == (0, CHANGED)
 
 
-async def test_rows_of_unknown_order_are_stored_and_told(database: Database) -> None:
+async def test_rows_of_unknown_order_are_stored_and_reported(database: Database) -> None:
     await load_unit(database.engine, IngestUnit(source="file", name="one"), CELLS)
     with capture_logs() as events:
         counts = await load_unit(database.engine, unit("other", JULY), OLDER)
     assert counts == LoadCounts(rows_in=ROWS, changed=CHANGED, unchanged=ROWS - CHANGED, unordered=CHANGED)
-    told = f"  {CHANGED} changed rows may be from an older download than before (--downloaded-at tells)"
-    assert told in summarize(counts)
+    line = f"  {CHANGED} changed rows may be from an older download than before (see --downloaded-at)"
+    assert line in summarize(counts)
     assert [event["rows"] for event in events if event["event"] == "unordered_rows_changed"] == [CHANGED]
     assert (await ledger(database)).unordered == CHANGED
 
@@ -241,7 +241,7 @@ def run(home: Path, *words: str | Path) -> Result:
 
 
 @pytest.mark.usefixtures("database")
-def test_the_commands_store_tell_and_revert(tmp_path: Path, store_home: Path) -> None:
+def test_the_commands_store_report_and_revert(tmp_path: Path, store_home: Path) -> None:
     newer, older = tmp_path / "newer.csv", tmp_path / "older.csv"
     newer.write_bytes(as_csv(CELLS))
     older.write_bytes(as_csv(OLDER))

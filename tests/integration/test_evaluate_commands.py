@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 from threadpoolctl import threadpool_limits
 
 from ondeck_cli.models.aliases import promote
@@ -21,6 +22,7 @@ from ondeck_core.tasks import TASKS
 from ondeck_registry.aliases import AliasDecision, move_alias
 from ondeck_registry.promotion import GateFailedError
 from ondeck_registry.repository import aliases, read_evaluation
+from ondeck_runtime.logging import configure_logging
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.cli.evaluate import evaluate, recalibrate
 from ondeck_trainer.data.dataset import NoTaskRowsError, build_dataset
@@ -51,6 +53,7 @@ def models(small_repository: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONDECK_HOME", str(tmp_path / "home"))
+    configure_logging("info", "text")  # to standard error, as the command line does
 
 
 def run(command: object, *words: str | Path) -> Result:
@@ -139,7 +142,8 @@ def test_the_report_accounts_for_every_row_that_was_read(models: Path, tmp_path:
     (tmp_path / "rows.csv").write_bytes(as_csv(cells))
     (tmp_path / "again.csv").write_bytes(as_csv(cells.tail(30)))
     files = (tmp_path / "rows.csv", tmp_path / "again.csv")
-    report = json.loads(run(evaluate, "pitch_outcome", *files, "--model-repository", models, "--json").stdout)
+    with capture_logs() as events:
+        report = json.loads(run(evaluate, "pitch_outcome", *files, "--model-repository", models, "--json").stdout)
     account = RowAccount.model_validate(report["account"])
     assert account.read == cells.height + 30 == account.used + sum(account.left_out.values())
     assert account.used == report["rows"]
@@ -148,6 +152,8 @@ def test_the_report_accounts_for_every_row_that_was_read(models: Path, tmp_path:
     assert account.left_out["of a pitch that an earlier file has"] == 30
     assert account.left_out["with a code that is not known in description"] == 5
     assert account.unreadable_cells == {"plate_x": 20}
+    (event,) = [event for event in events if event["event"] == "rows_accounted"]
+    assert event.items() >= account.model_dump().items()
     shown = run(evaluate, "pitch_outcome", *files, "--model-repository", models, "--out", tmp_path / "report").stdout
     assert f"{account.read:,} rows read: {account.used:,} used" in " ".join(shown.split())
     assert "of the rows that may be of the task were left out" in " ".join(shown.split())
@@ -181,6 +187,51 @@ def test_files_without_a_valid_row_are_refused_with_the_column(models: Path, tmp
     assert isinstance(refused, SourceRefusedError)
     assert "rows is valid; game_date: not of type date" in str(refused)
     assert "'June'" in str(refused)
+
+
+def test_an_export_without_pitch_numbers_is_evaluated_as_the_same_pitches(models: Path, tmp_path: Path) -> None:
+    cells = sample_cells(date(2022, 9, 5), days=2, games=3, seed=5)
+    cells = cells.with_columns(balls=pl.when(pl.int_range(pl.len()) < 5).then(pl.lit("4")).otherwise("balls"))
+    keyless = as_csv(cells.drop("at_bat_number", "pitch_number"))
+    for name, content in (("today.csv", as_csv(cells)), ("old.csv", keyless), ("copy.csv", keyless)):
+        (tmp_path / name).write_bytes(content)
+    words = ("--model-repository", models, "--json")
+    today = json.loads(run(evaluate, "whiff", tmp_path / "today.csv", *words).stdout)
+    old = json.loads(run(evaluate, "whiff", tmp_path / "old.csv", *words).stdout)
+    assert {name: old[name] for name in ("rows", "account")} == {name: today[name] for name in ("rows", "account")}
+    assert old["log_loss"] == pytest.approx(today["log_loss"], abs=1e-9)
+    assert old["account"]["left_out"]["rejected (balls: not from 0 to 3)"] == 5
+    twice = json.loads(run(evaluate, "whiff", tmp_path / "old.csv", tmp_path / "copy.csv", *words).stdout)
+    assert twice["rows"] == today["rows"]
+
+
+def test_recalibration_accounts_for_every_row_in_text_report_card_and_log(
+    models: Path, later_days: Path, tmp_path: Path
+) -> None:
+    cells = sample_cells(date(2022, 9, 5), days=1, seed=6)
+    (tmp_path / "minor.csv").write_bytes(as_csv(cells.with_columns(home_team=pl.lit("ROC"), away_team=pl.lit("STP"))))
+    (tmp_path / "faulty.csv").write_bytes(as_csv(pl.concat([cells.with_columns(strikes=pl.lit("3")).head(7), cells])))
+    days = ("--since", "2022-09-01", "--until", "2022-09-10", "--model-repository", models)
+    with capture_logs() as events:
+        done = run(recalibrate, "called_strike", later_days, tmp_path, *days)
+    assert done.exit_code == 0, done.exception
+    account = read_evaluation(models / "called_strike" / "2").account
+    assert account is not None
+    assert account.left_out["rejected (strikes: not from 0 to 2)"] == 7
+    assert account.left_out["of the minor leagues"] == cells.height
+    assert account.read == account.used + sum(account.left_out.values())
+    assert "7 rejected (strikes: not from 0 to 2)" in " ".join(done.stdout.split())
+    assert str(account) in (models / "called_strike" / "2" / "card.md").read_text()
+    (event,) = [event for event in events if event["event"] == "rows_accounted"]
+    assert event["left_out"]["rejected (strikes: not from 0 to 2)"] == 7
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_trained_version_accounts_for_its_rows_in_report_and_card(models: Path, name: str) -> None:
+    account = read_evaluation(models / name / "1").account
+    assert account is not None
+    assert account.read == account.used + sum(account.left_out.values())
+    assert str(account) in (models / name / "1" / "card.md").read_text()
 
 
 def recalibrate_on_later_days(models: Path, later_days: Path) -> Result:

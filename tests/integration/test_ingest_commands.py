@@ -249,7 +249,7 @@ def test_new_changed_and_unchanged_rows_are_three_numbers(tmp_path: Path, store_
     rows = CELLS.height
     account, order, restore = done.stdout.splitlines()[-3:]
     assert account == f"{rows} rows in: 1 new, 1 changed, {rows - 2} unchanged, 0 quarantined"
-    assert order == "  1 changed rows may be from an older download than before (--downloaded-at tells)"
+    assert order == "  1 changed rows may be from an older download than before (see --downloaded-at)"
     assert restore.startswith("  to restore the former rows: ondeck ingest revert 'newer.csv ")
     assert database.engine.url.query["host"]
 

@@ -1,4 +1,4 @@
-"""Rows of other leagues are stored as such, train nothing, and are judged only when asked for."""
+"""Rows of other leagues are stored as such, train nothing, and are evaluated only when asked for."""
 
 import json
 from datetime import date
@@ -16,6 +16,7 @@ from ondeck_core.statcast.leagues import LEAGUES, MAJOR_REGULAR_SEASON, SELECTIO
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.pipeline.foreground_ingest import summarize
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
+from ondeck_runtime.logging import configure_logging
 from ondeck_store.database import Database
 from ondeck_store.pitches.queries import read_day_range, read_pitches, selected_values
 from ondeck_store.players.index_loader import read_index
@@ -34,7 +35,7 @@ GAMES = {
 REASONS = {
     "minor": "of the minor leagues",
     "international": "of international games",
-    "unknown": "of a league that the team codes do not tell",
+    "unknown": "of a league that the team codes do not show",
 }
 
 
@@ -59,7 +60,7 @@ async def stored(database: Database) -> LoadCounts:
     return await load_unit(database.engine, IngestUnit(source="file", name="all.csv"), cells)
 
 
-async def test_every_game_is_stored_with_its_league_and_the_account_tells_of_it(
+async def test_every_game_is_stored_with_its_league_and_the_account_has_it(
     database: Database, stored: LoadCounts
 ) -> None:
     async with database.engine.connect() as connection:
@@ -125,21 +126,22 @@ def test_files_are_read_by_league_and_no_row_is_lost(tmp_path: Path) -> None:
     assert whole.left_out == {reason: CELLS[league].height for league, reason in REASONS.items()}
 
 
-def test_another_league_is_judged_only_when_asked_for(
+def test_another_league_is_evaluated_only_when_asked_for(
     small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONDECK_HOME", str(tmp_path / "home"))
+    configure_logging("info", "text")  # to standard error, as the command line does
     (tmp_path / "minor.csv").write_bytes(as_csv(CELLS["minor"]))
     words = ["whiff", str(tmp_path / "minor.csv"), "--model-repository", str(small_repository)]
     with threadpool_limits(1):
         refused = CliRunner().invoke(evaluate, words)
-        judged = CliRunner().invoke(evaluate, [*words, "--league", "minor"])
+        evaluated = CliRunner().invoke(evaluate, [*words, "--league", "minor"])
         as_json = CliRunner().invoke(evaluate, [*words, "--league", "minor", "--json"])
     assert isinstance(refused.exception, NoStoredRowsError)
     assert f"{CELLS['minor'].height:,} of the minor leagues" in str(refused.exception)
     assert "`ondeck evaluate --league`" in str(refused.exception)
-    assert judged.exit_code == 0, judged.exception
-    assert "whiff, evaluated on 2022-09-05 to 2022-09-05 (minor)" in " ".join(judged.stdout.split())
+    assert evaluated.exit_code == 0, evaluated.exception
+    assert "whiff, evaluated on 2022-09-05 to 2022-09-05 (minor)" in " ".join(evaluated.stdout.split())
     evaluation = Evaluation.model_validate(json.loads(as_json.stdout))
     assert (evaluation.league, evaluation.account.read) == ("minor", CELLS["minor"].height)  # type: ignore[union-attr]
     folder = tmp_path / "home" / "evaluations" / "whiff" / "1" / "2022-09-05_2022-09-05_minor"

@@ -1,5 +1,6 @@
 """`ondeck train`: errors of an empty store and of unknown tasks."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,11 @@ async def test_too_few_days_are_reported_with_the_stored_ones(
         await upsert_pitches(connection, sample_season.filter(pl.col("game_date").is_in(days)), simulated=False)
     done = train("called_strike", "--home", str(store_home), "--model-repository", str(tmp_path))
     assert done.returncode == 1
+    assert "called_strike: " in done.stderr
+    events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    (account,) = [event for event in events if event["event"] == "rows_accounted"]
+    assert account["read"] == account["used"] + sum(account["left_out"].values()) > 0
+    assert f"{account['read']:,} rows read: {account['used']:,} used" in done.stderr
     assert done.stderr.splitlines()[-1] == (
         "error: no month has games on 15 days; stored are 3 days, 2022-06-01 to 2022-06-03"
     )

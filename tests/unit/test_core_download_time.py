@@ -50,7 +50,7 @@ def test_the_columns_bound_the_time_of_a_file(columns: list[str], years: tuple[i
     assert (bounded.not_before.year, bounded.not_after.year) == years
 
 
-def test_an_export_with_old_columns_is_older_than_one_with_new_columns_whatever_their_files_say() -> None:
+def test_an_export_with_old_columns_is_older_than_one_with_new_columns_against_the_times_of_their_files() -> None:
     old = bound_by_columns(before(JULY), ["start_speed"])
     new = bound_by_columns(before(JUNE), ["bat_speed"])
     assert order_downloads(old, new) == "older"

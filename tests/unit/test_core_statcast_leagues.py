@@ -33,7 +33,7 @@ from tests.unit.test_core_statcast_parse import cells
         ("COL", "TOR", "F", MAJOR),
     ],
 )
-def test_the_teams_tell_the_league(home: str, away: str, game_type: str, league: str) -> None:
+def test_the_teams_show_the_league(home: str, away: str, game_type: str, league: str) -> None:
     for table in (cells({"home_team": home, "away_team": away, "game_type": game_type}),):
         assert parse_cells(table).rows.select(LEAGUE).to_series().to_list() == [league]
         swapped = table.rename({"home_team": "away_team", "away_team": "home_team"})

@@ -48,7 +48,7 @@ EVENTS_OF_2016 = {
     "hit_by_pitch": "Hit By Pitch",
 }
 OUTS_OF_2016 = {"ground_ball": "Groundout", "fly_ball": "Flyout", "line_drive": "Lineout", "popup": "Pop Out"}
-IN_PLAY = {  # an out, nobody out, a run
+IN_PLAY = {  # an out, no out, a run
     2016: ("In play, out(s)", "In play, no out", "In play, run(s)"),
     2019: ("hit_into_play", "hit_into_play_no_out", "hit_into_play_score"),
 }

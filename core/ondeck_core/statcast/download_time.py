@@ -1,6 +1,6 @@
 """When an export was downloaded, as far as it is known, and which of two downloads is the older one.
 
-The columns tell the years of an export: Savant has renamed some and added others. Only columns that one form of the
+The columns show the years of an export: Savant has renamed some and added others. Only columns that one form of the
 export has, and no other, count.
 """
 
@@ -31,7 +31,7 @@ class DownloadTime:
 
 
 def bound_by_columns(download: DownloadTime, names: Collection[str]) -> DownloadTime:
-    """Return the time within what the columns of an export tell; the latest time may then be before the earliest.
+    """Return the time within the years that the columns show; the latest time may then be before the earliest.
 
     A known time stays as it is.
     """

@@ -230,8 +230,8 @@ def _to_current_codes(names: Sequence[str]) -> Iterator[pl.Expr]:
 def _to_current_team(name: str, names: Sequence[str]) -> pl.Expr:
     """Rename a club of the major leagues; another team may have the former code of one, as China has CHN."""
     team = pl.col(name).str.to_uppercase()
-    is_told = {*_TEAM_COLUMNS, "game_type"} <= set(names)
-    return pl.when(LEAGUE == MAJOR).then(team.replace(TEAMS)).otherwise(team).alias(name) if is_told else team
+    is_complete = {*_TEAM_COLUMNS, "game_type"} <= set(names)
+    return pl.when(LEAGUE == MAJOR).then(team.replace(TEAMS)).otherwise(team).alias(name) if is_complete else team
 
 
 def _null_if_no_player(name: str) -> pl.Expr:

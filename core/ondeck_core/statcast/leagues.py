@@ -74,5 +74,5 @@ LEFT_OUT: Final = {
     MAJOR: "of the major leagues",
     MINOR: "of the minor leagues",
     INTERNATIONAL: "of international games",
-    UNKNOWN: "of a league that the team codes do not tell",
+    UNKNOWN: "of a league that the team codes do not show",
 }  # why rows are not used, by their league

@@ -29,7 +29,7 @@ RULE: Final = "rule"
 ORIGINAL_SUFFIX: Final = " (as it came)"  # suffix of export columns that are named as columns of the result
 CHUNK_ROWS: Final = 32_768  # a row of text takes ten times the memory of a typed row
 _NO_KEY_ADVICE: Final = (
-    ". Without the numbers of the plate appearance and the pitch, as until 2016, no pitch can be told from the others: "
+    ". Without the numbers of the plate appearance and the pitch, as until 2016, no pitch can be identified: "
     "download these days anew; `ondeck evaluate` takes the file as it is"
 )
 _PLAYER_NAME: Final = "player_name"

@@ -63,7 +63,7 @@ _AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print th
 @click.option(
     "--downloaded-at",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="When the files were downloaded, in UTC; default: what the files tell.",
+    help="When the files were downloaded, in UTC; default: from the files.",
 )
 @_REPLACE_NEWER
 @_AS_JSON

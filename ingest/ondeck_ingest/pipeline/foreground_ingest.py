@@ -163,7 +163,7 @@ def summarize(total: LoadCounts) -> Iterator[str]:
     if len(total.reasons) > MAX_REASONS:
         yield f"  and {len(total.reasons) - MAX_REASONS} more reasons (ondeck ingest quarantine list)"
     if total.unordered:
-        yield f"  {total.unordered} changed rows may be from an older download than before (--downloaded-at tells)"
+        yield f"  {total.unordered} changed rows may be from an older download than before (see --downloaded-at)"
     units = list(total.changed_by_unit)
     yield from (f"  to restore the former rows: ondeck ingest revert {shlex.quote(unit)}" for unit in units[:MAX_UNITS])
     if len(units) > MAX_UNITS:

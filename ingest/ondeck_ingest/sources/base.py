@@ -33,7 +33,7 @@ class SourceRequest:
 class RawResponse:
     """Bytes as they came; `unit` is the key of the ledger, `fetched_at` is timezone-aware.
 
-    `download` is when a file was downloaded, as far as it tells; None: at `fetched_at`.
+    `download` is when a file was downloaded, as far as it is known; None: at `fetched_at`.
     """
 
     unit: str

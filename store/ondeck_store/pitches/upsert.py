@@ -61,7 +61,7 @@ class UpsertCounts:
 class RowOrigin:
     """Where rows come from: the time of their download and the number of their load.
 
-    With `replaces_newer`, or without a download, the rows replace stored ones whatever their download was.
+    With `replaces_newer`, or without a download, the rows replace stored ones of any download.
     """
 
     download: DownloadTime | None = None

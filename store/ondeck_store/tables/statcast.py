@@ -89,7 +89,7 @@ games = Table(
         Text,
         nullable=False,
         server_default=text("'unknown'"),
-        comment="from the codes of both teams; unknown: they do not tell",
+        comment="from the codes of both teams; unknown: they do not show it",
     ),
     Column(
         "downloaded_after",

@@ -50,7 +50,7 @@ _DATABASE = click.option("--database-url", help="URL of a PostgreSQL database (O
     type=click.Choice(LEAGUES),
     default=MAJOR,
     show_default=True,
-    help="League of the rows, as the team codes tell it; a version is trained on the major leagues only.",
+    help="League of the rows, by the codes of the teams; a version is trained on the major leagues only.",
 )
 @click.option("--json", "as_data", is_flag=True, help="Print the evaluation as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report; default: under ONDECK_HOME.")

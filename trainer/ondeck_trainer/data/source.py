@@ -138,7 +138,7 @@ def read_statcast_files(paths: Sequence[Path], task: Task, games: GameSelection 
     distinct = together.keep(rows, "of a pitch that an earlier file has")
     if rows.is_empty():
         raise NoStoredRowsError(
-            f"the files have no {_describe(games)}: {distinct.account}; `ondeck evaluate --league` judges other leagues"
+            f"the files have no {_describe(games)}: {distinct.account}; `ondeck evaluate --league` evaluates others"
         )
     return replace(distinct, rows=rows.select(list_columns(task)))
 

@@ -1,4 +1,4 @@
-"""Tell the leagues of games apart: what is not known to be of the major leagues trains nothing."""
+"""Distinguish the leagues of games: what is not known to be of the major leagues trains nothing."""
 
 from alembic import op
 
@@ -41,7 +41,7 @@ STATEMENTS = (
         ADD CONSTRAINT ck_games_known_league CHECK (league IN ('major', 'minor', 'international', 'unknown'))
     """,
     """
-    COMMENT ON COLUMN games.league IS 'from the codes of both teams; unknown: they do not tell'
+    COMMENT ON COLUMN games.league IS 'from the codes of both teams; unknown: they do not show it'
     """,
 )
 
