@@ -1,5 +1,6 @@
 """Exports of former years have the codes of today: descriptions, events, pitch types, teams, fielders and parks."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
