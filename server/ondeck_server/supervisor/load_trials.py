@@ -8,7 +8,6 @@ import asyncio
 import shutil
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +18,12 @@ from ondeck_core.errors import without_folders
 from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import LoadLimits, TrialRequest, TrialResult
 from ondeck_server.supervisor.descriptors import DescriptorReserve
-from ondeck_server.supervisor.process import start_child
+from ondeck_server.supervisor.process import end_child, start_child
 
 IDLE_SECONDS: Final = 5.0  # after the last trial the process ends, as it holds memory
 MAX_RESULTS: Final = 256  # that are remembered, with their optimized graphs
 _MAX_KILLS: Final = 2  # by SIGKILL: the first time the system may have been out of memory for another reason
 _EXIT_SECONDS: Final = 0.5  # for a process whose input has ended
-_KILL_SECONDS: Final = 5.0  # after SIGKILL; one that waits in the kernel does not exit
 _NICENESS: Final = 10
 _MODULE: Final = "ondeck_server.worker.load_trial"
 
@@ -197,7 +195,7 @@ class TrialProcess:
         """
         self.end_input()
         exiting, self._exiting = self._exiting, []
-        codes = [await _end(process) for process in exiting]
+        codes = [await end_child(process, _EXIT_SECONDS) for process in exiting]
         return codes[-1] if codes else None
 
     def _check_blocked(self, folder: str) -> None:
@@ -221,16 +219,6 @@ class TrialProcess:
             return f"its load takes more than {self._limits.cpu_seconds} seconds of CPU time"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"its load ended the process that loaded it: {name}"
-
-
-async def _end(process: asyncio.subprocess.Process) -> int | None:
-    with suppress(TimeoutError):
-        return await asyncio.wait_for(process.wait(), _EXIT_SECONDS)
-    with suppress(ProcessLookupError):
-        process.kill()
-    with suppress(TimeoutError):
-        return await asyncio.wait_for(process.wait(), _KILL_SECONDS)
-    return None
 
 
 def _shorten(remembered: dict[str, Any]) -> None:

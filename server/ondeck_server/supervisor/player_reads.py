@@ -6,7 +6,7 @@ If a read fails, the workers keep the players of the last one, and it is tried a
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import PlayersFile, PlayersRequest, PlayersResult
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.descriptors import DescriptorReserve
-from ondeck_server.supervisor.process import start_child
+from ondeck_server.supervisor.process import end_child, start_child
 from ondeck_store.embedded.shared_server import has_database
 
 OUTCOMES: Final = ("changed", "unchanged", "failed")
@@ -111,18 +111,7 @@ class PlayerReads:
         except TimeoutError:
             return PlayersResult(failed=f"the read takes longer than {MAX_SECONDS} seconds")
         finally:
-            await _end(process)
+            await end_child(process, _EXIT_SECONDS, asks=True)
         if not output:
             return PlayersResult(failed=f"the process that reads them exits with code {process.returncode}")
         return PlayersResult.model_validate_json(output)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process, by SIGKILL if it does not leave the database in time."""
-    for end in (process.terminate, process.kill):
-        if process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
-            end()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _EXIT_SECONDS)

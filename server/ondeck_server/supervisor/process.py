@@ -21,6 +21,7 @@ EXPERIMENTS: Final = {"GRPC_EXPERIMENTS": "-event_engine_listener,-event_engine_
 # By default glibc makes a heap per thread, and returns little of the memory that reloads free in them.
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 CHANNELZ_TIMEOUT_SECONDS: Final = 5.0
+KILL_SECONDS: Final = 5.0  # after SIGKILL; one that waits in the kernel does not exit
 
 
 @dataclass(kw_only=True)
@@ -141,6 +142,23 @@ async def start_child(module: str, *arguments: str) -> asyncio.subprocess.Proces
         env=environment,
         start_new_session=True,  # a terminal's Ctrl-C goes to the server's group only
     )
+
+
+async def end_child(process: asyncio.subprocess.Process, seconds: float, *, asks: bool = False) -> int | None:
+    """Wait for a child's exit so many seconds, then send SIGKILL; returns its exit code.
+
+    With `asks` it is sent SIGTERM first. None: it does not exit, as one that waits for a file system in the kernel.
+    """
+    if asks and process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), seconds)
+    with suppress(ProcessLookupError):
+        process.kill()
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), KILL_SECONDS)
+    return None
 
 
 def watch_children_by_descriptor() -> None:
