@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from ondeck_core.statcast.parse import EXTRA
 from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
 from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import copy_in
+from ondeck_store.pitches.player_seasons import keep_former_days, update_player_seasons
 from ondeck_store.pitches.upsert_sql import (
     CONFIRM_GAMES,
     DIGESTS,
@@ -84,7 +85,8 @@ async def upsert_pitches(
 
     A game whose rows equal the last import is skipped, new games are copied, and in other games each row is compared;
     a changed row leaves its former values as a revision. `absent` columns keep their stored values. A pitcher gets the
-    name of the rows, a batter has an id only. A row of an older download never replaces one of a newer download.
+    name of the rows, a batter has an id only. A row of an older download never replaces one of a newer download. The
+    sums of the players are kept.
     """
     labeled = rows.select(
         *NAMES, pl.lit(simulated).alias(SIMULATED), *(_json_column(rows, name) for name in (EXTRA, UNREADABLE_CELLS))
@@ -100,24 +102,30 @@ async def upsert_pitches(
         .unique("game_pk", keep="first", maintain_order=True)
         .join(changed_games, on="game_pk")
     )
-    if await _insert_new_games(connection, games):
+    are_new, game_pks = await _insert_new_games(connection, games), changed_games["game_pk"].to_list()
+    await keep_former_days(connection, game_pks)
+    if are_new:
         await _stage(connection, changed_rows.select(PLAYER_COLUMNS).unique())
         await _upsert_players(connection)
         await copy_in(connection, "pitches", changed_rows)
-        return UpsertCounts(inserted=changed_rows.height, unchanged=rows.height - changed_rows.height)
-    await _stage(connection, changed_rows)
-    outdated, unordered = await _remove_older(connection, changed_games["game_pk"].to_list(), absent, origin)
+        counts = UpsertCounts(inserted=changed_rows.height)
+    else:
+        await _stage(connection, changed_rows)
+        counts = await _merge(connection, game_pks, absent, origin)
+    await update_player_seasons(connection, game_pks)
+    return replace(counts, unchanged=rows.height - counts.inserted - counts.changed - counts.outdated)
+
+
+async def _merge(
+    connection: AsyncConnection, games: Sequence[int], absent: Sequence[str], origin: RowOrigin
+) -> UpsertCounts:
+    """Store the staged rows that are new or differ from those stored; returns the counts without unchanged rows."""
+    outdated, unordered = await _remove_older(connection, games, absent, origin)
     await connection.execute(text(GAMES))
     await _upsert_players(connection)
     changed = (await connection.execute(text(revise(absent)), {"load": origin.load})).rowcount
     merged = (await connection.execute(text(merge(absent)))).rowcount
-    return UpsertCounts(
-        inserted=merged - changed,
-        changed=changed,
-        unchanged=rows.height - merged - outdated,
-        outdated=outdated,
-        unordered=unordered,
-    )
+    return UpsertCounts(inserted=merged - changed, changed=changed, outdated=outdated, unordered=unordered)
 
 
 def _downloaded(origin: RowOrigin) -> list[pl.Expr]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Double,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -134,4 +135,22 @@ pitch_revisions = Table(
     Column("changed_at", DateTime(timezone=True), primary_key=True, server_default=func.now()),
     Column("former", JSONB, nullable=False, comment="the changed values as they were before"),
     Column("load", BigInteger, comment="number of the load that changed the row; NULL: before schema 0009"),
+)
+
+player_seasons = Table(
+    "player_seasons",
+    metadata,
+    Column("player_id", Integer, ForeignKey("players.player_id"), nullable=False),
+    Column("season", Integer, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("league", Text, nullable=False),
+    Column("game_type", Text, nullable=False),
+    Column("pitches", Integer, nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    PrimaryKeyConstraint("player_id", "season", "role", "team", "league", "game_type"),
+    CheckConstraint("role IN ('batter', 'pitcher')", name="known_role"),
+    CheckConstraint("pitches > 0", name="has_pitches"),
+    comment="sums of player_pitches, kept by ingest",
 )

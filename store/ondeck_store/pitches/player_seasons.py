@@ -1,0 +1,73 @@
+"""Sums of the stored pitches per player, role, team and season, kept in the transaction that stores the pitches.
+
+The view `player_pitches` defines what is summed: the sums change by the difference of its rows after and before. A sum
+that loses pitches is summed anew, as its first or last day may have been theirs.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_FORMER: Final = "former_player_days"
+_CHANGED: Final = "changed_player_days"
+_KEY: Final = "player_id, season, role, team, league, game_type"
+SUMS: Final = f"""
+SELECT {_KEY}, count(*) AS pitches, min(game_date) AS first_day, max(game_date) AS last_day FROM player_pitches
+"""  # noqa: S608  constant names
+GROUPED: Final = f"GROUP BY {_KEY}"
+
+_DAYS: Final = f"""
+SELECT of_game.* FROM games AS g, LATERAL (
+    SELECT {_KEY}, game_date, count(*) AS pitches FROM player_pitches AS p
+    WHERE p.game_pk = g.game_pk AND p.season = g.season {GROUPED}, game_date
+) AS of_game WHERE g.game_pk = ANY (:games)
+"""  # noqa: S608  constant names; a loop over the games, so that a wrong estimate does not lead to a scan of all pitches
+
+_DROP: Final = f"DROP TABLE IF EXISTS {_FORMER}, {_CHANGED}"
+_LOCK_GAMES: Final = "SELECT FROM games WHERE game_pk = ANY (:games) ORDER BY game_pk FOR NO KEY UPDATE"
+_KEEP_FORMER: Final = f"CREATE TEMPORARY TABLE {_FORMER} ON COMMIT DROP AS {_DAYS}"
+_FIND_CHANGED: Final = f"""
+CREATE TEMPORARY TABLE {_CHANGED} ON COMMIT DROP AS
+SELECT {_KEY}, game_date, sum(pitches) AS pitches
+FROM ({_DAYS} UNION ALL SELECT {_KEY}, game_date, -pitches FROM {_FORMER}) AS days
+{GROUPED}, game_date HAVING sum(pitches) <> 0
+"""  # noqa: S608  constant names
+
+_ADD: Final = f"""
+INSERT INTO player_seasons AS known ({_KEY}, pitches, first_day, last_day)
+SELECT {_KEY}, sum(pitches), min(game_date), max(game_date) FROM {_CHANGED}
+{GROUPED} HAVING min(pitches) > 0 ORDER BY {_KEY}
+ON CONFLICT ({_KEY}) DO UPDATE SET
+    pitches = known.pitches + excluded.pitches,
+    first_day = least(known.first_day, excluded.first_day),
+    last_day = greatest(known.last_day, excluded.last_day)
+"""  # noqa: S608  constant names
+
+_LOSERS: Final = f"SELECT {_KEY} FROM {_CHANGED} {GROUPED} HAVING min(pitches) < 0"  # noqa: S608  constant names
+_DELETE: Final = f"DELETE FROM player_seasons WHERE ({_KEY}) IN ({_LOSERS})"  # noqa: S608  constant names
+_SUM_ANEW: Final = f"""
+INSERT INTO player_seasons ({_KEY}, pitches, first_day, last_day)
+SELECT sums.* FROM ({_LOSERS}) AS k, LATERAL (
+    {SUMS} AS p
+    WHERE k.player_id IN (p.batter, p.pitcher) AND p.season = k.season
+        AND ({", ".join(f"p.{name}" for name in _KEY.split(", "))}) = (k.*)
+    {GROUPED}
+) AS sums
+"""  # noqa: S608  constant names; the first condition is for the indexes of batter and pitcher
+
+
+async def keep_former_days(connection: AsyncConnection, games: Sequence[int]) -> None:
+    """Lock games and keep what their stored pitches add to the sums, before the pitches or the games change."""
+    await connection.execute(text(_DROP))
+    await connection.execute(text(_LOCK_GAMES), {"games": games})
+    await connection.execute(text(_KEEP_FORMER), {"games": games})
+
+
+async def update_player_seasons(connection: AsyncConnection, games: Sequence[int]) -> None:
+    """Bring the sums in line with the stored pitches of the same games."""
+    await connection.execute(text(_FIND_CHANGED), {"games": games})
+    await connection.execute(text(_ADD))
+    if (await connection.execute(text(_DELETE))).rowcount:
+        await connection.execute(text(_SUM_ANEW))
