@@ -59,7 +59,7 @@ COMMANDS: Final = {
     "up": CommandEntry("ondeck_cli.up.stack:up", "Run database, server and ingest worker on this machine."),
     "serve": CommandEntry("ondeck_server.cli:serve", "Serve the models over gRPC."),
     "reload": CommandEntry("ondeck_server.cli:reload", "Restart the workers of a running server, one at a time."),
-    "players": CommandEntry("ondeck_ingest.cli.players:players", "Import player registers; resolve names and ids."),
+    "players": CommandEntry("ondeck_cli.main:players", "Import player registers; resolve names and ids."),
     "predict": CommandEntry("ondeck_cli.predict:predict", "Request a prediction from a running server."),
     "explain": CommandEntry("ondeck_cli.explain:explain", "Explain a prediction by the contribution of each field."),
     "models": CommandEntry("ondeck_cli.main:models", "List, compare, verify and promote model versions."),
@@ -80,7 +80,22 @@ MODELS_COMMANDS: Final = {
     "verify": CommandEntry("ondeck_cli.models.versions:verify", "Verify the files of versions and their predictions."),
 }
 
+_REGISTERS: Final = "ondeck_ingest.cli.player_registers"
+PLAYERS_COMMANDS: Final = {
+    "import": CommandEntry(f"{_REGISTERS}:import_", "Import registers of players from files."),
+    "refresh": CommandEntry(f"{_REGISTERS}:refresh", "Fetch and import the Chadwick register."),
+    "resolve": CommandEntry("ondeck_ingest.cli.players:resolve", "Find the player of a name or an id."),
+    "override": CommandEntry(f"{_REGISTERS}:override", "Map a name or an id to a player, overriding the registers."),
+    "unresolved": CommandEntry(f"{_REGISTERS}:unresolved_", "List unknown players, conflicts and overrides."),
+}
+
 models = LazyGroup(name="models", entries=MODELS_COMMANDS, help="List, compare, verify and promote model versions.")
+
+players = LazyGroup(
+    name="players",
+    entries=PLAYERS_COMMANDS,
+    help="Identify players: import registers, resolve names and ids, override registers.",
+)
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"token_normalize_func": lambda t: t.replace("_", "-")})

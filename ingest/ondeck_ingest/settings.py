@@ -1,8 +1,13 @@
 """Settings of the ingest worker."""
 
+from datetime import timedelta
+from typing import Final
+
 from pydantic import Field
 
 from ondeck_store.settings import StoreSettings
+
+LOOKUP_INTERVAL: Final = timedelta(days=1)  # until a missing player is looked up in the registers again
 
 
 class IngestSettings(StoreSettings):

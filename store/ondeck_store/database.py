@@ -17,11 +17,8 @@ from ondeck_core.errors import OndeckError
 from ondeck_store.embedded.account import EmbeddedPostgresError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER
 from ondeck_store.embedded.shared_server import shared_server
-from ondeck_store.settings import StoreSettings, hosts_of, parse_url
+from ondeck_store.settings import CONNECT_SECONDS, StoreSettings, hosts_of, parse_url
 
-CONNECT_SECONDS: Final = 10
-LOCK_SECONDS: Final = 60
-IDLE_SECONDS: Final = 300
 _COPY_ROWS: Final = 8192
 _ADVICE: Final = "Is the server up, and ONDECK_DATABASE_URL right? If unset, Ondeck starts its own PostgreSQL."
 
@@ -88,7 +85,7 @@ async def _connected(
         max_overflow=0,
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
-        connect_args={"timeout": CONNECT_SECONDS, "server_settings": _session(settings), **address},
+        connect_args={"timeout": CONNECT_SECONDS, "server_settings": settings.session, **address},
     )
     try:
         await _reach(engine, described)
@@ -104,16 +101,6 @@ def _address(url: URL) -> tuple[URL, dict[str, list[Any]]]:
         return url, {}
     hosts, ports = [host for host, _ in found], [port for _, port in found]
     return url.difference_update_query(["host", "port"]), {"host": hosts, "port": ports}
-
-
-def _session(settings: StoreSettings) -> dict[str, str]:
-    return {
-        "application_name": "ondeck",
-        "jit": "off",
-        "statement_timeout": f"{settings.statement_timeout}s",
-        "lock_timeout": f"{LOCK_SECONDS}s",
-        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-    }
 
 
 async def _reach(engine: AsyncEngine, described: str, advice: str = _ADVICE) -> None:

@@ -16,7 +16,7 @@ from ondeck_core.players.models import Ambiguous, Found, Missing, NameQuery, Pla
 from ondeck_core.players.resolver import Resolver
 from ondeck_core.statcast.parse import parse_cells
 from ondeck_ingest.register.load import group_by_kind, load_registers, read_files, read_tables
-from ondeck_store.database import Database
+from ondeck_store.database import Database, asyncpg_connection
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.register_gaps import RegisterConflict, list_conflicts
@@ -73,7 +73,7 @@ async def known(opened_database: Database, savant: pl.DataFrame, real_data: Path
         await load_registers(
             connection, group_by_kind(table for name, content in files for table in read_tables(content, name))
         )
-        index, conflict_rows = await read_index(connection), await list_conflicts(connection)
+        index, conflict_rows = await read_index(await asyncpg_connection(connection)), await list_conflicts(connection)
         await connection.rollback()
     return KnownPlayers(
         resolver=Resolver(index=index, today=REGISTERED, next_try=datetime.now(UTC)),
@@ -180,7 +180,7 @@ async def test_a_list_of_the_season_after_the_stored_one_resolves(resolver: Reso
 async def test_a_player_who_is_in_no_register_is_seldom_taken_for_a_namesake(
     resolver: Resolver, savant: pl.DataFrame
 ) -> None:
-    index = IndexWithout(resolver.index.block)
+    index = IndexWithout(*resolver.index.blocks)
     without = replace(resolver, index=index)
     taken = 0
     names = {(name, truth) for name, truth, _ in pitchers(savant)}

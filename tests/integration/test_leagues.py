@@ -17,7 +17,7 @@ from ondeck_core.tasks import TASKS
 from ondeck_ingest.pipeline.foreground_ingest import summarize
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
 from ondeck_runtime.logging import configure_logging
-from ondeck_store.database import Database
+from ondeck_store.database import Database, asyncpg_connection
 from ondeck_store.pitches.queries import read_day_range, read_pitches, selected_values
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.settings import StoreSettings
@@ -106,7 +106,7 @@ async def test_training_reads_the_major_leagues_and_accounts_for_the_others(
 
 async def test_a_minor_leaguer_has_not_played_in_the_majors(database: Database, stored: LoadCounts) -> None:
     async with database.engine.connect() as connection:
-        index = await read_index(connection)
+        index = await read_index(await asyncpg_connection(connection))
     by_league = {league: index.by_id("mlbam", CELLS[league]["pitcher"][0]) for league in LEAGUES}
     assert {league for league, player in by_league.items() if player is not None and player.played} == {"major"}
     assert stored.inserted == stored.rows_in

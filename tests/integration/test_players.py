@@ -20,6 +20,7 @@ from ondeck_core.errors import NotFoundError, SourceRefusedError
 from ondeck_core.players.models import Role, TeamSeason
 from ondeck_core.players.register_formats import read_register
 from ondeck_ingest.register.load import group_by_kind, load_registers, read_files, read_tables
+from ondeck_store.database import asyncpg_connection
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.players.index_loader import read_index
 from ondeck_store.players.overrides import Override, list_overrides, record_override
@@ -70,7 +71,7 @@ async def test_ids_that_arrive_later_are_filled_in(connection: AsyncConnection) 
     taken = await load_registers(connection, tables(chadwick(ROOKIE_LATER, VETERAN, NO_PLAYER)))
     assert taken == {"chadwick": RegisterCounts(people=2, new=0, changed=1, ids=3, aliases=0, conflicts=0)}
     assert ("bbref", "nunezan01", 701, "chadwick") in await ids(connection)
-    assert (await read_index(connection))[701].major_league == (2025, 2025)
+    assert (await read_index(await asyncpg_connection(connection)))[701].major_league == (2025, 2025)
 
 
 async def test_the_same_register_twice_changes_nothing(connection: AsyncConnection) -> None:
@@ -93,7 +94,7 @@ async def test_a_conflicting_id_keeps_the_stored_one_and_is_reported(connection:
         (702, "fangraphs", "14107", "99999"),
         (702, "name", "Matt Boyd", "Angel Nunez"),
     }
-    index = await read_index(connection)
+    index = await read_index(await asyncpg_connection(connection))
     assert index[701].born == (2001, 2, 3)
     assert ("fangraphs", "99999", 702, "smart fantasy baseball") not in await ids(connection)
     assert "Matthew Boyd" in index[702].spellings
@@ -110,7 +111,7 @@ async def test_a_register_in_any_number_of_shards_is_merged(connection: AsyncCon
         archive.writestr("register-master/data/leagues.csv", "league,name\n1,x\n")
     taken = await load_registers(connection, group_by_kind(read_tables(buffer.getvalue(), "master.zip")))
     assert {kind: each.people for kind, each in taken.items()} == {"chadwick": 2, "chadwick names": 0}
-    assert "Matthew R. Boyd" in (await read_index(connection))[702].spellings
+    assert "Matthew R. Boyd" in (await read_index(await asyncpg_connection(connection)))[702].spellings
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ async def test_a_player_missing_from_the_register_is_kept_and_filled_in_later(co
     assert await list_unresolved(connection, due_by=now) == []
     await load_registers(connection, tables(chadwick(f"dddd,{pitcher},,,,Late,Larry,Larry,,2000,1,1,2021,2022,,")))
     assert pitcher not in {each.player_id for each in await list_unresolved(connection)}
-    person = (await read_index(connection))[pitcher]
+    person = (await read_index(await asyncpg_connection(connection)))[pitcher]
     assert person.name == "Larry Late"
     assert TeamSeason(season=2022, team=str(rows["home_team"][0]), role=Role.PITCHER) in person.played
 
@@ -153,18 +154,18 @@ async def test_simulated_players_are_not_resolved(connection: AsyncConnection) -
         text("INSERT INTO players (player_id, name, simulated) VALUES (-5, 'Simulated, Player', true)")
     )
     assert await list_unresolved(connection) == []
-    assert len(await read_index(connection)) == 0
+    assert len(await read_index(await asyncpg_connection(connection))) == 0
 
 
 async def test_an_override_holds_until_revoked_and_both_are_kept(connection: AsyncConnection) -> None:
     await load_registers(connection, tables(chadwick(ROOKIE, VETERAN)))
     decision = Override(created_by="me", reason="as on the club site", player_id=702, system="bbref", value="boydma99")
     await record_override(connection, decision)
-    found = (await read_index(connection)).by_id("bbref", "boydma99")
+    found = (await read_index(await asyncpg_connection(connection))).by_id("bbref", "boydma99")
     assert found is not None
     assert found.player_id == 702
     await record_override(connection, Override(**{**vars(decision), "is_active": False, "reason": "it was wrong"}))
-    assert (await read_index(connection)).by_id("bbref", "boydma99") is None
+    assert (await read_index(await asyncpg_connection(connection))).by_id("bbref", "boydma99") is None
     assert [(each.is_active, each.reason) for each in await list_overrides(connection)] == [
         (False, "it was wrong"),
         (True, "as on the club site"),

@@ -17,6 +17,7 @@ from ondeck_core.players.models import (
     Role,
     TeamSeason,
 )
+from ondeck_core.players.played_seasons import pack_players, read_players
 from ondeck_core.players.resolver import Resolver
 from ondeck_core.players.teams import franchise
 
@@ -235,10 +236,14 @@ def test_the_resolution_names_its_rule() -> None:
 
 def test_an_index_in_a_copied_block_finds_the_same_and_a_cut_block_is_rejected() -> None:
     index = resolver().index
-    block = bytes(index.block)
-    copied = PlayerIndex(memoryview(block))
+    block = pack_players(index.blocks[0], bytes(index.blocks[1]))
+    copied = PlayerIndex(*read_players(memoryview(block)))
     assert [copied[each.player_id] for each in PEOPLE] == [index[each.player_id] for each in PEOPLE]
     assert copied.by_id("bbref", "ramirjo01") == index[1]
     for length in (0, 7, 20, len(block) // 2, len(block) - 1):
         with pytest.raises(ValueError, match="cut off"):
-            PlayerIndex(memoryview(block[:length]))
+            read_players(memoryview(block[:length]))
+    names, seasons = map(bytes, index.blocks)
+    for cut in ((names[:-1], seasons), (names, seasons[:-1])):
+        with pytest.raises(ValueError, match="cut off"):
+            PlayerIndex(memoryview(cut[0]), memoryview(cut[1]))

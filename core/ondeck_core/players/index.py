@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from rapidfuzz import fuzz, process
 
-from ondeck_core.players.index_block import JsonValues, make_block, read_sections, whole_seasons_section
+from ondeck_core.players.index_block import PLAYER_IDS, JsonValues, make_block, read_sections
 from ondeck_core.players.index_keys import (
     LAST_NAME,
     LOSSY_SPELLING,
@@ -18,27 +17,28 @@ from ondeck_core.players.index_keys import (
     override_key,
     table_key,
 )
-from ondeck_core.players.models import Player, Role, TeamSeason
+from ondeck_core.players.models import Player
 from ondeck_core.players.name_normalization import NormalizedName, fold
+from ondeck_core.players.played_seasons import PlayedSeasons, pack_played_seasons
 
 MLBAM: Final = "mlbam"
 MIN_SIMILARITY: Final = 60.0  # of 100
 _MLBAM_ID: Final = re.compile(r"[0-9]{1,10}")
 _FLOAT: Final = re.compile(r"^([0-9]+)\.0+$")  # ids in a column with missing values, as pandas writes them
-_ROLES: Final = {role.value: role for role in Role}
 
 
 class PlayerIndex:
-    """An immutable index of players in a block of memory, which may be a mapped file.
+    """An immutable index of players in blocks of memory, which may be mapped files: names, and played seasons.
 
     Raises:
-        ValueError: it is not a whole block.
+        ValueError: one is not a whole block.
     """
 
-    def __init__(self, block: memoryview) -> None:
-        sections = read_sections(block)
-        self.block = block
-        self._ids = sections["player ids"].cast("i")
+    def __init__(self, names: memoryview, seasons: memoryview) -> None:
+        sections = read_sections(names)
+        self.blocks = names, seasons
+        self._played = PlayedSeasons(seasons)
+        self._ids = sections[PLAYER_IDS].cast("i")
         self._players = JsonValues(sections, "players")
         self._other_ids = JsonValues(sections, "ids of players")
         self._last_names = JsonValues(sections, "last names")
@@ -48,16 +48,17 @@ class PlayerIndex:
         self.last_seasons = np.frombuffer(sections["last seasons"], dtype=np.int32)
         self.names = JsonValues(sections, "names")
         self.register_season = int(self.last_seasons.max(initial=0))  # the last one in which a player is known to play
-        self.whole_seasons = {  # by role, None for both: stored for nearly all major leaguers
-            role: frozenset(sections[whole_seasons_section(role)].cast("i")) for role in (None, *Role)
-        }
+        self.whole_seasons = self._played.whole
 
     @classmethod
     def of(
         cls, players: Iterable[Player], ids: Mapping[tuple[str, str], int], overrides: Mapping[str, int] | None = None
     ) -> "PlayerIndex":
         """Make an index in the memory of this process; arguments as of `make_block`."""
-        return cls(memoryview(make_block(players, ids, overrides)))
+        everyone = list(players)
+        names = memoryview(make_block(everyone, ids, overrides))
+        played = {each.player_id: [(p.season, p.team, p.role.value) for p in each.played] for each in everyone}
+        return cls(names, memoryview(pack_played_seasons(names, {key: each for key, each in played.items() if each})))
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -134,7 +135,7 @@ class PlayerIndex:
         return {}
 
     def _read_player(self, at: int) -> Player:
-        player_id, first, last, given, suffix, born, also_born, pro, major, spellings, played = self._players[at]
+        player_id, first, last, given, suffix, born, also_born, pro, major, spellings = self._players[at]
         return Player(
             player_id,
             first,
@@ -146,7 +147,7 @@ class PlayerIndex:
             pro and tuple(pro),
             major and tuple(major),
             tuple(spellings) if spellings else (),
-            tuple(TeamSeason(season, team, _ROLES[role]) for season, team, role in played) if played else (),
+            self._played.of(player_id),
         )
 
 
@@ -158,6 +159,9 @@ class PlayerSearch:
 
     def find_similar(self, text: str, *, skip: int, count: int) -> Sequence[Player]:
         """List the most similar players, `count` after the first `skip`; takes about 50 ms."""
+        # Imported here, since nothing else needs it.
+        from rapidfuzz import fuzz, process  # noqa: PLC0415  see above
+
         name, index = " ".join(fold(text)), self._index
         if not name or not len(index.names):
             return []

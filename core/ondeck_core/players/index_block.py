@@ -1,10 +1,10 @@
-"""The content of a player index as one block of bytes, which several processes can map.
+"""The names and ids of a player index as one block of bytes, which several processes can map.
 
 A block is sections with a table of their places: arrays, and sequences of JSON values. Reading it runs no code of the
 block, and the arrays are of this machine's byte order.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -13,15 +13,15 @@ import numpy as np
 from pydantic_core import from_json, to_json
 
 from ondeck_core.players.index_keys import LAST_NAME, Key, group_by_last_name, name_keys, other_keys, table_key
-from ondeck_core.players.models import Player, Role
+from ondeck_core.players.models import Player
 from ondeck_core.players.name_normalization import fold, fold_suffix, normalize
 
 NAMES_PER_CHUNK: Final = 4096
 _LENGTH_BYTES: Final = 8
 SUFFIX_TEXTS: Final = {"jr": "Jr.", "sr": "Sr.", "ii": "II", "iii": "III", "iv": "IV", "v": "V"}
-# Share of a season's major leaguers who have stored pitches, in any role and in each role, if it is stored in whole.
-WHOLE_SHARES: Final = {None: 0.9, Role.PITCHER: 0.5, Role.BATTER: 0.42}
-WHOLE_COUNT: Final = 200  # major leaguers with stored pitches at least
+PLAYER_IDS: Final = "player ids"
+MAJOR_LEAGUE_SPANS: Final = "major league spans"
+_NO_SPAN: Final = (1, 0)  # first and last season of a player who has none
 
 
 class JsonValues:
@@ -44,7 +44,7 @@ class JsonValues:
 def make_block(
     players: Iterable[Player], ids: Mapping[tuple[str, str], int], overrides: Mapping[str, int] | None = None
 ) -> bytes:
-    """Make the block of an index.
+    """Make the block of an index, without the seasons that were played.
 
     Args:
         players: all known players.
@@ -62,27 +62,19 @@ def make_block(
     named = [player for player in people if player.name]
     names = [" ".join(fold(player.name)) for player in named]
     last_seasons = [player.major_league[1] if player.major_league else 0 for player in named]
-    return _pack(
+    return pack_sections(
         {
-            "player ids": _int32(player.player_id for player in people),
-            **_pack_values("players", people),
+            PLAYER_IDS: _int32(player.player_id for player in people),
+            **_pack_values("players", (player[:-1] for player in people)),  # all but the played seasons
             **_pack_values("ids of players", _other_ids(people, ids)),
             **_pack_values("last names", groups.values()),
             **_pack_table(keys),
             "named ids": _int32(player.player_id for player in named),
             "last seasons": _int32(last_seasons),
-            **{
-                whole_seasons_section(role): _int32(_find_whole_seasons(people, role, share))
-                for role, share in WHOLE_SHARES.items()
-            },
+            MAJOR_LEAGUE_SPANS: _int32(season for player in people for season in player.major_league or _NO_SPAN),
             **_pack_values("names", (names[at : at + NAMES_PER_CHUNK] for at in range(0, len(names), NAMES_PER_CHUNK))),
         }
     )
-
-
-def whole_seasons_section(role: Role | None) -> str:
-    """Return the name of the section with the seasons that are stored in whole, for a role or for both."""
-    return f"whole seasons of {role.value if role else 'all'}"
 
 
 def read_sections(block: memoryview) -> dict[str, memoryview]:
@@ -100,7 +92,8 @@ def read_sections(block: memoryview) -> dict[str, memoryview]:
     return {name: block[begin + first : begin + end] for name, (first, end) in places.items()}
 
 
-def _pack(sections: Mapping[str, bytes]) -> bytes:
+def pack_sections(sections: Mapping[str, bytes | memoryview]) -> bytes:
+    """Make a block of sections, as `read_sections` returns them."""
     ends = list(accumulate(len(content) for content in sections.values()))
     places = {name: (end - len(content), end) for (name, content), end in zip(sections.items(), ends, strict=True)}
     table = to_json(places)
@@ -140,15 +133,3 @@ def _add_suffix(player: Player) -> Player:
 
 def _suffix_of(spelling: str) -> str:
     return normalize(spelling).suffix
-
-
-def _find_whole_seasons(people: Sequence[Player], role: Role | None, share: float) -> list[int]:
-    """Return the seasons in which nearly all players whom a register has in the major leagues have stored pitches."""
-    stored: Counter[int] = Counter()
-    listed: Counter[int] = Counter()
-    for player in people:
-        if player.major_league is not None:
-            seasons = range(player.major_league[0], player.major_league[1] + 1)
-            listed.update(seasons)
-            stored.update({each.season for each in player.played if role in {None, each.role}} & set(seasons))
-    return sorted(season for season, count in stored.items() if count >= max(WHOLE_COUNT, share * listed[season]))

@@ -36,6 +36,9 @@ from ondeck_store.migrations import open_migrated
 from ondeck_store.pitches.queries import simulated_games
 
 MAX_REASONS: Final = 10
+_AFTER_FAILURE: Final = (
+    "What was printed as ingested is stored, the rest is unchanged; run the same command again to ingest it."
+)
 MAX_UNITS: Final = 5
 log = structlog.get_logger()
 
@@ -200,7 +203,7 @@ def _progress(count: int, *, to_stderr: bool) -> Iterator[Callable[[str], None]]
 async def _run(
     settings: IngestSettings, source: Source, requests: Sequence[SourceRequest], options: RunOptions
 ) -> LoadCounts:
-    async with open_migrated(settings) as database:
+    async with open_migrated(settings, _AFTER_FAILURE) as database:
         ingestor = Ingestor(
             engine=database.engine, source=source, home=settings.home, replaces_newer=options.replaces_newer
         )

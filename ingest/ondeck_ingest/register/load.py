@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ondeck_core.errors import SourceRefusedError
 from ondeck_core.players.register_formats import CHADWICK, CHADWICK_NAMES, FANTASY, kind_of, read_register
 from ondeck_core.statcast.decode import decode_cells
+from ondeck_ingest.settings import LOOKUP_INTERVAL
 from ondeck_store.players.register_gaps import postpone_retries, read_chadwick_ids
 from ondeck_store.players.register_merge import RegisterCounts, merge_register
 
-LOOKUP_INTERVAL: Final = timedelta(days=1)
 SUFFIXES: Final = (".csv", ".csv.gz", ".zip")
 _ZIP_MAGIC: Final = b"PK"
 _LOAD_ORDER: Final = (CHADWICK, CHADWICK_NAMES, FANTASY)  # each refers to players of the one before

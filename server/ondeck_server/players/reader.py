@@ -1,4 +1,4 @@
-"""The process that reads the players from the database, so that no other process needs SQLAlchemy.
+"""The process that reads the players from the database, so that no other process needs a driver.
 
 `python -m ondeck_server.players.reader` reads a `PlayersRequest` from its input, writes a `PlayersResult` and exits.
 """
@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from ondeck_core.errors import printable
+from ondeck_core.players.played_seasons import pack_players
 from ondeck_server.ipc.messages import PlayersRequest, PlayersResult
 from ondeck_server.settings import ServerSettings
-from ondeck_store.database import open_database
-from ondeck_store.migrations import migrate
-from ondeck_store.players.index_loader import fingerprint, read_index
+from ondeck_store.connection import connect_migrated
+from ondeck_store.players.index_loader import read_seasons, seasons_fingerprint
+from ondeck_store.players.names_file import current_names
 
 _SPARE_SECONDS: Final = 30  # this process ends itself this long after the supervisor should have ended it
 _NICENESS: Final = 10
@@ -24,20 +25,20 @@ _NICENESS: Final = 10
 
 async def read_players(request: PlayersRequest) -> PlayersResult:
     """Write the players to the file of the request, unless the database still has its fingerprint."""
+    settings = ServerSettings.model_validate(request.settings)
     try:
-        async with open_database(ServerSettings.model_validate(request.settings)) as database:
-            await migrate(database.engine)
-            async with database.engine.connect() as connection:
-                current = await fingerprint(connection)
-                if current != request.known:
-                    _write(Path(request.path), (await read_index(connection)).block)
+        async with connect_migrated(settings) as connection:
+            names = await current_names(connection, settings.home)
+            current = f"{names.fingerprint} {await seasons_fingerprint(connection)}"
+            if current != request.known:
+                _write(Path(request.path), pack_players(names.block, await read_seasons(connection, names.block)))
     except Exception as failed:  # noqa: BLE001  of the database, its server, the disk or the memory
         reason = next(iter(str(failed).splitlines()), type(failed).__name__)
         return PlayersResult(fingerprint=request.known, failed=printable(reason))
     return PlayersResult(fingerprint=current)
 
 
-def _write(path: Path, content: memoryview) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a file; it is synced, since a file system may report only then that it is full."""
     with path.open("xb") as file:
         file.write(content)

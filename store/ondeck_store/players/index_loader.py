@@ -1,125 +1,130 @@
-"""Loading of the player index from the database."""
+"""Loading of the player index from the database: the names, which change seldom, and the seasons that were played."""
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Final, TypeVar
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import polars as pl
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+import ondeck_core.players
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.models import Born, Player, Role, TeamSeason
-from ondeck_core.players.register_formats import ALIASES, IDS, PEOPLE, PLAYER_ID
-from ondeck_store.database import copy_out
-from ondeck_store.players.overrides import NAME
+from ondeck_core.players.index_block import make_block
+from ondeck_core.players.models import Born, Player
+from ondeck_core.players.played_seasons import pack_played_seasons
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Connection = asyncpg.Connection[asyncpg.Record]
 
 T = TypeVar("T")
-_PLAYER_FIELDS: Final = {**PEOPLE, "name": pl.String}
-_PLAYED_FIELDS: Final = {PLAYER_ID: pl.Int32, "role": pl.String, "season": pl.Int32, "team": pl.String}
-_BORN_FIELDS: Final = {PLAYER_ID: pl.Int32, "born": pl.String}
-_OVERRIDE_FIELDS: Final = {"system": pl.String, "value": pl.String, PLAYER_ID: pl.Int32}
 
-_ALL_PLAYERS: Final = f"SELECT {', '.join(_PLAYER_FIELDS)} FROM players WHERE NOT simulated ORDER BY player_id"  # noqa: S608  constant names
-_SPELLINGS: Final = f"SELECT {', '.join(ALIASES)} FROM player_aliases ORDER BY player_id, spelling"  # noqa: S608  constant names
-_ALL_IDS: Final = f"SELECT {', '.join(IDS)} FROM player_ids"  # noqa: S608  constant names
+_NAME_LIBRARIES: Final = ("anyascii", "ftfy", "nicknames")
+_ALL_PLAYERS: Final = """
+SELECT player_id, name_first, name_last, name_given, name_suffix, birth_year, birth_month, birth_day,
+    pro_first, pro_last, mlb_first, mlb_last, name
+FROM players WHERE NOT simulated ORDER BY player_id
+"""
+_SPELLINGS: Final = "SELECT player_id, spelling FROM player_aliases ORDER BY player_id, spelling"
+_ALL_IDS: Final = "SELECT system, id, player_id FROM player_ids"
 _OVERRIDES: Final = """
 SELECT system, value, player_id FROM (
     SELECT DISTINCT ON (system, value) * FROM player_overrides ORDER BY system, value, number DESC
-) AS newest WHERE is_active
+) AS newest WHERE is_active AND (system = 'name') = $1
 """
-_OTHER_BIRTH_DATES: Final = "SELECT player_id, source_value AS born FROM player_conflicts WHERE field = 'born'"
+_OTHER_BIRTH_DATES: Final = "SELECT player_id, source_value FROM player_conflicts WHERE field = 'born'"
 _PLAYED_SEASONS: Final = """
-SELECT DISTINCT appearance.player_id, appearance.role, game_year, appearance.team
-FROM pitches, LATERAL (VALUES
-    (batter, 'batter', CASE inning_topbot WHEN 'Top' THEN away_team ELSE home_team END),
-    (pitcher, 'pitcher', CASE inning_topbot WHEN 'Top' THEN home_team ELSE away_team END)
-) AS appearance (player_id, role, team)
-WHERE NOT simulated AND game_pk IN (SELECT game_pk FROM games WHERE league = 'major')
+SELECT DISTINCT player_id, season, team, role FROM player_seasons WHERE league = 'major'
+ORDER BY player_id, season, team, role
 """
-_FINGERPRINT: Final = """
+_NAMES_FINGERPRINT: Final = """
 SELECT concat_ws(' ',
-    (SELECT concat(count(*), ' ', max(updated_at)) FROM players WHERE NOT simulated),
+    (SELECT concat_ws(' ', count(*), count(name), max(updated_at)) FROM players WHERE NOT simulated),
     (SELECT count(*) FROM player_ids), (SELECT count(*) FROM player_aliases), (SELECT count(*) FROM player_conflicts),
-    (SELECT max(number) FROM player_overrides), (SELECT max(updated_at) FROM ingest_ledger WHERE NOT simulated))
+    (SELECT max(number) FROM player_overrides))
 """
+_SEASONS_FINGERPRINT: Final = f"""
+SELECT concat_ws(' ', count(*), sum(hashtextextended(played::text, 0))) FROM ({_PLAYED_SEASONS}) AS played
+"""  # noqa: S608  constant names
 
 
-async def fingerprint(connection: AsyncConnection) -> str:
-    """Return a short text that changes when the content of the index changes."""
-    return str((await connection.execute(text(_FINGERPRINT))).scalar_one())
+async def names_fingerprint(connection: "Connection") -> str:
+    """Return a short text that changes when the names change: what is stored of them, or how they are normalized."""
+    return f"{_normalization_digest()} {await connection.fetchval(_NAMES_FINGERPRINT)}"
 
 
-async def read_index(connection: AsyncConnection) -> PlayerIndex:
-    """Read the player index: players, ids, spellings, played seasons and overrides."""
-    players = await copy_out(connection, _ALL_PLAYERS, (), _dtypes(_PLAYER_FIELDS))
-    aliases = await copy_out(connection, _SPELLINGS, (), _dtypes(ALIASES))
-    spellings = _group(aliases.select(PLAYER_ID, "spelling"), str)
-    played = _group(await copy_out(connection, _PLAYED_SEASONS, (), _dtypes(_PLAYED_FIELDS)), _to_team_season)
-    ids = {(s, i): p for p, s, i in (await copy_out(connection, _ALL_IDS, (), _dtypes(IDS))).iter_rows()}
-    overrides = list((await copy_out(connection, _OVERRIDES, (), _dtypes(_OVERRIDE_FIELDS))).iter_rows())
-    ids |= {(system, value): player_id for system, value, player_id in overrides if system != NAME}
-    born = _group(await copy_out(connection, _OTHER_BIRTH_DATES, (), _dtypes(_BORN_FIELDS)), _to_born)
-    return PlayerIndex.of(
-        (
-            _to_player(
-                row,
-                spellings=spellings.get(row[PLAYER_ID], ()),
-                played=played.get(row[PLAYER_ID], ()),
-                also_born=born.get(row[PLAYER_ID], ()),
-            )
-            for row in players.iter_rows(named=True)
-        ),
-        ids,
-        {value: player_id for system, value, player_id in overrides if system == NAME},
-    )
+async def seasons_fingerprint(connection: "Connection") -> str:
+    """Return a short text that changes when a player has pitches of another season, team or role."""
+    return str(await connection.fetchval(_SEASONS_FINGERPRINT))
 
 
-def _to_player(
-    row: dict[str, object], *, spellings: tuple[str, ...], played: tuple[TeamSeason, ...], also_born: tuple[Born, ...]
-) -> Player:
-    values: dict[str, object] = dict(row)
-    savant = values["name"]
+async def read_names(connection: "Connection") -> bytes:
+    """Read the block of the names: players, ids, spellings and overrides; takes some seconds of CPU time."""
+    spellings = _group(await connection.fetch(_SPELLINGS), str)
+    born = _group(await connection.fetch(_OTHER_BIRTH_DATES), _to_born)
+    ids = {(system, id_): player_id for system, id_, player_id in await connection.fetch(_ALL_IDS)}
+    ids |= {(system, value): player_id for system, value, player_id in await connection.fetch(_OVERRIDES, False)}  # noqa: FBT003  a parameter of SQL
+    players = [
+        _to_player(row, spellings=spellings.get(row[0], ()), also_born=born.get(row[0], ()))
+        for row in await connection.fetch(_ALL_PLAYERS)
+    ]
+    names = {value: player_id for _, value, player_id in await connection.fetch(_OVERRIDES, True)}  # noqa: FBT003  as above
+    return make_block(players, ids, names)
+
+
+async def read_seasons(connection: "Connection", names: memoryview) -> bytes:
+    """Read the block of the seasons that were played in the major leagues, by the players of a block of names."""
+    found: defaultdict[int, list[tuple[int, str, str]]] = defaultdict(list)
+    for player_id, season, team, role in await connection.fetch(_PLAYED_SEASONS):
+        found[player_id].append((season, team, role))
+    return pack_played_seasons(names, found)
+
+
+async def read_index(connection: "Connection") -> PlayerIndex:
+    """Read the player index into memory: players, ids, spellings, overrides and played seasons."""
+    names = memoryview(await read_names(connection))
+    return PlayerIndex(names, memoryview(await read_seasons(connection, names)))
+
+
+@cache
+def _normalization_digest() -> str:
+    """Return a digest of the code that makes the keys of names."""
+    digest = sha256(" ".join(map(version, _NAME_LIBRARIES)).encode())
+    for file in sorted(Path(next(iter(ondeck_core.players.__path__))).glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _to_player(row: "asyncpg.Record", *, spellings: tuple[str, ...], also_born: tuple[Born, ...]) -> Player:
+    savant = row["name"]
     return Player(
-        player_id=_int(values[PLAYER_ID]) or 0,
-        first=str(values["name_first"] or ""),
-        last=str(values["name_last"] or ""),
-        given=str(values["name_given"] or ""),
-        suffix=str(values["name_suffix"] or ""),
-        born=(_int(values["birth_year"]), _int(values["birth_month"]), _int(values["birth_day"])),
-        professional=_span(values["pro_first"], values["pro_last"]),
-        major_league=_span(values["mlb_first"], values["mlb_last"]),
-        spellings=(*spellings, str(savant)) if savant else spellings,
-        played=played,
+        player_id=row["player_id"],
+        first=row["name_first"] or "",
+        last=row["name_last"] or "",
+        given=row["name_given"] or "",
+        suffix=row["name_suffix"] or "",
+        born=(row["birth_year"], row["birth_month"], row["birth_day"]),
+        professional=_span(row["pro_first"], row["pro_last"]),
+        major_league=_span(row["mlb_first"], row["mlb_last"]),
+        spellings=(*spellings, savant) if savant else spellings,
         also_born=also_born,
     )
 
 
-def _int(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+def _span(first: int | None, last: int | None) -> tuple[int, int] | None:
+    return None if first is None else (first, first if last is None else last)
 
 
-def _span(first: object, last: object) -> tuple[int, int] | None:
-    begin, end = _int(first), _int(last)
-    return None if begin is None else (begin, begin if end is None else end)
-
-
-def _group(rows: pl.DataFrame, build: Callable[..., T]) -> dict[int, tuple[T, ...]]:
-    """Build an object from each row without its first column, the player's id, and group the objects by id."""
+def _group(rows: list[Any], build: Callable[[str], T]) -> dict[int, tuple[T, ...]]:
+    """Build an object from the second column of each row, and group the objects by the first one, the player's id."""
     found: defaultdict[int, list[T]] = defaultdict(list)
-    for player_id, *values in rows.iter_rows():
-        found[player_id].append(build(*values))
+    for player_id, value in rows:
+        found[player_id].append(build(value))
     return {player_id: tuple(each) for player_id, each in found.items()}
 
 
-def _to_team_season(role: str, season: int, team: str) -> TeamSeason:
-    return TeamSeason(season=season, team=team, role=Role(role))
-
-
-def _to_born(text_: str) -> Born:
-    year, month, day = (int(part) for part in text_.split("-"))
+def _to_born(text: str) -> Born:
+    year, month, day = (int(part) for part in text.split("-"))
     return year, month, day
-
-
-def _dtypes(schema: dict[str, type[pl.DataType]]) -> dict[str, pl.DataType]:
-    return {name: kind() for name, kind in schema.items()}
