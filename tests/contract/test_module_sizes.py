@@ -21,6 +21,7 @@ SMALL_LINES: Final = 60
 MAX_SEAMS: Final = 15
 SEAMS: Final = {
     "ondeck_server.services.reflection": "one module per gRPC service",
+    "ondeck_store.players.overrides": "the log of the overrides; the index loader reads it without SQLAlchemy",
 }
 
 

@@ -113,7 +113,7 @@ async def test_resolve_creates_the_database_of_a_new_home(tmp_path: Path) -> Non
         assert len(await read_index(connection)) == 0
 
 
-async def test_a_failed_statement_is_told_in_one_sentence(database: Database, store_home: Path) -> None:
+async def test_a_failed_statement_has_one_sentence(database: Database, store_home: Path) -> None:
     assert database.described
     with pytest.raises(DatabaseFailedError, match=r"^the database failed: .*no_such_table"):
         async with connect_migrated(StoreSettings(home=store_home)) as connection:
