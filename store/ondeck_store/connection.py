@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER
 from ondeck_store.embedded.shared_server import shared_server
-from ondeck_store.revisions import has_current_schema
-from ondeck_store.settings import CONNECT_SECONDS, StoreSettings
+from ondeck_store.settings import CONNECT_SECONDS, SESSION, StoreSettings
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
+_REVISIONS: Final = Path(__file__).parent / "migrations" / "versions"  # compared without Alembic
+_DIGITS: Final = "[0-9]" * 4  # of a revision: the name of its file begins with it
 _DRIVER_ERRORS: Final = (asyncpg.InterfaceError, asyncpg.PostgresError, OSError)
 
 
@@ -44,12 +46,21 @@ async def _connect_directly(settings: StoreSettings, stack: AsyncExitStack) -> "
             user=USER,
             database=DATABASE,
             timeout=CONNECT_SECONDS,
-            server_settings=settings.session,
+            server_settings=SESSION | {"statement_timeout": f"{settings.statement_timeout}s"},
         )
     except asyncpg.InvalidCatalogNameError:
         return None
     stack.push_async_callback(connection.close, timeout=CONNECT_SECONDS)
-    return connection if await has_current_schema(connection) else None
+    return connection if await _has_current_schema(connection) else None
+
+
+async def _has_current_schema(connection: "Connection") -> bool:
+    """Return whether the newest migration of this release is the last one that was applied."""
+    newest = max(path.stem for path in _REVISIONS.glob(f"{_DIGITS}_*.py"))
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return False
+    stored = await connection.fetchval("SELECT version_num FROM alembic_version")
+    return newest.startswith(f"{stored}_")
 
 
 async def _connect_by_pool(settings: StoreSettings, stack: AsyncExitStack) -> "Connection":

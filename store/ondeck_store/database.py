@@ -17,7 +17,7 @@ from ondeck_core.errors import OndeckError
 from ondeck_store.embedded.account import EmbeddedPostgresError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER
 from ondeck_store.embedded.shared_server import shared_server
-from ondeck_store.settings import CONNECT_SECONDS, StoreSettings, hosts_of, parse_url
+from ondeck_store.settings import CONNECT_SECONDS, SESSION, StoreSettings, hosts_of, parse_url
 
 _COPY_ROWS: Final = 8192
 _ADVICE: Final = "Is the server up, and ONDECK_DATABASE_URL right? If unset, Ondeck starts its own PostgreSQL."
@@ -79,13 +79,14 @@ def _socket_url(folder: str, database: str) -> URL:
 async def _connected(
     url: URL, address: dict[str, list[Any]], settings: StoreSettings, described: str
 ) -> AsyncIterator[Database]:
+    session = SESSION | {"statement_timeout": f"{settings.statement_timeout}s"}
     engine = create_async_engine(
         url,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
-        connect_args={"timeout": CONNECT_SECONDS, "server_settings": settings.session, **address},
+        connect_args={"timeout": CONNECT_SECONDS, "server_settings": session, **address},
     )
     try:
         await _reach(engine, described)

@@ -42,8 +42,12 @@ _FORM: Final = "should look like postgresql://user@host:5432/name"
 _HOST: Final = re.compile(r"[\w.:%-]+")
 _FOLDER_SEPARATOR: Final = re.compile(r",(?=/)")
 CONNECT_SECONDS: Final = 10
-LOCK_SECONDS: Final = 60
-IDLE_SECONDS: Final = 300
+SESSION: Final = {
+    "application_name": "ondeck",
+    "jit": "off",
+    "lock_timeout": "60s",
+    "idle_in_transaction_session_timeout": "300s",
+}  # of every session of PostgreSQL, beside the statement timeout
 
 
 class StoreSettings(ProgramSettings):
@@ -64,17 +68,6 @@ class StoreSettings(ProgramSettings):
     statement_timeout: float = Field(
         default=300, ge=0, le=86400, description="statement timeout, in seconds; 0: no limit"
     )
-
-    @property
-    def session(self) -> dict[str, str]:
-        """The settings of each session of PostgreSQL."""
-        return {
-            "application_name": "ondeck",
-            "jit": "off",
-            "statement_timeout": f"{self.statement_timeout}s",
-            "lock_timeout": f"{LOCK_SECONDS}s",
-            "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-        }
 
     @field_validator("database_url")
     @classmethod

@@ -5,23 +5,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ondeck_core.errors import OndeckError
-from ondeck_store.database import (
-    DRIVER_ERRORS,
-    Database,
-    DatabaseFailedError,
-    asyncpg_connection,
-    error_text,
-    open_database,
-)
-from ondeck_store.revisions import has_current_schema
+from ondeck_store.database import DRIVER_ERRORS, Database, DatabaseFailedError, error_text, open_database
 from ondeck_store.settings import StoreSettings
 
 _LOCK: Final = 0x0DEC  # any number, but the same for every Ondeck program
-_HEAD: Final = "head"
 T = TypeVar("T")
 
 
@@ -61,31 +56,18 @@ async def run_in_transaction(settings: StoreSettings, work: Callable[[AsyncConne
         return await work(connection)
 
 
-async def migrate(engine: AsyncEngine, to: str = _HEAD) -> None:
+async def migrate(engine: AsyncEngine, to: str = "head") -> None:
     """Apply the missing migrations, if any, in one transaction; programs that start together wait for each other.
 
     Raises:
         NewerSchemaError: a newer release has migrated the database.
     """
-    if to == _HEAD and await _is_current(engine):
-        return
     async with engine.begin() as connection:
         await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         await connection.run_sync(_upgrade, to)
 
 
-async def _is_current(engine: AsyncEngine) -> bool:
-    async with engine.connect() as connection:
-        return await has_current_schema(await asyncpg_connection(connection))
-
-
 def _upgrade(connection: Connection, to: str) -> None:
-    # Imported here, since nearly every start of a program finds the tables of its release.
-    from alembic import command  # noqa: PLC0415  see above
-    from alembic.config import Config  # noqa: PLC0415  as above
-    from alembic.migration import MigrationContext  # noqa: PLC0415  as above
-    from alembic.script import ScriptDirectory  # noqa: PLC0415  as above
-
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
