@@ -21,7 +21,7 @@ _LENGTH_BYTES: Final = 8
 SUFFIX_TEXTS: Final = {"jr": "Jr.", "sr": "Sr.", "ii": "II", "iii": "III", "iv": "IV", "v": "V"}
 PLAYER_IDS: Final = "player ids"
 MAJOR_LEAGUE_SPANS: Final = "major league spans"
-_NO_SPAN: Final = (1, 0)  # first and last season of a player who has none
+NO_SPAN: Final = (1, 0)  # first and last season of a player who has none
 
 
 class JsonValues:
@@ -71,7 +71,7 @@ def make_block(
             **_pack_table(keys),
             "named ids": _int32(player.player_id for player in named),
             "last seasons": _int32(last_seasons),
-            MAJOR_LEAGUE_SPANS: _int32(season for player in people for season in player.major_league or _NO_SPAN),
+            MAJOR_LEAGUE_SPANS: _int32(season for player in people for season in player.major_league or NO_SPAN),
             **_pack_values("names", (names[at : at + NAMES_PER_CHUNK] for at in range(0, len(names), NAMES_PER_CHUNK))),
         }
     )

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
-from ondeck_core.players.index_block import MAJOR_LEAGUE_SPANS, PLAYER_IDS, pack_sections, read_sections
+from ondeck_core.players.index_block import MAJOR_LEAGUE_SPANS, NO_SPAN, PLAYER_IDS, pack_sections, read_sections
 from ondeck_core.players.models import Role, TeamSeason
 
 # Share of a season's major leaguers who have stored pitches, in any role and in each role, if it is stored in whole.
 WHOLE_SHARES: Final = {None: 0.9, Role.PITCHER: 0.5, Role.BATTER: 0.42}
 WHOLE_COUNT: Final = 200  # major leaguers with stored pitches at least
 _NAMES, _SEASONS = "names", "seasons"
+_ANY: Final = "any role"
 _ROLES: Final = {role.value: role for role in Role}
 
 Seasons = Mapping[int, Sequence[tuple[int, str, str]]]  # season, team and role, by player id
@@ -88,17 +89,26 @@ def _whole_section(role: Role | None) -> str:
 def _find_whole_seasons(names: memoryview, seasons: Seasons) -> dict[Role | None, list[int]]:
     """Return the seasons in which nearly all players whom a register has in the major leagues have stored pitches."""
     sections = read_sections(names)
+    ids = np.frombuffer(sections[PLAYER_IDS], dtype=np.int32)
     spans = np.frombuffer(sections[MAJOR_LEAGUE_SPANS], dtype=np.int32).reshape(-1, 2)
-    majors = dict(zip(sections[PLAYER_IDS].cast("i"), spans.tolist(), strict=True))
-    stored: Counter[tuple[int, Role | None]] = Counter()
-    for player_id, played in seasons.items():
-        first, last = majors.get(player_id, (1, 0))
-        in_majors = {(season, _ROLES[role]) for season, _, role in played if first <= season <= last}
-        stored.update(in_majors | {(season, None) for season, _ in in_majors})
-    return {role: sorted(_whole(stored, spans, role)) for role in WHOLE_SHARES}
+    stored: Counter[tuple[int, str]] = Counter()
+    for played, (first, last) in zip(seasons.values(), _find_spans(ids, spans, list(seasons)), strict=True):
+        in_majors = {(season, role) for season, _, role in played if first <= season <= last}
+        stored.update(in_majors | {(season, _ANY) for season, _ in in_majors})
+    return {role: _find_whole(stored, spans, role.value if role else _ANY, WHOLE_SHARES[role]) for role in WHOLE_SHARES}
 
 
-def _whole(stored: Counter[tuple[int, Role | None]], spans: NDArray[np.int32], role: Role | None) -> list[int]:
-    seasons = [season for season, of_role in stored if of_role is role]
-    listed = {season: int(((spans[:, 0] <= season) & (season <= spans[:, 1])).sum()) for season in seasons}
-    return [each for each in seasons if stored[each, role] >= max(WHOLE_COUNT, WHOLE_SHARES[role] * listed[each])]
+def _find_spans(ids: NDArray[np.int32], spans: NDArray[np.int32], chosen: Sequence[int]) -> list[list[int]]:
+    """Return the first and last major league season of each chosen player, NO_SPAN for an unknown one."""
+    asked = np.array(chosen, dtype=np.int32)
+    if not len(ids):
+        return [list(NO_SPAN) for _ in chosen]
+    places = np.searchsorted(ids, asked).clip(max=len(ids) - 1)
+    found: list[list[int]] = np.where((ids[places] == asked)[:, None], spans[places], NO_SPAN).tolist()
+    return found
+
+
+def _find_whole(stored: Counter[tuple[int, str]], spans: NDArray[np.int32], role: str, share: float) -> list[int]:
+    first, last = spans.T
+    listed = {season: np.count_nonzero((first <= season) & (season <= last)) for season, each in stored if each == role}
+    return sorted(season for season in listed if stored[season, role] >= max(WHOLE_COUNT, share * listed[season]))

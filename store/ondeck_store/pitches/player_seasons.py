@@ -1,7 +1,7 @@
 """Sums of the stored pitches per player, role, team and season, kept in the transaction that stores the pitches.
 
 The view `player_pitches` defines what is summed: the sums change by the difference of its rows after and before. A sum
-that loses pitches is summed anew, as its first or last day may have been theirs.
+that loses all pitches of a day is summed anew, as that may have been its first or last day.
 """
 
 from collections.abc import Sequence
@@ -30,22 +30,34 @@ _LOCK_GAMES: Final = "SELECT FROM games WHERE game_pk = ANY (:games) ORDER BY ga
 _KEEP_FORMER: Final = f"CREATE TEMPORARY TABLE {_FORMER} ON COMMIT DROP AS {_DAYS}"
 _FIND_CHANGED: Final = f"""
 CREATE TEMPORARY TABLE {_CHANGED} ON COMMIT DROP AS
-SELECT {_KEY}, game_date, sum(pitches) AS pitches
+SELECT {_KEY}, game_date, sum(pitches) AS pitches, sum(greatest(pitches, 0)) AS remaining
 FROM ({_DAYS} UNION ALL SELECT {_KEY}, game_date, -pitches FROM {_FORMER}) AS days
 {GROUPED}, game_date HAVING sum(pitches) <> 0
 """  # noqa: S608  constant names
 
+_CHANGES: Final = f"""
+SELECT {_KEY}, sum(pitches) AS pitches, min(game_date) AS first_day, max(game_date) AS last_day
+FROM {_CHANGED} {GROUPED} HAVING min(remaining) > 0
+"""  # noqa: S608  constant names
 _ADD: Final = f"""
 INSERT INTO player_seasons AS known ({_KEY}, pitches, first_day, last_day)
-SELECT {_KEY}, sum(pitches), min(game_date), max(game_date) FROM {_CHANGED}
-{GROUPED} HAVING min(pitches) > 0 ORDER BY {_KEY}
+{_CHANGES} AND sum(pitches) > 0 ORDER BY {_KEY}
 ON CONFLICT ({_KEY}) DO UPDATE SET
     pitches = known.pitches + excluded.pitches,
     first_day = least(known.first_day, excluded.first_day),
     last_day = greatest(known.last_day, excluded.last_day)
+"""
+_SUBTRACT: Final = f"""
+UPDATE player_seasons AS known SET
+    pitches = known.pitches + changed.pitches,
+    first_day = least(known.first_day, changed.first_day),
+    last_day = greatest(known.last_day, changed.last_day)
+FROM ({_CHANGES} AND sum(pitches) <= 0) AS changed
+WHERE ({", ".join(f"known.{name}" for name in _KEY.split(", "))})
+    = ({", ".join(f"changed.{name}" for name in _KEY.split(", "))})
 """  # noqa: S608  constant names
 
-_LOSERS: Final = f"SELECT {_KEY} FROM {_CHANGED} {GROUPED} HAVING min(pitches) < 0"  # noqa: S608  constant names
+_LOSERS: Final = f"SELECT {_KEY} FROM {_CHANGED} {GROUPED} HAVING min(remaining) = 0"  # noqa: S608  constant names
 _DELETE: Final = f"DELETE FROM player_seasons WHERE ({_KEY}) IN ({_LOSERS})"  # noqa: S608  constant names
 _SUM_ANEW: Final = f"""
 INSERT INTO player_seasons ({_KEY}, pitches, first_day, last_day)
@@ -68,6 +80,7 @@ async def keep_former_days(connection: AsyncConnection, games: Sequence[int]) ->
 async def update_player_seasons(connection: AsyncConnection, games: Sequence[int]) -> None:
     """Bring the sums in line with the stored pitches of the same games."""
     await connection.execute(text(_FIND_CHANGED), {"games": games})
-    await connection.execute(text(_ADD))
+    for statement in (_ADD, _SUBTRACT):
+        await connection.execute(text(statement))
     if (await connection.execute(text(_DELETE))).rowcount:
         await connection.execute(text(_SUM_ANEW))
