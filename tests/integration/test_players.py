@@ -260,7 +260,7 @@ def test_the_register_is_fetched_by_pybaseball_and_archived(store_home: Path, re
 @pytest.mark.usefixtures("database")
 def test_an_unreachable_register_is_reported(store_home: Path) -> None:
     done = players(store_home, "refresh", ONDECK_CHADWICK_URL="http://127.0.0.1:9/master.zip")
-    assert (done.returncode, done.stderr) == (1, "error: http://127.0.0.1:9/master.zip cannot be reached\n")
+    assert (done.returncode, done.stderr) == (1, "error: http://127.0.0.1:9 cannot be reached\n")
 
 
 def test_files_in_a_folder_are_found_by_suffix(tmp_path: Path) -> None:

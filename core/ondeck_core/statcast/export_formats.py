@@ -136,9 +136,14 @@ def _common_prefix(names: Sequence[str]) -> str:
 
 
 def _plain_names(names: Sequence[str]) -> dict[str, str]:
-    """Map names to known ones that differ in case, spaces or punctuation; a name that is there already stays."""
+    """Map names to known ones that differ in case, spaces or punctuation; a name that is there already stays.
+
+    A table with few known names, such as a register of players, keeps all its names.
+    """
     found: dict[str, str] = {}
     prefix = _common_prefix(names)
+    if sum(_squash(name[len(prefix) :]) in _NAME_BY_LETTERS for name in names) < min(_MIN_NAMES, len(names)):
+        return found
     for name in names:
         plain = _NAME_BY_LETTERS.get(_squash(name[len(prefix) :]))
         if name not in _KNOWN_NAMES and plain is not None and plain not in {*names, *found.values()}:

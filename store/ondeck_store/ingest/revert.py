@@ -14,7 +14,8 @@ from ondeck_core.errors import NotFoundError
 from ondeck_core.statcast.parse import EXTRA
 from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
 from ondeck_core.statcast.schema import KEY, NAMES
-from ondeck_store.pitches.player_seasons import keep_former_days, update_player_seasons
+from ondeck_store.pitches.player_seasons import KEEP_FORMER_DAYS, UPDATE_PLAYER_SEASONS
+from ondeck_store.pitches.upsert import execute_for_games
 
 _DIGEST_LENGTH: Final = 13  # a blank and twelve digits after the name of a file
 _KEY: Final = ", ".join(KEY)
@@ -126,12 +127,12 @@ async def revert_unit(connection: AsyncConnection, unit: str) -> RevertCounts:
     games = list((await connection.execute(_GAMES, values)).scalars())
     total = (await connection.execute(_COUNT, values)).scalar_one()
     values["revert"] = (await connection.execute(_START, values)).scalar_one()
-    await keep_former_days(connection, games)
+    await execute_for_games(connection, KEEP_FORMER_DAYS, games)
     await connection.execute(_KEEP_CHANGED, values)
     restored = (await connection.execute(_RESTORE, values)).rowcount
     await connection.execute(_KEEP_REMOVED, values)
     removed = (await connection.execute(_REMOVE, values)).rowcount
-    await update_player_seasons(connection, games)
+    await execute_for_games(connection, UPDATE_PLAYER_SEASONS, games)
     await connection.execute(_REMOVE_GAMES, {"games": games})
     await connection.execute(_FORGET_DOWNLOAD, {"games": games})
     for statement in (*_QUARANTINE, _LEDGER):

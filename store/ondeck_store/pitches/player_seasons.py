@@ -1,14 +1,13 @@
-"""Sums of the stored pitches per player, role, team and season, kept in the transaction that stores the pitches.
+"""SQL of the sums of stored pitches per player, role, team and season, kept in the transaction that stores pitches.
 
 The view `player_pitches` defines what is summed: the sums change by the difference of its rows after and before. A sum
 that loses all pitches of a day is summed anew, as that may have been its first or last day.
+
+Both groups of statements take the same `games`: the first locks them and keeps what their pitches add to the sums,
+before the pitches or the games change; the second brings the sums in line with the stored pitches.
 """
 
-from collections.abc import Sequence
 from typing import Final
-
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 _FORMER: Final = "former_player_days"
 _CHANGED: Final = "changed_player_days"
@@ -70,17 +69,5 @@ SELECT sums.* FROM ({_LOSERS}) AS k, LATERAL (
 """  # noqa: S608  constant names; the first condition is for the indexes of batter and pitcher
 
 
-async def keep_former_days(connection: AsyncConnection, games: Sequence[int]) -> None:
-    """Lock games and keep what their stored pitches add to the sums, before the pitches or the games change."""
-    await connection.execute(text(_DROP))
-    await connection.execute(text(_LOCK_GAMES), {"games": games})
-    await connection.execute(text(_KEEP_FORMER), {"games": games})
-
-
-async def update_player_seasons(connection: AsyncConnection, games: Sequence[int]) -> None:
-    """Bring the sums in line with the stored pitches of the same games."""
-    await connection.execute(text(_FIND_CHANGED), {"games": games})
-    for statement in (_ADD, _SUBTRACT):
-        await connection.execute(text(statement))
-    if (await connection.execute(text(_DELETE))).rowcount:
-        await connection.execute(text(_SUM_ANEW))
+KEEP_FORMER_DAYS: Final = (_DROP, _LOCK_GAMES, _KEEP_FORMER)
+UPDATE_PLAYER_SEASONS: Final = (_FIND_CHANGED, _ADD, _SUBTRACT, _DELETE, _SUM_ANEW)

@@ -18,7 +18,7 @@ from ondeck_core.statcast.parse import EXTRA
 from ondeck_core.statcast.row_checks import UNREADABLE_CELLS
 from ondeck_core.statcast.schema import NAMES
 from ondeck_store.database import copy_in
-from ondeck_store.pitches.player_seasons import keep_former_days, update_player_seasons
+from ondeck_store.pitches.player_seasons import KEEP_FORMER_DAYS, UPDATE_PLAYER_SEASONS
 from ondeck_store.pitches.upsert_sql import (
     CONFIRM_GAMES,
     DIGESTS,
@@ -103,7 +103,7 @@ async def upsert_pitches(
         .join(changed_games, on="game_pk")
     )
     are_new, game_pks = await _insert_new_games(connection, games), changed_games["game_pk"].to_list()
-    await keep_former_days(connection, game_pks)
+    await execute_for_games(connection, KEEP_FORMER_DAYS, game_pks)
     if are_new:
         await _stage(connection, changed_rows.select(PLAYER_COLUMNS).unique())
         await _upsert_players(connection)
@@ -112,8 +112,14 @@ async def upsert_pitches(
     else:
         await _stage(connection, changed_rows)
         counts = await _merge(connection, game_pks, absent, origin)
-    await update_player_seasons(connection, game_pks)
+    await execute_for_games(connection, UPDATE_PLAYER_SEASONS, game_pks)
     return replace(counts, unchanged=rows.height - counts.inserted - counts.changed - counts.outdated)
+
+
+async def execute_for_games(connection: AsyncConnection, statements: Sequence[str], games: Sequence[int]) -> None:
+    """Execute statements in their order, with the numbers of the games as `:games`."""
+    for statement in statements:
+        await connection.execute(text(statement), {"games": games})
 
 
 async def _merge(
