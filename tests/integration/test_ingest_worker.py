@@ -226,7 +226,7 @@ async def test_days_wait_without_losing_attempts_while_the_circuit_is_open(
 ) -> None:
     savant.otherwise = Reply(status=403)
     await enqueue_days(database, DAYS)
-    worker = make_worker(attempts=4, failures=3, reset_seconds=1.5)
+    worker = make_worker(attempts=4, failures=3, reset_seconds=5.0)
     with capture_logs() as logs:
         async with running_workers(worker):
             await wait_until(lambda: is_circuit_open(database))
