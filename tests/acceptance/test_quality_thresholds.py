@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import polars as pl
 import pytest
 
 from benchmarks.messages import columns
@@ -55,13 +56,14 @@ def test_called_strikes_reach_their_thresholds(real_fit: Callable[[str], RealFit
 
 
 @pytest.mark.parametrize("task", FITTED)
-def test_no_row_of_the_evaluation_month_was_fitted_on(real_fit: Callable[[str], RealFit], task: str) -> None:
+def test_no_row_of_the_evaluation_month_was_fitted_on(
+    real_season: pl.DataFrame, real_fit: Callable[[str], RealFit], task: str
+) -> None:
     fit = real_fit(task)
     assert fit.days.fit.last_day < fit.days.calibrate.first_day <= fit.days.calibrate.last_day
     assert fit.days.calibrate.last_day < fit.days.evaluate.first_day
     served = open_version(fit.models, TASKS[task])
-    rows = fit.dataset.rows
-    source = SourceRows.of(rows.filter(rows["game_date"] <= fit.days.evaluate.last_day))
+    source = SourceRows.of(real_season.filter(pl.col("game_date") <= fit.days.evaluate.last_day))
     again = evaluate_version(served, exclude_training_days(source, served.manifest))
     assert (again.evaluation_window, again.rows) == (fit.evaluation.evaluation_window, fit.evaluation.rows)
     assert again.log_loss == pytest.approx(fit.evaluation.log_loss, abs=1e-9)

@@ -54,7 +54,7 @@ def spring_version(season: Dataset, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_recalibration_on_two_weeks_improves_later_days_within_seconds(
-    season: Dataset, spring_version: PublishedModel
+    real_season: pl.DataFrame, season: Dataset, spring_version: PublishedModel
 ) -> None:
     models: Path = spring_version.folder.parent.parent
     before, after, gained = [], [], []
@@ -66,7 +66,7 @@ def test_recalibration_on_two_weeks_improves_later_days_within_seconds(
         newer = open_version(models, TASK, made.manifest.version)
         calibrated_until = made.manifest.training.calibration_window.last_day
         assert abs(calibrated_until - last) <= timedelta(days=2)
-        rows = season.rows.filter(season.rows["game_date"].is_between(calibrated_until, until, closed="right"))
+        rows = real_season.filter(pl.col("game_date").is_between(calibrated_until, until, closed="right"))
         found = compare(newer, spring_version, SourceRows.of(rows))
         gained.append(found.log_loss)
         before.append(found.second.ece or 0.0)
