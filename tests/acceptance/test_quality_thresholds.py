@@ -16,7 +16,7 @@ from ondeck_trainer.evaluation.published_versions import evaluate_version, exclu
 from tests.fixtures.models import RealFit
 from tests.fixtures.server import serving
 
-pytestmark = pytest.mark.realdata
+pytestmark = [pytest.mark.realdata, pytest.mark.timeout(1800)]  # a fit of a season takes minutes
 
 
 FITTED = ("batted_ball", "called_strike")  # the other two take as long; their recorded evaluations are read

@@ -18,7 +18,7 @@ from ondeck_trainer.model.learners import BoostingSpec, Recipe
 from ondeck_trainer.pipeline import TrainingPlan, evaluate_recipe, fit_recipe, split
 from ondeck_trainer.recalibrate import recalibrate
 
-pytestmark = pytest.mark.realdata
+pytestmark = [pytest.mark.realdata, pytest.mark.timeout(1800)]  # a fit of a season takes minutes
 
 TASK = TASKS["called_strike"]
 SPRING: Recipe = {
