@@ -298,3 +298,17 @@ def test_a_real_month_loads_completely(
     total = f"{rows + invalid} rows in: {rows} new, 0 changed, 0 unchanged, {invalid} quarantined"
     assert total in done.stdout.splitlines()
     assert database.described
+
+
+@pytest.mark.usefixtures("database")
+def test_the_text_of_an_unreadable_cell_is_listed(tmp_path: Path, store_home: Path) -> None:
+    is_first = pl.int_range(pl.len()) == 0
+    cells = CELLS.with_columns(spin_axis=pl.when(is_first).then(pl.lit("sideways")).otherwise("spin_axis"))
+    (tmp_path / "day.csv").write_bytes(as_csv(cells))
+    stored = ingest(store_home, "files", str(tmp_path / "day.csv"))
+    listed = ingest(store_home, "quarantine", "cells")
+    assert stored.stdout.splitlines()[1].startswith(f"{CELLS.height} rows in: {CELLS.height} new")
+    assert "1 x spin_axis: cell left out" in stored.stdout
+    assert "unreadable cells: 1" in listed.stdout, listed.stderr
+    assert "spin_axis" in listed.stdout
+    assert "sideways" in listed.stdout
