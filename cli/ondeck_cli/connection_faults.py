@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import Enum, auto
 from typing import Final
 
 from ondeck_client.channels import host_of, is_loopback
@@ -26,12 +27,39 @@ _FAULTS: Final = (  # texts of gRPC, and what they mean
 _NO_SERVER: Final = "no Ondeck server answers at {target}; start one with: ondeck up"
 
 
+class _Listener(Enum):
+    """What accepts connections at an address, as a TLS handshake shows it."""
+
+    ABSENT = auto()
+    PLAINTEXT = auto()
+    TLS = auto()
+    CLOSING = auto()  # it closes the connection before it answers the handshake
+
+
+_TLS_ERRORS: Final = {  # reasons of OpenSSL; any other is an alert, which only a TLS server sends
+    "WRONG_VERSION_NUMBER": _Listener.PLAINTEXT,
+    "UNEXPECTED_EOF_WHILE_READING": _Listener.CLOSING,
+}
+_CERTIFICATE_REQUIRED: Final = "{target} answers and closes the connection: it may require --certificate and --key"
+_LISTENERS: Final = {  # by whether the call used TLS
+    (_Listener.TLS, True): _CERTIFICATE_REQUIRED,
+    (_Listener.CLOSING, True): _CERTIFICATE_REQUIRED,
+    (_Listener.PLAINTEXT, True): "{target} answers without TLS; leave out --ca, --certificate and --key",
+    (_Listener.TLS, False): "{target} answers with TLS; name the CA of its certificate with --ca",
+    (_Listener.CLOSING, False): "{target} accepts connections and closes them",
+    (_Listener.PLAINTEXT, False): "{target} accepts connections and closes them",
+}
+
+
 def describe_fault(details: str, target: str, *, is_tls: bool) -> str:
-    """Return why a call that reached no server failed, given the details of its error; never a value of a variable."""
-    fault = next((fault for text, fault in _FAULTS if text in details), None)
-    if fault is None and "Socket closed" in details:
-        fault = _closed_fault(target, is_tls=is_tls)
+    """Return why a call that reached no server failed, given the details of its error; never a value of a variable.
+
+    Where the details name no fault, one connection is made: how gRPC words a closed connection depends on timing.
+    """
     proxy = proxy_variable(target, os.environ)
+    fault = next((fault for text, fault in _FAULTS if text in details), None)
+    if fault is None and proxy is None and "Connection refused" not in details:
+        fault = _LISTENERS.get((_find_listener(target), is_tls))
     hint = (
         f"; the environment's {proxy} makes gRPC call it through a proxy, unless no_grpc_proxy lists the host"
         if proxy
@@ -57,22 +85,21 @@ def _matches(host: str, exception: str) -> bool:
     return host.lower().endswith(exception.lower())
 
 
-def _closed_fault(target: str, *, is_tls: bool) -> str | None:
-    """Return what a server requires that accepts a connection and closes it."""
-    if is_tls:
-        return "{target} answers and closes the connection: it may require --certificate and --key"
+def _find_listener(target: str) -> _Listener:
     address = _ADDRESS.fullmatch(target)
-    if address is None or not _uses_tls(address["host"].strip("[]"), int(address["port"])):
-        return None
-    return "{target} answers with TLS; name the CA of its certificate with --ca"
-
-
-def _uses_tls(host: str, port: int) -> bool:
+    if address is None:
+        return _Listener.ABSENT
+    try:
+        connection = socket.create_connection((address["host"].strip("[]"), int(address["port"])), _PROBE_SECONDS)
+    except (OSError, OverflowError):
+        return _Listener.ABSENT
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
     context.set_alpn_protocols(["h2"])
     try:
-        with socket.create_connection((host, port), timeout=_PROBE_SECONDS) as raw, context.wrap_socket(raw):
-            return True
-    except (OSError, ValueError):
-        return False
+        with connection, context.wrap_socket(connection):
+            return _Listener.TLS
+    except ssl.SSLError as error:
+        return _TLS_ERRORS.get(error.reason or "", _Listener.TLS)
+    except OSError:
+        return _Listener.CLOSING

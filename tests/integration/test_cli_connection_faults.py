@@ -4,17 +4,18 @@ import http.server
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from ondeck_cli.connection_faults import proxy_variable
+from ondeck_cli.connection_faults import describe_fault, proxy_variable
 from ondeck_client import BattedBall, Client
 from ondeck_core.manifest import MODEL_FILE
 from ondeck_registry.import_onnx import publish_graph
@@ -150,6 +151,51 @@ def test_another_program_at_the_port_is_no_server_of_ours() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         done = ondeck(*BALL, "--target", f"127.0.0.1:{port_of(silent)}")
     assert "accepts connections and does not answer" in done.stderr
+
+
+RESET: Final = "connections to all backends failing; last error: UNAVAILABLE: recvmsg:Connection reset by peer"
+CLOSED: Final = "connections to all backends failing; last error: UNAVAILABLE: Socket closed"
+WRITE: Final = "connections to all backends failing; last error: UNAVAILABLE: sendmsg:Broken pipe"
+
+
+@pytest.mark.parametrize("details", [RESET, CLOSED, WRITE, "a text of a later gRPC"])
+def test_the_text_of_a_closed_connection_does_not_matter(
+    tmp_path: Path, authority: Authority, running_server: RunningServer, details: str
+) -> None:
+    pair = authority.sign("127.0.0.1", "localhost")
+    publish_graph(tmp_path / "models", "scores", scoring_graph())
+    with serving(
+        tmp_path / "models",
+        log=tmp_path / "log",
+        tls_certificate=pair.certificate,
+        tls_key=pair.key,
+        tls_client_ca=authority.file,
+    ) as server:
+        assert "it may require --certificate and --key" in describe_fault(details, server.target, is_tls=True)
+        assert "answers with TLS; name the CA" in describe_fault(details, server.target, is_tls=False)
+    assert "no Ondeck server answers" in describe_fault(details, server.target, is_tls=True)
+    assert "answers without TLS" in describe_fault(details, running_server.target, is_tls=True)
+
+
+@pytest.mark.parametrize("is_reset", [True, False])
+def test_a_listener_that_closes_every_connection_is_reported(is_reset: bool) -> None:  # noqa: FBT001  a parameter
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closing = threading.Thread(target=close_connections, args=(listener,), kwargs={"is_reset": is_reset})
+        closing.start()
+        target = f"127.0.0.1:{port_of(listener)}"
+        done = ondeck(*BALL, "--target", target)
+        listener.shutdown(socket.SHUT_RDWR)
+        closing.join()
+    assert f"{target} accepts connections and closes them" in done.stderr
+
+
+def close_connections(listener: socket.socket, *, is_reset: bool) -> None:
+    with suppress(OSError):  # the listener is shut down
+        while True:
+            connection, _ = listener.accept()
+            if is_reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
 
 
 def test_a_name_without_an_address_is_reported() -> None:
