@@ -91,14 +91,16 @@ def _find_listener(target: str) -> _Listener:
         return _Listener.ABSENT
     try:
         connection = socket.create_connection((address["host"].strip("[]"), int(address["port"])), _PROBE_SECONDS)
+    except ConnectionResetError:
+        return _Listener.CLOSING
     except (OSError, OverflowError):
         return _Listener.ABSENT
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
     context.set_alpn_protocols(["h2"])
     try:
-        with connection, context.wrap_socket(connection):
-            return _Listener.TLS
+        with connection, context.wrap_socket(connection) as handshaken:  # of a connection that is closed: no handshake
+            return _Listener.TLS if handshaken.version() else _Listener.CLOSING
     except ssl.SSLError as error:
         return _TLS_ERRORS.get(error.reason or "", _Listener.TLS)
     except OSError:
