@@ -15,10 +15,10 @@ GEN := proto/gen/python
 TYPED := runtime/ondeck_runtime core/ondeck_core registry/ondeck_registry store/ondeck_store ingest/ondeck_ingest trainer/ondeck_trainer server/ondeck_server \
 	clients/python/ondeck_client cli/ondeck_cli tests benchmarks tools
 
-.PHONY: help run setup test soak attack check gen train bench clean
+.PHONY: help run setup test soak attack check gen train bench screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## start everything on this machine: database, models, gRPC server, ingest worker
 	@exec $(BIN)/ondeck up
@@ -55,6 +55,9 @@ train: setup ## fit, evaluate and publish every model from the stored rows
 
 bench: setup ## measure the server beside bare ONNX Runtime, and ingest beside a bare COPY; QUICK=1 only runs each once
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
+
+screenshots: setup ## write pictures of every view of the dashboard to screenshots/; needs Chromium
+	$(BIN)/python -m tools.screenshots screenshots $(DASHBOARD_HOME)
 
 setup: $(VENV)/.installed ## create the environment in .venv/ (the other targets do it if needed)
 

@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures.models",
     "tests.fixtures.ports",
     "tests.fixtures.savant",
+    "tests.fixtures.browser",
     "tests.fixtures.server",
     "tests.fixtures.explain",
     "tests.fixtures.tls",

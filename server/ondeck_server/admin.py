@@ -5,7 +5,7 @@ all, holds one of few places for a short time, and gives it up to the next calle
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,12 +23,16 @@ Page = Callable[[web.Request], Awaitable[web.Response]]
 
 @dataclass(frozen=True, kw_only=True)
 class AdminPages:
-    """The content of the pages: why the server is not ready, what of it does not serve, metrics, and channelz data."""
+    """The content of the pages: why the server is not ready, what of it does not serve, metrics, and channelz data.
+
+    `routes` are those of the dashboard.
+    """
 
     unready: Callable[[], list[str]]
     degraded: Callable[[], list[str]]
     metrics: Callable[[], bytes]
     channelz: Callable[[], Awaitable[dict[str, Any]]]
+    routes: Sequence[web.RouteDef] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,7 @@ class BoundedConnection(asyncio.Protocol):
 
 @asynccontextmanager
 async def admin_pages(host: str, port: int, pages: AdminPages, limits: AdminLimits) -> AsyncIterator[int]:
-    """Serve /livez, /readyz, /metrics and /channelz within the block; yields the port.
+    """Serve /livez, /readyz, /metrics, /channelz and the dashboard within the block; yields the port.
 
     Raises:
         CannotListenError: the port is in use, or the host is no address of this machine.
@@ -114,6 +118,7 @@ async def admin_pages(host: str, port: int, pages: AdminPages, limits: AdminLimi
             web.get("/readyz", _readyz(pages)),
             web.get("/metrics", _metrics(pages)),
             web.get("/channelz", _channelz(pages)),
+            *pages.routes,
         ]
     )
     app.on_response_prepare.append(_close_after)

@@ -18,6 +18,7 @@ from ondeck_server.ipc.messages import LoadLimits, LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import address_of, raise_descriptor_limit, reserve_port
+from ondeck_server.supervisor.dashboard_views import Dashboard
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials
 from ondeck_server.supervisor.metrics import RefusalMetrics, metrics_folder
@@ -70,11 +71,13 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         reads = PlayerReads(settings, reserve, pool.announce_players)
         metrics.registry.register(reads)
         metrics.registry.register(RefusalMetrics(lambda: refusals(pool.statuses)))
+        dashboard = Dashboard(pool, metrics.page)
         pages = AdminPages(
             unready=pool.unready,
             degraded=lambda: [*pool.degraded(), *refusals(pool.statuses)],
             metrics=metrics.page,
             channelz=pool.channelz,
+            routes=dashboard.routes(),
         )
         limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
@@ -82,6 +85,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
         await stack.enter_async_context(reads.repeat())
+        await stack.enter_async_context(dashboard.repeat())
         running = asyncio.create_task(pool.run())
         await wait_first(stop, complete, running)
         trials.yield_to_calls()

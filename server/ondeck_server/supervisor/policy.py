@@ -158,6 +158,11 @@ def degraded_reasons(
     return reasons
 
 
+def unknown_exit_reason(code: int) -> str:
+    """Return the reason for the end of a server whose workers exit without one."""
+    return f"the server's workers exit before they accept calls, the last with exit code {code}; see its last lines"
+
+
 def _resize(pool: PoolState, now: float) -> tuple[Action, ...]:
     pending = pool.in_phase(Phase.STARTING, Phase.READY, Phase.ACTIVATING)
     listening = pool.in_phase(Phase.LISTENING)

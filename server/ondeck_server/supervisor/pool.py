@@ -80,6 +80,11 @@ class WorkerPool:
         """The last status of each worker that accepts calls."""
         return [each.status for each in self._in(Phase.LISTENING) if each.status is not None]
 
+    @property
+    def workers(self) -> list[WorkerProcess]:
+        """All worker processes, also those that start or retire."""
+        return list(self._workers.values())
+
     def unready(self) -> list[str]:
         """List the reasons why the whole server is not ready."""
         silent = self._silent()
@@ -257,8 +262,7 @@ class WorkerPool:
     def _on_start_failed(self, reason: str) -> None:
         self._pool_metrics.start_failures += 1
         self._last_failure = reason
-        delay = self._back_off(lifetime=0)
-        log.warning("worker_start_failed", reason=reason, next_start_in_seconds=delay)
+        log.warning("worker_start_failed", reason=reason, next_start_in_seconds=self._back_off(lifetime=0))
 
     def _back_off(self, lifetime: float) -> float:
         """Count a failure of a worker that lived so many seconds; return the delay until the next start."""
@@ -341,10 +345,6 @@ class WorkerPool:
         self._last_failure = reason or f"exit code {code}"
         delay = self._back_off(asyncio.get_running_loop().time() - worker.started_at)
         if not self._was_complete and (worker.failure or self._failures >= policy.MAX_START_FAILURES):
-            self._failure = CannotServeError(worker.failure or _unknown_reason(code))
+            self._failure = CannotServeError(worker.failure or policy.unknown_exit_reason(code))
             return
         log.warning("worker_died", worker=worker.pid, exit_code=code, reason=reason, next_start_in_seconds=delay)
-
-
-def _unknown_reason(code: int) -> str:
-    return f"the server's workers exit before they accept calls, the last with exit code {code}; see its last lines"

@@ -1,0 +1,74 @@
+"""The views of the dashboard: what the supervisor knows of its workers, and what it samples of its metrics."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from ondeck_server.dashboard.pages import dashboard_routes
+from ondeck_server.dashboard.sampler import Sampler
+from ondeck_server.dashboard.server_state import WorkerRow, version_rows
+from ondeck_server.supervisor import policy
+from ondeck_server.supervisor.pool import WorkerPool
+from ondeck_server.supervisor.process import WorkerProcess
+
+
+class Dashboard:
+    """Answers the requests of the page; `metrics` renders the Prometheus page."""
+
+    def __init__(self, pool: WorkerPool, metrics: Callable[[], bytes]) -> None:
+        self._pool = pool
+        self._sampler = Sampler(metrics)
+        self._started_at = time.time()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of the page and of its endpoints."""
+        return dashboard_routes({"server": self._server, "now": self._now})
+
+    @asynccontextmanager
+    async def repeat(self) -> AsyncIterator[None]:
+        """Sample the metrics within the block."""
+        async with self._sampler.repeat():
+            yield
+
+    async def _server(self, _: Mapping[str, str]) -> Mapping[str, Any]:
+        return {"server": self._state()}
+
+    def _state(self) -> Mapping[str, Any]:
+        return {
+            "at": time.time(),
+            "started_at": self._started_at,
+            "unready": self._pool.unready(),
+            "degraded": [*self._pool.degraded(), *policy.refusals(self._pool.statuses)],
+        }
+
+    async def _now(self, _: Mapping[str, str]) -> Mapping[str, Any]:
+        self._sampler.watch()
+        await asyncio.sleep(0)  # so that a sample may be taken
+        now = asyncio.get_running_loop().time()
+        traffic, last, statuses = self._sampler.traffic(), self._sampler.last, self._pool.statuses
+        return {
+            "server": self._state(),
+            "traffic": asdict(traffic) if traffic else None,
+            "versions": [asdict(row) for row in version_rows(statuses)],
+            "rows": [{"model": model, "version": version, "rows": rows} for (model, version), rows in last.rows.items()]
+            if last
+            else [],
+            "workers": [asdict(_worker_row(worker, now)) for worker in self._pool.workers],
+            "workers_desired": last.workers_desired if last else None,
+            "worker_exits": last.worker_exits if last else {},
+        }
+
+
+def _worker_row(worker: WorkerProcess, now: float) -> WorkerRow:
+    heartbeat_at = worker.heartbeat_at
+    return WorkerRow(
+        pid=worker.pid,
+        phase=worker.phase.value,
+        age_seconds=round(now - worker.started_at, 1),
+        heartbeat_age_seconds=None if heartbeat_at is None else round(now - heartbeat_at, 1),
+    )
