@@ -21,11 +21,19 @@ from tests.factories.statcast_rows import sample_rows
 from tests.integration.test_players import VETERAN, chadwick
 
 OTHER = "n801,801,,,,Twin,Tom,Tom Adam,,1990,1,1,2015,2026,2018,2026"
-RESOLVE = """
+LIBRARIES = (
+    *("sqlalchemy", "alembic", "polars", "pandas", "pybaseball"),  # other commands of the database
+    *("numpy", "nicknames", "rapidfuzz", "ftfy"),  # other look-ups, and making the file of the names
+    *("grpc", "onnxruntime", "sklearn", "scipy"),  # other programs
+    "rich",  # tables
+)  # which take long to import
+RUN = f"""
 import sys
 from ondeck_cli.main import ondeck
-ondeck.main(sys.argv[1:], standalone_mode=False)
-print(sorted({"sqlalchemy", "alembic", "polars", "pandas", "pybaseball"} & set(sys.modules)))
+try:
+    ondeck.main(sys.argv[1:], standalone_mode=False)
+finally:
+    print(sorted(set({LIBRARIES}) & set(sys.modules)))
 """
 
 
@@ -98,7 +106,7 @@ async def test_names_are_read_without_a_folder_for_the_file(
 
 async def test_resolve_loads_no_library_that_it_does_not_need(database: Database, store_home: Path) -> None:
     await import_people(database, VETERAN)
-    command = [sys.executable, "-c", RESOLVE, "players", "resolve", "702", "--system", "mlbam", "--home"]
+    command = [sys.executable, "-c", RUN, "players", "resolve", "702", "--system", "mlbam", "--home"]
     for _ in range(2):  # with and without the file of the names
         done = await asyncio.to_thread(
             subprocess.run, [*command, str(store_home)], capture_output=True, text=True, timeout=60, check=False
@@ -106,6 +114,14 @@ async def test_resolve_loads_no_library_that_it_does_not_need(database: Database
         found, loaded = done.stdout.splitlines()
         assert found.startswith("found by mlbam id: 702")
     assert loaded == "[]"
+
+
+def test_the_version_and_the_help_load_no_library_that_takes_long() -> None:
+    for argument in ("--version", "--help"):
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, argument], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]"
 
 
 async def test_resolve_creates_the_database_of_a_new_home(tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import numpy as np
-
-from ondeck_core.players.index_block import PLAYER_IDS, JsonValues, make_block, read_sections
+from ondeck_core.players.block_sections import PLAYER_IDS, JsonValues, read_sections
 from ondeck_core.players.index_keys import (
     LAST_NAME,
     LOSSY_SPELLING,
@@ -44,10 +42,10 @@ class PlayerIndex:
         self._last_names = JsonValues(sections, "last names")
         self._keys = sections["keys"].cast("Q")
         self._values = sections["values"].cast("i")
-        self.named_ids = np.frombuffer(sections["named ids"], dtype=np.int32)
-        self.last_seasons = np.frombuffer(sections["last seasons"], dtype=np.int32)
+        self.named_ids = sections["named ids"].cast("i")
+        self.last_seasons = sections["last seasons"].cast("i")
         self.names = JsonValues(sections, "names")
-        self.register_season = int(self.last_seasons.max(initial=0))  # the last one in which a player is known to play
+        self.register_season = max(self.last_seasons, default=0)  # the last one in which a player is known to play
         self.whole_seasons = self._played.whole
 
     @classmethod
@@ -55,6 +53,8 @@ class PlayerIndex:
         cls, players: Iterable[Player], ids: Mapping[tuple[str, str], int], overrides: Mapping[str, int] | None = None
     ) -> "PlayerIndex":
         """Make an index in the memory of this process; arguments as of `make_block`."""
+        from ondeck_core.players.index_block import make_block  # noqa: PLC0415  it imports numpy; a look-up needs none
+
         everyone = list(players)
         names = memoryview(make_block(everyone, ids, overrides))
         played = {each.player_id: [(p.season, p.team, p.role.value) for p in each.played] for each in everyone}
@@ -159,8 +159,8 @@ class PlayerSearch:
 
     def find_similar(self, text: str, *, skip: int, count: int) -> Sequence[Player]:
         """List the most similar players, `count` after the first `skip`; takes about 50 ms."""
-        # Imported here, since nothing else needs it.
-        from rapidfuzz import fuzz, process  # noqa: PLC0415  see above
+        import numpy as np  # noqa: PLC0415  nothing else here needs it
+        from rapidfuzz import fuzz, process  # noqa: PLC0415  as above
 
         name, index = " ".join(fold(text)), self._index
         if not name or not len(index.names):
@@ -168,6 +168,7 @@ class PlayerSearch:
         similarity = np.concatenate(
             [process.cdist([name], names, scorer=fuzz.WRatio, dtype=np.float32)[0] for names in index.names]
         )
-        ranked = np.lexsort((index.named_ids, -index.last_seasons, -similarity))
+        ids, last_seasons = (np.frombuffer(each, dtype=np.int32) for each in (index.named_ids, index.last_seasons))
+        ranked = np.lexsort((ids, -last_seasons, -similarity))
         similar = ranked[: int((similarity >= MIN_SIMILARITY).sum())]
-        return [index[int(index.named_ids[number])] for number in similar[skip : skip + count]]
+        return [index[int(ids[number])] for number in similar[skip : skip + count]]

@@ -2,19 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from itertools import islice, product
-from typing import Final
-
-from nicknames import NickNamer
+from typing import TYPE_CHECKING, Final
 
 from ondeck_core.players.models import Player
 from ondeck_core.players.name_normalization import NormalizedName, drop_accented, fold, fold_surname, normalize
 
+if TYPE_CHECKING:
+    from nicknames import NickNamer
+
 MAX_LOSSY_FORMS: Final = 64  # of one name, with every accented letter kept or dropped
 MIN_PREFIX: Final = 3  # letters: "Nick" is short for Nicklaus, but "Jose" not for Joseph
-_NICKNAMES: Final = NickNamer()
 _BASEBALL_NICKNAMES: Final = (
     "alex alejandro alexander",
     "dan danny daniel",
@@ -106,10 +106,18 @@ def nicknames_of(first: str) -> frozenset[str]:
 
     Sources are the lists of the package `nicknames` and `_BASEBALL_NICKNAMES`.
     """
-    formal = _NICKNAMES.canonicals_of(first)
-    short = _NICKNAMES.nicknames_of(first)
-    siblings = {other for name in formal for other in _NICKNAMES.nicknames_of(name)}
+    names = _read_nicknames()
+    formal = names.canonicals_of(first)
+    short = names.nicknames_of(first)
+    siblings = {other for name in formal for other in names.nicknames_of(name)}
     return frozenset(formal | short | siblings | _EQUIVALENT_NAMES.get(first, frozenset())) - {first}
+
+
+@cache
+def _read_nicknames() -> "NickNamer":
+    from nicknames import NickNamer  # noqa: PLC0415  it reads a file; a look-up of stored keys needs no variants
+
+    return NickNamer()
 
 
 @lru_cache(maxsize=1 << 16)

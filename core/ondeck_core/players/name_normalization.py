@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-import ftfy
 from anyascii import anyascii
 
 from ondeck_core.players.models import MAX_LENGTH
@@ -54,6 +53,8 @@ def clean_text(text: str) -> str:
     if "&" in text:
         text = html.unescape(html.unescape(text))
     if not text.isascii():
+        import ftfy  # noqa: PLC0415  it compiles many patterns, and most names are ASCII
+
         text = ftfy.fix_text(text)
     return _BRACKETED.sub(_keep_suffix, text)
 

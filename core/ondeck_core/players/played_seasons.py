@@ -3,17 +3,23 @@
 They change with nearly every day of games, the names seldom: making their block takes milliseconds.
 """
 
+from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
-from ondeck_core.players.index_block import MAJOR_LEAGUE_SPANS, NO_SPAN, PLAYER_IDS, pack_sections, read_sections
+from ondeck_core.players.block_sections import (
+    MAJOR_LEAGUE_SPANS,
+    NO_SPAN,
+    PLAYER_IDS,
+    pack_integers,
+    pack_sections,
+    read_sections,
+)
 from ondeck_core.players.models import Role, TeamSeason
 
 # Share of a season's major leaguers who have stored pitches, in any role and in each role, if it is stored in whole.
@@ -55,14 +61,14 @@ def pack_played_seasons(names: memoryview, seasons: Seasons) -> bytes:
     """Make the block of the seasons of players whose names are in another block."""
     ids = sorted(seasons)
     stored = [to_json(seasons[player_id]) for player_id in ids]
-    places = np.fromiter(accumulate(map(len, stored), initial=0), dtype=np.uint64, count=len(stored) + 1)
+    places = array("Q", accumulate(map(len, stored), initial=0))
     whole = _find_whole_seasons(names, seasons)
     return pack_sections(
         {
-            PLAYER_IDS: np.array(ids, dtype=np.int32).tobytes(),
+            PLAYER_IDS: pack_integers(ids),
             "places": places.tobytes(),
             "seasons": b"".join(stored),
-            **{_whole_section(role): np.array(whole[role], dtype=np.int32).tobytes() for role in whole},
+            **{_whole_section(role): pack_integers(whole[role]) for role in whole},
         }
     )
 
@@ -89,26 +95,31 @@ def _whole_section(role: Role | None) -> str:
 def _find_whole_seasons(names: memoryview, seasons: Seasons) -> dict[Role | None, list[int]]:
     """Return the seasons in which nearly all players whom a register has in the major leagues have stored pitches."""
     sections = read_sections(names)
-    ids = np.frombuffer(sections[PLAYER_IDS], dtype=np.int32)
-    spans = np.frombuffer(sections[MAJOR_LEAGUE_SPANS], dtype=np.int32).reshape(-1, 2)
+    ids, spans = sections[PLAYER_IDS].cast("i"), sections[MAJOR_LEAGUE_SPANS].cast("i")
     stored: Counter[tuple[int, str]] = Counter()
-    for played, (first, last) in zip(seasons.values(), _find_spans(ids, spans, list(seasons)), strict=True):
+    for player_id, played in seasons.items():
+        first, last = _find_span(ids, spans, player_id)
         in_majors = {(season, role) for season, _, role in played if first <= season <= last}
         stored.update(in_majors | {(season, _ANY) for season, _ in in_majors})
-    return {role: _find_whole(stored, spans, role.value if role else _ANY, WHOLE_SHARES[role]) for role in WHOLE_SHARES}
+    listed = _count_listed(spans, {season for season, _ in stored})
+    return {
+        role: _find_whole(stored, listed, role.value if role else _ANY, WHOLE_SHARES[role]) for role in WHOLE_SHARES
+    }
 
 
-def _find_spans(ids: NDArray[np.int32], spans: NDArray[np.int32], chosen: Sequence[int]) -> list[list[int]]:
-    """Return the first and last major league season of each chosen player, NO_SPAN for an unknown one."""
-    asked = np.array(chosen, dtype=np.int32)
-    if not len(ids):
-        return [list(NO_SPAN) for _ in chosen]
-    places = np.searchsorted(ids, asked).clip(max=len(ids) - 1)
-    found: list[list[int]] = np.where((ids[places] == asked)[:, None], spans[places], NO_SPAN).tolist()
-    return found
+def _find_span(ids: memoryview, spans: memoryview, player_id: int) -> tuple[int, int]:
+    """Return the first and last major league season of a player, NO_SPAN for an unknown one."""
+    at = bisect_left(ids, player_id)
+    if at == len(ids) or ids[at] != player_id:
+        return NO_SPAN
+    return spans[2 * at], spans[2 * at + 1]
 
 
-def _find_whole(stored: Counter[tuple[int, str]], spans: NDArray[np.int32], role: str, share: float) -> list[int]:
-    first, last = spans.T
-    listed = {season: np.count_nonzero((first <= season) & (season <= last)) for season, each in stored if each == role}
+def _count_listed(spans: memoryview, seasons: set[int]) -> dict[int, int]:
+    """Return by season how many players have it in the span of their major league seasons."""
+    found = Counter(zip(spans[::2], spans[1::2], strict=True))
+    return {season: sum(found[span] for span in found if span[0] <= season <= span[1]) for season in seasons}
+
+
+def _find_whole(stored: Counter[tuple[int, str]], listed: dict[int, int], role: str, share: float) -> list[int]:
     return sorted(season for season in listed if stored[season, role] >= max(WHOLE_COUNT, share * listed[season]))

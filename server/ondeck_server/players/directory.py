@@ -103,8 +103,10 @@ def map_snapshot(file: Path) -> Snapshot:
     """
     # Imported here, since a server without players needs none of the libraries for names.
     from ondeck_core.players.index import PlayerIndex, PlayerSearch  # noqa: PLC0415  see above
+    from ondeck_core.players.name_normalization import fold  # noqa: PLC0415  as above
     from ondeck_core.players.played_seasons import read_players  # noqa: PLC0415  as above
 
+    fold("\u00e9")  # imports, in this thread and in no call, what a name beyond ASCII needs
     with file.open("rb") as opened:
         index = PlayerIndex(*read_players(memoryview(mmap(opened.fileno(), 0, access=ACCESS_READ))))
     return Snapshot(index=index, search=PlayerSearch(index))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import ondeck_core.players
 from ondeck_core.players.index import PlayerIndex
-from ondeck_core.players.index_block import make_block
 from ondeck_core.players.models import Born, Player
 from ondeck_core.players.played_seasons import pack_played_seasons
 
@@ -62,6 +61,8 @@ async def seasons_fingerprint(connection: "Connection") -> str:
 
 async def read_names(connection: "Connection") -> bytes:
     """Read the block of the names: players, ids, spellings and overrides; takes some seconds of CPU time."""
+    from ondeck_core.players.index_block import make_block  # noqa: PLC0415  it imports numpy; stored names need none
+
     spellings = _group(await connection.fetch(_SPELLINGS), str)
     born = _group(await connection.fetch(_OTHER_BIRTH_DATES), _to_born)
     ids = {(system, id_): player_id for system, id_, player_id in await connection.fetch(_ALL_IDS)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ondeck_core.players.index_block import pack_sections, read_sections
+from ondeck_core.players.block_sections import pack_sections, read_sections
 from ondeck_store.players.index_loader import names_fingerprint, read_names
 
 if TYPE_CHECKING:
