@@ -19,7 +19,7 @@ from ondeck_runtime.settings import read_settings
 from ondeck_runtime.signals import run_until_stopped
 from ondeck_store.database import Database, asyncpg_connection
 from ondeck_store.migrations import open_migrated, run_in_transaction
-from ondeck_store.players.names_file import current_names
+from ondeck_store.players.index_files import current_names
 from ondeck_store.players.overrides import NAME, Override, list_overrides, record_override
 from ondeck_store.players.register_gaps import list_conflicts, list_unresolved
 from ondeck_store.players.register_merge import RegisterCounts

@@ -13,8 +13,7 @@ from ondeck_ingest.cli.database_options import database_options
 from ondeck_ingest.settings import LOOKUP_INTERVAL, IngestSettings
 from ondeck_runtime.settings import read_settings
 from ondeck_store.connection import connect_migrated
-from ondeck_store.players.index_loader import read_seasons
-from ondeck_store.players.names_file import current_names
+from ondeck_store.players.index_files import current_names, current_seasons
 
 
 @click.command()
@@ -49,8 +48,8 @@ async def _resolve(settings: IngestSettings, text: str, system: str | None, quer
     now = datetime.now(UTC)
     async with connect_migrated(settings) as connection:
         names = await current_names(connection, settings.home)
-        index = PlayerIndex(names.block, memoryview(await read_seasons(connection, names.block)))
-    resolver = Resolver(index=index, today=now.date(), next_try=now + LOOKUP_INTERVAL)
+        seasons = await current_seasons(connection, settings.home, names)
+    resolver = Resolver(index=PlayerIndex(names.block, seasons.block), today=now.date(), next_try=now + LOOKUP_INTERVAL)
     if system is not None:
         return resolver.by_id(IdQuery(system=system, id=text))
     role = None if query["role"] is None else Role(query["role"])

@@ -16,8 +16,8 @@ from ondeck_core.players.played_seasons import pack_players
 from ondeck_server.ipc.messages import PlayersRequest, PlayersResult
 from ondeck_server.settings import ServerSettings
 from ondeck_store.connection import connect_migrated
+from ondeck_store.players.index_files import current_names
 from ondeck_store.players.index_loader import read_seasons, seasons_fingerprint
-from ondeck_store.players.names_file import current_names
 
 _SPARE_SECONDS: Final = 30  # this process ends itself this long after the supervisor should have ended it
 _NICENESS: Final = 10

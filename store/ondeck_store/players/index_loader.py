@@ -44,9 +44,10 @@ SELECT concat_ws(' ',
     (SELECT count(*) FROM player_ids), (SELECT count(*) FROM player_aliases), (SELECT count(*) FROM player_conflicts),
     (SELECT max(number) FROM player_overrides))
 """
-_SEASONS_FINGERPRINT: Final = f"""
-SELECT concat_ws(' ', count(*), sum(hashtextextended(played::text, 0))) FROM ({_PLAYED_SEASONS}) AS played
-"""  # noqa: S608  constant names
+_SEASONS_FINGERPRINT: Final = """
+SELECT concat_ws(' ', count(*), sum(hashtextextended(concat_ws(' ', player_id, season, team, role), 0)))
+FROM player_seasons WHERE league = 'major'
+"""
 
 
 async def names_fingerprint(connection: "Connection") -> str:

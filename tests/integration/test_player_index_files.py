@@ -1,4 +1,4 @@
-"""The names in a file of the home folder: made once, used until they change; a command that resolves loads little."""
+"""The files of names and seasons in the home folder: made once, used until they change; a look-up loads little."""
 
 import asyncio
 import subprocess
@@ -14,8 +14,8 @@ from ondeck_ingest.register.load import group_by_kind, load_registers, read_tabl
 from ondeck_store.connection import connect_migrated
 from ondeck_store.database import Database, DatabaseFailedError
 from ondeck_store.pitches.upsert import upsert_pitches
+from ondeck_store.players.index_files import FILE, SEASONS_FILE, PlayersBlock, current_names, current_seasons, map_block
 from ondeck_store.players.index_loader import read_index, read_seasons, seasons_fingerprint
-from ondeck_store.players.names_file import FILE, NamesBlock, current_names, map_names
 from ondeck_store.settings import StoreSettings
 from tests.factories.statcast_rows import sample_rows
 from tests.integration.test_players import VETERAN, chadwick
@@ -42,12 +42,12 @@ async def import_people(database: Database, *people: str) -> None:
         await load_registers(connection, group_by_kind(read_tables(chadwick(*people).encode(), "x")))
 
 
-async def names_in(store_home: Path, folder: Path) -> NamesBlock:
+async def names_in(store_home: Path, folder: Path) -> PlayersBlock:
     async with connect_migrated(StoreSettings(home=store_home)) as connection:
         return await current_names(connection, folder)
 
 
-def ids_in(names: NamesBlock) -> set[int]:
+def ids_in(names: PlayersBlock) -> set[int]:
     index = PlayerIndex(names.block, memoryview(pack_played_seasons(names.block, {})))
     return {player_id for player_id in (701, 702, 801) if index.player(player_id) is not None}
 
@@ -62,7 +62,7 @@ async def test_the_file_is_used_until_the_names_change(database: Database, store
     await import_people(database, VETERAN, OTHER)
     later = await names_in(store_home, tmp_path)
     assert ids_in(later) - ids_in(first) == {801}
-    assert map_names(tmp_path) == later
+    assert map_block(tmp_path / FILE) == later
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
 
 
@@ -86,15 +86,42 @@ async def test_a_day_of_known_players_changes_their_seasons_and_no_name(
     assert index[pitcher] == whole[pitcher]
 
 
+async def test_the_file_of_the_seasons_is_used_until_a_player_has_another(
+    database: Database, store_home: Path, tmp_path: Path
+) -> None:
+    async def stored_seasons() -> PlayersBlock:
+        async with connect_migrated(StoreSettings(home=store_home)) as connection:
+            names = await current_names(connection, tmp_path)
+            seasons = await current_seasons(connection, tmp_path, names)
+            assert bytes(seasons.block) == await read_seasons(connection, names.block)
+        return seasons
+
+    async def store_day(day: date) -> None:
+        async with database.engine.begin() as connection:
+            await upsert_pitches(connection, sample_rows(day, days=1), simulated=False)
+
+    await store_day(date(2022, 6, 1))
+    first, made = await stored_seasons(), (tmp_path / SEASONS_FILE).stat()
+    await store_day(date(2022, 6, 1))
+    assert await stored_seasons() == first
+    assert (tmp_path / SEASONS_FILE).stat() == made
+    await store_day(date(2023, 6, 1))
+    later = await stored_seasons()
+    assert later.fingerprint != first.fingerprint
+    assert map_block(tmp_path / SEASONS_FILE) == later
+    await import_people(database, OTHER)
+    assert (await stored_seasons()).fingerprint != later.fingerprint
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\xff" * 100, b"half"])
 async def test_a_file_that_is_not_whole_is_made_again(
     database: Database, store_home: Path, tmp_path: Path, content: bytes
 ) -> None:
     await import_people(database, VETERAN)
     (tmp_path / FILE).write_bytes(content)
-    assert map_names(tmp_path) is None
+    assert map_block(tmp_path / FILE) is None
     assert 702 in ids_in(await names_in(store_home, tmp_path))
-    assert map_names(tmp_path) is not None
+    assert map_block(tmp_path / FILE) is not None
 
 
 async def test_names_are_read_without_a_folder_for_the_file(
