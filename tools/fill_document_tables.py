@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from ondeck_core.manifest import ALIASES_FILE, EVALUATION_FILE, PRODUCTION
 from ondeck_core.model_name_normalization import canonical
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.metrics import CounterFamily, MetricFamily
 from ondeck_runtime.settings import PREFIX
 from ondeck_server.settings import ServerSettings
 from ondeck_store.settings import StoreSettings
@@ -37,6 +39,8 @@ PROGRAMS: Final[dict[str, type[StoreSettings]]] = {
     "ingest": IngestSettings,
     "trainer": TrainerSettings,
 }
+METRIC_PROGRAMS: Final = {"ingest": "ingest", "runtime": "all", "server": "server", "trainer": "trainer"}
+DECLARATION: Final = re.compile(r"(Counter|Gauge|Histogram)Family\(\n?\s*\"")
 LOG_SETTINGS: Final = [
     ("ONDECK_LOG_LEVEL", "`info`", "lowest level that is logged: debug, info, warning, error", "all"),
     ("ONDECK_LOG_FORMAT", "text on a terminal, else json", "format of the log: text, json", "all"),
@@ -168,6 +172,37 @@ def _event(call: ast.Call, program: str) -> str | None:
             return None
 
 
+def metrics() -> str:
+    """Return the metrics of the programs, from the modules that declare them."""
+    lines = ["| metric | type | labels | meaning | program |", "| --- " * 5 + "|"]
+    found = {_metric(family, program) for program, family in declared_metrics()}
+    return "\n".join([*lines, *sorted(found)])
+
+
+def declared_metrics() -> Iterator[tuple[str, MetricFamily]]:
+    """Yield the metric families that a module declares, each with its program."""
+    seen: set[MetricFamily] = set()
+    for program in METRIC_PROGRAMS:
+        for path in sorted((ROOT / program).rglob("*.py")):
+            if DECLARATION.search(path.read_text()):
+                module = import_module(".".join(path.relative_to(ROOT / program).with_suffix("").parts))
+                for value in vars(module).values():
+                    if isinstance(value, MetricFamily) and value not in seen:
+                        seen.add(value)  # it may be imported by another
+                        yield program, value
+
+
+def exported_name(family: MetricFamily) -> str:
+    """Return the name of a family on the page."""
+    return f"{family.name}_total" if isinstance(family, CounterFamily) else family.name
+
+
+def _metric(family: MetricFamily, program: str) -> str:
+    kind = type(family).__name__.removesuffix("Family").lower()
+    labels = ", ".join(f"`{label}`" for label in family.labels)
+    return f"| `{exported_name(family)}` | {kind} | {labels} | {family.help} | {METRIC_PROGRAMS[program]} |"
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "scores": scores,
     "settings": settings,
@@ -175,6 +210,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "errors": errors,
     "commands": commands,
     "events": events,
+    "metrics": metrics,
 }
 OTHERS: Final = {"trace", "attacks"}  # tools/trace_walks.py and tests/attack/document.py fill these
 MARKED: Final = re.compile(r"(?P<begin><!-- (?P<name>\w+): [^>]*-->\n).*?(?P<end><!-- end -->)", re.DOTALL)

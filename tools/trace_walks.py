@@ -25,7 +25,6 @@ from types import FrameType
 from typing import Any, Final
 
 import grpc
-from prometheus_client import CollectorRegistry
 from threadpoolctl import threadpool_limits
 
 from benchmarks.input_rows import generate_instances
@@ -35,6 +34,7 @@ from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.tasks import TASKS
 from ondeck_ingest.pipeline.foreground_ingest import ingest_days
 from ondeck_ingest.settings import IngestSettings
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.composition import Components, accept_calls, open_models
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.models.manager import ModelManager
@@ -107,7 +107,7 @@ def trace_load(folder: Path) -> list[str]:
 
 
 async def _trace_load(folder: Path) -> list[str]:
-    models = open_models(_settings(folder), CollectorRegistry())
+    models = open_models(_settings(folder), MetricsBlock())
     with trace_calls() as trace:
         await _load(models)
     return trace.files
@@ -119,15 +119,15 @@ def trace_predict(folder: Path) -> list[str]:
 
 
 async def _trace_predict(folder: Path) -> list[str]:
-    settings, registry, port = _settings(folder), CollectorRegistry(), find_free_port()
-    models = open_models(settings, registry)
+    settings, metrics, port = _settings(folder), MetricsBlock(), find_free_port()
+    models = open_models(settings, metrics)
     await _load(models)
     components = Components(
         settings=settings,
         models=models,
         players=PlayerDirectory(changed=_ignore),
         health=HealthRegistry(),
-        registry=registry,
+        metrics=metrics,
         broadcast_load=lambda _model, _loaded: None,
     )
     (request,) = unary(TASKS[TASK], generate_instances(TASKS[TASK].instance, 1))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from ondeck_runtime.metrics_page import CONTENT_TYPE
 from ondeck_server.sockets import CannotListenError, address_of
 
 MAX_REQUEST_BYTES: Final = 16 << 10  # line and headers; the pages take no body
@@ -164,7 +164,7 @@ def _readyz(pages: AdminPages) -> Page:
 
 def _metrics(pages: AdminPages) -> Page:
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=pages.metrics(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        return web.Response(body=pages.metrics(), headers={"Content-Type": CONTENT_TYPE})
 
     return metrics
 

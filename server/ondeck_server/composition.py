@@ -8,11 +8,11 @@ from typing import Final
 
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_reflection.v1alpha import reflection_pb2
-from prometheus_client import CollectorRegistry
 
 from inference import grpc_service_pb2
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_registry.onnx_session import RunLimiter
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.sliced_work import SlicedWork
 from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
@@ -52,11 +52,11 @@ class Components:
     models: ModelManager
     players: PlayerDirectory
     health: HealthRegistry
-    registry: CollectorRegistry
+    metrics: MetricsBlock
     broadcast_load: BroadcastLoad
 
 
-def open_models(settings: ServerSettings, registry: CollectorRegistry, trial: LoadTrial | None = None) -> ModelManager:
+def open_models(settings: ServerSettings, metrics: MetricsBlock, trial: LoadTrial | None = None) -> ModelManager:
     """Create the model manager; it has not read the repository yet."""
     batching = BatchingConfig(
         max_queued_rows=settings.max_queued_rows,
@@ -72,7 +72,7 @@ def open_models(settings: ServerSettings, registry: CollectorRegistry, trial: Lo
         settings.model_repository,
         parse_policy(settings.version_policy),
         batching,
-        registry,
+        metrics,
         trial=trial,
     )
 
@@ -85,7 +85,7 @@ async def accept_calls(components: Components, port: int) -> AsyncIterator[Trans
         CannotListenError: the port cannot be bound.
         InvalidCertificatesError: the TLS files are missing or invalid.
     """
-    transport = create_transport(_services(components), components.settings, components.registry)
+    transport = create_transport(_services(components), components.settings, components.metrics)
     await transport.listen(port)
     try:
         yield transport
@@ -94,15 +94,15 @@ async def accept_calls(components: Components, port: int) -> AsyncIterator[Trans
         await transport.stop(components.settings.drain_seconds)
 
 
-def create_transport(services: Services, settings: ServerSettings, registry: CollectorRegistry) -> Transport:
+def create_transport(services: Services, settings: ServerSettings, block: MetricsBlock) -> Transport:
     """Return the transport that the settings name, with the methods of the services."""
-    metrics = CallMetrics(registry)
+    metrics = CallMetrics(block)
     methods = [each for service, handlers in services for each in methods_of(service, handlers, metrics)]
     if settings.transport == "nghttp2":
-        return Http2Server(methods, settings, registry)
+        return Http2Server(methods, settings, metrics)
     from ondeck_server.transports.grpcio.server import GrpcioServer  # noqa: PLC0415  grpcio is large, and not the default
 
-    return GrpcioServer(methods, settings)
+    return GrpcioServer(methods, settings, metrics)
 
 
 def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: bool) -> WorkerStatus:
@@ -149,7 +149,7 @@ def _services(components: Components) -> Services:
     max_message_bytes = components.settings.max_message_mib << 20
     operators = OperatorList(components.settings.operators)
     limiter = GcraLimiter(rows_per_second=components.settings.rate_limit_rows_per_second)
-    predictor = Predictor(components.models, components.registry)
+    predictor = Predictor(components.models)
     return (
         (OPEN_INFERENCE, _open_inference(components, operators, limiter)),
         (PREDICTION, PredictionService(predictor, max_message_bytes, limiter)),

@@ -12,12 +12,12 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from h2.events import ConnectionTerminated
-from prometheus_client import CollectorRegistry
 
 from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import PredictResponse, StreamPredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import Client
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.composition import create_transport
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
@@ -156,7 +156,7 @@ async def test_a_call_that_arrives_during_shutdown_gets_the_drain_time(
     transport: Literal["grpcio", "nghttp2"],
 ) -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
-    server = create_transport([(service, SlowService())], ServerSettings(transport=transport), CollectorRegistry())
+    server = create_transport([(service, SlowService())], ServerSettings(transport=transport), MetricsBlock())
     connected, stopping = threading.Event(), threading.Event()
 
     def predict_once(target: str) -> PredictResponse:

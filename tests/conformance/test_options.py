@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 from h2.events import ConnectionTerminated, PingReceived, RemoteSettingsChanged
 from h2.settings import SettingCodes
-from prometheus_client import CollectorRegistry
 
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.composition import create_transport
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.services.health import HEALTH, HealthService
@@ -26,7 +26,7 @@ CHECK = "/grpc.health.v1.Health/Check"
 @asynccontextmanager
 async def serve_health(settings: ServerSettings) -> AsyncIterator[str]:
     """Run a server with only an empty health service."""
-    server = create_transport([(HEALTH, HealthService(HealthRegistry()))], settings, CollectorRegistry())
+    server = create_transport([(HEALTH, HealthService(HealthRegistry()))], settings, MetricsBlock())
     port = await server.listen(0)
     try:
         yield f"127.0.0.1:{port}"

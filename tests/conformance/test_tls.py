@@ -11,13 +11,13 @@ from typing import Literal
 import grpc
 import pytest
 from google.protobuf.message import Message
-from prometheus_client import CollectorRegistry
 
 from ondeck.v1.model_service_pb2 import DESCRIPTOR as MODEL_SERVICE
 from ondeck.v1.model_service_pb2 import GetModelRequest
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck_cli.remote import ServerAddress, ServerCallError, credentials_for
 from ondeck_core.errors import NotFoundError
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.composition import create_transport
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.settings import ServerSettings
@@ -141,7 +141,7 @@ async def test_a_handler_sees_the_identity_of_its_caller(
         transport=transport,
     )
     service = MODEL_SERVICE.services_by_name["ModelService"]
-    server = create_transport([(service, IdentityService())], settings, CollectorRegistry())
+    server = create_transport([(service, IdentityService())], settings, MetricsBlock())
     port = await server.listen(0)
     try:
         client_pair = authority.sign(*names, common_name=common_name) if names else None
@@ -162,7 +162,7 @@ async def test_comments_among_the_certificates_may_be_in_any_language(
         tls_certificate=server_pair.certificate, tls_key=server_pair.key, tls_client_ca=authorities, transport=transport
     )
     server = create_transport(
-        [(MODEL_SERVICE.services_by_name["ModelService"], IdentityService())], settings, CollectorRegistry()
+        [(MODEL_SERVICE.services_by_name["ModelService"], IdentityService())], settings, MetricsBlock()
     )
     port = await server.listen(0)
     try:

@@ -3,9 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
 from ondeck_registry.onnx_session import RunLimiter
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.sliced_work import SlicedWork
 from ondeck_server.models.manager import ModelManager
@@ -32,7 +31,7 @@ def batching_config(
 
 
 def make_model_manager(folder: Path, policy: str = "latest:1") -> ModelManager:
-    return ModelManager(folder, parse_policy(policy), batching_config(), CollectorRegistry())
+    return ModelManager(folder, parse_policy(policy), batching_config(), MetricsBlock())
 
 
 async def open_model_manager(folder: Path, policy: str = "latest:1") -> ModelManager:

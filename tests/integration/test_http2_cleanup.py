@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from prometheus_client import CollectorRegistry
 
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.method import CallMetrics, methods_of
 from ondeck_server.services.health import HEALTH, HealthService
@@ -25,9 +25,9 @@ OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 @asynccontextmanager
 async def serve_health() -> AsyncIterator[str]:
     server = Http2Server(
-        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(MetricsBlock())),
         ServerSettings(),
-        CollectorRegistry(),
+        CallMetrics(MetricsBlock()),
     )
     port = await server.listen(0)
     try:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from hpack import Encoder
-from prometheus_client import CollectorRegistry
 
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.method import CallMetrics, methods_of
 from ondeck_server.services.health import HEALTH, HealthService
@@ -56,8 +56,8 @@ PARTS = {
 
 @asynccontextmanager
 async def serve_health(**settings: float) -> AsyncIterator[tuple[Http2Server, int]]:
-    methods = methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry()))
-    server = Http2Server(methods, ServerSettings.model_validate(settings), CollectorRegistry())
+    methods = methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(MetricsBlock()))
+    server = Http2Server(methods, ServerSettings.model_validate(settings), CallMetrics(MetricsBlock()))
     yield server, await server.listen(0)
     await server.stop(0)
 

@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, Event
 from h2.settings import SettingCodes
-from prometheus_client import CollectorRegistry
 
 from ondeck.v1.prediction_service_pb2 import DESCRIPTOR as PREDICTION_SERVICE
 from ondeck.v1.prediction_service_pb2 import BatchPredictResponse
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.method import CallMetrics, methods_of
@@ -50,9 +50,9 @@ async def test_a_connection_in_its_tls_handshake_gets_goaway_at_shutdown(tmp_pat
     own = authority.sign("127.0.0.1")
     settings = ServerSettings(tls_certificate=own.certificate, tls_key=own.key)
     server = Http2Server(
-        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(MetricsBlock())),
         settings,
-        CollectorRegistry(),
+        CallMetrics(MetricsBlock()),
     )
     with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)
@@ -75,7 +75,7 @@ class LargeResponse:
 async def test_a_slow_reader_gets_the_drain_time_for_the_rest_of_a_response() -> None:
     service = PREDICTION_SERVICE.services_by_name["PredictionService"]
     server = Http2Server(
-        methods_of(service, LargeResponse(), CallMetrics(CollectorRegistry())), ServerSettings(), CollectorRegistry()
+        methods_of(service, LargeResponse(), CallMetrics(MetricsBlock())), ServerSettings(), CallMetrics(MetricsBlock())
     )
     target = f"127.0.0.1:{await server.listen(0)}"
     stream_request = asyncio.Event()
@@ -105,9 +105,9 @@ async def test_a_connection_with_a_leaked_window_gets_goaway_before_it_stalls(
 ) -> None:
     monkeypatch.setattr(admission, "_CONNECTION_WINDOW", 1 << 20)
     server = Http2Server(
-        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(MetricsBlock())),
         ServerSettings(keepalive_seconds=1),
-        CollectorRegistry(),
+        CallMetrics(MetricsBlock()),
     )
     target = f"127.0.0.1:{await server.listen(0)}"
 
@@ -134,9 +134,9 @@ def wait_second_goaway(raw: socket.socket) -> None:
 
 async def test_frames_sent_after_goaway_cause_no_error() -> None:
     server = Http2Server(
-        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry())),
+        methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(MetricsBlock())),
         ServerSettings(),
-        CollectorRegistry(),
+        CallMetrics(MetricsBlock()),
     )
     with socket.create_connection(("127.0.0.1", await server.listen(0)), timeout=SECONDS) as raw:
         await asyncio.sleep(0.1)

@@ -16,8 +16,8 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
-from prometheus_client import CollectorRegistry
 
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.method import CallMetrics, methods_of
 from ondeck_server.services.health import HEALTH, HealthListRequest, HealthListResponse, HealthService
@@ -40,7 +40,7 @@ class ServedHealth:
 @pytest.fixture
 async def served() -> AsyncIterator[ServedHealth]:
     health, server = HealthRegistry(), grpc.aio.server()
-    methods = methods_of(HEALTH, HealthService(health), CallMetrics(CollectorRegistry()))
+    methods = methods_of(HEALTH, HealthService(health), CallMetrics(MetricsBlock()))
     server.add_generic_rpc_handlers(generic_handlers(methods, compression_threshold=0))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -164,10 +164,11 @@ def test_a_full_temporary_folder_ends_no_worker(
 def test_a_missing_temporary_folder_ends_nothing(
     small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with serving(small_repository, "--workers", "2") as server:
-        (folder,) = tmp_path.glob("ondeck-metrics-*")
-        shutil.rmtree(folder)
+        shutil.rmtree(temporary)
         assert page(f"{server.admin}/metrics")[0] == 200
         dead = workers(server)[0]
         dead.kill()

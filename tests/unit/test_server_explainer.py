@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from prometheus_client import CollectorRegistry
 
 from ondeck_core.instances import Matrix
 from ondeck_core.tasks import TASKS
@@ -21,7 +20,7 @@ from tests.factories.model_managers import open_model_manager
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def predictor(explaining_repository: Path) -> Predictor:
-    return Predictor(await open_model_manager(explaining_repository), CollectorRegistry())
+    return Predictor(await open_model_manager(explaining_repository))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from inference.grpc_service_pb2 import ModelInferRequest
 from ondeck.v1 import player_service_pb2, prediction_service_pb2
@@ -13,6 +12,7 @@ from ondeck.v1.instances_pb2 import BattedBallColumns, Pitch, PitchColumns, Side
 from ondeck.v1.model_spec_pb2 import ModelSpec
 from ondeck.v1.player_service_pb2 import PlayerName, PlayerQuery, ResolvePlayersRequest
 from ondeck.v1.prediction_service_pb2 import BatchPredictRequest, PredictRequest
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.rpc.errors import ProtocolError, UnreadableRequestError
 from ondeck_server.rpc.field_count import VALUES_PER_FIELD, count_fields, field_table, has_repeated_fields
 from ondeck_server.rpc.method import MAX_FIELDS, MAX_PLAIN_BYTES, CallMetrics, Method, allow_fields, methods_of
@@ -83,7 +83,7 @@ class Handlers:
 
 def method(name: str) -> Method:
     services = (prediction_service_pb2, "PredictionService"), (player_service_pb2, "PlayerService")
-    metrics = CallMetrics(CollectorRegistry())
+    metrics = CallMetrics(MetricsBlock())
     found = (
         each
         for module, service in services

@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import ProtocolError
@@ -194,7 +194,7 @@ class OpenWriter:
 
     def __init__(self) -> None:
         self.peer = Peer(address="", identity="")
-        self.account = ByteAccount(1 << 20, (), Refusals(CollectorRegistry()), self.peer, lambda _: None)
+        self.account = ByteAccount(1 << 20, (), Refusals(CallMetrics(MetricsBlock())), self.peer, lambda _: None)
         self.granted = 0
         self.headers: list[Field] = []
 
@@ -224,7 +224,7 @@ LARGE_MESSAGES = LargeMessages(1 << 20)
 LIMITS = StreamLimits(max_message=MAX_MESSAGE, window=20, compression_threshold=None, large_messages=LARGE_MESSAGES)
 TOO_LONG = struct.pack(">BI", 0, MAX_MESSAGE + 1)
 UNREAD = encode(bytes(MAX_MESSAGE))
-CHECK, WATCH, *_ = methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(CollectorRegistry()))
+CHECK, WATCH, *_ = methods_of(HEALTH, HealthService(HealthRegistry()), CallMetrics(MetricsBlock()))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from prometheus_client import CollectorRegistry
 
 from ondeck.v1.prediction_service_pb2 import Prediction
 from ondeck_core.errors import InvalidInstanceError
@@ -25,7 +24,7 @@ from tests.factories.model_managers import batching_config, open_model_manager
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def predictor(small_repository: Path) -> Predictor:
-    return Predictor(await open_model_manager(small_repository), CollectorRegistry())
+    return Predictor(await open_model_manager(small_repository))
 
 
 def lease_of(predictor: Predictor, model: str) -> TaskLease:

@@ -8,14 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from ondeck_runtime.cpu_quota import cgroup_folders, parse_cfs_quota, parse_cpu_max, smallest_limit
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import CannotListenError, reserve_port
-from ondeck_server.supervisor.descriptors import DescriptorReserve
-from ondeck_server.supervisor.metrics import metrics_folder
 from ondeck_server.supervisor.pidfile import ServerProcess, pid_file, running_servers
 from ondeck_server.supervisor.policy import (
     KILL_AFTER,
@@ -213,33 +210,6 @@ def test_every_parent_cgroup_is_read() -> None:
     assert list(cgroup_folders("0::/a/b\n", root))[:3] == [root / "a" / "b", root / "a", root]
     found = list(cgroup_folders("4:memory:/m\n3:cpu,cpuacct:/a\n", root))
     assert found == [root / "cpu,cpuacct" / "a", root / "cpu,cpuacct", root / "cpu" / "a", root / "cpu"]
-
-
-def write_counter(folder: Path, name: str, value: float) -> None:
-    kept = MmapedDict(str(folder / name))  # type: ignore[no-untyped-call]  # untyped library
-    metric = "channelz_response" if name.startswith("counter") else "depth"
-    key = mmap_key(metric, "seen_total" if metric == "channelz_response" else metric, [], [], "Help.")
-    kept.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]  # as above
-    kept.close()  # type: ignore[no-untyped-call]  # as above
-
-
-def test_counters_of_a_dead_worker_stay_and_its_gauges_vanish() -> None:
-    with metrics_folder(DescriptorReserve()) as kept:
-        folder = kept.folder()
-        assert folder is not None
-        for pid, value in ((7, 3.0), (17, 4.0), (8, 5.0)):
-            write_counter(folder, f"counter_{pid}.db", value)
-            write_counter(folder, f"gauge_livesum_{pid}.db", value)
-        kept.forget(7)
-        kept.forget(17)
-        lines = kept.page().decode().splitlines()
-        assert {path.name for path in folder.iterdir()} == {
-            "counter_8.db",
-            "counter_exited.db",
-            "gauge_livesum_8.db",
-        }
-    assert ("seen_total 12.0" in lines, "depth 5.0" in lines) == (True, True)
-    assert not folder.exists()
 
 
 def test_a_running_server_is_found_by_its_pid_file_and_a_stale_one_ignored(tmp_path: Path) -> None:

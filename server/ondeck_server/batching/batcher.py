@@ -16,6 +16,7 @@ import numpy as np
 
 from ondeck_core.errors import RunTimeoutError
 from ondeck_core.instances import Matrix
+from ondeck_server.batching.batch_metrics import BatchMetrics
 from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.batching.queue import (
     DeadlineUnmeetableError,
@@ -119,6 +120,7 @@ class Batcher:
         config: BatchingConfig,
         stats: InferenceStats | None = None,
         latency: LatencyModel | None = None,
+        metrics: BatchMetrics | None = None,
         *,
         clock: Callable[[], float] = time.perf_counter,
         on_timeout: Callable[[], None] = lambda: None,
@@ -127,6 +129,7 @@ class Batcher:
         self._config = config
         self._stats = stats or InferenceStats()
         self._latency = latency or LatencyModel()
+        self._metrics = metrics
         self._clock = clock
         self._on_timeout = on_timeout
         self._queue = RowQueue((config.max_queued_rows, config.max_queued_bulk_rows))
@@ -308,6 +311,10 @@ class Batcher:
             self._on_timeout()
             return
         self._latency.update(TimedRun(rows=at, seconds=seconds))
+        if self._metrics is not None:
+            self._metrics.run.observe(seconds)
+            while self._metrics.feature_seconds:
+                self._metrics.features.observe(self._metrics.feature_seconds.popleft())
         self._stats.compute_infer_ns += int(len(batch) * seconds * _NANOSECONDS)
         self._stats.compute_output_ns += int(len(batch) * (self._clock() - begin) * _NANOSECONDS)
 
@@ -318,3 +325,7 @@ class Batcher:
         stats.batched_calls += calls
         stats.queue_ns += int((calls * begin - sum([each.queued_at for each in batch])) * _NANOSECONDS)
         stats.compute_input_ns += int(calls * (self._clock() - begin) * _NANOSECONDS)
+        if self._metrics is not None:
+            self._metrics.rows.observe(rows)
+            for each in batch:
+                self._metrics.queue.observe(begin - each.queued_at)

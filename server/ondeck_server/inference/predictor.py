@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter
-
 from ondeck_core.errors import InvalidInstanceError, OndeckError
 from ondeck_core.instances import Matrix, valid_mask, validate, violations
 from ondeck_server.batching.queue import Outputs
@@ -33,10 +31,8 @@ class PredictionResult:
 class Predictor:
     """Predicts with the loaded versions of a repository."""
 
-    def __init__(self, models: ModelManager, registry: CollectorRegistry) -> None:
+    def __init__(self, models: ModelManager) -> None:
         self._models = models
-        self._series: dict[tuple[str, int], Counter] = {}
-        self._rows = Counter("ondeck_predicted_rows", "Rows predicted.", ("model", "version"), registry=registry)
 
     def lease(self, ref: ModelRef) -> TaskLease:
         """Lease the version of a reference; errors as `ModelManager.task_lease`."""
@@ -103,11 +99,5 @@ class Predictor:
             raise InvalidInstanceError(violations(kind, instances, path=kind.columns_path, name_rows=True))
 
     def _count(self, result: PredictionResult) -> PredictionResult:
-        """Count the rows of a result; a lookup by labels costs more than the increment, so the counter is cached."""
-        manifest = result.lease.version.manifest
-        key = (manifest.model, manifest.version)
-        counter = self._series.get(key)
-        if counter is None:
-            counter = self._series[key] = self._rows.labels(manifest.model, str(manifest.version))
-        counter.inc(len(result.table))
+        result.lease.servable.metrics.predicted_rows.inc(len(result.table))
         return result

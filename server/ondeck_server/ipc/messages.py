@@ -32,15 +32,11 @@ class LoadLimits(_Message):
 
 
 class StartWorker(_Message):
-    """To a worker, first message: its settings, the reserved port, the folder of its metrics and the load requests.
-
-    The folder is empty if there is none.
-    """
+    """To a worker, first message: its settings, the reserved port and the load requests."""
 
     kind: Literal["start"] = "start"
     settings: Mapping[str, JsonValue]
     port: int
-    metrics_folder: str = ""
     logging: LogConfig
     load_requests: Mapping[str, bool]
 

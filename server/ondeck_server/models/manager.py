@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import ArtifactRefusedError, ModelNotLoadedError, NotFoundError, printable, without_folders
 from ondeck_core.manifest import PRODUCTION
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.repository import ModelEntry
 from ondeck_registry.version_optimizer import SHIPPED, Optimization
+from ondeck_runtime.metrics import MetricsBlock
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.models import version_resolution
@@ -40,6 +40,7 @@ from ondeck_server.models.servable import (
     Servable,
     TaskLease,
     load_manifest,
+    log_loaded,
     release_and_trim,
     trim_heap,
 )
@@ -59,18 +60,18 @@ class ModelManager:
         folder: Path,
         policy: VersionPolicy,
         batching: BatchingConfig,
-        registry: CollectorRegistry,
+        metrics: MetricsBlock,
         trial: LoadTrial | None = None,
     ) -> None:
         self.repository = RepositoryReader(folder)
         self.applied_aliases: dict[str, dict[str, int]] = {}
         self.unloaded: frozenset[str] = frozenset()
         self.stats: dict[Key, InferenceStats] = {}
-        self.resources = ResourceMetrics(registry)
+        self.resources = ResourceMetrics(metrics)
         self._policy = policy
         self._batching = batching
         self._trial = trial
-        self._metrics = VersionMetrics(registry)
+        self._metrics = VersionMetrics(metrics)
         self._statuses: dict[Key, VersionStatus] = {}
         self._servables: dict[Key, Servable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -184,14 +185,17 @@ class ModelManager:
             if key not in current and status.state in {VersionState.PRESENT, VersionState.REFUSED}:
                 del self._statuses[key]
                 self.stats.pop(key, None)
+                self._metrics.remove(key)
 
     def _apply(self, action: Action) -> None:
         match action:
             case SetAlias(model=model, alias=alias, number=number):
-                self.applied_aliases.setdefault(model, {})[alias] = number
+                aliases = self.applied_aliases.setdefault(model, {})
+                self._metrics.record_alias(model, alias, aliases.get(alias), number)
+                aliases[alias] = number
                 log.info("alias_updated", detail="alias points to a version", model=model, alias=alias, version=number)
             case ClearAlias(model=model, alias=alias):
-                del self.applied_aliases[model][alias]
+                self._metrics.record_alias(model, alias, self.applied_aliases[model].pop(alias), None)
                 if not self.applied_aliases[model]:
                     del self.applied_aliases[model]
                 log.info("alias_cleared", detail="alias was removed", model=model, alias=alias)
@@ -227,11 +231,12 @@ class ModelManager:
                 version,
                 self._batching,
                 self.stats.setdefault(key, InferenceStats()),
+                self._metrics.batch(key),
                 on_timeout=lambda: self._on_run_timeout(key),
             )
             self.resources.track(servable)
             self._servables[key] = servable
-            _log_loaded(version)
+            log_loaded(version)
             self._set_status(key, VersionState.LOADED, stamp=found.stamp)
 
     def _refuse(self, key: Key, found: RepositoryVersion, error: Exception) -> None:
@@ -326,23 +331,3 @@ def _load(folder: Path, found: RepositoryVersion, optimization: Optimization) ->
         return load_manifest(folder, found.manifest, optimization)
     finally:
         trim_heap()
-
-
-def _log_loaded(loaded: LoadedGraph) -> None:
-    manifest, optimization = loaded.manifest, loaded.optimization
-    if optimization.rejected:
-        log.warning(
-            "optimization_rejected",
-            detail="the shipped graph, or one with fewer rewrites, serves",
-            model=manifest.model,
-            version=manifest.version,
-            reason=optimization.rejected,
-        )
-    log.info(
-        "version_loaded",
-        detail="version is verified and warm",
-        model=manifest.model,
-        version=manifest.version,
-        digest=manifest.digest,
-        rewrites=",".join(optimization.rewrites) or "none",
-    )

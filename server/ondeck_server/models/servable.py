@@ -5,13 +5,15 @@ import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import numpy as np
+import structlog
 
-from ondeck_core.derived_stats import ResultColumns
+from ondeck_core.derived_stats import ResultColumns, ensemble_spread
 from ondeck_core.errors import ArtifactRefusedError, NoTaskError
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.instances import Matrix
@@ -21,12 +23,20 @@ from ondeck_registry.onnx_session import OnnxSession
 from ondeck_registry.repository import read_any_manifest
 from ondeck_registry.verification import VerifiedVersion, predict, verify_manifest
 from ondeck_registry.version_optimizer import SHIPPED, Optimization
+from ondeck_server.batching.batch_metrics import BatchMetrics
 from ondeck_server.batching.batcher import Batcher, BatchingConfig, LatencyModel, TimedRun
 from ondeck_server.batching.inference_stats import InferenceStats
 
+log = structlog.get_logger()
+
+OnSeconds: TypeAlias = Callable[[float], None]
 WARM_UP_ROWS: Final = (1, 8, 64, 256)
 _TIMED_RUNS: Final = 3
 _MALLOC_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+
+
+def _ignore_seconds(_: float) -> None:
+    """Do nothing: the run is not measured."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,9 +70,13 @@ class LoadedVersion(LoadedGraph):
         """Compute probabilities (n, outcomes) and the ensemble spread (n,) of instances of shape (n, fields)."""
         return predict(self.session, self.task, instances)
 
-    def compute_results(self, instances: Matrix) -> tuple[Matrix]:
-        """Compute the result table of instances of shape (n, fields), valid or not."""
-        return (self.columns.compute(instances, *self.predict(instances)),)
+    def compute_results(self, instances: Matrix, on_features: OnSeconds = _ignore_seconds) -> tuple[Matrix]:
+        """Compute the result table of instances (n, fields), valid or not; reports the seconds of the features."""
+        begin = time.perf_counter()
+        features = self.task.features.compute(instances)
+        on_features(time.perf_counter() - begin)
+        probabilities, members = self.session.run(features)
+        return (self.columns.compute(instances, probabilities, ensemble_spread(members, probabilities)),)
 
     def predict_proba(self, instances: Matrix) -> Matrix:
         """Compute probabilities of shape (n, outcomes) of instances of shape (n, fields)."""
@@ -140,13 +154,28 @@ class Servable:
     """
 
     def __init__(
-        self, loaded: LoadedGraph, batching: BatchingConfig, stats: InferenceStats, on_timeout: Callable[[], None]
+        self,
+        loaded: LoadedGraph,
+        batching: BatchingConfig,
+        stats: InferenceStats,
+        metrics: BatchMetrics,
+        on_timeout: Callable[[], None],
     ) -> None:
         self.loaded = loaded
         self.stats = stats
-        self.graph = Batcher(loaded.session.infer, batching, stats, loaded.graph_latency, on_timeout=on_timeout)
+        self.metrics = metrics
+        self.graph = Batcher(
+            loaded.session.infer, batching, stats, loaded.graph_latency, metrics, on_timeout=on_timeout
+        )
         self._instances = (
-            Batcher(loaded.compute_results, batching, stats, loaded.latency, on_timeout=on_timeout)
+            Batcher(
+                partial(loaded.compute_results, on_features=metrics.feature_seconds.append),
+                batching,
+                stats,
+                loaded.latency,
+                metrics,
+                on_timeout=on_timeout,
+            )
             if isinstance(loaded, LoadedVersion)
             else None
         )
@@ -240,3 +269,24 @@ def trim_heap() -> None:
     """
     if _MALLOC_TRIM is not None:
         _MALLOC_TRIM(0)
+
+
+def log_loaded(loaded: LoadedGraph) -> None:
+    """Log that a version is loaded, and why its graph is not optimized, if so."""
+    manifest, optimization = loaded.manifest, loaded.optimization
+    if optimization.rejected:
+        log.warning(
+            "optimization_rejected",
+            detail="the shipped graph, or one with fewer rewrites, serves",
+            model=manifest.model,
+            version=manifest.version,
+            reason=optimization.rejected,
+        )
+    log.info(
+        "version_loaded",
+        detail="version is verified and warm",
+        model=manifest.model,
+        version=manifest.version,
+        digest=manifest.digest,
+        rewrites=",".join(optimization.rewrites) or "none",
+    )

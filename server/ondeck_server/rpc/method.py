@@ -1,10 +1,8 @@
 """The methods of a service with what a transport needs to serve them: codec, handler and metrics."""
 
-import asyncio
 import inspect
 import time
 from bisect import bisect_left
-from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
@@ -13,8 +11,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
-from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from ondeck_runtime.metrics import Counter, CounterFamily, GaugeFamily, HistogramFamily, MetricsBlock
 from ondeck_server.rpc.errors import ProtocolError, UnreadableRequestError
 from ondeck_server.rpc.field_count import count_fields, field_table, has_repeated_fields
 
@@ -35,51 +33,77 @@ _TYPES: Final = {
 }
 
 
-class CallMetrics:
-    """Prometheus metrics of all methods, with the names and labels of go-grpc-prometheus."""
+# The names and labels of go-grpc-prometheus; all transports count alike.
+OTHER: Final = "other"  # label of methods that the server does not have: no text of a caller becomes a label
+UNKNOWN_TYPE: Final = "unknown"
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        labels = ("grpc_type", "grpc_service", "grpc_method")
-        self._calls = Counter("grpc_server_handled", "Calls completed.", (*labels, "grpc_code"), registry=registry)
-        self._seconds = Histogram(
-            "grpc_server_handling_seconds", "Duration of calls, in seconds.", labels, registry=registry
-        )
+_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
+STARTED: Final = CounterFamily("grpc_server_started", "calls that began, refused ones included", _LABELS)
+HANDLED: Final = CounterFamily(
+    "grpc_server_handled", "completed calls, refused ones included, by status", (*_LABELS, "grpc_code")
+)
+SECONDS: Final = HistogramFamily(
+    "grpc_server_handling_seconds", "seconds from the headers of a call to its status, to the end of a stream", _LABELS
+)
+RECEIVED: Final = CounterFamily("grpc_server_msg_received", "request messages", _LABELS)
+SENT: Final = CounterFamily("grpc_server_msg_sent", "response messages", _LABELS)
+IN_FLIGHT: Final = GaugeFamily("ondeck_calls_in_flight", "calls in progress", _LABELS)
+
+
+class CallMetrics:
+    """The metrics of all methods."""
+
+    def __init__(self, block: MetricsBlock) -> None:
+        self.block = block
+        block.declare(HANDLED)
+        self.other = MethodMetrics(block, (UNKNOWN_TYPE, OTHER, OTHER))  # calls of unknown methods
 
     def of(self, service: str, method: str, kind: str) -> "MethodMetrics":
         """Return the metrics of one method; `kind` is `unary`, `client_stream`, `server_stream` or `bidi_stream`."""
-        return MethodMetrics((kind, service, method), self._calls, self._seconds)
+        return MethodMetrics(self.block, (kind, service, method))
 
 
 class MethodMetrics:
-    """Metrics of one method, written once per turn of the event loop: each value is in a file, and slow to change."""
+    """The metrics of one method; a call is counted before its caller can read the status.
 
-    def __init__(self, labels: tuple[str, str, str], calls: Counter, seconds: Histogram) -> None:
+    It adds to the values without calls of methods, which would take longer than the additions.
+    """
+
+    def __init__(self, block: MetricsBlock, labels: tuple[str, str, str]) -> None:
+        self._block = block
         self._labels = labels
-        self._calls = calls
-        self._seconds = seconds.labels(*labels)
-        self._by_code: dict[int, Counter] = {}  # a label look-up costs more than an increment
-        self._ended: list[tuple[int, float]] = []
+        self._started = block.counter(STARTED, *labels)
+        self._in_flight = block.gauge(IN_FLIGHT, *labels)
+        self._seconds = block.histogram(SECONDS, *labels)
+        self._by_code: dict[int, Counter] = {}
+        self.received = block.counter(RECEIVED, *labels)
+        self.sent = block.counter(SENT, *labels)
+
+    def start(self) -> None:
+        """Count a call that begins."""
+        started, in_flight = self._started, self._in_flight
+        started.slots[started.at] += 1.0
+        in_flight.slots[in_flight.at] += 1.0
 
     def observe(self, code: int, started_at: float) -> None:
         """Count a call that ends now with a status code and started at `started_at`, by `time.perf_counter`."""
-        if not self._ended:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._ended.append((code, time.perf_counter() - started_at))
+        seconds, in_flight = self._seconds, self._in_flight
+        duration = time.perf_counter() - started_at
+        slots, at = seconds.slots, seconds.at
+        slots[at] += duration
+        slots[at + 1 + bisect_left(seconds.bounds, duration)] += 1.0
+        in_flight.slots[in_flight.at] -= 1.0
+        counter = self._by_code.get(code) or self._of_code(code)
+        counter.slots[counter.at] += 1.0
 
-    def _write(self) -> None:
-        ended, self._ended = self._ended, []
-        for code, calls in Tally(code for code, _ in ended).items():
-            self._of_code(code).inc(calls)
-        # `Histogram.observe` takes one duration: it would write two values for each call.
-        self._seconds._sum.inc(sum(seconds for _, seconds in ended))  # noqa: SLF001  as above
-        bounds = self._seconds._upper_bounds  # noqa: SLF001  as above
-        for bucket, calls in Tally(bisect_left(bounds, seconds) for _, seconds in ended).items():
-            self._seconds._buckets[bucket].inc(calls)  # noqa: SLF001  as above
+    def refuse(self, code: int) -> None:
+        """Count a call that the transport refuses with a status code."""
+        self._started.inc()
+        self._seconds.observe(0.0)
+        self._of_code(code).inc()
 
     def _of_code(self, code: int) -> Counter:
-        counter = self._by_code.get(code)
-        if counter is None:
-            counter = self._by_code[code] = self._calls.labels(*self._labels, code_pb2.Code.Name(code))
+        counter = self._by_code[code] = self._block.counter(HANDLED, *self._labels, code_pb2.Code.Name(code))
         return counter
 
 
@@ -116,21 +140,22 @@ def methods_of(service: ServiceDescriptor, handlers: object, metrics: CallMetric
     for method in service.methods:
         kind = _TYPES[method.client_streaming, method.server_streaming]
         handle = getattr(handlers, _snake_case(method.name))
+        counted = metrics.of(service.full_name, method.name, kind)
         max_bytes = _UNLIMITED if has_repeated_fields(method.input_type) else MAX_PLAIN_BYTES
         yield Method(
             name=f"/{service.full_name}/{method.name}",
             client_streaming=method.client_streaming,
             server_streaming=method.server_streaming,
-            decode=_decoder(method, max_bytes, getattr(handle, "max_fields", MAX_FIELDS)),
-            encode=_encoder(method),
+            decode=_decoder(method, max_bytes, getattr(handle, "max_fields", MAX_FIELDS), counted.received),
+            encode=_encoder(method, counted.sent),
             handle=handle,
             is_coroutine=kind != "unary" or inspect.iscoroutinefunction(handle),
-            metrics=metrics.of(service.full_name, method.name, kind),
+            metrics=counted,
             max_bytes=max_bytes,
         )
 
 
-def _decoder(method: MethodDescriptor, max_bytes: int, max_fields: int) -> Decode:
+def _decoder(method: MethodDescriptor, max_bytes: int, max_fields: int, received: Counter) -> Decode:
     """Return a decoder of requests; its error names the message type, which grpcio's own would not.
 
     It runs on the event loop. A thread would not help, since the parser holds the interpreter lock; the limit of fields
@@ -146,20 +171,24 @@ def _decoder(method: MethodDescriptor, max_bytes: int, max_fields: int) -> Decod
         if size >= _MIN_COUNTED_BYTES and count_fields(request, table, max_fields) > max_fields:
             raise UnreadableRequestError(f"the request has more than {max_fields} fields, the limit of {method.name}")
         try:
-            return message_class.FromString(request)
+            message = message_class.FromString(request)
         except DecodeError as error:
             text = f"the request is not a valid {method.input_type.full_name}: {error}"
             raise UnreadableRequestError(text) from error
+        received.slots[received.at] += 1.0
+        return message
 
     return decode
 
 
-def _encoder(method: MethodDescriptor) -> Encode:
+def _encoder(method: MethodDescriptor, sent: Counter) -> Encode:
     """Return an encoder of responses; one that is serialized already is returned as it is."""
     serialize: Encode = GetMessageClass(method.output_type).SerializeToString
 
     def encode(response: Message | bytes) -> bytes:
-        return response if isinstance(response, bytes) else serialize(response)
+        encoded = response if isinstance(response, bytes) else serialize(response)
+        sent.slots[sent.at] += 1.0
+        return encoded
 
     return encode
 

@@ -56,6 +56,7 @@ class ServerCall(ABC):
         self._task: asyncio.Task[None] | None = None
         self._pending: PendingResponse | None = None
         self._is_cancelled = False
+        method.metrics.start()
 
     @property
     @abstractmethod

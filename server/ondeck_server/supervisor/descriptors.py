@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-RESERVED: Final = 16  # starting a worker opens eight, reading the metrics one
+RESERVED: Final = 16  # starting a worker opens ten
 
 
 class DescriptorReserve:

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from ondeck_runtime.metrics import MetricsBlock
+from ondeck_runtime.metrics_page import MetricsPage
+from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.signals import stop_event
-from ondeck_runtime.tasks import wait_first
+from ondeck_runtime.tasks import background, wait_first
 from ondeck_server.admin import AdminLimits, AdminPages, admin_pages
 from ondeck_server.ipc.messages import LoadLimits, LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
@@ -21,7 +24,7 @@ from ondeck_server.sockets import address_of, raise_descriptor_limit, reserve_po
 from ondeck_server.supervisor.dashboard_views import Dashboard
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials
-from ondeck_server.supervisor.metrics import RefusalMetrics, metrics_folder
+from ondeck_server.supervisor.metrics import export_refusals
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.player_reads import PlayerReads
 from ondeck_server.supervisor.policy import refusals
@@ -56,8 +59,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
     reserve = DescriptorReserve()
     async with AsyncExitStack() as stack:
         port = stack.enter_context(reserve_port(settings.host, settings.port))
-        metrics = stack.enter_context(metrics_folder(reserve))
-        complete = asyncio.Event()
+        metrics = MetricsPage(MetricsBlock())
         start = StartWorker(
             settings=settings.model_dump(mode="json"),
             port=port,
@@ -67,15 +69,14 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         load_limits = LoadLimits(cpu_seconds=settings.load_cpu_seconds, memory_mib=settings.load_memory_mib)
         trials = LoadTrials(load_limits, reserve, optimizes=settings.optimize_graphs)
         stack.push_async_callback(trials.close)
-        pool = WorkerPool(start, settings, metrics, trials, complete.set)
-        reads = PlayerReads(settings, reserve, pool.announce_players)
-        metrics.registry.register(reads)
-        metrics.registry.register(RefusalMetrics(lambda: refusals(pool.statuses)))
-        dashboard = Dashboard(pool, metrics.page)
+        pool = WorkerPool(start, settings, metrics, reserve, trials)
+        reads = PlayerReads(settings, reserve, pool.announce_players, metrics.own)
+        export_refusals(metrics, lambda: refusals(pool.statuses))
+        dashboard = Dashboard(pool, metrics.text)
         pages = AdminPages(
             unready=pool.unready,
             degraded=lambda: [*pool.degraded(), *refusals(pool.statuses)],
-            metrics=metrics.page,
+            metrics=metrics.text,
             channelz=pool.channelz,
             routes=dashboard.routes(),
         )
@@ -86,10 +87,12 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
         await stack.enter_async_context(reads.repeat())
         await stack.enter_async_context(dashboard.repeat())
+        samples = ProcessMetrics(metrics.own, "supervisor").sample_periodically()
+        await stack.enter_async_context(background(samples))
         running = asyncio.create_task(pool.run())
-        await wait_first(stop, complete, running)
+        await wait_first(stop, pool.complete, running)
         trials.yield_to_calls()
-        if complete.is_set():
+        if pool.complete.is_set():
             try:
                 on_start(_started(settings, port, admin_port, pool))
             except OSError as failed:  # of standard output

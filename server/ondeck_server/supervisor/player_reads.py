@@ -5,16 +5,15 @@ If a read fails, the workers keep the players of the last one, and it is tried a
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 import structlog
-from prometheus_client import Metric
-from prometheus_client.metrics_core import CounterMetricFamily
 
+from ondeck_runtime.metrics import CounterFamily, MetricsBlock
 from ondeck_runtime.tasks import background
 from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import PlayersFile, PlayersRequest, PlayersResult
@@ -24,6 +23,12 @@ from ondeck_server.supervisor.process import end_child, start_child
 from ondeck_store.embedded.shared_server import has_database
 
 OUTCOMES: Final = ("changed", "unchanged", "failed")
+READS: Final = CounterFamily(
+    "ondeck_player_reads",
+    "reads of the players from the database: `changed`, `unchanged` or `failed`; after a failed read the last players "
+    "stay",
+    ("outcome",),
+)
 MAX_SECONDS: Final = 600  # of one read
 _EXIT_SECONDS: Final = 10.0  # to leave the database after SIGTERM
 _MODULE: Final = "ondeck_server.players.reader"
@@ -35,12 +40,16 @@ class PlayerReads:
     """Reads the players at intervals; `announce` is called with each new file."""
 
     def __init__(
-        self, settings: ServerSettings, reserve: DescriptorReserve, announce: Callable[[PlayersFile], None]
+        self,
+        settings: ServerSettings,
+        reserve: DescriptorReserve,
+        announce: Callable[[PlayersFile], None],
+        metrics: MetricsBlock,
     ) -> None:
         self._settings = settings
         self._reserve = reserve
         self._announce = announce
-        self._counts = dict.fromkeys(OUTCOMES, 0)
+        self._counts = {outcome: metrics.counter(READS, outcome) for outcome in OUTCOMES}
         self._folder: Path | None = None
         self._file: Path | None = None
         self._numbers = count()
@@ -56,19 +65,12 @@ class PlayerReads:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
-    def collect(self) -> Iterable[Metric]:
-        """Yield the metrics of the reads."""
-        reads = CounterMetricFamily("ondeck_player_reads", "Reads of the players, by outcome.", labels=["outcome"])
-        for outcome, reached in self._counts.items():
-            reads.add_metric([outcome], reached)
-        yield reads
-
     async def _repeat(self) -> None:
         if not self._has_database():
             log.info("players_missing", detail="no database yet; ondeck ingest and ondeck players create one")
         while True:
             if self._has_database():
-                self._counts[await self._read()] += 1
+                self._counts[await self._read()].inc()
             await asyncio.sleep(self._settings.players_refresh_seconds)
 
     def _has_database(self) -> bool:

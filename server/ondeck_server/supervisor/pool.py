@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from math import inf
 from typing import Any, Final
@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from ondeck_core.errors import OndeckError
+from ondeck_runtime.metrics_page import MetricsPage
 from ondeck_server.ipc.messages import (
     ChannelzResponse,
     FromWorker,
@@ -27,8 +28,9 @@ from ondeck_server.ipc.messages import (
 )
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor import policy
+from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials
-from ondeck_server.supervisor.metrics import MetricsFolder, PoolMetrics
+from ondeck_server.supervisor.metrics import PoolMetrics, worker_memory
 from ondeck_server.supervisor.policy import Phase, aggregate_serving, unready_reasons
 from ondeck_server.supervisor.process import WorkerProcess, start_process
 
@@ -43,27 +45,26 @@ class CannotServeError(OndeckError):
 
 
 class WorkerPool:
-    """The workers; each gets `start` as its first message, `on_complete` is called once, when all accept calls."""
+    """The workers; each gets `start` as its first message; `complete` is set once all accept calls."""
 
     def __init__(
         self,
         start: StartWorker,
         settings: ServerSettings,
-        metrics: MetricsFolder,
+        metrics: MetricsPage,
+        reserve: DescriptorReserve,
         trials: LoadTrials,
-        on_complete: Callable[[], None],
     ) -> None:
         self._start = start
         self._desired = settings.workers
         self._grace = settings.drain_seconds
         self._disconnect_timeout = settings.disconnect_timeout
         self._metrics = metrics
-        self._reserve = metrics.reserve
+        self._reserve = reserve
         self._trials = trials
-        self._on_complete = on_complete
+        self.complete = asyncio.Event()
         self._heartbeat_timeout = settings.worker_timeout_seconds
-        self._pool_metrics = PoolMetrics(self._desired, self._count_states)
-        metrics.registry.register(self._pool_metrics)
+        self._pool_metrics = PoolMetrics(metrics, self._desired, self._count_states)
         self._workers: dict[int, WorkerProcess] = {}
         self._receivers: set[asyncio.Task[None]] = set()
         self._load_requests: dict[str, bool] = {}
@@ -71,7 +72,7 @@ class WorkerPool:
         self._number = self._generation = self._failures = 0
         self._start_at = 0.0
         self._changed = asyncio.Event()
-        self._was_complete = self._ending = self._draining = self._is_degraded = False
+        self._ending = self._draining = self._is_degraded = False
         self._last_failure = ""
         self._failure: CannotServeError | None = None
 
@@ -147,7 +148,7 @@ class WorkerPool:
 
     def _report_degradation(self) -> None:
         reasons = self.degraded()
-        if self._was_complete and bool(reasons) is not self._is_degraded:
+        if self.complete.is_set() and bool(reasons) is not self._is_degraded:
             self._is_degraded = bool(reasons)
             if reasons:
                 log.warning("pool_degraded", reasons=reasons)
@@ -235,10 +236,9 @@ class WorkerPool:
         now = asyncio.get_running_loop().time()
         if now < self._start_at:  # another start failed in the same turn
             return
-        folder = self._metrics.folder()
         try:
-            with self._reserve.released():
-                process, channel = await start_process(folder)
+            with self._reserve.released(), worker_memory() as (memory, descriptors):
+                process, channel = await start_process(*descriptors)
         except Exception as failed:  # noqa: BLE001  a start that fails for any reason is tried again later
             self._on_start_failed(str(failed) or type(failed).__name__)
             return
@@ -252,15 +252,17 @@ class WorkerPool:
             since=now,
         )
         self._workers[worker.number] = worker
-        changes = {"load_requests": dict(self._load_requests), "metrics_folder": str(folder) if folder else ""}
-        worker.send(self._start.model_copy(update=changes), *([self._players] if self._players else []))
+        if memory is not None:
+            self._metrics.add(worker.number, memory)
+        start = self._start.model_copy(update={"load_requests": dict(self._load_requests)})
+        worker.send(start, *([self._players] if self._players else []))
         receiver = asyncio.create_task(self._receive(worker))
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)
         log.info("worker_started", worker=worker.pid)
 
     def _on_start_failed(self, reason: str) -> None:
-        self._pool_metrics.start_failures += 1
+        self._pool_metrics.start_failures.inc()
         self._last_failure = reason
         log.warning("worker_start_failed", reason=reason, next_start_in_seconds=self._back_off(lifetime=0))
 
@@ -279,9 +281,7 @@ class WorkerPool:
     def _retire(self, worker: WorkerProcess, *, immediate: bool) -> None:
         worker.enter(Phase.RETIRING)
         worker.send(RetireWorker(immediate=immediate))
-        log.info(
-            "retirement_started", detail="worker finishes its calls and exits", worker=worker.pid, immediate=immediate
-        )
+        log.info("retirement_started", detail="worker finishes its calls", worker=worker.pid, immediate=immediate)
 
     async def _receive(self, worker: WorkerProcess) -> None:
         try:
@@ -314,10 +314,9 @@ class WorkerPool:
     def _update_phase(self, worker: WorkerProcess, *, listening: bool) -> None:
         if listening and worker.phase is Phase.ACTIVATING:
             worker.enter(Phase.LISTENING)
-            log.info("worker_ready", detail="accepts calls", worker=worker.pid, is_replacement=self._was_complete)
-            if not self._was_complete and len(self._in(Phase.LISTENING)) == self._desired:
-                self._was_complete = True
-                self._on_complete()
+            log.info("worker_ready", detail="accepts calls", worker=worker.pid, is_replacement=self.complete.is_set())
+            if not self.complete.is_set() and len(self._in(Phase.LISTENING)) == self._desired:
+                self.complete.set()
         elif not listening and worker.phase is Phase.LISTENING:  # it received SIGTERM from elsewhere
             worker.enter(Phase.RETIRING)
 
@@ -332,19 +331,19 @@ class WorkerPool:
 
     def _on_exit(self, worker: WorkerProcess, code: int) -> None:
         del self._workers[worker.number]
-        self._metrics.forget(worker.pid)
+        self._metrics.fold(worker.number)
         self._reserve.fill()
         if worker.phase is Phase.RETIRING:
             log.info("worker_retired", worker=worker.pid, exit_code=code, was_killed=worker.was_killed)
         elif not self._ending:
             self._on_death(worker, code, worker.failure)
-        self._pool_metrics.exits[worker.exit_reason] += 1
+        self._pool_metrics.exits[worker.exit_reason].inc()
         self._broadcast_state()
 
     def _on_death(self, worker: WorkerProcess, code: int, reason: str) -> None:
         self._last_failure = reason or f"exit code {code}"
         delay = self._back_off(asyncio.get_running_loop().time() - worker.started_at)
-        if not self._was_complete and (worker.failure or self._failures >= policy.MAX_START_FAILURES):
+        if not self.complete.is_set() and (worker.failure or self._failures >= policy.MAX_START_FAILURES):
             self._failure = CannotServeError(worker.failure or policy.unknown_exit_reason(code))
             return
         log.warning("worker_died", worker=worker.pid, exit_code=code, reason=reason, next_start_in_seconds=delay)

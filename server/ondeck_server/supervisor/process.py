@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any, Final
 
 from ondeck_server.ipc.channel import Channel, open_channel
 from ondeck_server.ipc.messages import TO_SUPERVISOR, ChannelzRequest, FromSupervisor, FromWorker, WorkerStatus
-from ondeck_server.ipc.metrics_file import FOLDER_VARIABLE
 from ondeck_server.supervisor.policy import Phase, WorkerSnapshot, can_join
 
 # grpcio's own event engine answers a single caller a fifth slower than its older pollers.
@@ -102,24 +100,21 @@ class WorkerProcess:
             response.set_result(channelz)
 
 
-async def start_process(metrics_folder: Path | None) -> tuple[asyncio.subprocess.Process, Channel[FromWorker]]:
-    """Start a worker process that writes its metrics to a folder, if there is one; it waits for its first message.
+async def start_process(*inherited: int) -> tuple[asyncio.subprocess.Process, Channel[FromWorker]]:
+    """Start a worker process, which waits for its first message; descriptors follow that of its socket.
 
     Raises:
         OSError: the process cannot be started, or a descriptor is missing.
     """
-    environment = {**EXPERIMENTS, **MEMORY, **os.environ}
-    environment.pop(FOLDER_VARIABLE, None)
-    if metrics_folder is not None:
-        environment[FOLDER_VARIABLE] = str(metrics_folder)
     supervisor_end, worker_end = socket.socketpair()
     try:
         with worker_end:
+            descriptors = (worker_end.fileno(), *inherited)
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "ondeck_server.worker", str(worker_end.fileno())),
+                *(sys.executable, "-P", "-m", "ondeck_server.worker", *map(str, descriptors)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[worker_end.fileno()],
-                env=environment,
+                pass_fds=descriptors,
+                env={**EXPERIMENTS, **MEMORY, **os.environ},
             )
         return process, await open_channel(supervisor_end, TO_SUPERVISOR)
     except BaseException:
@@ -133,13 +128,11 @@ async def start_child(module: str, *arguments: str) -> asyncio.subprocess.Proces
     Raises:
         OSError: the process cannot be started, or a descriptor is missing.
     """
-    environment = {name: value for name, value in os.environ.items() if name != FOLDER_VARIABLE}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", module, *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=environment,
         start_new_session=True,  # a terminal's Ctrl-C goes to the server's group only
     )
 

@@ -1,4 +1,4 @@
-"""`python -m ondeck_server.worker FD` runs a worker at the end FD of the socket pair with the supervisor."""
+"""`python -m ondeck_server.worker FD METRICS` runs a worker at the end FD of the socket pair with the supervisor."""
 
 import sys
 

@@ -1,12 +1,12 @@
 """A worker: one of the processes that serve calls, controlled by the supervisor over a socket pair.
 
-`python -m ondeck_server.worker FD`: FD is this process's end of the pair. A worker exits when the other is closed.
+`python -m ondeck_server.worker FD METRICS`: FD is this process's end of the pair. A worker exits when the other is
+closed. METRICS is the memory for its metrics, which the supervisor reads.
 """
 
 import asyncio
 import gc
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -18,12 +18,13 @@ from typing import Final
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.version_optimizer import SHIPPED, Optimization
 from ondeck_runtime.logging import configure_logging
+from ondeck_runtime.metrics import MetricsBlock, inherited_block
+from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.tasks import background, wait_first
 from ondeck_server.composition import Components, accept_calls, open_models, worker_status
 from ondeck_server.health.status import HealthRegistry
@@ -45,7 +46,6 @@ from ondeck_server.ipc.messages import (
     TrialResult,
     WorkerFailed,
 )
-from ondeck_server.ipc.metrics_file import allocate_metrics_files
 from ondeck_server.models.repository_reader import RepositoryVersion, watch_repository
 from ondeck_server.players.directory import PlayerDirectory
 from ondeck_server.rpc.transport import Transport
@@ -63,16 +63,16 @@ log = structlog.get_logger()
 class WorkerMain:
     """One run of a worker: load the models, listen on request, stop on request or when the supervisor exits."""
 
-    def __init__(self, channel: Channel[FromSupervisor], start: StartWorker) -> None:
+    def __init__(self, channel: Channel[FromSupervisor], start: StartWorker, metrics: MetricsBlock) -> None:
         self._channel = channel
         self._start = start
         self._settings = ServerSettings.model_validate(start.settings)
         self._health = HealthRegistry()
         self._players = PlayerDirectory(changed=self._on_players_changed)
-        self._registry = CollectorRegistry()
+        self._metrics = metrics
         self._trials = TrialClient(channel.send)
         trial = self._trials.run if self._settings.load_cpu_seconds else None
-        self._models = open_models(self._settings, self._registry, trial)
+        self._models = open_models(self._settings, metrics, trial)
         self._listen = asyncio.Event()
         self._retire = asyncio.Event()
         self._immediate = asyncio.Event()
@@ -100,12 +100,13 @@ class WorkerMain:
             models=self._models,
             players=self._players,
             health=self._health,
-            registry=self._registry,
+            metrics=self._metrics,
             broadcast_load=lambda model, loaded: self._channel.send(LoadRequest(model=model, loaded=loaded)),
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.map_files())
-            await stack.enter_async_context(background(self._models.resources.sample_periodically()))
+            samples = ProcessMetrics(self._metrics, "worker").sample_periodically()
+            await stack.enter_async_context(background(self._models.resources.sample_periodically(), samples))
             folder, poll_seconds = self._settings.model_repository, self._settings.repository_poll_seconds
             await stack.enter_async_context(watch_repository(folder, self._models.refresh, poll_seconds))
             _freeze_gc()
@@ -146,9 +147,6 @@ class WorkerMain:
             self._retire.set()
         log.error("supervisor_lost", detail="the supervisor exited; the worker stops")
         self._health.enter_graceful_shutdown()
-        # The supervisor would have removed the folder; files that are open stay usable.
-        if self._start.metrics_folder:
-            shutil.rmtree(self._start.metrics_folder, ignore_errors=True)
 
     async def _send_heartbeats(self) -> None:
         interval = self._settings.worker_timeout_seconds / _HEARTBEATS_PER_TIMEOUT
@@ -253,23 +251,23 @@ def _freeze_gc() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-async def work(end: socket.socket) -> int:
+async def work(end: socket.socket, metrics: MetricsBlock) -> int:
     """Run a worker for the supervisor at the other end of a socket pair; return the exit code."""
     channel = await open_channel(end, TO_WORKER)
     try:
-        return await _work(channel)
+        return await _work(channel, metrics)
     finally:
         await channel.close()
 
 
-async def _work(channel: Channel[FromSupervisor]) -> int:
+async def _work(channel: Channel[FromSupervisor], metrics: MetricsBlock) -> int:
     start = await anext(channel.receive(), None)
     if not isinstance(start, StartWorker):
         return FAILED
     configure_logging(start.logging.level, start.logging.form)
     structlog.contextvars.bind_contextvars(worker=os.getpid())
     try:
-        await WorkerMain(channel, start).run()
+        await WorkerMain(channel, start, metrics).run()
     except OndeckError as refused:
         channel.send(WorkerFailed(reason=str(refused)))
         return FAILED
@@ -277,10 +275,10 @@ async def _work(channel: Channel[FromSupervisor]) -> int:
 
 
 def main() -> None:
-    """Run a worker at the end of the socket pair with the file descriptor of the command line."""
+    """Run a worker with the descriptors of the command line: of the socket pair, and of its metrics block, if any."""
     raise_descriptor_limit()
-    allocate_metrics_files()
-    code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1]))))
+    metrics = inherited_block(int(sys.argv[2])) if sys.argv[2:] else MetricsBlock()
+    code = uvloop.run(work(socket.socket(fileno=int(sys.argv[1])), metrics))
     with suppress(OSError):
         sys.stderr.flush()
     os._exit(code)  # freeing all memory first takes seconds

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 
-from ondeck_server.rpc.method import Method
+from ondeck_server.rpc.method import Method, MethodMetrics
 from ondeck_server.rpc.server_call import CORRELATION_HEADER, ServerCall, Trailers
 
 _CANCEL_EVENT_SECONDS: Final = 0.002  # within which grpcio's event of a cancelled call follows the end of its requests
@@ -25,6 +26,21 @@ def generic_handlers(methods: Iterable[Method], compression_threshold: int) -> t
         _, service, name = method.name.split("/")
         tables[service][name] = _handler(method, compression_threshold)
     return tuple(grpc.method_handlers_generic_handler(service, table) for service, table in tables.items())
+
+
+class UnknownMethods(grpc.GenericRpcHandler):
+    """Answers calls of methods that no other handler has, as grpcio does without it, and counts them."""
+
+    def __init__(self, metrics: MethodMetrics) -> None:
+        async def refuse(_: AsyncIterator[bytes], context: Context) -> None:
+            metrics.refuse(code_pb2.UNIMPLEMENTED)
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the method does not exist")
+
+        self._handler: Any = grpc.stream_stream_rpc_method_handler(refuse)
+
+    def service(self, _: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401  grpcio's handlers have no common type
+        """Return the handler of any call."""
+        return self._handler
 
 
 def _handler(method: Method, compression_threshold: int) -> Any:  # noqa: ANN401  grpcio's handlers have no common type

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import grpc
 
-from ondeck_server.rpc.method import Method
+from ondeck_server.rpc.method import CallMetrics, Method
 from ondeck_server.settings import ServerSettings
 from ondeck_server.transports.grpcio import channelz
-from ondeck_server.transports.grpcio.call import generic_handlers
+from ondeck_server.transports.grpcio.call import UnknownMethods, generic_handlers
 from ondeck_server.transports.grpcio.options import bind, compression_threshold, server_options
 
 _OPEN_FILES: Final = Path("/proc/self/fd")
@@ -21,13 +21,14 @@ _OPEN_FILES: Final = Path("/proc/self/fd")
 class GrpcioServer:
     """Serves methods on a port that other processes may share."""
 
-    def __init__(self, methods: Iterable[Method], settings: ServerSettings) -> None:
+    def __init__(self, methods: Iterable[Method], settings: ServerSettings, metrics: CallMetrics) -> None:
         self._settings = settings
         self._port = 0
         self._server = grpc.aio.server(
             options=[("grpc.so_reuseport", 1), *server_options(settings)], maximum_concurrent_rpcs=settings.max_calls
         )
         self._server.add_generic_rpc_handlers(generic_handlers(methods, compression_threshold(settings)))
+        self._server.add_generic_rpc_handlers((UnknownMethods(metrics.other),))
 
     async def listen(self, port: int) -> int:
         """Listen on a port and return it; errors as `Transport.listen`."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import ngh2
+from google.rpc import code_pb2
 
+from ondeck_server.rpc.method import MethodMetrics
 from ondeck_server.security.identity import Peer
 from ondeck_server.transports.http2.byte_accounts import ByteAccount, SharedAccount
 from ondeck_server.transports.http2.rejection import RefusalReason, Refusals
@@ -74,8 +76,9 @@ class Admission:
         usage.connections += 1
         return usage
 
-    def count_refused_call(self, usage: Usage, peer: Peer) -> None:
-        """Count a call beyond the limit of an address or of all."""
+    def count_refused_call(self, usage: Usage, peer: Peer, method: MethodMetrics) -> None:
+        """Count a call beyond the limit of an address or of all; REFUSED_STREAM is UNAVAILABLE to its client."""
+        method.refuse(code_pb2.UNAVAILABLE)
         is_address_full = usage.calls >= usage.max_calls
         self.refusals.log_limit(peer, RefusalReason.ADDRESS_CALLS if is_address_full else RefusalReason.CALLS)
 

@@ -24,7 +24,7 @@ from ondeck_server.transports.http2.rejection import (
 )
 from ondeck_server.transports.http2.stream import ServerStream, UnaryRequestStream
 from ondeck_server.transports.http2.stream_writer import StreamLimits
-from ondeck_server.transports.http2.wire_format import FRAME_HEADER_BYTES, HeaderParser, refusal_of
+from ondeck_server.transports.http2.wire_format import FRAME_HEADER_BYTES, UNKNOWN_METHOD, HeaderParser, refusal_of
 from ondeck_server.transports.http2.writer import FrameWriter
 
 _MIN_PART_BYTES: Final = 1 << 11
@@ -299,13 +299,13 @@ class Http2Connection(asyncio.Protocol):
         if event.end_stream:
             self._writer.mark_half_closed(stream_id)
         if refusal is not None or method is None:
-            reason, fields = refusal or (RefusalReason.UNKNOWN_METHOD, [])
-            self.count_refusal(reason)
+            reason, code, fields = refusal or UNKNOWN_METHOD
+            self._host.refusals.log_call(self.peer, reason, method.metrics if method else None, code)
             self._writer.send_headers(stream_id, fields, end=True)
             return
         usage, total = self._usage, self._host.admission.total
         if usage.calls >= usage.max_calls or total.calls >= total.max_calls:
-            self._host.admission.count_refused_call(usage, self.peer)
+            self._host.admission.count_refused_call(usage, self.peer, method.metrics)
             self._writer.reset(stream_id, ngh2.ErrorCode.REFUSED_STREAM)
             return
         usage.calls += 1

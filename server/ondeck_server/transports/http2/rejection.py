@@ -8,10 +8,16 @@ from enum import StrEnum
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter
 
+from ondeck_runtime.metrics import CounterFamily
+from ondeck_server.rpc.method import CallMetrics, MethodMetrics
 from ondeck_server.security.identity import Peer
 
+REFUSALS: Final = CounterFamily(
+    "ondeck_http2_refusals",
+    "requests and connections that the transport nghttp2 refused; [Attacks](attacks.md) names the reasons",
+    ("reason",),
+)
 ALPN_PROTOCOL: Final = "h2"
 _SETTINGS: Final = b"\0\0\0\4\0\0\0\0\0"  # an empty frame: the first one that a server sends
 _GOAWAY: Final = struct.Struct(">HBBBIII")  # length (upper and lower bits), type, flags, stream, last stream, code
@@ -59,15 +65,13 @@ class RefusalReason(StrEnum):
 
 
 class Refusals:
-    """Counts refused requests and ended connections by reason, and logs the connections."""
+    """Counts and logs refused requests and ended connections by reason."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        counter = Counter(
-            "ondeck_http2_refusals", "Requests and connections that were refused.", ("reason",), registry=registry
-        )
+    def __init__(self, metrics: CallMetrics) -> None:
+        self._other = metrics.other
         self._since_line: Counts[RefusalReason] = Counts()
         self._next_line: dict[RefusalReason, float] = {}
-        self._counters = {reason: counter.labels(reason.value) for reason in RefusalReason}
+        self._counters = {reason: metrics.block.counter(REFUSALS, reason.value) for reason in RefusalReason}
 
     def count(self, reason: RefusalReason) -> None:
         """Count a refused request."""
@@ -76,11 +80,24 @@ class Refusals:
     def log_limit(self, peer: Peer, reason: RefusalReason) -> None:
         """Count a call or connection beyond a limit; log one line for each limit from time to time."""
         self.count(reason)
+        if times := self._times_to_log(reason):
+            log.warning("limit_exceeded", limit=reason.value, peer=peer.address, times=times)
+
+    def log_call(self, peer: Peer, reason: RefusalReason, method: MethodMetrics | None, code: int) -> None:
+        """Count a call that is refused because of its headers; log one line for each reason from time to time."""
+        self.count(reason)
+        (method or self._other).refuse(code)
+        if times := self._times_to_log(reason):
+            log.warning("call_refused", reason=reason.value, peer=peer.address, times=times)
+
+    def _times_to_log(self, reason: RefusalReason) -> int:
+        """Return how often a reason was counted since its last line; 0: it has had its line."""
         self._since_line[reason] += 1
         now = time.monotonic()
-        if now >= self._next_line.get(reason, 0):
-            self._next_line[reason] = now + _LOG_SECONDS
-            log.warning("limit_exceeded", limit=reason.value, peer=peer.address, times=self._since_line.pop(reason))
+        if now < self._next_line.get(reason, 0):
+            return 0
+        self._next_line[reason] = now + _LOG_SECONDS
+        return self._since_line.pop(reason)
 
     def log_connection(self, peer: Peer, reason: RefusalReason, text: str) -> None:
         """Log and count that the server ends a connection because of what its client sent."""

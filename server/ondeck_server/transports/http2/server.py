@@ -5,9 +5,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
-
-from ondeck_server.rpc.method import Method
+from ondeck_server.rpc.method import CallMetrics, Method
 from ondeck_server.security.identity import peer_of
 from ondeck_server.security.tls import CertificateReloader, certificate_files, create_ssl_context
 from ondeck_server.settings import ServerSettings
@@ -29,10 +27,10 @@ _IDLE_SECONDS: Final = 1.0  # stop() waits no longer for connections without cal
 class Http2Server:
     """Serves methods on a port that other processes may share."""
 
-    def __init__(self, methods: Iterable[Method], settings: ServerSettings, registry: CollectorRegistry) -> None:
+    def __init__(self, methods: Iterable[Method], settings: ServerSettings, metrics: CallMetrics) -> None:
         self.methods: Mapping[bytes, Method] = {method.name.encode(): method for method in methods}
         self.limits = _stream_limits(settings)
-        self.refusals = Refusals(registry)
+        self.refusals = Refusals(metrics)
         self.admission = Admission(_admission_limits(settings), self.refusals)
         self.keepalive = _keepalive_config(settings)
         self.max_concurrent_streams = settings.max_concurrent_streams

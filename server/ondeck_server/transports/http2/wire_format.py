@@ -45,6 +45,9 @@ _WINDOW_BITS: Final = {b"gzip": _GZIP, b"deflate": zlib.MAX_WBITS}
 _PACK: Final = struct.Struct(">BI").pack
 
 
+Refusal: TypeAlias = tuple[RefusalReason, int, list[Field]]  # its status code for a client, and the response
+
+
 @dataclass(kw_only=True, slots=True)
 class RequestHeaders:
     """The request headers that every call needs; `timeout` in seconds."""
@@ -108,24 +111,22 @@ def parse_timeout(timeout: bytes) -> float | None:
     return int(number) * unit
 
 
-def refusal_of(headers: RequestHeaders, *, is_known: bool) -> tuple[RefusalReason, list[Field]] | None:
-    """Return why a request is not a call of a known method, and the response."""
+def refusal_of(headers: RequestHeaders, *, is_known: bool) -> Refusal | None:
+    """Return why a request is not a call of a known method, with the response."""
     if headers.method != b"POST":
-        return RefusalReason.NOT_GRPC, NOT_POST
+        return RefusalReason.NOT_GRPC, code_pb2.UNKNOWN, NOT_POST
     if not headers.content_type.startswith(CONTENT_TYPE):
-        return RefusalReason.NOT_GRPC, NOT_GRPC
+        return RefusalReason.NOT_GRPC, code_pb2.UNKNOWN, NOT_GRPC
     if headers.size > MAX_METADATA_BYTES:
         text = f"the metadata of the call exceed {MAX_METADATA_BYTES} bytes"
-        return RefusalReason.METADATA_TOO_LARGE, _status(code_pb2.RESOURCE_EXHAUSTED, text)
+        return _refusal(RefusalReason.METADATA_TOO_LARGE, code_pb2.RESOURCE_EXHAUSTED, text)
     if not headers.is_timeout_valid:
-        return RefusalReason.MALFORMED_TIMEOUT, _status(code_pb2.INTERNAL, "the grpc-timeout is malformed")
-    if not is_known:
-        return RefusalReason.UNKNOWN_METHOD, _status(code_pb2.UNIMPLEMENTED, "the method does not exist")
-    return None
+        return _refusal(RefusalReason.MALFORMED_TIMEOUT, code_pb2.INTERNAL, "the grpc-timeout is malformed")
+    return None if is_known else UNKNOWN_METHOD
 
 
-def _status(code: int, text: str) -> list[Field]:
-    return [*RESPONSE_HEADERS, *status_trailers(code, text, ())]
+def _refusal(reason: RefusalReason, code: int, text: str) -> Refusal:
+    return reason, code, [*RESPONSE_HEADERS, *status_trailers(code, text, ())]
 
 
 def text_metadata(fields: Iterable[Field]) -> Iterator[tuple[str, str]]:
@@ -144,6 +145,9 @@ def status_trailers(code: int, message: str, metadata: Iterable[tuple[str, str |
         encoded = base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode()
         fields.append((name.encode(), encoded))
     return fields
+
+
+UNKNOWN_METHOD: Final = _refusal(RefusalReason.UNKNOWN_METHOD, code_pb2.UNIMPLEMENTED, "the method does not exist")
 
 
 class CompressedMessage:

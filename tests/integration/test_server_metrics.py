@@ -1,0 +1,157 @@
+"""Metrics of a real server: as its clients count, over killed workers, and on both transports."""
+
+import os
+import random
+import re
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from ondeck.v1.prediction_service_pb2 import PredictRequest
+from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from tests.fixtures.server import RunningServer, serving
+from tests.integration.test_server_start_and_shutdown import BALL, page
+from tests.integration.test_server_workers import APART, wait_until, workers
+from tools.fill_document_tables import declared_metrics, exported_name
+
+WORKERS = 4
+KILLS_OF_A_ROUND = 3
+ROUNDS = 17  # 51 workers are killed
+LINE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+SUMMED = re.compile(r"_(total|count|sum|bucket)$")
+NO_PAUSES = """
+import sys
+if "serve" in sys.orig_argv:
+    from ondeck_server.supervisor import policy
+    policy.FIRST_RESTART_DELAY = policy.LONGEST_RESTART_DELAY = 0.01
+"""
+
+
+def samples(server: RunningServer) -> dict[tuple[str, str], float]:
+    """Return the values of the page by name and labels."""
+    return {(name, labels): float(value) for name, labels, value in LINE.findall(page(f"{server.admin}/metrics")[1])}
+
+
+def by_code(found: dict[tuple[str, str], float], method: str) -> dict[str, float]:
+    """Return how many calls of a method were handled, by code."""
+    codes = {labels: value for (name, labels), value in found.items() if name == "grpc_server_handled_total"}
+    return {
+        re.findall(r'grpc_code="(\w+)"', labels)[0]: value
+        for labels, value in codes.items()
+        if f'grpc_method="{method}"' in labels
+    }
+
+
+def total(found: dict[tuple[str, str], float], metric: str, *parts: str) -> float:
+    return sum(n for (name, labels), n in found.items() if name == metric and all(part in labels for part in parts))
+
+
+def call(server: RunningServer) -> Iterator[tuple[str, str]]:
+    """Make some calls, each over a new connection; yield the method and the code of each as its client saw it."""
+    for kind in random.choices(["valid", "invalid", "unknown"], k=6):  # noqa: S311  no secret
+        with grpc.insecure_channel(server.target, options=APART) as channel:
+            unknown = channel.unary_unary("/no.Service/Method", lambda text: text, lambda text: text)
+            stub, method = PredictionServiceStub(channel), "other" if kind == "unknown" else "Predict"
+            try:
+                if kind == "unknown":
+                    unknown(b"", timeout=20)
+                else:
+                    stub.Predict(BALL if kind == "valid" else PredictRequest(), timeout=20)
+                yield method, "OK"
+            except grpc.RpcError as error:
+                yield method, error.code().name
+
+
+def is_whole(server: RunningServer, without: set[int]) -> bool:
+    present = {each.pid for each in workers(server)}
+    ready = page(f"{server.admin}/readyz")
+    return len(present) == WORKERS and not present & without and ready == (200, "ready\n")
+
+
+def test_counters_never_fall_and_equal_those_of_clients_over_fifty_killed_workers(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_PAUSES)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    models = tmp_path / "models"
+    shutil.copytree(small_repository / "batted_ball", models / "batted_ball")  # one model: workers start fast
+    counted: Counter[tuple[str, str]] = Counter()
+    killed: set[int] = set()
+    with serving(models, "--workers", str(WORKERS)) as server:
+        before = samples(server)
+        for _ in range(ROUNDS):
+            counted.update(call(server))
+            found = samples(server)
+            for method in ("Predict", "other"):
+                own = {code: n for (name, code), n in counted.items() if name == method}
+                label = f'grpc_method="{method}"'
+                assert by_code(found, method) == own
+                assert total(found, "grpc_server_started_total", label) == sum(own.values())
+                assert total(found, "grpc_server_handling_seconds_count", label) == sum(own.values())
+                assert total(found, "ondeck_calls_in_flight", label) == 0
+            ends = random.sample(workers(server), KILLS_OF_A_ROUND)
+            for each in ends:
+                each.kill()
+            killed |= {each.pid for each in ends}
+            while True:
+                is_over = is_whole(server, killed)
+                before, now = check_not_fallen(before, samples(server)), samples(server)
+                if is_over:
+                    break
+                time.sleep(0.2)
+            pids = {int(each) for _, labels in now for each in re.findall(r'process="worker".*pid="(\d+)"', labels)}
+            pids |= {int(each) for _, labels in now for each in re.findall(r'pid="(\d+)".*process="worker"', labels)}
+            assert pids
+            assert not pids & killed
+        assert len(killed) == ROUNDS * KILLS_OF_A_ROUND
+        assert total(samples(server), "ondeck_worker_exits_total", 'reason="died"') == len(killed)
+        assert {code for _, code in counted} == {"OK", "INVALID_ARGUMENT", "UNIMPLEMENTED"}
+
+
+def check_not_fallen(
+    before: dict[tuple[str, str], float], now: dict[tuple[str, str], float]
+) -> dict[tuple[str, str], float]:
+    """Check that no sum has fallen or vanished; return the present ones."""
+    fallen = {key: (n, now.get(key)) for key, n in before.items() if SUMMED.search(key[0]) and now.get(key, -1.0) < n}
+    assert fallen == {}
+    return now
+
+
+@pytest.mark.parametrize("transport", ["nghttp2", "grpcio"])
+def test_both_transports_count_alike(small_repository: Path, transport: str) -> None:
+    with serving(small_repository, transport=transport) as server:
+        with grpc.insecure_channel(server.target) as channel:
+            stub = PredictionServiceStub(channel)
+            for _ in range(3):
+                stub.Predict(BALL)
+            with pytest.raises(grpc.RpcError):
+                stub.Predict(PredictRequest())
+            with pytest.raises(grpc.RpcError, match="the method does not exist") as refused:
+                channel.unary_unary("/ondeck.v1.PredictionService/Secret", lambda text: text, lambda text: text)(b"x")
+            assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        wait_until(lambda: total(samples(server), "grpc_server_handled_total") == 5)
+        found = samples(server)
+        assert by_code(found, "Predict") == {"OK": 3, "INVALID_ARGUMENT": 1}
+        assert by_code(found, "other") == {"UNIMPLEMENTED": 1}
+        assert not any("Secret" in labels for _, labels in found)
+        for metric, expected in (
+            ("grpc_server_started_total", 4),
+            ("grpc_server_msg_received_total", 4),
+            ("grpc_server_msg_sent_total", 3),
+            ("grpc_server_handling_seconds_count", 4),
+        ):
+            assert (metric, total(found, metric, 'grpc_method="Predict"')) == (metric, expected)
+        for metric in ("ondeck_queue_seconds", "ondeck_run_seconds", "ondeck_feature_seconds", "ondeck_batch_rows"):
+            assert (metric, total(found, f"{metric}_count", 'model="batted_ball"') >= 3) == (metric, True)
+
+
+def test_the_table_of_the_documentation_is_what_a_server_exports(running_server: RunningServer) -> None:
+    text = page(f"{running_server.admin}/metrics")[1]
+    exported = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
+    declared = {exported_name(family) for program, family in declared_metrics() if program in {"server", "runtime"}}
+    assert exported == declared
