@@ -142,6 +142,10 @@ def _watch(reference: "weakref.ref[RunLimiter]") -> None:
         time.sleep(_WATCH_INTERVAL_SECONDS)
 
 
+class OutputShapeError(Exception):
+    """A graph returned other shapes than its manifest states, so its outputs belong to no rows: an internal error."""
+
+
 class OnnxSession:
     """One ONNX Runtime session on one thread, since other worker processes use the other cores."""
 
@@ -152,12 +156,21 @@ class OnnxSession:
         self.width = self.inputs[0].shape[-1]
         self._input = self.inputs[0].name
         self._names = [each.name for each in self.outputs]
+        self._row_shapes = [each.shape[1:] for each in self.outputs]
         _check_inputs(self._session.get_inputs(), self.inputs)
         _check_outputs(self._session.get_outputs(), self.outputs)
 
     def infer(self, features: Matrix) -> list[NDArray[Any]]:
-        """Compute the tensors of `outputs`, n rows each, of features of shape (n, width)."""
+        """Compute the tensors of `outputs`, n rows each, of features of shape (n, width).
+
+        Raises:
+            OutputShapeError: for these rows the graph returns another number of rows, or rows of another shape.
+        """
         tensors: list[NDArray[Any]] = self._session.run(self._names, {self._input: features}, _RUN_OPTIONS.get())
+        for name, tensor, row_shape in zip(self._names, tensors, self._row_shapes, strict=True):
+            if tensor.shape != (len(features), *row_shape):  # numpy would broadcast one row to all
+                stated = [len(features), *row_shape]
+                raise OutputShapeError(f"the graph returns {name} of shape {list(tensor.shape)}, not {stated}")
         return tensors
 
     def run(self, features: Matrix) -> tuple[Matrix, Matrix]:

@@ -51,8 +51,23 @@ def single_row_graph() -> bytes:
     return _graph(nodes, {"mean": (TensorProto.FLOAT, [1, WIDTH])})
 
 
+def row_dropping_graph() -> bytes:
+    """Return a graph with outputs that lack each row whose sum is above a million, and otherwise equal the input."""
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "columns"], ["sum"], keepdims=0),
+        helper.make_node("LessOrEqual", ["sum", "limit"], ["is_kept"]),
+        helper.make_node("Compress", ["x", "is_kept"], ["kept"], axis=0),
+    ]
+    return _graph(nodes, {"kept": (TensorProto.FLOAT, ["rows", WIDTH])})
+
+
 def _graph(nodes: list[NodeProto], outputs: dict[str, tuple[int, Shape]], takes: Shape = ("rows", WIDTH)) -> bytes:
-    kept: dict[str, NDArray[Any]] = {"weights": _WEIGHTS, "rows": np.array([0], dtype=np.int64)}
+    kept: dict[str, NDArray[Any]] = {
+        "weights": _WEIGHTS,
+        "rows": np.array([0], dtype=np.int64),
+        "columns": np.array([1], dtype=np.int64),
+        "limit": np.array(1e6, dtype=np.float32),
+    }
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,

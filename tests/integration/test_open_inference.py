@@ -39,7 +39,7 @@ from ondeck_registry.repository import aliases
 from ondeck_server.models.servable import load, load_any
 from ondeck_trainer.artifact.parity import draw_instances
 from tests.conftest import ROOT
-from tests.factories.onnx_graphs import WIDTH, scoring_graph
+from tests.factories.onnx_graphs import WIDTH, row_dropping_graph, scoring_graph
 from tests.fixtures.server import RunningServer, serving
 
 MODEL = "scoring"
@@ -292,6 +292,20 @@ def test_a_version_that_fails_verification_is_not_loaded_and_gives_the_reason(mo
         assert (states["unused"].state, "SHA-256" in states["unused"].reason) == ("UNAVAILABLE", True)
         ready = service.RepositoryIndex(RepositoryIndexRequest(ready=True)).models
         assert [each.name for each in ready] == [MODEL]
+
+
+def test_a_graph_that_loses_rows_is_an_internal_error_that_the_log_explains(tmp_path: Path) -> None:
+    publish_graph(tmp_path / "models", "dropping", row_dropping_graph())
+    with (
+        serving(tmp_path / "models", log=tmp_path / "log") as running,
+        grpc.insecure_channel(running.target) as channel,
+    ):
+        service = GRPCInferenceServiceStub(channel)
+        lost = typed(np.full((2, WIDTH), 1e9, np.float32), model="dropping")
+        assert refusal(service.ModelInfer, lost)[:2] == (grpc.StatusCode.INTERNAL, "INTERNAL")
+        kept = service.ModelInfer(typed(np.zeros((2, WIDTH), np.float32), model="dropping"), timeout=10)
+        assert list(kept.outputs[0].shape) == [2, WIDTH]
+    assert "the graph returns kept of shape [0, 4], not [2, 4]" in (tmp_path / "log").read_text()
 
 
 def test_the_typed_api_refuses_an_imported_graph(channel: grpc.Channel) -> None:
