@@ -179,6 +179,25 @@ class PlayersResult(_Message):
     failed: str = ""
 
 
+class DashboardRequest(_Message):
+    """From the supervisor to the process that reads a view of the dashboard, which may take so many seconds.
+
+    `settings` are those of the store; `parameters` depend on the view.
+    """
+
+    settings: Mapping[str, JsonValue]
+    view: Literal["data", "models"]
+    parameters: Mapping[str, JsonValue] = {}
+    seconds: int
+
+
+class DashboardResult(_Message):
+    """In response to a `DashboardRequest`: the values of the view, or why they cannot be read."""
+
+    values: Mapping[str, JsonValue] = {}
+    failed: str = ""
+
+
 class ChannelzResponse(_Message):
     """From a worker: its channelz data, in response to the `ChannelzRequest` of the same number."""
 

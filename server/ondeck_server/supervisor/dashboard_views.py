@@ -5,14 +5,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from pydantic import JsonValue
 
 from ondeck_server.dashboard.pages import dashboard_routes
 from ondeck_server.dashboard.sampler import Sampler
-from ondeck_server.dashboard.server_state import WorkerRow, version_rows
+from ondeck_server.dashboard.server_state import LOADED, WorkerRow, version_rows
 from ondeck_server.supervisor import policy
+from ondeck_server.supervisor.dashboard_reads import DashboardReads
 from ondeck_server.supervisor.pool import WorkerPool
 from ondeck_server.supervisor.process import WorkerProcess
 
@@ -20,19 +23,22 @@ from ondeck_server.supervisor.process import WorkerProcess
 class Dashboard:
     """Answers the requests of the page; `metrics` renders the Prometheus page."""
 
-    def __init__(self, pool: WorkerPool, metrics: Callable[[], bytes]) -> None:
+    def __init__(self, pool: WorkerPool, metrics: Callable[[], bytes], reads: DashboardReads, repository: Path) -> None:
         self._pool = pool
+        self._reads = reads
+        self._repository = repository
         self._sampler = Sampler(metrics)
         self._started_at = time.time()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the page and of its endpoints."""
-        return dashboard_routes({"server": self._server, "now": self._now})
+        views = {"server": self._server, "now": self._now, "data": self._data, "models": self._models}
+        return dashboard_routes(views)
 
     @asynccontextmanager
     async def repeat(self) -> AsyncIterator[None]:
-        """Sample the metrics within the block."""
-        async with self._sampler.repeat():
+        """Sample the metrics and read views within the block."""
+        async with self._reads.within(), self._sampler.repeat():
             yield
 
     async def _server(self, _: Mapping[str, str]) -> Mapping[str, Any]:
@@ -62,6 +68,17 @@ class Dashboard:
             "workers_desired": last.workers_desired if last else None,
             "worker_exits": last.worker_exits if last else {},
         }
+
+    async def _data(self, _: Mapping[str, str]) -> Mapping[str, Any]:
+        return {"server": self._state(), **await self._reads.view("data", {}, needs_database=True)}
+
+    async def _models(self, _: Mapping[str, str]) -> Mapping[str, Any]:
+        loaded = [row for row in version_rows(self._pool.statuses) if row.state == LOADED]
+        versions: list[JsonValue] = [[row.model, row.version] for row in loaded]
+        parameters: dict[str, JsonValue] = {"repository": str(self._repository.absolute()), "versions": versions}
+        aliases = {f"{row.model} {row.version}": row.aliases for row in loaded}
+        read = await self._reads.view("models", parameters, needs_database=False)
+        return {"server": self._state(), "aliases": aliases, **read}
 
 
 def _worker_row(worker: WorkerProcess, now: float) -> WorkerRow:

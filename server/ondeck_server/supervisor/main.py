@@ -21,6 +21,7 @@ from ondeck_server.ipc.messages import LoadLimits, LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import address_of, raise_descriptor_limit, reserve_port
+from ondeck_server.supervisor.dashboard_reads import DashboardReads
 from ondeck_server.supervisor.dashboard_views import Dashboard
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials
@@ -72,7 +73,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         pool = WorkerPool(start, settings, metrics, reserve, trials)
         reads = PlayerReads(settings, reserve, pool.announce_players, metrics.own)
         export_refusals(metrics, lambda: refusals(pool.statuses))
-        dashboard = Dashboard(pool, metrics.text)
+        dashboard = Dashboard(pool, metrics.text, DashboardReads(settings, reserve), settings.model_repository)
         pages = AdminPages(
             unready=pool.unready,
             degraded=lambda: [*pool.degraded(), *refusals(pool.statuses)],

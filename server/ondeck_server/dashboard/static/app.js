@@ -1,12 +1,14 @@
 // The frame of the page: views, theme, regular requests, and what is shown when the server does not answer.
 
-import { badge, el } from "./dom.js";
 import { age, clock } from "./format.js";
+import { badge, el } from "./dom.js";
+import { DataView } from "./data.js";
+import { ModelsView } from "./models.js";
 import { NowView } from "./now.js";
 
 const STATE_SECONDS = 3;
 const TIMEOUT_SECONDS = 8;
-const VIEWS = [NowView];
+const VIEWS = [NowView, DataView, ModelsView];
 
 const parts = Object.fromEntries(["server", "updated", "theme", "views", "lost", "main", "skip"].map((id) => [id, document.getElementById(id)]));
 let view = null;

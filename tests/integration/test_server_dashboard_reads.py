@@ -1,0 +1,89 @@
+"""The views of the dashboard that another process reads: from a real database, and from the repository."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ondeck_server.dashboard.reader import read_view
+from ondeck_server.ipc.messages import DashboardRequest
+from ondeck_store.database import Database
+from ondeck_store.settings import StoreSettings
+from tests.fixtures.dashboard import fill_database, wait_for
+from tests.fixtures.dashboard import read_view as request_view
+from tests.fixtures.server import RunningServer, serving
+
+
+@pytest.fixture
+async def stored(database: Database, store_home: Path) -> Path:
+    async with database.engine.begin() as connection:
+        await fill_database(connection)
+    return store_home
+
+
+def data_request(home: Path) -> DashboardRequest:
+    settings = StoreSettings(home=home).model_dump(mode="json")
+    return DashboardRequest(settings=settings, view="data", seconds=60)
+
+
+async def test_the_data_view_has_days_quarantine_players_and_sources(stored: Path) -> None:
+    result = await read_view(data_request(stored))
+    assert result.failed == ""
+    values: dict[str, Any] = dict(result.values)
+    calendar = values["calendars"][0]
+    assert (calendar["season"], calendar["days"].strip("-")) == (2024, "pm")
+    assert [(each["day"], each["state"]) for each in values["problem_days"]] == [
+        ("2024-07-05", "m"),
+        ("2024-07-04", "p"),
+    ]
+    assert values["quarantine"][0]["rows"] == 1
+    assert values["unresolved"][0]["name"] == "Unknown, Ulf"
+    assert values["sources"][0]["state"] == "open"
+
+
+async def test_a_server_shows_what_the_database_has(stored: Path, small_repository: Path) -> None:
+    with serving(small_repository, "--home", str(stored)) as server:
+        wait_for(lambda: request_view(server.admin, "data")["read"]["state"] == "read")
+        view = request_view(server.admin, "data")
+    assert view["values"]["calendars"][0]["counts"]["p"] == 1
+    assert datetime.now(UTC).timestamp() - view["read"]["at"] < 60
+
+
+def test_an_absent_database_is_a_state_and_no_error(running_server: RunningServer) -> None:
+    view = request_view(running_server.admin, "data")
+    assert view["values"] is None
+    assert view["read"] == {"state": "absent", "at": None, "reason": "there is no database yet"}
+
+
+def test_a_database_that_does_not_answer_is_a_state_and_no_error(small_repository: Path) -> None:
+    url = "postgresql://x@127.0.0.1:9/none"
+    with serving(small_repository, "--database-url", url) as server:
+        wait_for(lambda: request_view(server.admin, "data")["read"]["state"] == "failed")
+        view = request_view(server.admin, "data")
+    assert view["values"] is None
+    assert view["read"]["reason"]
+    assert view["server"]["unready"] == []
+
+
+def test_the_models_view_has_the_evaluation_of_each_loaded_version(running_server: RunningServer) -> None:
+    wait_for(lambda: request_view(running_server.admin, "models")["read"]["state"] == "read")
+    view = request_view(running_server.admin, "models")
+    versions = {each["model"]: each for each in view["values"]["versions"]}
+    assert {"batted_ball", "called_strike", "pitch_outcome", "whiff"} <= versions.keys()
+    assert view["aliases"]["batted_ball 1"] == ["production"]
+    ball = versions["batted_ball"]
+    assert {"out", "single", "double", "triple", "home_run"} == ball["reliability"].keys()
+    assert ball["scores"][0]["predictor"] == "model"
+    assert ball["scores"][0]["log_loss"] > 0
+    assert ball["card"].startswith("# batted_ball")
+    assert [each["nominal"] for each in ball["prediction_sets"]] == [0.8, 0.9]
+
+
+async def test_a_version_that_cannot_be_read_has_its_reason(tmp_path: Path) -> None:
+    request = DashboardRequest(
+        settings={}, view="models", parameters={"repository": str(tmp_path), "versions": [["whiff", 1]]}, seconds=60
+    )
+    result = await read_view(request)
+    values: dict[str, Any] = dict(result.values)
+    assert "unreadable" in values["versions"][0]
