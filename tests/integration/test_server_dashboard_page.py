@@ -26,7 +26,7 @@ PANELS: Final = {
     "data": ("data-figures", "calendar", "problem-days", "quarantine", "players", "sources"),
     "models": ("model",),
 }
-CHARTS: Final = {"now": ("traffic", "latency", "errors"), "data": (), "models": ()}
+CHARTS: Final = {"now": ("traffic", "latency", "errors", "queue"), "data": (), "models": ()}
 
 
 @pytest.fixture(scope="module")
