@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.server",
     "tests.fixtures.explain",
     "tests.fixtures.tls",
+    "tests.fixtures.webhook",
 ]
 
 

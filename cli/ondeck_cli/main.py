@@ -59,6 +59,7 @@ COMMANDS: Final = {
     "up": CommandEntry("ondeck_cli.up.stack:up", "Run database, server and ingest worker on this machine."),
     "serve": CommandEntry("ondeck_server.cli:serve", "Serve the models over gRPC."),
     "reload": CommandEntry("ondeck_server.cli:reload", "Restart the workers of a running server, one at a time."),
+    "alerts": CommandEntry("ondeck_cli.main:alerts", "List the alerts of a running server; print the rules."),
     "players": CommandEntry("ondeck_cli.main:players", "Import player registers; resolve names and ids."),
     "predict": CommandEntry("ondeck_cli.predict:predict", "Request a prediction from a running server."),
     "explain": CommandEntry("ondeck_cli.explain:explain", "Explain a prediction by the contribution of each field."),
@@ -80,6 +81,11 @@ MODELS_COMMANDS: Final = {
     "verify": CommandEntry("ondeck_cli.models.versions:verify", "Verify the files of versions and their predictions."),
 }
 
+ALERTS_COMMANDS: Final = {
+    "list": CommandEntry("ondeck_server.alerts.cli:list_", "List the alerts of a running server."),
+    "rules": CommandEntry("ondeck_server.alerts.cli:print_rules", "Print the rules, for a Prometheus of your own."),
+}
+
 _REGISTERS: Final = "ondeck_ingest.cli.player_registers"
 PLAYERS_COMMANDS: Final = {
     "import": CommandEntry(f"{_REGISTERS}:import_", "Import registers of players from files."),
@@ -90,6 +96,8 @@ PLAYERS_COMMANDS: Final = {
 }
 
 models = LazyGroup(name="models", entries=MODELS_COMMANDS, help="List, compare, verify and promote model versions.")
+
+alerts = LazyGroup(name="alerts", entries=ALERTS_COMMANDS, help="List the alerts of a running server; print the rules.")
 
 players = LazyGroup(
     name="players",

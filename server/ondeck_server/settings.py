@@ -1,6 +1,7 @@
 """Settings of the server."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -13,6 +14,7 @@ from ondeck_server.models.reconciler import POLICY_FORMAT, parse_policy
 from ondeck_store.settings import StoreSettings
 
 _AGE_JITTER: Final = 1.1  # grpcio keeps a connection up to a tenth longer than its maximum age
+_TARGET: Final = re.compile(r"\w+=https?://\S+")
 
 
 class ServerSettings(StoreSettings):
@@ -194,6 +196,23 @@ class ServerSettings(StoreSettings):
         parse_policy(text)
         return text
 
+    alert_interval_seconds: float = Field(
+        default=15, ge=0, le=60, description="seconds between two evaluations of the alert rules; 0: none are evaluated"
+    )
+    alert_webhook_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="URL to which alerts are sent, in the format of Alertmanager's webhooks; unset: they are only "
+        "logged and shown",
+    )
+    alert_rules: Path | None = Field(
+        default=None, description="file of Prometheus rules in place of those that `ondeck alerts rules` prints"
+    )
+    alert_targets: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="further programs whose metrics the alert rules read, as ingest=http://127.0.0.1:8081/metrics, "
+        "separated by commas",
+    )
     rate_limit_rows_per_second: float = Field(
         default=0,
         ge=0,
@@ -209,6 +228,14 @@ class ServerSettings(StoreSettings):
     @classmethod
     def _split(cls, operators: object) -> object:
         return _split_list(operators) if isinstance(operators, str) else operators
+
+    @field_validator("alert_targets", mode="before")
+    @classmethod
+    def _split_targets(cls, targets: object) -> object:
+        entries = [each.strip() for each in targets.split(",")] if isinstance(targets, str) else targets
+        if not isinstance(entries, list | tuple) or not all(_TARGET.fullmatch(str(each)) for each in entries):
+            raise ValueError("should be like ingest=http://127.0.0.1:8081/metrics, separated by commas")
+        return entries
 
     @property
     def disconnect_timeout(self) -> float:

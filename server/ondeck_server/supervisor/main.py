@@ -17,6 +17,7 @@ from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import background, wait_first
 from ondeck_server.admin import AdminLimits, AdminPages, admin_pages
+from ondeck_server.alerts.alert_monitor import create_alert_monitor
 from ondeck_server.ipc.messages import LoadLimits, LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
 from ondeck_server.settings import ServerSettings
@@ -52,6 +53,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         InvalidCertificatesError: the TLS files are missing or invalid.
         CannotListenError: a port is in use, or the host is no address of this machine.
         CannotServeError: no worker could be started.
+        InvalidRulesError: the file of alert rules is invalid.
     """
     check_certificates(settings)
     stop = stop_event()
@@ -74,12 +76,13 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         reads = PlayerReads(settings, reserve, pool.announce_players, metrics.own)
         export_refusals(metrics, lambda: refusals(pool.statuses))
         dashboard = Dashboard(pool, metrics.text, DashboardReads(settings, reserve), settings.model_repository)
+        alerts = create_alert_monitor(settings, metrics.text)
         pages = AdminPages(
             unready=pool.unready,
             degraded=lambda: [*pool.degraded(), *refusals(pool.statuses)],
             metrics=metrics.text,
             channelz=pool.channelz,
-            routes=dashboard.routes(),
+            routes=[*dashboard.routes(), *(alerts.routes() if alerts else ())],
         )
         limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
@@ -90,6 +93,8 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         await stack.enter_async_context(dashboard.repeat())
         samples = ProcessMetrics(metrics.own, "supervisor").sample_periodically()
         await stack.enter_async_context(background(samples))
+        if alerts is not None:
+            await stack.enter_async_context(background(alerts.run(settings.alert_interval_seconds, pool.complete)))
         running = asyncio.create_task(pool.run())
         await wait_first(stop, pool.complete, running)
         trials.yield_to_calls()
