@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Final
 
 import psutil
 from rich.console import Console
-from sqlalchemy import text
+from sqlalchemy import Table, text
 
 from benchmarks.season_ingest import ingest_season, open_season
 from benchmarks.terminal_tables import environment, table
@@ -30,7 +31,7 @@ from ondeck_core.tasks import TASKS, task_named
 from ondeck_store.embedded.shared_server import has_database
 from ondeck_store.migrations import open_migrated
 from ondeck_store.settings import StoreSettings
-from ondeck_store.tables.statcast import pitches
+from ondeck_store.tables.statcast import games, pitches
 from ondeck_trainer.data.source import read_stored_dataset
 from ondeck_trainer.model.ensemble import ParallelFit
 from ondeck_trainer.model.learners import BoostingSpec, Recipe
@@ -43,9 +44,8 @@ WORKERS: Final = 2
 _SAMPLE_SECONDS: Final = 0.2
 _GAME_STEP: Final = 10_000_000  # between the numbers of a game and of its copy in another year
 _GAMES: Final = """
-INSERT INTO games (game_pk, season, game_date, game_type, home_team, away_team)
-SELECT game_pk + {step}, season - {years}, (game_date - interval '{years} years')::date, game_type, home_team, away_team
-FROM games WHERE season = {season} AND game_pk < {limit}
+INSERT INTO games ({names})
+SELECT {values} FROM games WHERE season = {season} AND game_pk < {limit}
 """
 _PITCHES: Final = """
 INSERT INTO pitches ({names})
@@ -76,18 +76,23 @@ async def fill(home: Path, seasons: int) -> None:
 
 
 def _copy_statements(season: int, years: int) -> tuple[str, str]:
-    names = [column.name for column in pitches.columns if column.name != "stored_at"]
+    """Return the statements that copy the games and the pitches of a season to an earlier year."""
     changed = {
         "game_pk": f"game_pk + {years * _GAME_STEP}",
+        "season": f"season - {years}",
         "game_year": f"game_year - {years}",
         "game_date": f"(game_date - interval '{years} years')::date",
     }
-    values = ", ".join(changed.get(name, name) for name in names)
-    common = {"season": season, "limit": _GAME_STEP}
     return (
-        _GAMES.format(step=years * _GAME_STEP, years=years, **common),
-        _PITCHES.format(names=", ".join(names), values=values, **common),
+        _copy_statement(_GAMES, games, changed, season),
+        _copy_statement(_PITCHES, pitches, changed, season),
     )
+
+
+def _copy_statement(statement: str, copied: Table, changed: Mapping[str, str], season: int) -> str:
+    names = [column.name for column in copied.columns if column.name != "stored_at"]
+    values = ", ".join(changed.get(name, name) for name in names)
+    return statement.format(names=", ".join(names), values=values, season=season, limit=_GAME_STEP)
 
 
 def measure(home: Path, task: str) -> tuple[str, ...]:
