@@ -49,6 +49,7 @@ class Http2Client:
         self.socket = connect(target)
         self.http = H2Connection(H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
         self.goaway: int | None = None
+        self.goaway_text = b""
         self.closed = False
         self._events: deque[Event] = deque()
         self._unparsed = b""
@@ -139,7 +140,7 @@ class Http2Client:
             if isinstance(event, DataReceived) and event.flow_controlled_length:
                 self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             if isinstance(event, ConnectionTerminated):
-                self.goaway = int(event.error_code or 0)
+                self.goaway, self.goaway_text = int(event.error_code or 0), event.additional_data or b""
         try:
             self.flush()
         except ConnectionError:
