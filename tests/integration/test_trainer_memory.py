@@ -21,7 +21,7 @@ from ondeck_ingest.pipeline.load import as_simulated
 from ondeck_store.database import Database
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.settings import StoreSettings
-from ondeck_trainer.data.dataset import PIECE_ROWS, Labels, build_dataset, convert_rows, list_columns
+from ondeck_trainer.data.dataset import PIECE_ROWS, Labels, build_dataset, convert_rows, list_columns, unknown_outcome
 from ondeck_trainer.data.source import read_stored_dataset, read_stored_rows
 from ondeck_trainer.model.ensemble import ParallelFit
 from ondeck_trainer.model.learners import BoostingSpec, NeuralSpec, fit_preprocessor, release_pages
@@ -89,6 +89,21 @@ async def test_evaluation_reads_the_same_rows_and_accounts_for_the_others(
     assert source.rows.equals(of_task.select(list_columns(task)), null_equal=True)
     assert (source.account.read, source.account.used) == (rows.height, of_task.height)
     assert build_dataset(task, source.rows, source.account).account == build_dataset(task, rows).account
+
+
+@pytest.mark.parametrize("name", TASKS)
+async def test_stored_rows_of_an_unknown_outcome_have_their_own_reason(
+    name: str, database: Database, store_home: Path, rows: pl.DataFrame
+) -> None:
+    task, settings = TASKS[name], StoreSettings(home=store_home)
+    column, is_new = task.outcome_column, pl.int_range(pl.len()) % 100 == 1
+    coded = rows.with_columns(pl.when(is_new).then(pl.lit("New - Code")).otherwise(column).alias(column))
+    await store(database, coded)
+    expected = build_dataset(task, coded).account
+    assert expected.left_out[unknown_outcome(task)] == coded.filter(is_new).height > 0
+    assert (await read_stored_dataset(settings, task)).account == expected
+    source = await read_stored_rows(settings, task)
+    assert build_dataset(task, source.rows, source.account).account == expected
 
 
 def test_the_windows_of_a_run_are_views_of_the_dataset(rows: pl.DataFrame) -> None:

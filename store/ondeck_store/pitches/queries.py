@@ -3,7 +3,7 @@
 Each query restricts the seasons, so that PostgreSQL reads only their partitions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
@@ -168,6 +168,15 @@ async def count_pitches(connection: AsyncConnection, games: GameSelection = MAJO
     """Count the pitches of the selected games, without simulated ones."""
     chosen = {"league": games.league, "game_types": list(games.game_types) or None}
     return int((await connection.execute(_PITCH_COUNT, chosen)).scalar_one())
+
+
+async def count_other_values(
+    connection: AsyncConnection, games: GameSelection, column: str, known: Collection[str]
+) -> int:
+    """Count the pitches of `count_pitches` that have a value in a text column which is none of the known ones."""
+    chosen = {"league": games.league, "game_types": list(games.game_types) or None, "known": list(known)}
+    query = text(f"{_PITCH_COUNT.text} AND {column} <> ALL (CAST (:known AS text[]))")
+    return int((await connection.execute(query, chosen)).scalar_one())
 
 
 async def count_by_league(connection: AsyncConnection) -> dict[str, int]:

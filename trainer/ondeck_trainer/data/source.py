@@ -16,16 +16,24 @@ from ondeck_core.errors import OndeckError, SourceRefusedError
 from ondeck_core.evaluation import RowAccount
 from ondeck_core.statcast.decode import decode_cells
 from ondeck_core.statcast.leagues import LEAGUE, LEAGUES, LEFT_OUT, MAJOR, MAJOR_REGULAR_SEASON, GameSelection
+from ondeck_core.statcast.legacy_codes import CODES
 from ondeck_core.statcast.parse import count_reasons, parse_cells, reject_unusable
 from ondeck_core.statcast.row_checks import CODE, NO_KEY
 from ondeck_core.statcast.schema import KEY
-from ondeck_core.task_rows import required_values
+from ondeck_core.task_rows import has_unknown_outcome, required_values
 from ondeck_core.tasks import Task
 from ondeck_store.ingest.statcast_files import exports_in, read_file
 from ondeck_store.migrations import open_migrated
-from ondeck_store.pitches.queries import count_by_league, count_pitches, read_day_range, read_pitches, selected_values
+from ondeck_store.pitches.queries import (
+    count_by_league,
+    count_other_values,
+    count_pitches,
+    read_day_range,
+    read_pitches,
+    selected_values,
+)
 from ondeck_store.settings import StoreSettings
-from ondeck_trainer.data.dataset import Dataset, convert_rows, join_parts, list_columns, other_tasks
+from ondeck_trainer.data.dataset import Dataset, convert_rows, join_parts, list_columns, other_tasks, unknown_outcome
 
 _ROW_ORDER: Final = ("game_date", "game_pk", "at_bat_number", "pitch_number")
 
@@ -62,9 +70,9 @@ async def read_stored_rows(
     Raises:
         NoStoredRowsError: no regular-season row is stored.
     """
-    async with _open_months(settings, task, games) as (account, months):
-        rows = pl.concat([month async for month in months])
-    account = account.leave_out(other_tasks(task), account.used - rows.height)
+    async with _open_months(settings, task, games) as stored:
+        rows = pl.concat([month async for month in stored.months])
+    account = stored.leave_out_unread(task, rows.height, rows.filter(has_unknown_outcome(task)).height)
     return SourceRows(rows=rows, account=account, league=games.league)
 
 
@@ -77,17 +85,30 @@ async def read_stored_dataset(settings: StoreSettings, task: Task) -> Dataset:
         NoStoredRowsError: no regular-season row is stored.
         NoTaskRowsError: no row is of the task and has all required fields.
     """
-    async with _open_months(settings, task, MAJOR_REGULAR_SEASON) as (account, months):
-        parts = [convert_rows(task, month) async for month in months]
-    of_task = sum(part.account.read for part in parts)
-    return join_parts(task, parts, account.leave_out(other_tasks(task), account.used - of_task))
+    async with _open_months(settings, task, MAJOR_REGULAR_SEASON) as stored:
+        parts = [convert_rows(task, month) async for month in stored.months]
+    unknown = sum(part.account.left_out.get(unknown_outcome(task), 0) for part in parts)
+    return join_parts(task, parts, stored.leave_out_unread(task, sum(part.account.read for part in parts), unknown))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StoredMonths:
+    """The stored rows that may be of a task, month by month; account and `unknown` outcomes are those of all rows."""
+
+    account: RowAccount
+    unknown: int
+    months: AsyncIterator[pl.DataFrame]
+
+    def leave_out_unread(self, task: Task, read: int, unknown_read: int) -> RowAccount:
+        """Return the account without the rows that were not read: of an unknown outcome, or of other tasks."""
+        unread = self.account.used - read
+        unknown = self.unknown - unknown_read
+        return self.account.leave_out(unknown_outcome(task), unknown).leave_out(other_tasks(task), unread - unknown)
 
 
 @asynccontextmanager
-async def _open_months(
-    settings: StoreSettings, task: Task, games: GameSelection
-) -> AsyncIterator[tuple[RowAccount, AsyncIterator[pl.DataFrame]]]:
-    """Return the account of the stored rows, and those of the task month by month, all of one moment."""
+async def _open_months(settings: StoreSettings, task: Task, games: GameSelection) -> AsyncIterator[_StoredMonths]:
+    """Open the stored rows of a task, all of one moment."""
     async with open_migrated(settings) as database, database.engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ")
         days = await read_day_range(connection, games)
@@ -100,7 +121,8 @@ async def _open_months(
         others = await count_by_league(connection) if games.league == MAJOR else {}
         left_out = {LEFT_OUT[league]: pitches for league, pitches in others.items() if pitches}
         account = RowAccount(read=stored + sum(left_out.values()), used=stored, left_out=left_out)
-        yield account, _read_months(connection, task, games, days)
+        unknown = await count_other_values(connection, games, task.outcome_column, CODES[task.outcome_column])
+        yield _StoredMonths(account=account, unknown=unknown, months=_read_months(connection, task, games, days))
 
 
 async def _read_months(
