@@ -28,7 +28,7 @@ def field_drift(profile: Profile, instance: InstanceType, instances: Matrix) -> 
     drifts = []
     for name, reference in profile.fields.items():
         new = _field_profile(np.array(reference.edges), instances[:, instance.index(name)])
-        drifts.append(FieldDrift(field=name, index=_stability_index(np.array(reference.shares), np.array(new.shares))))
+        drifts.append(FieldDrift(field=name, index=stability_index(np.array(reference.shares), np.array(new.shares))))
     return tuple(sorted(drifts, key=lambda drift: -drift.index))
 
 
@@ -39,13 +39,18 @@ def _bin_edges(field: Field, column: NDArray[np.float32]) -> NDArray[np.float64]
     return np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.empty(0)
 
 
+def bin_numbers(edges: NDArray[np.float64], column: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the bin number of each value of a column (n,); the last bin, len(edges) + 1, is of missing values."""
+    bins = np.searchsorted(edges, column.astype(np.float64), side="right").astype(np.int64)
+    return np.where(np.isnan(column), len(edges) + 1, bins)
+
+
 def _field_profile(edges: NDArray[np.float64], column: NDArray[np.float32]) -> FieldProfile:
-    missing = np.isnan(column)
-    bins = np.searchsorted(edges, column[~missing].astype(np.float64), side="right")
-    counts = [*np.bincount(bins, minlength=len(edges) + 1), missing.sum()]
+    counts = np.bincount(bin_numbers(edges, column), minlength=len(edges) + 2)
     return FieldProfile(edges=tuple(edges.tolist()), shares=tuple(float(count) / len(column) for count in counts))
 
 
-def _stability_index(reference: NDArray[np.float64], new: NDArray[np.float64]) -> float:
+def stability_index(reference: NDArray[np.float64], new: NDArray[np.float64]) -> float:
+    """Compute the population stability index of new shares (bins,) against those of the reference."""
     before, after = np.maximum(reference, _FLOOR), np.maximum(new, _FLOOR)
     return float(((after - before) * np.log(after / before)).sum())

@@ -48,7 +48,7 @@ def is_top_outcome(probabilities: Probabilities, labels: Labels) -> NDArray[np.b
 def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
     """Compute the expected calibration error over 20 bins of equal count, the mean over three or more outcomes."""
     outcomes = range(1, _BINARY) if probabilities.shape[1] == _BINARY else range(probabilities.shape[1])
-    return float(np.mean([_mean_gap(reliability(probabilities[:, k], labels == k)) for k in outcomes]))
+    return float(np.mean([mean_gap(reliability(probabilities[:, k], labels == k)) for k in outcomes]))
 
 
 def reliability(predicted: NDArray[np.float64], observed: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
@@ -61,6 +61,7 @@ def reliability(predicted: NDArray[np.float64], observed: NDArray[np.bool_]) -> 
     )
 
 
-def _mean_gap(bins: tuple[ReliabilityBin, ...]) -> float:
+def mean_gap(bins: tuple[ReliabilityBin, ...]) -> float:
+    """Compute the mean over rows of the distance between predicted and observed of their bin."""
     rows = sum(each.rows for each in bins)
     return sum(each.rows * abs(each.predicted - each.observed) for each in bins) / rows
