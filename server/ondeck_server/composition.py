@@ -17,6 +17,7 @@ from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.sliced_work import SlicedWork
 from ondeck_server.health.status import HealthRegistry, ServerHealth, statuses
 from ondeck_server.inference.predictor import Predictor
+from ondeck_server.inference.served_predictions import PredictionSample
 from ondeck_server.ipc.messages import WorkerStatus
 from ondeck_server.models.load_control import BroadcastLoad, LoadControl
 from ondeck_server.models.manager import LoadTrial, ModelManager
@@ -46,7 +47,10 @@ SERVED: Final[tuple[ServiceDescriptor, ...]] = (PREDICTION, MODELS, PLAYERS, OPE
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """The parts that the services of a worker use; `broadcast_load` sends a load request to the other workers."""
+    """The parts that the services of a worker use; `broadcast_load` sends a load request to the other workers.
+
+    `sample`: predictions are added to it; None: none is recorded.
+    """
 
     settings: ServerSettings
     models: ModelManager
@@ -54,6 +58,7 @@ class Components:
     health: HealthRegistry
     metrics: MetricsBlock
     broadcast_load: BroadcastLoad
+    sample: PredictionSample | None = None
 
 
 def open_models(settings: ServerSettings, metrics: MetricsBlock, trial: LoadTrial | None = None) -> ModelManager:
@@ -152,7 +157,7 @@ def _services(components: Components) -> Services:
     predictor = Predictor(components.models)
     return (
         (OPEN_INFERENCE, _open_inference(components, operators, limiter)),
-        (PREDICTION, PredictionService(predictor, max_message_bytes, limiter)),
+        (PREDICTION, PredictionService(predictor, max_message_bytes, limiter, components.sample)),
         (MODELS, ModelService(components.models, operators)),
         (PLAYERS, PlayerService(components.players)),
         (HEALTH, HealthService(components.health)),

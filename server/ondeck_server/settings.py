@@ -190,6 +190,16 @@ class ServerSettings(StoreSettings):
         "computes the same outputs as the shipped graph",
     )
 
+    served_sample_rate: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="share of the predictions that are recorded in the database, from 0 to 1; 0 or no database: none",
+    )
+    served_retention_days: int = Field(
+        default=90, ge=1, le=3650, description="days after which recorded predictions are dropped"
+    )
+
     @field_validator("version_policy")
     @classmethod
     def _is_parsable(cls, text: str) -> str:

@@ -25,6 +25,8 @@ from ondeck.v1.prediction_service_pb2 import (
     Contribution,
     ExplainResponse,
     FieldViolation,
+    PitchKey,
+    PitchKeyColumns,
     Prediction,
     StreamAnswer,
 )
@@ -54,6 +56,8 @@ __all__ = [
     "Park",
     "Pitch",
     "PitchColumns",
+    "PitchKey",
+    "PitchKeyColumns",
     "PitchType",
     "Player",
     "PlayerId",

@@ -14,6 +14,8 @@ from ondeck.v1.player_service_pb2_grpc import PlayerServiceStub
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictResponse,
     ExplainResponse,
+    PitchKey,
+    PitchKeyColumns,
     Prediction,
     StreamAnswer,
     StreamPredictRequest,
@@ -88,11 +90,12 @@ class Client:
         self._channels = Channels(open_channel, health)
         self._defaults = CallDefaults(timeout=timeout, wait_for_ready=wait_for_ready)
 
-    def predict(
+    def predict(  # noqa: PLR0913  keyword-only options of the call
         self,
         model: str,
         instance: Instance,
         *,
+        pitch_key: PitchKey | None = None,
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
@@ -102,11 +105,12 @@ class Client:
         Args:
             model: name of the model, for example `batted_ball`.
             instance: a `Pitch` or a `BattedBall`, as the task of the model requires.
+            pitch_key: the pitch, so that the server can compare the prediction with the observed outcome later.
             version: version number; default: the version in production.
             alias: alias of the version, for example `candidate`, instead of its number.
             timeout: deadline of the call, in seconds.
         """
-        request = requests.predict_request(requests.model_spec(model, version, alias), instance)
+        request = requests.predict_request(requests.model_spec(model, version, alias), instance, pitch_key)
         name = model_health(model, version, alias)
         response = self._call(name, timeout, lambda to, options: to.predictions.Predict(request, **options))
         return response.prediction
@@ -129,20 +133,22 @@ class Client:
         name = model_health(model, version, alias)
         return self._call(name, timeout, lambda to, options: to.predictions.Explain(request, **options))
 
-    def batch_predict(
+    def batch_predict(  # noqa: PLR0913  as predict
         self,
         model: str,
         columns: Columns,
         *,
+        pitch_keys: PitchKeyColumns | None = None,
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
     ) -> BatchPredictResponse:
         """Return the predictions for many instances, given as columns; one invalid row fails the call.
 
-        Probabilities are row-major: row r, outcome k is at `r * len(outcomes) + k`.
+        Probabilities are row-major: row r, outcome k is at `r * len(outcomes) + k`. `pitch_keys` has the pitch of each
+        row, as `pitch_key` of `predict`.
         """
-        request = requests.batch_request(requests.model_spec(model, version, alias), columns)
+        request = requests.batch_request(requests.model_spec(model, version, alias), columns, pitch_keys)
         name = model_health(model, version, alias)
         return self._call(name, timeout, lambda to, options: to.predictions.BatchPredict(request, **options))
 
@@ -157,6 +163,8 @@ class Client:
         retry_policy: StreamRetryPolicy | None = None,
     ) -> Generator[StreamAnswer, None, None]:
         """Yield an answer for each instance, in order; every instance comes with an id of the caller's choice.
+
+        An item is `(id, instance)`, or `(id, instance, pitch_key)` with the pitch as in `predict`.
 
         An instance that is rejected gets an `error` instead of a `prediction`, and the stream continues. It ends after
         the last instance, or when the generator is closed. Another thread iterates `instances`; an exception that it

@@ -10,13 +10,15 @@ from ondeck.v1.player_service_pb2 import PlayerId, PlayerName, PlayerQuery, Reso
 from ondeck.v1.prediction_service_pb2 import (
     BatchPredictRequest,
     ExplainRequest,
+    PitchKey,
+    PitchKeyColumns,
     PredictRequest,
     StreamPredictRequest,
 )
 
 Instance = Pitch | BattedBall
 Columns = PitchColumns | BattedBallColumns
-StreamItem = tuple[str, Instance]
+StreamItem = tuple[str, Instance] | tuple[str, Instance, PitchKey | None]
 PlayerReference = str | PlayerName | PlayerId
 
 
@@ -35,11 +37,11 @@ def model_spec(model: str, version: int | None, alias: str | None) -> ModelSpec:
     return ModelSpec(name=model)
 
 
-def predict_request(spec: ModelSpec, instance: Instance) -> PredictRequest:
+def predict_request(spec: ModelSpec, instance: Instance, pitch_key: PitchKey | None) -> PredictRequest:
     """Return the request of Predict."""
     if isinstance(instance, Pitch):
-        return PredictRequest(model=spec, pitch=instance)
-    return PredictRequest(model=spec, batted_ball=instance)
+        return PredictRequest(model=spec, pitch=instance, pitch_key=pitch_key)
+    return PredictRequest(model=spec, batted_ball=instance, pitch_key=pitch_key)
 
 
 def explain_request(spec: ModelSpec, instance: Instance, outcome: str) -> ExplainRequest:
@@ -49,19 +51,20 @@ def explain_request(spec: ModelSpec, instance: Instance, outcome: str) -> Explai
     return ExplainRequest(model=spec, batted_ball=instance, outcome=outcome)
 
 
-def batch_request(spec: ModelSpec, columns: Columns) -> BatchPredictRequest:
+def batch_request(spec: ModelSpec, columns: Columns, pitch_keys: PitchKeyColumns | None) -> BatchPredictRequest:
     """Return the request of BatchPredict."""
     if isinstance(columns, PitchColumns):
-        return BatchPredictRequest(model=spec, pitches=columns)
-    return BatchPredictRequest(model=spec, batted_balls=columns)
+        return BatchPredictRequest(model=spec, pitches=columns, pitch_keys=pitch_keys)
+    return BatchPredictRequest(model=spec, batted_balls=columns, pitch_keys=pitch_keys)
 
 
 def stream_request(spec: ModelSpec, item: StreamItem) -> StreamPredictRequest:
-    """Return one request of StreamPredict, for an id and its instance."""
-    id_, instance = item
+    """Return one request of StreamPredict, for an id, its instance and possibly the key of the pitch."""
+    id_, instance = item[:2]
+    pitch_key = item[2] if len(item) > 2 else None  # noqa: PLR2004  the key is the third
     if isinstance(instance, Pitch):
-        return StreamPredictRequest(id=id_, model=spec, pitch=instance)
-    return StreamPredictRequest(id=id_, model=spec, batted_ball=instance)
+        return StreamPredictRequest(id=id_, model=spec, pitch=instance, pitch_key=pitch_key)
+    return StreamPredictRequest(id=id_, model=spec, batted_ball=instance, pitch_key=pitch_key)
 
 
 def get_request(spec: ModelSpec) -> GetModelRequest:

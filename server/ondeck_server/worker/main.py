@@ -28,6 +28,8 @@ from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.tasks import background, wait_first
 from ondeck_server.composition import Components, accept_calls, open_models, worker_status
 from ondeck_server.health.status import HealthRegistry
+from ondeck_server.inference.sample_writer import SampleWriter, has_database
+from ondeck_server.inference.served_predictions import SAMPLED_ROWS, PredictionSample
 from ondeck_server.ipc.channel import Channel, open_channel
 from ondeck_server.ipc.messages import (
     TO_WORKER,
@@ -102,11 +104,15 @@ class WorkerMain:
             health=self._health,
             metrics=self._metrics,
             broadcast_load=lambda model, loaded: self._channel.send(LoadRequest(model=model, loaded=loaded)),
+            sample=self._new_sample(),
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._players.map_files())
             samples = ProcessMetrics(self._metrics, "worker").sample_periodically()
             await stack.enter_async_context(background(self._models.resources.sample_periodically(), samples))
+            if components.sample is not None:
+                writer = SampleWriter(sample=components.sample, settings=self._settings)
+                await stack.enter_async_context(writer.run())
             folder, poll_seconds = self._settings.model_repository, self._settings.repository_poll_seconds
             await stack.enter_async_context(watch_repository(folder, self._models.refresh, poll_seconds))
             _freeze_gc()
@@ -122,6 +128,12 @@ class WorkerMain:
             self._send_status()
             if transport is not None:
                 await self._wait_disconnected(transport)
+
+    def _new_sample(self) -> PredictionSample | None:
+        """Return the sample of the served predictions; None: the settings want none, or there is no database."""
+        self._metrics.declare(SAMPLED_ROWS)
+        rate = self._settings.served_sample_rate
+        return PredictionSample(rate, self._metrics) if rate and has_database(self._settings) else None
 
     async def _wait_disconnected(self, transport: Transport) -> None:
         """Stop accepting connections, and wait until clients have disconnected, unless retirement is immediate.

@@ -19,11 +19,15 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck_core.errors import InvalidInstanceError, OndeckError, Violation, WrongInstanceError
 from ondeck_core.instances import INSTANCE_TYPES, InstanceType, Matrix, violations
 from ondeck_core.tasks import Task
+from ondeck_server.inference.served_predictions import PitchKeys
 from ondeck_server.models.version_resolution import ModelRef
 
 _BY_PATH: Final = {instance.path: instance for instance in INSTANCE_TYPES}
 _BY_COLUMNS_PATH: Final = {instance.columns_path: instance for instance in INSTANCE_TYPES}
 _NAN: Final = math.nan
+_KEY_FIELDS: Final = ("game_pk", "at_bat_number", "pitch_number")
+_MAX_KEY: Final = 2**31 - 1
+_KEY_RANGE: Final = f"must be from 1 to {_MAX_KEY}"
 
 
 def model_ref(spec: ModelSpec) -> ModelRef:
@@ -61,6 +65,60 @@ def decode_instance(request: PredictRequest | StreamPredictRequest | ExplainRequ
     if not math.isfinite(sum(values)):
         raise InvalidInstanceError(_non_finite_violations(values, instance, kind))
     return instance
+
+
+def decode_pitch_key(request: PredictRequest | StreamPredictRequest) -> PitchKeys | None:
+    """Return the key of the pitch as a matrix of shape (1, 3); None: the request has none.
+
+    Raises:
+        InvalidInstanceError: a number of the key is out of range.
+    """
+    if not request.HasField("pitch_key"):
+        return None
+    values = [getattr(request.pitch_key, name) for name in _KEY_FIELDS]
+    wrong = [name for name, value in zip(_KEY_FIELDS, values, strict=True) if not 0 < value <= _MAX_KEY]
+    if wrong:
+        raise InvalidInstanceError([Violation(f"pitch_key.{name}", _KEY_RANGE) for name in wrong])
+    return np.array([values], dtype=np.int32)
+
+
+def check_pitch_keys(request: BatchPredictRequest, rows: int) -> bool:
+    """Return whether a request has the keys of pitches.
+
+    Raises:
+        InvalidInstanceError: a column of keys has not one value per row.
+    """
+    if not request.HasField("pitch_keys"):
+        return False
+    columns = {name: getattr(request.pitch_keys, name) for name in _KEY_FIELDS}
+    uneven = [
+        Violation(f"pitch_keys.{name}", f"has {len(column)} values for {rows} rows")
+        for name, column in columns.items()
+        if len(column) != rows
+    ]
+    if uneven:
+        raise InvalidInstanceError(uneven)
+    return True
+
+
+def decode_pitch_keys(request: BatchPredictRequest, rows: slice) -> PitchKeys:
+    """Return the keys of some rows as a matrix of shape (rows, 3), zeros where a row has none.
+
+    Raises:
+        InvalidInstanceError: a key is incomplete or out of range.
+    """
+    count = rows.stop - rows.start
+    columns = (getattr(request.pitch_keys, name)[rows] for name in _KEY_FIELDS)
+    keys = np.column_stack([np.fromiter(column, np.int64, count) for column in columns])
+    invalid = ((keys < 1) | (keys > _MAX_KEY)) & keys.any(axis=1, keepdims=True)
+    wrong = [
+        Violation(f"pitch_keys.{name}[{rows.start + int(column.argmax())}]", _KEY_RANGE)
+        for name, column in zip(_KEY_FIELDS, invalid.T, strict=True)
+        if column.any()
+    ]
+    if wrong:
+        raise InvalidInstanceError(wrong)
+    return keys.astype(np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,16 +1,18 @@
 """The rpc StreamPredict: each instance of the stream runs and fails on its own."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest, StreamPredictResponse
 from ondeck_core.errors import InvalidInstanceError, Violation
 from ondeck_core.instances import Matrix
 from ondeck_server.batching.queue import Outputs
-from ondeck_server.inference.predictor import Predictor
+from ondeck_server.inference.predictor import PredictionResult, Predictor
+from ondeck_server.inference.served_predictions import PredictionSample
 from ondeck_server.models.servable import TaskLease
 from ondeck_server.rpc.context import CallContext
 from ondeck_server.rpc.errors import map_and_log
@@ -23,7 +25,7 @@ MAX_ID: Final = 128  # characters
 
 @dataclass(kw_only=True, slots=True)
 class _Running:
-    """An instance whose run has been queued."""
+    """An instance whose run has been queued; `record` adds its prediction to the sample, None: it is not in it."""
 
     id: str
     call: CallContext
@@ -31,6 +33,7 @@ class _Running:
     lease: TaskLease
     instance: Matrix
     outputs: asyncio.Future[Outputs]
+    record: Callable[[PredictionResult], None] | None
 
     async def result(self) -> StreamAnswer:
         with self.lease:
@@ -38,6 +41,8 @@ class _Running:
                 result = self.predictor.finish(self.lease, self.instance, await self.outputs)
             except Exception as error:  # noqa: BLE001  the error is the response to this instance
                 return _failure(self.id, error, self.call)
+            if self.record is not None:
+                self.record(result)
             answer = StreamAnswer(id=self.id)
             encode.write_prediction(result, answer.prediction)
             return answer
@@ -63,7 +68,10 @@ class _Failed:
 class StreamPredictor:
     """Predicts the instances of one stream."""
 
-    def __init__(self, predictor: Predictor, rate_limiter: GcraLimiter, call: CallContext) -> None:
+    def __init__(
+        self, predictor: Predictor, rate_limiter: GcraLimiter, call: CallContext, sample: PredictionSample | None = None
+    ) -> None:
+        self._sample = sample
         self._predictor = predictor
         self._rate_limiter = rate_limiter
         self._call = call
@@ -92,10 +100,21 @@ class StreamPredictor:
 
     def _start_leased(self, request: StreamPredictRequest, lease: TaskLease) -> _Running:
         instance = decode.decode_instance(request, lease.version.task)
+        keys = decode.decode_pitch_key(request)
         self._rate_limiter.consume(self._call, len(instance))
         outputs = self._predictor.start(lease, instance, self._call.time_left())
+        record = None
+        if self._sample is not None and self._sample.draws_call():
+            id_ = self._call.correlation_id
+            record = partial(self._sample.add, instances=instance, keys=keys, correlation_id=id_)
         return _Running(
-            id=request.id, call=self._call, predictor=self._predictor, lease=lease, instance=instance, outputs=outputs
+            id=request.id,
+            call=self._call,
+            predictor=self._predictor,
+            lease=lease,
+            instance=instance,
+            outputs=outputs,
+            record=record,
         )
 
 

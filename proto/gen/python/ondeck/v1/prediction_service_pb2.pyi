@@ -30,6 +30,7 @@ class PredictRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PITCH_FIELD_NUMBER: _builtins.int
     BATTED_BALL_FIELD_NUMBER: _builtins.int
+    PITCH_KEY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _model_spec_pb2.ModelSpec:
         """model selects the model. Required."""
@@ -42,22 +43,59 @@ class PredictRequest(_message.Message):
     def batted_ball(self) -> _instances_pb2.BattedBall:
         """batted_ball is the instance of `batted_ball`."""
 
+    @_builtins.property
+    def pitch_key(self) -> Global___PitchKey:
+        """pitch_key identifies the pitch, so that the prediction can be compared with the observed outcome later. It does not
+        change the prediction. Unset: the prediction is not scored.
+        """
+
     def __init__(
         self,
         *,
         model: _model_spec_pb2.ModelSpec | None = ...,
         pitch: _instances_pb2.Pitch | None = ...,
         batted_ball: _instances_pb2.BattedBall | None = ...,
+        pitch_key: Global___PitchKey | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "pitch", b"pitch"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "pitch", b"pitch", "pitch_key", b"pitch_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "pitch", b"pitch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "pitch", b"pitch", "pitch_key", b"pitch_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_instance: _TypeAlias = _typing.Literal["pitch", "batted_ball"]  # noqa: Y015
     _WhichOneofArgType_instance: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_instance) -> _WhichOneofReturnType_instance | None: ...
 
 Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
+
+@_typing.final
+class PitchKey(_message.Message):
+    """PitchKey identifies one pitch, in Statcast's names; a ball in play is the pitch that was hit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GAME_PK_FIELD_NUMBER: _builtins.int
+    AT_BAT_NUMBER_FIELD_NUMBER: _builtins.int
+    PITCH_NUMBER_FIELD_NUMBER: _builtins.int
+    game_pk: _builtins.int
+    """game_pk is MLB's number of the game. Required. From 1 to 2147483647."""
+    at_bat_number: _builtins.int
+    """at_bat_number is the number of the plate appearance in the game. Required. From 1 to 2147483647."""
+    pitch_number: _builtins.int
+    """pitch_number is the number of the pitch in the plate appearance. Required. From 1 to 2147483647."""
+    def __init__(
+        self,
+        *,
+        game_pk: _builtins.int = ...,
+        at_bat_number: _builtins.int = ...,
+        pitch_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_bat_number", b"at_bat_number", "game_pk", b"game_pk", "pitch_number", b"pitch_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PitchKey: _TypeAlias = PitchKey  # noqa: Y015
 
 @_typing.final
 class PredictResponse(_message.Message):
@@ -274,6 +312,7 @@ class BatchPredictRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PITCHES_FIELD_NUMBER: _builtins.int
     BATTED_BALLS_FIELD_NUMBER: _builtins.int
+    PITCH_KEYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _model_spec_pb2.ModelSpec:
         """model selects the model. Required."""
@@ -286,22 +325,63 @@ class BatchPredictRequest(_message.Message):
     def batted_balls(self) -> _instances_pb2.BattedBallColumns:
         """batted_balls are the instances of `batted_ball`."""
 
+    @_builtins.property
+    def pitch_keys(self) -> Global___PitchKeyColumns:
+        """pitch_keys identify the pitches of all rows; see PredictRequest.pitch_key."""
+
     def __init__(
         self,
         *,
         model: _model_spec_pb2.ModelSpec | None = ...,
         pitches: _instances_pb2.PitchColumns | None = ...,
         batted_balls: _instances_pb2.BattedBallColumns | None = ...,
+        pitch_keys: Global___PitchKeyColumns | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batted_balls", b"batted_balls", "columns", b"columns", "model", b"model", "pitches", b"pitches"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batted_balls", b"batted_balls", "columns", b"columns", "model", b"model", "pitch_keys", b"pitch_keys", "pitches", b"pitches"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batted_balls", b"batted_balls", "columns", b"columns", "model", b"model", "pitches", b"pitches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batted_balls", b"batted_balls", "columns", b"columns", "model", b"model", "pitch_keys", b"pitch_keys", "pitches", b"pitches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_columns: _TypeAlias = _typing.Literal["pitches", "batted_balls"]  # noqa: Y015
     _WhichOneofArgType_columns: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_columns) -> _WhichOneofReturnType_columns | None: ...
 
 Global___BatchPredictRequest: _TypeAlias = BatchPredictRequest  # noqa: Y015
+
+@_typing.final
+class PitchKeyColumns(_message.Message):
+    """PitchKeyColumns holds the PitchKey of each row, as columns with one value per row; a row of three zeros has no key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GAME_PK_FIELD_NUMBER: _builtins.int
+    AT_BAT_NUMBER_FIELD_NUMBER: _builtins.int
+    PITCH_NUMBER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def game_pk(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """game_pk: see PitchKey.game_pk."""
+
+    @_builtins.property
+    def at_bat_number(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """at_bat_number: see PitchKey.at_bat_number."""
+
+    @_builtins.property
+    def pitch_number(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """pitch_number: see PitchKey.pitch_number."""
+
+    def __init__(
+        self,
+        *,
+        game_pk: _abc.Iterable[_builtins.int] | None = ...,
+        at_bat_number: _abc.Iterable[_builtins.int] | None = ...,
+        pitch_number: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_bat_number", b"at_bat_number", "game_pk", b"game_pk", "pitch_number", b"pitch_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PitchKeyColumns: _TypeAlias = PitchKeyColumns  # noqa: Y015
 
 @_typing.final
 class BatchPredictResponse(_message.Message):
@@ -477,6 +557,7 @@ class StreamPredictRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PITCH_FIELD_NUMBER: _builtins.int
     BATTED_BALL_FIELD_NUMBER: _builtins.int
+    PITCH_KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is returned with the answer. The server does not interpret it; it need not be unique. At most 128 characters."""
     @_builtins.property
@@ -491,6 +572,10 @@ class StreamPredictRequest(_message.Message):
     def batted_ball(self) -> _instances_pb2.BattedBall:
         """batted_ball is the instance of `batted_ball`."""
 
+    @_builtins.property
+    def pitch_key(self) -> Global___PitchKey:
+        """pitch_key: see PredictRequest.pitch_key."""
+
     def __init__(
         self,
         *,
@@ -498,10 +583,11 @@ class StreamPredictRequest(_message.Message):
         model: _model_spec_pb2.ModelSpec | None = ...,
         pitch: _instances_pb2.Pitch | None = ...,
         batted_ball: _instances_pb2.BattedBall | None = ...,
+        pitch_key: Global___PitchKey | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "pitch", b"pitch"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "instance", b"instance", "model", b"model", "pitch", b"pitch", "pitch_key", b"pitch_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "id", b"id", "instance", b"instance", "model", b"model", "pitch", b"pitch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batted_ball", b"batted_ball", "id", b"id", "instance", b"instance", "model", b"model", "pitch", b"pitch", "pitch_key", b"pitch_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_instance: _TypeAlias = _typing.Literal["pitch", "batted_ball"]  # noqa: Y015
     _WhichOneofArgType_instance: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
