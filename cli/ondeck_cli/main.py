@@ -67,6 +67,7 @@ COMMANDS: Final = {
     "ingest": CommandEntry("ondeck_ingest.cli.ingest:ingest", "Ingest Statcast data into PostgreSQL."),
     "train": CommandEntry("ondeck_trainer.cli.train:train", "Fit, evaluate and publish a model."),
     "evaluate": CommandEntry("ondeck_trainer.cli.evaluate:evaluate", "Evaluate a published version on days or files."),
+    "served": CommandEntry("ondeck_cli.main:served", "Compare served predictions with their outcomes."),
     "recalibrate": CommandEntry("ondeck_trainer.cli.evaluate:recalibrate", "Recalibrate a version on recent rows."),
 }
 
@@ -95,9 +96,16 @@ PLAYERS_COMMANDS: Final = {
     "unresolved": CommandEntry(f"{_REGISTERS}:unresolved_", "List unknown players, conflicts and overrides."),
 }
 
+SERVED_COMMANDS: Final = {
+    "score": CommandEntry("ondeck_trainer.cli.served:score", "Score recorded predictions against stored outcomes."),
+    "scores": CommandEntry("ondeck_trainer.cli.served:scores", "Print the scores beside those at training."),
+}
+
 models = LazyGroup(name="models", entries=MODELS_COMMANDS, help="List, compare, verify and promote model versions.")
 
 alerts = LazyGroup(name="alerts", entries=ALERTS_COMMANDS, help="List the alerts of a running server; print the rules.")
+
+served = LazyGroup(name="served", entries=SERVED_COMMANDS, help="Compare served predictions with their outcomes.")
 
 players = LazyGroup(
     name="players",

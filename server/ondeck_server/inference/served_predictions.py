@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ondeck_core.derived_stats import ResultColumns
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import Manifest

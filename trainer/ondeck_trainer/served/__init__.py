@@ -1,0 +1,1 @@
+"""Scores of served predictions against the outcomes that ingest has stored."""
