@@ -44,6 +44,18 @@ DECLARATION: Final = re.compile(r"(Counter|Gauge|Histogram)Family\(\n?\s*\"")
 LOG_SETTINGS: Final = [
     ("ONDECK_LOG_LEVEL", "`info`", "lowest level that is logged: debug, info, warning, error", "all"),
     ("ONDECK_LOG_FORMAT", "text on a terminal, else json", "format of the log: text, json", "all"),
+    (
+        "ONDECK_LOG_FILE",
+        "`logs/<program>.jsonl` in the home folder, if that exists",
+        "file of JSON lines that the log is also written to; `none`: no file",
+        "all",
+    ),
+    (
+        "ONDECK_CORRELATION_ID",
+        "a new id",
+        "correlation id of a command, its calls and the jobs that it enqueues",
+        "cli",
+    ),
 ]
 REASON: Final = re.compile(r"// ERROR_REASON_(\w+): (.*)")
 
@@ -152,7 +164,7 @@ def events() -> str:
     lines = ["| event | level | detail | fields | program |", "| --- " * 5 + "|"]
     found = {
         event
-        for program in (*PROGRAMS, "store")
+        for program in (*PROGRAMS, "store", "cli")
         for path in (ROOT / program).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and (event := _event(node, program)) is not None
@@ -166,7 +178,7 @@ def _event(call: ast.Call, program: str) -> str | None:
             values = {each.arg: each.value for each in call.keywords if each.arg is not None}
             detail = values.pop("detail", None)
             text = str(detail.value) if isinstance(detail, ast.Constant) else ""
-            fields = ", ".join(f"`{name}`" for name in values if name != "exc_info")
+            fields = ", ".join(f"`{name}`" for name in values if name not in {"exc_info", "is_printed"})
             return f"| `{event}` | {level} | {text} | {fields} | {program} |"
         case _:
             return None

@@ -2,11 +2,14 @@
 
 import importlib
 import io
+import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -14,11 +17,19 @@ import click
 
 from ondeck_core.errors import OndeckError
 from ondeck_core.model_name_normalization import canonical
+from ondeck_runtime.correlation import correlated
+from ondeck_runtime.log_file import default_file
 from ondeck_runtime.logging import FORMATS, LEVELS, configure_logging, printable
 from ondeck_runtime.redaction import redact
-from ondeck_runtime.settings import InvalidSettingsError
+from ondeck_runtime.settings import DEFAULT_HOME, PREFIX, InvalidSettingsError
 
 INTERRUPTED: Final = 130
+LOG_FILE_VARIABLE: Final = f"{PREFIX}LOG_FILE"
+HOME_VARIABLE: Final = f"{PREFIX}HOME"
+CORRELATION_VARIABLE: Final = f"{PREFIX}CORRELATION_ID"
+NO_FILE: Final = "none"
+WORDS: Final = "ondeck_cli.words"  # of the command, in the context
+_SERVICES: Final = ("server", "up")  # whose lines belong to no run
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,12 @@ class LazyGroup(click.Group):
     def __init__(self, *, entries: Mapping[str, CommandEntry], **attributes: Any) -> None:  # noqa: ANN401  click's own
         super().__init__(**attributes)
         self.entries = entries
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options of the group; keep the words after them, which click removes before it calls the group."""
+        rest = super().parse_args(ctx, args)
+        ctx.meta[WORDS] = list(rest)
+        return rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Return the command names in the order of the entries."""
@@ -58,6 +75,7 @@ class LazyGroup(click.Group):
 COMMANDS: Final = {
     "up": CommandEntry("ondeck_cli.up.stack:up", "Run database, server and ingest worker on this machine."),
     "serve": CommandEntry("ondeck_server.cli:serve", "Serve the models over gRPC."),
+    "trace": CommandEntry("ondeck_cli.trace:trace", "Print the log lines of one call, job or run."),
     "reload": CommandEntry("ondeck_server.cli:reload", "Restart the workers of a running server, one at a time."),
     "alerts": CommandEntry("ondeck_cli.main:alerts", "List the alerts of a running server; print the rules."),
     "players": CommandEntry("ondeck_cli.main:players", "Import player registers; resolve names and ids."),
@@ -69,6 +87,16 @@ COMMANDS: Final = {
     "evaluate": CommandEntry("ondeck_trainer.cli.evaluate:evaluate", "Evaluate a published version on days or files."),
     "served": CommandEntry("ondeck_cli.main:served", "Compare served predictions with their outcomes."),
     "recalibrate": CommandEntry("ondeck_trainer.cli.evaluate:recalibrate", "Recalibrate a version on recent rows."),
+}
+# The program that a command belongs to, in the log; of the others it is the command line.
+PROGRAMS: Final = {
+    "up": "up",
+    "serve": "server",
+    "ingest": "ingest",
+    "players": "ingest",
+    "train": "trainer",
+    "evaluate": "trainer",
+    "recalibrate": "trainer",
 }
 
 MODELS_COMMANDS: Final = {
@@ -129,9 +157,24 @@ players = LazyGroup(
     help="Default: text on a terminal, json elsewhere (ONDECK_LOG_FORMAT).",
 )
 @click.version_option(version("ondeck-cli"), prog_name="ondeck")
-def ondeck(log_level: str, log_format: str | None) -> None:
+@click.pass_context
+def ondeck(context: click.Context, log_level: str, log_format: str | None) -> None:
     """Ingest Statcast data, train models on it, and serve their predictions over gRPC."""
-    configure_logging(log_level, log_format or ("text" if sys.stderr.isatty() else "json"))
+    program = PROGRAMS.get(canonical(context.invoked_subcommand or ""), "cli")
+    context.obj = log_file_of(program, context.meta[WORDS], os.environ)
+    form = log_format or ("text" if sys.stderr.isatty() else "json")
+    configure_logging(log_level, form, program, context.obj)
+    if program not in _SERVICES:
+        context.with_resource(correlated(os.environ.get(CORRELATION_VARIABLE, "")))
+
+
+def log_file_of(program: str, words: Sequence[str], environment: Mapping[str, str]) -> Path | None:
+    """Return the log file: that of ONDECK_LOG_FILE, else one in the home folder; None: the home does not exist."""
+    named = environment.get(LOG_FILE_VARIABLE, "")
+    if named:
+        return None if named == NO_FILE else Path(named)
+    options = {**dict(pairwise(words)), **dict(word.split("=", 1) for word in words if word.startswith("--home="))}
+    return default_file(Path(options.get("--home") or environment.get(HOME_VARIABLE) or DEFAULT_HOME), program)
 
 
 def main() -> None:

@@ -8,11 +8,22 @@ from typing import Any, Final
 
 import click
 import grpc
+import structlog
 from pydantic import Field
 
 from ondeck_cli.connection_faults import describe_fault
-from ondeck_client import Client, ErrorReason, Prediction, correlation_id_of, reason_of, tls, violations_of
+from ondeck_client import (
+    Client,
+    ErrorReason,
+    Prediction,
+    correlated,
+    correlation_id_of,
+    reason_of,
+    tls,
+    violations_of,
+)
 from ondeck_core.errors import OndeckError
+from ondeck_runtime.correlation import current_correlation_id
 from ondeck_runtime.settings import ProgramSettings, read_settings
 
 TARGET: Final = {"--target": "Server address, as host:port; default: ONDECK_HOST and ONDECK_PORT."}
@@ -21,6 +32,8 @@ TLS: Final = {
     "--certificate": "Client certificate, for a server that requires one, PEM.",
     "--key": "Private key of the client certificate, PEM.",
 }
+log = structlog.get_logger()
+
 _PATH: Final = click.Path(path_type=Path)
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound
 
@@ -78,11 +91,27 @@ def connect(server: ServerAddress) -> Iterator[Client]:
     """
     target = server.target or default_target()
     # Health is not checked: the error of an unhealthy server explains more than "no healthy replica".
-    with Client(target, credentials=credentials_for(server), health=None) as client:
+    client = Client(target, credentials=credentials_for(server), health=None)
+    with client, correlated(current_correlation_id()):
         try:
             yield client
         except grpc.RpcError as error:
+            _log_failure(error, target)
             raise ServerCallError(describe_error(error, target, is_tls=server.is_tls)) from error
+
+
+def _log_failure(error: Any, target: str) -> None:  # noqa: ANN401  an RpcError that is a Call too
+    """Write a failed call to the log file, if there is one; the message is printed anyway."""
+    code, reason = error.code(), ErrorReason.Name(reason_of(error))
+    correlation_id = correlation_id_of(error)
+    log.warning(
+        "request_failed",
+        is_printed=False,
+        target=target,
+        code=code.name,
+        reason=reason,
+        correlation_id=correlation_id,
+    )
 
 
 def credentials_for(server: ServerAddress) -> grpc.ChannelCredentials | None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ondeck_core.errors import ArtifactRefusedError, RunTimeoutError, printable, without_folders
 from ondeck_core.instances import Matrix
 from ondeck_core.manifest import MODEL_FILE, Tensor
+from ondeck_runtime.correlation import RUN_STARTED_AT
 
 _ERRORS_ONLY: Final = 3
 _FATAL_ONLY: Final = 4  # the exception has the text
@@ -166,6 +167,7 @@ class OnnxSession:
         Raises:
             OutputShapeError: for these rows the graph returns another number of rows, or rows of another shape.
         """
+        RUN_STARTED_AT.set(time.perf_counter())
         tensors: list[NDArray[Any]] = self._session.run(self._names, {self._input: features}, _RUN_OPTIONS.get())
         for name, tensor, row_shape in zip(self._names, tensors, self._row_shapes, strict=True):
             if tensor.shape != (len(features), *row_shape):  # numpy would broadcast one row to all

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ondeck_runtime.redaction import redact
 
 PREFIX: Final = "ONDECK_"
+DEFAULT_HOME: Final = ".ondeck"
 
 
 class InvalidSettingsError(Exception):

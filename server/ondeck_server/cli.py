@@ -46,7 +46,8 @@ class NothingToReloadError(OndeckError):
 )
 def serve(*, ready_format: str, **flags: object) -> None:
     """Serve the models over gRPC, with health, reflection and HTTP admin pages, until SIGTERM."""
-    logging = _logging(**click.get_current_context().find_root().params)
+    root = click.get_current_context().find_root()
+    logging = _logging(root.obj if isinstance(root.obj, Path) else None, **root.params)
     asyncio.run(run_server(read_settings(ServerSettings, **flags), logging, PRINT_READY[ready_format]))
 
 
@@ -74,8 +75,9 @@ def _find_server(home: Path) -> int:
     return servers[0].pid
 
 
-def _logging(log_level: str = "info", log_format: str | None = None) -> LogConfig:
-    return LogConfig(level=log_level, form=log_format or ("text" if sys.stderr.isatty() else "json"))
+def _logging(file: Path | None, log_level: str = "info", log_format: str | None = None) -> LogConfig:
+    form = log_format or ("text" if sys.stderr.isatty() else "json")
+    return LogConfig(level=log_level, form=form, file=str(file or ""))
 
 
 def _ready_message(started: StartedServer) -> str:

@@ -1,9 +1,10 @@
 """The composition root of a worker: creates its services and its transport, and derives its status."""
 
+import math
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -102,7 +103,12 @@ async def accept_calls(components: Components, port: int) -> AsyncIterator[Trans
 def create_transport(services: Services, settings: ServerSettings, block: MetricsBlock) -> Transport:
     """Return the transport that the settings name, with the methods of the services."""
     metrics = CallMetrics(block)
-    methods = [each for service, handlers in services for each in methods_of(service, handlers, metrics)]
+    slow_seconds = settings.slow_call_seconds or math.inf
+    methods = [
+        each if each.client_streaming or each.server_streaming else replace(each, slow_seconds=slow_seconds)
+        for service, handlers in services
+        for each in methods_of(service, handlers, metrics)
+    ]
     if settings.transport == "nghttp2":
         return Http2Server(methods, settings, metrics)
     from ondeck_server.transports.grpcio.server import GrpcioServer  # noqa: PLC0415  grpcio is large, and not the default

@@ -168,6 +168,12 @@ class ServerSettings(StoreSettings):
     max_queue_delay_ms: float = Field(
         default=0, ge=0, le=1000, description="milliseconds a row may wait for a larger batch; 0: it never waits"
     )
+    slow_call_seconds: float = Field(
+        default=1,
+        ge=0,
+        le=3600,
+        description="seconds after which a unary call is logged as `call_slow`, with its parts; 0: never",
+    )
     version_policy: str = Field(
         default="latest:1", description=f"versions to load besides those with an alias: {POLICY_FORMAT}"
     )

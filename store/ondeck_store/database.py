@@ -1,26 +1,44 @@
-"""A pool of connections to the configured or the embedded PostgreSQL, and COPY over it."""
+"""A pool of connections to the configured or the embedded PostgreSQL, COPY over it, and the seconds of its statements.
+
+The seconds of statements are summed for the call, job or run that waits for them, and logged if they are many. A
+statement is named by its verb and its first table, as `db.query.summary` of OpenTelemetry. Neither its text nor its
+arguments are logged, and nothing is added to its text: statements of different calls share one prepared statement.
+"""
 
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
 import asyncpg
 import polars as pl
-from sqlalchemy import URL
+import structlog
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ondeck_core.errors import OndeckError
+from ondeck_runtime.correlation import CURRENT_WORK
 from ondeck_store.embedded.account import EmbeddedPostgresError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER
 from ondeck_store.embedded.shared_server import shared_server
 from ondeck_store.settings import CONNECT_SECONDS, SESSION, StoreSettings, hosts_of, parse_url
 
 _COPY_ROWS: Final = 8192
+SLOW_SECONDS: Final = "slow_statement_seconds"  # execution option of an engine; 0: no statement is slow
+_STARTED_AT: Final = "statement_started_at"
+_COMMENTS: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_TABLE: Final = re.compile(
+    r'\b(?:INTO|FROM|UPDATE|TABLE)\s+(?:ONLY\s+|IF\s+(?:NOT\s+)?EXISTS\s+)?"?(\w+)', re.IGNORECASE
+)
 _ADVICE: Final = "Is the server up, and ONDECK_DATABASE_URL right? If unset, Ondeck starts its own PostgreSQL."
+
+log = structlog.get_logger()
 
 
 class DatabaseUnreachableError(OndeckError):
@@ -87,7 +105,9 @@ async def _connected(
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
         connect_args={"timeout": CONNECT_SECONDS, "server_settings": session, **address},
+        execution_options={SLOW_SECONDS: settings.slow_statement_seconds},
     )
+    observe_statements(engine)
     try:
         await _reach(engine, described)
         yield Database(engine=engine, described=described)
@@ -137,7 +157,8 @@ async def _measure_statements(engine: AsyncEngine) -> None:
 async def copy_in(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
     """COPY rows into a table, columns by name; the transaction must be open."""
     driver = await asyncpg_connection(connection)
-    await driver.copy_to_table(table, source=_slices(rows), columns=rows.columns, format="csv")
+    with timed(connection, f"COPY INTO {table}"):
+        await driver.copy_to_table(table, source=_slices(rows), columns=rows.columns, format="csv")
 
 
 async def _slices(rows: pl.DataFrame) -> AsyncIterator[bytes]:
@@ -156,7 +177,8 @@ async def copy_out(
     """COPY the rows of a query into a frame; its columns are those of `schema`, in order."""
     driver = await asyncpg_connection(connection)
     buffer = io.BytesIO()
-    await driver.copy_from_query(query, *arguments, output=buffer, format="csv")
+    with timed(connection, f"COPY {query}"):
+        await driver.copy_from_query(query, *arguments, output=buffer, format="csv")
     buffer.seek(0)
     if not buffer.getbuffer().nbytes:
         return pl.DataFrame(schema=schema)
@@ -170,3 +192,55 @@ async def asyncpg_connection(connection: AsyncConnection) -> "asyncpg.Connection
     if not isinstance(driver, asyncpg.Connection):
         raise TypeError(f"expected an asyncpg connection, got {type(driver).__name__}")
     return driver
+
+
+def statement_name(statement: str) -> str:
+    """Return the verb and the first table of a statement, as `SELECT players`; the verb alone if it has no table."""
+    text = _COMMENTS.sub(" ", statement).strip()
+    verb = text.split(maxsplit=1)[0].upper() if text else "EMPTY"
+    table = _TABLE.search(text)
+    return f"{verb} {table[1]}" if table else verb
+
+
+def observe_statements(engine: AsyncEngine) -> None:
+    """Time every statement that SQLAlchemy executes on the connections of an engine."""
+
+    def begin(connection: Connection, *_: Any) -> None:  # noqa: ANN401  arguments that are not used
+        connection.info[_STARTED_AT] = time.perf_counter()
+
+    def finish(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:  # noqa: ANN401  as above
+        _end(connection, statement)
+
+    def fail(failed: ExceptionContext) -> None:
+        if failed.connection is not None and failed.statement is not None:
+            _end(failed.connection, failed.statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", begin)
+    event.listen(engine.sync_engine, "after_cursor_execute", finish)
+    event.listen(engine.sync_engine, "handle_error", fail)
+
+
+@contextmanager
+def timed(connection: AsyncConnection, statement: str) -> Iterator[None]:
+    """Time a statement that the driver executes within the block, which SQLAlchemy does not see."""
+    started_at = time.perf_counter()
+    try:
+        yield
+    finally:
+        options = connection.sync_connection.get_execution_options() if connection.sync_connection else {}
+        _account(statement, started_at, options.get(SLOW_SECONDS, 0))
+
+
+def _end(connection: Connection, statement: str) -> None:
+    started_at = connection.info.pop(_STARTED_AT, None)
+    if started_at is not None:
+        _account(statement, started_at, connection.get_execution_options().get(SLOW_SECONDS, 0))
+
+
+def _account(statement: str, started_at: float, slow_seconds: float) -> None:
+    seconds = time.perf_counter() - started_at
+    work = CURRENT_WORK.get()
+    if work is not None:
+        work.database_seconds += seconds
+    if 0 < slow_seconds < seconds:
+        log.warning("statement_slow", statement=statement_name(statement), seconds=round(seconds, 6))

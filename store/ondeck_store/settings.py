@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field, field_validator
 
-from ondeck_runtime.settings import ProgramSettings
+from ondeck_runtime.settings import DEFAULT_HOME, ProgramSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -54,7 +54,7 @@ class StoreSettings(ProgramSettings):
     """Home folder, and the PostgreSQL server with its connection pool."""
 
     home: Path = Field(
-        default=Path(".ondeck"), description="folder of the embedded database, the raw archive and the logs"
+        default=Path(DEFAULT_HOME), description="folder of the embedded database, the raw archive and the logs"
     )
     database_url: str | None = Field(
         default=None,
@@ -67,6 +67,12 @@ class StoreSettings(ProgramSettings):
     )
     statement_timeout: float = Field(
         default=300, ge=0, le=86400, description="statement timeout, in seconds; 0: no limit"
+    )
+    slow_statement_seconds: float = Field(
+        default=1,
+        ge=0,
+        le=86400,
+        description="seconds after which a statement is logged as `statement_slow`; 0: never",
     )
 
     @field_validator("database_url")

@@ -185,11 +185,11 @@ def test_a_late_response_is_deadline_exceeded() -> None:
 
 def test_without_a_server_the_call_fails_soon_and_has_no_error_reason(free_port: int) -> None:
     with Client(f"127.0.0.1:{free_port}") as client, pytest.raises(grpc.RpcError) as failed:
-        client.predict("batted_ball", BALL)
+        client.predict("batted_ball", BALL, correlation_id="at-bat 7")
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
     assert reason_of(failed.value) == ErrorReason.ERROR_REASON_UNSPECIFIED
     assert violations_of(failed.value) == []
-    assert correlation_id_of(failed.value) == ""
+    assert correlation_id_of(failed.value) == "at-bat 7"
 
 
 def test_a_call_with_wait_for_ready_reaches_a_server_that_starts_later(free_port: int) -> None:

@@ -33,6 +33,7 @@ from ondeck.v1.prediction_service_pb2 import (
 from ondeck_client.aio import AsyncClient
 from ondeck_client.channel_options import tls
 from ondeck_client.client import Client
+from ondeck_client.correlation import correlated
 from ondeck_client.error_details import correlation_id_of, reason_of, retry_delay_of, violations_of
 from ondeck_client.stream_retry import IncompleteStreamError, OutOfOrderError, StreamRetryPolicy
 
@@ -68,6 +69,7 @@ __all__ = [
     "Side",
     "StreamAnswer",
     "StreamRetryPolicy",
+    "correlated",
     "correlation_id_of",
     "reason_of",
     "retry_delay_of",

@@ -32,6 +32,7 @@ from ondeck_client.channel_options import (
     channel_options,
 )
 from ondeck_client.channels import CALLED, MODELS, PLAYERS, Channels, model_health
+from ondeck_client.correlation import attach_correlation_id, id_of_call
 from ondeck_client.error_details import is_unhealthy
 from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
 from ondeck_client.stream_retry import StreamRetryPolicy, new_session
@@ -52,7 +53,7 @@ class AsyncConnection:
 class AsyncClient:
     """A connection to Ondeck for one event loop.
 
-    A failed call raises `grpc.RpcError`; `reason_of` and `violations_of` read its details.
+    A failed call raises `grpc.RpcError`; `reason_of`, `violations_of` and `correlation_id_of` read its details.
 
     >>> async with AsyncClient("127.0.0.1:50051") as ondeck:
     ...     pitch = Pitch(plate_x=0, plate_z=2.5, sz_top=3.4, sz_bot=1.6)
@@ -99,6 +100,7 @@ class AsyncClient:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None = None,
     ) -> Prediction:
         """Return the prediction for one instance.
 
@@ -109,10 +111,14 @@ class AsyncClient:
             version: version number; default: the version in production.
             alias: alias of the version, for example `candidate`, instead of its number.
             timeout: deadline of the call, in seconds.
+            correlation_id: id of the call in the logs of client and server; default: that of `correlated`, else a new
+                one. `correlation_id_of` reads it from an error.
         """
         request = requests.predict_request(requests.model_spec(model, version, alias), instance, pitch_key)
         name = model_health(model, version, alias)
-        response = await self._call(name, timeout, lambda to, options: to.predictions.Predict(request, **options))
+        response = await self._call(
+            name, timeout, correlation_id, lambda to, options: to.predictions.Predict(request, **options)
+        )
         return response.prediction
 
     async def explain(  # noqa: PLR0913  the arguments of predict, and the outcome
@@ -124,6 +130,7 @@ class AsyncClient:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None = None,
     ) -> ExplainResponse:
         """Return how far each field of an instance moves the probability of an outcome from its base rate.
 
@@ -131,7 +138,9 @@ class AsyncClient:
         """
         request = requests.explain_request(requests.model_spec(model, version, alias), instance, outcome)
         name = model_health(model, version, alias)
-        return await self._call(name, timeout, lambda to, options: to.predictions.Explain(request, **options))
+        return await self._call(
+            name, timeout, correlation_id, lambda to, options: to.predictions.Explain(request, **options)
+        )
 
     async def batch_predict(  # noqa: PLR0913  as predict
         self,
@@ -142,6 +151,7 @@ class AsyncClient:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None = None,
     ) -> BatchPredictResponse:
         """Return the predictions for many instances, given as columns; one invalid row fails the call.
 
@@ -150,7 +160,9 @@ class AsyncClient:
         """
         request = requests.batch_request(requests.model_spec(model, version, alias), columns, pitch_keys)
         name = model_health(model, version, alias)
-        return await self._call(name, timeout, lambda to, options: to.predictions.BatchPredict(request, **options))
+        return await self._call(
+            name, timeout, correlation_id, lambda to, options: to.predictions.BatchPredict(request, **options)
+        )
 
     def stream(  # noqa: PLR0913  the arguments of predict, and the retry policy
         self,
@@ -160,6 +172,7 @@ class AsyncClient:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,
+        correlation_id: str | None = None,
         retry_policy: StreamRetryPolicy | None = None,
     ) -> AsyncGenerator[StreamAnswer, None]:
         """Yield an answer for each instance, in order; every instance comes with an id of the caller's choice.
@@ -178,18 +191,26 @@ class AsyncClient:
         instances are read until there is room.
         """
         stream = requests.stream_requests(requests.model_spec(model, version, alias), instances)
-        name, session = model_health(model, version, alias), new_session(retry_policy)
+        name = model_health(model, version, alias)
+        session = new_session(retry_policy, id_of_call(correlation_id))
 
         def open_call(sent: AsyncIterator[StreamPredictRequest], seconds: float | None) -> AsyncStreamCall:
             to = self._channels.of_call(name, is_checked=not session.was_unhealthy)
-            return to.predictions.StreamPredict(sent, **self._defaults.of_stream(seconds))
+            return to.predictions.StreamPredict(sent, **self._defaults.of_stream(seconds, session.correlation_id))
 
         return AsyncStream(open_call, stream, session, timeout).answers()
 
-    async def models(self, *, timeout: float | None = None) -> list[Model]:  # noqa: ASYNC109  the deadline of the call
+    async def models(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None = None,
+    ) -> list[Model]:
         """Return every version of every model."""
         request = ListModelsRequest()
-        response = await self._call(MODELS, timeout, lambda to, options: to.models.ListModels(request, **options))
+        response = await self._call(
+            MODELS, timeout, correlation_id, lambda to, options: to.models.ListModels(request, **options)
+        )
         return list(response.models)
 
     async def model(
@@ -199,10 +220,13 @@ class AsyncClient:
         version: int | None = None,
         alias: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None = None,
     ) -> Model:
         """Return one version: its inputs and outputs, its training data and its evaluation."""
         request = requests.get_request(requests.model_spec(model, version, alias))
-        response = await self._call(MODELS, timeout, lambda to, options: to.models.GetModel(request, **options))
+        response = await self._call(
+            MODELS, timeout, correlation_id, lambda to, options: to.models.GetModel(request, **options)
+        )
         return response.model
 
     async def resolve(
@@ -210,6 +234,7 @@ class AsyncClient:
         references: Iterable[PlayerReference],
         *,
         timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None = None,
     ) -> list[PlayerResolution]:
         """Resolve names and ids of players, at most 10,000 in a call; resolutions are in the order of the references.
 
@@ -217,7 +242,9 @@ class AsyncClient:
         `ambiguous` and `missing`.
         """
         request = requests.resolve_request(references)
-        response = await self._call(PLAYERS, timeout, lambda to, options: to.players.ResolvePlayers(request, **options))
+        response = await self._call(
+            PLAYERS, timeout, correlation_id, lambda to, options: to.players.ResolvePlayers(request, **options)
+        )
         return list(response.resolutions)
 
     async def player(
@@ -225,10 +252,13 @@ class AsyncClient:
         player_id: int,
         *,
         timeout: float | None = None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None = None,
     ) -> GetPlayerResponse:
         """Return the player with an MLBAM id, and their ids in other systems."""
         request = GetPlayerRequest(player_id=player_id)
-        return await self._call(PLAYERS, timeout, lambda to, options: to.players.GetPlayer(request, **options))
+        return await self._call(
+            PLAYERS, timeout, correlation_id, lambda to, options: to.players.GetPlayer(request, **options)
+        )
 
     async def close(self) -> None:
         """Close the connection."""
@@ -247,14 +277,31 @@ class AsyncClient:
         self,
         name: str,
         timeout: float | None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str | None,
+        send: Callable[[AsyncConnection, CallOptions], Awaitable[R]],
+    ) -> R:
+        """Send a call under a correlation id, which its error carries."""
+        chosen = id_of_call(correlation_id)
+        try:
+            return await self._send(name, timeout, chosen, send)
+        except grpc.RpcError as error:
+            attach_correlation_id(error, chosen)
+            raise
+
+    async def _send(
+        self,
+        name: str,
+        timeout: float | None,  # noqa: ASYNC109  the deadline of the call
+        correlation_id: str,
         send: Callable[[AsyncConnection, CallOptions], Awaitable[R]],
     ) -> R:
         """Send a call to a server that serves `name`; to any one if none does, so that its error has the reason."""
-        options, begin = self._defaults.of_call(timeout), time.monotonic()
+        options, begin = self._defaults.of_call(timeout, correlation_id), time.monotonic()
         try:
             return await send(self._channels.of_call(name), options)
         except grpc.RpcError as error:
             if not (self._channels.is_per_call and is_unhealthy(error)):
                 raise
         left = self._defaults.seconds(timeout) - (time.monotonic() - begin)
-        return await send(self._channels.of_call(name, is_checked=False), self._defaults.of_call(max(0, left)))
+        options = self._defaults.of_call(max(0, left), correlation_id)
+        return await send(self._channels.of_call(name, is_checked=False), options)

@@ -9,6 +9,7 @@ from typing import Any, Final, TypedDict
 import grpc
 
 from ondeck_client.channels import is_loopback
+from ondeck_client.correlation import CORRELATION_HEADER
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 DEFAULT_TIMEOUT: Final = 10.0
@@ -104,6 +105,7 @@ class CallOptions(TypedDict):
 
     timeout: float | None
     wait_for_ready: bool
+    metadata: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +119,14 @@ class CallDefaults:
         """Return the deadline of a unary call: it always has one."""
         return self.timeout if timeout is None else timeout
 
-    def of_call(self, timeout: float | None) -> CallOptions:
+    def of_call(self, timeout: float | None, correlation_id: str) -> CallOptions:
         """Return the options of a unary call."""
-        return CallOptions(timeout=self.seconds(timeout), wait_for_ready=self.wait_for_ready)
+        return self._options(self.seconds(timeout), correlation_id)
 
-    def of_stream(self, timeout: float | None) -> CallOptions:
+    def of_stream(self, timeout: float | None, correlation_id: str) -> CallOptions:
         """Return the options of a stream: it has a deadline only if the caller sets one."""
-        return CallOptions(timeout=timeout, wait_for_ready=self.wait_for_ready)
+        return self._options(timeout, correlation_id)
+
+    def _options(self, timeout: float | None, correlation_id: str) -> CallOptions:
+        metadata = ((CORRELATION_HEADER, correlation_id),)
+        return CallOptions(timeout=timeout, wait_for_ready=self.wait_for_ready, metadata=metadata)

@@ -17,9 +17,9 @@ from google.rpc.status_pb2 import Status
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck.v1.prediction_service_pb2 import FieldViolation
+from ondeck_client.correlation import CORRELATION_HEADER, attached_correlation_id
 
 _DETAILS: Final = "grpc-status-details-bin"
-_CORRELATION: Final = "x-correlation-id"
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
 _ENDED_WHILE_SENDING: Final = "Internal error from Core"
 _UNHEALTHY: Final = "backend unhealthy"  # gRPC's own words
@@ -52,9 +52,12 @@ def violations_of(error: grpc.RpcError) -> list[FieldViolation]:
 
 
 def correlation_id_of(error: grpc.RpcError) -> str:
-    """Return the correlation id of the call in the server's log; empty if the call reached no server."""
-    value = _trailing(error).get(_CORRELATION, "")
-    return value if isinstance(value, str) else value.decode()
+    """Return the correlation id of a failed call; the log of the server has it if the call reached one.
+
+    Empty if the call was sent by other means than this client and reached no server.
+    """
+    value = _trailing(error).get(CORRELATION_HEADER, "")
+    return (value if isinstance(value, str) else value.decode()) or attached_correlation_id(error)
 
 
 def retry_delay_of(error: grpc.RpcError) -> float | None:

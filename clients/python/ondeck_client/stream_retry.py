@@ -12,6 +12,7 @@ import grpc
 
 from ondeck.v1.prediction_service_pb2 import StreamAnswer, StreamPredictRequest
 from ondeck_client.channel_options import MAX_ATTEMPTS
+from ondeck_client.correlation import attach_correlation_id
 from ondeck_client.error_details import is_transient, is_unhealthy, retry_delay_of
 
 _FIRST_PAUSE: Final = 0.1
@@ -126,10 +127,14 @@ def retry_pause(
 
 @dataclass(kw_only=True)
 class StreamSession:
-    """The pending requests of a stream and its failures; `was_unhealthy`: no server was healthy since an answer."""
+    """The pending requests of a stream and its failures; `was_unhealthy`: no server was healthy since an answer.
+
+    All calls of the stream have the correlation id, and so have their errors.
+    """
 
     policy: StreamRetryPolicy
     pending: PendingRequests
+    correlation_id: str = ""
     failures: Failures = field(default_factory=Failures)
     was_unhealthy: bool = False
 
@@ -148,6 +153,7 @@ class StreamSession:
         Raises:
             grpc.RpcError: the error itself, if it is not transient or the policy allows no further retry.
         """
+        attach_correlation_id(error, self.correlation_id)
         if not isinstance(error, IncompleteStreamError) and not is_transient(error):
             raise error
         self.was_unhealthy |= is_unhealthy(error)
@@ -161,7 +167,9 @@ class StreamSession:
         return pause
 
 
-def new_session(policy: StreamRetryPolicy | None) -> StreamSession:
+def new_session(policy: StreamRetryPolicy | None, correlation_id: str) -> StreamSession:
     """Return the state of a new stream; None: the default policy."""
     policy = policy or StreamRetryPolicy()
-    return StreamSession(policy=policy, pending=PendingRequests(max_size=policy.unanswered))
+    return StreamSession(
+        policy=policy, pending=PendingRequests(max_size=policy.unanswered), correlation_id=correlation_id
+    )

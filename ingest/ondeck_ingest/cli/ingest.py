@@ -184,6 +184,7 @@ async def _backfill(settings: IngestSettings, days: Sequence[date], *, refetch: 
     async with open_migrated(settings) as database, database.engine.begin() as connection:
         ingested = in_season & await days_done(connection, NAME, days[0], days[-1])
         added = await enqueue(connection, NAME, in_season if refetch else in_season - ingested, BACKFILL_PRIORITY)
+    log.info("jobs_enqueued", added=added)
     click.echo(f"{len(in_season)} days in season, {len(ingested)} already ingested: {added} enqueued")
 
 

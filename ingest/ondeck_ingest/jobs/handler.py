@@ -1,16 +1,19 @@
 """Handle one job of the queue: run it to its end, or retry it later, or declare it dead after its last attempt."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import structlog
 from pgqueuer import Job, RetryRequested
 
 from ondeck_core.errors import OndeckError
+from ondeck_ingest.jobs.queue import CORRELATION_HEADER
 from ondeck_runtime.backoff import backoff_seconds
+from ondeck_runtime.correlation import CorrelatedRun, correlated
 from ondeck_runtime.redaction import redact
 from ondeck_runtime.tasks import wait_first
 
@@ -45,7 +48,11 @@ class JobHandler:
             RetryRequested: the job failed, or the worker stops; the queue retries it.
             JobDeadError: the last attempt failed; the queue keeps the job as failed.
         """
-        day = date.fromisoformat((job.payload or b"").decode())
+        with correlated(str((job.headers or {}).get(CORRELATION_HEADER, ""))) as run:
+            await self._run(job, run)
+
+    async def _run(self, job: Job, run: CorrelatedRun) -> None:
+        day, started_at = date.fromisoformat((job.payload or b"").decode()), time.perf_counter()
         work = asyncio.create_task(self.work(day))
         await wait_first(work, self.stopping)
         if not work.done():
@@ -54,13 +61,13 @@ class JobHandler:
             work.cancel()
             await asyncio.wait({work})
             raise RetryRequested(reason="the worker stops")
-        self._conclude(day, job.attempts + 1, work)
+        seconds, database = round(time.perf_counter() - started_at, 3), round(run.database_seconds, 3)
+        if (failed := work.exception()) is not None:
+            self._raise_failure(day, job.attempts + 1, failed)
+        rows = str(work.result())
+        log.info("job_succeeded", job=self.kind, day=str(day), rows=rows, seconds=seconds, database=database)
 
-    def _conclude(self, day: date, attempt: int, work: "asyncio.Task[object]") -> None:
-        failed = work.exception()
-        if failed is None:
-            log.info("job_succeeded", job=self.kind, day=str(day), rows=str(work.result()))
-            return
+    def _raise_failure(self, day: date, attempt: int, failed: BaseException) -> NoReturn:
         reason = describe_error(failed)
         if attempt >= self.attempts:
             log.error("job_dead", job=self.kind, day=str(day), attempts=attempt, reason=reason)

@@ -16,6 +16,7 @@ from pgqueuer.types import Channel, JobId
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ondeck_runtime.correlation import current_correlation_id
 from ondeck_store.database import asyncpg_connection
 from ondeck_store.ingest.ledger import request_days
 
@@ -24,6 +25,7 @@ SCHEDULE_PRIORITY: Final = 10
 REFETCH_PRIORITY: Final = 5
 BACKFILL_PRIORITY: Final = 0
 REGISTER: Final = "chadwick"
+CORRELATION_HEADER: Final = "x-correlation-id"  # of a job: that of the command which enqueued it
 
 # All names are fixed here, so that no environment variable changes one.
 _NAMES: Final = DBSettings(
@@ -113,11 +115,14 @@ async def _add(connection: AsyncConnection, source: str, days: Mapping[str, date
     """Enqueue days under unique names; returns how many were not in the queue."""
     if not days:
         return 0
+    correlation_id = current_correlation_id()
+    headers = {CORRELATION_HEADER: correlation_id} if correlation_id else None
     ids = await create_queries(await asyncpg_connection(connection)).enqueue(
         [source] * len(days),
         [str(day).encode() for day in days.values()],
         [priority] * len(days),
         dedupe_key=[f"{source}/{name}" for name in days],
+        headers=[headers] * len(days),
         on_conflict="skip",
     )
     return sum(number is not None for number in ids)

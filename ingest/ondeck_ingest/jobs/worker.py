@@ -24,6 +24,7 @@ from ondeck_ingest.settings import IngestSettings
 from ondeck_ingest.sources.base import CircuitOpenError, day_request
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker, CircuitState
 from ondeck_ingest.sources.savant import NAME, SavantSource
+from ondeck_runtime.correlation import CURRENT_WORK
 from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
 from ondeck_store.database import DATABASE_ERRORS, Database, asyncpg_connection
@@ -121,6 +122,7 @@ class IngestWorker:
 
 async def run_worker(settings: IngestSettings) -> None:
     """Run the worker until SIGTERM; a database that is lost later is opened again until that succeeds."""
+    CURRENT_WORK.set(None)  # each job has an id of its own
     stop, source, was_reached = stop_event(), create_savant_source(settings), False
     while not stop.is_set():
         try:

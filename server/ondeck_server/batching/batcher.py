@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from ondeck_core.errors import RunTimeoutError
 from ondeck_core.instances import Matrix
+from ondeck_runtime.correlation import CURRENT_WORK, RUN_STARTED_AT
 from ondeck_server.batching.batch_metrics import BatchMetrics
 from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.batching.queue import (
@@ -36,10 +38,12 @@ INLINE_LIMIT_SECONDS: Final = 0.25  # CPU time after which a run on the event lo
 _SUSPECT_SECONDS: Final = 60.0  # of a graph after a run was ended: its requests run one at a time, in a thread
 _NANOSECONDS: Final = 1e9
 _PRIORITIES: Final = tuple(Priority)
+_NO_CALL: Final = Context()  # of runs, which belong to several calls
 _CORRECTION_MEMORY: Final = 0.9  # weight of earlier runs in the correction of the latency model
 _MAX_CORRECTION: Final = 20.0  # limits the effect of a single run that the machine delayed
 
 Run: TypeAlias = Callable[[Matrix], Outputs]
+Attempt: TypeAlias = tuple[Outputs | Exception, float, float]  # the seconds of it all, and those of the features
 LimitedCall: TypeAlias = Callable[[Run, Matrix, float], Outputs]  # raises RunTimeoutError after so many seconds
 T = TypeVar("T")
 
@@ -134,7 +138,7 @@ class Batcher:
         self._on_timeout = on_timeout
         self._queue = RowQueue((config.max_queued_rows, config.max_queued_bulk_rows))
         self._next: asyncio.Handle | None = None
-        self._long_run: asyncio.Future[tuple[Outputs | Exception, float]] | None = None
+        self._long_run: asyncio.Future[Attempt] | None = None
         self._long_run_ends_at = 0.0
         self._order = _PRIORITIES
         self._suspect_until = 0.0  # by the clock; 0: no run was ended
@@ -205,7 +209,8 @@ class Batcher:
     def _enqueue(self, rows: Matrix, priority: Priority) -> asyncio.Future[Outputs]:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Outputs] = loop.create_future()
-        self._queue.put(PendingRequest(rows=rows, result=result, queued_at=self._clock()), priority)
+        request = PendingRequest(rows=rows, result=result, queued_at=self._clock(), work=CURRENT_WORK.get())
+        self._queue.put(request, priority)
         if self._next is None:
             self._schedule(loop)
         elif isinstance(self._next, asyncio.TimerHandle) and self._queue.rows >= MAX_BATCH_ROWS:
@@ -216,7 +221,10 @@ class Batcher:
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         budget = self._config.max_queue_delay_seconds
         now = not budget or self._queue.rows >= MAX_BATCH_ROWS
-        self._next = loop.call_soon(self._dispatch) if now else loop.call_later(budget, self._dispatch)
+        if now:
+            self._next = loop.call_soon(self._dispatch, context=_NO_CALL)
+        else:
+            self._next = loop.call_later(budget, self._dispatch, context=_NO_CALL)
 
     def _dispatch(self) -> None:
         self._next = None
@@ -267,18 +275,20 @@ class Batcher:
         self._long_run.add_done_callback(lambda done: self._on_long_run_done(batch, priority, done))
         self._order = _PRIORITIES[::-1] if priority is Priority.INTERACTIVE else _PRIORITIES  # none waits for two
 
-    def _attempt(self, rows: Matrix, limit: float) -> tuple[Outputs | Exception, float]:
+    def _attempt(self, rows: Matrix, limit: float) -> Attempt:
         begin = self._clock()
+        outputs: Outputs | Exception
         try:
-            return self._config.call_limited(self._run, rows, limit), self._clock() - begin
+            outputs = self._config.call_limited(self._run, rows, limit)
         except Exception as broken:  # noqa: BLE001  each caller of the batch receives the error
-            return broken, self._clock() - begin
+            outputs = broken
+        return outputs, self._clock() - begin, max(RUN_STARTED_AT.get() - begin, 0.0)
 
     def _on_long_run_done(
         self,
         batch: list[PendingRequest],
         priority: Priority,
-        done: "asyncio.Future[tuple[Outputs | Exception, float]]",
+        done: "asyncio.Future[Attempt]",
     ) -> None:
         self._long_run = None
         if not done.cancelled():
@@ -295,11 +305,16 @@ class Batcher:
         self._suspect_until = self._clock() + _SUSPECT_SECONDS
         self._queue.put_back(batch, priority)
 
-    def _finish(self, batch: list[PendingRequest], outcome: tuple[Outputs | Exception, float]) -> None:
-        ran, seconds = outcome
+    def _finish(self, batch: list[PendingRequest], outcome: Attempt) -> None:
+        ran, seconds, features_seconds = outcome
         begin, at = self._clock(), 0
+        started_at = begin - seconds
         for each in batch:
             end = at + len(each.rows)
+            if (work := each.work) is not None:
+                work.queue_seconds += started_at - each.queued_at
+                work.features_seconds += features_seconds
+                work.run_seconds += seconds - features_seconds
             if not each.is_cancelled:
                 if isinstance(ran, Exception):
                     each.result.set_exception(ran)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ondeck_core.errors import OndeckError
 from ondeck_core.instances import Matrix
+from ondeck_runtime.correlation import CorrelatedWork
 
 Outputs: TypeAlias = Sequence[NDArray[Any]]
 
@@ -35,11 +36,12 @@ class Priority(IntEnum):
 
 @dataclass(kw_only=True, eq=False, slots=True)
 class PendingRequest:
-    """Queued rows of one call, of shape (n, columns); `result` receives their outputs."""
+    """Queued rows of one call, of shape (n, columns); `result` receives their outputs, `work` their seconds."""
 
     rows: Matrix
     result: asyncio.Future[Outputs]
     queued_at: float
+    work: CorrelatedWork | None = None
 
     @property
     def is_cancelled(self) -> bool:

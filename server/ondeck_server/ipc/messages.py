@@ -13,10 +13,11 @@ class _Message(BaseModel):
 
 
 class LogConfig(_Message):
-    """Level and format of the log; see `ondeck_runtime.logging`."""
+    """Level and format of the log, and its file, if there is one; see `ondeck_runtime.logging`."""
 
     level: str
     form: str
+    file: str = ""
 
 
 class LoadLimits(_Message):

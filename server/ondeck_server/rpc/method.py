@@ -1,6 +1,7 @@
 """The methods of a service with what a transport needs to serve them: codec, handler and metrics."""
 
 import inspect
+import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -123,6 +124,7 @@ class Method:
     is_coroutine: bool
     metrics: MethodMetrics
     max_bytes: int  # of a request; the transport may permit less
+    slow_seconds: float = math.inf  # a call that takes longer is logged
 
 
 def allow_fields(count: int) -> Callable[[Handler], Handler]:

@@ -6,7 +6,7 @@ A transport subclasses `ServerCall`. It moves bytes and reports when the caller 
 import asyncio
 import secrets
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
@@ -15,11 +15,14 @@ from typing import Any, Final, Protocol, TypeAlias
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
+from ondeck.v1.error_reason_pb2 import ErrorReason
+from ondeck_runtime.correlation import CURRENT_WORK, MAX_CORRELATION_ID, CorrelatedWork
+from ondeck_server.rpc.call_log import log_rejected, log_slow
 from ondeck_server.rpc.errors import DeadlineExceededError, ProtocolError, UnreadableRequestError, map_and_log
 from ondeck_server.rpc.method import Method
 
 CORRELATION_HEADER: Final = "x-correlation-id"
-MAX_CORRELATION_ID: Final = 128  # characters; longer ids are replaced
+TRACEPARENT_HEADER: Final = "traceparent"
 STATUS_DETAILS: Final = "grpc-status-details-bin"
 
 _PROCESS_ID: Final = secrets.token_hex(6)  # random once: a system call for each call costs more than a counter
@@ -43,7 +46,7 @@ class PendingResponse(Protocol):
         """Wait for the response."""
 
 
-class ServerCall(ABC):
+class ServerCall(CorrelatedWork):
     """One call; handlers see it as `ondeck_server.rpc.context.CallContext`."""
 
     def __init__(self, method: Method) -> None:
@@ -79,7 +82,7 @@ class ServerCall(ABC):
 
     @abstractmethod
     def _correlation_header(self) -> str:
-        """Return the correlation id that the caller sent, valid or not; "": none."""
+        """Return the id that the caller sent as x-correlation-id, else in its traceparent, valid or not; "": none."""
 
     @abstractmethod
     def _send(self, response: Message | bytes) -> Awaitable[None] | None:
@@ -98,16 +101,16 @@ class ServerCall(ABC):
     @cached_property
     def correlation_id(self) -> str:
         """Id of this call in logs and trailers."""
-        return self.given_correlation_id or f"{_PROCESS_ID}{next(_CALL_NUMBERS):08x}"
+        return self.given_correlation_id or number_call()
 
     def cancelled(self) -> bool:
         """Return whether the caller has cancelled the call or disconnected."""
         return self._is_cancelled
 
-    def hold(self, size: int) -> None:  # noqa: B027  a transport need not have accounts
+    def hold(self, size: int) -> None:
         """Charge bytes to the connection, if the transport has accounts of them; errors as `CallContext.hold`."""
 
-    def release(self, size: int) -> None:  # noqa: B027  as above
+    def release(self, size: int) -> None:
         """Return bytes that were charged."""
 
     def start(self) -> None:
@@ -119,6 +122,7 @@ class ServerCall(ABC):
 
     async def run(self) -> None:
         """Answer the call and end it with a status; raises nothing but asyncio.CancelledError."""
+        CURRENT_WORK.set(self)  # in the context of this task
         try:
             self._check_deadline()
             await self._answer()
@@ -132,14 +136,15 @@ class ServerCall(ABC):
             self._task = None  # a cancelled task keeps its frames, which refer to this call: break the cycle
 
     def _start_pending(self) -> None:
+        token = CURRENT_WORK.set(self)
         try:
             self._check_deadline()
-            pending = self._method.handle(self, self._decode_request())
+            pending = self._pending = self._method.handle(self, self._decode_request())
+            pending.outputs.add_done_callback(self._on_outputs)  # it keeps this context
         except Exception as error:  # noqa: BLE001  every error becomes a status here
             self._end_with(error)
-            return
-        self._pending = pending
-        pending.outputs.add_done_callback(self._on_outputs)
+        finally:
+            CURRENT_WORK.reset(token)
 
     def _on_outputs(self, _: "asyncio.Future[Any]") -> None:
         pending, self._pending = self._pending, None
@@ -166,7 +171,7 @@ class ServerCall(ABC):
         """End the call because the caller has cancelled it or disconnected."""
         if not self.is_over:
             self._is_cancelled = True
-            self._close(self._cancel_code())
+            self._close(self._log_if_slow(self._cancel_code()))
             self._cancel_handler()
 
     async def _answer(self) -> None:
@@ -232,20 +237,33 @@ class ServerCall(ABC):
             return
         trailers = [(CORRELATION_HEADER, self.correlation_id)]
         if isinstance(error, ProtocolError):
+            log_rejected(self.method, self.correlation_id, error.code, "")
             self._end(error.code, str(error), trailers)
         else:
             status = map_and_log(error, self)
+            if status.code != code_pb2.INTERNAL:
+                log_rejected(self.method, self.correlation_id, status.code, ErrorReason.Name(status.reason))
             details = status.to_proto().SerializeToString()
             self._end(status.code, status.message, [(STATUS_DETAILS, details), *trailers])
 
     def _end(self, code: int, message: str, trailers: Trailers) -> None:
         self._send_status(code, message, trailers)
-        self._close(code)
+        self._close(self._log_if_slow(code))
+
+    def _log_if_slow(self, code: int) -> int:
+        if time.perf_counter() - self._started_at > self._method.slow_seconds:
+            log_slow(self.method, code, self._started_at, self)
+        return code
 
     def _close(self, code: int) -> None:
         """Release what the call holds and count it; runs once."""
         self.is_over = True
         self._method.metrics.observe(code, self._started_at)
+
+
+def number_call() -> str:
+    """Return the correlation id of a call whose caller sent none."""
+    return f"{_PROCESS_ID}{next(_CALL_NUMBERS):08x}"
 
 
 def _drop_frames(error: BaseException | None) -> None:

@@ -55,6 +55,7 @@ from ondeck_server.settings import ServerSettings
 from ondeck_server.sockets import raise_descriptor_limit
 
 FAILED: Final = 1
+PROGRAM: Final = "server"
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
 _POLL_SECONDS: Final = 0.1
 _HEARTBEATS_PER_TIMEOUT: Final = 10
@@ -276,7 +277,8 @@ async def _work(channel: Channel[FromSupervisor], metrics: MetricsBlock) -> int:
     start = await anext(channel.receive(), None)
     if not isinstance(start, StartWorker):
         return FAILED
-    configure_logging(start.logging.level, start.logging.form)
+    logging = start.logging
+    configure_logging(logging.level, logging.form, PROGRAM, Path(logging.file) if logging.file else None)
     structlog.contextvars.bind_contextvars(worker=os.getpid())
     try:
         await WorkerMain(channel, start, metrics).run()

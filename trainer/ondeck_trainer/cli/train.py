@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+import structlog
 
 from ondeck_core.manifest import MODEL_FILE
 from ondeck_core.tasks import task_named
@@ -17,6 +18,8 @@ from ondeck_trainer.model.ensemble import ParallelFit
 from ondeck_trainer.pipeline import TrainingPlan
 from ondeck_trainer.pipeline import train as run
 from ondeck_trainer.settings import TrainerSettings
+
+log = structlog.get_logger()
 
 
 @click.command()
@@ -64,7 +67,10 @@ def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object
     dataset = asyncio.run(read_stored_dataset(settings, chosen))
     click.echo(f"{chosen.name}: {dataset.account}", err=True)
     log_account(chosen.name, dataset.account)
-    _print_summary(run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True)), dataset)
+    published = run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True))
+    manifest = published.manifest
+    log.info("version_published", model=manifest.model, version=manifest.version, digest=manifest.digest)
+    _print_summary(published, dataset)
 
 
 def _print_summary(published: PublishedVersion, dataset: Dataset) -> None:

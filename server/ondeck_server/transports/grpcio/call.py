@@ -10,8 +10,9 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
+from ondeck_runtime.correlation import trace_id_of
 from ondeck_server.rpc.method import Method, MethodMetrics
-from ondeck_server.rpc.server_call import CORRELATION_HEADER, ServerCall, Trailers
+from ondeck_server.rpc.server_call import CORRELATION_HEADER, TRACEPARENT_HEADER, ServerCall, Trailers
 
 _CANCEL_EVENT_SECONDS: Final = 0.002  # within which grpcio's event of a cancelled call follows the end of its requests
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -108,10 +109,12 @@ class GrpcioCall(ServerCall):
         await super()._answer()
 
     def _correlation_header(self) -> str:
-        for key, value in self._context.invocation_metadata() or ():
-            if key == CORRELATION_HEADER and isinstance(value, str):
-                return value
-        return ""
+        found = {
+            key: value
+            for key, value in self._context.invocation_metadata() or ()
+            if key in {CORRELATION_HEADER, TRACEPARENT_HEADER} and isinstance(value, str)
+        }
+        return found.get(CORRELATION_HEADER) or trace_id_of(found.get(TRACEPARENT_HEADER, ""))
 
     def _skip_compression(self, response: Message | bytes) -> None:
         """Disable compression of a small response."""

@@ -1,4 +1,4 @@
-"""The wire format of gRPC over HTTP/2: header fields, timeouts, status trailers and length-prefixed messages. Pure."""
+"""The wire format of gRPC over HTTP/2: header fields, timeouts, status trailers and length-prefixed messages."""
 
 import base64
 import struct
@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 from google.rpc import code_pb2
 
+from ondeck_runtime.correlation import MAX_CORRELATION_ID, trace_id_of
+from ondeck_server.rpc.call_log import log_rejected
 from ondeck_server.rpc.errors import ProtocolError
-from ondeck_server.rpc.server_call import CORRELATION_HEADER
+from ondeck_server.rpc.server_call import CORRELATION_HEADER, TRACEPARENT_HEADER, number_call
 from ondeck_server.transports.http2.rejection import RefusalReason
 
 Field: TypeAlias = tuple[bytes, bytes]
@@ -31,11 +33,13 @@ MAX_METADATA_BYTES: Final = 16_384  # the limit of gRPC's C core
 PREFIX_BYTES: Final = 5  # of a message: compressed flag and length
 
 _CORRELATION: Final = CORRELATION_HEADER.encode()
+_TRACEPARENT: Final = TRACEPARENT_HEADER.encode()
 _TIMEOUT_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}  # in seconds
 _MAX_TIMEOUT_DIGITS: Final = 8
 _UNESCAPED: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # in grpc-message
 _RESERVED_PREFIXES: Final = (b":", b"grpc-")  # of fields that are no metadata
 _RESERVED_NAMES: Final = (b"te", b"content-type")
+_MAX_LOGGED_PATH: Final = 200
 _MAX_KEPT_BYTES: Final = 1 << 10  # of headers; longer ones are parsed each time
 _FIELD_OVERHEAD: Final = 32  # bytes, by the definition of SETTINGS_MAX_HEADER_LIST_SIZE
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -46,6 +50,7 @@ _PACK: Final = struct.Struct(">BI").pack
 
 
 Refusal: TypeAlias = tuple[RefusalReason, int, list[Field]]  # its status code for a client, and the response
+UNKNOWN_METHOD: Final[Refusal] = RefusalReason.UNKNOWN_METHOD, code_pb2.UNIMPLEMENTED, []
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,7 +64,8 @@ class RequestHeaders:
     is_timeout_valid: bool = True
     encoding: bytes = b"identity"
     accepts: bytes = b""
-    correlation: bytes = b""
+    correlation: bytes = b""  # of a caller that sends only a traceparent, its trace id
+    traceparent: bytes = b""
     size: int = 0  # as HTTP/2 defines it
     fields: Sequence[Field] = ()
 
@@ -82,9 +88,18 @@ def parse_headers(fields: Sequence[Field]) -> RequestHeaders:
             headers.encoding = value
         elif name == b"grpc-accept-encoding":
             headers.accepts = value
-        elif name == _CORRELATION:
-            headers.correlation = value
+        elif name in {_CORRELATION, _TRACEPARENT}:
+            _read_correlation(headers, name, value)
     return headers
+
+
+def _read_correlation(headers: RequestHeaders, name: bytes, value: bytes) -> None:
+    if name == _CORRELATION:
+        headers.correlation = value or headers.correlation
+        return
+    headers.traceparent = value
+    if not headers.correlation:
+        headers.correlation = trace_id_of(value.decode("ascii", "replace")).encode()
 
 
 class HeaderParser:
@@ -119,14 +134,22 @@ def refusal_of(headers: RequestHeaders, *, is_known: bool) -> Refusal | None:
         return RefusalReason.NOT_GRPC, code_pb2.UNKNOWN, NOT_GRPC
     if headers.size > MAX_METADATA_BYTES:
         text = f"the metadata of the call exceed {MAX_METADATA_BYTES} bytes"
-        return _refusal(RefusalReason.METADATA_TOO_LARGE, code_pb2.RESOURCE_EXHAUSTED, text)
+        return _refusal(headers, RefusalReason.METADATA_TOO_LARGE, code_pb2.RESOURCE_EXHAUSTED, text)
     if not headers.is_timeout_valid:
-        return _refusal(RefusalReason.MALFORMED_TIMEOUT, code_pb2.INTERNAL, "the grpc-timeout is malformed")
-    return None if is_known else UNKNOWN_METHOD
+        text = "the grpc-timeout is malformed"
+        return _refusal(headers, RefusalReason.MALFORMED_TIMEOUT, code_pb2.INTERNAL, text)
+    if not is_known:
+        text = "the method does not exist"
+        return _refusal(headers, RefusalReason.UNKNOWN_METHOD, code_pb2.UNIMPLEMENTED, text)
+    return None
 
 
-def _refusal(reason: RefusalReason, code: int, text: str) -> Refusal:
-    return reason, code, [*RESPONSE_HEADERS, *status_trailers(code, text, ())]
+def _refusal(headers: RequestHeaders, reason: RefusalReason, code: int, text: str) -> Refusal:
+    """Log a call that no method serves, and return its status with the correlation id."""
+    given = headers.correlation.decode("utf-8", "replace")
+    correlation_id = given if 0 < len(given) <= MAX_CORRELATION_ID else number_call()
+    log_rejected(headers.path[:_MAX_LOGGED_PATH].decode("ascii", "replace"), correlation_id, code, "")
+    return reason, code, [*RESPONSE_HEADERS, *status_trailers(code, text, ((CORRELATION_HEADER, correlation_id),))]
 
 
 def text_metadata(fields: Iterable[Field]) -> Iterator[tuple[str, str]]:
@@ -145,9 +168,6 @@ def status_trailers(code: int, message: str, metadata: Iterable[tuple[str, str |
         encoded = base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode()
         fields.append((name.encode(), encoded))
     return fields
-
-
-UNKNOWN_METHOD: Final = _refusal(RefusalReason.UNKNOWN_METHOD, code_pb2.UNIMPLEMENTED, "the method does not exist")
 
 
 class CompressedMessage:

@@ -1,0 +1,24 @@
+"""Which log file a command writes: the named one, else that of the program in the home folder."""
+
+from pathlib import Path
+
+import pytest
+
+from ondeck_cli.main import log_file_of
+
+
+@pytest.mark.parametrize("words", [["worker", "--home", "{home}"], ["worker", "--home={home}", "--json"]])
+def test_the_home_of_the_command_line_has_the_log(tmp_path: Path, words: list[str]) -> None:
+    given = [word.format(home=tmp_path) for word in words]
+    assert log_file_of("ingest", given, {"ONDECK_HOME": "/other"}) == tmp_path / "logs" / "ingest.jsonl"
+
+
+def test_the_home_of_the_environment_has_the_log(tmp_path: Path) -> None:
+    assert log_file_of("cli", ["batted-ball"], {"ONDECK_HOME": str(tmp_path)}) == tmp_path / "logs" / "cli.jsonl"
+    assert log_file_of("cli", [], {"ONDECK_HOME": str(tmp_path / "missing")}) is None
+
+
+def test_a_named_file_takes_precedence(tmp_path: Path) -> None:
+    words = ["--home", str(tmp_path)]
+    assert log_file_of("server", words, {"ONDECK_LOG_FILE": "/var/log/ondeck.jsonl"}) == Path("/var/log/ondeck.jsonl")
+    assert log_file_of("server", words, {"ONDECK_LOG_FILE": "none"}) is None
