@@ -20,13 +20,19 @@ from tests.fixtures.store import truncate_tables
 
 VISIBLE_MS: Final = 10_000
 SERIOUS: Final = {"serious", "critical"}
-VIEWS: Final = ("now", "data", "models")
+VIEWS: Final = ("now", "data", "models", "history")
 PANELS: Final = {
     "now": ("figures", "versions", "workers", "distribution", "statuses", "methods"),
     "data": ("data-figures", "calendar", "problem-days", "quarantine", "players", "sources"),
     "models": ("model",),
+    "history": ("history",),
 }
-CHARTS: Final = {"now": ("traffic", "latency", "errors", "queue"), "data": (), "models": ()}
+CHARTS: Final = {
+    "now": ("traffic", "latency", "errors", "queue"),
+    "data": (),
+    "models": (),
+    "history": ("history-calls", "history-latency", "history-errors", "history-queue"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,16 @@
 """The views of the dashboard that another process reads: from a real database, and from the repository."""
 
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from sqlalchemy import text
 
 from ondeck_server.dashboard.reader import read_view
-from ondeck_server.ipc.messages import DashboardRequest
+from ondeck_server.dashboard.trends import TrendPoint
+from ondeck_server.ipc.messages import DashboardRequest, DashboardResult
 from ondeck_store.database import Database
 from ondeck_store.settings import StoreSettings
 from tests.fixtures.dashboard import fill_database, wait_for
@@ -87,3 +90,62 @@ async def test_a_version_that_cannot_be_read_has_its_reason(tmp_path: Path) -> N
     result = await read_view(request)
     values: dict[str, Any] = dict(result.values)
     assert "unreadable" in values["versions"][0]
+
+
+def trend(began_at: datetime, calls: int) -> TrendPoint:
+    return TrendPoint(
+        began_at=int(began_at.timestamp()) // 300 * 300,
+        seconds=300,
+        calls=calls,
+        server_errors=0,
+        caller_errors=1,
+        rows=calls,
+        latency={"0.001": calls},
+        queue={"0.0001": calls},
+    )
+
+
+def history_request(home: Path, view: Literal["history", "trends"], **parameters: Any) -> DashboardRequest:
+    settings = StoreSettings(home=home).model_dump(mode="json")
+    return DashboardRequest(settings=settings, view=view, parameters=parameters, seconds=60)
+
+
+@pytest.mark.usefixtures("database")
+async def test_trends_are_stored_once_and_read_as_the_sum_of_all_servers(store_home: Path) -> None:
+    now = datetime.now(UTC)
+    points = [asdict(trend(now - timedelta(minutes=minutes), 300)) for minutes in (20, 15)]
+    for server in ("one:1", "one:1", "two:1"):
+        result = await read_view(history_request(store_home, "trends", server=server, points=points))
+        assert result == DashboardResult(values={"stored": 2})
+    values: dict[str, Any] = dict((await read_view(history_request(store_home, "history", days=1))).values)
+    assert values["servers"] == ["one:1", "two:1"]
+    assert values["points"]["calls"] == [2, 2]
+    assert values["points"]["p50"] == [0.0005, 0.0005]
+
+
+async def test_points_of_more_than_two_days_become_hours_with_the_same_sums(
+    database: Database, store_home: Path
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
+    old = [asdict(trend(hour + timedelta(minutes=5 * number), 360)) for number in range(24)]
+    await read_view(history_request(store_home, "trends", server="one:1", points=old))
+    async with database.engine.connect() as connection:
+        query = text("SELECT seconds, calls, latency FROM server_trends ORDER BY began_at")
+        rows = [tuple(row) for row in await connection.execute(query)]
+    assert rows == [(3600, 4320, {"0.001": 4320})] * 2
+    values: dict[str, Any] = dict((await read_view(history_request(store_home, "history", days=7))).values)
+    assert values["points"]["calls"] == [1.2, 1.2]
+
+
+async def test_points_of_long_ago_are_dropped(database: Database, store_home: Path) -> None:
+    old = [asdict(trend(datetime.now(UTC) - timedelta(days=500), 1))]
+    await read_view(history_request(store_home, "trends", server="one:1", points=old))
+    async with database.engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM server_trends"))).scalar_one() == 0
+
+
+def test_history_without_a_database_has_what_the_server_remembers(running_server: RunningServer) -> None:
+    view = request_view(running_server.admin, "history?days=7")
+    assert (view["days"], view["read"]["state"], view["values"]) == (7, "absent", None)
+    wait_for(lambda: request_view(running_server.admin, "history")["recent"]["at"])
+    assert request_view(running_server.admin, "history?days=none")["days"] == 1

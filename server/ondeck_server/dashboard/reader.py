@@ -11,11 +11,15 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ondeck_core.errors import printable, without_folders
+from ondeck_server.dashboard.trends import TrendPoint
 from ondeck_server.ipc.messages import DashboardRequest, DashboardResult
 from ondeck_store.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from ondeck_store.connection import Connection
 
 _SPARE_SECONDS: Final = 30  # this process ends itself this long after the supervisor should have ended it
 _NICENESS: Final = 10
@@ -38,12 +42,25 @@ async def _read(request: DashboardRequest) -> dict[str, Any]:
 
         versions = [(str(model), int(number)) for model, number in parameters["versions"]]
         return await asyncio.to_thread(read_models, Path(parameters["repository"]), versions)
-    from ondeck_server.dashboard.data_view import read_data  # noqa: PLC0415  not needed for the repository
     from ondeck_store.connection import connect_migrated  # noqa: PLC0415  as above
 
-    settings = StoreSettings.model_validate(request.settings)
-    async with connect_migrated(settings) as connection:
-        return await read_data(connection, datetime.now(UTC).date())
+    async with connect_migrated(StoreSettings.model_validate(request.settings)) as connection:
+        return await _read_database(connection, request.view, parameters)
+
+
+async def _read_database(connection: "Connection", view: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    if view == "data":
+        from ondeck_server.dashboard.data_view import read_data  # noqa: PLC0415  not needed for the others
+
+        return await read_data(connection, now.date())
+    from ondeck_server.dashboard.trend_store import read_trends, store_trends  # noqa: PLC0415  as above
+
+    if view == "history":
+        return await read_trends(connection, int(parameters["days"]), now)
+    points = [TrendPoint(**each) for each in parameters["points"]]
+    await store_trends(connection, str(parameters["server"]), points, now)
+    return {"stored": len(points)}
 
 
 async def _read_until_stopped(request: DashboardRequest) -> DashboardResult:

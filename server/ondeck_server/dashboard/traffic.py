@@ -86,9 +86,7 @@ def add(histograms: Sequence[Buckets]) -> Buckets:
 def traffic_point(before: ServerSample, after: ServerSample) -> TrafficPoint:
     """Return the traffic between two samples."""
     seconds = max(after.at - before.at, 1e-3)
-    kinds = dict.fromkeys(("ok", "server", "caller"), 0.0)
-    for (_, code), count in _increase(before.handled, after.handled).items():
-        kinds[status_kind(code)] += count
+    kinds = status_counts(before, after)
     latency = interval(add(list(before.latency.values())), add(list(after.latency.values())))
     queue = interval(before.queue, after.queue)
     return TrafficPoint(
@@ -102,6 +100,14 @@ def traffic_point(before: ServerSample, after: ServerSample) -> TrafficPoint:
         queue_p95=quantile(queue, PERCENTILES["p95"]),
         in_flight=after.in_flight,
     )
+
+
+def status_counts(before: ServerSample, after: ServerSample) -> dict[str, float]:
+    """Count the calls between two samples by the kind of their status."""
+    kinds = dict.fromkeys(("ok", "server", "caller"), 0.0)
+    for (_, code), count in _increase(before.handled, after.handled).items():
+        kinds[status_kind(code)] += count
+    return kinds
 
 
 def traffic_points(samples: Sequence[ServerSample]) -> list[TrafficPoint]:

@@ -183,11 +183,11 @@ class PlayersResult(_Message):
 class DashboardRequest(_Message):
     """From the supervisor to the process that reads a view of the dashboard, which may take so many seconds.
 
-    `settings` are those of the store; `parameters` depend on the view.
+    `settings` are those of the store; `parameters` depend on the view. With `trends` it stores points instead.
     """
 
     settings: Mapping[str, JsonValue]
-    view: Literal["data", "models"]
+    view: Literal["data", "history", "models", "trends"]
     parameters: Mapping[str, JsonValue] = {}
     seconds: int
 

@@ -6,18 +6,23 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import JsonValue
 
-from ondeck_server.dashboard.pages import dashboard_routes
+from ondeck_runtime.tasks import background
+from ondeck_server.dashboard.pages import View, dashboard_routes
 from ondeck_server.dashboard.sampler import Sampler
 from ondeck_server.dashboard.server_state import LOADED, WorkerRow, version_rows
+from ondeck_server.dashboard.trend_recorder import TrendRecorder
+from ondeck_server.dashboard.trends import STEPS, merge, trend_columns
 from ondeck_server.supervisor import policy
 from ondeck_server.supervisor.dashboard_reads import DashboardReads
 from ondeck_server.supervisor.pool import WorkerPool
 from ondeck_server.supervisor.process import WorkerProcess
+
+STORE_SECONDS: Final = 900.0  # between writes of the trends
 
 
 class Dashboard:
@@ -27,19 +32,27 @@ class Dashboard:
         self._pool = pool
         self._reads = reads
         self._repository = repository
-        self._sampler = Sampler(metrics)
+        self._trends = TrendRecorder()
+        self._sampler = Sampler(metrics, self._trends.add)
         self._started_at = time.time()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the page and of its endpoints."""
-        views = {"server": self._server, "now": self._now, "data": self._data, "models": self._models}
-        return dashboard_routes(views)
+        views: dict[str, View] = {"server": self._server, "now": self._now, "data": self._data}
+        return dashboard_routes({**views, "models": self._models, "history": self._history})
 
     @asynccontextmanager
-    async def repeat(self) -> AsyncIterator[None]:
-        """Sample the metrics and read views within the block."""
-        async with self._reads.within(), self._sampler.repeat():
+    async def repeat(self, server: str) -> AsyncIterator[None]:
+        """Sample the metrics, read views and store the trends of this server within the block."""
+        async with self._reads.within(), self._sampler.repeat(), background(self._store_trends(server)):
             yield
+
+    async def _store_trends(self, server: str) -> None:
+        while True:
+            await asyncio.sleep(STORE_SECONDS)
+            points = list(self._trends.pending)
+            if points and self._reads.has_database and await self._reads.store(server, points):
+                self._trends.forget(points)
 
     async def _server(self, _: Mapping[str, str]) -> Mapping[str, Any]:
         return {"server": self._state()}
@@ -79,6 +92,12 @@ class Dashboard:
         aliases = {f"{row.model} {row.version}": row.aliases for row in loaded}
         read = await self._reads.view("models", parameters, needs_database=False)
         return {"server": self._state(), "aliases": aliases, **read}
+
+    async def _history(self, query: Mapping[str, str]) -> Mapping[str, Any]:
+        days = next((days for days in STEPS if str(days) == query.get("days")), min(STEPS))
+        read = await self._reads.view("history", {"days": days}, needs_database=True)
+        recent = trend_columns(merge(self._trends.recent(), STEPS[days]), STEPS[days])
+        return {"server": self._state(), "days": days, "recent": recent, **read}
 
 
 def _worker_row(worker: WorkerProcess, now: float) -> WorkerRow:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from socket import gethostname
 
 import structlog
 
@@ -90,7 +91,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
         await stack.enter_async_context(reads.repeat())
-        await stack.enter_async_context(dashboard.repeat())
+        await stack.enter_async_context(dashboard.repeat(f"{gethostname()}:{port}"))
         samples = ProcessMetrics(metrics.own, "supervisor").sample_periodically()
         await stack.enter_async_context(background(samples))
         if alerts is not None:

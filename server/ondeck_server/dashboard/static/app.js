@@ -3,12 +3,13 @@
 import { age, clock } from "./format.js";
 import { badge, el } from "./dom.js";
 import { DataView } from "./data.js";
+import { HistoryView } from "./history.js";
 import { ModelsView } from "./models.js";
 import { NowView } from "./now.js";
 
 const STATE_SECONDS = 3;
 const TIMEOUT_SECONDS = 8;
-const VIEWS = [NowView, DataView, ModelsView];
+const VIEWS = [NowView, DataView, ModelsView, HistoryView];
 
 const parts = Object.fromEntries(["server", "updated", "theme", "views", "lost", "main", "skip"].map((id) => [id, document.getElementById(id)]));
 let view = null;

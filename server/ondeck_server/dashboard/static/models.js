@@ -85,9 +85,9 @@ function coveragePicture(each) {
     goal.style.left = `${100 * set.nominal}%`;
     const difference = Math.abs(set.empirical - set.nominal);
     return el("tr", {}, el("th", { scope: "row", text: `${(100 * set.nominal).toFixed(0)} % sets` }), el("td", { class: "bar goal-box" }, fill, goal),
-      el("td", { class: "number" }, `${(100 * set.empirical).toFixed(1)} % `, badge(difference < 0.02 ? "good" : "warn", difference < 0.02 ? "as stated" : "off")), el("td", { class: "number", text: `${set.mean_size.toFixed(2)} outcomes` }));
+      el("td", { class: "number" }, `${(100 * set.empirical).toFixed(1)} % `, difference < 0.02 ? "" : badge("warn", "off")), el("td", { class: "number", text: `size ${set.mean_size.toFixed(2)}` }));
   });
-  return el("figure", { class: "picture bars-picture", "data-chart": "coverage" }, el("figcaption", { text: "Coverage of the prediction sets; the line is the stated one" }), el("table", { class: "bars" }, el("caption", { class: "hidden", text: "Coverage of the prediction sets" }), el("tbody", {}, rows)));
+  return el("figure", { class: "picture bars-picture", "data-chart": "coverage" }, el("figcaption", { text: "Coverage of the prediction sets (the line: as stated), and their mean size" }), el("table", { class: "bars" }, el("caption", { class: "hidden", text: "Coverage of the prediction sets" }), el("tbody", {}, rows)));
 }
 
 /** Returns a reliability diagram: points on the diagonal are calibrated. */
