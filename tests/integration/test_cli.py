@@ -40,6 +40,16 @@ def test_predict_prints_outcomes_derived_stats_and_version(running_server: Runni
     assert done.stdout.splitlines()[-1].startswith("answered by batted_ball, version 1 (production), ")
 
 
+@pytest.mark.parametrize(
+    ("key", "code", "text"),
+    [("746215/12/3", 0, "answered by"), ("746215/12", 2, "746215/12/3"), ("746215/0/3", 2, "746215/0/3")],
+)
+def test_predict_takes_the_key_of_a_pitch(running_server: RunningServer, key: str, code: int, text: str) -> None:
+    done = ondeck("predict", "batted-ball", *BALL, "--pitch-key", key, "--target", running_server.target)
+    assert done.returncode == code, done.stderr
+    assert text in done.stdout + done.stderr
+
+
 def test_fields_may_be_options_or_arguments(running_server: RunningServer) -> None:
     either = [
         ondeck("predict", "called_strike", *arguments, "--target", running_server.target).stdout

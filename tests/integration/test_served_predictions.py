@@ -3,10 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import asyncpg
 import grpc
 import numpy as np
 import pytest
@@ -15,7 +18,8 @@ from sqlalchemy import text
 from ondeck_client import Client, Pitch, PitchColumns, PitchKey, PitchKeyColumns, violations_of
 from ondeck_core.instances import PITCH
 from ondeck_server.inference.served_predictions import MAX_WAITING_ROWS
-from ondeck_store.database import Database
+from ondeck_store.database import Database, asyncpg_connection
+from ondeck_store.served_predictions.writes import ServedPrediction, update_partitions, write_served
 from tests.fixtures.server import RunningServer, serving
 
 PITCHES = [Pitch(plate_x=number / 10, plate_z=2.5, sz_top=3.4, sz_bot=1.6) for number in range(6)]
@@ -82,6 +86,44 @@ async def test_predictions_of_all_calls_are_stored_as_they_were_answered(
         ("called_strike", batch.answered_by.version, batch.answered_by.digest)
     }
     assert len({row.correlation_id for row in rows}) == 3  # one for each call
+
+
+async def test_partitions_are_created_ahead_and_dropped_after_the_retention(database: Database) -> None:
+    async with database.engine.connect() as opened:
+        await opened.execution_options(isolation_level="AUTOCOMMIT")
+        connection = await asyncpg_connection(opened)
+        today = date(2021, 3, 1)
+        first = await update_partitions(connection, today, retention_days=3)
+        assert {date(2021, 2, 28), today, date(2021, 3, 2), date(2021, 3, 3)} <= first
+        at_once = await asyncio.gather(*(update_on_own_connection(database, date(2021, 3, 3)) for _ in range(4)))
+        assert all({date(2021, 2, 28), date(2021, 3, 5)} <= days for days in at_once)
+        later = await update_partitions(connection, date(2021, 3, 6), retention_days=3)
+        assert not later & {date(2021, 2, 28), today, date(2021, 3, 2)}
+        assert {date(2021, 3, 3), date(2021, 3, 8)} <= later
+        row = ServedPrediction(
+            served_at=datetime(2021, 3, 8, 23, 59, tzinfo=UTC),
+            model="whiff",
+            version=1,
+            digest=b"",
+            correlation_id="c",
+            instance=b"",
+            probabilities=b"",
+            ensemble_spread=0.0,
+            prediction_sets=[],
+            game_pk=None,
+            at_bat_number=None,
+            pitch_number=None,
+        )
+        await write_served(connection, [row])
+        assert len(await connection.fetch("SELECT FROM served_predictions_20210308")) == 1
+        with pytest.raises(asyncpg.PostgresError, match="no partition"):
+            await write_served(connection, [replace(row, served_at=datetime(2021, 3, 1, tzinfo=UTC))])
+
+
+async def update_on_own_connection(database: Database, today: date) -> set[date]:
+    async with database.engine.connect() as opened:
+        await opened.execution_options(isolation_level="AUTOCOMMIT")
+        return await update_partitions(await asyncpg_connection(opened), today, retention_days=3)
 
 
 async def test_a_stalled_database_delays_no_call_and_dropped_rows_are_counted(
