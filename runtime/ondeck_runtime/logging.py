@@ -3,6 +3,7 @@
 Each line has the program; within a call, a job or a run it has the correlation id.
 """
 
+import asyncio
 import logging
 import sys
 import traceback
@@ -26,6 +27,7 @@ if sys.modules.get("rich") is None:
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("text", "json")
 _PRINTED: Final = "is_printed"
+_LEVEL_POLL_SECONDS: Final = 1.0
 
 
 class _Quoted:
@@ -74,6 +76,30 @@ def configure_logging(level: str, form: str, program: str = "", file: Path | Non
 def set_log_level(level: str) -> None:
     """Log events of `level` and above from now on, in this process."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]))
+
+
+def level_file(home: Path, program: str) -> Path:
+    """Return the file in a home folder that `follow_level_file` reads."""
+    return home / f"{program}.log-level"
+
+
+async def follow_level_file(path: Path) -> None:
+    """Set the log level that a file names whenever the file changes, until cancelled; not the level it has now."""
+    last = _read_level(path)
+    while True:
+        await asyncio.sleep(_LEVEL_POLL_SECONDS)
+        if (current := _read_level(path)) != last:
+            last = current
+            if current is not None and (level := current[1]) in LEVELS:
+                set_log_level(level)
+
+
+def _read_level(path: Path) -> tuple[int, str] | None:
+    """Return the time of the last change of a file, in nanoseconds, and its text; None: it cannot be read."""
+    try:
+        return path.stat().st_mtime_ns, path.read_text().strip().lower()
+    except (OSError, ValueError):  # ValueError: it is no text
+        return None
 
 
 class _FileSink:

@@ -25,8 +25,9 @@ from ondeck_ingest.sources.base import CircuitOpenError, day_request
 from ondeck_ingest.sources.circuit_breaker import CircuitBreaker, CircuitState
 from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_runtime.correlation import CURRENT_WORK
+from ondeck_runtime.logging import follow_level_file, level_file
 from ondeck_runtime.signals import stop_event
-from ondeck_runtime.tasks import wait_first
+from ondeck_runtime.tasks import background, wait_first
 from ondeck_store.database import DATABASE_ERRORS, Database, asyncpg_connection
 from ondeck_store.ingest.ledger import SourceState, record_source
 from ondeck_store.migrations import open_migrated
@@ -123,6 +124,12 @@ class IngestWorker:
 async def run_worker(settings: IngestSettings) -> None:
     """Run the worker until SIGTERM; a database that is lost later is opened again until that succeeds."""
     CURRENT_WORK.set(None)  # each job has an id of its own
+    async with background(follow_level_file(level_file(settings.home, "ingest"))):
+        await _work_until_stopped(settings)
+    click.echo("ingest worker stopped", err=True)
+
+
+async def _work_until_stopped(settings: IngestSettings) -> None:
     stop, source, was_reached = stop_event(), create_savant_source(settings), False
     while not stop.is_set():
         try:
@@ -135,7 +142,6 @@ async def run_worker(settings: IngestSettings) -> None:
             log.warning("database_lost", reason=describe_error(lost), next_try_in=f"{REOPEN_SECONDS:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), REOPEN_SECONDS)
-    click.echo("ingest worker stopped", err=True)
 
 
 def _create_worker(settings: IngestSettings, database: Database, source: SavantSource) -> IngestWorker:

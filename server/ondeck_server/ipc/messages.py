@@ -154,6 +154,13 @@ class TrialResult(_Message):
     rejected: str = ""
 
 
+class SetLogLevel(_Message):
+    """To every worker: log events of this level and above from now on."""
+
+    kind: Literal["log_level"] = "log_level"
+    level: str
+
+
 class PlayersFile(_Message):
     """To every worker, after each read of the players: the file with their index."""
 
@@ -216,6 +223,7 @@ FromSupervisor = (
     | ChannelzRequest
     | TrialResult
     | PlayersFile
+    | SetLogLevel
 )
 FromWorker = Heartbeat | WorkerStatus | WorkerFailed | LoadRequest | ChannelzResponse | TrialRequest
 

@@ -27,6 +27,7 @@ from ondeck_server.supervisor.dashboard_reads import DashboardReads
 from ondeck_server.supervisor.dashboard_views import Dashboard
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials
+from ondeck_server.supervisor.log_level import LogLevelPage
 from ondeck_server.supervisor.metrics import export_refusals
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.player_reads import PlayerReads
@@ -74,7 +75,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         trials = LoadTrials(load_limits, reserve, optimizes=settings.optimize_graphs)
         stack.push_async_callback(trials.close)
         pool = WorkerPool(start, settings, metrics, reserve, trials)
-        reads = PlayerReads(settings, reserve, pool.announce_players, metrics.own)
+        reads = PlayerReads(settings, reserve, pool.announce, metrics.own)
         export_refusals(metrics, lambda: refusals(pool.statuses))
         dashboard = Dashboard(pool, metrics.text, DashboardReads(settings, reserve), settings.model_repository)
         alerts = create_alert_monitor(settings, metrics.text)
@@ -83,7 +84,11 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
             degraded=lambda: [*pool.degraded(), *refusals(pool.statuses)],
             metrics=metrics.text,
             channelz=pool.channelz,
-            routes=[*dashboard.routes(), *(alerts.routes() if alerts else ())],
+            routes=[
+                *LogLevelPage(logging.level, pool.announce).routes(),
+                *dashboard.routes(),
+                *(alerts.routes() if alerts else ()),
+            ],
         )
         limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))

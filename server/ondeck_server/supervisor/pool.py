@@ -19,6 +19,7 @@ from ondeck_server.ipc.messages import (
     PlayersFile,
     RetireWorker,
     ServerState,
+    SetLogLevel,
     StartDraining,
     StartListening,
     StartWorker,
@@ -68,7 +69,7 @@ class WorkerPool:
         self._workers: dict[int, WorkerProcess] = {}
         self._receivers: set[asyncio.Task[None]] = set()
         self._load_requests: dict[str, bool] = {}
-        self._players: PlayersFile | None = None
+        self._announced: dict[str, PlayersFile | SetLogLevel] = {}
         self._number = self._generation = self._failures = 0
         self._start_at = 0.0
         self._changed = asyncio.Event()
@@ -106,11 +107,11 @@ class WorkerPool:
         workers = self._in(Phase.LISTENING, Phase.RETIRING)
         return {"workers": await asyncio.gather(*(worker.channelz() for worker in workers))}
 
-    def announce_players(self, file: PlayersFile) -> None:
-        """Let every worker, also those that start later, map a file of players."""
-        self._players = file
+    def announce(self, message: PlayersFile | SetLogLevel) -> None:
+        """Send a message to every worker, also to those that start later."""
+        self._announced[message.kind] = message
         for worker in self._workers.values():
-            worker.send(file)
+            worker.send(message)
 
     def replace(self) -> None:
         """Replace every present worker, one at a time."""
@@ -255,7 +256,7 @@ class WorkerPool:
         if memory is not None:
             self._metrics.add(worker.number, memory)
         start = self._start.model_copy(update={"load_requests": dict(self._load_requests)})
-        worker.send(start, *([self._players] if self._players else []))
+        worker.send(start, *self._announced.values())
         receiver = asyncio.create_task(self._receive(worker))
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)

@@ -22,7 +22,7 @@ import uvloop
 from ondeck_core.errors import ArtifactRefusedError, OndeckError
 from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.version_optimizer import SHIPPED, Optimization
-from ondeck_runtime.logging import configure_logging
+from ondeck_runtime.logging import configure_logging, set_log_level
 from ondeck_runtime.metrics import MetricsBlock, inherited_block
 from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.tasks import background, wait_first
@@ -41,6 +41,7 @@ from ondeck_server.ipc.messages import (
     PlayersFile,
     RetireWorker,
     ServerState,
+    SetLogLevel,
     StartDraining,
     StartListening,
     StartWorker,
@@ -178,19 +179,24 @@ class WorkerMain:
             case StartDraining():
                 self._health.enter_graceful_shutdown()
             case RetireWorker(immediate=immediate):
-                if immediate:
-                    self._immediate.set()
-                self._retire.set()
+                self._begin_retirement(immediate=immediate)
             case ChannelzRequest(number=number):
-                self._channel.send(
-                    ChannelzResponse(
-                        number=number, channelz=self._transport.channelz_snapshot() if self._transport else {}
-                    )
-                )
+                self._send_channelz(number)
             case TrialResult():
                 self._trials.resolve(message)
+            case SetLogLevel(level=level):
+                set_log_level(level)
             case PlayersFile(path=path):
                 self._players.replace(Path(path))
+
+    def _begin_retirement(self, *, immediate: bool) -> None:
+        if immediate:
+            self._immediate.set()
+        self._retire.set()
+
+    def _send_channelz(self, number: int) -> None:
+        channelz = self._transport.channelz_snapshot() if self._transport else {}
+        self._channel.send(ChannelzResponse(number=number, channelz=channelz))
 
     def _request_load(self, model: str, loaded: bool) -> None:  # noqa: FBT001  as in the messages
         if loaded is (model in self._models.unloaded):
