@@ -5,6 +5,7 @@ game resemble each other. A season of `SEASON_DAYS` quiet days has a false alarm
 `FALSE_ALARM_RATE`, for each version.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -91,19 +92,25 @@ def _variance_weights(deviations: Column, shares: Column, rows: int) -> Column:
     return weights[weights > 0] if weights.any() else np.ones(1)
 
 
-def mean_drift(values: Column, games: Numbers, expected: float, rate: float) -> AlarmTest:
-    """Test whether the mean of values (n,) differs from `expected`; the statistic is the absolute t value of games."""
+def share_mean_drift(values: Column, games: Numbers, expected: float, rate: float) -> AlarmTest:
+    """Test whether the mean of values (n,), each 0 or 1, differs from `expected`; the statistic is |t| of games."""
     mean, error, count = _mean_and_error(values, games)
-    if count < MIN_GAMES or not error:
+    if count < MIN_GAMES:
         return AlarmTest()
+    error = max(error, math.sqrt(max(expected * (1 - expected), _MIN_P_VALUE) / len(values)))
     return AlarmTest(statistic=abs(mean - expected) / error, level=t_quantile(rate, count - 1))
 
 
-def p_value_above(values: Column, games: Numbers, bound: float) -> float | None:
-    """Return the p-value of a mean of values (n,) above `bound`, by games; None: too few games."""
+def p_value_above(values: Column, games: Numbers, bound: float, *, promised_variance: float = 0.0) -> float | None:
+    """Return the p-value of a mean of values (n,) above `bound`, by games; None: too few games.
+
+    `promised_variance` is the sum of the variances of the rows by the predictions themselves. The variation between
+    games is not taken as less: on a day without a rare outcome there is none, although it was expected.
+    """
     mean, error, count = _mean_and_error(values, games)
     if count < MIN_GAMES:
         return None
+    error = max(error, math.sqrt(promised_variance) / len(values))
     if not error:
         return 1.0 if mean <= bound else _MIN_P_VALUE
     return max(t_tail((mean - bound) / error, count - 1), _MIN_P_VALUE)

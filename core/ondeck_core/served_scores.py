@@ -18,9 +18,9 @@ from ondeck_core.drift_alarms import (
     Column,
     Numbers,
     daily_rate,
-    mean_drift,
     p_value_above,
     share_drift,
+    share_mean_drift,
 )
 from ondeck_core.evaluation import Evaluation
 from ondeck_core.field_drift import bin_numbers, stability_index
@@ -137,7 +137,7 @@ def _rate_scores(training: TrainingRecord, scored: ScoredRows) -> Iterator[Serve
             subject=outcome,
             value=float(is_observed.mean()),
             at_training=share,
-            test=mean_drift(is_observed.astype(np.float64), scored.games, share, daily_rate(len(tested))),
+            test=share_mean_drift(is_observed.astype(np.float64), scored.games, share, daily_rate(len(tested))),
         )
         slope = calibration_slope(scored.probabilities[:, index], is_observed)
         if slope is not None:
@@ -173,10 +173,14 @@ def _calibration_p_value(training: TrainingRecord, scored: ScoredRows) -> float 
     for index in _tested_outcomes(training.task):
         predicted = scored.probabilities[:, index]
         difference = (scored.labels == index) - predicted
+        variance = float((predicted * (1 - predicted)).sum())
         bound = _calibration_bound(training, index)
         share = training.manifest.training.outcome_shares[index]
         for weights in (np.ones(len(scored)), np.where(predicted > share, 1.0, -1.0)):
-            found += [p_value_above(sign * weights * difference, scored.games, bound) for sign in (1, -1)]
+            found += [
+                p_value_above(sign * weights * difference, scored.games, bound, promised_variance=variance)
+                for sign in (1, -1)
+            ]
     known = [each for each in found if each is not None]
     return min(1.0, len(known) * min(known)) if known else None
 
@@ -222,7 +226,7 @@ def _coverage_scores(training: TrainingRecord, scored: ScoredRows) -> Iterator[S
             at_training=expected,
             rows=len(scored),
             games=scored.game_count,
-            test=mean_drift(covered, scored.games, expected, daily_rate(len(sets))),
+            test=share_mean_drift(covered, scored.games, expected, daily_rate(len(sets))),
         )
 
 

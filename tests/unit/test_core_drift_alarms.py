@@ -12,9 +12,9 @@ from ondeck_core.drift_alarms import (
     AlarmTest,
     accumulate_evidence,
     daily_rate,
-    mean_drift,
     p_value_above,
     share_drift,
+    share_mean_drift,
 )
 from ondeck_core.tail_probabilities import f_quantile, f_tail, t_tail
 
@@ -84,8 +84,21 @@ def test_a_field_that_callers_stop_sending_is_an_alarm() -> None:
 def test_few_games_or_rows_give_no_test() -> None:
     assert share_drift(np.arange(9), np.arange(9) // 3, TEN, 1000, 0.01) == AlarmTest()
     assert share_drift(np.arange(9), np.arange(9), TEN, 1000, 0.01) == AlarmTest()  # all bins are pooled
-    assert mean_drift(np.ones(4), np.arange(4), 0.5, 0.01) == AlarmTest()
+    assert share_mean_drift(np.ones(4), np.arange(4), 0.5, 0.01) == AlarmTest()
     assert p_value_above(np.ones(4), np.arange(4), 0.5) is None
+
+
+def test_days_without_a_rare_outcome_are_no_sign_of_one_that_is_predicted_too_often() -> None:
+    draw = np.random.default_rng(9)
+    predicted = np.full(len(GAMES), 0.001)
+    found, alarms = [], 0
+    for _ in range(1000):
+        observed = (draw.random(len(GAMES)) < predicted).astype(float)
+        variance = float((predicted * (1 - predicted)).sum())
+        found.append(p_value_above(predicted - observed, GAMES, 0.0, promised_variance=variance) or 0.0)
+        alarms += share_mean_drift(observed, GAMES, 0.001, daily_rate(5)).is_alarm
+    assert min(found) > 0.01
+    assert alarms == 0
 
 
 def test_p_values_of_quiet_days_are_as_rare_as_they_say() -> None:

@@ -13,6 +13,7 @@ from ondeck_core.drift_alarms import EVIDENCE_LEVEL, accumulate_evidence
 from ondeck_core.served_scores import ServedScore
 from ondeck_store.tables.served_predictions import served_scores
 
+_LOCK: Final = 0x0DEE  # any number, but the same for every Ondeck program: evidence depends on all days
 _PAGING: Final = text("""
 SELECT metric, subject, day, p_value FROM served_scores
 WHERE model = :model AND version = :version AND pages ORDER BY metric, subject, day
@@ -46,8 +47,12 @@ class StoredScore:
 async def replace_scores(
     connection: AsyncConnection, day: date, model: str, version: int, scores: Sequence[ServedScore]
 ) -> None:
-    """Store the scores of a day and a version in place of former ones, and update the evidence of all its days."""
+    """Store the scores of a day and a version in place of former ones, and update the evidence of all its days.
+
+    Programs that do this at once wait for each other.
+    """
     own = {"model": model, "version": version}
+    await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     table = served_scores.c
     await connection.execute(
         delete(served_scores).where(table.day == day, table.model == model, table.version == version)

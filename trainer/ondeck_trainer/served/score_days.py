@@ -18,6 +18,7 @@ from ondeck_core.served_scores import ScoredRows, ServedScore, TrainingRecord, s
 from ondeck_core.task_rows import has_unknown_outcome, label, label_columns, population
 from ondeck_core.tasks import Task, task_named
 from ondeck_registry.repository import read_files, read_manifest
+from ondeck_store.database import Database
 from ondeck_store.migrations import open_migrated
 from ondeck_store.served_predictions.reads import (
     PredictionsWithOutcomes,
@@ -45,18 +46,27 @@ class ScoredDay:
 
 
 async def score_days(settings: StoreSettings, models: Path, day: date | None = None) -> list[ScoredDay]:
-    """Score one day, or every day with recorded predictions; a day that was scored before is scored again."""
+    """Score one day, or every day with recorded predictions; a day that was scored before is scored again.
+
+    A day of a version is one transaction.
+    """
     records: dict[ServedVersion, TrainingRecord | None] = {}
     done = []
-    async with open_migrated(settings) as database, database.engine.begin() as connection:
-        for each in [day] if day else await days_with_predictions(connection):
-            for served in await versions_of_day(connection, each):
-                if served not in records:
-                    records[served] = _read_record(models, served)
-                record = records[served]
-                if record is not None:
+    async with open_migrated(settings) as database:
+        for each, served in await _list_served(database, day):
+            if served not in records:
+                records[served] = _read_record(models, served)
+            record = records[served]
+            if record is not None:
+                async with database.engine.begin() as connection:
                     done.append(await _score_version(connection, each, served, record))
     return done
+
+
+async def _list_served(database: Database, day: date | None) -> list[tuple[date, ServedVersion]]:
+    async with database.engine.connect() as connection:
+        days = [day] if day else await days_with_predictions(connection)
+        return [(each, served) for each in days for served in await versions_of_day(connection, each)]
 
 
 def _read_record(models: Path, served: ServedVersion) -> TrainingRecord | None:
