@@ -44,6 +44,8 @@ SYNC_REPLACEMENTS: Final = (
     (r"\baio_streaming\b", "streaming"),
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
+    (r"\nimport asyncio\b", ""),
+    (r"\basyncio\.sleep\b", "time.sleep"),
 )
 ASYNC_DOCS: Final = """\
 the last instance, or when the generator is closed; close it with `aclose` to end early, because Python closes

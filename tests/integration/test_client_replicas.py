@@ -24,6 +24,7 @@ from ondeck_client import (
     Pitch,
     Prediction,
     StreamAnswer,
+    channel_options,
     reason_of,
 )
 from tests.fixtures.ports import find_free_port
@@ -184,6 +185,22 @@ def test_without_a_serving_replica_the_call_fails_with_the_reason(failing_server
         (answer,) = client.stream("whiff", [("1", PITCH)])
         assert "whiff version 1 is not loaded" in str(answer.error)
         assert client.predict("batted-ball", BALL).outcomes
+
+
+@pytest.fixture
+def endless_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = channel_options._SERVICE_CONFIG["methodConfig"][0]["retryPolicy"]
+    for name in ("initialBackoff", "maxBackoff"):
+        monkeypatch.setitem(policy, name, "1000s")
+
+
+@pytest.mark.usefixtures("endless_backoff")
+async def test_an_unknown_model_is_refused_without_a_retry(failing_server: RunningServer) -> None:
+    with Client(failing_server.target, timeout=100) as client, pytest.raises(grpc.RpcError, match="no model 'wiff'"):
+        client.predict("wiff", PITCH)
+    async with AsyncClient(failing_server.target, timeout=100) as connected:
+        with pytest.raises(grpc.RpcError, match="no model 'wiff'"):
+            await connected.predict("wiff", PITCH)
 
 
 async def test_the_client_for_asyncio_raises_the_reason_as_well(failing_server: RunningServer) -> None:

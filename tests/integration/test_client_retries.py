@@ -38,6 +38,7 @@ from ondeck_client import (
     retry_delay_of,
     violations_of,
 )
+from ondeck_client.channels import CALLED
 
 BALL = BattedBall(launch_speed=100, launch_angle=20)
 ANSWER = PredictResponse(prediction=Prediction(outcomes=[OutcomeProbability(outcome="out", probability=1)]))
@@ -106,40 +107,48 @@ def code_of(error: object) -> grpc.StatusCode:
     return code
 
 
-def test_a_call_is_retried_while_the_server_is_unavailable() -> None:
+BY_HEALTH = pytest.mark.parametrize("health", [None, CALLED])  # one channel for all attempts, or several
+
+
+@BY_HEALTH
+def test_a_call_is_retried_while_the_server_is_unavailable(health: str | None) -> None:
     service = FailingService(failures=2)
-    with serve(service) as target, Client(target, health=None) as client:
+    with serve(service) as target, Client(target, health=health) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
     assert len(service.times_left) == 3
 
 
-async def test_the_async_client_retries_as_well() -> None:
+@BY_HEALTH
+async def test_the_async_client_retries_as_well(health: str | None) -> None:
     service = FailingService(failures=2)
     with serve(service) as target:
-        async with AsyncClient(target, health=None) as client:
+        async with AsyncClient(target, health=health) as client:
             assert await client.predict("batted_ball", BALL) == ANSWER.prediction
     assert len(service.times_left) == 3
 
 
-def test_a_call_is_attempted_at_most_four_times() -> None:
+@BY_HEALTH
+def test_a_call_is_attempted_at_most_four_times(health: str | None) -> None:
     service = FailingService(failures=99)
-    with serve(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    with serve(service) as target, Client(target, health=health) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
     assert len(service.times_left) == 4
 
 
-def test_a_retry_waits_for_the_pushback_of_the_server() -> None:
+@BY_HEALTH
+def test_a_retry_waits_for_the_pushback_of_the_server(health: str | None) -> None:
     service = FailingService(failures=1, pushback="700")
-    with serve(service) as target, Client(target, health=None) as client:
+    with serve(service) as target, Client(target, health=health) as client:
         assert client.predict("batted_ball", BALL) == ANSWER.prediction
     first, second = service.times
     assert 0.7 <= second - first < 5
 
 
-def test_a_negative_pushback_prevents_a_retry() -> None:
+@BY_HEALTH
+def test_a_negative_pushback_prevents_a_retry(health: str | None) -> None:
     service = FailingService(failures=1, pushback="-1")
-    with serve(service) as target, Client(target, health=None) as client, pytest.raises(grpc.RpcError) as failed:
+    with serve(service) as target, Client(target, health=health) as client, pytest.raises(grpc.RpcError) as failed:
         client.predict("batted_ball", BALL)
     assert code_of(failed.value) is grpc.StatusCode.UNAVAILABLE
     assert retry_delay_of(failed.value) == math.inf

@@ -2,13 +2,14 @@
 
 import json
 from itertools import chain
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 
 from ondeck.v1 import model_service_pb2, player_service_pb2, prediction_service_pb2
 from ondeck_client.channel_options import RETRYABLE, channel_options, service_config
-from ondeck_client.channels import CALLED, MAX_CHECKED, Channels, is_loopback, model_health
+from ondeck_client.channels import CALLED, MAX_CHECKED, Attempts, Channels, is_loopback, model_health
 from tests.conftest import ROOT
 
 SERVICES = {
@@ -41,6 +42,18 @@ def test_no_service_is_retryable_as_a_whole() -> None:
 )
 def test_health_is_checked_under_the_chosen_name(health: str | None, expected: object) -> None:
     assert json.loads(service_config(health)).get("healthCheckConfig") == expected
+
+
+def test_grpc_makes_as_many_attempts_on_one_channel_as_on_those_of_first_and_later_ones() -> None:
+    def policy(attempts: Attempts) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = json.loads(service_config("", attempts))["methodConfig"][0].get("retryPolicy")
+        return found
+
+    whole, later = policy(Attempts.ALL), policy(Attempts.LATER)
+    assert whole is not None
+    assert policy(Attempts.FIRST) is None
+    assert later == whole | {"maxAttempts": whole["maxAttempts"] - 1, "initialBackoff": "0.2s"}
+    assert whole["initialBackoff"] == "0.1s"
 
 
 def test_the_client_pings_no_more_often_than_a_server_permits() -> None:
@@ -102,7 +115,7 @@ def test_a_call_needs_the_health_of_the_version_that_it_uses(
 def test_each_health_name_has_one_channel_and_their_number_is_limited() -> None:
     opened: list[str | None] = []
 
-    def open_channel(health: str | None) -> str | None:
+    def open_channel(health: str | None, _: Attempts) -> str | None:
         opened.append(health)
         return health
 
@@ -113,7 +126,9 @@ def test_each_health_name_has_one_channel_and_their_number_is_limited() -> None:
     assert channels.of_call("models/1") == "models/1"
     assert channels.of_call("models/1", is_checked=False) is None
     assert len(opened) == len(set(opened)) == len(channels.opened) <= MAX_CHECKED + 2
-    assert {Channels(lambda health: health, fixed).of_call("models/1", is_checked=False) for fixed in ("", None)} == {
+    assert {
+        Channels(lambda health, _: health, fixed).of_call("models/1", is_checked=False) for fixed in ("", None)
+    } == {
         "",
         None,
     }

@@ -1,5 +1,7 @@
 """The client for asyncio."""
 
+import asyncio
+import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
@@ -25,15 +27,16 @@ from ondeck_client import requests
 from ondeck_client.aio_streaming import AsyncStream, AsyncStreamCall
 from ondeck_client.channel_options import (
     DEFAULT_TIMEOUT,
+    FIRST_BACKOFF,
     MAX_MESSAGE_BYTES,
     CallDefaults,
     CallOptions,
     ChannelOptions,
     channel_options,
 )
-from ondeck_client.channels import CALLED, MODELS, PLAYERS, Channels, model_health
+from ondeck_client.channels import CALLED, MODELS, PLAYERS, Attempts, Channels, model_health
 from ondeck_client.correlation import attach_correlation_id, id_of_call
-from ondeck_client.error_details import is_unhealthy
+from ondeck_client.error_details import is_unhealthy, retry_pause_of
 from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
 from ondeck_client.stream_retry import StreamRetryPolicy, new_session
 
@@ -82,8 +85,8 @@ class AsyncClient:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        def open_channel(checked: str | None) -> AsyncConnection:
-            merged = channel_options(target, max_message_bytes, checked, options)
+        def open_channel(checked: str | None, attempts: Attempts) -> AsyncConnection:
+            merged = channel_options(target, max_message_bytes, checked, options, attempts)
             if credentials is None:
                 return AsyncConnection(grpc.aio.insecure_channel(target, merged))
             return AsyncConnection(grpc.aio.secure_channel(target, credentials, merged))
@@ -195,7 +198,7 @@ class AsyncClient:
         session = new_session(retry_policy, id_of_call(correlation_id))
 
         def open_call(sent: AsyncIterator[StreamPredictRequest], seconds: float | None) -> AsyncStreamCall:
-            to = self._channels.of_call(name, is_checked=not session.was_unhealthy)
+            to = self._channels.of_call(name, is_checked=not session.was_unhealthy, attempts=Attempts.FIRST)
             return to.predictions.StreamPredict(sent, **self._defaults.of_stream(seconds, session.correlation_id))
 
         return AsyncStream(open_call, stream, session, timeout).answers()
@@ -296,12 +299,17 @@ class AsyncClient:
         send: Callable[[AsyncConnection, CallOptions], Awaitable[R]],
     ) -> R:
         """Send a call to a server that serves `name`; to any one if none does, so that its error has the reason."""
-        options, begin = self._defaults.of_call(timeout, correlation_id), time.monotonic()
+        begin, is_checked, attempts = time.monotonic(), True, Attempts.LATER
         try:
-            return await send(self._channels.of_call(name), options)
+            first = self._channels.of_call(name, attempts=Attempts.FIRST)
+            return await send(first, self._defaults.of_call(timeout, correlation_id))
         except grpc.RpcError as error:
-            if not (self._channels.is_per_call and is_unhealthy(error)):
+            pause = retry_pause_of(error, FIRST_BACKOFF * random.uniform(0.8, 1.2))  # noqa: S311  no secret
+            if pause is None or not self._channels.is_per_call:
                 raise
+            if is_unhealthy(error):
+                is_checked, attempts, pause = False, Attempts.ALL, 0
         left = self._defaults.seconds(timeout) - (time.monotonic() - begin)
-        options = self._defaults.of_call(max(0, left), correlation_id)
-        return await send(self._channels.of_call(name, is_checked=False), options)
+        await asyncio.sleep(min(pause, max(0, left)))
+        to = self._channels.of_call(name, is_checked=is_checked, attempts=attempts)
+        return await send(to, self._defaults.of_call(max(0, left - pause), correlation_id))

@@ -8,12 +8,13 @@ from typing import Any, Final, TypedDict
 
 import grpc
 
-from ondeck_client.channels import is_loopback
+from ondeck_client.channels import Attempts, is_loopback
 from ondeck_client.correlation import CORRELATION_HEADER
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 DEFAULT_TIMEOUT: Final = 10.0
 MAX_ATTEMPTS: Final = 4
+FIRST_BACKOFF: Final = 0.1  # seconds before the second attempt
 
 ChannelOptions = Sequence[tuple[str, Any]]
 
@@ -37,7 +38,7 @@ _SERVICE_CONFIG: Final[dict[str, Any]] = {
             ],
             "retryPolicy": {
                 "maxAttempts": MAX_ATTEMPTS,
-                "initialBackoff": "0.1s",
+                "initialBackoff": f"{FIRST_BACKOFF}s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],
@@ -57,21 +58,31 @@ _CONNECTION: Final = (
 )
 
 
-def service_config(health: str | None) -> str:
+def service_config(health: str | None, attempts: Attempts = Attempts.ALL) -> str:
     """Return the service config as JSON; replicas must be healthy under the name `health`, None: no health check."""
+    config: dict[str, Any] = json.loads(json.dumps(_SERVICE_CONFIG))
+    retried = config["methodConfig"][0]
+    if attempts is Attempts.FIRST:
+        del retried["retryPolicy"]
+    elif attempts is Attempts.LATER:
+        retried["retryPolicy"] |= {"maxAttempts": MAX_ATTEMPTS - 1, "initialBackoff": f"{2 * FIRST_BACKOFF}s"}
     checked = {} if health is None else {"healthCheckConfig": {"serviceName": health}}
-    return json.dumps(_SERVICE_CONFIG | checked)
+    return json.dumps(config | checked)
 
 
 def channel_options(
-    target: str, max_message_bytes: int, health: str | None, extra: ChannelOptions
+    target: str,
+    max_message_bytes: int,
+    health: str | None,
+    extra: ChannelOptions,
+    attempts: Attempts = Attempts.ALL,
 ) -> list[tuple[str, Any]]:
     """Return the channel options of both clients; `extra` comes last, and so takes precedence.
 
     A target on this machine is never called through a proxy of the environment, which could not reach it.
     """
     return [
-        ("grpc.service_config", service_config(health)),
+        ("grpc.service_config", service_config(health, attempts)),
         ("grpc.enable_http_proxy", int(not is_loopback(target))),
         *_CONNECTION,
         ("grpc.max_receive_message_length", max_message_bytes),

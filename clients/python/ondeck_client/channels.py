@@ -4,6 +4,7 @@ import ipaddress
 import re
 import threading
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final, Generic, TypeVar
 
 from ondeck.v1.model_service_pb2 import DESCRIPTOR as MODEL_FILE
@@ -21,17 +22,29 @@ _LOCAL_NAME: Final = re.compile(r"(?:.+\.)?localhost\.?|ip6-localhost|127(?:\.\d
 C = TypeVar("C")
 
 
+class Attempts(Enum):
+    """Attempts of a call that gRPC makes on a channel: all, the first one, or the later ones after a first one.
+
+    gRPC retries a call that it does not send since no server is healthy, as it does one that a server refuses. A first
+    attempt without retries separates the two at once.
+    """
+
+    ALL = auto()
+    FIRST = auto()
+    LATER = auto()
+
+
 class Channels(Generic[C]):
     """Opens channels to one server on first use; threads may share it.
 
     `health` is the name that a server must report as SERVING to get calls; CALLED: that of the called model or service.
     """
 
-    def __init__(self, open_channel: Callable[[str | None], C], health: str | None) -> None:
+    def __init__(self, open_channel: Callable[[str | None, Attempts], C], health: str | None) -> None:
         self._open = open_channel
         self._health = health
         self._lock = threading.Lock()
-        self._channels: dict[str | None, C] = {}
+        self._channels: dict[tuple[str | None, Attempts], C] = {}
 
     @property
     def opened(self) -> list[C]:
@@ -43,15 +56,19 @@ class Channels(Generic[C]):
         """Whether each call needs the health of what it calls, and is sent unchecked where no server has it."""
         return self._health == CALLED
 
-    def of_call(self, name: str, *, is_checked: bool = True) -> C:
-        """Return the channel of a call that uses `name`; without a check one that sends calls to any server."""
+    def of_call(self, name: str, *, is_checked: bool = True, attempts: Attempts = Attempts.ALL) -> C:
+        """Return the channel of a call that uses `name`; without a check one that sends calls to any server.
+
+        All attempts of a call are made on one channel unless each call needs its own health.
+        """
         health = (name if is_checked else None) if self.is_per_call else self._health
         with self._lock:
-            if len(self._channels) > MAX_CHECKED and health not in self._channels:
-                health = None
-            if health not in self._channels:
-                self._channels[health] = self._open(health)
-            return self._channels[health]
+            key = health, attempts if self.is_per_call else Attempts.ALL
+            if len(self._channels) > MAX_CHECKED and key not in self._channels:
+                key = None, key[1]
+            if key not in self._channels:
+                self._channels[key] = self._open(*key)
+            return self._channels[key]
 
 
 def model_health(model: str, version: int | None, alias: str | None) -> str:

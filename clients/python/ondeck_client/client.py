@@ -1,5 +1,6 @@
 """The client for threads; generated from aio.py by tools/generate.py, do not edit."""
 
+import random
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
@@ -24,15 +25,16 @@ from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import requests
 from ondeck_client.channel_options import (
     DEFAULT_TIMEOUT,
+    FIRST_BACKOFF,
     MAX_MESSAGE_BYTES,
     CallDefaults,
     CallOptions,
     ChannelOptions,
     channel_options,
 )
-from ondeck_client.channels import CALLED, MODELS, PLAYERS, Channels, model_health
+from ondeck_client.channels import CALLED, MODELS, PLAYERS, Attempts, Channels, model_health
 from ondeck_client.correlation import attach_correlation_id, id_of_call
-from ondeck_client.error_details import is_unhealthy
+from ondeck_client.error_details import is_unhealthy, retry_pause_of
 from ondeck_client.requests import Columns, Instance, PlayerReference, StreamItem
 from ondeck_client.stream_retry import StreamRetryPolicy, new_session
 from ondeck_client.streaming import Stream, StreamCall
@@ -82,8 +84,8 @@ class Client:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         options: ChannelOptions = (),
     ) -> None:
-        def open_channel(checked: str | None) -> Connection:
-            merged = channel_options(target, max_message_bytes, checked, options)
+        def open_channel(checked: str | None, attempts: Attempts) -> Connection:
+            merged = channel_options(target, max_message_bytes, checked, options, attempts)
             if credentials is None:
                 return Connection(grpc.insecure_channel(target, merged))
             return Connection(grpc.secure_channel(target, credentials, merged))
@@ -192,7 +194,7 @@ class Client:
         session = new_session(retry_policy, id_of_call(correlation_id))
 
         def open_call(sent: Iterator[StreamPredictRequest], seconds: float | None) -> StreamCall:
-            to = self._channels.of_call(name, is_checked=not session.was_unhealthy)
+            to = self._channels.of_call(name, is_checked=not session.was_unhealthy, attempts=Attempts.FIRST)
             return to.predictions.StreamPredict(sent, **self._defaults.of_stream(seconds, session.correlation_id))
 
         return Stream(open_call, stream, session, timeout).answers()
@@ -293,12 +295,17 @@ class Client:
         send: Callable[[Connection, CallOptions], R],
     ) -> R:
         """Send a call to a server that serves `name`; to any one if none does, so that its error has the reason."""
-        options, begin = self._defaults.of_call(timeout, correlation_id), time.monotonic()
+        begin, is_checked, attempts = time.monotonic(), True, Attempts.LATER
         try:
-            return send(self._channels.of_call(name), options)
+            first = self._channels.of_call(name, attempts=Attempts.FIRST)
+            return send(first, self._defaults.of_call(timeout, correlation_id))
         except grpc.RpcError as error:
-            if not (self._channels.is_per_call and is_unhealthy(error)):
+            pause = retry_pause_of(error, FIRST_BACKOFF * random.uniform(0.8, 1.2))  # noqa: S311  no secret
+            if pause is None or not self._channels.is_per_call:
                 raise
+            if is_unhealthy(error):
+                is_checked, attempts, pause = False, Attempts.ALL, 0
         left = self._defaults.seconds(timeout) - (time.monotonic() - begin)
-        options = self._defaults.of_call(max(0, left), correlation_id)
-        return send(self._channels.of_call(name, is_checked=False), options)
+        time.sleep(min(pause, max(0, left)))
+        to = self._channels.of_call(name, is_checked=is_checked, attempts=attempts)
+        return send(to, self._defaults.of_call(max(0, left - pause), correlation_id))

@@ -73,6 +73,15 @@ def retry_delay_of(error: grpc.RpcError) -> float | None:
     return None
 
 
+def retry_pause_of(error: grpc.RpcError, default: float) -> float | None:
+    """Return the seconds to wait before gRPC would make another attempt; None: it would make none."""
+    if code_of(error) is not grpc.StatusCode.UNAVAILABLE:
+        return None
+    if (pushed := _trailing(error).get(_PUSHBACK)) is None:
+        return default
+    return int(pushed) / 1000 if str(pushed).isdecimal() else None
+
+
 def code_of(error: grpc.RpcError) -> grpc.StatusCode | None:
     """Return the status code of an error; None if the error is not that of a call."""
     return error.code() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else None
