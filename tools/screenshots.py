@@ -14,7 +14,7 @@ from tests.fixtures.dashboard import light_load
 from tests.fixtures.server import serving
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-VIEWS: Final = ("now", "data", "models", "history")
+VIEWS: Final = ("now", "data", "models", "history", "alerts")
 SHOTS: Final[dict[str, tuple[int, Literal["light", "dark"]]]] = {
     "light": (1280, "light"),
     "dark": (1280, "dark"),

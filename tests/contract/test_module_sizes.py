@@ -22,6 +22,7 @@ MAX_SEAMS: Final = 15
 SEAMS: Final = {
     "ondeck_server.supervisor.log_level": "the one admin page that changes the server",
     "ondeck_server.dashboard.trend_recorder": "what is recorded in memory, without the database",
+    "ondeck_server.dashboard.score_view": "one module per view of the database",
     "ondeck_server.dashboard.model_view": "the view of the repository, which needs no database",
     "ondeck_server.services.reflection": "one module per gRPC service",
     "ondeck_store.players.overrides": "the log of the overrides; the index loader reads it without SQLAlchemy",

@@ -149,3 +149,15 @@ def test_history_without_a_database_has_what_the_server_remembers(running_server
     assert (view["days"], view["read"]["state"], view["values"]) == (7, "absent", None)
     wait_for(lambda: request_view(running_server.admin, "history")["recent"]["at"])
     assert request_view(running_server.admin, "history?days=none")["days"] == 1
+
+
+async def test_scores_have_lines_by_day_and_every_score_of_the_latest_day(stored: Path) -> None:
+    settings = StoreSettings(home=stored).model_dump(mode="json")
+    result = await read_view(DashboardRequest(settings=settings, view="scores", seconds=60))
+    assert result.failed == ""
+    values: dict[str, Any] = dict(result.values)
+    assert values["versions"].keys() == {"batted_ball 1"}
+    scores = values["versions"]["batted_ball 1"]
+    assert [(value, at_training) for _, value, at_training in scores["lines"]["log_loss"]] == [(0.44, 0.42)] * 5
+    assert [each["metric"] for each in scores["latest"]] == ["log_loss", "ece", "psi"]
+    assert [each["alarm"] for each in scores["latest"]] == [True, False, False]

@@ -54,6 +54,10 @@ async def _read_database(connection: "Connection", view: str, parameters: dict[s
         from ondeck_server.dashboard.data_view import read_data  # noqa: PLC0415  not needed for the others
 
         return await read_data(connection, now.date())
+    if view == "scores":
+        from ondeck_server.dashboard.score_view import read_scores  # noqa: PLC0415  as above
+
+        return await read_scores(connection, now.date())
     from ondeck_server.dashboard.trend_store import read_trends, store_trends  # noqa: PLC0415  as above
 
     if view == "history":

@@ -194,7 +194,7 @@ class DashboardRequest(_Message):
     """
 
     settings: Mapping[str, JsonValue]
-    view: Literal["data", "history", "models", "trends"]
+    view: Literal["data", "history", "models", "scores", "trends"]
     parameters: Mapping[str, JsonValue] = {}
     seconds: int
 

@@ -23,18 +23,15 @@ from ondeck_store.embedded.shared_server import has_database
 from ondeck_store.settings import StoreSettings
 
 MAX_SECONDS: Final = 60  # of one read
-MAX_AGE_SECONDS: Final = {
-    "data": 120.0,
-    "history": 120.0,
-    "models": 600.0,
-}  # of values that are shown without another read
+# after which the values of a view are read again
+MAX_AGE_SECONDS: Final = {"data": 120.0, "history": 120.0, "models": 600.0, "scores": 600.0}
 RETRY_SECONDS: Final = 20.0  # after a failed read
 _WAIT_SECONDS: Final = 5.0  # of a request for its first values; later ones find them
 _EXIT_SECONDS: Final = 5.0  # to leave the database after SIGTERM
 _MODULE: Final = "ondeck_server.dashboard.reader"
 
 log = structlog.get_logger()
-ViewName = Literal["data", "history", "models", "trends"]
+ViewName = Literal["data", "history", "models", "scores", "trends"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,9 +35,11 @@ class Dashboard:
         self._trends = TrendRecorder()
         self._sampler = Sampler(metrics, self._trends.add)
         self._started_at = time.time()
+        self._has_alerts = False
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes of the page and of its endpoints."""
+    def routes(self, *, has_alerts: bool) -> list[web.RouteDef]:
+        """Return the routes of the page and of its endpoints; `has_alerts`: there is a page /alerts."""
+        self._has_alerts = has_alerts
         views: dict[str, View] = {"server": self._server, "now": self._now, "data": self._data}
         return dashboard_routes({**views, "models": self._models, "history": self._history})
 
@@ -61,6 +63,7 @@ class Dashboard:
         return {
             "at": time.time(),
             "started_at": self._started_at,
+            "has_alerts": self._has_alerts,
             "unready": self._pool.unready(),
             "degraded": [*self._pool.degraded(), *policy.refusals(self._pool.statuses)],
         }
@@ -91,7 +94,8 @@ class Dashboard:
         parameters: dict[str, JsonValue] = {"repository": str(self._repository.absolute()), "versions": versions}
         aliases = {f"{row.model} {row.version}": row.aliases for row in loaded}
         read = await self._reads.view("models", parameters, needs_database=False)
-        return {"server": self._state(), "aliases": aliases, **read}
+        scores = await self._reads.view("scores", {}, needs_database=True)
+        return {"server": self._state(), "aliases": aliases, "scores": scores, **read}
 
     async def _history(self, query: Mapping[str, str]) -> Mapping[str, Any]:
         days = next((days for days in STEPS if str(days) == query.get("days")), min(STEPS))

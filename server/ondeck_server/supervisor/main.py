@@ -86,7 +86,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
             channelz=pool.channelz,
             routes=[
                 *LogLevelPage(logging.level, pool.announce).routes(),
-                *dashboard.routes(),
+                *dashboard.routes(has_alerts=alerts is not None),
                 *(alerts.routes() if alerts else ()),
             ],
         )

@@ -2,6 +2,7 @@
 
 import { age, clock } from "./format.js";
 import { badge, el } from "./dom.js";
+import { AlertsView } from "./alerts.js";
 import { DataView } from "./data.js";
 import { HistoryView } from "./history.js";
 import { ModelsView } from "./models.js";
@@ -9,7 +10,7 @@ import { NowView } from "./now.js";
 
 const STATE_SECONDS = 3;
 const TIMEOUT_SECONDS = 8;
-const VIEWS = [NowView, DataView, ModelsView, HistoryView];
+const views = [NowView, DataView, ModelsView, HistoryView];
 
 const parts = Object.fromEntries(["server", "updated", "theme", "views", "lost", "main", "skip"].map((id) => [id, document.getElementById(id)]));
 let view = null;
@@ -26,6 +27,11 @@ async function read(path) {
 }
 
 function showState(state) {
+  if (state.has_alerts && !views.includes(AlertsView)) {
+    views.push(AlertsView);
+    addView(AlertsView);
+    if (location.hash === `#${AlertsView.key}`) open();
+  }
   const problems = [...state.unready, ...state.degraded];
   const [kind, text] = state.unready.length ? ["bad", "not ready"] : problems.length ? ["warn", "ready, degraded"] : ["good", "ready"];
   if (parts.server.dataset.text !== text) {
@@ -65,7 +71,7 @@ async function update(mine) {
         if (mine !== generation) return;
         viewDue = performance.now() + current.seconds * 1000 - 500;
         current.update(values);
-        showState(values.server);
+        showState(values.server ?? (await read("/api/v1/server")).server);
       } else showState((await read("/api/v1/server")).server);
       if (failedSince) showFound();
     }
@@ -84,7 +90,7 @@ function updateNow() {
 
 function open() {
   const name = location.hash.slice(1);
-  const kind = VIEWS.find((each) => each.key === name) ?? VIEWS[0];
+  const kind = views.find((each) => each.key === name) ?? views[0];
   if (view) view.destroy();
   view = new kind(updateNow);
   parts.main.replaceChildren(view.element);
@@ -110,7 +116,7 @@ function setTheme(theme) {
   if (view) view.redraw();
 }
 
-VIEWS.forEach(addView);
+views.forEach(addView);
 parts.theme.value = document.documentElement.dataset.theme;
 parts.theme.addEventListener("change", () => setTheme(parts.theme.value));
 parts.skip.addEventListener("click", (event) => {

@@ -3,6 +3,7 @@
 import { badge, el, panel, replace, svg, table } from "./dom.js";
 import { number } from "./format.js";
 import { readState } from "./read_state.js";
+import { ScorePanels } from "./scores.js";
 
 const SIZE = 168;
 const EDGE = 26;
@@ -14,26 +15,33 @@ export class ModelsView {
   seconds = 30;
 
   constructor() {
-    this.element = el("div");
+    this.scores = new ScorePanels();
+    this.evaluations = el("div");
+    this.element = el("div", {}, this.scores.element, this.evaluations);
   }
 
   path() {
     return "/api/v1/models";
   }
 
-  update({ read, values, aliases }) {
-    const text = JSON.stringify([read, values, aliases]);
+  update({ read, values, aliases, scores }) {
+    const text = JSON.stringify([read, values, aliases, scores]);
     if (text === this.text) return;
     this.text = text;
+    this.scores.update(scores.values);
     const versions = values ? values.versions : [];
-    replace(this.element, readState(read, "The model repository"),
+    replace(this.evaluations, readState(read, "The model repository"),
       ...(values && !versions.length ? [el("p", { class: "quiet", text: "no version is loaded in every worker" })] : []),
       ...versions.map((each) => version(each, aliases[`${each.model} ${each.version}`] ?? [])));
   }
 
-  redraw() {}
+  redraw() {
+    this.scores.redraw();
+  }
 
-  destroy() {}
+  destroy() {
+    this.scores.destroy();
+  }
 }
 
 function version(each, aliases) {
