@@ -37,6 +37,12 @@ class IngestSettings(StoreSettings):
         default=14, ge=0, le=366, description="days before today that are fetched again once a day"
     )
     job_attempts: int = Field(default=8, ge=1, le=100, description="attempts of a queued job before it is dead")
+    ingest_admin_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="HTTP port on 127.0.0.1 for metrics and health of the ingest worker; 0: any free port",
+    )
     heartbeat_timeout_seconds: float = Field(
         default=60, ge=1, le=3600, description="seconds without a heartbeat after which a worker's jobs are requeued"
     )

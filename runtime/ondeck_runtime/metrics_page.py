@@ -145,9 +145,10 @@ class MetricsPage:
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def add(self, number: int, memory: mmap.mmap) -> None:
-        """Add the block of a process."""
-        self._readers[number] = BlockReader(memory)
+    def add(self, number: int, memory: mmap.mmap | None) -> None:
+        """Add the block of a process, if it has one."""
+        if memory is not None:
+            self._readers[number] = BlockReader(memory)
 
     def before_read(self, refresh: Callable[[], None]) -> None:
         """Call `refresh` before each read of the page, to set gauges of this process."""

@@ -1,7 +1,7 @@
 """The composition root of a worker: creates its services and its transport, and derives its status."""
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -120,11 +120,12 @@ def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: 
     """Return the status that a worker sends to the supervisor."""
     versions = models.versions.values()
     health = server_health(models, players)
+    serving = statuses(health)
     return WorkerStatus(
         ready=True,
         listening=listening,
-        serving=statuses(health),
-        missing=_missing(models),
+        serving=serving,
+        missing=_missing(models, serving),
         loaded=tuple(f"{each.model} {each.number}" for each in versions if each.state is VersionState.LOADED),
         refused=models.faults()
         | {f"{each.model} {each.number}": each.reason for each in versions if each.state is VersionState.REFUSED},
@@ -133,15 +134,15 @@ def worker_status(models: ModelManager, players: PlayerDirectory, *, listening: 
     )
 
 
-def _missing(models: ModelManager) -> tuple[str, ...]:
-    """List the reasons why a worker is not ready; there is none if and only if the server as a whole is healthy."""
-    serving = models.serving()
-    required = {model: serves for model, serves in serving.items() if model not in models.unloaded}
-    if any(required.values()):
+def _missing(models: ModelManager, serving: Mapping[str, bool]) -> tuple[str, ...]:
+    """List the reasons why a worker is not ready; there is none if and only if the server as a whole serves."""
+    if serving[""]:
         return ()
+    with_production = models.serving()
+    required = [model for model in with_production if model not in models.unloaded]
     if not required:
-        return ("every model was unloaded on request" if serving else "no model has a production version",)
-    return tuple(f"models/{model} does not serve" for model in required)
+        return ("every model was unloaded on request" if with_production else "no model has a production version",)
+    return tuple(f"models/{model} does not serve" for model in required if not serving[f"models/{model}"])
 
 
 def server_health(models: ModelManager, players: PlayerDirectory) -> ServerHealth:

@@ -23,6 +23,8 @@ SEAMS: Final = {
     "ondeck_server.supervisor.log_level": "the one admin page that changes the server",
     "ondeck_server.dashboard.trend_recorder": "what is recorded in memory, without the database",
     "ondeck_server.dashboard.score_view": "one module per view of the database",
+    "ondeck_server.admin": "the admin port of the server; its supervisor knows no HTTP",
+    "ondeck_trainer.run_metrics": "how the metrics of a run leave it; the command only measures",
     "ondeck_server.dashboard.model_view": "the view of the repository, which needs no database",
     "ondeck_server.services.reflection": "one module per gRPC service",
     "ondeck_store.players.overrides": "the log of the overrides; the index loader reads it without SQLAlchemy",

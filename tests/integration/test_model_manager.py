@@ -14,6 +14,8 @@ import pytest
 from ondeck_core.errors import ModelNotLoadedError, NotFoundError
 from ondeck_core.manifest import MODEL_FILE, PRODUCTION
 from ondeck_registry.aliases import AliasDecision, move_alias
+from ondeck_runtime.metrics import MetricsBlock
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.composition import worker_status
 from ondeck_server.models.manager import ModelManager
 from ondeck_server.models.reconciler import VersionState
@@ -41,6 +43,10 @@ def promote(folder: Path, number: int, alias: str = PRODUCTION) -> None:
     move_alias(folder, MODEL, alias, number, AliasDecision(actor="a test", reason="to see", at=datetime.now(UTC)))
 
 
+def monitor() -> TaskMonitor:
+    return TaskMonitor(MetricsBlock())
+
+
 async def wait_until(models: ModelManager, holds: Callable[[], bool]) -> None:
     changed = asyncio.Event()
     models.subscribe(changed.set)
@@ -57,7 +63,7 @@ def loaded_version(models: ModelManager) -> int:
 
 async def test_a_new_version_is_loaded_and_an_alias_change_followed(folder: Path) -> None:
     models = await open_model_manager(folder)
-    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=60):
+    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=60, tasks=monitor()):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         await wait_until(models, lambda: NEW in models.versions and models.versions[NEW].state is VersionState.LOADED)
         assert loaded_version(models) == 1
@@ -78,7 +84,7 @@ async def test_polling_finds_changes_without_file_events(folder: Path, monkeypat
 
     monkeypatch.setattr("ondeck_server.models.repository_reader.awatch", no_watches)
     models = await open_model_manager(folder)
-    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.05):
+    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.05, tasks=monitor()):
         publish_sibling(folder, MODEL, 2, shift=SHIFT)
         promote(folder, 2)
         await wait_until(models, lambda: models.applied_aliases[MODEL][PRODUCTION] == 2)
@@ -205,7 +211,7 @@ async def test_a_model_is_unloaded_and_loaded_on_request(folder: Path) -> None:
 async def test_a_failed_scan_changes_nothing(folder: Path) -> None:
     models = await open_model_manager(folder)
     (folder / MODEL / "aliases.json").write_text("{")
-    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.02):
+    async with watch_repository(models.repository.folder, models.refresh, poll_seconds=0.02, tasks=monitor()):
         await asyncio.sleep(0.2)
     assert loaded_version(models) == 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures.server import RunningServer, serving
+from tests.fixtures.server import READY, RunningServer, serving
 from tests.integration.test_server_start_and_shutdown import page
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
@@ -43,7 +43,7 @@ def test_silent_connections_are_few_and_end_while_pages_are_served(server: Runni
     with ExitStack() as stack:
         held = [stack.enter_context(connect(server)) for _ in range(200)]
         for _ in range(5):
-            assert page(f"{server.admin}/readyz") == (200, "ready\n")
+            assert page(f"{server.admin}/readyz") == (200, READY)
             assert count_connections(server) <= 20
         assert seconds_until_closed(held[-1]) < 6
         assert count_connections(server) == 0
@@ -79,7 +79,7 @@ def test_an_endless_request_is_refused_by_size(server: RunningServer, piece: byt
                 connection.sendall(piece)
         assert time.monotonic() - started < 3
     assert psutil.Process(server.process.pid).memory_info().rss < before + (8 << 20)
-    assert page(f"{server.admin}/livez") == (200, "alive\n")
+    assert page(f"{server.admin}/livez") == (200, "[+]ping ok\nlivez check passed\n")
 
 
 def test_a_caller_that_reads_nothing_is_disconnected(server: RunningServer) -> None:
@@ -108,5 +108,5 @@ def test_a_connection_carries_one_request(server: RunningServer) -> None:
         while received := connection.recv(1000):
             text += received
         assert time.monotonic() - started < 1
-    assert text.endswith(b"alive\n")
+    assert text.endswith(b"livez check passed\n")
     assert b"Connection: close" in text

@@ -15,6 +15,8 @@ from ondeck.v1.model_service_pb2 import ListModelsRequest, ModelState
 from ondeck.v1.model_service_pb2_grpc import ModelServiceStub
 from ondeck_registry.import_onnx import publish_graph
 from ondeck_registry.repository import read_any_manifest
+from ondeck_runtime.metrics import MetricsBlock
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.ipc.messages import LoadLimits, TrialRequest, TrialResult
 from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.load_trials import LoadTrials, TrialEndedError, TrialProcess
@@ -106,7 +108,9 @@ async def test_the_limits_count_from_the_present_use(good: Path) -> None:
 
 
 def open_trials(cpu_seconds: int = 30) -> LoadTrials:
-    return LoadTrials(LoadLimits(cpu_seconds=cpu_seconds, memory_mib=1024), DescriptorReserve())
+    return LoadTrials(
+        LoadLimits(cpu_seconds=cpu_seconds, memory_mib=1024), DescriptorReserve(), TaskMonitor(MetricsBlock())
+    )
 
 
 async def submit(trials: LoadTrials, asked: TrialRequest) -> TrialResult:

@@ -18,7 +18,7 @@ import grpc
 import psutil
 import pytest
 
-from tests.fixtures.server import RunningServer, serving
+from tests.fixtures.server import READY, RunningServer, serving
 from tests.integration.test_server_start_and_shutdown import SERVING, check, page
 from tests.integration.test_server_workers import predict_on_new_connections, wait_until, workers
 
@@ -47,7 +47,7 @@ def has_logged(log: Path, event: str, count: int = 1) -> bool:
 def is_full(server: RunningServer, without: set[int]) -> Callable[[], bool]:
     """Return a function that returns whether two workers run, none of them of `without`, and the pool is complete."""
     return lambda: (
-        len(now := pids(server)) == 2 and not now & without and page(f"{server.admin}/readyz") == (200, "ready\n")
+        len(now := pids(server)) == 2 and not now & without and page(f"{server.admin}/readyz") == (200, READY)
     )
 
 
@@ -243,8 +243,8 @@ def test_a_lone_hung_worker_makes_the_server_unready(small_repository: Path) -> 
         (hung,) = workers(server)
         hung.suspend()
         wait_until(lambda: page(f"{server.admin}/readyz")[0] == 503)
-        assert page(f"{server.admin}/readyz")[1].startswith("no worker accepts calls\n")
-        wait_until(lambda: page(f"{server.admin}/readyz") == (200, "ready\n"))
+        assert page(f"{server.admin}/readyz")[1].splitlines()[1] == "[-]models failed: no worker accepts calls"
+        wait_until(lambda: page(f"{server.admin}/readyz") == (200, READY))
         assert pids(server) != {hung.pid}
 
 
@@ -273,11 +273,11 @@ def test_workers_that_keep_dying_are_reported_as_a_crash_loop(small_repository: 
                     each.kill()
             status, text = page(f"{server.admin}/readyz")
             assert status == 200
-            return "1 of 2 workers accept calls\nworkers failed" in text
+            return "[-]workers degraded: 1 of 2 workers accept calls\n[-]workers degraded: workers failed" in text
 
         wait_until(is_reported)
         assert re.search(r'ondeck_worker_exits_total\{reason="died"\} [3-9]', page(f"{server.admin}/metrics")[1])
-        wait_until(lambda: page(f"{server.admin}/readyz") == (200, "ready\n"))
+        wait_until(lambda: page(f"{server.admin}/readyz") == (200, READY))
         assert survivor.pid in pids(server)
 
 

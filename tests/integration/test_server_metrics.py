@@ -1,5 +1,6 @@
 """Metrics of a real server: as its clients count, over killed workers, and on both transports."""
 
+import json
 import os
 import random
 import re
@@ -8,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from ondeck.v1.prediction_service_pb2 import PredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tests.fixtures.server import RunningServer, serving
+from tests.fixtures.server import READY, RunningServer, serving
 from tests.integration.test_server_start_and_shutdown import BALL, page
 from tests.integration.test_server_workers import APART, wait_until, workers
 from tools.fill_document_tables import declared_metrics, exported_name
@@ -70,7 +72,7 @@ def call(server: RunningServer) -> Iterator[tuple[str, str]]:
 def is_whole(server: RunningServer, without: set[int]) -> bool:
     present = {each.pid for each in workers(server)}
     ready = page(f"{server.admin}/readyz")
-    return len(present) == WORKERS and not present & without and ready == (200, "ready\n")
+    return len(present) == WORKERS and not present & without and ready == (200, READY)
 
 
 def test_counters_never_fall_and_equal_those_of_clients_over_fifty_killed_workers(
@@ -155,3 +157,59 @@ def test_the_table_of_the_documentation_is_what_a_server_exports(running_server:
     exported = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
     declared = {exported_name(family) for program, family in declared_metrics() if program in {"server", "runtime"}}
     assert exported == declared
+
+
+BROKEN_TASKS = """
+import pathlib, sys
+if "ondeck_server.worker" in sys.orig_argv:
+    from ondeck_runtime.process_metrics import ProcessMetrics
+    folder, sample = pathlib.Path(__file__).parent, ProcessMetrics.sample
+    def broken(self):
+        if (folder / "break_samples").exists():
+            raise RuntimeError("injected")
+        sample(self)
+    ProcessMetrics.sample = broken
+    from ondeck_server.worker import main
+    handle = main.WorkerMain._handle
+    def broken_handle(self, message):
+        if (folder / "break_commands").exists() and message.kind == "channelz_request":
+            raise RuntimeError("injected")
+        return handle(self, message)
+    main.WorkerMain._handle = broken_handle
+"""
+
+
+def events(log: Path, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+    return [line for line in lines if line["event"] == name]
+
+
+def test_a_broken_task_is_logged_counted_and_restarted_and_one_that_is_needed_ends_its_worker(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN_TASKS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    log = tmp_path / "log"
+
+    def count(metric: str, task: str) -> float:
+        return total(samples(server), metric, f'task="{task}"')
+
+    with serving(small_repository, log=log) as server:
+        (first,) = workers(server)
+        (tmp_path / "break_samples").touch()
+        wait_until(lambda: count("ondeck_task_failures_total", "process_samples") >= 2)
+        (tmp_path / "break_samples").unlink()
+        restarts = count("ondeck_task_restarts_total", "process_samples")
+        wait_until(lambda: count("ondeck_task_restarts_total", "process_samples") > restarts)
+        used = total(samples(server), "ondeck_process_cpu_seconds_total", "worker")
+        wait_until(lambda: total(samples(server), "ondeck_process_cpu_seconds_total", "worker") > used)
+        assert {(each["task"], each["reason"]) for each in events(log, "task_failed")} == {
+            ("process_samples", "RuntimeError: injected")
+        }
+        (tmp_path / "break_commands").touch()
+        page(f"{server.admin}/channelz")
+        (tmp_path / "break_commands").unlink()
+        wait_until(lambda: [each.pid for each in workers(server)] not in ([first.pid], []))
+        wait_until(lambda: page(f"{server.admin}/readyz")[0] == 200)
+        assert count("ondeck_task_failures_total", "commands") == 1
+        assert {(each["worker"], each["exit_code"]) for each in events(log, "worker_retired")} == {(first.pid, 1)}

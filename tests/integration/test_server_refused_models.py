@@ -165,7 +165,7 @@ def test_a_new_model_that_is_refused_takes_nothing_away(live: Server, name: str)
     assert live.health(f"models/{name}@production") == NOT_SERVING
     status, text = live.page("readyz")
     assert status == 200
-    assert re.search(rf"^{name}( 1)? refused: ", text, re.MULTILINE)
+    assert re.search(rf"^\[-\]versions degraded: {name}( 1)? refused: ", text, re.MULTILINE)
     logged = live.log.read_text().splitlines()
     assert any(name in line for line in logged if "version_rejected" in line or "model_rejected" in line)
     with Client(live.target) as client:
@@ -236,7 +236,7 @@ def test_a_cold_start_beside_refused_models_serves_the_others(small_repository: 
         while server.whole() != {NOT_SERVING}:  # none is left that serves
             assert time.monotonic() < end
         status, text = server.page("readyz")
-        assert (status, text.splitlines()[0]) == (503, "models/broken_link does not serve")
+        assert (status, text.splitlines()[1]) == (503, "[-]models failed: models/broken_link does not serve")
         with Client(server.target) as client:
             assert {each.name for each in client.models()} == set(REFUSED)
             with pytest.raises(grpc.RpcError) as refused:

@@ -25,7 +25,7 @@ from ondeck.v1.prediction_service_pb2 import PredictRequest, StreamPredictReques
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_core.manifest import ALIASES_FILE
 from ondeck_core.tasks import TASKS
-from tests.fixtures.server import RunningServer, serving
+from tests.fixtures.server import READY, RunningServer, serving
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 SERVICES = ("ondeck.v1.PredictionService", "ondeck.v1.ModelService")
@@ -82,8 +82,8 @@ def test_an_unknown_name_is_not_found(running_server: RunningServer) -> None:
 def test_the_admin_pages_report_liveness_readiness_and_metrics(running_server: RunningServer) -> None:
     with grpc.insecure_channel(running_server.target) as channel:
         PredictionServiceStub(channel).Predict(BALL)
-    assert page(f"{running_server.admin}/livez") == (200, "alive\n")
-    assert page(f"{running_server.admin}/readyz") == (200, "ready\n")
+    assert page(f"{running_server.admin}/livez") == (200, "[+]ping ok\nlivez check passed\n")
+    assert page(f"{running_server.admin}/readyz") == (200, READY)
     _, measures = page(f"{running_server.admin}/metrics")
     assert 'grpc_server_handled_total{grpc_code="OK",grpc_method="Predict",' in measures
     assert 'ondeck_predicted_rows_total{model="batted_ball",version="1"}' in measures
@@ -135,7 +135,10 @@ def test_a_version_that_fails_verification_is_refused_and_the_rest_serves(copy_m
         broken, *_ = ModelServiceStub(channel).ListModels(ListModelsRequest()).models
         assert broken.state == ModelState.MODEL_STATE_REFUSED
         assert broken.state_reason.startswith(reason)
-        assert page(f"{server.admin}/readyz") == (200, f"ready\nbatted_ball 1 refused: {broken.state_reason}\n")
+        assert page(f"{server.admin}/readyz") == (
+            200,
+            READY.replace("[+]versions ok", f"[-]versions degraded: batted_ball 1 refused: {broken.state_reason}"),
+        )
         with pytest.raises(grpc.RpcError) as refused:
             PredictionServiceStub(channel).Predict(BALL)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -165,7 +168,12 @@ def test_a_version_without_alias_or_policy_is_listed_and_not_loaded(copy_models:
 def test_a_server_without_models_starts_and_reports_not_serving(tmp_path: Path) -> None:
     with serving(tmp_path) as server, grpc.insecure_channel(server.target) as channel:
         assert [check(channel, name) for name in ("", *SERVICES)] == [NOT_SERVING] * 3
-        assert page(f"{server.admin}/readyz") == (503, "no model has a production version\n")
+        assert page(f"{server.admin}/readyz") == (
+            503,
+            READY.replace("[+]models ok", "[-]models failed: no model has a production version").replace(
+                "passed", "failed"
+            ),
+        )
 
 
 @pytest.mark.parametrize("there_is", ["nothing", "a file"])

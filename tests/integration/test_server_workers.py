@@ -20,7 +20,7 @@ import pytest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from ondeck_client import BattedBall, Client
 from ondeck_server.supervisor.process import EXPERIMENTS
-from tests.fixtures.server import RunningServer, serving
+from tests.fixtures.server import READY, RunningServer, serving
 from tests.integration.test_server_start_and_shutdown import BALL, NOT_SERVING, SERVING, check, page, watch
 
 PATIENCE = 90
@@ -98,7 +98,7 @@ def test_a_killed_worker_is_replaced_and_its_counters_are_kept(pair: RunningServ
     wait_until(lambda: not before[0].is_running() or before[0].status() == psutil.STATUS_ZOMBIE)
     while len(channelz(pair)) < 2:
         status, text = page(f"{pair.admin}/readyz")
-        assert (status, text.splitlines()[0]) == (200, "ready")
+        assert (status, text.splitlines()[-1]) == (200, "readyz check passed")
         with grpc.insecure_channel(pair.target, options=APART) as channel:
             assert check(channel, "") == SERVING
         assert count_calls(pair) >= counted
@@ -154,7 +154,7 @@ def test_a_reload_under_load_replaces_every_worker_and_loses_no_call(pair: Runni
         threading.Thread(target=lambda: _collect(channel, statuses), daemon=True).start()
         assert reload("--pid", str(pair.process.pid)).returncode == 0
         wait_until(lambda: len(now := {each.pid for each in workers(pair)}) == 2 and not now & before)
-        assert page(f"{pair.admin}/readyz") == (200, "ready\n")
+        assert page(f"{pair.admin}/readyz") == (200, READY)
     assert load.lost == []
     assert load.answered > 50
     assert set(statuses) == {SERVING}
@@ -190,7 +190,10 @@ def test_on_sigterm_every_worker_reports_not_serving_and_no_file_is_left(
     own_pair.process.send_signal(signal.SIGTERM)
     assert {next(each).status for each in watches} == {NOT_SERVING}
     predict_on_new_connections(own_pair, 4)
-    assert page(f"{own_pair.admin}/readyz") == (503, "draining\n")
+    assert page(f"{own_pair.admin}/readyz") == (
+        503,
+        READY.replace("[+]shutdown ok", "[-]shutdown failed: draining").replace("passed", "failed"),
+    )
     for channel in channels:
         channel.close()
     assert own_pair.process.wait(timeout=30) == 0

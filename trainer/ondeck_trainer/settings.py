@@ -17,4 +17,7 @@ class TrainerSettings(StoreSettings):
     dask_scheduler: str | None = Field(
         default=None, description="address of a Dask scheduler whose workers fit instead, as tcp://HOST:PORT"
     )
+    train_metrics_folder: Path | None = Field(
+        default=None, description="folder of node_exporter's textfile collector, for the metrics of each training run"
+    )
     seed: int = Field(default=20240320, ge=0, le=2**31 - 1, description="random seed of a training run")

@@ -30,7 +30,7 @@ class JobDeadError(OndeckError):
 
 @dataclass(frozen=True, kw_only=True)
 class JobHandler:
-    """Handles the jobs of one kind, "day" or "register"; `work` does the job of a day.
+    """Handles the jobs of one kind, "day" or "register"; `work` does the job of a day, `count` counts results.
 
     A job is never cancelled, which would remove it from the queue: it ends, or is requeued when `stopping` is set.
     """
@@ -40,6 +40,7 @@ class JobHandler:
     attempts: int
     stopping: asyncio.Event
     pause_after: Callable[[int], timedelta]
+    count: Callable[[str, str], None]
 
     async def handle(self, job: Job) -> None:
         """Do a job.
@@ -64,14 +65,17 @@ class JobHandler:
         seconds, database = round(time.perf_counter() - started_at, 3), round(run.database_seconds, 3)
         if (failed := work.exception()) is not None:
             self._raise_failure(day, job.attempts + 1, failed)
+        self.count(self.kind, "succeeded")
         rows = str(work.result())
         log.info("job_succeeded", job=self.kind, day=str(day), rows=rows, seconds=seconds, database=database)
 
     def _raise_failure(self, day: date, attempt: int, failed: BaseException) -> NoReturn:
         reason = describe_error(failed)
         if attempt >= self.attempts:
+            self.count(self.kind, "dead")
             log.error("job_dead", job=self.kind, day=str(day), attempts=attempt, reason=reason)
             raise JobDeadError(reason) from failed
+        self.count(self.kind, "failed")
         pause = self.pause_after(attempt)
         next_try = (datetime.now(UTC) + pause).isoformat(timespec="seconds")
         log.warning("job_failed", job=self.kind, day=str(day), attempt=attempt, reason=reason, next_try=next_try)

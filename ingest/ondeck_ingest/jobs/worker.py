@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -14,6 +15,7 @@ from pgqueuer.errors import FailingListenerError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ondeck_ingest.jobs.handler import JobHandler, describe_error, pause_after
+from ondeck_ingest.jobs.metrics import SAMPLE_SECONDS, IngestMetrics, admin_port
 from ondeck_ingest.jobs.queue import CHANNEL, REGISTER, create_queries
 from ondeck_ingest.jobs.scheduler import Scheduler
 from ondeck_ingest.pipeline.foreground_ingest import create_savant_source
@@ -27,7 +29,7 @@ from ondeck_ingest.sources.savant import NAME, SavantSource
 from ondeck_runtime.correlation import CURRENT_WORK
 from ondeck_runtime.logging import follow_level_file, level_file
 from ondeck_runtime.signals import stop_event
-from ondeck_runtime.tasks import background, wait_first
+from ondeck_runtime.tasks import wait_first
 from ondeck_store.database import DATABASE_ERRORS, Database, asyncpg_connection
 from ondeck_store.ingest.ledger import SourceState, record_source
 from ondeck_store.migrations import open_migrated
@@ -55,16 +57,23 @@ class IngestWorker:
     attempts: int
     heartbeat_timeout: timedelta
     poll_seconds: float
+    metrics: IngestMetrics = field(default_factory=IngestMetrics)
     pause_after: Callable[[int], timedelta] = field(default_factory=lambda: pause_after)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _recorded: CircuitState | None = None
 
+    def __post_init__(self) -> None:
+        self.ingestor = replace(self.ingestor, on_request=self.metrics.observe_request)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; raises the error of a lost database."""
-        tasks = [asyncio.create_task(each) for each in (self._run_jobs(), self._run_scheduler())]
-        await wait_first(stop, *tasks)
-        self._stopping.set()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        self.metrics.watch(self.engine, self.breaker)
+        spawn = self.metrics.tasks.spawn
+        tasks = [spawn("jobs", self._run_jobs()), spawn("scheduler", self._run_scheduler())]
+        async with self.metrics.tasks.restarting(database_samples=self._sample_database):
+            await wait_first(stop, *tasks)
+            self._stopping.set()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
         for failed in ended:
             if isinstance(failed, Exception):
                 raise failed
@@ -90,9 +99,22 @@ class IngestWorker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self.poll_seconds)
 
+    async def _sample_database(self) -> None:
+        """Sample queue, quarantine and ledger, until cancelled."""
+        scheduler = self.scheduler
+        while True:
+            async with self.engine.connect() as connection:
+                await self.metrics.sample_database(connection, scheduler.source, scheduler.lookback_days)
+            await asyncio.sleep(SAMPLE_SECONDS)
+
     def _handler(self, kind: str, work: Callable[[date], Coroutine[Any, Any, object]]) -> JobHandler:
         return JobHandler(
-            kind=kind, work=work, attempts=self.attempts, stopping=self._stopping, pause_after=self.pause_after
+            kind=kind,
+            work=work,
+            attempts=self.attempts,
+            stopping=self._stopping,
+            pause_after=self.pause_after,
+            count=self.metrics.count_job,
         )
 
     async def _ingest(self, day: date) -> LoadCounts:
@@ -101,7 +123,9 @@ class IngestWorker:
             if (left := self.breaker.seconds_left()) > 0:
                 await asyncio.sleep(left + _SHORT_PAUSE)
             try:
-                return await self.ingestor.ingest(day_request(day))
+                counts = await self.ingestor.ingest(day_request(day))
+                self.metrics.count_rows(counts)
+                return counts  # noqa: TRY300  the loop ends here
             except CircuitOpenError:
                 await asyncio.sleep(_SHORT_PAUSE)
             finally:
@@ -124,30 +148,36 @@ class IngestWorker:
 async def run_worker(settings: IngestSettings) -> None:
     """Run the worker until SIGTERM; a database that is lost later is opened again until that succeeds."""
     CURRENT_WORK.set(None)  # each job has an id of its own
-    async with background(follow_level_file(level_file(settings.home, "ingest"))):
-        await _work_until_stopped(settings)
+    stop, metrics = stop_event(), IngestMetrics()
+    follow_level = partial(follow_level_file, level_file(settings.home, "ingest"))
+    async with admin_port(settings.ingest_admin_port, metrics), metrics.tasks.restarting(log_level=follow_level):
+        await _run_until_stopped(settings, metrics, stop)
     click.echo("ingest worker stopped", err=True)
 
 
-async def _work_until_stopped(settings: IngestSettings) -> None:
-    stop, source, was_reached = stop_event(), create_savant_source(settings), False
+async def _run_until_stopped(settings: IngestSettings, metrics: IngestMetrics, stop: asyncio.Event) -> None:
+    source, was_reached = create_savant_source(settings), False
     while not stop.is_set():
         try:
             async with open_migrated(settings) as database:
-                was_reached = True
-                await _create_worker(settings, database, source).run(stop)
+                was_reached, metrics.database_fault = True, ""
+                await _create_worker(settings, database, source, metrics).run(stop)
         except (*DATABASE_ERRORS, FailingListenerError) as lost:
             if not was_reached:
                 raise
+            metrics.database_fault = describe_error(lost)
             log.warning("database_lost", reason=describe_error(lost), next_try_in=f"{REOPEN_SECONDS:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), REOPEN_SECONDS)
 
 
-def _create_worker(settings: IngestSettings, database: Database, source: SavantSource) -> IngestWorker:
+def _create_worker(
+    settings: IngestSettings, database: Database, source: SavantSource, metrics: IngestMetrics
+) -> IngestWorker:
     return IngestWorker(
         engine=database.engine,
         ingestor=Ingestor(engine=database.engine, source=source, home=settings.home),
+        metrics=metrics,
         breaker=source.breaker,
         refresher=create_refresher(settings, database.engine),
         scheduler=Scheduler(

@@ -1,9 +1,10 @@
 """Ingest one request: fetch, archive, load, check; a failed day is recorded in the ledger."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,10 +15,21 @@ from ondeck_core.statcast.download_time import DownloadTime, bound_by_columns
 from ondeck_ingest.pipeline.day_checks import update_checks
 from ondeck_ingest.pipeline.load import IngestUnit, LoadCounts, load_unit
 from ondeck_ingest.sources import archive
-from ondeck_ingest.sources.base import RawResponse, Source, SourceRequest, SourceUnreachableError
+from ondeck_ingest.sources.base import CircuitOpenError, RawResponse, Source, SourceRequest, SourceUnreachableError
 from ondeck_store.ingest.ledger import LedgerEntry, days_of, record
 
 INGEST_ERRORS: Final = (SourceRefusedError, SourceUnreachableError, archive.ArchiveWriteError)
+
+
+class OnRequest(Protocol):
+    """Called after each request to a source, with its seconds and whether it was answered."""
+
+    def __call__(self, source: str, seconds: float, *, is_answered: bool) -> None:
+        """Record a request."""
+
+
+def _ignore_request(source: str, seconds: float, *, is_answered: bool) -> None:
+    """Record nothing."""
 
 
 @dataclass(kw_only=True)
@@ -44,13 +56,14 @@ class FetchedUnit:
 class Ingestor:
     """Ingests from one source into one database; responses of a remote source are archived under `home`.
 
-    `replaces_newer`: older downloads replace the rows of newer ones.
+    `replaces_newer`: older downloads replace the rows of newer ones. `on_request` gets the seconds of each request.
     """
 
     engine: AsyncEngine
     source: Source
     home: Path
     replaces_newer: bool = False
+    on_request: OnRequest = _ignore_request
 
     async def ingest(self, request: SourceRequest) -> LoadCounts:
         """Ingest a day or a file; the ledger records the error of a failed day.
@@ -78,7 +91,15 @@ class Ingestor:
         return counts
 
     async def _fetch(self, request: SourceRequest) -> FetchedUnit:
-        fetched = await self.source.fetch(request, self._decode)
+        begin = time.perf_counter()
+        try:
+            fetched = await self.source.fetch(request, self._decode)
+        except CircuitOpenError:  # nothing was requested
+            raise
+        except Exception:
+            self.on_request(self.source.name, time.perf_counter() - begin, is_answered=False)
+            raise
+        self.on_request(self.source.name, time.perf_counter() - begin, is_answered=True)
         return FetchedUnit(unit=request.name) if fetched is None else fetched
 
     def _decode(self, raw: RawResponse) -> FetchedUnit:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from ondeck_runtime.tasks import background
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.dashboard.metric_samples import ServerSample, read_sample
 from ondeck_server.dashboard.traffic import latency_bars, method_table, status_table, traffic_points
 
@@ -46,9 +46,9 @@ class Sampler:
         self._watch_begins = asyncio.Event()
 
     @asynccontextmanager
-    async def repeat(self) -> AsyncIterator[None]:
+    async def repeat(self, tasks: TaskMonitor) -> AsyncIterator[None]:
         """Take samples within the block."""
-        async with background(self._repeat()):
+        async with tasks.restarting(dashboard_samples=self._repeat):
             yield
 
     def watch(self) -> None:

@@ -15,6 +15,7 @@ from ondeck_registry.file_reader import UnreadableFileError
 from ondeck_registry.repository import ModelEntry
 from ondeck_registry.version_optimizer import SHIPPED, Optimization
 from ondeck_runtime.metrics import MetricsBlock
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.batching.batcher import BatchingConfig
 from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.models import version_resolution
@@ -71,6 +72,7 @@ class ModelManager:
         self._policy = policy
         self._batching = batching
         self._trial = trial
+        self._monitor = TaskMonitor(metrics)
         self._metrics = VersionMetrics(metrics)
         self._statuses: dict[Key, VersionStatus] = {}
         self._servables: dict[Key, Servable] = {}
@@ -215,6 +217,8 @@ class ModelManager:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
+            if (failed := task.exception()) is not None:
+                self._monitor.record("version_change", failed)
             self._reconcile()
             self._notify()
 

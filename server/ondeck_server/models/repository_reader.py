@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,7 +17,7 @@ from ondeck_core.evaluation import Evaluation
 from ondeck_core.manifest import GraphManifest, Manifest
 from ondeck_registry.file_reader import UnreadableFileError, list_folder
 from ondeck_registry.repository import ModelEntry, read_any_manifest, read_evaluation, read_repository
-from ondeck_runtime.tasks import background
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.models.reconciler import Key, Stamp
 
 _DEBOUNCE_MS: Final = 200
@@ -127,10 +128,12 @@ async def wait_for_read(read: "asyncio.Future[T]") -> T:
 
 @asynccontextmanager
 async def watch_repository(
-    folder: Path, refresh: Callable[[], Awaitable[None]], poll_seconds: float
+    folder: Path, refresh: Callable[[], Awaitable[None]], poll_seconds: float, tasks: TaskMonitor
 ) -> AsyncIterator[None]:
     """Await `refresh` at once, after each change in the folder and every `poll_seconds`, within the block."""
-    async with background(_refresh_on_events(folder, refresh), _refresh_periodically(refresh, poll_seconds)):
+    events = partial(_refresh_on_events, folder, refresh)
+    poll = partial(_refresh_periodically, refresh, poll_seconds)
+    async with tasks.restarting(repository_events=events, repository_poll=poll):
         await asyncio.sleep(0)  # the first step of the task sets the watches; the refresh below finds earlier changes
         await _refresh(refresh)
         yield
@@ -138,11 +141,8 @@ async def watch_repository(
 
 async def _refresh_on_events(folder: Path, refresh: Callable[[], Awaitable[None]]) -> None:
     """Refresh on file events; network file systems report none, and inotify watches may run out: the poll remains."""
-    try:
-        async for _ in awatch(folder, debounce=_DEBOUNCE_MS, step=50, watch_filter=None):
-            await _refresh(refresh)
-    except Exception as failed:  # noqa: BLE001  no failure of the file watcher may stop the server
-        log.warning("watch_failed", detail="repository is polled only", reason=str(failed))
+    async for _ in awatch(folder, debounce=_DEBOUNCE_MS, step=50, watch_filter=None):
+        await _refresh(refresh)
 
 
 async def _refresh_periodically(refresh: Callable[[], Awaitable[None]], seconds: float) -> None:

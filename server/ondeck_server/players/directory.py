@@ -1,8 +1,7 @@
 """The player directory of a worker: an index of the players in a file that all workers map."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from mmap import ACCESS_READ, mmap
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ondeck_core.errors import PlayersNotLoadedError
-from ondeck_runtime.tasks import background
 
 if TYPE_CHECKING:
     from ondeck_core.players.index import PlayerIndex, PlayerSearch
@@ -71,13 +69,8 @@ class PlayerDirectory:
         self._file = file
         self._is_new.set()
 
-    @asynccontextmanager
-    async def map_files(self) -> AsyncIterator[None]:
-        """Map new files within the block."""
-        async with background(self._map_files()):
-            yield
-
-    async def _map_files(self) -> None:
+    async def map_files(self) -> None:
+        """Map new files, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._is_new.wait()

@@ -5,13 +5,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic import JsonValue
 
-from ondeck_runtime.tasks import background
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.dashboard.pages import View, dashboard_routes
 from ondeck_server.dashboard.sampler import Sampler
 from ondeck_server.dashboard.server_state import LOADED, WorkerRow, version_rows
@@ -44,9 +45,10 @@ class Dashboard:
         return dashboard_routes({**views, "models": self._models, "history": self._history})
 
     @asynccontextmanager
-    async def repeat(self, server: str) -> AsyncIterator[None]:
+    async def repeat(self, server: str, tasks: TaskMonitor) -> AsyncIterator[None]:
         """Sample the metrics, read views and store the trends of this server within the block."""
-        async with self._reads.within(), self._sampler.repeat(), background(self._store_trends(server)):
+        trends = tasks.restarting(trends=partial(self._store_trends, server))
+        async with self._reads.within(), self._sampler.repeat(tasks), trends:
             yield
 
     async def _store_trends(self, server: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 
 from ondeck_core.errors import without_folders
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import LoadLimits, TrialRequest, TrialResult
 from ondeck_server.supervisor.descriptors import DescriptorReserve
@@ -45,7 +46,10 @@ class TrialEndedError(Exception):
 class LoadTrials:
     """The trials that workers request: one at a time, and each once until the files of its version change."""
 
-    def __init__(self, limits: LoadLimits, reserve: DescriptorReserve, *, optimizes: bool = False) -> None:
+    def __init__(
+        self, limits: LoadLimits, reserve: DescriptorReserve, tasks: TaskMonitor, *, optimizes: bool = False
+    ) -> None:
+        self._tasks = tasks
         self.process = TrialProcess(limits, reserve)
         self._optimizes = optimizes
         self._folder: Path | None = None
@@ -60,8 +64,18 @@ class LoadTrials:
         """Reply to a request, once its trial has a result."""
         task = self._results.get(request.key)
         if task is None:
-            task = self._results[request.key] = asyncio.create_task(self._run(request))
-        task.add_done_callback(lambda done: None if done.cancelled() else reply(done.result()))
+            task = self._results[request.key] = self._tasks.spawn("load_trial", self._run(request))
+
+        def conclude(done: "asyncio.Task[TrialResult]") -> None:
+            if done.cancelled():
+                return
+            if (failed := done.exception()) is None:
+                reply(done.result())
+            else:
+                self._results.pop(request.key, None)
+                reply(TrialResult(key=request.key, refused=f"its trial failed: {failed}", is_retried=True))
+
+        task.add_done_callback(conclude)
 
     def yield_to_calls(self) -> None:
         """From now on run trials at a low priority, since the server has calls."""

@@ -8,16 +8,18 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from socket import gethostname
 
 import structlog
 
+from ondeck_runtime.http_pages import PageLimits
 from ondeck_runtime.metrics import MetricsBlock
 from ondeck_runtime.metrics_page import MetricsPage
 from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.signals import stop_event
-from ondeck_runtime.tasks import background, wait_first
-from ondeck_server.admin import AdminLimits, AdminPages, admin_pages
+from ondeck_runtime.tasks import TaskMonitor, wait_first
+from ondeck_server.admin import AdminPages, admin_pages
 from ondeck_server.alerts.alert_monitor import create_alert_monitor
 from ondeck_server.ipc.messages import LoadLimits, LogConfig, StartWorker
 from ondeck_server.security.tls import check_certificates
@@ -31,7 +33,7 @@ from ondeck_server.supervisor.log_level import LogLevelPage
 from ondeck_server.supervisor.metrics import export_refusals
 from ondeck_server.supervisor.pidfile import pid_file
 from ondeck_server.supervisor.player_reads import PlayerReads
-from ondeck_server.supervisor.policy import refusals
+from ondeck_server.supervisor.policy import health_checks, refusals
 from ondeck_server.supervisor.pool import WorkerPool
 from ondeck_server.supervisor.process import watch_children_by_descriptor
 
@@ -65,6 +67,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
     async with AsyncExitStack() as stack:
         port = stack.enter_context(reserve_port(settings.host, settings.port))
         metrics = MetricsPage(MetricsBlock())
+        tasks = TaskMonitor(metrics.own)
         start = StartWorker(
             settings=settings.model_dump(mode="json"),
             port=port,
@@ -72,7 +75,7 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
             load_requests={},
         )
         load_limits = LoadLimits(cpu_seconds=settings.load_cpu_seconds, memory_mib=settings.load_memory_mib)
-        trials = LoadTrials(load_limits, reserve, optimizes=settings.optimize_graphs)
+        trials = LoadTrials(load_limits, reserve, tasks, optimizes=settings.optimize_graphs)
         stack.push_async_callback(trials.close)
         pool = WorkerPool(start, settings, metrics, reserve, trials)
         reads = PlayerReads(settings, reserve, pool.announce, metrics.own)
@@ -80,8 +83,12 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
         dashboard = Dashboard(pool, metrics.text, DashboardReads(settings, reserve), settings.model_repository)
         alerts = create_alert_monitor(settings, metrics.text)
         pages = AdminPages(
-            unready=pool.unready,
-            degraded=lambda: [*pool.degraded(), *refusals(pool.statuses)],
+            checks=lambda: health_checks(
+                is_draining=pool.is_draining,
+                unready=pool.unready(),
+                degraded=pool.degraded(),
+                refused=refusals(pool.statuses),
+            ),
             metrics=metrics.text,
             channelz=pool.channelz,
             routes=[
@@ -90,17 +97,18 @@ async def serve(settings: ServerSettings, logging: LogConfig, on_start: Callable
                 *(alerts.routes() if alerts else ()),
             ],
         )
-        limits = AdminLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
+        limits = PageLimits(connections=settings.admin_max_connections, seconds=settings.admin_timeout_seconds)
         admin_port = await stack.enter_async_context(admin_pages(settings.host, settings.admin_port, pages, limits))
         stack.push_async_callback(pool.kill)
         stack.enter_context(pid_file(settings.home, port))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, pool.replace)
-        await stack.enter_async_context(reads.repeat())
-        await stack.enter_async_context(dashboard.repeat(f"{gethostname()}:{port}"))
-        samples = ProcessMetrics(metrics.own, "supervisor").sample_periodically()
-        await stack.enter_async_context(background(samples))
+        await stack.enter_async_context(reads.repeat(tasks))
+        await stack.enter_async_context(dashboard.repeat(f"{gethostname()}:{port}", tasks))
+        samples = ProcessMetrics(metrics.own, "supervisor").sample_periodically
+        await stack.enter_async_context(tasks.restarting(process_samples=samples))
         if alerts is not None:
-            await stack.enter_async_context(background(alerts.run(settings.alert_interval_seconds, pool.complete)))
+            run_alerts = partial(alerts.run, settings.alert_interval_seconds, pool.complete)
+            await stack.enter_async_context(tasks.restarting(alerts=run_alerts))
         running = asyncio.create_task(pool.run())
         await wait_first(stop, pool.complete, running)
         trials.yield_to_calls()

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from ondeck_runtime.metrics import CounterFamily, MetricsBlock
-from ondeck_runtime.tasks import background
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import PlayersFile, PlayersRequest, PlayersResult
 from ondeck_server.settings import ServerSettings
@@ -56,10 +56,10 @@ class PlayerReads:
         self._fingerprint = ""
 
     @asynccontextmanager
-    async def repeat(self) -> AsyncIterator[None]:
+    async def repeat(self, tasks: TaskMonitor) -> AsyncIterator[None]:
         """Read the players at intervals within the block, once there is a database; then remove the files."""
         try:
-            async with background(self._repeat()):
+            async with tasks.restarting(player_reads=self._repeat):
                 yield
         finally:
             if self._folder is not None:

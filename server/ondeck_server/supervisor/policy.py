@@ -8,8 +8,10 @@ from typing import Final, TypeAlias
 
 from ondeck_core.errors import without_folders
 from ondeck_runtime.backoff import backoff_seconds
+from ondeck_runtime.health_checks import HealthCheck
 from ondeck_server.ipc.messages import WorkerStatus
 
+DRAINING: Final = "draining"
 START_TIMEOUT: Final = 300.0  # seconds for a worker to become ready, and to listen
 KILL_AFTER: Final = 5.0  # seconds between the end of a worker's grace period and SIGKILL
 STABLE_SECONDS: Final = 30.0  # a worker that ran so long did not fail because of how it starts
@@ -18,6 +20,7 @@ LONGEST_RESTART_DELAY: Final = 30.0
 SILENT_PART: Final = 0.3  # of the heartbeat timeout: a worker silent for so long counts as not accepting calls
 STARTING_TIMEOUTS: Final = 6  # heartbeat timeouts that a starting worker gets: loading may block its event loop
 CRASH_LOOP_FAILURES: Final = 3  # failures in a row that are a crash loop
+_NOT_SERVING: Final = "the server as a whole does not serve"
 MAX_START_FAILURES: Final = 3  # failed workers before the server has ever accepted calls; then it exits
 
 
@@ -138,7 +141,21 @@ def unready_reasons(statuses: Sequence[WorkerStatus]) -> list[str]:
     """List the reasons why the whole server is not ready, each once."""
     if not statuses:
         return ["no worker accepts calls"]
-    return list(dict.fromkeys(reason for status in statuses for reason in status.missing))
+    if aggregate_serving(statuses).get("", False):
+        return []
+    return list(dict.fromkeys(reason for status in statuses for reason in status.missing)) or [_NOT_SERVING]
+
+
+def health_checks(
+    *, is_draining: bool, unready: Sequence[str], degraded: Sequence[str], refused: Sequence[str]
+) -> tuple[HealthCheck, ...]:
+    """Return the checks of the whole server; `workers` and `versions` decide nothing, as the others serve."""
+    return (
+        HealthCheck(name="shutdown", faults=(DRAINING,) if is_draining else ()),
+        HealthCheck(name="models", faults=tuple(reason for reason in unready if reason != DRAINING)),
+        HealthCheck(name="workers", faults=tuple(degraded), is_required=False),
+        HealthCheck(name="versions", faults=tuple(refused), is_required=False),
+    )
 
 
 def refusals(statuses: Sequence[WorkerStatus]) -> list[str]:

@@ -11,6 +11,7 @@ import structlog
 
 from ondeck_core.errors import OndeckError
 from ondeck_runtime.metrics_page import MetricsPage
+from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.ipc.messages import (
     ChannelzResponse,
     FromWorker,
@@ -73,7 +74,7 @@ class WorkerPool:
         self._number = self._generation = self._failures = 0
         self._start_at = 0.0
         self._changed = asyncio.Event()
-        self._ending = self._draining = self._is_degraded = False
+        self._ending = self.is_draining = self._is_degraded = False
         self._last_failure = ""
         self._failure: CannotServeError | None = None
 
@@ -91,7 +92,7 @@ class WorkerPool:
         """List the reasons why the whole server is not ready."""
         silent = self._silent()
         statuses = [each.status for each in self._in(Phase.LISTENING) if each.status is not None and each not in silent]
-        return [*(["draining"] if self._draining else []), *unready_reasons(statuses)]
+        return [*([policy.DRAINING] if self.is_draining else []), *unready_reasons(statuses)]
 
     def degraded(self) -> list[str]:
         """List which workers are missing or hung, and why; the rest may still serve."""
@@ -164,7 +165,7 @@ class WorkerPool:
 
     def drain(self) -> None:
         """Report NOT_SERVING for every health name from now on."""
-        self._draining = True
+        self.is_draining = True
         for worker in self._workers.values():
             worker.send(StartDraining())
 
@@ -253,11 +254,10 @@ class WorkerPool:
             since=now,
         )
         self._workers[worker.number] = worker
-        if memory is not None:
-            self._metrics.add(worker.number, memory)
+        self._metrics.add(worker.number, memory)
         start = self._start.model_copy(update={"load_requests": dict(self._load_requests)})
         worker.send(start, *self._announced.values())
-        receiver = asyncio.create_task(self._receive(worker))
+        receiver = TaskMonitor(self._metrics.own).spawn("worker_messages", self._receive(worker))
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)
         log.info("worker_started", worker=worker.pid)

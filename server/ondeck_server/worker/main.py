@@ -25,7 +25,7 @@ from ondeck_registry.version_optimizer import SHIPPED, Optimization
 from ondeck_runtime.logging import configure_logging, set_log_level
 from ondeck_runtime.metrics import MetricsBlock, inherited_block
 from ondeck_runtime.process_metrics import ProcessMetrics
-from ondeck_runtime.tasks import background, wait_first
+from ondeck_runtime.tasks import TaskMonitor, wait_first
 from ondeck_server.composition import Components, accept_calls, open_models, worker_status
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.inference.sample_writer import SampleWriter, has_database
@@ -64,6 +64,10 @@ _HEARTBEATS_PER_TIMEOUT: Final = 10
 log = structlog.get_logger()
 
 
+class CommandsFailedError(OndeckError):
+    """A command of the supervisor failed; another worker takes the place of one that cannot be controlled."""
+
+
 class WorkerMain:
     """One run of a worker: load the models, listen on request, stop on request or when the supervisor exits."""
 
@@ -72,6 +76,7 @@ class WorkerMain:
         self._start = start
         self._settings = ServerSettings.model_validate(start.settings)
         self._health = HealthRegistry()
+        self._tasks = TaskMonitor(metrics)
         self._players = PlayerDirectory(changed=self._on_players_changed)
         self._metrics = metrics
         self._trials = TrialClient(channel.send)
@@ -89,10 +94,18 @@ class WorkerMain:
         Raises:
             CannotListenError: the port cannot be bound.
             ArtifactRefusedError: the repository as a whole cannot be read.
+            CommandsFailedError: a command of the supervisor failed.
         """
         self._handle_signals()
-        async with background(self._read_commands(), self._send_heartbeats()):
-            await self._serve()
+        commands = self._tasks.spawn("commands", self._read_commands())
+        try:
+            async with self._tasks.restarting(heartbeats=self._send_heartbeats):
+                await self._serve()
+        finally:
+            commands.cancel()
+            await asyncio.wait({commands})
+        if not commands.cancelled() and (failed := commands.exception()) is not None:
+            raise CommandsFailedError(f"it cannot be controlled: {type(failed).__name__}: {failed}") from failed
 
     async def _serve(self) -> None:
         for model, loaded in self._start.load_requests.items():
@@ -109,14 +122,15 @@ class WorkerMain:
             sample=self._new_sample(),
         )
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._players.map_files())
-            samples = ProcessMetrics(self._metrics, "worker").sample_periodically()
-            await stack.enter_async_context(background(self._models.resources.sample_periodically(), samples))
+            samples = ProcessMetrics(self._metrics, "worker").sample_periodically
+            resources = self._models.resources.sample_periodically
+            work = {"process_samples": samples, "resource_samples": resources, "player_files": self._players.map_files}
+            await stack.enter_async_context(self._tasks.restarting(**work))
             if components.sample is not None:
                 writer = SampleWriter(sample=components.sample, settings=self._settings)
                 await stack.enter_async_context(writer.run())
             folder, poll_seconds = self._settings.model_repository, self._settings.repository_poll_seconds
-            await stack.enter_async_context(watch_repository(folder, self._models.refresh, poll_seconds))
+            await stack.enter_async_context(watch_repository(folder, self._models.refresh, poll_seconds, self._tasks))
             _freeze_gc()
             self._is_ready = True
             self._send_status()

@@ -17,6 +17,7 @@ from ondeck_trainer.data.source import read_stored_dataset
 from ondeck_trainer.model.ensemble import ParallelFit
 from ondeck_trainer.pipeline import TrainingPlan
 from ondeck_trainer.pipeline import train as run
+from ondeck_trainer.run_metrics import run_metrics
 from ondeck_trainer.settings import TrainerSettings
 
 log = structlog.get_logger()
@@ -63,11 +64,13 @@ def train(task: str, eval_from: datetime | None, *, force: bool, **flags: object
         force=force,
         workers=ParallelFit(jobs=settings.training_workers, dask=settings.dask_scheduler),
     )
-    click.echo(f"{chosen.name}: reading rows", err=True)
-    dataset = asyncio.run(read_stored_dataset(settings, chosen))
-    click.echo(f"{chosen.name}: {dataset.account}", err=True)
-    log_account(chosen.name, dataset.account)
-    published = run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True))
+    with run_metrics(settings.train_metrics_folder, chosen.name) as rows:
+        click.echo(f"{chosen.name}: reading rows", err=True)
+        dataset = asyncio.run(read_stored_dataset(settings, chosen))
+        rows.set(len(dataset.labels))
+        click.echo(f"{chosen.name}: {dataset.account}", err=True)
+        log_account(chosen.name, dataset.account)
+        published = run(dataset, plan, lambda line: click.echo(f"{chosen.name}: {line}", err=True))
     manifest = published.manifest
     log.info("version_published", model=manifest.model, version=manifest.version, digest=manifest.digest)
     _print_summary(published, dataset)
