@@ -37,6 +37,16 @@ CHARTS: Final = {
     "alerts": (),
 }
 
+RULES: Final = """
+groups:
+  - name: test
+    rules:
+      - alert: WorkersDesired
+        expr: ondeck_workers_desired > 0
+        labels: {severity: ticket}
+        annotations: {summary: The server has workers.}
+"""
+
 
 @pytest.fixture(scope="module")
 def models(small_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,7 +71,10 @@ def browser(filled_home: Path, browser: Browser) -> Browser:
 def server(models: Path, browser: Browser, filled_home: Path) -> Iterator[RunningServer]:
     assert browser.is_connected()
     words = ("--home", str(filled_home))
-    with serving(models, *words, workers=2, repository_poll_seconds=1) as running, light_load(running.target):
+    rules = models.parent / "rules.yml"
+    rules.write_text(RULES)
+    settings: dict[str, Any] = {"repository_poll_seconds": 1, "alert_rules": rules, "alert_interval_seconds": 1}
+    with serving(models, *words, workers=2, **settings) as running, light_load(running.target):
         yield running
 
 
@@ -142,6 +155,14 @@ def test_a_narrow_page_does_not_scroll_sideways(browser: Browser, server: Runnin
     expect(page.locator("main [data-panel]").first).to_be_visible(timeout=VISIBLE_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()
+
+
+def test_an_alert_that_fires_is_shown_with_its_summary(opened: OpenPage) -> None:
+    alert = opened.show("alerts").locator('[data-alert="WorkersDesired"]')
+    expect(alert).to_contain_text("firing", timeout=VISIBLE_MS)
+    expect(alert).to_contain_text("The server has workers.")
+    expect(alert).to_contain_text("severity ticket")
+    assert opened.errors == []
 
 
 def test_the_theme_can_be_chosen_and_is_kept(opened: OpenPage) -> None:
