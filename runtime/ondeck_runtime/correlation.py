@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 MAX_CORRELATION_ID: Final = 128  # characters; longer ids are replaced
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -23,6 +23,7 @@ class CorrelatedWork(ABC):
     features_seconds: float = 0.0
     run_seconds: float = 0.0
     database_seconds: float = 0.0
+    span: Any = None  # of OpenTelemetry, if traces are exported
 
     @property
     @abstractmethod

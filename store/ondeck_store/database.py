@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ondeck_core.errors import OndeckError
 from ondeck_runtime.correlation import CURRENT_WORK
+from ondeck_runtime.tracing import ACTIVE
 from ondeck_store.embedded.account import EmbeddedPostgresError
 from ondeck_store.embedded.cluster import DATABASE, PORT, USER
 from ondeck_store.embedded.shared_server import shared_server
@@ -213,7 +214,7 @@ def observe_statements(engine: AsyncEngine) -> None:
 
     def fail(failed: ExceptionContext) -> None:
         if failed.connection is not None and failed.statement is not None:
-            _end(failed.connection, failed.statement)
+            _end(failed.connection, failed.statement, type(failed.original_exception).__name__)
 
     event.listen(engine.sync_engine, "before_cursor_execute", begin)
     event.listen(engine.sync_engine, "after_cursor_execute", finish)
@@ -231,16 +232,18 @@ def timed(connection: AsyncConnection, statement: str) -> Iterator[None]:
         _account(statement, started_at, options.get(SLOW_SECONDS, 0))
 
 
-def _end(connection: Connection, statement: str) -> None:
+def _end(connection: Connection, statement: str, error: str = "") -> None:
     started_at = connection.info.pop(_STARTED_AT, None)
     if started_at is not None:
-        _account(statement, started_at, connection.get_execution_options().get(SLOW_SECONDS, 0))
+        _account(statement, started_at, connection.get_execution_options().get(SLOW_SECONDS, 0), error)
 
 
-def _account(statement: str, started_at: float, slow_seconds: float) -> None:
+def _account(statement: str, started_at: float, slow_seconds: float, error: str = "") -> None:
     seconds = time.perf_counter() - started_at
     work = CURRENT_WORK.get()
     if work is not None:
         work.database_seconds += seconds
+    if ACTIVE:
+        ACTIVE[0].record_statement(statement_name(statement), seconds, work, error)
     if 0 < slow_seconds < seconds:
         log.warning("statement_slow", statement=statement_name(statement), seconds=round(seconds, 6))

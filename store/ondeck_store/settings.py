@@ -68,6 +68,11 @@ class StoreSettings(ProgramSettings):
     statement_timeout: float = Field(
         default=300, ge=0, le=86400, description="statement timeout, in seconds; 0: no limit"
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="endpoint of OTLP over HTTP that gets traces, as http://127.0.0.1:4318; unset: no traces",
+    )
     slow_statement_seconds: float = Field(
         default=1,
         ge=0,

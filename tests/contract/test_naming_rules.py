@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.contract.source_tree import product_files, public_classes, syntax_tree, text_files
 
-NOUNS_IN_ING: Final = {"batching", "logging", "scoring", "streaming"}
+NOUNS_IN_ING: Final = {"batching", "logging", "scoring", "streaming", "tracing"}
 LOG_EVENT: Final = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 LOG_METHODS: Final = {"debug", "info", "warning", "error", "exception", "critical"}
 

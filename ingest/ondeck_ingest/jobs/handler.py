@@ -16,6 +16,7 @@ from ondeck_runtime.backoff import backoff_seconds
 from ondeck_runtime.correlation import CorrelatedRun, correlated
 from ondeck_runtime.redaction import redact
 from ondeck_runtime.tasks import wait_first
+from ondeck_runtime.tracing import traced_job
 
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=6)
@@ -49,7 +50,8 @@ class JobHandler:
             RetryRequested: the job failed, or the worker stops; the queue retries it.
             JobDeadError: the last attempt failed; the queue keeps the job as failed.
         """
-        with correlated(str((job.headers or {}).get(CORRELATION_HEADER, ""))) as run:
+        correlation_id = str((job.headers or {}).get(CORRELATION_HEADER, ""))
+        with correlated(correlation_id) as run, traced_job(run, f"job {self.kind}"):
             await self._run(job, run)
 
     async def _run(self, job: Job, run: CorrelatedRun) -> None:

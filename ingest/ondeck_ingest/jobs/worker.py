@@ -30,6 +30,7 @@ from ondeck_runtime.correlation import CURRENT_WORK
 from ondeck_runtime.logging import follow_level_file, level_file
 from ondeck_runtime.signals import stop_event
 from ondeck_runtime.tasks import wait_first
+from ondeck_runtime.tracing import start_tracing, stop_tracing
 from ondeck_store.database import DATABASE_ERRORS, Database, asyncpg_connection
 from ondeck_store.ingest.ledger import SourceState, record_source
 from ondeck_store.migrations import open_migrated
@@ -151,7 +152,9 @@ async def run_worker(settings: IngestSettings) -> None:
     stop, metrics = stop_event(), IngestMetrics()
     follow_level = partial(follow_level_file, level_file(settings.home, "ingest"))
     async with admin_port(settings.ingest_admin_port, metrics), metrics.tasks.restarting(log_level=follow_level):
+        start_tracing(settings.otlp_endpoint, "ingest")
         await _run_until_stopped(settings, metrics, stop)
+        await asyncio.to_thread(stop_tracing)
     click.echo("ingest worker stopped", err=True)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ondeck_core.errors import RunTimeoutError
 from ondeck_core.instances import Matrix
 from ondeck_runtime.correlation import CURRENT_WORK, RUN_STARTED_AT
+from ondeck_runtime.tracing import ACTIVE
 from ondeck_server.batching.batch_metrics import BatchMetrics
 from ondeck_server.batching.inference_stats import InferenceStats
 from ondeck_server.batching.queue import (
@@ -309,6 +310,8 @@ class Batcher:
         ran, seconds, features_seconds = outcome
         begin, at = self._clock(), 0
         started_at = begin - seconds
+        if ACTIVE:
+            ACTIVE[0].record_batch(seconds, [each.work for each in batch])
         for each in batch:
             end = at + len(each.rows)
             if (work := each.work) is not None:

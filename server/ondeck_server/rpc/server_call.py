@@ -17,6 +17,7 @@ from google.rpc import code_pb2
 
 from ondeck.v1.error_reason_pb2 import ErrorReason
 from ondeck_runtime.correlation import CURRENT_WORK, MAX_CORRELATION_ID, CorrelatedWork
+from ondeck_runtime.tracing import ACTIVE
 from ondeck_server.rpc.call_log import log_rejected, log_slow
 from ondeck_server.rpc.errors import DeadlineExceededError, ProtocolError, UnreadableRequestError, map_and_log
 from ondeck_server.rpc.method import Method
@@ -123,6 +124,8 @@ class ServerCall(CorrelatedWork):
     async def run(self) -> None:
         """Answer the call and end it with a status; raises nothing but asyncio.CancelledError."""
         CURRENT_WORK.set(self)  # in the context of this task
+        if ACTIVE:
+            self._start_span()
         try:
             self._check_deadline()
             await self._answer()
@@ -137,6 +140,8 @@ class ServerCall(CorrelatedWork):
 
     def _start_pending(self) -> None:
         token = CURRENT_WORK.set(self)
+        if ACTIVE:
+            self._start_span()
         try:
             self._check_deadline()
             pending = self._pending = self._method.handle(self, self._decode_request())
@@ -259,6 +264,11 @@ class ServerCall(CorrelatedWork):
         """Release what the call holds and count it; runs once."""
         self.is_over = True
         self._method.metrics.observe(code, self._started_at)
+        if self.span is not None and ACTIVE:
+            ACTIVE[0].end_call(self, code_pb2.Code.Name(code))
+
+    def _start_span(self) -> None:
+        ACTIVE[0].start_call(self, self.method, self.metadata.get(TRACEPARENT_HEADER, ""))
 
 
 def number_call() -> str:

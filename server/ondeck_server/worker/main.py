@@ -26,6 +26,7 @@ from ondeck_runtime.logging import configure_logging, set_log_level
 from ondeck_runtime.metrics import MetricsBlock, inherited_block
 from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.tasks import TaskMonitor, wait_first
+from ondeck_runtime.tracing import start_tracing, stop_tracing
 from ondeck_server.composition import Components, accept_calls, open_models, worker_status
 from ondeck_server.health.status import HealthRegistry
 from ondeck_server.inference.sample_writer import SampleWriter, has_database
@@ -75,6 +76,7 @@ class WorkerMain:
         self._channel = channel
         self._start = start
         self._settings = ServerSettings.model_validate(start.settings)
+        start_tracing(self._settings.otlp_endpoint, PROGRAM)
         self._health = HealthRegistry()
         self._tasks = TaskMonitor(metrics)
         self._players = PlayerDirectory(changed=self._on_players_changed)
@@ -305,6 +307,8 @@ async def _work(channel: Channel[FromSupervisor], metrics: MetricsBlock) -> int:
     except OndeckError as refused:
         channel.send(WorkerFailed(reason=str(refused)))
         return FAILED
+    finally:
+        await asyncio.to_thread(stop_tracing)
     return 0
 
 
