@@ -39,7 +39,13 @@ PROGRAMS: Final[dict[str, type[StoreSettings]]] = {
     "ingest": IngestSettings,
     "trainer": TrainerSettings,
 }
-METRIC_PROGRAMS: Final = {"ingest": "ingest", "runtime": "all", "server": "server", "trainer": "trainer"}
+METRIC_PROGRAMS: Final = {
+    "ingest": "ingest",
+    "runtime": "all",
+    "server": "server",
+    "store": "ingest",
+    "trainer": "trainer",
+}
 DECLARATION: Final = re.compile(r"(Counter|Gauge|Histogram)Family\(\n?\s*\"")
 LOG_SETTINGS: Final = [
     ("ONDECK_LOG_LEVEL", "`info`", "lowest level that is logged: debug, info, warning, error", "all"),

@@ -20,6 +20,7 @@ MEDIAN_LINES: Final = (90, 150)
 SMALL_LINES: Final = 60
 MAX_SEAMS: Final = 15
 SEAMS: Final = {
+    "ondeck_store.query_metrics": "how statements become labels; the ingest worker only measures",
     "ondeck_server.supervisor.log_level": "the one admin page that changes the server",
     "ondeck_server.dashboard.trend_recorder": "what is recorded in memory, without the database",
     "ondeck_server.dashboard.score_view": "one module per view of the database",

@@ -75,7 +75,9 @@ async def test_the_table_of_the_documentation_is_what_a_worker_exports() -> None
     async with admin_port(0, IngestMetrics()) as url:
         text = (await read(f"{url}/metrics"))[1]
     exported = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
-    declared = {exported_name(family) for program, family in declared_metrics() if program in {"ingest", "runtime"}}
+    declared = {
+        exported_name(family) for program, family in declared_metrics() if program in {"ingest", "runtime", "store"}
+    }
     assert exported == declared
 
 

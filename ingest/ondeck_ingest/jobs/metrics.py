@@ -22,6 +22,7 @@ from ondeck_runtime.process_metrics import ProcessMetrics
 from ondeck_runtime.tasks import TaskMonitor
 from ondeck_store.ingest.ledger import days_done
 from ondeck_store.ingest.quarantine import count_open
+from ondeck_store.query_metrics import QUERY_SECONDS, measure_queries
 
 ROWS: Final = CounterFamily(
     "ondeck_ingest_rows",
@@ -71,12 +72,15 @@ class IngestMetrics:
         self._pool: QueuePool | None = None
         self._codes: set[str] = set()
         self._rows = {result: self.block.counter(ROWS, result) for result in RESULTS}
-        self.block.declare(JOBS, SOURCE_SECONDS, CIRCUIT_OPEN, QUEUED, QUARANTINED, DAYS_BEHIND, CONNECTIONS)
+        self.block.declare(
+            JOBS, SOURCE_SECONDS, CIRCUIT_OPEN, QUEUED, QUARANTINED, DAYS_BEHIND, CONNECTIONS, QUERY_SECONDS
+        )
         self.page.before_read(self._refresh)
 
     def watch(self, engine: AsyncEngine, breaker: CircuitBreaker) -> None:
-        """Show the pool of a database and the circuit breaker of a source."""
+        """Measure a database, show its pool and the circuit breaker of a source."""
         self._circuits[breaker.state.source] = breaker
+        measure_queries(engine, self.block)
         if isinstance(engine.pool, QueuePool):
             self._pool = engine.pool
 
