@@ -1,5 +1,7 @@
 """The alert rules: each has a severity, a runbook of four sections and a test that makes it fire."""
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +17,8 @@ RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 PROMTOOL_TESTS: Final = ROOT / "monitoring" / "alerts_test.yml"
 SECTIONS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 RULES: Final = read_rules()
+METRIC: Final = re.compile(r"\b(?:grpc_server|ondeck)_\w+")
+HISTOGRAM_SUFFIX: Final = re.compile(r"_(?:bucket|count|sum)$")
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)"
@@ -41,6 +45,17 @@ def test_names_are_unique() -> None:
     assert len(names) == len({*names})
 
 
+def undocumented(metrics: set[str]) -> set[str]:
+    documented = (ROOT / "docs" / "reference" / "observability.md").read_text()
+    return {name for name in metrics if HISTOGRAM_SUFFIX.sub("", name) not in documented}
+
+
+def test_the_rules_read_documented_metrics() -> None:
+    read = {name for name in RULES.retention if ":" not in name} - {"up"}
+    assert len(read) >= 10
+    assert undocumented(read) == set()
+
+
 def cases() -> list[dict[str, Any]]:
     tests: list[dict[str, Any]] = yaml.safe_load(PROMTOOL_TESTS.read_text())["tests"]
     return [case for test in tests for case in test["alert_rule_test"]]
@@ -65,3 +80,12 @@ def test_the_tests_of_the_rules_pass() -> None:
 def promtool(*words: str) -> None:
     done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_grafana_dashboard_asks_for_documented_metrics() -> None:
+    board = json.loads((ROOT / "monitoring" / "grafana" / "ondeck.json").read_text())
+    queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    named = {name for query in queries for name in METRIC.findall(query)}
+    assert len(named) >= 10
+    assert undocumented(named) == set()
+    assert all(panel["description"] for panel in board["panels"] if panel["type"] != "row")
