@@ -20,7 +20,7 @@ from types import MappingProxyType
 import psutil
 import pytest
 
-from ondeck_cli.up.stack import Stack
+from ondeck_cli.up.stack import Stack, free_port
 from ondeck_client import BattedBall, Client
 from ondeck_ingest.sources.simulator import simulated_game_pk
 from ondeck_server.settings import ServerSettings
@@ -179,10 +179,10 @@ def test_a_user_without_privileges_ingests_and_serves(models: Path) -> None:
 def test_no_command_line_shows_a_password(tmp_path: Path, models: Path) -> None:
     url = "postgresql://ondeck:S3cretPw@127.0.0.1:9/nowhere"
     settings = ServerSettings(home=tmp_path, model_repository=models, database_url=url)
-    everything = Stack(settings, log_options=[], simulate=[])
+    everything = Stack(settings, log_options=[], simulate=[], ingest_admin_port=free_port())
     for child in (everything._server, everything._ingest):
         assert "S3cretPw" not in " ".join(child.words)
-        assert child.environment == {"ONDECK_DATABASE_URL": url}
+        assert child.environment["ONDECK_DATABASE_URL"] == url
 
 
 def find_today(running: Up) -> date:

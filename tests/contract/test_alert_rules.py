@@ -27,7 +27,7 @@ needs_promtool = pytest.mark.skipif(
 
 @pytest.mark.parametrize("rule", RULES.alerts, ids=lambda rule: rule.name)
 def test_an_alert_has_a_severity_a_summary_and_a_runbook(rule: AlertRule) -> None:
-    assert rule.labels["severity"] in {"page", "ticket"}
+    assert rule.labels["severity"] in {"page", "ticket", "info"}
     assert rule.annotations["summary"]
     assert rule.annotations["runbook"] == f"docs/runbooks/{rule.name}.md"
     page = (ROOT / rule.annotations["runbook"]).read_text()

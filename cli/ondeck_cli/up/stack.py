@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,25 +61,31 @@ class ReadyServer:
 def up(*, simulate: bool, seconds: float, **flags: object) -> None:
     """Run database, server and ingest worker on this machine until Ctrl-C or SIGTERM."""
     settings = read_settings(ServerSettings, **flags)
-    read_settings(IngestSettings)  # invalid settings of the ingest worker fail here, before anything starts
+    ingest = read_settings(IngestSettings)  # invalid settings of the ingest worker fail here, before anything starts
     stack = Stack(
         settings,
         log_options=_log_options(**click.get_current_context().find_root().params),
         simulate=["--simulate", "--seconds", str(seconds)] if simulate else [],
+        ingest_admin_port=ingest.ingest_admin_port or free_port(),
     )
     asyncio.run(stack.run())
 
 
 class Stack:
-    """The programs of `ondeck up`; `log_options` and `simulate` are options for the commands that it starts."""
+    """The programs of `ondeck up`; `log_options` and `simulate` are options for the commands that it starts.
 
-    def __init__(self, settings: ServerSettings, *, log_options: Sequence[str], simulate: Sequence[str]) -> None:
+    The server reads the metrics of the ingest worker on `ingest_admin_port`, for its alerts.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, *, log_options: Sequence[str], simulate: Sequence[str], ingest_admin_port: int
+    ) -> None:
         self._settings = settings
         self._simulate = bool(simulate)
         home = ["--home", str(settings.home)]
         serve = [*log_options, "serve", *_listen_options(settings), *home, "--ready-format", "json"]
         ingest = [*log_options, "ingest", "worker", *simulate, *home]
-        environment = _environment(settings)
+        environment = _environment(settings) | _monitoring(settings, ingest_admin_port)
         self._server = ManagedProcess(name=SERVER, words=serve, on_line=self._print, environment=environment)
         self._ingest = ManagedProcess(name=INGEST, words=ingest, on_line=self._print, environment=environment)
         self._stop = asyncio.Event()
@@ -191,6 +198,18 @@ def _log_options(log_level: str, log_format: str | None) -> list[str]:
 def _listen_options(settings: ServerSettings) -> list[str]:
     listen = ["--host", settings.host, "--port", str(settings.port), "--admin-port", str(settings.admin_port)]
     return [*listen, "--model-repository", str(settings.model_repository)]
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nothing uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port: int = reserved.getsockname()[1]
+    return port
+
+
+def _monitoring(settings: ServerSettings, ingest_admin_port: int) -> dict[str, str]:
+    targets = settings.alert_targets or (f"{INGEST}=http://127.0.0.1:{ingest_admin_port}/metrics",)
+    return {f"{PREFIX}INGEST_ADMIN_PORT": str(ingest_admin_port), f"{PREFIX}ALERT_TARGETS": ",".join(targets)}
 
 
 def _environment(settings: StoreSettings) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Prometheus metrics and health checks of the ingest worker, and the port that shows them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -23,6 +23,7 @@ from ondeck_runtime.tasks import TaskMonitor
 from ondeck_store.ingest.ledger import days_done
 from ondeck_store.ingest.quarantine import count_open
 from ondeck_store.query_metrics import QUERY_SECONDS, measure_queries
+from ondeck_store.served_predictions.scores import ServedAlarms, read_alarms
 
 ROWS: Final = CounterFamily(
     "ondeck_ingest_rows",
@@ -44,9 +45,15 @@ QUARANTINED: Final = GaugeFamily("ondeck_quarantined_rows", "rows in quarantine,
 DAYS_BEHIND: Final = GaugeFamily(
     "ondeck_ledger_days_behind", "days of the look-back that are over, in season, and not ingested", ("source",)
 )
+SERVED_ALARMS: Final = GaugeFamily(
+    "ondeck_served_alarms",
+    "alarms of the newest scored day of served predictions; `pages` is `true` for log loss and calibration",
+    ("model", "version", "pages"),
+)
 CONNECTIONS: Final = GaugeFamily(
     "ondeck_database_connections", "connections of the pool to the database: `in_use` or `idle`", ("state",)
 )
+ALARM_DAYS: Final = 14  # after which a version that is no longer scored has no alarms
 SAMPLE_SECONDS: Final = 15.0  # between two looks at the database
 STATES: Final = ("queued", "running", "dead")
 RESULTS: Final = ("inserted", "changed", "unchanged", "outdated", "quarantined")
@@ -71,9 +78,18 @@ class IngestMetrics:
         self._circuits: dict[str, CircuitBreaker] = {}
         self._pool: QueuePool | None = None
         self._codes: set[str] = set()
+        self._scored: set[tuple[str, str]] = set()
         self._rows = {result: self.block.counter(ROWS, result) for result in RESULTS}
         self.block.declare(
-            JOBS, SOURCE_SECONDS, CIRCUIT_OPEN, QUEUED, QUARANTINED, DAYS_BEHIND, CONNECTIONS, QUERY_SECONDS
+            JOBS,
+            SOURCE_SECONDS,
+            CIRCUIT_OPEN,
+            QUEUED,
+            QUARANTINED,
+            DAYS_BEHIND,
+            SERVED_ALARMS,
+            CONNECTIONS,
+            QUERY_SECONDS,
         )
         self.page.before_read(self._refresh)
 
@@ -112,7 +128,7 @@ class IngestMetrics:
         ]
 
     async def sample_database(self, connection: AsyncConnection, source: str, lookback_days: int) -> None:
-        """Set the gauges of queue, quarantine and ledger."""
+        """Set the gauges of queue, quarantine, ledger and served predictions."""
         queue = await summarize_queue(connection)
         for state, count in zip(STATES, (queue.queued, queue.running, len(await dead_jobs(connection))), strict=True):
             self.block.gauge(QUEUED, state).set(count)
@@ -123,6 +139,16 @@ class IngestMetrics:
         for code, rows in open_rows.items():
             self.block.gauge(QUARANTINED, code).set(rows)
         self.block.gauge(DAYS_BEHIND, source).set(await _days_behind(connection, source, lookback_days))
+        self._set_alarms(await read_alarms(connection, ALARM_DAYS))
+
+    def _set_alarms(self, alarms: Sequence[ServedAlarms]) -> None:
+        scored = {(each.model, str(each.version)) for each in alarms}
+        for model, version in self._scored - scored:
+            self.block.remove([SERVED_ALARMS], model, version)
+        self._scored = scored
+        for each in alarms:
+            self.block.gauge(SERVED_ALARMS, each.model, str(each.version), "true").set(each.paging)
+            self.block.gauge(SERVED_ALARMS, each.model, str(each.version), "false").set(each.other)
 
     def _refresh(self) -> None:
         for source, breaker in self._circuits.items():

@@ -18,6 +18,15 @@ _PAGING: Final = text("""
 SELECT metric, subject, day, p_value FROM served_scores
 WHERE model = :model AND version = :version AND pages ORDER BY metric, subject, day
 """)
+_NEWEST_ALARMS: Final = text("""
+SELECT model, version,
+    count(*) FILTER (WHERE alarm AND pages) AS paging, count(*) FILTER (WHERE alarm AND NOT pages) AS other
+FROM served_scores AS scores
+WHERE day > CURRENT_DATE - CAST(:days AS integer) AND day = (
+    SELECT max(day) FROM served_scores AS newest
+    WHERE newest.model = scores.model AND newest.version = scores.version)
+GROUP BY model, version
+""")
 _UPDATE: Final = text("""
 UPDATE served_scores SET statistic = :statistic, level = :level, alarm = :alarm
 WHERE model = :model AND version = :version AND metric = :metric AND subject = :subject AND day = :day
@@ -102,3 +111,19 @@ async def read_scores(
         query = query.where(table.model == model)
     query = query.order_by(table.model, table.version, table.day, table.metric, table.subject)
     return [StoredScore(**row) for row in (await connection.execute(query)).mappings()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedAlarms:
+    """How many alarms the newest scored day of a version has: those that page, and those that inform."""
+
+    model: str
+    version: int
+    paging: int
+    other: int
+
+
+async def read_alarms(connection: AsyncConnection, days: int) -> list[ServedAlarms]:
+    """Read the alarms of the newest scored day of each version that was scored within some days."""
+    found = await connection.execute(_NEWEST_ALARMS, {"days": days})
+    return [ServedAlarms(**row) for row in found.mappings()]
