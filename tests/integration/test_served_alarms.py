@@ -6,7 +6,9 @@ from sqlalchemy import insert
 
 from ondeck_ingest.jobs.metrics import ALARM_DAYS, IngestMetrics
 from ondeck_store.database import Database
+from ondeck_store.served_predictions.scores import read_scores
 from ondeck_store.tables.served_predictions import served_scores
+from ondeck_trainer.cli.served import describe_alarms
 
 TODAY = datetime.now(UTC).date()
 
@@ -16,11 +18,13 @@ def score(day: date, version: int, subject: str, *, alarm: bool, pages: bool) ->
         "day": day,
         "model": "whiff",
         "version": version,
-        "metric": "log_loss" if pages else "psi",
+        "metric": "log_loss" if pages else "input_drift",
         "subject": subject,
         "rows": 100,
         "games": 10,
         "value": 0.5,
+        "statistic": 9.0,
+        "level": 5.0,
         "alarm": alarm,
         "pages": pages,
     }
@@ -57,3 +61,20 @@ async def test_the_alarms_of_the_newest_day_are_exported(database: Database) -> 
     async with database.engine.begin() as connection:
         await connection.execute(served_scores.delete().where(served_scores.c.version == 1))
     assert all('version="2"' in line for line in await exported(database, metrics))
+
+
+async def test_an_alarm_lasts_beside_newer_predictions_without_a_pitch(database: Database) -> None:
+    unkeyed = score(TODAY, 1, "plate_x", alarm=True, pages=False) | {"metric": "unkeyed_input_drift"}
+    rows = [score(TODAY - timedelta(days=1), 1, "", alarm=True, pages=True), unkeyed]
+    async with database.engine.begin() as connection:
+        await connection.execute(insert(served_scores), rows)
+    assert await exported(database, IngestMetrics()) == [
+        'ondeck_served_alarms{model="whiff",pages="false",version="1"} 1.0',
+        'ondeck_served_alarms{model="whiff",pages="true",version="1"} 1.0',
+    ]
+    async with database.engine.connect() as connection:
+        lines = list(describe_alarms(await read_scores(connection)))
+    assert [line.split(" ")[:3] for line in lines] == [
+        ["page:", str(TODAY - timedelta(days=1)), "log_loss"],
+        ["inform:", str(TODAY), "unkeyed_input_drift"],
+    ]

@@ -21,9 +21,15 @@ from ondeck_core.served_scores import ServedScore
 from ondeck_core.statcast.parse import parse_cells
 from ondeck_core.task_rows import build_instances, population
 from ondeck_core.tasks import TASKS
-from ondeck_store.database import Database
+from ondeck_store.database import Database, asyncpg_connection
 from ondeck_store.pitches.upsert import upsert_pitches
 from ondeck_store.served_predictions.scores import StoredScore, read_scores, replace_scores
+from ondeck_store.served_predictions.writes import (
+    ServedPrediction,
+    partition_name,
+    update_partitions,
+    write_served,
+)
 from ondeck_store.settings import StoreSettings
 from ondeck_trainer.artifact.published_model import open_version
 from ondeck_trainer.served.score_days import score_days
@@ -179,3 +185,52 @@ async def test_evidence_of_later_days_changes_when_a_day_is_scored_again(databas
     assert found[-1].alarm
     async with database.engine.connect() as connection:
         assert [each.alarm for each in await read_scores(connection, model="whiff") if not each.pages] == [True] * 3
+
+
+async def write_predictions(database: Database, models: Path, rows: pl.DataFrame, served_at: datetime) -> None:
+    """Store predictions of the pitches of some rows, as a server does."""
+    manifest, instances = open_version(models, TASK).manifest, build_instances(rows, PITCH)
+    keys = rows.select("game_pk", "at_bat_number", "pitch_number").rows()
+    predictions = [
+        ServedPrediction(
+            served_at=served_at,
+            model=TASK.name,
+            version=manifest.version,
+            digest=bytes.fromhex(manifest.digest),
+            correlation_id="c",
+            instance=instance.astype("<f4").tobytes(),
+            probabilities=np.array([0.7, 0.3], dtype="<f4").tobytes(),
+            ensemble_spread=0.0,
+            prediction_sets=[3] * len(manifest.prediction_sets),
+            game_pk=key[0],
+            at_bat_number=key[1],
+            pitch_number=key[2],
+        )
+        for instance, key in zip(instances, keys, strict=True)
+    ]
+    async with database.engine.connect() as opened:
+        await opened.execution_options(isolation_level="AUTOCOMMIT")
+        connection = await asyncpg_connection(opened)
+        await update_partitions(connection, served_at.date(), retention_days=3650)
+        await write_served(connection, predictions)
+
+
+async def test_a_day_keeps_its_scores_when_the_retention_drops_a_part_of_its_predictions(
+    database: Database, store_home: Path, small_repository: Path
+) -> None:
+    rows = sample_rows(DAY, days=1, games=6, seed=3)
+    async with database.engine.begin() as connection:
+        await upsert_pitches(connection, rows, simulated=False)
+    evening = datetime(DAY.year, DAY.month, DAY.day, 23, 30, tzinfo=UTC)
+    half = len(rows) // 2
+    await write_predictions(database, small_repository, rows[:half], evening)
+    await write_predictions(database, small_repository, rows[half:], evening + timedelta(hours=1))
+    settings = StoreSettings(home=store_home)
+    (done,) = await score_days(settings, small_repository)
+    async with database.engine.begin() as connection:
+        before = await read_scores(connection)
+        await connection.execute(text(f"DROP TABLE {partition_name(DAY)}"))
+    assert await score_days(settings, small_repository) == []
+    async with database.engine.connect() as connection:
+        assert await read_scores(connection) == before
+    assert {each.rows for each in before} == {done.scored}

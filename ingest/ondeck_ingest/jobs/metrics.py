@@ -47,7 +47,7 @@ DAYS_BEHIND: Final = GaugeFamily(
 )
 SERVED_ALARMS: Final = GaugeFamily(
     "ondeck_served_alarms",
-    "alarms of the newest scored day of served predictions; `pages` is `true` for log loss and calibration",
+    "alarms of served predictions, of the newest day of each metric; `pages` is `true` for log loss and calibration",
     ("model", "version", "pages"),
 )
 CONNECTIONS: Final = GaugeFamily(

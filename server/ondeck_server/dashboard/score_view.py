@@ -18,14 +18,14 @@ WHERE day >= $1 AND subject = '' AND metric = ANY ($2) ORDER BY model, version, 
 _LATEST: Final = """
 SELECT model, version, metric, subject, day, rows, games, value, at_training, alarm, pages
 FROM served_scores JOIN (
-    SELECT model, version, max(day) AS day FROM served_scores WHERE day >= $1 GROUP BY model, version
-) AS latest USING (model, version, day)
+    SELECT model, version, metric, max(day) AS day FROM served_scores WHERE day >= $1 GROUP BY model, version, metric
+) AS latest USING (model, version, metric, day)
 ORDER BY model, version, alarm DESC, metric, subject
 """
 
 
 async def read_scores(connection: "Connection", today: date) -> dict[str, Any]:
-    """Return by version the lines of the last days, and every score of the latest day, alarms first."""
+    """Return by version the lines of the last days, and each score of its latest day, alarms first."""
     first = today - timedelta(days=SHOWN_DAYS)
     lines: defaultdict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for row in await connection.fetch(_LINES, first, list(_DAILY)):

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ondeck_core.statcast.schema import SCHEMA
+from ondeck_store.served_predictions.writes import partition_name
 
 # Games as those of the training rows: the regular season of the major leagues.
 _GAMES: Final = "g.league = 'major' AND g.game_type = 'R' AND NOT g.simulated"
@@ -61,6 +62,12 @@ class PredictionsWithOutcomes:
 async def days_with_predictions(connection: AsyncConnection) -> list[date]:
     """List the days that can be scored: of games with predictions and outcomes, or of predictions without a pitch."""
     return [row.day for row in await connection.execute(_DAYS)]
+
+
+async def is_retained(connection: AsyncConnection, day: date) -> bool:
+    """Return whether the predictions that were served on a day (UTC) have not been dropped by the retention."""
+    partition = {"name": partition_name(day)}
+    return bool((await connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), partition)).scalar_one())
 
 
 async def versions_of_day(connection: AsyncConnection, day: date) -> list[ServedVersion]:

@@ -18,13 +18,18 @@ _PAGING: Final = text("""
 SELECT metric, subject, day, p_value FROM served_scores
 WHERE model = :model AND version = :version AND pages ORDER BY metric, subject, day
 """)
+_SCORED_ROWS: Final = text("""
+SELECT coalesce(max(rows) FILTER (WHERE metric <> 'unkeyed_input_drift'), 0),
+    coalesce(max(rows) FILTER (WHERE metric = 'unkeyed_input_drift'), 0)
+FROM served_scores WHERE day = :day AND model = :model AND version = :version
+""")
 _NEWEST_ALARMS: Final = text("""
 SELECT model, version,
     count(*) FILTER (WHERE alarm AND pages) AS paging, count(*) FILTER (WHERE alarm AND NOT pages) AS other
 FROM served_scores AS scores
 WHERE day > CURRENT_DATE - CAST(:days AS integer) AND day = (
     SELECT max(day) FROM served_scores AS newest
-    WHERE newest.model = scores.model AND newest.version = scores.version)
+    WHERE newest.model = scores.model AND newest.version = scores.version AND newest.metric = scores.metric)
 GROUP BY model, version
 """)
 _UPDATE: Final = text("""
@@ -51,6 +56,13 @@ class StoredScore:
     level: float | None
     alarm: bool
     pages: bool
+
+
+async def read_scored_rows(connection: AsyncConnection, day: date, model: str, version: int) -> tuple[int, int]:
+    """Read how many predictions the stored scores of a day are of: those with an outcome, and those without a pitch."""
+    found = await connection.execute(_SCORED_ROWS, {"day": day, "model": model, "version": version})
+    scored, unkeyed = found.one()
+    return scored, unkeyed
 
 
 async def replace_scores(
@@ -115,7 +127,10 @@ async def read_scores(
 
 @dataclass(frozen=True, kw_only=True)
 class ServedAlarms:
-    """How many alarms the newest scored day of a version has: those that page, and those that inform."""
+    """How many alarms a version has on the newest day of each metric: those that page, and those that inform.
+
+    Predictions without a pitch are scored on the day they were served, before there are outcomes of that day.
+    """
 
     model: str
     version: int
@@ -124,6 +139,6 @@ class ServedAlarms:
 
 
 async def read_alarms(connection: AsyncConnection, days: int) -> list[ServedAlarms]:
-    """Read the alarms of the newest scored day of each version that was scored within some days."""
+    """Read the alarms of each version that was scored within some days."""
     found = await connection.execute(_NEWEST_ALARMS, {"days": days})
     return [ServedAlarms(**row) for row in found.mappings()]

@@ -61,16 +61,17 @@ async def update_partitions(connection: "Connection", today: date, retention_day
         for day in sorted(needed - present):
             first, end = (datetime(each.year, each.month, each.day, tzinfo=UTC) for each in (day, day + _A_DAY))
             await connection.execute(
-                f"CREATE TABLE {_partition(day)} PARTITION OF {TABLE} "
+                f"CREATE TABLE {partition_name(day)} PARTITION OF {TABLE} "
                 f"FOR VALUES FROM ('{first.isoformat()}') TO ('{end.isoformat()}')"
             )
         expired = {day for day in present if day < today - retention_days * _A_DAY}
         for day in sorted(expired):
-            await connection.execute(f"DROP TABLE {_partition(day)}")
+            await connection.execute(f"DROP TABLE {partition_name(day)}")
         return (present | needed) - expired
 
 
-def _partition(day: date) -> str:
+def partition_name(day: date) -> str:
+    """Return the name of the table with the predictions of a day (UTC)."""
     return f"{TABLE}_{day:%Y%m%d}"
 
 

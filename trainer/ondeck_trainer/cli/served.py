@@ -108,14 +108,14 @@ def _format(score: StoredScore | None, *, at_training: bool = False) -> str:
 
 
 def describe_alarms(rows: Sequence[StoredScore]) -> Iterator[str]:
-    """Yield a line for each alarm of the newest day, with the value, its value at training and the level."""
-    if not rows:
-        return
-    newest = max(each.day for each in rows)
+    """Yield a line for each alarm of the newest day of its metric, with its value at training and the level."""
+    newest: dict[str, date] = {}
     for each in rows:
-        if each.day == newest and each.alarm:
+        newest[each.metric] = max(each.day, newest.get(each.metric, each.day))
+    for each in rows:
+        if each.day == newest[each.metric] and each.alarm:
             kind = "page" if each.pages else "inform"
             before = "" if each.at_training is None else f", {each.at_training:.4f} at training"
             name = f"{each.metric} {each.subject}".rstrip()
             test = f"statistic {each.statistic:.4g} above {each.level:.4g}"
-            yield f"{kind}: {newest} {name} {each.value:.4f}{before} ({test})"
+            yield f"{kind}: {each.day} {name} {each.value:.4f}{before} ({test})"

@@ -24,11 +24,12 @@ from ondeck_store.served_predictions.reads import (
     PredictionsWithOutcomes,
     ServedVersion,
     days_with_predictions,
+    is_retained,
     read_unkeyed_instances,
     read_with_outcomes,
     versions_of_day,
 )
-from ondeck_store.served_predictions.scores import replace_scores
+from ondeck_store.served_predictions.scores import read_scored_rows, replace_scores
 from ondeck_store.settings import StoreSettings
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ class ScoredDay:
 async def score_days(settings: StoreSettings, models: Path, day: date | None = None) -> list[ScoredDay]:
     """Score one day, or every day with recorded predictions; a day that was scored before is scored again.
 
-    A day of a version is one transaction.
+    A day keeps its former scores if the retention has dropped predictions of it. A day of a version is one transaction.
     """
     records: dict[ServedVersion, TrainingRecord | None] = {}
     done = []
@@ -59,7 +60,8 @@ async def score_days(settings: StoreSettings, models: Path, day: date | None = N
             record = records[served]
             if record is not None:
                 async with database.engine.begin() as connection:
-                    done.append(await _score_version(connection, each, served, record))
+                    scored = await _score_version(connection, each, served, record)
+                done += [scored] if scored is not None else []
     return done
 
 
@@ -110,8 +112,17 @@ def read_training_record(models: Path, model: str, version: int, digest: str) ->
 
 async def _score_version(
     connection: AsyncConnection, day: date, served: ServedVersion, record: TrainingRecord
-) -> ScoredDay:
+) -> ScoredDay | None:
+    """Score a day of a version; None: it keeps its scores, which are of predictions that have been dropped since.
+
+    The evening games of a day are served on two days (UTC), the first of which is dropped before the second.
+    """
     scored, unkeyed = await read_day_rows(connection, day, served, record)
+    before = await read_scored_rows(connection, day, served.model, served.version)
+    is_less = len(scored) < before[0] or len(unkeyed) < before[1]
+    if is_less and not await is_retained(connection, day):
+        log.info("served_scores_kept", day=str(day), model=served.model, version=served.version)
+        return None
     scores: list[ServedScore] = score_day(record, scored, unkeyed)
     await replace_scores(connection, day, served.model, served.version, scores)
     return ScoredDay(day=day, model=served.model, version=served.version, scored=len(scored), unkeyed=len(unkeyed))

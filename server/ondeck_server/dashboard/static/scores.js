@@ -1,4 +1,4 @@
-// Scores of the served predictions: log loss and calibration error by day, and the alarms of the latest day.
+// Scores of the served predictions: log loss and calibration error by day, and the alarms of the latest day of each metric.
 
 import { TimeChart } from "./charts.js";
 import { badge, el, panel, table } from "./dom.js";
@@ -22,12 +22,13 @@ export class ScorePanels {
 
   panel(name, { lines, latest }) {
     const alarms = latest.filter((each) => each.alarm);
+    const scored = latest.find((each) => each.metric === "log_loss") ?? latest[0];
     const charts = [["log_loss", "Log loss by day"], ["ece", "Calibration error by day"]].filter(([metric]) => lines[metric]?.length).map(([metric, title]) => this.chart(title, metric, lines));
-    return panel(`Served predictions of ${name}`, { wide: true, name: "scores", note: `latest day: ${latest[0].day}, ${number(latest[0].rows)} rows` },
+    return panel(`Served predictions of ${name}`, { wide: true, name: "scores", note: `latest day: ${scored.day}, ${number(scored.rows)} rows` },
       el("p", {}, alarms.length ? alarms.map((each) => badge(each.pages ? "bad" : "warn", `${each.metric.replaceAll("_", " ")} ${each.subject.replaceAll("_", " ")}`)) : badge("good", "no alarm")),
       el("div", { class: "grid" }, charts.map((each) => each.element)),
       el("details", { class: "values", "data-key": `scores ${name}` }, el("summary", { text: "Scores of the latest day, with the drift of the fields" }), table(`Scores of ${name}`, [
-        { head: "metric", cell: (row) => row.metric.replaceAll("_", " ") }, { head: "of", cell: (row) => row.subject || "all rows" }, { head: "rows", class: "number", cell: (row) => number(row.rows) },
+        { head: "metric", cell: (row) => row.metric.replaceAll("_", " ") }, { head: "of", cell: (row) => row.subject || "all rows" }, { head: "day", cell: (row) => row.day }, { head: "rows", class: "number", cell: (row) => number(row.rows) },
         { head: "value", class: "number", cell: (row) => row.value.toFixed(PLACES) }, { head: "at training", class: "number", cell: (row) => (row.at_training === null ? "" : row.at_training.toFixed(PLACES)) },
         { head: "alarm", cell: (row) => (row.alarm ? badge("bad", "alarm") : "") }], latest)));
   }
