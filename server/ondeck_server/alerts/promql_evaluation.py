@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 import promql_parser as promql
 
+from ondeck_core.errors import OndeckError
 from ondeck_server.alerts.promql_syntax import (
     AGGREGATIONS,
     ARITHMETIC,
@@ -22,6 +23,10 @@ Vector: TypeAlias = dict[Labels, float]
 Value: TypeAlias = Vector | float
 
 _NO_LABELS: Final[Labels] = frozenset()
+
+
+class AmbiguousMatchError(OndeckError):
+    """An operator would combine one series with several, which Prometheus refuses, too."""
 
 
 def evaluate(tree: Tree, history: SampleHistory, at: float) -> Value:
@@ -87,9 +92,22 @@ def _call(call: Tree, history: SampleHistory, at: float) -> Value:
         case "vector":
             return as_vector(evaluate(call.args[0], history, at))
         case "absent":
-            return {} if as_vector(evaluate(call.args[0], history, at)) else {_NO_LABELS: 1.0}
+            return {} if as_vector(evaluate(call.args[0], history, at)) else {_labels_of_absent(call.args[0]): 1.0}
         case name:
             return _over_time(name, call.args[-1], history, at)
+
+
+def _labels_of_absent(tree: Tree) -> Labels:
+    """Return the labels of the series that `absent` returns: those that its selector requires."""
+    if not isinstance(tree, promql.VectorSelector):
+        return _NO_LABELS
+    matchers = tree.matchers.matchers
+    names = [each.name for each in matchers]
+    return frozenset(
+        (each.name, each.value)
+        for each in matchers
+        if each.op == promql.MatchOp.Equal and each.value and names.count(each.name) == 1
+    )
 
 
 def _over_time(name: str, matrix: Tree, history: SampleHistory, at: float) -> Vector:
@@ -124,29 +142,35 @@ def _binary(tree: Tree, left: Value, right: Value) -> Value:
         return _set_operation(symbol, as_vector(left), as_vector(right), key)
     if not isinstance(left, dict) and not isinstance(right, dict):
         return ARITHMETIC[symbol](left, right) if symbol in ARITHMETIC else float(COMPARISONS[symbol](left, right))
-    pairs = _pairs(left, right, key)
-    if symbol in ARITHMETIC:
-        return {matched: ARITHMETIC[symbol](first, second) for _, matched, first, second in pairs}
-    if tree.modifier is not None and tree.modifier.return_bool:
-        return {matched: float(COMPARISONS[symbol](first, second)) for _, matched, first, second in pairs}
-    is_left = isinstance(left, dict)  # a comparison keeps the labels and the values of its vector, or of the left one
-    return {
-        labels: first if is_left else second for labels, _, first, second in pairs if COMPARISONS[symbol](first, second)
-    }
+    is_left = isinstance(left, dict)  # a comparison keeps the values of its vector, or of the left one
+    is_filter = symbol in COMPARISONS and not (tree.modifier is not None and tree.modifier.return_bool)
+    result = Vector()
+    for labels, first, second in _pairs(left, right, key):
+        if is_filter and not COMPARISONS[symbol](first, second):
+            continue
+        if labels in result:
+            raise AmbiguousMatchError(f"several series on the left of {symbol} have the labels {dict(labels)}")
+        if is_filter:
+            result[labels] = first if is_left else second
+        else:
+            result[labels] = float((ARITHMETIC.get(symbol) or COMPARISONS[symbol])(first, second))
+    return result
 
 
-def _pairs(left: Value, right: Value, key: Callable[[Labels], Labels]) -> Iterator[tuple[Labels, Labels, float, float]]:
-    """Yield the pairs of values that an operator combines: all labels, those that were matched, left value, right."""
-    if isinstance(left, dict):
-        by_key = {key(labels): value for labels, value in right.items()} if isinstance(right, dict) else None
-        for labels, value in left.items():
-            if by_key is None:
-                yield labels, labels, value, float(right)  # type: ignore[arg-type]  # a scalar
-            elif key(labels) in by_key:
-                yield labels, key(labels), value, by_key[key(labels)]
-    else:
-        for labels, value in as_vector(right).items():
-            yield labels, labels, left, value
+def _pairs(left: Value, right: Value, key: Callable[[Labels], Labels]) -> Iterator[tuple[Labels, float, float]]:
+    """Yield the pairs of values that an operator combines: the labels that were matched, left value, right value."""
+    if not isinstance(right, dict):
+        yield from ((labels, value, right) for labels, value in as_vector(left).items())
+        return
+    if not isinstance(left, dict):
+        yield from ((labels, left, value) for labels, value in right.items())
+        return
+    by_key: Vector = {}
+    for labels, value in right.items():
+        if key(labels) in by_key:
+            raise AmbiguousMatchError(f"several series on the right have the labels {dict(key(labels))}")
+        by_key[key(labels)] = value
+    yield from ((key(labels), value, by_key[key(labels)]) for labels, value in left.items() if key(labels) in by_key)
 
 
 def _matching(modifier: Tree) -> Callable[[Labels], Labels]:
