@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ondeck_server.alerts.alert_states import FIRING, Alert, step
 from ondeck_server.alerts.alert_store import StoredAlerts, as_json, read_alerts, write_alerts
-from ondeck_server.alerts.promql_evaluation import as_vector, evaluate
-from ondeck_server.alerts.rules import RULES_FILE, AlertRule, RuleSet, read_rules
+from ondeck_server.alerts.promql_evaluation import Vector, as_vector, evaluate
+from ondeck_server.alerts.rules import RULES_FILE, AlertRule, RecordingRule, RuleSet, read_rules
 from ondeck_server.alerts.sample_history import MetricSample, SampleHistory
 from ondeck_server.alerts.webhook import WebhookSender
 from ondeck_server.settings import ServerSettings
@@ -58,6 +58,8 @@ class AlertMonitor:
         self._history = SampleHistory(rules.retention)
         self._sender = WebhookSender(webhook, stored.waiting, self._keep) if webhook else None
         self._written = stored
+        self._is_unwritten = False
+        self._failed: set[str] = set()  # rules whose last evaluation failed
         self.states = stored.states
         self.past = deque(stored.past, PAST_ALERTS)
 
@@ -97,7 +99,7 @@ class AlertMonitor:
         now = self._clock()
         self._history.record(now, [sample for target in self._targets for sample in await _samples(target)])
         for recording in self._rules.recordings:
-            for labels, value in as_vector(evaluate(recording.tree, self._history, now)).items():
+            for labels, value in (self._found(recording, now) or {}).items():
                 named = frozenset({**dict(labels), **recording.labels}.items())
                 self._history.append(MetricSample(name=recording.name, labels=named, value=value))
         after = step(self.states, [(rule, self._found(rule, now)) for rule in self._rules.alerts], now)
@@ -105,8 +107,17 @@ class AlertMonitor:
         self._announce(after.notices)
         self._keep()
 
-    def _found(self, rule: AlertRule, now: float) -> dict[frozenset[tuple[str, str]], float]:
-        return as_vector(evaluate(rule.tree, self._history, now))
+    def _found(self, rule: AlertRule | RecordingRule, now: float) -> Vector | None:
+        """Return the result of a rule; None: its evaluation failed, which is logged once and ends no other rule."""
+        try:
+            vector = as_vector(evaluate(rule.tree, self._history, now))
+        except Exception as failed:  # noqa: BLE001  of any expression, over values of any program
+            if rule.name not in self._failed:
+                log.warning("rule_failed", rule=rule.name, reason=f"{type(failed).__name__}: {failed}")
+            self._failed.add(rule.name)
+            return None
+        self._failed.discard(rule.name)
+        return vector
 
     def _announce(self, notices: Sequence[Alert]) -> None:
         for alert in notices:
@@ -122,9 +133,16 @@ class AlertMonitor:
     def _keep(self) -> None:
         waiting = tuple(self._sender.waiting) if self._sender else ()
         stored = StoredAlerts(states=self.states, waiting=waiting, past=tuple(self.past))
-        if _kept(stored) != _kept(self._written):
+        if _kept(stored) == _kept(self._written):
+            return
+        try:
             write_alerts(self._path, stored)
-            self._written = stored
+        except OSError as failed:  # it is tried again after the next evaluation; the alerts go on without the file
+            if not self._is_unwritten:
+                log.warning("alerts_not_written", path=str(self._path), reason=failed.strerror)
+            self._is_unwritten = True
+            return
+        self._written, self._is_unwritten = stored, False
 
 
 async def _samples(target: AlertTarget) -> list[MetricSample]:

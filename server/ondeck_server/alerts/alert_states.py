@@ -43,22 +43,27 @@ class AlertStep:
     notices: Sequence[Alert]
 
 
-def step(states: AlertStates, found: Iterable[tuple[AlertRule, Vector]], now: float) -> AlertStep:
+def step(states: AlertStates, found: Iterable[tuple[AlertRule, Vector | None]], now: float) -> AlertStep:
     """Return the states after the rules had these results; an alert that is resolved is in the notices alone.
 
-    Alerts of rules that are not among them are resolved.
+    Alerts of rules that are not among them are resolved. Those of a rule without a result, None, stay as they are.
     """
     after: dict[Labels, Alert] = {}
     kept_seconds: dict[str, float] = {}
+    unknown: set[str] = set()
     for rule, vector in found:
         kept_seconds[rule.name] = rule.keep_seconds
-        for labels, value in vector.items():
+        if vector is None:
+            unknown.add(rule.name)
+        for labels, value in (vector or {}).items():
             alert = _active(rule, labels, value, states, now)
             after[alert.labels] = alert
     ended = [alert for labels, alert in states.items() if labels not in after]
     for alert in ended:
-        if alert.state == FIRING and now - alert.seen_at < kept_seconds.get(alert.name, 0.0):
-            after[alert.labels] = alert
+        seen_at = min(alert.seen_at, now)  # the clock may have been set back
+        is_kept = alert.state == FIRING and now - seen_at < kept_seconds.get(alert.name, 0.0)
+        if is_kept or alert.name in unknown:
+            after[alert.labels] = replace(alert, seen_at=seen_at)
     fired = [each for each in after.values() if each.state == FIRING and each.fired_at == now]
     resolved = [
         replace(each, state=RESOLVED, resolved_at=now)
@@ -72,7 +77,7 @@ def _active(rule: AlertRule, labels: Labels, value: float, states: AlertStates, 
     """Return the alert of a series that the expression of its rule has now."""
     named = frozenset({**dict(labels), **rule.labels, "alertname": rule.name}.items())
     before = states.get(named)
-    began_at = before.began_at if before else now
+    began_at = min(before.began_at, now) if before else now  # the clock may have been set back
     fired_at = before.fired_at if before and before.state == FIRING else 0.0
     is_firing = bool(fired_at) or now - began_at >= rule.hold_seconds
     return Alert(

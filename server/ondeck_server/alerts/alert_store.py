@@ -37,7 +37,11 @@ def read_alerts(path: Path) -> StoredAlerts:
 
 
 def write_alerts(path: Path, stored: StoredAlerts) -> None:
-    """Replace the file; a disk that is full or read-only is logged, and the alerts go on without it."""
+    """Replace the file.
+
+    Raises:
+        OSError: the disk is full or read-only; the file is as it was.
+    """
     content = {
         "active": [as_json(each) for each in stored.states.values()],
         "waiting": [as_json(each) for each in stored.waiting],
@@ -48,10 +52,10 @@ def write_alerts(path: Path, stored: StoredAlerts) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         new.write_text(json.dumps(content, indent=1))
         new.replace(path)
-    except OSError as failed:
-        log.warning("alerts_not_written", path=str(path), reason=failed.strerror)
+    except OSError:
         with suppress(OSError):
             new.unlink(missing_ok=True)
+        raise
 
 
 def as_json(alert: Alert) -> dict[str, Any]:

@@ -6,6 +6,8 @@ Prometheus does.
 
 import math
 import operator
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -114,8 +116,23 @@ def _unsupported(node: Tree) -> str | None:
 
 
 def _unsupported_selector(selector: Tree) -> str | None:
-    is_other = selector.name is None or selector.at is not None or bool(selector.matchers.or_matchers)
-    return "a selector without a name, with @ or with or" if is_other else None
+    if selector.name is None or selector.at is not None or selector.matchers.or_matchers:
+        return "a selector without a name, with @ or with or"
+    patterns = [
+        each.value for each in selector.matchers.matchers if each.op in (promql.MatchOp.Re, promql.MatchOp.NotRe)
+    ]
+    return next((f"the pattern {each!r}" for each in patterns if not _is_pattern(each)), None)
+
+
+def _is_pattern(text: str) -> bool:
+    """Return whether a pattern of RE2 is one of Python's, too; what has another meaning there is a warning."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            re.compile(text)
+    except (re.error, Warning):
+        return False
+    return True
 
 
 def _unsupported_operation(node: Tree) -> str | None:

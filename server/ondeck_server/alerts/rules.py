@@ -1,5 +1,6 @@
 """Reads alert rules in Prometheus' own format: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,23 @@ from ondeck_server.alerts.promql_syntax import Tree, UnsupportedExpressionError,
 from ondeck_server.alerts.sample_history import LOOKBACK_SECONDS
 
 RULES_FILE: Final = Path(__file__).with_name("alert_rules.yml")
+_MAX_DURATION: Final = 10**13  # seconds that a timedelta has room for
 _TEMPLATE: Final = re.compile(r"\{\{\s*(?P<source>\$value|\$labels\.\w+)\s*(?:\|\s*(?P<form>\w+)\s*)?\}\}")
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as `1h30m`; one that is no number, or infinite, as it is."""
+    if not math.isfinite(seconds):
+        return f"{seconds:g}"
+    shown: str = promql.display_duration(timedelta(seconds=min(round(abs(seconds)), _MAX_DURATION)))
+    return f"-{shown}" if seconds <= -1 else shown
+
+
 _FORMS: Final[Mapping[str | None, Callable[[float], str]]] = {
     None: lambda value: f"{value:g}",
     "humanize": lambda value: f"{value:.4g}",
     "humanizePercentage": lambda value: f"{100 * value:.4g}%",
-    "humanizeDuration": lambda value: promql.display_duration(timedelta(seconds=round(value))),
+    "humanizeDuration": _duration,
 }
 
 
@@ -128,6 +140,8 @@ def _recording(rule: _Rule) -> RecordingRule:
 
 
 def _alert(rule: _Rule) -> AlertRule:
+    if any("{{" in text for text in rule.labels.values()):
+        raise InvalidRulesError(f"{rule.alert}: templates in labels are not supported")
     for text in rule.annotations.values():
         if "{{" in _TEMPLATE.sub("", text) or any(form not in _FORMS for form in _forms(text)):
             raise InvalidRulesError(f"{rule.alert}: the template {text!r} is not supported")

@@ -41,6 +41,11 @@ class Series:
         index = bisect_left(self.times, time)
         return self.values[index] if index < len(self.times) and self.times[index] == time else None
 
+    def cut(self, time: float) -> None:
+        """Drop the samples of this time and of later ones."""
+        first = bisect_left(self.times, time)
+        del self.times[first:], self.values[first:]
+
     def keep(self, times: frozenset[float]) -> None:
         """Drop the samples of all other times."""
         kept = [(time, value) for time, value in zip(self.times, self.values, strict=True) if time in times]
@@ -57,9 +62,12 @@ class SampleHistory:
         self._series: dict[str, dict[Labels, Series]] = {name: {} for name in retention}
 
     def record(self, time: float, samples: Iterable[MetricSample]) -> None:
-        """Append the samples of one scrape; a series that is not among them has ended."""
+        """Append the samples of one scrape; a series that is not among them has ended.
+
+        If the clock was set back, what lies in the future now is dropped.
+        """
         if self._scrapes and time <= self._scrapes[-1]:
-            return  # the clock was set back: counters go on when it has caught up
+            self._cut(time)
         self._scrapes.append(time)
         for sample in samples:
             if (family := self._series.get(sample.name)) is not None:
@@ -86,6 +94,14 @@ class SampleHistory:
         if index < 0 or self._scrapes[index] < time - LOOKBACK_SECONDS:
             return None
         return self._scrapes[index]
+
+    def _cut(self, time: float) -> None:
+        del self._scrapes[bisect_left(self._scrapes, time) :]
+        for family in self._series.values():
+            for labels in list(family):
+                family[labels].cut(time)
+                if not family[labels].times:
+                    del family[labels]
 
     def _thin(self, now: float) -> None:
         for name, family in self._series.items():

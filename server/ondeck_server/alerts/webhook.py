@@ -19,6 +19,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0)
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _OK: Final = range(200, 300)
+_REFUSED: Final = (400, 413, 422)  # statuses by which a receiver refuses a notice itself, however often it is sent
 _NEVER: Final = "0001-01-01T00:00:00Z"  # as Alertmanager writes the end of an alert that fires
 
 log = structlog.get_logger()
@@ -56,7 +57,8 @@ def payload(alert: Alert) -> dict[str, Any]:
 class WebhookSender:
     """Sends notices in their order; one that is not taken is sent again, with growing pauses.
 
-    `on_sent` is called after each.
+    One that the receiver refuses for its content is logged and dropped: it would hold up all others. `on_sent` is
+    called after each.
     """
 
     def __init__(self, url: str, waiting: Sequence[Alert], on_sent: Callable[[], None]) -> None:
@@ -86,14 +88,18 @@ class WebhookSender:
                 await asyncio.sleep(backoff_seconds(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
 
     async def _send(self, session: aiohttp.ClientSession, notice: Alert, failures: int) -> bool:
+        """Return whether a notice is done with; a redirect would make a GET without the notice of it."""
         try:
-            async with session.post(self._url, json=payload(notice)) as response:
+            async with session.post(self._url, json=payload(notice), allow_redirects=False) as response:
                 if response.status in _OK:
                     log.info("notice_sent", alert=notice.name, state=notice.state)
                     return True
+                if response.status in _REFUSED:
+                    log.error("notice_refused", alert=notice.name, state=notice.state, status=response.status)
+                    return True
                 reason = f"status {response.status}"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as failed:
-            reason = str(failed) or type(failed).__name__
+            reason = str(failed).replace(self._url, "the URL") or type(failed).__name__  # it may be a secret
         if not failures:  # once for each series of failures
             log.warning("notice_not_sent", detail="it is sent again", alert=notice.name, reason=redact(reason))
         return False
