@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from ondeck_core.errors import OndeckError
+from ondeck_core.statcast.row_checks import REASON_CODES
 from ondeck_ingest.jobs.metrics import IngestMetrics, admin_port
 from ondeck_store.database import Database
 from tests.factories.statcast_rows import as_csv, sample_cells
@@ -69,6 +70,8 @@ async def test_a_worker_exports_what_it_ingests(
             assert (await value(url, 'ondeck_database_connections{state="in_use"}') or 0) >= 1
             assert await value(url, 'ondeck_ingest_queue_jobs{state="queued"}') is not None
             assert await value(url, 'ondeck_ledger_days_behind{source="savant"}') is not None
+            for code in REASON_CODES:  # without a row of it, so that an alert sees the first
+                assert await value(url, f'ondeck_quarantined_rows{{code="{code}"}}') == 0
 
 
 async def test_the_table_of_the_documentation_is_what_a_worker_exports() -> None:

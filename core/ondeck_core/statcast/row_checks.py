@@ -30,14 +30,8 @@ UNREADABLE_CELLS: Final = "unreadable_cells"
 _KINDS: Final = {column.name: column.kind.value for column in COLUMNS}
 REASON: Final = "reason"
 CODE: Final = "code"
-UNREADABLE, MISSING, OUT_OF_RANGE, CONTRADICTORY, REPEATED_KEY, NO_KEY = (
-    "unreadable",
-    "missing",
-    "out_of_range",
-    "contradictory",
-    "repeated_key",
-    "no_key",
-)
+REASON_CODES: Final = ("unreadable", "missing", "out_of_range", "contradictory", "repeated_key", "no_key")
+UNREADABLE, MISSING, OUT_OF_RANGE, CONTRADICTORY, REPEATED_KEY, NO_KEY = REASON_CODES
 _RANGES: Final = (
     ("balls", 0, 3),
     ("strikes", 0, 2),

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from ondeck_core.errors import OndeckError
+from ondeck_core.statcast.row_checks import REASON_CODES
 from ondeck_ingest.jobs.queue import dead_jobs, summarize_queue
 from ondeck_ingest.jobs.scheduler import newest_day, season_days
 from ondeck_ingest.pipeline.load import LoadCounts
@@ -132,7 +133,8 @@ class IngestMetrics:
         queue = await summarize_queue(connection)
         for state, count in zip(STATES, (queue.queued, queue.running, len(await dead_jobs(connection))), strict=True):
             self.block.gauge(QUEUED, state).set(count)
-        open_rows = await count_open(connection)
+        # 0 for a code without rows: a delta does not see the first rows of a series that was not there before
+        open_rows = dict.fromkeys(REASON_CODES, 0) | await count_open(connection)
         for code in self._codes - open_rows.keys():
             self.block.remove([QUARANTINED], code)
         self._codes = set(open_rows)
