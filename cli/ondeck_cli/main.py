@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         """Import a command; None if it is unknown."""
-        entry = self.entries.get(canonical(cmd_name))
+        entry = {canonical(name): each for name, each in self.entries.items()}.get(canonical(cmd_name))
         if entry is None:
             return None
         module, attribute = entry.target.split(":")
@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
 COMMANDS: Final = {
     "up": CommandEntry("ondeck_cli.up.stack:up", "Run database, server and ingest worker on this machine."),
     "serve": CommandEntry("ondeck_server.cli:serve", "Serve the models over gRPC."),
-    "log_level": CommandEntry("ondeck_cli.log_level:log_level", "Change the log level of a running program."),
+    "log-level": CommandEntry("ondeck_cli.log_level:log_level", "Change the log level of a running program."),
     "trace": CommandEntry("ondeck_cli.trace:trace", "Print the log lines of one call, job or run."),
     "reload": CommandEntry("ondeck_server.cli:reload", "Restart the workers of a running server, one at a time."),
     "alerts": CommandEntry("ondeck_cli.main:alerts", "List the alerts of a running server; print the rules."),
@@ -97,6 +97,7 @@ PROGRAMS: Final = {
     "players": "ingest",
     "train": "trainer",
     "evaluate": "trainer",
+    "served": "trainer",
     "recalibrate": "trainer",
 }
 

@@ -1,10 +1,11 @@
-"""Which log file a command writes: the named one, else that of the program in the home folder."""
+"""Which log file a command writes: the named one, else that of its program in the home folder; and command names."""
 
 from pathlib import Path
 
+import click
 import pytest
 
-from ondeck_cli.main import log_file_of
+from ondeck_cli.main import PROGRAMS, log_file_of, ondeck
 
 
 @pytest.mark.parametrize("words", [["worker", "--home", "{home}"], ["worker", "--home={home}", "--json"]])
@@ -22,3 +23,13 @@ def test_a_named_file_takes_precedence(tmp_path: Path) -> None:
     words = ["--home", str(tmp_path)]
     assert log_file_of("server", words, {"ONDECK_LOG_FILE": "/var/log/ondeck.jsonl"}) == Path("/var/log/ondeck.jsonl")
     assert log_file_of("server", words, {"ONDECK_LOG_FILE": "none"}) is None
+
+
+def test_commands_are_listed_as_the_documents_write_them() -> None:
+    assert all("_" not in name for name in ondeck.list_commands(click.Context(ondeck)))
+    assert ondeck.get_command(click.Context(ondeck), "log-level") is not None
+    assert ondeck.get_command(click.Context(ondeck), "log_level") is not None
+
+
+def test_scores_of_served_predictions_are_in_the_log_of_the_trainer() -> None:
+    assert PROGRAMS["served"] == PROGRAMS["train"]
