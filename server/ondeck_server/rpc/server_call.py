@@ -59,7 +59,7 @@ class ServerCall(CorrelatedWork):
         self._requests: AsyncIterator[Message]
         self._task: asyncio.Task[None] | None = None
         self._pending: PendingResponse | None = None
-        self._is_cancelled = self._is_counted = False
+        self._is_cancelled = False
         method.metrics.start()
 
     @property
@@ -252,7 +252,6 @@ class ServerCall(CorrelatedWork):
             self._end(status.code, status.message, [(STATUS_DETAILS, details), *trailers])
 
     def _end(self, code: int, message: str, trailers: Trailers) -> None:
-        self._count(code)  # before the caller can read the status
         self._send_status(code, message, trailers)
         self._close(self._log_if_slow(code))
 
@@ -264,17 +263,12 @@ class ServerCall(CorrelatedWork):
     def _close(self, code: int) -> None:
         """Release what the call holds and count it; runs once."""
         self.is_over = True
-        self._count(code)
+        self._method.metrics.observe(code, self._started_at)
         if self.span is not None and ACTIVE:
             ACTIVE[0].end_call(self, code_pb2.Code.Name(code))
 
     def _start_span(self) -> None:
         ACTIVE[0].start_call(self, self.method, self.metadata.get(TRACEPARENT_HEADER, ""))
-
-    def _count(self, code: int) -> None:
-        if not self._is_counted:
-            self._is_counted = True
-            self._method.metrics.observe(code, self._started_at)
 
 
 def number_call() -> str:
