@@ -16,6 +16,7 @@ import pytest
 
 from ondeck.v1.prediction_service_pb2 import PredictRequest
 from ondeck.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from ondeck_client import correlation_id_of
 from tests.fixtures.server import READY, RunningServer, serving
 from tests.integration.test_server_start_and_shutdown import BALL, page
 from tests.integration.test_server_workers import APART, wait_until, workers
@@ -144,9 +145,11 @@ def test_both_transports_count_alike(small_repository: Path, transport: str) -> 
                 stub.Predict(BALL)
             with pytest.raises(grpc.RpcError):
                 stub.Predict(PredictRequest())
+            unknown = channel.unary_unary("/ondeck.v1.PredictionService/Secret", bytes, bytes)
             with pytest.raises(grpc.RpcError, match="the method does not exist") as refused:
-                channel.unary_unary("/ondeck.v1.PredictionService/Secret", lambda text: text, lambda text: text)(b"x")
+                unknown(b"x", metadata=(("x-correlation-id", "of a test"),))
             assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            assert correlation_id_of(refused.value) == "of a test"
         wait_until(lambda: total(samples(server), "grpc_server_handled_total") == 5)
         found = samples(server)
         assert by_code(found, "Predict") == {"OK": 3, "INVALID_ARGUMENT": 1}

@@ -13,6 +13,7 @@ from google.rpc import code_pb2
 
 from ondeck_runtime.correlation import CorrelatedWork
 
+MAX_LOGGED_PATH: Final = 200  # characters of the path of a call that no method serves
 MAX_LINES_PER_SECOND: Final = 20  # of each kind, in each process
 
 log = structlog.get_logger()

@@ -276,6 +276,11 @@ def number_call() -> str:
     return f"{_PROCESS_ID}{next(_CALL_NUMBERS):08x}"
 
 
+def valid_or_new_id(given: str) -> str:
+    """Return the correlation id that a caller sent, or a new one for one that it did not send, or that is too long."""
+    return given if 0 < len(given) <= MAX_CORRELATION_ID else number_call()
+
+
 def _drop_frames(error: BaseException | None) -> None:
     """Drop the tracebacks of a handled error: their frames hold the request, and an error may be part of a cycle."""
     while error is not None:

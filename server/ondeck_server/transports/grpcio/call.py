@@ -11,8 +11,15 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2
 
 from ondeck_runtime.correlation import trace_id_of
+from ondeck_server.rpc.call_log import MAX_LOGGED_PATH, log_rejected
 from ondeck_server.rpc.method import Method, MethodMetrics
-from ondeck_server.rpc.server_call import CORRELATION_HEADER, TRACEPARENT_HEADER, ServerCall, Trailers
+from ondeck_server.rpc.server_call import (
+    CORRELATION_HEADER,
+    TRACEPARENT_HEADER,
+    ServerCall,
+    Trailers,
+    valid_or_new_id,
+)
 
 _CANCEL_EVENT_SECONDS: Final = 0.002  # within which grpcio's event of a cancelled call follows the end of its requests
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -30,18 +37,32 @@ def generic_handlers(methods: Iterable[Method], compression_threshold: int) -> t
 
 
 class UnknownMethods(grpc.GenericRpcHandler):
-    """Answers calls of methods that no other handler has, as grpcio does without it, and counts them."""
+    """Answers calls of methods that no other handler has, as grpcio does without it; counts and logs them."""
 
     def __init__(self, metrics: MethodMetrics) -> None:
-        async def refuse(_: AsyncIterator[bytes], context: Context) -> None:
-            metrics.refuse(code_pb2.UNIMPLEMENTED)
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the method does not exist")
+        self._metrics = metrics
 
-        self._handler: Any = grpc.stream_stream_rpc_method_handler(refuse)
-
-    def service(self, _: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401  grpcio's handlers have no common type
+    def service(self, details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401  grpcio's handlers have no common type
         """Return the handler of any call."""
-        return self._handler
+
+        async def refuse(_: AsyncIterator[bytes], context: Context) -> None:
+            self._metrics.refuse(code_pb2.UNIMPLEMENTED)
+            correlation_id = valid_or_new_id(_given_id(context))
+            log_rejected(details.method[:MAX_LOGGED_PATH], correlation_id, code_pb2.UNIMPLEMENTED, "")
+            trailers = ((CORRELATION_HEADER, correlation_id),)
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the method does not exist", trailers)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _given_id(context: Context) -> str:
+    """Return the id that the caller sent as x-correlation-id, else in its traceparent, valid or not; "": none."""
+    found = {
+        key: value
+        for key, value in context.invocation_metadata() or ()
+        if key in {CORRELATION_HEADER, TRACEPARENT_HEADER} and isinstance(value, str)
+    }
+    return found.get(CORRELATION_HEADER) or trace_id_of(found.get(TRACEPARENT_HEADER, ""))
 
 
 def _handler(method: Method, compression_threshold: int) -> Any:  # noqa: ANN401  grpcio's handlers have no common type
@@ -109,12 +130,7 @@ class GrpcioCall(ServerCall):
         await super()._answer()
 
     def _correlation_header(self) -> str:
-        found = {
-            key: value
-            for key, value in self._context.invocation_metadata() or ()
-            if key in {CORRELATION_HEADER, TRACEPARENT_HEADER} and isinstance(value, str)
-        }
-        return found.get(CORRELATION_HEADER) or trace_id_of(found.get(TRACEPARENT_HEADER, ""))
+        return _given_id(self._context)
 
     def _skip_compression(self, response: Message | bytes) -> None:
         """Disable compression of a small response."""

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from google.rpc import code_pb2
 
-from ondeck_runtime.correlation import MAX_CORRELATION_ID, trace_id_of
-from ondeck_server.rpc.call_log import log_rejected
+from ondeck_runtime.correlation import trace_id_of
+from ondeck_server.rpc.call_log import MAX_LOGGED_PATH, log_rejected
 from ondeck_server.rpc.errors import ProtocolError
-from ondeck_server.rpc.server_call import CORRELATION_HEADER, TRACEPARENT_HEADER, number_call
+from ondeck_server.rpc.server_call import CORRELATION_HEADER, TRACEPARENT_HEADER, valid_or_new_id
 from ondeck_server.transports.http2.rejection import RefusalReason
 
 Field: TypeAlias = tuple[bytes, bytes]
@@ -39,7 +39,6 @@ _MAX_TIMEOUT_DIGITS: Final = 8
 _UNESCAPED: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # in grpc-message
 _RESERVED_PREFIXES: Final = (b":", b"grpc-")  # of fields that are no metadata
 _RESERVED_NAMES: Final = (b"te", b"content-type")
-_MAX_LOGGED_PATH: Final = 200
 _MAX_KEPT_BYTES: Final = 1 << 10  # of headers; longer ones are parsed each time
 _FIELD_OVERHEAD: Final = 32  # bytes, by the definition of SETTINGS_MAX_HEADER_LIST_SIZE
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -146,9 +145,8 @@ def refusal_of(headers: RequestHeaders, *, is_known: bool) -> Refusal | None:
 
 def _refusal(headers: RequestHeaders, reason: RefusalReason, code: int, text: str) -> Refusal:
     """Log a call that no method serves, and return its status with the correlation id."""
-    given = headers.correlation.decode("utf-8", "replace")
-    correlation_id = given if 0 < len(given) <= MAX_CORRELATION_ID else number_call()
-    log_rejected(headers.path[:_MAX_LOGGED_PATH].decode("ascii", "replace"), correlation_id, code, "")
+    correlation_id = valid_or_new_id(headers.correlation.decode("utf-8", "replace"))
+    log_rejected(headers.path[:MAX_LOGGED_PATH].decode("ascii", "replace"), correlation_id, code, "")
     return reason, code, [*RESPONSE_HEADERS, *status_trailers(code, text, ((CORRELATION_HEADER, correlation_id),))]
 
 
