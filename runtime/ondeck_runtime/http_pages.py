@@ -17,6 +17,12 @@ from ondeck_runtime.metrics_page import CONTENT_TYPE
 
 MAX_REQUEST_BYTES: Final = 16 << 10  # line and headers; the pages take no body
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 Page = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -106,7 +112,7 @@ async def serve_pages(host: str, port: int, routes: Sequence[web.RouteDef], limi
     """
     app = web.Application()
     app.add_routes(routes)
-    app.on_response_prepare.append(_close_after)
+    app.on_response_prepare.append(_complete_headers)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     create, present = runner.server, dict[BoundedConnection, None]()
@@ -125,9 +131,12 @@ async def serve_pages(host: str, port: int, routes: Sequence[web.RouteDef], limi
         await runner.cleanup()
 
 
-async def _close_after(_: web.Request, response: web.StreamResponse) -> None:
+async def _complete_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Let the connection close, and no other site read or embed a page in a browser, nor a cache keep it."""
     response.force_close()
     response.headers["Connection"] = "close"  # the headers are complete by now, without this one
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 def _health_page(endpoint: str, checks: Callable[[], Sequence[HealthCheck]]) -> Page:

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import grpc
@@ -76,8 +77,21 @@ def test_the_level_of_every_process_of_a_server_changes_also_of_later_workers(se
 def test_the_page_refuses_other_levels_and_requests_of_web_pages(server: RunningServer) -> None:
     before = urllib.request.urlopen(f"{server.admin}/log-level", timeout=10).read()  # noqa: S310  as above
     assert post(f"{server.admin}/log-level", b"loud")[0] == 400
-    assert post(f"{server.admin}/log-level", b"debug", Origin="http://example.com")[0] == 403
+    for name in ("Origin", "Sec-Fetch-Site", "X-Forwarded-For"):
+        assert post(f"{server.admin}/log-level", b"debug", **{name: "http://example.com"})[0] == 403
     assert urllib.request.urlopen(f"{server.admin}/log-level", timeout=10).read() == before  # noqa: S310  as above
+
+
+@pytest.mark.parametrize("page", ["/log-level", "/metrics", "/livez", "/absent"])
+def test_no_other_site_reads_or_embeds_a_page(server: RunningServer, page: str) -> None:
+    connection = HTTPConnection(server.admin.removeprefix("http://"), timeout=10)
+    connection.request("GET", page)
+    headers = connection.getresponse().headers
+    connection.close()
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize(

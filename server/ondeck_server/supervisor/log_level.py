@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -9,14 +10,16 @@ from aiohttp import web
 from ondeck_runtime.logging import LEVELS, set_log_level
 from ondeck_server.ipc.messages import SetLogLevel
 
+_OF_OTHERS: Final = ("Origin", "Sec-Fetch-Site", "Forwarded", "X-Forwarded-For", "Via")  # of a browser or proxy
+
 log = structlog.get_logger()
 
 
 class LogLevelPage:
     """The level of the supervisor and of all workers; `announce` sends a message to the present and later workers.
 
-    Only a program on this machine may change it: the admin port may listen on other addresses too, and a page in a
-    browser may send requests to this machine.
+    Only a program on this machine may change it: the admin port may listen on other addresses too, a page in a browser
+    may send requests to this machine, and a proxy on this machine passes on those of others.
     """
 
     def __init__(self, level: str, announce: Callable[[SetLogLevel], None]) -> None:
@@ -31,7 +34,7 @@ class LogLevelPage:
         return web.Response(text=f"{self._level}\n")
 
     async def _post(self, request: web.Request) -> web.Response:
-        if not is_local(request.remote) or "Origin" in request.headers:
+        if not is_local(request.remote) or any(name in request.headers for name in _OF_OTHERS):
             return web.Response(text="only a program on this machine may change the level\n", status=403)
         level = (await request.text()).strip().lower()
         if level not in LEVELS:
