@@ -1,10 +1,12 @@
 """Trends of the dashboard: five-minute points of samples, sums of longer intervals, and columns for a chart."""
 
+import time
 from math import inf
 
 import pytest
 
 from ondeck_server.dashboard.metric_samples import ServerSample
+from ondeck_server.dashboard.sampler import Sampler
 from ondeck_server.dashboard.trend_recorder import MAX_PENDING, TrendRecorder
 from ondeck_server.dashboard.trends import SHORT_SECONDS, TrendPoint, merge, trend_columns, trend_point
 
@@ -92,3 +94,23 @@ def test_a_recorder_that_cannot_store_keeps_a_day() -> None:
     for number in range(2 * MAX_PENDING):
         recorder.add(sample(number * SHORT_SECONDS, number))
     assert len(recorder.pending) == MAX_PENDING
+
+
+def test_a_clock_that_is_set_back_begins_a_new_interval() -> None:
+    recorder = TrendRecorder()
+    for at, calls in ((7200, 100), (7210, 110), (3600, 120), (3610, 140)):
+        recorder.add(sample(at, calls))
+    assert [(each.began_at, each.seconds, each.calls) for each in recorder.recent()] == [(3600, 10, 20)]
+
+
+async def test_samples_of_a_future_that_did_not_come_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([1000.0, 1015.0, 400.0, 415.0])
+    monkeypatch.setattr(time, "time", lambda: next(times))
+    taken: list[float] = []
+    sampler = Sampler(lambda: b"ondeck_workers_desired 2\n", lambda each: taken.append(each.at))
+    for _ in range(4):
+        sampler.take()
+    assert taken == [1000.0, 1015.0, 400.0, 415.0]
+    traffic = sampler.traffic()
+    assert traffic is not None
+    assert (traffic.at, traffic.points["at"]) == (415.0, [415.0])

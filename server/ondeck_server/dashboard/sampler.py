@@ -87,7 +87,7 @@ class Sampler:
 
     async def _repeat(self) -> None:
         while True:
-            self._take()
+            self.take()
             is_watched = time.monotonic() < self._watched_until
             try:
                 self._watch_begins.clear()
@@ -96,12 +96,15 @@ class Sampler:
             except TimeoutError:
                 continue
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """Take a sample now; a page that cannot be read is logged."""
         try:
             sample = read_sample(self._page(), time.time())
         except Exception as failed:  # noqa: BLE001  metrics are never a reason to stop the server
             log.warning("sample_failed", detail="the dashboard misses a sample", reason=str(failed))
             return
+        while self._samples and self._samples[-1].at >= sample.at:
+            self._samples.pop()  # the clock was set back
         self._samples.append(sample)
         while self._samples[0].at < sample.at - KEPT_SECONDS:
             self._samples.popleft()

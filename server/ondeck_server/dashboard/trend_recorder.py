@@ -20,9 +20,12 @@ class TrendRecorder:
         self._last: ServerSample | None = None
 
     def add(self, sample: ServerSample) -> None:
-        """Add a sample; one of another interval than the first completes the point of that interval."""
+        """Add a sample; one of another interval than the first completes the point of that interval.
+
+        If the clock was set back, the interval begins anew.
+        """
         self._last = sample
-        if self._first is None:
+        if self._first is None or sample.at < self._first.at:
             self._first = sample
         elif begin_of(sample.at, SHORT_SECONDS) != begin_of(self._first.at, SHORT_SECONDS):
             self.pending.append(replace(trend_point(self._first, sample), seconds=SHORT_SECONDS))

@@ -95,7 +95,7 @@ class DashboardReads:
     def _is_due(name: ViewName, kept: KeptView | None, parameters: Mapping[str, JsonValue]) -> bool:
         if kept is None or kept.parameters != parameters:
             return True
-        return time.time() - kept.tried_at > (RETRY_SECONDS if kept.failed else MAX_AGE_SECONDS[name])
+        return abs(time.time() - kept.tried_at) > (RETRY_SECONDS if kept.failed else MAX_AGE_SECONDS[name])
 
     async def _read(self, name: ViewName, key: str, parameters: Mapping[str, JsonValue]) -> None:
         before, now = self._kept.get(key), time.time()
