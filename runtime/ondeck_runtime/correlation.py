@@ -61,14 +61,19 @@ def current_correlation_id() -> str:
 
 @contextmanager
 def correlated(correlation_id: str = "") -> Iterator[CorrelatedRun]:
-    """Work under an id within the block; "", or an id that is too long: a new one."""
-    is_valid = 0 < len(correlation_id) <= MAX_CORRELATION_ID
-    run = CorrelatedRun(correlation_id if is_valid else make_correlation_id())
+    """Work under an id within the block; "", or an id that no call could carry: a new one."""
+    run = CorrelatedRun(correlation_id if _is_valid(correlation_id) else make_correlation_id())
     token = CURRENT_WORK.set(run)
     try:
         yield run
     finally:
         CURRENT_WORK.reset(token)
+
+
+def _is_valid(correlation_id: str) -> bool:
+    """Return whether gRPC carries an id: printable ASCII characters, not too many, no spaces at the ends."""
+    is_sendable = correlation_id.isascii() and correlation_id.isprintable() and correlation_id == correlation_id.strip()
+    return is_sendable and 0 < len(correlation_id) <= MAX_CORRELATION_ID
 
 
 def trace_id_of(traceparent: str) -> str:

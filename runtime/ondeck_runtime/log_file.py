@@ -81,8 +81,11 @@ class SharedLogFile(WatchedFileHandler):
 
 
 def default_file(home: Path, program: str) -> Path | None:
-    """Return the log file of a program in a home folder; None: the folder does not exist."""
-    return home / FOLDER / f"{program}{SUFFIX}" if home.is_dir() else None
+    """Return the log file of a program in a home folder; None: the folder does not exist, or cannot be reached."""
+    try:
+        return home / FOLDER / f"{program}{SUFFIX}" if home.is_dir() else None
+    except OSError:  # of a folder above it that this user may not search, for example
+        return None
 
 
 def log_files(folder: Path) -> Iterator[Path]:

@@ -31,8 +31,8 @@ def test_an_id_that_is_made_is_a_valid_trace_id() -> None:
     assert trace_id_of(f"00-{made}-00f067aa0ba902b7-01") == made
 
 
-@pytest.mark.parametrize("given", ["", "x" * 129])
-def test_a_missing_or_long_id_is_replaced(given: str) -> None:
+@pytest.mark.parametrize("given", ["", "x" * 129, "café", "two\nlines", " spaces "])
+def test_an_id_that_is_missing_or_that_no_call_could_carry_is_replaced(given: str) -> None:
     with correlated(given) as run:
         assert len(run.correlation_id) == 32
 

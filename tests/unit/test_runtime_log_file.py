@@ -116,3 +116,9 @@ def test_the_level_changes_at_run_time(tmp_path: Path) -> None:
     set_log_level("error")
     log.warning("not_logged")
     assert [json.loads(line)["event"] for line in lines_of(tmp_path)] == ["logged_now"]
+
+
+def test_a_home_folder_that_cannot_be_reached_has_no_log_file(tmp_path: Path) -> None:
+    assert default_file(tmp_path, "server") == tmp_path / "logs" / "server.jsonl"
+    assert default_file(tmp_path / "absent", "server") is None
+    assert default_file(Path("/", "too-long" * 1000), "server") is None

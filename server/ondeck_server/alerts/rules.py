@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import promql_parser as promql
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ondeck_core.errors import OndeckError
 from ondeck_server.alerts.promql_syntax import Tree, UnsupportedExpressionError, parse, ranges
@@ -131,7 +131,7 @@ def read_rules(path: Path = RULES_FILE) -> RuleSet:
         )
     except OSError as failed:
         raise InvalidRulesError(f"{path} cannot be read: {failed.strerror}") from failed
-    except (yaml.YAMLError, ValidationError) as invalid:
+    except (yaml.YAMLError, ValueError) as invalid:  # a ValidationError, or no text in UTF-8
         raise InvalidRulesError(f"{path} is no file of Prometheus rules: {invalid}") from invalid
 
 
