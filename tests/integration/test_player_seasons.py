@@ -165,7 +165,7 @@ async def test_the_migration_sums_what_is_already_stored(database: Database) -> 
         await upsert_pitches(connection, rows, simulated=False)
         kept = await kept_sums(connection)
         await connection.execute(text("DROP VIEW player_pitches"))
-        await connection.execute(text("DROP TABLE player_seasons"))
+        await connection.execute(text("DROP TABLE player_seasons, served_predictions, served_scores, server_trends"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0009'"))
     await migrate(database.engine)
     async with database.engine.connect() as connection:
