@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -19,7 +19,12 @@ from ondeck_client import Client, Pitch, PitchColumns, PitchKey, PitchKeyColumns
 from ondeck_core.instances import PITCH
 from ondeck_server.inference.served_predictions import MAX_WAITING_ROWS
 from ondeck_store.database import Database, asyncpg_connection
-from ondeck_store.served_predictions.writes import ServedPrediction, update_partitions, write_served
+from ondeck_store.served_predictions.writes import (
+    ServedPrediction,
+    update_or_read_partitions,
+    update_partitions,
+    write_served,
+)
 from tests.fixtures.server import RunningServer, serving
 
 PITCHES = [Pitch(plate_x=number / 10, plate_z=2.5, sz_top=3.4, sz_bot=1.6) for number in range(6)]
@@ -118,6 +123,27 @@ async def test_partitions_are_created_ahead_and_dropped_after_the_retention(data
         assert len(await connection.fetch("SELECT FROM served_predictions_20210308")) == 1
         with pytest.raises(asyncpg.PostgresError, match="no partition"):
             await write_served(connection, [replace(row, served_at=datetime(2021, 3, 1, tzinfo=UTC))])
+
+
+async def test_partitions_that_cannot_be_updated_are_written_as_long_as_today_has_one(database: Database) -> None:
+    today = date(2019, 3, 1)  # of no other test
+    async with database.engine.connect() as opened:
+        await opened.execution_options(isolation_level="AUTOCOMMIT")
+        connection = await asyncpg_connection(opened)
+        await connection.execute("CREATE TABLE other_predictions PARTITION OF served_predictions DEFAULT")
+        try:
+            present = await update_partitions(connection, today, retention_days=3)
+            tomorrow = today + timedelta(days=1)
+            async with database.engine.begin() as reader:
+                await reader.execute(COUNT)  # as a backup does, whose lock of the table lasts
+                found, failed = await update_or_read_partitions(connection, tomorrow, retention_days=3)
+                assert (found, failed) == (present, "canceling statement due to lock timeout")
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await update_or_read_partitions(connection, today + timedelta(days=9), retention_days=3)
+            found, failed = await update_or_read_partitions(connection, tomorrow, retention_days=3)
+            assert (found - present, failed) == ({date(2019, 3, 4)}, "")
+        finally:
+            await connection.execute("DROP TABLE other_predictions")
 
 
 async def update_on_own_connection(database: Database, today: date) -> set[date]:

@@ -24,6 +24,7 @@ WRITE_INTERVAL_SECONDS: Final = 0.5
 WRITE_TIMEOUT_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
+_PARTITIONS_RETRY_SECONDS: Final = 300.0
 _END_SECONDS: Final = 1.0  # for the rows that wait when the worker stops
 
 log = structlog.get_logger()
@@ -37,6 +38,7 @@ class SampleWriter:
     settings: ServerSettings
     _partitions: set[date] = field(default_factory=set)
     _checked_on: date | None = None
+    _retry_at: float = 0.0
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -85,12 +87,18 @@ class SampleWriter:
         self.sample.count_failed(_count(taken) - len(rows))
 
     async def _update_partitions(self, connection: "Connection") -> None:
-        """Create and drop partitions, once a day."""
-        from ondeck_store.served_predictions.writes import update_partitions  # noqa: PLC0415  as above
+        """Create and drop partitions, once a day; without success write to those that were created before."""
+        from ondeck_store.served_predictions.writes import update_or_read_partitions  # noqa: PLC0415  as above
 
-        today = datetime.now(UTC).date()
-        if self._checked_on != today:
-            self._partitions = await update_partitions(connection, today, self.settings.served_retention_days)
+        today, now = datetime.now(UTC).date(), asyncio.get_running_loop().time()
+        if self._checked_on == today or now < self._retry_at:
+            return
+        retention = self.settings.served_retention_days
+        self._partitions, failed = await update_or_read_partitions(connection, today, retention)
+        if failed:
+            self._retry_at = now + _PARTITIONS_RETRY_SECONDS
+            log.warning("partitions_not_updated", detail="of served predictions", reason=redact(failed))
+        else:
             self._checked_on = today
 
     async def _wait_written(self) -> None:
