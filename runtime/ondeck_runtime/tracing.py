@@ -5,6 +5,7 @@ OTEL_TRACES_SAMPLER; the names of attributes are those of OpenTelemetry's semant
 """
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 # The status codes of gRPC that are errors of the server; the others are errors of the caller, or none.
 SERVER_ERRORS: Final = ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
-_FLUSH_MILLISECONDS: Final = 3000
+FLUSH_SECONDS: Final = 3.0  # at the end of a program, or of a worker, which is killed if it takes long
 _EXPORT_SECONDS: Final = 5.0
 _NANOSECONDS: Final = 1e9
 _CORRELATION: Final = "ondeck.correlation_id"
@@ -81,8 +82,10 @@ class SpanRecorder:
             span.end()
 
     def flush(self) -> None:
-        """Export what is recorded, for at most some seconds."""
-        self._provider.force_flush(_FLUSH_MILLISECONDS)
+        """Export what is recorded, for at most `FLUSH_SECONDS`; the timeout of `force_flush` has no effect."""
+        flush = threading.Thread(target=self._provider.force_flush, daemon=True)
+        flush.start()
+        flush.join(FLUSH_SECONDS)
 
     def _record(
         self,
