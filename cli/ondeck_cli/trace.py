@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ def render_event(event: Event) -> Iterator[str]:
 
 def _events_of(path: Path, correlation_id: str) -> Iterator[Event]:
     encoded = json.dumps(correlation_id)[1:-1]  # most lines need not be parsed
-    with path.open(errors="replace") as lines:
+    with suppress(FileNotFoundError), path.open(errors="replace") as lines:  # a program may replace it at any time
         for line in lines:
             event = _parse(line) if encoded in line else {}
             if event.get("correlation_id") == correlation_id:

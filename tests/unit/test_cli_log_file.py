@@ -6,6 +6,7 @@ import click
 import pytest
 
 from ondeck_cli.main import PROGRAMS, log_file_of, ondeck
+from ondeck_cli.trace import find_events
 
 
 @pytest.mark.parametrize("words", [["worker", "--home", "{home}"], ["worker", "--home={home}", "--json"]])
@@ -33,3 +34,9 @@ def test_commands_are_listed_as_the_documents_write_them() -> None:
 
 def test_scores_of_served_predictions_are_in_the_log_of_the_trainer() -> None:
     assert PROGRAMS["served"] == PROGRAMS["train"]
+
+
+def test_a_log_file_that_is_replaced_meanwhile_hides_no_others(tmp_path: Path) -> None:
+    (tmp_path / "ingest.jsonl").symlink_to(tmp_path / "gone")
+    (tmp_path / "server.jsonl").write_text('{"correlation_id": "one", "event": "call_failed"}\n')
+    assert [event["event"] for event in find_events(tmp_path, "one")] == ["call_failed"]
