@@ -94,7 +94,10 @@ class ServedScore:
 
 
 def score_day(training: TrainingRecord, scored: ScoredRows, unkeyed: Matrix) -> list[ServedScore]:
-    """Score one day of a version; `unkeyed` are the instances (m, fields) of predictions without a pitch."""
+    """Score one day of a version; `unkeyed` are the instances (m, fields) of predictions without a pitch.
+
+    Their games are not known, so that their inputs have no test: taken as independent, they differ on every day.
+    """
     found: list[ServedScore] = []
     if len(scored):
         found += _outcome_scores(training, scored)
@@ -102,7 +105,7 @@ def score_day(training: TrainingRecord, scored: ScoredRows, unkeyed: Matrix) -> 
         found += _coverage_scores(training, scored)
         found += _input_scores("input_drift", training, scored.instances, scored.games)
     if len(unkeyed):
-        found += _input_scores("unkeyed_input_drift", training, unkeyed, np.arange(len(unkeyed)))
+        found += _input_scores("unkeyed_input_drift", training, unkeyed, None)
     return found
 
 
@@ -230,11 +233,13 @@ def _coverage_scores(training: TrainingRecord, scored: ScoredRows) -> Iterator[S
         )
 
 
-def _input_scores(metric: str, training: TrainingRecord, instances: Matrix, games: Numbers) -> Iterator[ServedScore]:
+def _input_scores(
+    metric: str, training: TrainingRecord, instances: Matrix, games: Numbers | None
+) -> Iterator[ServedScore]:
     """Compare the distribution of each field with that of the fit rows; the value is the effect size, the PSI."""
     instance: InstanceType = training.task.instance
-    rate = daily_rate(len(training.profile.fields))
-    groups = len(np.unique(games))
+    rate, rows = daily_rate(len(training.profile.fields)), training.manifest.training.rows
+    groups = 0 if games is None else len(np.unique(games))
     for name, profile in training.profile.fields.items():
         column = instances[:, instance.index(name)]
         shares, bins = _shares(profile, column)
@@ -246,7 +251,7 @@ def _input_scores(metric: str, training: TrainingRecord, instances: Matrix, game
             at_training=0.0,
             rows=len(column),
             games=groups,
-            test=share_drift(bins, games, reference, training.manifest.training.rows, rate),
+            test=AlarmTest() if games is None else share_drift(bins, games, reference, rows, rate),
         )
 
 

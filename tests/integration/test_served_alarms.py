@@ -64,17 +64,16 @@ async def test_the_alarms_of_the_newest_day_are_exported(database: Database) -> 
 
 
 async def test_an_alarm_lasts_beside_newer_predictions_without_a_pitch(database: Database) -> None:
-    unkeyed = score(TODAY, 1, "plate_x", alarm=True, pages=False) | {"metric": "unkeyed_input_drift"}
+    unkeyed = score(TODAY, 1, "plate_x", alarm=False, pages=False) | {"metric": "unkeyed_input_drift"}
     rows = [score(TODAY - timedelta(days=1), 1, "", alarm=True, pages=True), unkeyed]
     async with database.engine.begin() as connection:
         await connection.execute(insert(served_scores), rows)
     assert await exported(database, IngestMetrics()) == [
-        'ondeck_served_alarms{model="whiff",pages="false",version="1"} 1.0',
+        'ondeck_served_alarms{model="whiff",pages="false",version="1"} 0.0',
         'ondeck_served_alarms{model="whiff",pages="true",version="1"} 1.0',
     ]
     async with database.engine.connect() as connection:
         lines = list(describe_alarms(await read_scores(connection)))
     assert [line.split(" ")[:3] for line in lines] == [
         ["page:", str(TODAY - timedelta(days=1)), "log_loss"],
-        ["inform:", str(TODAY), "unkeyed_input_drift"],
     ]

@@ -132,7 +132,8 @@ def test_rows_without_a_pitch_show_inputs_alone(record: TrainingRecord) -> None:
     found = score_day(record, empty, draw_instances(draw, 500, speed=100))
     assert {each.metric for each in found} == {"unkeyed_input_drift"}
     assert {each.subject for each in found} == set(BATTED_BALL.names)
-    assert ("unkeyed_input_drift", "launch_speed") in alarms(found)
+    assert max(found, key=lambda each: each.value).subject == "launch_speed"
+    assert not alarms(found)  # a day without games has no test
 
 
 def test_the_calibration_slope_is_the_factor_by_which_logits_are_too_large() -> None:
