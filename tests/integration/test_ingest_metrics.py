@@ -4,7 +4,7 @@ import asyncio
 import re
 import urllib.error
 import urllib.request
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -95,3 +95,13 @@ async def test_a_port_in_use_is_named() -> None:
 async def test_without_a_port_nothing_listens() -> None:
     async with admin_port(None, IngestMetrics()) as url:
         assert url == ""
+
+
+async def test_days_fall_behind_while_the_database_is_lost(database: Database) -> None:
+    clock = [datetime(2024, 2, 21, 15, tzinfo=UTC)]  # the first day in season, 20 February, is over
+    metrics = IngestMetrics(now=lambda: clock[0])
+    async with database.engine.connect() as connection:
+        await metrics.sample_database(connection, "savant", 14)
+    assert 'ondeck_ledger_days_behind{source="savant"} 1.0' in metrics.page.text().decode()
+    clock[0] += timedelta(days=3)
+    assert 'ondeck_ledger_days_behind{source="savant"} 4.0' in metrics.page.text().decode()

@@ -1,6 +1,6 @@
 """Prometheus metrics and health checks of the ingest worker, and the port that shows them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -69,9 +69,16 @@ class AdminPortError(OndeckError):
 
 
 class IngestMetrics:
-    """What an ingest worker counts; `database_fault` is why the database is not open, "" if it is."""
+    """What an ingest worker counts; `database_fault` is why the database is not open, "" if it is.
 
-    def __init__(self, block: MetricsBlock | None = None) -> None:
+    `now` is the clock: also without the database, a day that is over and not known as ingested is behind.
+    """
+
+    def __init__(
+        self, block: MetricsBlock | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._now = now
+        self._ingested: dict[str, tuple[int, set[date]]] = {}
         self.block = block or MetricsBlock()
         self.page = MetricsPage(self.block)
         self.tasks = TaskMonitor(self.block)
@@ -140,7 +147,9 @@ class IngestMetrics:
         self._codes = set(open_rows)
         for code, rows in open_rows.items():
             self.block.gauge(QUARANTINED, code).set(rows)
-        self.block.gauge(DAYS_BEHIND, source).set(await _days_behind(connection, source, lookback_days))
+        newest = newest_day(self._now())
+        done = await days_done(connection, source, newest - timedelta(days=lookback_days), newest)
+        self._ingested[source] = lookback_days, done
         self._set_alarms(await read_alarms(connection, ALARM_DAYS))
 
     def _set_alarms(self, alarms: Sequence[ServedAlarms]) -> None:
@@ -153,18 +162,14 @@ class IngestMetrics:
             self.block.gauge(SERVED_ALARMS, each.model, str(each.version), "false").set(each.other)
 
     def _refresh(self) -> None:
+        for source, (lookback_days, done) in self._ingested.items():
+            behind = set(season_days(self._now(), lookback_days)) - done
+            self.block.gauge(DAYS_BEHIND, source).set(len(behind))
         for source, breaker in self._circuits.items():
             self.block.gauge(CIRCUIT_OPEN, source).set(breaker.state.state == OPEN and breaker.seconds_left() > 0)
         if self._pool is not None:
             self.block.gauge(CONNECTIONS, "in_use").set(self._pool.checkedout())
             self.block.gauge(CONNECTIONS, "idle").set(self._pool.checkedin())
-
-
-async def _days_behind(connection: AsyncConnection, source: str, lookback_days: int) -> int:
-    now = datetime.now(UTC)
-    due: set[date] = set(season_days(now, lookback_days))
-    newest = newest_day(now)
-    return len(due - await days_done(connection, source, newest - timedelta(days=lookback_days), newest))
 
 
 @asynccontextmanager
