@@ -102,6 +102,17 @@ def test_a_template_in_a_label_is_refused(tmp_path: Path) -> None:
         Rounds(tmp_path, HOT | {"labels": {"value": "{{ $value }}"}})
 
 
+def test_a_repository_that_is_polled_seldom_is_not_stalled(tmp_path: Path) -> None:
+    (stalled,) = (each for each in read_rules().alerts if each.name == "OndeckRepositoryStalled")
+    rounds = Rounds(tmp_path, {"alert": "Stalled", "expr": stalled.expression, "for": "1m"})
+    states = set[str]()
+    for age in range(0, 420, int(ROUND_SECONDS)):
+        rounds.text = f"ondeck_repository_poll_seconds 300\nondeck_repository_read_age_seconds {age}\n"
+        states |= {f"{state} at {age}" for state in rounds.play(1).values() if age < 360 or state == "firing"}
+    assert states == set()
+    assert rounds.play(3) == {"Stalled": "firing"}
+
+
 def send(receiver: WebhookReceiver, names: Sequence[str]) -> list[str]:
     """Send notices until the receiver has the last one; return the events of the log."""
 

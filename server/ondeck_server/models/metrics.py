@@ -34,6 +34,9 @@ READ_AGE: Final = GaugeFamily(
     "seconds since the model repository was last read, in the worker where it is longest",
     combine="max",
 )
+POLL: Final = GaugeFamily(
+    "ondeck_repository_poll_seconds", "seconds between two polls of the model repository", combine="max"
+)
 _OF_VERSION: Final = (
     *(LOADED, STATES, LOADS, RUN_TIMEOUTS, PREDICTED_ROWS),
     *(QUEUE_SECONDS, RUN_SECONDS, FEATURE_SECONDS, BATCH_ROWS),
@@ -96,7 +99,12 @@ class ResourceMetrics:
         self._open = block.gauge(SESSIONS)
         self._tasks = block.gauge(TASKS)
         self._read_age = block.gauge(READ_AGE)
+        self._poll = block.gauge(POLL)
         self._read_at = time.monotonic()
+
+    def record_poll_seconds(self, seconds: float) -> None:
+        """Record how often the repository is polled."""
+        self._poll.set(seconds)
 
     def record_read(self) -> None:
         """Record that the repository has been read."""

@@ -132,6 +132,7 @@ class WorkerMain:
                 writer = SampleWriter(sample=components.sample, settings=self._settings)
                 await stack.enter_async_context(writer.run())
             folder, poll_seconds = self._settings.model_repository, self._settings.repository_poll_seconds
+            self._models.resources.record_poll_seconds(poll_seconds)
             await stack.enter_async_context(watch_repository(folder, self._models.refresh, poll_seconds, self._tasks))
             _freeze_gc()
             self._is_ready = True
