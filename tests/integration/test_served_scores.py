@@ -1,5 +1,6 @@
 """Scores of served predictions are those of the same rows computed offline, from a real server and PostgreSQL."""
 
+import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from ondeck_core.task_rows import build_instances, population
 from ondeck_core.tasks import TASKS
 from ondeck_store.database import Database, asyncpg_connection
 from ondeck_store.pitches.upsert import upsert_pitches
-from ondeck_store.served_predictions.scores import StoredScore, read_scores, replace_scores
+from ondeck_store.served_predictions.scores import StoredScore, lock_scores, read_scores, replace_scores
 from ondeck_store.served_predictions.writes import (
     ServedPrediction,
     partition_name,
@@ -234,3 +235,24 @@ async def test_a_day_keeps_its_scores_when_the_retention_drops_a_part_of_its_pre
     async with database.engine.connect() as connection:
         assert await read_scores(connection) == before
     assert {each.rows for each in before} == {done.scored}
+
+
+async def test_of_two_programs_that_score_at_once_the_last_has_the_newest_outcomes(
+    database: Database, store_home: Path, small_repository: Path
+) -> None:
+    rows = sample_rows(DAY, days=1, games=6, seed=3)
+    async with database.engine.begin() as connection:
+        await upsert_pitches(connection, rows, simulated=False)
+    await write_predictions(database, small_repository, rows, datetime(DAY.year, DAY.month, DAY.day, 20, tzinfo=UTC))
+    async with database.engine.begin() as other:
+        await lock_scores(other)
+        scoring = asyncio.create_task(score_days(StoreSettings(home=store_home), small_repository))
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        async with asyncio.timeout(30):
+            while not (await other.execute(waiting)).scalar_one():  # noqa: ASYNC110  a lock of PostgreSQL sets no event
+                await asyncio.sleep(0.1)
+        await other.execute(text("UPDATE pitches SET description = 'called_strike' WHERE description = 'ball'"))
+    assert len(await scoring) == 1
+    async with database.engine.connect() as connection:
+        stored = {(each.metric, each.subject): each.value for each in await read_scores(connection)}
+    assert stored["base_rate", "called_strike"] == 1

@@ -58,6 +58,11 @@ class StoredScore:
     pages: bool
 
 
+async def lock_scores(connection: AsyncConnection) -> None:
+    """Wait until no other program computes or stores scores; lock them until the end of the transaction."""
+    await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+
+
 async def read_scored_rows(connection: AsyncConnection, day: date, model: str, version: int) -> tuple[int, int]:
     """Read how many predictions the stored scores of a day are of: those with an outcome, and those without a pitch."""
     found = await connection.execute(_SCORED_ROWS, {"day": day, "model": model, "version": version})
@@ -72,8 +77,8 @@ async def replace_scores(
 
     Programs that do this at once wait for each other.
     """
+    await lock_scores(connection)
     own = {"model": model, "version": version}
-    await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     table = served_scores.c
     await connection.execute(
         delete(served_scores).where(table.day == day, table.model == model, table.version == version)

@@ -29,7 +29,7 @@ from ondeck_store.served_predictions.reads import (
     read_with_outcomes,
     versions_of_day,
 )
-from ondeck_store.served_predictions.scores import read_scored_rows, replace_scores
+from ondeck_store.served_predictions.scores import lock_scores, read_scored_rows, replace_scores
 from ondeck_store.settings import StoreSettings
 
 log = structlog.get_logger()
@@ -117,6 +117,7 @@ async def _score_version(
 
     The evening games of a day are served on two days (UTC), the first of which is dropped before the second.
     """
+    await lock_scores(connection)  # before the rows are read: the last to store has the newest outcomes
     scored, unkeyed = await read_day_rows(connection, day, served, record)
     before = await read_scored_rows(connection, day, served.model, served.version)
     is_less = len(scored) < before[0] or len(unkeyed) < before[1]
