@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -100,7 +100,7 @@ class Result:
         found = []
         if not self.answers.keys() <= set(attack.answers) or (attack.is_answered and not self.answers):
             found.append(f"answers {self.answers}")
-        if attack.counters and not any(counter in each for each in self.moved for counter in attack.counters):
+        if attack.counters and not _has_moved(attack, self.moved):
             found.append(f"no counter moved, but {self.moved}")
         return found
 
@@ -118,11 +118,15 @@ class AttackedServer:
         self._worker = worker
 
     def attack(self, attack: Attack, durations: Durations) -> Result:
-        """Attack; again if the neighbour had to wait while the machine was too busy to find out why."""
-        for _ in range(_TRIES):
-            result = self._attack(attack, durations)
+        """Attack; again, and for longer, if the machine was too busy to find out why the neighbour had to wait.
+
+        Also if it was too busy to send as much as a limit permits: then no counter has moved.
+        """
+        for number in range(_TRIES):
+            result = self._attack(attack, replace(durations, attack=durations.attack * 3**number))
             has_waited = not result.during.calls or result.during.p99 > result.p99_bound
-            if not (has_waited and (result.during.discarded or result.quiet.discarded)):
+            is_below_limits = bool(attack.counters) and not _has_moved(attack, result.moved)
+            if not is_below_limits and not (has_waited and (result.during.discarded or result.quiet.discarded)):
                 break
         return result
 
@@ -190,7 +194,7 @@ class AttackedServer:
         while True:
             after = self._counters()
             moved = [each for each in after if after[each] > before.get(each, 0)]
-            found = sorted(each for each in moved if any(counter in each for counter in attack.counters))
+            found = sorted(each for each in moved if _has_moved(attack, [each]))
             if found or not attack.counters:
                 return found
             if time.monotonic() > end:
@@ -239,3 +243,8 @@ def _context(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.set_alpn_protocols(["h2"])
     return context
+
+
+def _has_moved(attack: Attack, moved: Sequence[str]) -> bool:
+    """Return whether one of the series is a counter of the attack."""
+    return any(counter in each for each in moved for counter in attack.counters)
