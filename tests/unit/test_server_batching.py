@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,23 @@ async def test_calls_of_one_loop_iteration_share_one_run() -> None:
     assert graph.runs == [10]
     for at, ran in enumerate(answers):
         assert_own(ran, numbered(1, at))
+
+
+def test_batchers_of_two_event_loops_run_at_the_same_time() -> None:
+    inside = threading.Barrier(2, timeout=20)
+
+    def meet(rows: Matrix) -> Outputs:
+        inside.wait()
+        return (rows * 2,)
+
+    async def call() -> float:
+        batcher = Batcher(meet, batching_config())
+        (doubled,) = await asyncio.wait_for(batcher.submit(numbered(1, 7)), 20)
+        return float(doubled[0, 0])
+
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(asyncio.run, call()) for _ in range(2)]
+        assert [each.result() for each in calls] == [14.0, 14.0]
 
 
 CALLERS = st.lists(

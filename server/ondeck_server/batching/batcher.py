@@ -39,7 +39,6 @@ INLINE_LIMIT_SECONDS: Final = 0.25  # CPU time after which a run on the event lo
 _SUSPECT_SECONDS: Final = 60.0  # of a graph after a run was ended: its requests run one at a time, in a thread
 _NANOSECONDS: Final = 1e9
 _PRIORITIES: Final = tuple(Priority)
-_NO_CALL: Final = Context()  # of runs, which belong to several calls
 _CORRECTION_MEMORY: Final = 0.9  # weight of earlier runs in the correction of the latency model
 _MAX_CORRECTION: Final = 20.0  # limits the effect of a single run that the machine delayed
 
@@ -139,6 +138,7 @@ class Batcher:
         self._on_timeout = on_timeout
         self._queue = RowQueue((config.max_queued_rows, config.max_queued_bulk_rows))
         self._next: asyncio.Handle | None = None
+        self._no_call = Context()  # of runs, which belong to several calls; only one thread may be in a context
         self._long_run: asyncio.Future[Attempt] | None = None
         self._long_run_ends_at = 0.0
         self._order = _PRIORITIES
@@ -223,9 +223,9 @@ class Batcher:
         budget = self._config.max_queue_delay_seconds
         now = not budget or self._queue.rows >= MAX_BATCH_ROWS
         if now:
-            self._next = loop.call_soon(self._dispatch, context=_NO_CALL)
+            self._next = loop.call_soon(self._dispatch, context=self._no_call)
         else:
-            self._next = loop.call_later(budget, self._dispatch, context=_NO_CALL)
+            self._next = loop.call_later(budget, self._dispatch, context=self._no_call)
 
     def _dispatch(self) -> None:
         self._next = None
