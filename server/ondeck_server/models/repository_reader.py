@@ -21,6 +21,7 @@ from ondeck_runtime.tasks import TaskMonitor
 from ondeck_server.models.reconciler import Key, Stamp
 
 _DEBOUNCE_MS: Final = 200
+_WATCH_AGAIN_SECONDS: Final = 60.0  # after a failure of the watcher
 _STALL_SECONDS: Final = 3.0
 
 T = TypeVar("T")
@@ -140,9 +141,25 @@ async def watch_repository(
 
 
 async def _refresh_on_events(folder: Path, refresh: Callable[[], Awaitable[None]]) -> None:
-    """Refresh on file events; network file systems report none, and inotify watches may run out: the poll remains."""
-    async for _ in awatch(folder, debounce=_DEBOUNCE_MS, step=50, watch_filter=None):
-        await _refresh(refresh)
+    """Refresh on file events; network file systems report none, and inotify watches may run out: the poll remains.
+
+    The watcher fails at a name that is not UTF-8, too; so it starts again later, when that may be gone.
+    """
+    while True:
+        try:
+            async for _ in awatch(folder, debounce=_DEBOUNCE_MS, step=50, watch_filter=None):
+                await _refresh(refresh)
+        except Exception as failed:  # noqa: BLE001  no failure of the file watcher may stop the server
+            reason = printable(str(_first_error(failed)))
+            log.warning("watch_failed", detail="repository is polled only, for some time", reason=reason)
+        await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+
+
+def _first_error(failed: Exception) -> Exception:
+    """Return the error behind the groups in which the watcher's thread wraps it."""
+    while isinstance(failed, ExceptionGroup):
+        failed = failed.exceptions[0]
+    return failed
 
 
 async def _refresh_periodically(refresh: Callable[[], Awaitable[None]], seconds: float) -> None:
