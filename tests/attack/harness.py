@@ -45,7 +45,7 @@ class Durations:
     memory_after: float
 
 
-SHORT: Final = Durations(attack=0.4, quiet=0.4, after=3.0, memory_after=1.3)
+SHORT: Final = Durations(attack=0.4, quiet=0.4, after=10.0, memory_after=1.3)
 LONG: Final = Durations(attack=10.0, quiet=3.0, after=30.0, memory_after=1.05)
 
 
