@@ -65,7 +65,7 @@ class CallMetrics:
 
 
 class MethodMetrics:
-    """The metrics of one method; a call is counted before its caller can read the status.
+    """The metrics of one method; a call is counted when it has ended: a response in the queue may still expire.
 
     It adds to the values without calls of methods, which would take longer than the additions.
     """

@@ -18,7 +18,7 @@ from ondeck_server.dashboard.trends import TrendPoint
 from ondeck_server.ipc.messages import DashboardRequest, DashboardResult
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.descriptors import DescriptorReserve
-from ondeck_server.supervisor.process import end_child, start_child
+from ondeck_server.supervisor.process import ask_child
 from ondeck_store.embedded.shared_server import has_database
 from ondeck_store.settings import StoreSettings
 
@@ -122,17 +122,8 @@ class DashboardReads:
     async def _run(self, name: ViewName, parameters: Mapping[str, JsonValue]) -> DashboardResult:
         settings = self._settings.model_dump(mode="json", include=set(StoreSettings.model_fields))
         request = DashboardRequest(settings=settings, view=name, parameters=parameters, seconds=MAX_SECONDS)
-        with self._reserve.released():
-            process = await start_child(_MODULE)
-        try:
-            async with asyncio.timeout(MAX_SECONDS):
-                output, _ = await process.communicate(request.model_dump_json().encode())
-        except TimeoutError:
-            return DashboardResult(failed=f"the read takes longer than {MAX_SECONDS} seconds")
-        finally:
-            await end_child(process, _EXIT_SECONDS, asks=True)
-        if not output:
-            return DashboardResult(failed=f"the process that reads it exits with code {process.returncode}")
+        text = request.model_dump_json()
+        output = await ask_child(_MODULE, text, self._reserve, seconds=MAX_SECONDS, exit_seconds=_EXIT_SECONDS)
         return DashboardResult.model_validate_json(output)
 
 

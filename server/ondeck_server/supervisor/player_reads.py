@@ -19,7 +19,7 @@ from ondeck_runtime.temporary_folders import create_folder
 from ondeck_server.ipc.messages import PlayersFile, PlayersRequest, PlayersResult
 from ondeck_server.settings import ServerSettings
 from ondeck_server.supervisor.descriptors import DescriptorReserve
-from ondeck_server.supervisor.process import end_child, start_child
+from ondeck_server.supervisor.process import ask_child
 from ondeck_store.embedded.shared_server import has_database
 
 OUTCOMES: Final = ("changed", "unchanged", "failed")
@@ -105,15 +105,6 @@ class PlayerReads:
     async def _run(self, known: str, file: Path) -> PlayersResult:
         settings = self._settings.model_dump(mode="json")
         request = PlayersRequest(settings=settings, known=known, path=str(file), seconds=MAX_SECONDS)
-        with self._reserve.released():
-            process = await start_child(_MODULE)
-        try:
-            async with asyncio.timeout(MAX_SECONDS):
-                output, _ = await process.communicate(request.model_dump_json().encode())
-        except TimeoutError:
-            return PlayersResult(failed=f"the read takes longer than {MAX_SECONDS} seconds")
-        finally:
-            await end_child(process, _EXIT_SECONDS, asks=True)
-        if not output:
-            return PlayersResult(failed=f"the process that reads them exits with code {process.returncode}")
+        text = request.model_dump_json()
+        output = await ask_child(_MODULE, text, self._reserve, seconds=MAX_SECONDS, exit_seconds=_EXIT_SECONDS)
         return PlayersResult.model_validate_json(output)

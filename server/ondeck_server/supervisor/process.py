@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
+from ondeck_core.errors import OndeckError
 from ondeck_server.ipc.channel import Channel, open_channel
 from ondeck_server.ipc.messages import TO_SUPERVISOR, ChannelzRequest, FromSupervisor, FromWorker, WorkerStatus
+from ondeck_server.supervisor.descriptors import DescriptorReserve
 from ondeck_server.supervisor.policy import Phase, WorkerSnapshot, can_join
 
 # grpcio's own event engine answers a single caller a fifth slower than its older pollers.
@@ -20,6 +22,10 @@ EXPERIMENTS: Final = {"GRPC_EXPERIMENTS": "-event_engine_listener,-event_engine_
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 CHANNELZ_TIMEOUT_SECONDS: Final = 5.0
 KILL_SECONDS: Final = 5.0  # after SIGKILL; one that waits in the kernel does not exit
+
+
+class NoAnswerError(OndeckError):
+    """A child did not answer its request."""
 
 
 @dataclass(kw_only=True)
@@ -135,6 +141,29 @@ async def start_child(module: str, *arguments: str) -> asyncio.subprocess.Proces
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,  # a terminal's Ctrl-C goes to the server's group only
     )
+
+
+async def ask_child(
+    module: str, request: str, reserve: DescriptorReserve, *, seconds: int, exit_seconds: float
+) -> bytes:
+    """Return what a child writes in answer to one request; it is ended after `seconds`, SIGTERM first.
+
+    Raises:
+        NoAnswerError: it takes longer, or exits without an answer.
+        OSError: it cannot be started.
+    """
+    with reserve.released():
+        process = await start_child(module)
+    try:
+        async with asyncio.timeout(seconds):
+            output, _ = await process.communicate(request.encode())
+    except TimeoutError:
+        raise NoAnswerError(f"the read takes longer than {seconds} seconds") from None
+    finally:
+        await end_child(process, exit_seconds, asks=True)
+    if not output:
+        raise NoAnswerError(f"the process that reads exits with code {process.returncode}")
+    return output
 
 
 async def end_child(process: asyncio.subprocess.Process, seconds: float, *, asks: bool = False) -> int | None:
