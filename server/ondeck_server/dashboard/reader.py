@@ -5,24 +5,18 @@ exits.
 """
 
 import asyncio
-import os
-import signal
-import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ondeck_core.errors import printable, without_folders
 from ondeck_server.dashboard.trends import TrendPoint
+from ondeck_server.ipc.child_answer import answer_request
 from ondeck_server.ipc.messages import DashboardRequest, DashboardResult
 from ondeck_store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from ondeck_store.connection import Connection
-
-_SPARE_SECONDS: Final = 30  # this process ends itself this long after the supervisor should have ended it
-_NICENESS: Final = 10
 
 
 async def read_view(request: DashboardRequest) -> DashboardResult:
@@ -67,24 +61,5 @@ async def _read_database(connection: "Connection", view: str, parameters: dict[s
     return {"stored": len(points)}
 
 
-async def _read_until_stopped(request: DashboardRequest) -> DashboardResult:
-    """Read the view; on SIGTERM leave the database in order first, whose server may be shared."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101  it is this coroutine
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await read_view(request)
-
-
-def main() -> None:
-    """Answer the request of the input."""
-    os.nice(_NICENESS)
-    results = os.dup(1)
-    os.dup2(2, 1)  # what a library prints is no result
-    request = DashboardRequest.model_validate_json(sys.stdin.buffer.read())
-    signal.alarm(request.seconds + _SPARE_SECONDS)
-    with suppress(asyncio.CancelledError), open(results, "wb") as output:  # noqa: PTH123  a descriptor
-        output.write(asyncio.run(_read_until_stopped(request)).model_dump_json().encode())
-
-
 if __name__ == "__main__":
-    main()
+    answer_request(DashboardRequest, read_view)
